@@ -1,0 +1,87 @@
+//! The one error type of the crate: what kind of failure, where, and what had arrived before it.
+//!
+//! Python maps each [`Kind`] to one exception class (`python/metagpt_ollama_rs/errors.py`), in one place.
+
+/// What went wrong. `Kind::name` is the key of the table of exception classes in Python.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A base URL, a proxy, a header or a key that cannot be used. Nothing was sent.
+    Config,
+    /// No connection: refused, reset before the first byte of a reply, name not found, TLS failure.
+    Connect,
+    /// One of the four time limits ran out; the context says which.
+    Timeout,
+    /// The peer does not speak HTTP correctly, or answered with something that is not an Ollama reply
+    /// (bad framing, a body shorter than promised, compression nobody asked for, a redirect, an HTML page).
+    Protocol,
+    /// An HTTP status of 400 or more; `status` holds it. Python chooses the class by status and text.
+    Status,
+    /// An error line in the middle of a stream of status 200.
+    MidStream,
+    /// A stream that ended without `done: true` (or `[DONE]`), or a reply with `done: false`.
+    Incomplete,
+    /// The connection broke off after the reply had begun.
+    Interrupted,
+    /// A line that is no JSON, or longer than the cap, or not UTF-8.
+    Decode,
+    /// The client or the stream was closed, or belongs to another process (fork) or loop.
+    Closed,
+}
+
+/// A failure, with everything that a person needs to understand it.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    pub kind: Kind,
+    /// One sentence for people, without secrets.
+    pub message: String,
+    /// The URL asked, without user and password.
+    pub url: Option<String>,
+    /// The HTTP status, where a reply had begun.
+    pub status: Option<u16>,
+    /// The text of the server's error (`error` of its JSON), or an excerpt of a body that is no JSON.
+    pub server_text: Option<String>,
+    /// The whole body of a refusal (at most 64 KiB of it), for what the text alone does not say.
+    pub body: Option<Vec<u8>>,
+    /// For `Timeout`: `connect`, `first_token`, `idle` or `total`.
+    pub phase: Option<&'static str>,
+    /// For `Status`: seconds of a `Retry-After` header.
+    pub retry_after: Option<f64>,
+    /// Whether any byte of the reply had arrived: then a retry would repeat output.
+    pub began: bool,
+}
+
+impl Kind {
+    /// The name under which Python looks up the exception class.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Config => "config",
+            Self::Connect => "connect",
+            Self::Timeout => "timeout",
+            Self::Protocol => "protocol",
+            Self::Status => "status",
+            Self::MidStream => "mid_stream",
+            Self::Incomplete => "incomplete",
+            Self::Interrupted => "interrupted",
+            Self::Decode => "decode",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+impl Error {
+    /// A failure of `kind` described by `message`, with no context yet.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            url: None,
+            status: None,
+            server_text: None,
+            body: None,
+            phase: None,
+            retry_after: None,
+            began: false,
+        }
+    }
+}

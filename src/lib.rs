@@ -1,0 +1,20 @@
+//! `metagpt_ollama_rs`: an Ollama client, made first for MetaGPT.
+//!
+//! The crate is layered, and the folders are the layers; each may use what stands to its left and nothing else:
+//!
+//! ```text
+//! wire (bytes only)  <-  http (adds tokio, reqwest)  <-  py (adds the GIL, asyncio)
+//! ```
+//!
+//! * [`wire`] turns the bytes of a reply into deltas and deltas into an answer. It does no I/O.
+//! * [`http`] talks to a server and pumps a reply through `wire` into an [`inbox`].
+//! * [`inbox`] is the bounded queue between the I/O thread and whoever reads a stream.
+//! * [`error`] is the one error type of the crate.
+//! * `py` (feature `python`) is the extension module: the bridge to asyncio, the clients, `decode` and `get_choice`.
+
+pub mod error;
+pub mod http;
+pub mod inbox;
+#[cfg(feature = "python")]
+mod py;
+pub mod wire;
