@@ -23,7 +23,9 @@ pub struct Decoder {
 /// What reads a single line.
 struct Core {
     parser: Parser,
+    /// The fast path is open once there is a form.
     form: Option<Form>,
+    learns: bool,
     template: Option<Arc<Template>>,
     events: bool,
     max_line: usize,
@@ -56,6 +58,7 @@ impl Decoder {
             core: Core {
                 parser: Parser::default(),
                 form: None,
+                learns: true,
                 template: None,
                 events: false,
                 max_line,
@@ -65,6 +68,13 @@ impl Decoder {
             },
             failed: None,
         }
+    }
+
+    /// The same decoder without its fast path: slower, with the same items. Tests compare the two.
+    pub fn strict(framing: Framing, max_line: usize) -> Self {
+        let mut decoder = Self::new(framing, max_line);
+        decoder.core.learns = false;
+        decoder
     }
 
     /// Appends an item for each line completed by `bytes`. After an error the decoder is spent and repeats it.
@@ -302,6 +312,7 @@ impl Core {
         let Self {
             parser,
             form,
+            learns,
             template,
             events,
             ..
@@ -317,7 +328,7 @@ impl Core {
                 if ordinary.fits(template) && out.takes(template) {
                     out.text.push_str(ordinary.content);
                     out.end_text(ordinary.stamp);
-                    if form.is_none() {
+                    if *learns && form.is_none() {
                         *form = Form::learn(line, template);
                     }
                     return;
