@@ -139,7 +139,7 @@ fn the_cap_holds_on_the_fast_path_and_keeps_what_came_before() {
 fn a_line_that_never_ends_is_refused_before_it_is_stored() {
     let mut decoder = Decoder::new(Framing::Ndjson, 1 << 20);
     let mut batch = Batch::default();
-    let chunk = [b'x'; 64 << 10];
+    let chunk = vec![b'x'; 64 << 10];
     let mut fed = 0;
     let error = loop {
         if let Err(error) = decoder.feed(&chunk, &mut batch) {

@@ -474,7 +474,7 @@ fn recorded_details() {
     let openai = answer("scripted/openai-chat-stream-tools");
     assert_eq!(
         (openai.tool_calls.len(), openai.done_reason.as_deref()),
-        (1, Some("tool_calls"))
+        (2, Some("tool_calls"))
     );
     assert!(
         serde_json::from_str::<serde_json::Value>(&openai.tool_calls[0].arguments)

@@ -203,7 +203,9 @@ fn what_is_json_is_what_serde_json_says() {
             mutate(&mut random, &mut line);
         }
         line.retain(|byte| *byte != b'\n');
-        if line.trim_ascii().is_empty() || line.contains(&0x0c) {
+        let mark = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&line);
+        // A blank line is no line, and form feeds are white space to this test only.
+        if mark.trim_ascii().is_empty() || line.contains(&0x0c) {
             continue;
         }
         let mut batch = Batch::default();
@@ -211,7 +213,6 @@ fn what_is_json_is_what_serde_json_says() {
         let ours = decoder
             .feed(&line, &mut batch)
             .and_then(|()| decoder.finish(&mut batch));
-        let mark = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&line);
         match serde_json::from_slice::<serde_json::Value>(mark) {
             Ok(value) if value.is_object() => {
                 assert_eq!(ours, Ok(()), "{}", String::from_utf8_lossy(&line));

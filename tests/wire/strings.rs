@@ -1,4 +1,4 @@
-//! Any text comes out as it went in, however it was escaped; serde_json is the oracle.
+//! Any text comes out as it went in, however it was escaped; `serde_json` is the oracle.
 
 use metagpt_ollama_rs::wire::{Batch, Decoder, Entry, Fold, Framing, MAX_LINE};
 use proptest::prelude::*;
@@ -26,10 +26,11 @@ fn escaped(text: &str, ways: &[u8]) -> String {
             (0 | 1, Some(letter)) => out.extend(['\\', letter]),
             (upper, _) => {
                 for unit in one.encode_utf16(&mut [0; 2]) {
+                    let digits = format!("\\u{unit:04x}");
                     out += &if upper == 3 {
-                        format!("\\u{unit:04X}")
+                        digits.to_uppercase().replace('U', "u")
                     } else {
-                        format!("\\u{unit:04x}")
+                        digits
                     };
                 }
             }
