@@ -1,5 +1,6 @@
 //! The extension module `metagpt_ollama_rs._core`: what Python sees of the crate.
 
+mod decode;
 mod json;
 
 use pyo3::prelude::*;
@@ -23,5 +24,8 @@ fn dumps<'py>(py: Python<'py>, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py,
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(loads, module)?)?;
     module.add_function(wrap_pyfunction!(dumps, module)?)?;
+    module.add_function(wrap_pyfunction!(decode::decode, module)?)?;
+    module.add_function(wrap_pyfunction!(decode::get_choice, module)?)?;
+    module.add_function(wrap_pyfunction!(decode::get_response_choice, module)?)?;
     Ok(())
 }
