@@ -22,6 +22,7 @@ mod transport;
 mod wake;
 
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 
 /// The compiled core of `metagpt_ollama_rs`; use the names of the package instead.
 #[pymodule]
@@ -32,5 +33,24 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<stream::Stream>()?;
     module.add_class::<awaitable::Pending>()?;
     module.add_class::<blocking::BlockingStream>()?;
-    decode::register(module)
+    module.add_function(wrap_pyfunction!(loads, module)?)?;
+    module.add_function(wrap_pyfunction!(dumps, module)?)?;
+    module.add_function(wrap_pyfunction!(decode::decode, module)?)?;
+    module.add_function(wrap_pyfunction!(decode::get_choice, module)?)?;
+    module.add_function(wrap_pyfunction!(decode::get_response_choice, module)?)?;
+    Ok(())
+}
+
+/// The value of JSON text, as `json.loads` has it.
+#[pyfunction]
+fn loads<'py>(py: Python<'py>, text: &Bound<'py, PyBytes>) -> PyResult<Bound<'py, PyAny>> {
+    json::to_python(py, text.as_bytes())
+}
+
+/// Compact JSON text of `value`, in UTF-8.
+#[pyfunction]
+fn dumps<'py>(py: Python<'py>, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    let mut out = Vec::new();
+    json::from_python(value, &mut out)?;
+    Ok(PyBytes::new(py, &out))
 }

@@ -5,6 +5,8 @@
 //! and an ordinary content line takes a fast path that is equal to the strict one. A [`Fold`] turns deltas into the
 //! final [`Answer`] and knows whether the stream was complete.
 
+pub mod last;
+
 /// How the body is framed. `Auto` decides by the first non-blank bytes (`data:` or `:` means SSE).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
