@@ -87,9 +87,10 @@ class ConnectError(OllamaError, ConnectionError):
 
 
 class RequestTimeout(OllamaError, TimeoutError):
-    """A time limit ran out. ``phase`` is ``connect``, ``first_token``, ``idle`` or ``total``."""
+    """A time limit ran out. ``phase`` is ``connect``, ``first_token``, ``idle`` or ``total``; ``seconds`` the limit."""
 
     phase: str = ""
+    seconds: float | None = None
 
 
 class ConnectTimeout(RequestTimeout, ConnectionError):
@@ -233,6 +234,7 @@ def from_core(
     server_text: str | None = None,
     body: bytes | None = None,
     phase: str | None = None,
+    seconds: float | None = None,
     retry_after: float | None = None,
     began: bool = False,
     partial: str = "",
@@ -251,6 +253,7 @@ def from_core(
     )
     if isinstance(error, RequestTimeout):
         error.phase = phase or ""
+        error.seconds = seconds
         hint = hint or _PHASE_HINTS.get(error.phase, "")
     if isinstance(error, MidStreamError):
         error.error = text or message

@@ -266,7 +266,7 @@ def read_settings(config: Any, api: str) -> Settings:
     Raises ``ConfigurationError`` for an unknown name in ``extra_fields`` and for a value of the wrong type.
     """
     found: dict[str, Any] = {"temperature": DEFAULT_TEMPERATURE}
-    for name in fields_set(config):
+    for name in sorted(fields_set(config)):
         setting = _BY_FIELD.get(name)
         value = getattr(config, name, None)
         if setting is not None and value is not None and value != "":
@@ -293,7 +293,7 @@ def read_settings(config: Any, api: str) -> Settings:
 def fields_set(config: Any) -> Iterable[str]:
     """The names of the fields that the user set, as pydantic keeps them; none for a configuration of another make."""
     found = getattr(config, "model_fields_set", ())
-    return sorted(found) if isinstance(found, (set, frozenset)) else ()
+    return found if isinstance(found, (set, frozenset)) else ()
 
 
 def _known(name: str) -> Setting:

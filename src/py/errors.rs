@@ -43,6 +43,7 @@ fn build(py: Python<'_>, error: Error, context: &Context<'_>) -> PyResult<PyErr>
     facts.set_item("server_text", &error.server_text)?;
     facts.set_item("body", error.body.as_deref())?;
     facts.set_item("phase", error.phase)?;
+    facts.set_item("seconds", error.seconds)?;
     facts.set_item("retry_after", error.retry_after)?;
     facts.set_item("began", error.began)?;
     facts.set_item("model", Some(context.model).filter(|model| !model.is_empty()))?;

@@ -20,6 +20,7 @@ use super::runtime::{Owned, handle, lock};
 use super::stream::{Delivery, Stream, StreamCore};
 use super::wake::{Alarm, Sleeper, hub};
 use crate::error::{Error, Kind};
+use crate::http::config::resolve_key;
 use crate::http::{Base, Client, Config, Method, Mode, Origin, ProxyRule, Request, Timeouts};
 use crate::inbox::{CAPACITY, Inbox};
 
@@ -94,19 +95,17 @@ fn model_of(payload: Option<&Bound<'_, PyAny>>) -> String {
 
 fn timeouts(py: Python<'_>, limits: Limits) -> PyResult<Timeouts> {
     let seconds = |name: &str, value: Option<f64>| {
-        value
-            .map(|value| {
-                Duration::try_from_secs_f64(value).ok().filter(|limit| !limit.is_zero()).ok_or_else(|| {
-                    let message = format!("timeout {name}: {value} is not a positive number of seconds");
-                    errors::to_python(py, Error::new(Kind::Config, message))
-                })
-            })
-            .transpose()
+        let Some(value) = value else { return Ok(None) };
+        let limit = Duration::try_from_secs_f64(value).ok().filter(|limit| !limit.is_zero());
+        limit.map(Some).ok_or_else(|| {
+            let message = format!("The timeout {name} must be a positive number of seconds, and is {value}.");
+            errors::to_python(py, Error::new(Kind::Config, message))
+        })
     };
     Ok(Timeouts {
-        connect: seconds("connect", limits.0)?,
-        first_token: seconds("first_token", limits.1)?,
-        idle: seconds("idle", limits.2)?,
+        connect: seconds("connect", limits.0)?.unwrap_or(Duration::MAX),
+        first_token: seconds("first_token", limits.1)?.unwrap_or(Duration::MAX),
+        idle: seconds("idle", limits.2)?.unwrap_or(Duration::MAX),
         total: seconds("total", limits.3)?,
     })
 }
@@ -139,8 +138,9 @@ impl Transport {
             .map(Config::new)
             .map_err(|error| errors::to_python(py, error))?;
         config.headers = headers;
-        config.api_key = api_key;
-        config.proxy = proxy.map_or(ProxyRule::Environment, ProxyRule::Explicit);
+        let environment = std::env::var("OLLAMA_API_KEY").ok();
+        config.api_key = resolve_key(api_key.as_deref(), environment.as_deref(), &config.base);
+        config.proxy = proxy.map_or_else(ProxyRule::from_env, ProxyRule::Explicit);
         if let Some(limits) = limits {
             config.timeouts = timeouts(py, limits)?;
         }
@@ -160,9 +160,10 @@ impl Transport {
     /// `(connect, first_token, idle, total)` in seconds.
     #[getter]
     fn limits(&self) -> Limits {
-        let seconds = |limit: Option<Duration>| limit.map(|limit| limit.as_secs_f64());
+        let seconds = |limit: Duration| (limit < Duration::MAX).then(|| limit.as_secs_f64());
         let timeouts = &self.config.timeouts;
-        (seconds(timeouts.connect), seconds(timeouts.first_token), seconds(timeouts.idle), seconds(timeouts.total))
+        let total = timeouts.total.and_then(seconds);
+        (seconds(timeouts.connect), seconds(timeouts.first_token), seconds(timeouts.idle), total)
     }
 
     /// Sends `payload` and returns the reply as a `Stream` of the running loop. `made` is the class of the items

@@ -57,7 +57,7 @@ impl HubCore {
                 Python::try_attach(|py| {
                     let event_loop = event_loop.bind(py).upgrade()?;
                     let hub = hub.get()?.clone_ref(py);
-                    event_loop.call_method1(intern!(py, "call_soon_threadsafe"), (hub,)).ok()
+                    event_loop.call_method1(intern!(py, "call_soon_threadsafe"), (hub,)).ok().map(drop)
                 });
             }
         }
