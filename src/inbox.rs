@@ -125,7 +125,10 @@ impl Inbox {
             return;
         }
         let edge = state.is_empty();
-        state.bytes += lines.iter().map(|line| line.len() + mem::size_of::<Vec<u8>>()).sum::<usize>();
+        state.bytes += lines
+            .iter()
+            .map(|line| line.len() + mem::size_of::<Vec<u8>>())
+            .sum::<usize>();
         state.lines.append(lines);
         self.signal(state, edge);
     }
@@ -195,7 +198,9 @@ impl Inbox {
         let state = self.lock();
         let (state, _) = self
             .ready
-            .wait_timeout_while(state, timeout, |state| state.is_empty() && state.end.is_none())
+            .wait_timeout_while(state, timeout, |state| {
+                state.is_empty() && state.end.is_none()
+            })
             .unwrap_or_else(PoisonError::into_inner);
         !state.is_empty() || state.end.is_some()
     }

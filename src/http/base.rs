@@ -18,13 +18,32 @@ pub const DEFAULT_PORT: u16 = 11434;
 
 /// Below `/api/`.
 const NATIVE: [&str; 14] = [
-    "chat", "generate", "embed", "embeddings", "tags", "show", "ps", "version", "pull", "push", "create", "copy", "delete",
+    "chat",
+    "generate",
+    "embed",
+    "embeddings",
+    "tags",
+    "show",
+    "ps",
+    "version",
+    "pull",
+    "push",
+    "create",
+    "copy",
+    "delete",
     "status",
 ];
 
 /// Below `/v1/`.
-const OPENAI: [&str; 7] =
-    ["chat/completions", "completions", "chat", "embeddings", "models", "responses", "messages"];
+const OPENAI: [&str; 7] = [
+    "chat/completions",
+    "completions",
+    "chat",
+    "embeddings",
+    "models",
+    "responses",
+    "messages",
+];
 
 /// Where a text came from, which decides the port of `http://host`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +77,10 @@ impl Base {
             };
         }
         if let Some(bad) = text.chars().find(|c| c.is_control()) {
-            return Err(wrong(&format!("it contains the control character U+{:04X}", u32::from(bad))));
+            return Err(wrong(&format!(
+                "it contains the control character U+{:04X}",
+                u32::from(bad)
+            )));
         }
         let (scheme, rest) = match text.split_once("://") {
             Some((scheme, rest)) => (Some(scheme.to_ascii_lowercase()), rest),
@@ -67,7 +89,12 @@ impl Base {
         let https = match scheme.as_deref() {
             None | Some("http") => false,
             Some("https") => true,
-            Some(other) => return Err(wrong(&format!("its scheme is {:?}, not http or https", excerpt(other)))),
+            Some(other) => {
+                return Err(wrong(&format!(
+                    "its scheme is {:?}, not http or https",
+                    excerpt(other)
+                )));
+            }
         };
         if scheme.is_none() && rest.starts_with('/') {
             return Err(wrong("it names no host"));
@@ -85,7 +112,10 @@ impl Base {
         if host.is_empty() && (port.is_none() && !(scheme.is_none() || origin == Origin::Host)) {
             return Err(wrong("it names no host"));
         }
-        if scheme.is_none() && port.is_none() && matches!(host.to_ascii_lowercase().as_str(), "http" | "https") {
+        if scheme.is_none()
+            && port.is_none()
+            && matches!(host.to_ascii_lowercase().as_str(), "http" | "https")
+        {
             return Err(wrong("its scheme is not followed by ://"));
         }
         let cloud = scheme.is_none() && port.is_none() && host.eq_ignore_ascii_case("ollama.com");
@@ -100,8 +130,12 @@ impl Base {
 
     /// `OLLAMA_HOST` as it stands in the environment; `None` and the empty text mean the default.
     pub fn from_env(value: Option<&str>) -> Result<Self, Error> {
-        Self::parse(value.unwrap_or_default(), Origin::Host)
-            .map_err(|error| Error::new(Kind::Config, error.message.replacen("base URL", "OLLAMA_HOST", 1)))
+        Self::parse(value.unwrap_or_default(), Origin::Host).map_err(|error| {
+            Error::new(
+                Kind::Config,
+                error.message.replacen("base URL", "OLLAMA_HOST", 1),
+            )
+        })
     }
 
     /// The URL of `path` (such as `/api/chat`) on this server, without credentials.
@@ -130,7 +164,9 @@ impl Base {
 
     /// User and password for basic authentication.
     pub fn credentials(&self) -> Option<(&str, &str)> {
-        self.credentials.as_ref().map(|(user, password)| (user.as_str(), password.as_str()))
+        self.credentials
+            .as_ref()
+            .map(|(user, password)| (user.as_str(), password.as_str()))
     }
 
     /// Whether this is the machine itself: such traffic never goes through a proxy of the environment.
@@ -139,7 +175,10 @@ impl Base {
         match host.parse::<IpAddr>() {
             Ok(IpAddr::V4(address)) => address.is_loopback(),
             Ok(IpAddr::V6(address)) => {
-                address.is_loopback() || address.to_ipv4_mapped().is_some_and(|address| address.is_loopback())
+                address.is_loopback()
+                    || address
+                        .to_ipv4_mapped()
+                        .is_some_and(|address| address.is_loopback())
             }
             Err(_) => host == "localhost" || host.ends_with(".localhost"),
         }
@@ -147,7 +186,12 @@ impl Base {
 
     /// Whether this is Ollama's own cloud, the one host that gets `OLLAMA_API_KEY` unasked.
     pub fn is_cloud(&self) -> bool {
-        self.https && self.port == 443 && matches!(self.host(), "ollama.com" | "www.ollama.com" | "api.ollama.com")
+        self.https
+            && self.port == 443
+            && matches!(
+                self.host(),
+                "ollama.com" | "www.ollama.com" | "api.ollama.com"
+            )
     }
 
     fn assemble(
@@ -167,7 +211,13 @@ impl Base {
             Some(host) if !host.is_empty() => host,
             _ => return Err(wrong("it names no host")),
         };
-        Ok(Self { https, host: host.to_owned(), port, prefix: prefix(url.path()), credentials })
+        Ok(Self {
+            https,
+            host: host.to_owned(),
+            port,
+            prefix: prefix(url.path()),
+            credentials,
+        })
     }
 }
 
@@ -186,7 +236,11 @@ impl Default for Base {
 /// The canonical form, without credentials.
 impl fmt::Display for Base {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (scheme, usual) = if self.https { ("https", 443) } else { ("http", 80) };
+        let (scheme, usual) = if self.https {
+            ("https", 443)
+        } else {
+            ("http", 80)
+        };
         write!(f, "{scheme}://{}", self.host)?;
         if self.port != usual {
             write!(f, ":{}", self.port)?;
@@ -206,7 +260,9 @@ impl fmt::Debug for Base {
 fn wrong(what: &str) -> Error {
     Error::new(
         Kind::Config,
-        format!("The base URL cannot be used: {what}. Write it as http://HOST:PORT, for example http://127.0.0.1:11434."),
+        format!(
+            "The base URL cannot be used: {what}. Write it as http://HOST:PORT, for example http://127.0.0.1:11434."
+        ),
     )
 }
 
@@ -235,7 +291,10 @@ fn percent_decoded(text: &str) -> String {
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {
         if let (b'%', Some((high, low))) = (first, tail.first().zip(tail.get(1)))
-            && let (Some(high), Some(low)) = (char::from(*high).to_digit(16), char::from(*low).to_digit(16))
+            && let (Some(high), Some(low)) = (
+                char::from(*high).to_digit(16),
+                char::from(*low).to_digit(16),
+            )
             && let Ok(byte) = u8::try_from(high * 16 + low)
         {
             bytes.push(byte);
@@ -250,12 +309,18 @@ fn percent_decoded(text: &str) -> String {
 
 /// Splits `host:port`, `[v6]:port`, a bare IPv6 address, or a host alone.
 fn host_and_port(address: &str) -> Result<(Cow<'_, str>, Option<u16>), Error> {
-    let (host, port) = if let Some(end) = address.strip_prefix('[').and_then(|rest| rest.find(']')) {
+    let (host, port) = if let Some(end) = address.strip_prefix('[').and_then(|rest| rest.find(']'))
+    {
         let (host, tail) = address.split_at(end + 2);
         match tail.strip_prefix(':') {
             Some(port) => (host, port),
             None if tail.is_empty() => (host, ""),
-            None => return Err(wrong(&format!("{:?} stands after the brackets of the address", excerpt(tail)))),
+            None => {
+                return Err(wrong(&format!(
+                    "{:?} stands after the brackets of the address",
+                    excerpt(tail)
+                )));
+            }
         }
     } else if address.parse::<Ipv6Addr>().is_ok() {
         return Ok((Cow::Owned(format!("[{address}]")), None));
@@ -265,16 +330,24 @@ fn host_and_port(address: &str) -> Result<(Cow<'_, str>, Option<u16>), Error> {
     if port.is_empty() {
         return Ok((Cow::Borrowed(host), None));
     }
-    let number = Some(port).filter(|port| port.bytes().all(|byte| byte.is_ascii_digit())).and_then(|port| port.parse().ok());
+    let number = Some(port)
+        .filter(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
+        .and_then(|port| port.parse().ok());
     match number {
-        Some(0) | None => Err(wrong(&format!("{:?} is no port (1 to 65535)", excerpt(port)))),
+        Some(0) | None => Err(wrong(&format!(
+            "{:?} is no port (1 to 65535)",
+            excerpt(port)
+        ))),
         port => Ok((Cow::Borrowed(host), port)),
     }
 }
 
 /// The path without empty segments and without the endpoint that users copy along.
 fn prefix(path: &str) -> String {
-    let mut segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+    let mut segments: Vec<&str> = path
+        .split('/')
+        .filter(|segment| !segment.is_empty())
+        .collect();
     while let Some(keep) = before_endpoint(&segments) {
         segments.truncate(keep);
     }

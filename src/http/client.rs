@@ -23,7 +23,12 @@ const POOL_IDLE: Duration = Duration::from_secs(600);
 const USER_AGENT: &str = concat!("metagpt-ollama-rs/", env!("CARGO_PKG_VERSION"));
 
 /// Headers that frame the message: set by hand they would break it.
-const FRAMING: [&str; 4] = ["content-length", "transfer-encoding", "connection", "upgrade"];
+const FRAMING: [&str; 4] = [
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "upgrade",
+];
 
 /// A pooled client. Clones share the pool; safe to use from any thread, but only on the runtime it is first used on.
 #[derive(Clone)]
@@ -65,12 +70,22 @@ pub struct Request {
 impl Request {
     /// `POST path` with a JSON body.
     pub fn post(path: impl Into<String>, body: impl Into<Vec<u8>>) -> Self {
-        Self { body: Some(body.into()), method: Method::Post, ..Self::get(path) }
+        Self {
+            body: Some(body.into()),
+            method: Method::Post,
+            ..Self::get(path)
+        }
     }
 
     /// `GET path`.
     pub fn get(path: impl Into<String>) -> Self {
-        Self { method: Method::Get, path: path.into(), body: None, timeouts: None, headers: Vec::new() }
+        Self {
+            method: Method::Get,
+            path: path.into(),
+            body: None,
+            timeouts: None,
+            headers: Vec::new(),
+        }
     }
 }
 
@@ -104,7 +119,10 @@ impl Client {
         let mut headers = HeaderMap::new();
         if let Some(value) = authorization(&config) {
             let mut value = HeaderValue::from_str(&value).map_err(|_| {
-                Error::new(Kind::Config, "The API key cannot be sent: it contains a character that no header may hold.")
+                Error::new(
+                    Kind::Config,
+                    "The API key cannot be sent: it contains a character that no header may hold.",
+                )
             })?;
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
@@ -133,7 +151,14 @@ impl Client {
             let cause = super::fault::root_cause(&error);
             Error::new(Kind::Config, format!("TLS cannot be set up on this machine (are CA certificates installed?): {cause}."))
         })?;
-        Ok(Self { inner: Arc::new(Inner { config, http, headers, via }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                config,
+                http,
+                headers,
+                via,
+            }),
+        })
     }
 
     pub fn config(&self) -> &Config {
@@ -143,13 +168,19 @@ impl Client {
     /// Sends `request`, checks status and framing, returns the whole body.
     pub async fn call(&self, request: Request) -> Result<Reply, Error> {
         let url = self.inner.config.base.url(&request.path);
-        self.whole(request, &url).await.map_err(|error| error.at(&url))
+        self.whole(request, &url)
+            .await
+            .map_err(|error| error.at(&url))
     }
 
     async fn whole(&self, request: Request, url: &str) -> Result<Reply, Error> {
         let mut exchange = Exchange::open(self, request, url).await?;
         let body = exchange.whole(self.inner.config.max_body).await?;
-        Ok(Reply { status: exchange.status(), content_type: exchange.content_type().to_owned(), body })
+        Ok(Reply {
+            status: exchange.status(),
+            content_type: exchange.content_type().to_owned(),
+            body,
+        })
     }
 
     /// Sends `request` and moves the reply into `inbox` until it ends, fails, or the reader aborts; then closes the
@@ -168,7 +199,12 @@ impl Client {
 
     /// The request as reqwest wants it.
     pub(super) fn prepare(&self, request: Request, url: &str) -> Result<reqwest::Request, Error> {
-        let unusable = || Error::new(Kind::Config, format!("{:?} is no path of a URL.", request.path));
+        let unusable = || {
+            Error::new(
+                Kind::Config,
+                format!("{:?} is no path of a URL.", request.path),
+            )
+        };
         let url = reqwest::Url::parse(url).map_err(|_| unusable())?;
         let method = match request.method {
             Method::Get => reqwest::Method::GET,
@@ -191,7 +227,9 @@ impl Client {
 /// Credentials appear nowhere.
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("base", &self.inner.config.base).finish_non_exhaustive()
+        f.debug_struct("Client")
+            .field("base", &self.inner.config.base)
+            .finish_non_exhaustive()
     }
 }
 
@@ -201,18 +239,28 @@ fn authorization(config: &Config) -> Option<String> {
         return Some(format!("Bearer {key}"));
     }
     let (user, password) = config.base.credentials()?;
-    Some(format!("Basic {}", BASE64.encode(format!("{user}:{password}"))))
+    Some(format!(
+        "Basic {}",
+        BASE64.encode(format!("{user}:{password}"))
+    ))
 }
 
 /// Values may be secrets, so an error names the header only.
 fn add_headers(headers: &mut HeaderMap, more: &[(String, String)]) -> Result<(), Error> {
     for (name, value) in more {
-        let wrong = |what: &str| Error::new(Kind::Config, format!("The header {name:?} cannot be sent: {what}."));
-        let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong("its name is not valid"))?;
+        let wrong = |what: &str| {
+            Error::new(
+                Kind::Config,
+                format!("The header {name:?} cannot be sent: {what}."),
+            )
+        };
+        let parsed =
+            HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong("its name is not valid"))?;
         if FRAMING.contains(&parsed.as_str()) {
             return Err(wrong("the client sets it itself"));
         }
-        let value = HeaderValue::from_str(value).map_err(|_| wrong("its value holds a character that no header may hold"))?;
+        let value = HeaderValue::from_str(value)
+            .map_err(|_| wrong("its value holds a character that no header may hold"))?;
         headers.insert(parsed, value);
     }
     Ok(())

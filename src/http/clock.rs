@@ -78,7 +78,11 @@ impl Clock {
     }
 
     fn phase(&self) -> (Duration, &'static str) {
-        if self.first { (self.limits.first_token, "first_token") } else { (self.limits.idle, "idle") }
+        if self.first {
+            (self.limits.first_token, "first_token")
+        } else {
+            (self.limits.idle, "idle")
+        }
     }
 
     fn deadline(&self) -> Instant {
@@ -93,7 +97,11 @@ impl Clock {
             return Some(timeout("total", limit, "the whole reply"));
         }
         let (limit, phase) = self.phase();
-        let what = if self.first { "the first token" } else { "more of the reply" };
+        let what = if self.first {
+            "the first token"
+        } else {
+            "more of the reply"
+        };
         (now >= later(self.since, limit)).then(|| timeout(phase, limit, what))
     }
 }
@@ -101,7 +109,10 @@ impl Clock {
 /// The error of the limit `phase`, which ran out after `limit` spent waiting for `what`.
 pub(super) fn timeout(phase: &'static str, limit: Duration, what: &str) -> Error {
     let seconds = limit.as_secs_f64();
-    let mut error = Error::new(Kind::Timeout, format!("Timed out ({phase}): no sign of {what} within {seconds} s."));
+    let mut error = Error::new(
+        Kind::Timeout,
+        format!("Timed out ({phase}): no sign of {what} within {seconds} s."),
+    );
     error.phase = Some(phase);
     error.seconds = Some(seconds);
     error

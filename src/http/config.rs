@@ -66,22 +66,45 @@ impl Config {
 
 /// What people write where a key is demanded and none exists.
 const PLACEHOLDERS: [&str; 16] = [
-    "sk-", "sk", "ollama", "none", "null", "empty", "dummy", "test", "key", "api_key", "api-key", "your_api_key",
-    "your-api-key", "not-needed", "not_needed", "no-key",
+    "sk-",
+    "sk",
+    "ollama",
+    "none",
+    "null",
+    "empty",
+    "dummy",
+    "test",
+    "key",
+    "api_key",
+    "api-key",
+    "your_api_key",
+    "your-api-key",
+    "not-needed",
+    "not_needed",
+    "no-key",
 ];
 
 /// `key` without white space around it, unless it is empty or a placeholder such as `sk-` or `YOUR_API_KEY`.
 pub fn real_key(key: &str) -> Option<&str> {
     let key = key.trim();
     let lower = key.to_ascii_lowercase();
-    let filler = lower.strip_prefix("sk-").unwrap_or(&lower).chars().all(|c| matches!(c, 'x' | '.' | '*' | '-' | '…'));
-    let bracketed = (key.starts_with('<') && key.ends_with('>')) || (key.starts_with("${") && key.ends_with('}'));
+    let filler = lower
+        .strip_prefix("sk-")
+        .unwrap_or(&lower)
+        .chars()
+        .all(|c| matches!(c, 'x' | '.' | '*' | '-' | '…'));
+    let bracketed = (key.starts_with('<') && key.ends_with('>'))
+        || (key.starts_with("${") && key.ends_with('}'));
     (!filler && !bracketed && !PLACEHOLDERS.contains(&lower.as_str())).then_some(key)
 }
 
 /// The key to send: an explicit one always, `OLLAMA_API_KEY` (given as `environment`) only to Ollama's cloud, because
 /// it is nobody else's business; placeholders never.
-pub fn resolve_key(explicit: Option<&str>, environment: Option<&str>, base: &Base) -> Option<String> {
+pub fn resolve_key(
+    explicit: Option<&str>,
+    environment: Option<&str>,
+    base: &Base,
+) -> Option<String> {
     explicit
         .and_then(real_key)
         .or_else(|| environment.filter(|_| base.is_cloud()).and_then(real_key))

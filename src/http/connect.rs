@@ -7,8 +7,8 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -31,7 +31,11 @@ pub(super) struct Attempt {
 
 impl Attempt {
     pub(super) fn new(limit: Duration) -> Arc<Self> {
-        Arc::new(Self { limit, connecting: AtomicBool::new(false), connected: OnceLock::new() })
+        Arc::new(Self {
+            limit,
+            connecting: AtomicBool::new(false),
+            connected: OnceLock::new(),
+        })
     }
 
     /// Runs `work` with this attempt in the connector's sight.
@@ -47,7 +51,10 @@ impl Attempt {
     /// When the request could be sent on a connection made for it: `now` while that is still being made, `None` when
     /// one of the pool is used.
     pub(super) fn ready_since(&self, now: Instant) -> Option<Instant> {
-        self.connected.get().copied().or_else(|| self.connecting.load(Ordering::Acquire).then_some(now))
+        self.connected
+            .get()
+            .copied()
+            .or_else(|| self.connecting.load(Ordering::Acquire).then_some(now))
     }
 }
 
@@ -64,7 +71,10 @@ impl<S> Layer<S> for Watch {
     type Service = Watched<S>;
 
     fn layer(&self, inner: S) -> Watched<S> {
-        Watched { inner, limit: self.0 }
+        Watched {
+            inner,
+            limit: self.0,
+        }
     }
 }
 

@@ -5,7 +5,10 @@ use std::pin::pin;
 use std::task::Poll;
 
 use bytes::Bytes;
-use reqwest::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER, TRANSFER_ENCODING};
+use reqwest::header::{
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER,
+    TRANSFER_ENCODING,
+};
 use reqwest::{Response, StatusCode};
 
 use super::base::{Base, Origin};
@@ -54,20 +57,36 @@ impl Exchange {
             let sending = attempt.watch(client.http().execute(prepared));
             match (clock.guard(sending, Some(&attempt)).await?, spare) {
                 (Ok(response), _) => break response,
-                (Err(error), Some(spare)) if !retried && !attempt.is_fresh() && fault::is_stale(&error) => {
+                (Err(error), Some(spare))
+                    if !retried && !attempt.is_fresh() && fault::is_stale(&error) =>
+                {
                     retried = true;
                     prepared = spare;
                 }
-                (Err(error), _) => return Err(fault::sending(&error, client.config().base.is_https(), client.via())),
+                (Err(error), _) => {
+                    return Err(fault::sending(
+                        &error,
+                        client.config().base.is_https(),
+                        client.via(),
+                    ));
+                }
             }
         };
-        let content_type = header(response.headers(), &CONTENT_TYPE).unwrap_or_default().to_owned();
-        let mut exchange = Self { response, clock, content_type };
+        let content_type = header(response.headers(), &CONTENT_TYPE)
+            .unwrap_or_default()
+            .to_owned();
+        let mut exchange = Self {
+            response,
+            clock,
+            content_type,
+        };
         let status = exchange.response.status();
         if status.is_client_error() || status.is_server_error() {
             return Err(exchange.refusal().await);
         }
-        exchange.check(url).map_err(|error| error.after(status.as_u16()))?;
+        exchange
+            .check(url)
+            .map_err(|error| error.after(status.as_u16()))?;
         Ok(exchange)
     }
 
@@ -81,7 +100,12 @@ impl Exchange {
 
     /// The type alone: lower case, without parameters.
     pub(super) fn media_type(&self) -> String {
-        self.content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+        self.content_type
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase()
     }
 
     /// The next piece of the body; `None` at its end. At most one network read lies behind it.
@@ -130,7 +154,10 @@ impl Exchange {
         let mut body = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
         while let Some(piece) = self.next().await? {
             if body.len() + piece.len() > limit {
-                return Err(fault::protocol(format!("The reply's body is longer than the limit of {limit} bytes.")).after(self.status()));
+                return Err(fault::protocol(format!(
+                    "The reply's body is longer than the limit of {limit} bytes."
+                ))
+                .after(self.status()));
             }
             body.extend_from_slice(&piece);
         }
@@ -145,7 +172,9 @@ impl Exchange {
             return Err(redirect(url, status, headers));
         }
         if !status.is_success() {
-            return Err(fault::protocol(format!("The server answered with the status {status}, which fits no request of Ollama's API.")));
+            return Err(fault::protocol(format!(
+                "The server answered with the status {status}, which fits no request of Ollama's API."
+            )));
         }
         if let Some(coding) = coding(headers) {
             return Err(fault::protocol(format!(
@@ -154,15 +183,21 @@ impl Exchange {
         }
         if let Some(coding) = header(headers, &TRANSFER_ENCODING) {
             if headers.contains_key(CONTENT_LENGTH) {
-                return Err(fault::protocol("The reply has both Content-Length and Transfer-Encoding, so nobody can say where it ends."));
+                return Err(fault::protocol(
+                    "The reply has both Content-Length and Transfer-Encoding, so nobody can say where it ends.",
+                ));
             }
             if !coding.trim().eq_ignore_ascii_case("chunked") {
-                return Err(fault::protocol(format!("The reply's Transfer-Encoding is {coding:?}, not chunked.")));
+                return Err(fault::protocol(format!(
+                    "The reply's Transfer-Encoding is {coding:?}, not chunked."
+                )));
             }
         }
         let media = self.media_type();
         if matches!(media.as_str(), "text/html" | "application/xhtml+xml") {
-            return Err(fault::protocol(format!("{url} answered with a web page ({media}): no Ollama server is there.")));
+            return Err(fault::protocol(format!(
+                "{url} answered with a web page ({media}): no Ollama server is there."
+            )));
         }
         Ok(())
     }
@@ -180,7 +215,12 @@ impl Exchange {
         body.truncate(MAX_REFUSAL);
         let headers = self.response.headers();
         let retry_after = header(headers, &RETRY_AFTER).and_then(fault::retry_after);
-        fault::refusal(self.response.status(), &self.media_type(), body, retry_after)
+        fault::refusal(
+            self.response.status(),
+            &self.media_type(),
+            body,
+            retry_after,
+        )
     }
 }
 
@@ -204,8 +244,13 @@ fn redirect(url: &str, status: StatusCode, headers: &HeaderMap) -> Error {
         });
     let advice = target.as_ref().and_then(|target| {
         let base = Base::parse(target.as_str().split(['?', '#']).next()?, Origin::BaseUrl).ok()?;
-        Some(format!(" Write {base} as the base URL if that is the server you mean."))
+        Some(format!(
+            " Write {base} as the base URL if that is the server you mean."
+        ))
     });
     let place = target.map_or_else(|| "no usable place".to_owned(), |target| target.to_string());
-    fault::protocol(format!("{url} redirects to {place} (status {status}), and redirects are not followed.{}", advice.unwrap_or_default()))
+    fault::protocol(format!(
+        "{url} redirects to {place} (status {status}), and redirects are not followed.{}",
+        advice.unwrap_or_default()
+    ))
 }

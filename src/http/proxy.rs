@@ -33,10 +33,15 @@ impl Environment {
     /// Reads the variables through `lookup`, lower-case names first. In a CGI process (`REQUEST_METHOD` is set)
     /// `HTTP_PROXY` is a request header of a stranger and not believed.
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Self {
-        let find = |name: &str| lookup(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+        let find = |name: &str| {
+            lookup(name)
+                .map(|value| value.trim().to_owned())
+                .filter(|value| !value.is_empty())
+        };
         let either = |lower: &str, upper: &str| find(lower).or_else(|| find(upper));
         Self {
-            http: find("http_proxy").or_else(|| find("HTTP_PROXY").filter(|_| find("REQUEST_METHOD").is_none())),
+            http: find("http_proxy")
+                .or_else(|| find("HTTP_PROXY").filter(|_| find("REQUEST_METHOD").is_none())),
             https: either("https_proxy", "HTTPS_PROXY"),
             all: either("all_proxy", "ALL_PROXY"),
             no: either("no_proxy", "NO_PROXY"),
@@ -57,8 +62,11 @@ impl ProxyRule {
             Self::Explicit(text) => Route::new(text, "the proxy", None).map(Some),
             Self::Environment(_) if base.is_loopback() => Ok(None),
             Self::Environment(variables) => {
-                let (own, name) =
-                    if base.is_https() { (&variables.https, "HTTPS_PROXY") } else { (&variables.http, "HTTP_PROXY") };
+                let (own, name) = if base.is_https() {
+                    (&variables.https, "HTTPS_PROXY")
+                } else {
+                    (&variables.http, "HTTP_PROXY")
+                };
                 let (text, name) = match (own, &variables.all) {
                     (Some(text), _) => (text, name),
                     (None, Some(text)) => (text, "ALL_PROXY"),
@@ -82,19 +90,41 @@ pub(super) struct Route {
 impl Route {
     fn new(text: &str, name: &str, no: Option<&str>) -> Result<Self, Error> {
         let wrong = |what: &str| {
-            Error::new(Kind::Config, format!("{name} cannot be used: {what}. Write it as http://HOST:PORT or socks5://HOST:PORT."))
+            Error::new(
+                Kind::Config,
+                format!(
+                    "{name} cannot be used: {what}. Write it as http://HOST:PORT or socks5://HOST:PORT."
+                ),
+            )
         };
         let text = text.trim();
-        let full = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+        let full = if text.contains("://") {
+            text.to_owned()
+        } else {
+            format!("http://{text}")
+        };
         let url = Url::parse(&full).map_err(|_| wrong("it is no URL"))?;
-        if !matches!(url.scheme(), "http" | "https" | "socks4" | "socks4a" | "socks5" | "socks5h") {
+        if !matches!(
+            url.scheme(),
+            "http" | "https" | "socks4" | "socks4a" | "socks5" | "socks5h"
+        ) {
             return Err(wrong(&format!("its scheme is {:?}", url.scheme())));
         }
-        let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| wrong("it names no host"))?;
-        let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+        let host = url
+            .host_str()
+            .filter(|host| !host.is_empty())
+            .ok_or_else(|| wrong("it names no host"))?;
+        let port = url
+            .port()
+            .map(|port| format!(":{port}"))
+            .unwrap_or_default();
         let shown = format!("{}://{host}{port}", url.scheme());
         let https = url.scheme() == "https";
         let proxy = Proxy::all(url.as_str()).map_err(|_| wrong("it is no URL"))?;
-        Ok(Self { proxy: proxy.no_proxy(no.and_then(NoProxy::from_string)), shown, https })
+        Ok(Self {
+            proxy: proxy.no_proxy(no.and_then(NoProxy::from_string)),
+            shown,
+            https,
+        })
     }
 }

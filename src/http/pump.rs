@@ -27,7 +27,10 @@ struct Closing<'a>(&'a Inbox);
 
 impl Drop for Closing<'_> {
     fn drop(&mut self) {
-        self.0.close(Err(Error::new(Kind::Closed, "The client was closed while a reply was being read.")));
+        self.0.close(Err(Error::new(
+            Kind::Closed,
+            "The client was closed while a reply was being read.",
+        )));
     }
 }
 
@@ -43,15 +46,30 @@ pub(super) async fn run(client: &Client, request: Request, inbox: &Arc<Inbox>, m
     inbox.close(end.map_err(|error| error.at(&url)));
 }
 
-async fn stream(client: &Client, request: Request, inbox: &Inbox, mode: Mode, url: &str) -> Result<(), Error> {
+async fn stream(
+    client: &Client,
+    request: Request,
+    inbox: &Inbox,
+    mode: Mode,
+    url: &str,
+) -> Result<(), Error> {
     let max_line = client.config().max_line;
     let mut sink = match mode {
-        Mode::Deltas => Sink::Deltas(Deltas::new(max_line, PROGRESS.contains(&request.path.as_str()))),
-        Mode::Lines => Sink::Lines(Lines { max_line, partial: Vec::new(), whole: Vec::new() }),
+        Mode::Deltas => Sink::Deltas(Deltas::new(
+            max_line,
+            PROGRESS.contains(&request.path.as_str()),
+        )),
+        Mode::Lines => Sink::Lines(Lines {
+            max_line,
+            partial: Vec::new(),
+            whole: Vec::new(),
+        }),
     };
     let mut exchange = Exchange::open(client, request, url).await?;
     let status = exchange.status();
-    relay(&mut exchange, &mut sink, inbox).await.map_err(|error| error.after(status))
+    relay(&mut exchange, &mut sink, inbox)
+        .await
+        .map_err(|error| error.after(status))
 }
 
 /// Moves the body through `sink` into `inbox`.
@@ -61,9 +79,15 @@ async fn relay(exchange: &mut Exchange, sink: &mut Sink, inbox: &Inbox) -> Resul
     loop {
         let mut read = exchange.next().await.map(Ready::from);
         for taken in 1..=AT_ONCE {
-            let Ok(Ready::Piece(piece)) = &read else { break };
+            let Ok(Ready::Piece(piece)) = &read else {
+                break;
+            };
             empty = false;
-            let result = if checked { Ok(()) } else { looks_like_json(piece).map(|seen| checked = seen) };
+            let result = if checked {
+                Ok(())
+            } else {
+                looks_like_json(piece).map(|seen| checked = seen)
+            };
             if let Err(error) = result.and_then(|()| sink.feed(piece)) {
                 read = Err(error);
             } else if sink.is_done() || taken == AT_ONCE {
@@ -139,9 +163,10 @@ impl Sink {
     /// Whether a body that ended here was complete. Raw lines are judged by their reader.
     fn verdict(&self) -> Result<(), Error> {
         match self {
-            Self::Deltas(sink) if !sink.done && !sink.succeeded => {
-                Err(Error::new(Kind::Incomplete, "The reply ended without a last line (`done: true`): it is cut short."))
-            }
+            Self::Deltas(sink) if !sink.done && !sink.succeeded => Err(Error::new(
+                Kind::Incomplete,
+                "The reply ended without a last line (`done: true`): it is cut short.",
+            )),
             _ => Ok(()),
         }
     }
@@ -160,11 +185,20 @@ struct Deltas {
 impl Deltas {
     fn new(max_line: usize, progress: bool) -> Self {
         let decoder = Decoder::new(Framing::Auto, max_line);
-        Self { decoder, batch: Batch::default(), progress, done: false, succeeded: false }
+        Self {
+            decoder,
+            batch: Batch::default(),
+            progress,
+            done: false,
+            succeeded: false,
+        }
     }
 
     /// Decodes, then looks for the last line and for error lines among what is new.
-    fn feed(&mut self, work: impl FnOnce(&mut Decoder, &mut Batch) -> Result<(), WireError>) -> Result<(), Error> {
+    fn feed(
+        &mut self,
+        work: impl FnOnce(&mut Decoder, &mut Batch) -> Result<(), WireError>,
+    ) -> Result<(), Error> {
         let before = self.batch.items.len();
         let result = work(&mut self.decoder, &mut self.batch);
         let mut keep = self.batch.items.len();
@@ -228,7 +262,10 @@ impl Lines {
 
     fn extend(&mut self, bytes: &[u8]) -> Result<(), Error> {
         if self.partial.len() + bytes.len() > self.max_line {
-            let message = format!("A line of the reply is longer than {} bytes.", self.max_line);
+            let message = format!(
+                "A line of the reply is longer than {} bytes.",
+                self.max_line
+            );
             return Err(Error::new(Kind::Decode, message));
         }
         self.partial.extend_from_slice(bytes);
@@ -246,42 +283,64 @@ impl Lines {
 }
 
 fn error_line(text: &str, line: &[u8]) -> Error {
-    let mut error = Error::new(Kind::MidStream, format!("The server reported an error in the stream: {}", fault::shortened(text)));
+    let mut error = Error::new(
+        Kind::MidStream,
+        format!(
+            "The server reported an error in the stream: {}",
+            fault::shortened(text)
+        ),
+    );
     error.server_text = Some(text.to_owned());
     error.body = Some(line.to_vec());
     error
 }
 
 fn undecodable(error: &WireError) -> Error {
-    Error::new(Kind::Decode, format!("The reply cannot be decoded: {error}."))
+    Error::new(
+        Kind::Decode,
+        format!("The reply cannot be decoded: {error}."),
+    )
 }
 
 /// Whether a line of progress is the last one.
 fn is_success(delta: &Delta) -> bool {
     let line: Option<serde_json::Value> = serde_json::from_slice(&delta.line).ok();
-    line.as_ref().and_then(|line| line.get("status")).and_then(serde_json::Value::as_str) == Some("success")
+    line.as_ref()
+        .and_then(|line| line.get("status"))
+        .and_then(serde_json::Value::as_str)
+        == Some("success")
 }
 
 /// Whether a media type promises JSON. `false` means that the body has to show it; a type that rules it out is an error.
 fn is_json(media_type: &str) -> Result<bool, Error> {
     let subtype = media_type.rsplit('/').next().unwrap_or_default();
-    let json = matches!(subtype, "json" | "x-ndjson" | "ndjson" | "jsonl" | "x-jsonlines" | "event-stream") || subtype.ends_with("+json");
+    let json = matches!(
+        subtype,
+        "json" | "x-ndjson" | "ndjson" | "jsonl" | "x-jsonlines" | "event-stream"
+    ) || subtype.ends_with("+json");
     match media_type {
         _ if json => Ok(true),
         "" | "text/plain" | "application/octet-stream" => Ok(false),
-        _ => Err(fault::protocol(format!("The reply is {media_type}, not JSON: no Ollama server is there."))),
+        _ => Err(fault::protocol(format!(
+            "The reply is {media_type}, not JSON: no Ollama server is there."
+        ))),
     }
 }
 
 /// Whether the body's first piece shows JSON lines or events (`false`: nothing but white space yet).
 fn looks_like_json(piece: &[u8]) -> Result<bool, Error> {
-    let piece = piece.strip_prefix(b"\xef\xbb\xbf").unwrap_or(piece).trim_ascii_start();
+    let piece = piece
+        .strip_prefix(b"\xef\xbb\xbf")
+        .unwrap_or(piece)
+        .trim_ascii_start();
     match piece.first() {
         None => Ok(false),
         Some(b'{' | b'd' | b':' | b'e') => Ok(true),
         Some(_) => {
             let excerpt: String = String::from_utf8_lossy(piece).chars().take(80).collect();
-            Err(fault::protocol(format!("The reply is not JSON: {excerpt:?}.")))
+            Err(fault::protocol(format!(
+                "The reply is not JSON: {excerpt:?}."
+            )))
         }
     }
 }
