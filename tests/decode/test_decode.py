@@ -9,7 +9,6 @@ import pytest
 from bodies import WHITE, bodies, documents, lines, mutate, oddities, transcripts
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-
 from metagpt_ollama_rs import decode
 
 DETERMINISTIC = settings(derandomize=True, deadline=None, database=None, max_examples=500)
@@ -116,7 +115,7 @@ def test_what_holds_a_body() -> None:
 
 @pytest.mark.parametrize("wrong", [None, 5, [b"{}"], {"data": b"{}"}, types.SimpleNamespace(data=None), object()])
 def test_what_holds_no_body_is_a_type_error(wrong: object) -> None:
-    with pytest.raises(TypeError, match="decode.. takes bytes"):
+    with pytest.raises(TypeError, match=r"decode\(\) takes bytes"):
         decode(wrong)
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import oracle
 import pytest
-
 from metagpt_ollama_rs import decode, get_choice
 
 
@@ -80,6 +79,11 @@ def test_a_message_that_is_no_dict_becomes_its_text(message: Any) -> None:
     with pytest.raises(AttributeError):
         oracle.get_choice({"message": message})
     assert get_choice({"message": message}) == str(message)
+
+
+@pytest.mark.parametrize(("raw", "shown"), [(None, "None"), (5, "5"), ([7] * 100, str([7] * 100)[:200])])
+def test_raw_data_that_is_no_text(raw: Any, shown: str) -> None:
+    assert get_choice({"error": "boom", "raw_data": raw}) == f"[Ollama Error] boom | Raw: {shown}"
 
 
 # The texts below are the guide's: here nothing differs.
