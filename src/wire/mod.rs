@@ -4,6 +4,30 @@
 //! [`Batch`]. Lines are split on the byte 0x0A only (never on Unicode line separators), SSE frames are unwrapped,
 //! and an ordinary content line takes a fast path that is equal to the strict one. A [`Fold`] turns deltas into the
 //! final [`Answer`] and knows whether the stream was complete.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `decoder` | one body, in pieces, to items: framing, then each line |
+//! | `lines`, `sse` | bytes to lines; lines of an event stream to JSON texts |
+//! | `fast` | an ordinary content line, read by its form |
+//! | `chunk` | any other line, read by simd-json: the strict path |
+//! | `careful` | what simd-json refuses although it is legal |
+//! | `text` | the inside of a JSON string |
+//! | `fold` | items to the answer |
+
+mod careful;
+mod chunk;
+mod decoder;
+mod fast;
+mod fold;
+mod lines;
+mod sse;
+mod text;
+
+use std::sync::Arc;
+
+pub use decoder::Decoder;
+pub use fold::{Fold, fold_body};
 
 pub mod last;
 
@@ -64,10 +88,12 @@ pub struct Delta {
     pub line: Vec<u8>,
 }
 
-/// A complete tool call. `arguments` is JSON text, whether it came as an object or as a string.
+/// A tool call. `arguments` is JSON text, whether it came as an object or as a string; empty if there were none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ToolCall {
     pub id: Option<String>,
+    /// The call's number within the answer, where the server counts.
+    pub index: Option<u64>,
     pub name: String,
     pub arguments: String,
 }
@@ -103,5 +129,153 @@ pub struct Batch {
     pub text: String,
     pub items: Vec<Item>,
     /// Shape and model of the `Text` items; a line that differs is a `Full` item.
-    pub template: Option<std::sync::Arc<Template>>,
+    pub template: Option<Arc<Template>>,
+    /// Bytes held by the `Full` items.
+    full_bytes: usize,
+}
+
+/// An item of a [`Batch`] together with its text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry<'a> {
+    Text { text: &'a str, stamp: &'a Stamp },
+    Full(&'a Delta),
+}
+
+impl Batch {
+    /// Empties the batch; memory and template stay.
+    pub fn clear(&mut self) {
+        self.text.clear();
+        self.items.clear();
+        self.full_bytes = 0;
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Roughly how much memory the items hold.
+    pub fn bytes(&self) -> usize {
+        self.text.len() + self.items.len() * size_of::<Item>() + self.full_bytes
+    }
+
+    /// The items in order.
+    pub fn iter(&self) -> impl Iterator<Item = Entry<'_>> {
+        let mut start = 0;
+        self.items.iter().map(move |item| match item {
+            Item::Text { end, stamp } => {
+                let text = self.text.get(start..*end).unwrap_or_default();
+                start = *end;
+                Entry::Text { text, stamp }
+            }
+            Item::Full(delta) => Entry::Full(delta),
+        })
+    }
+
+    /// Moves the items of `other` to the end of this batch. Both keep their memory. The two must come from one decoder,
+    /// or hold no `Text` items of different templates.
+    pub fn append(&mut self, other: &mut Self) {
+        if self.items.is_empty() {
+            self.clear();
+            std::mem::swap(self, other);
+            other.template.clone_from(&self.template);
+            return;
+        }
+        let shift = self.text.len();
+        self.text.push_str(&other.text);
+        self.items
+            .extend(other.items.drain(..).map(|item| match item {
+                Item::Text { end, stamp } => Item::Text {
+                    end: end + shift,
+                    stamp,
+                },
+                full @ Item::Full(_) => full,
+            }));
+        self.full_bytes += other.full_bytes;
+        if self.template.is_none() {
+            self.template.clone_from(&other.template);
+        }
+        other.clear();
+    }
+
+    pub fn push_full(&mut self, delta: Delta) {
+        self.full_bytes +=
+            size_of::<Delta>() + delta.line.len() + delta.content.len() + delta.thinking.len();
+        self.items.push(Item::Full(Box::new(delta)));
+    }
+
+    /// Whether `Text` items of `template` can go in here; an empty batch takes any.
+    #[inline]
+    fn takes(&mut self, template: &Arc<Template>) -> bool {
+        match &self.template {
+            Some(own) if Arc::ptr_eq(own, template) => true,
+            Some(own) if !self.items.is_empty() && own != template => false,
+            _ => {
+                self.template = Some(Arc::clone(template));
+                true
+            }
+        }
+    }
+
+    /// Makes an item of what was appended to `text` since the last one.
+    #[inline]
+    fn end_text(&mut self, stamp: Stamp) {
+        self.items.push(Item::Text {
+            end: self.text.len(),
+            stamp,
+        });
+    }
+}
+
+/// A body that cannot be read on. What came before it is good.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WireError {
+    #[error("line {line_number} of the reply is longer than {limit} bytes")]
+    LineTooLong { line_number: u64, limit: usize },
+    #[error("line {line_number} of the reply is no JSON (at byte {position}): {excerpt}")]
+    NotJson {
+        line_number: u64,
+        position: usize,
+        excerpt: String,
+    },
+    #[error("line {line_number} of the reply is not UTF-8 (at byte {position})")]
+    NotUtf8 { line_number: u64, position: usize },
+    #[error("line {line_number} of the reply is JSON but no object: {excerpt}")]
+    NotObject { line_number: u64, excerpt: String },
+}
+
+/// What a whole reply said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    pub shape: Shape,
+    pub content: String,
+    pub thinking: String,
+    pub tool_calls: Vec<ToolCall>,
+    pub role: Option<String>,
+    pub model: Option<String>,
+    /// The time of the last line that had one.
+    pub created_at: Option<String>,
+    pub done_reason: Option<String>,
+    pub counters: Counters,
+    pub outcome: Outcome,
+    /// The JSON of the last line that was more than a piece of text: the `done: true` line of a complete native
+    /// reply, the last chunk before `[DONE]`, the error line of a failed one.
+    pub last_line: Vec<u8>,
+    /// The JSON of each line with tool calls.
+    pub tool_lines: Vec<Vec<u8>>,
+}
+
+/// How a reply ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Outcome {
+    /// `done: true`, or `[DONE]`.
+    Complete,
+    /// Neither.
+    #[default]
+    Truncated,
+    /// An error line; its text.
+    Failed(String),
 }

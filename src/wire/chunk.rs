@@ -1,0 +1,478 @@
+//! One JSON object to what it says: the strict path.
+//!
+//! simd-json makes a flat tape of the line, in buffers that are used again and again; nothing here recurses, so depth
+//! is harmless. Where a key comes twice the last one counts. A field of a wrong type counts as absent: servers and
+//! proxies differ, and a broken detail must not end a stream. Only a line that is no JSON object is refused.
+
+use simd_json::{Buffers, Node, StaticNode, Tape};
+
+use super::careful;
+use super::{Counters, Delta, Shape, Stamp, ToolCall};
+
+/// A content line with nothing else in it, which becomes a text item.
+pub(super) struct Ordinary<'a> {
+    pub shape: Shape,
+    pub model: &'a str,
+    pub content: &'a str,
+    pub stamp: Stamp,
+}
+
+/// Why a line says nothing. Positions count bytes of the line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    NotUtf8 { position: usize },
+    NotJson { position: usize },
+    NotObject,
+}
+
+/// The buffers of the strict path.
+pub(super) struct Parser {
+    /// A copy of the line, because simd-json unescapes strings in place.
+    scratch: Vec<u8>,
+    buffers: Buffers,
+    tape: Tape<'static>,
+}
+
+/// Buffers that a giant line has blown up beyond this are given back.
+const KEEP: usize = 1 << 20;
+
+impl Default for Parser {
+    fn default() -> Self {
+        Self {
+            scratch: Vec::new(),
+            buffers: Buffers::default(),
+            tape: Tape(Vec::new()),
+        }
+    }
+}
+
+impl Parser {
+    /// Parses `line` and shows the object to `read`, which is called at most once.
+    pub fn object(
+        &mut self,
+        line: &[u8],
+        read: &mut dyn FnMut(Value<'_, '_>),
+    ) -> Result<(), Refusal> {
+        let mut tape = std::mem::replace(&mut self.tape, Tape(Vec::new())).reset();
+        self.scratch.clear();
+        self.scratch.extend_from_slice(line);
+        let parsed = fill(&mut self.scratch, &mut self.buffers, &mut tape);
+        let result = if parsed { show(&tape, read) } else { Ok(()) };
+        self.tape = tape.reset();
+        let result = if parsed {
+            result
+        } else {
+            self.again(line, read)
+        };
+        if self.scratch.capacity() > KEEP {
+            *self = Self::default();
+        }
+        result
+    }
+
+    /// Reads a line that simd-json has refused: it may be legal all the same.
+    fn again(&mut self, line: &[u8], read: &mut dyn FnMut(Value<'_, '_>)) -> Result<(), Refusal> {
+        let line = std::str::from_utf8(line).map_err(|error| Refusal::NotUtf8 {
+            position: error.valid_up_to(),
+        })?;
+        self.scratch.clear();
+        careful::rewrite(line, &mut self.scratch)
+            .map_err(|fault| Refusal::NotJson { position: fault.0 })?;
+        let mut tape = Tape(Vec::new());
+        let mut buffers = Buffers::with_max_depth(self.scratch.len(), usize::MAX);
+        if !fill(&mut self.scratch, &mut buffers, &mut tape) {
+            return Err(Refusal::NotJson { position: 0 });
+        }
+        show(&tape, read)
+    }
+}
+
+/// Parses what is in `scratch`; `false` if simd-json refuses it.
+fn fill<'a>(scratch: &'a mut Vec<u8>, buffers: &mut Buffers, tape: &mut Tape<'a>) -> bool {
+    let length = scratch.len();
+    scratch.resize(length + simd_json::INPUT_PADDING, b' ');
+    simd_json::fill_tape_padded(scratch, length, buffers, tape).is_ok()
+}
+
+fn show(tape: &Tape<'_>, read: &mut dyn FnMut(Value<'_, '_>)) -> Result<(), Refusal> {
+    let top = Value {
+        nodes: &tape.0,
+        at: 0,
+    };
+    if !matches!(top.node(), Some(Node::Object { .. })) {
+        return Err(Refusal::NotObject);
+    }
+    read(top);
+    Ok(())
+}
+
+/// A value on the tape.
+#[derive(Clone, Copy)]
+pub(super) struct Value<'t, 'i> {
+    nodes: &'t [Node<'i>],
+    at: usize,
+}
+
+impl<'t, 'i> Value<'t, 'i> {
+    fn node(self) -> Option<&'t Node<'i>> {
+        self.nodes.get(self.at)
+    }
+
+    /// Where the value after this one stands.
+    fn end(self) -> usize {
+        match self.node() {
+            Some(Node::Object { count, .. } | Node::Array { count, .. }) => self.at + 1 + count,
+            _ => self.at + 1,
+        }
+    }
+
+    /// How many members an object has, repeated keys counted each time.
+    fn size(self) -> usize {
+        match self.node() {
+            Some(Node::Object { len, .. }) => *len,
+            _ => 0,
+        }
+    }
+
+    /// The members of an object in order; none of anything else.
+    fn members(self) -> impl Iterator<Item = (&'i str, Value<'t, 'i>)> {
+        let mut at = self.at + 1;
+        (0..self.size()).map_while(move |_| {
+            let Some(Node::String(key)) = self.nodes.get(at) else {
+                return None;
+            };
+            let value = Self {
+                nodes: self.nodes,
+                at: at + 1,
+            };
+            at = value.end();
+            Some((*key, value))
+        })
+    }
+
+    fn elements(self) -> impl Iterator<Item = Value<'t, 'i>> {
+        let length = if let Some(Node::Array { len, .. }) = self.node() {
+            *len
+        } else {
+            0
+        };
+        let mut at = self.at + 1;
+        (0..length).map(move |_| {
+            let value = Self {
+                nodes: self.nodes,
+                at,
+            };
+            at = value.end();
+            value
+        })
+    }
+
+    fn get(self, wanted: &str) -> Option<Value<'t, 'i>> {
+        self.members()
+            .filter(|(key, _)| *key == wanted)
+            .last()
+            .map(|(_, value)| value)
+    }
+
+    fn str(self) -> Option<&'i str> {
+        if let Some(Node::String(text)) = self.node() {
+            Some(text)
+        } else {
+            None
+        }
+    }
+
+    fn u64(self) -> Option<u64> {
+        match self.node()? {
+            Node::Static(StaticNode::U64(number)) => Some(*number),
+            Node::Static(StaticNode::I64(number)) => u64::try_from(*number).ok(),
+            _ => None,
+        }
+    }
+
+    fn is_true(self) -> bool {
+        matches!(self.node(), Some(Node::Static(StaticNode::Bool(true))))
+    }
+
+    fn is_false(self) -> bool {
+        matches!(self.node(), Some(Node::Static(StaticNode::Bool(false))))
+    }
+
+    fn is_null(self) -> bool {
+        matches!(self.node(), Some(Node::Static(StaticNode::Null)))
+    }
+
+    fn is_object(self) -> bool {
+        matches!(self.node(), Some(Node::Object { .. }))
+    }
+}
+
+/// The line as an ordinary content line, if it is one.
+pub(super) fn ordinary<'i>(line: Value<'_, 'i>) -> Option<Ordinary<'i>> {
+    if line.size() != 4 {
+        return None;
+    }
+    let (mut model, mut stamp, mut shape, mut content, mut open) =
+        (None, None, Shape::Other, None, false);
+    for (key, value) in line.members() {
+        match key {
+            "model" => model = value.str(),
+            "created_at" => stamp = value.str().and_then(Stamp::new),
+            "message" => {
+                shape = Shape::Chat;
+                let plain = value.size() == 2
+                    && value.get("role").and_then(Value::str) == Some("assistant");
+                content = if plain {
+                    value.get("content").and_then(Value::str)
+                } else {
+                    None
+                };
+            }
+            "response" => {
+                shape = Shape::Generate;
+                content = value.str();
+            }
+            "done" => open = value.is_false(),
+            _ => return None,
+        }
+    }
+    // Four members and all four of them found: no key came twice.
+    let ordinary = Ordinary {
+        shape,
+        model: model?,
+        content: content?,
+        stamp: stamp?,
+    };
+    open.then_some(ordinary)
+}
+
+/// Everything that `source` says; `object` is what was parsed from it. In a body that is no event stream, an `OpenAI`
+/// object without `delta` is a whole reply.
+pub(super) fn delta(object: Value<'_, '_>, source: &[u8], events: bool) -> Delta {
+    let mut delta = Delta {
+        line: source.to_vec(),
+        ..Delta::default()
+    };
+    let fields = &mut Fields::default();
+    for (key, value) in object.members() {
+        fields.set(key, value);
+    }
+    delta.model = owned(fields.model);
+    delta.created_at = owned(fields.created_at);
+    delta.done = fields.done.is_some_and(Value::is_true);
+    delta.done_reason = owned(fields.done_reason);
+    delta.error = fields.error.and_then(|error| error_text(error, source));
+    delta.counters = fields.counters;
+    if let Some(choices) = fields.choices {
+        delta.shape = Shape::OpenAi;
+        if let Some(usage) = fields.usage {
+            delta.counters.prompt_eval_count = usage.get("prompt_tokens").and_then(Value::u64);
+            delta.counters.eval_count = usage.get("completion_tokens").and_then(Value::u64);
+        }
+        // With `n` above one the chunks of several answers are interleaved; an answer is the first of them.
+        let first = choices
+            .elements()
+            .enumerate()
+            .find(|(_, choice)| choice.get("index").and_then(Value::u64).unwrap_or(0) == 0);
+        if let Some((position, choice)) = first {
+            openai(&mut delta, choice, position, events);
+        }
+    } else if let Some(message) = fields.message {
+        delta.shape = Shape::Chat;
+        let calls = message_text(&mut delta, message);
+        if calls {
+            delta.tool_calls = tool_calls(source, &[Step::Key("message"), Step::Key("tool_calls")]);
+        }
+    } else if let Some(response) = fields.response {
+        delta.shape = Shape::Generate;
+        response
+            .str()
+            .unwrap_or_default()
+            .clone_into(&mut delta.content);
+        let thinking = fields.thinking.and_then(Value::str);
+        thinking.unwrap_or_default().clone_into(&mut delta.thinking);
+        if fields.tool_calls {
+            delta.tool_calls = tool_calls(source, &[Step::Key("tool_calls")]);
+        }
+    }
+    delta
+}
+
+/// The top-level members that matter, the last of each name.
+#[derive(Default)]
+struct Fields<'t, 'i> {
+    model: Option<Value<'t, 'i>>,
+    created_at: Option<Value<'t, 'i>>,
+    message: Option<Value<'t, 'i>>,
+    response: Option<Value<'t, 'i>>,
+    thinking: Option<Value<'t, 'i>>,
+    choices: Option<Value<'t, 'i>>,
+    usage: Option<Value<'t, 'i>>,
+    done: Option<Value<'t, 'i>>,
+    done_reason: Option<Value<'t, 'i>>,
+    error: Option<Value<'t, 'i>>,
+    tool_calls: bool,
+    counters: Counters,
+}
+
+impl<'t, 'i> Fields<'t, 'i> {
+    fn set(&mut self, key: &str, value: Value<'t, 'i>) {
+        let some = (!value.is_null()).then_some(value);
+        match key {
+            "model" => self.model = some,
+            "created_at" => self.created_at = some,
+            "message" => self.message = some.filter(|value| value.is_object()),
+            "response" => self.response = Some(value),
+            "thinking" => self.thinking = some,
+            "choices" => {
+                self.choices = some.filter(|value| matches!(value.node(), Some(Node::Array { .. })));
+            }
+            "usage" => self.usage = some,
+            "done" => self.done = some,
+            "done_reason" => self.done_reason = some,
+            "error" => self.error = some,
+            "tool_calls" => self.tool_calls = some.is_some(),
+            _ => {
+                if let Some(counter) = self.counters.named(key) {
+                    *counter = value.u64();
+                }
+            }
+        }
+    }
+}
+
+impl Counters {
+    fn named(&mut self, key: &str) -> Option<&mut Option<u64>> {
+        Some(match key {
+            "total_duration" => &mut self.total_duration,
+            "load_duration" => &mut self.load_duration,
+            "prompt_eval_count" => &mut self.prompt_eval_count,
+            "prompt_eval_cached_count" => &mut self.prompt_eval_cached_count,
+            "prompt_eval_duration" => &mut self.prompt_eval_duration,
+            "eval_count" => &mut self.eval_count,
+            "eval_duration" => &mut self.eval_duration,
+            _ => return None,
+        })
+    }
+}
+
+fn owned(value: Option<Value<'_, '_>>) -> Option<String> {
+    value.and_then(Value::str).map(str::to_owned)
+}
+
+/// Takes role, content and thinking from a message or an `OpenAI` delta, and says whether it has tool calls.
+fn message_text(delta: &mut Delta, message: Value<'_, '_>) -> bool {
+    let mut calls = false;
+    for (key, value) in message.members() {
+        match key {
+            "role" => delta.role = owned(Some(value)),
+            "content" => value
+                .str()
+                .unwrap_or_default()
+                .clone_into(&mut delta.content),
+            // The second and third name are OpenAI's side: Ollama's and that of other servers.
+            "thinking" | "reasoning" | "reasoning_content" => {
+                if let Some(text) = value.str() {
+                    text.clone_into(&mut delta.thinking);
+                }
+            }
+            "tool_calls" => calls = matches!(value.node(), Some(Node::Array { .. })),
+            _ => {}
+        }
+    }
+    calls
+}
+
+fn openai(delta: &mut Delta, choice: Value<'_, '_>, position: usize, events: bool) {
+    delta.done_reason = owned(choice.get("finish_reason"));
+    let (message, chunk) = (choice.get("message"), choice.get("delta"));
+    let message = message.filter(|message| message.is_object());
+    delta.done |= message.is_some() || (!events && chunk.is_none());
+    let (name, body) = if message.is_some() {
+        ("message", message)
+    } else {
+        ("delta", chunk)
+    };
+    if let Some(body) = body {
+        if message_text(delta, body) {
+            let path = [
+                Step::Key("choices"),
+                Step::Index(position),
+                Step::Key(name),
+                Step::Key("tool_calls"),
+            ];
+            delta.tool_calls = tool_calls(&delta.line, &path);
+        }
+    } else if let Some(text) = choice.get("text").and_then(Value::str) {
+        text.clone_into(&mut delta.content);
+    }
+}
+
+/// The text of an `error` member that is not null: `None` if it is empty. A text that is itself JSON is unwrapped
+/// once, because the runner's own refusal comes as a whole body in a string.
+fn error_text(error: Value<'_, '_>, source: &[u8]) -> Option<String> {
+    let text = match error.node() {
+        Some(Node::String("")) => return None,
+        Some(Node::String(text)) => Some(*text),
+        _ => error
+            .get("message")
+            .and_then(Value::str)
+            .filter(|text| !text.is_empty()),
+    };
+    let Some(text) = text else {
+        return Some(String::from_utf8_lossy(source).into_owned());
+    };
+    Some(unwrapped(text).unwrap_or_else(|| text.to_owned()))
+}
+
+fn unwrapped(text: &str) -> Option<String> {
+    let nested: serde_json::Value =
+        serde_json::from_str(text.trim_start().starts_with('{').then_some(text)?).ok()?;
+    let error = nested.get("error").unwrap_or(&nested);
+    let message = error.as_str().or_else(|| error.get("message")?.as_str())?;
+    (!message.is_empty()).then(|| message.to_owned())
+}
+
+/// One step from a value into a member or an element of it.
+enum Step {
+    Key(&'static str),
+    Index(usize),
+}
+
+/// The calls of the array at `path`. Their arguments are cut out of the source, where numbers are exact. An entry
+/// that is no object is left out.
+fn tool_calls(source: &[u8], path: &[Step]) -> Vec<ToolCall> {
+    let Ok(source) = std::str::from_utf8(source) else {
+        return Vec::new();
+    };
+    let array = path.iter().try_fold(source, |value, step| match step {
+        Step::Key(key) => careful::member(value, key),
+        Step::Index(index) => careful::elements(value).get(*index).copied(),
+    });
+    careful::elements(array.unwrap_or_default())
+        .into_iter()
+        .filter(|call| call.starts_with('{'))
+        .map(tool_call)
+        .collect()
+}
+
+fn tool_call(call: &str) -> ToolCall {
+    let text = |value: Option<&str>| {
+        value
+            .and_then(careful::string)
+            .map(std::borrow::Cow::into_owned)
+    };
+    let function = careful::member(call, "function").unwrap_or_default();
+    let arguments = careful::member(function, "arguments").filter(|arguments| *arguments != "null");
+    // Natively the index is the function's, in the OpenAI shape the call's.
+    let index = careful::member(function, "index").or_else(|| careful::member(call, "index"));
+    ToolCall {
+        id: text(careful::member(call, "id")),
+        index: index.and_then(|index| index.parse().ok()),
+        name: text(careful::member(function, "name")).unwrap_or_default(),
+        arguments: match arguments {
+            None => String::new(),
+            Some(object) => text(Some(object)).unwrap_or_else(|| object.to_owned()),
+        },
+    }
+}

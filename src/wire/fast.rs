@@ -1,0 +1,108 @@
+//! The fast path: an ordinary content line read by what the lines before it looked like.
+//!
+//! In a stream of content lines only the time and the text change. What comes before the time is learned from the
+//! first ordinary line that the strict path has read; the rest of the form is fixed. A line that matches all of it
+//! byte for byte needs no JSON parser. Whatever does not match is none of this module's business: the strict path
+//! reads it, and for lines that both can read, both give the same item.
+
+use std::sync::Arc;
+
+use super::chunk::Ordinary;
+use super::text;
+use super::{Shape, Stamp, Template};
+
+const TIME: &[u8] = b"\",\"created_at\":\"";
+const CHAT: &[u8] = b"\",\"message\":{\"role\":\"assistant\",\"content\":\"";
+const CHAT_END: &[u8; 16] = b"\"},\"done\":false}";
+const GENERATE: &[u8] = b"\",\"response\":\"";
+const GENERATE_END: &[u8; 15] = b"\",\"done\":false}";
+
+/// The form that ordinary lines of one stream have.
+#[derive(Debug)]
+pub(super) struct Form {
+    /// Everything up to the opening quote of the time.
+    prefix: Vec<u8>,
+    pub template: Arc<Template>,
+}
+
+impl Form {
+    /// The form of `line`, which the strict path has read as an ordinary line of `template`.
+    pub fn learn(line: &[u8], template: &Arc<Template>) -> Option<Self> {
+        let start = b"{\"model\":\"";
+        let mut model = String::new();
+        let end = start.len() + text::push_string(line.strip_prefix(start)?, &mut model)?;
+        line.get(end..)?.strip_prefix(TIME)?;
+        let prefix = line.get(..end + TIME.len())?.to_vec();
+        (model == template.model).then(|| Self {
+            prefix,
+            template: Arc::clone(template),
+        })
+    }
+
+    /// Reads the line at the start of `bytes`: appends its text to `out`, and returns its length and time.
+    /// When it returns `None`, `out` may have grown.
+    #[inline]
+    pub fn read(&self, bytes: &[u8], out: &mut String) -> Option<(usize, Stamp)> {
+        let time = bytes.strip_prefix(self.prefix.as_slice())?;
+        let (length, ascii) = text::plain_run(time.get(..=Stamp::MAX).unwrap_or(time));
+        let (time, rest) = time.split_at_checked(length)?;
+        if !ascii {
+            return None;
+        }
+        let stamp = Stamp::from_plain(time)?;
+        let rest = match self.template.shape {
+            Shape::Chat => {
+                let content = rest.strip_prefix(CHAT)?;
+                content
+                    .get(text::push_string(content, out)?..)?
+                    .strip_prefix(CHAT_END)?
+            }
+            Shape::Generate => {
+                let content = rest.strip_prefix(GENERATE)?;
+                content
+                    .get(text::push_string(content, out)?..)?
+                    .strip_prefix(GENERATE_END)?
+            }
+            Shape::OpenAi | Shape::Other => return None,
+        };
+        Some((bytes.len() - rest.len(), stamp))
+    }
+}
+
+impl Stamp {
+    /// The longest time that is stored in place.
+    pub const MAX: usize = 40;
+
+    /// `time` as a stamp if it is short enough and needs no escape in JSON; `None` sends its line to a full delta.
+    pub(super) fn new(time: &str) -> Option<Self> {
+        let plain = text::plain_run(time.as_bytes()) == (time.len(), true);
+        if plain {
+            Self::from_plain(time.as_bytes())
+        } else {
+            None
+        }
+    }
+
+    #[inline]
+    fn from_plain(time: &[u8]) -> Option<Self> {
+        let mut bytes = [0; Self::MAX];
+        bytes.get_mut(..time.len())?.copy_from_slice(time);
+        Some(Self {
+            len: u8::try_from(time.len()).ok()?,
+            bytes,
+        })
+    }
+
+    /// The time as the server wrote it.
+    pub fn as_str(&self) -> &str {
+        let time = self.bytes.get(..usize::from(self.len)).unwrap_or_default();
+        std::str::from_utf8(time).unwrap_or_default()
+    }
+}
+
+impl Ordinary<'_> {
+    /// Whether the line is one of `template`.
+    pub(super) fn fits(&self, template: &Template) -> bool {
+        self.shape == template.shape && self.model == template.model
+    }
+}

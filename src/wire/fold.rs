@@ -1,0 +1,179 @@
+//! Deltas to the answer, and whether it is one.
+
+use super::{
+    Answer, Batch, Decoder, Delta, Framing, Item, MAX_LINE, Outcome, Shape, Stamp, ToolCall,
+    WireError,
+};
+
+/// Adds up what a stream says. What comes after `done: true` is ignored, unless it is an error; after an error
+/// everything is.
+#[derive(Clone, Debug, Default)]
+pub struct Fold {
+    answer: Answer,
+}
+
+impl Fold {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds the text of an ordinary content line.
+    pub fn text(&mut self, text: &str) {
+        if self.open() {
+            self.answer.content.push_str(text);
+        }
+    }
+
+    /// Adds a line that is more than that.
+    pub fn delta(&mut self, delta: &Delta) {
+        if matches!(self.answer.outcome, Outcome::Failed(_)) {
+            return;
+        }
+        if let Some(error) = &delta.error {
+            self.answer.outcome = Outcome::Failed(error.clone());
+            self.answer.last_line.clone_from(&delta.line);
+            return;
+        }
+        if !self.open() {
+            return;
+        }
+        let answer = &mut self.answer;
+        answer.content.push_str(&delta.content);
+        answer.thinking.push_str(&delta.thinking);
+        if answer.shape == Shape::Other {
+            answer.shape = delta.shape;
+        }
+        // A server that loses an error sends an empty model name on its last chunk.
+        replace(
+            &mut answer.model,
+            delta.model.as_ref().filter(|model| !model.is_empty()),
+        );
+        replace(&mut answer.role, delta.role.as_ref());
+        replace(&mut answer.created_at, delta.created_at.as_ref());
+        replace(&mut answer.done_reason, delta.done_reason.as_ref());
+        let (sum, new) = (&mut answer.counters, &delta.counters);
+        sum.total_duration = new.total_duration.or(sum.total_duration);
+        sum.load_duration = new.load_duration.or(sum.load_duration);
+        sum.prompt_eval_count = new.prompt_eval_count.or(sum.prompt_eval_count);
+        sum.prompt_eval_cached_count = new
+            .prompt_eval_cached_count
+            .or(sum.prompt_eval_cached_count);
+        sum.prompt_eval_duration = new.prompt_eval_duration.or(sum.prompt_eval_duration);
+        sum.eval_count = new.eval_count.or(sum.eval_count);
+        sum.eval_duration = new.eval_duration.or(sum.eval_duration);
+        if !delta.tool_calls.is_empty() {
+            answer.tool_lines.push(delta.line.clone());
+            for call in &delta.tool_calls {
+                add_call(&mut answer.tool_calls, call);
+            }
+        }
+        if !delta.line.is_empty() {
+            answer.last_line.clone_from(&delta.line);
+        }
+        if delta.done {
+            answer.outcome = Outcome::Complete;
+        }
+    }
+
+    /// Adds all of a batch.
+    pub fn batch(&mut self, batch: &Batch) {
+        let mut last: Option<&Stamp> = None;
+        let mut start = 0;
+        for item in &batch.items {
+            match item {
+                Item::Text { end, stamp } => {
+                    self.text(batch.text.get(start..*end).unwrap_or_default());
+                    start = *end;
+                    if self.open() {
+                        last = Some(stamp);
+                    }
+                }
+                Item::Full(delta) => {
+                    self.ordinary(batch, last.take());
+                    self.delta(delta);
+                }
+            }
+        }
+        self.ordinary(batch, last);
+    }
+
+    /// What ordinary lines say beside their text; the time is that of the last of them.
+    fn ordinary(&mut self, batch: &Batch, last: Option<&Stamp>) {
+        let (Some(stamp), Some(template)) = (last, &batch.template) else {
+            return;
+        };
+        let answer = &mut self.answer;
+        if answer.shape == Shape::Other {
+            answer.shape = template.shape;
+        }
+        if template.shape == Shape::Chat && answer.role.is_none() {
+            answer.role = Some("assistant".to_owned());
+        }
+        if !template.model.is_empty() && answer.model.as_ref() != Some(&template.model) {
+            answer.model = Some(template.model.clone());
+        }
+        answer.created_at = Some(stamp.as_str().to_owned());
+    }
+
+    /// The text so far.
+    pub fn content(&self) -> &str {
+        &self.answer.content
+    }
+
+    fn open(&self) -> bool {
+        self.answer.outcome == Outcome::Truncated
+    }
+
+    pub fn finish(self) -> Answer {
+        self.answer
+    }
+}
+
+fn replace(old: &mut Option<String>, new: Option<&String>) {
+    if new.is_some() {
+        *old = new.cloned();
+    }
+}
+
+/// Adds a call. Ollama sends whole calls; other servers send the arguments in pieces, where a piece after the first
+/// has the call's index but no name.
+fn add_call(calls: &mut Vec<ToolCall>, call: &ToolCall) {
+    let same = |old: &&mut ToolCall| call.index.is_none() || old.index == call.index;
+    match calls
+        .iter_mut()
+        .rev()
+        .find(same)
+        .filter(|_| call.name.is_empty())
+    {
+        Some(begun) => begun.arguments.push_str(&call.arguments),
+        None => calls.push(call.clone()),
+    }
+}
+
+/// Folds a whole body, streamed or not. The error, if any, is why reading stopped; the answer holds what came before.
+pub fn fold_body(body: &[u8]) -> (Answer, Result<(), WireError>) {
+    let (answer, result) = fold_lines(body);
+    if !matches!(result, Err(WireError::NotJson { .. })) || answer != Answer::default() {
+        return (answer, result);
+    }
+    // A proxy may have indented the object of a reply over many lines: without line ends it is one line.
+    let joined: Vec<u8> = body
+        .iter()
+        .map(|byte| if *byte == b'\n' { b' ' } else { *byte })
+        .collect();
+    match fold_lines(&joined) {
+        (whole, Ok(())) => (whole, Ok(())),
+        _ => (answer, result),
+    }
+}
+
+fn fold_lines(body: &[u8]) -> (Answer, Result<(), WireError>) {
+    let mut decoder = Decoder::new(Framing::Auto, MAX_LINE.max(body.len()));
+    let mut batch = Batch::default();
+    let result = decoder
+        .feed(body, &mut batch)
+        .and_then(|()| decoder.finish(&mut batch));
+    let mut fold = Fold::new();
+    fold.batch(&batch);
+    (fold.finish(), result)
+}

@@ -1,0 +1,133 @@
+//! The inside of a JSON string: where it must be looked at, and what its escapes say.
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = 0x8080_8080_8080_8080;
+
+/// What a backslash sequence stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Escape {
+    Char(char),
+    /// Half of a surrogate pair: legal JSON, but no character.
+    Lone,
+}
+
+/// How many bytes come before the first quote, backslash or control character, and whether they are all ASCII.
+#[inline]
+pub(super) fn plain_run(bytes: &[u8]) -> (usize, bool) {
+    let mut high = 0;
+    let (words, tail) = bytes.as_chunks::<8>();
+    let mut at = 0;
+    for word in words {
+        let word = u64::from_le_bytes(*word);
+        // In each mask the lowest bit set is exact; a borrow makes wrong bits only above it, and only the lowest counts.
+        let quote = word ^ (ONES * 0x22);
+        let slash = word ^ (ONES * 0x5c);
+        let stop = ((quote.wrapping_sub(ONES) & !quote)
+            | (slash.wrapping_sub(ONES) & !slash)
+            | (word.wrapping_sub(ONES * 0x20) & !word))
+            & HIGH;
+        if stop != 0 {
+            let before = (stop & stop.wrapping_neg()) - 1;
+            high |= word & HIGH & before;
+            return (at + (stop.trailing_zeros() / 8) as usize, high == 0);
+        }
+        high |= word & HIGH;
+        at += 8;
+    }
+    let mut ascii = high == 0;
+    for &byte in tail {
+        if byte < 0x20 || byte == b'"' || byte == b'\\' {
+            break;
+        }
+        ascii &= byte < 0x80;
+        at += 1;
+    }
+    (at, ascii)
+}
+
+/// Reads the escape at the start of `bytes` (its first byte is the backslash): its meaning and its length.
+pub(super) fn escape(bytes: &[u8]) -> Option<(Escape, usize)> {
+    let simple = match *bytes.get(1)? {
+        b'u' => return unicode_escape(bytes),
+        byte @ (b'"' | b'\\' | b'/') => char::from(byte),
+        b'n' => '\n',
+        b't' => '\t',
+        b'r' => '\r',
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        _ => return None,
+    };
+    Some((Escape::Char(simple), 2))
+}
+
+fn unicode_escape(bytes: &[u8]) -> Option<(Escape, usize)> {
+    let first = hex4(bytes.get(2..6)?)?;
+    if let Some(one) = char::from_u32(first) {
+        return Some((Escape::Char(one), 6));
+    }
+    // A high half followed by a low half is one character; any other half stands alone.
+    if first < 0xdc00 && bytes.get(6..8) == Some(b"\\u") {
+        let second = bytes.get(8..12).and_then(hex4);
+        if let Some(low) = second.filter(|low| (0xdc00..0xe000).contains(low)) {
+            let pair = char::from_u32(0x1_0000 + ((first - 0xd800) << 10) + (low - 0xdc00))?;
+            return Some((Escape::Char(pair), 12));
+        }
+    }
+    Some((Escape::Lone, 6))
+}
+
+fn hex4(digits: &[u8]) -> Option<u32> {
+    digits.iter().try_fold(0, |value, &digit| {
+        Some(value << 4 | char::from(digit).to_digit(16)?)
+    })
+}
+
+/// Appends the string whose opening quote stands just before `bytes`, and says where its closing quote is.
+/// `None` for whatever needs a closer look: the string does not end here, a control character, an unknown escape,
+/// half of a surrogate pair, invalid UTF-8. What was appended until then stays.
+#[inline]
+pub(super) fn push_string(bytes: &[u8], out: &mut String) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        let rest = bytes.get(at..)?;
+        let (length, ascii) = plain_run(rest);
+        let (run, rest) = rest.split_at_checked(length)?;
+        if ascii {
+            // SAFETY: `plain_run` saw that every byte of the run is below 0x80.
+            out.push_str(unsafe { std::str::from_utf8_unchecked(run) });
+        } else {
+            out.push_str(std::str::from_utf8(run).ok()?);
+        }
+        at += length;
+        match rest.first()? {
+            b'"' => return Some(at),
+            b'\\' => {
+                let (Escape::Char(one), length) = escape(rest)? else {
+                    return None;
+                };
+                out.push(one);
+                at += length;
+            }
+            _ => return None,
+        }
+    }
+}
+
+/// The text between the quotes of a JSON string that is known to be well formed; lone surrogates become U+FFFD.
+pub(super) fn unescape(inner: &str) -> String {
+    let mut out = String::with_capacity(inner.len());
+    let mut rest = inner;
+    while let Some((run, tail)) = rest.find('\\').and_then(|at| rest.split_at_checked(at)) {
+        out.push_str(run);
+        let Some((meaning, length)) = escape(tail.as_bytes()) else {
+            break;
+        };
+        out.push(match meaning {
+            Escape::Char(one) => one,
+            Escape::Lone => char::REPLACEMENT_CHARACTER,
+        });
+        rest = tail.get(length..).unwrap_or_default();
+    }
+    out.push_str(rest);
+    out
+}
