@@ -3,7 +3,9 @@
 //! Wherever the guide's functions return something that is not an error dict, these return an equal value of equal
 //! type; where those give an error dict or raise, these may do better (docs/compatibility.md lists each case).
 
-use pyo3::exceptions::{PyException, PyRecursionError, PyTypeError, PyUnicodeDecodeError, PyValueError};
+use pyo3::exceptions::{
+    PyException, PyRecursionError, PyTypeError, PyUnicodeDecodeError, PyValueError,
+};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -40,23 +42,37 @@ impl<'py> Body<'py> {
 
     fn plain(value: &Bound<'py, PyAny>) -> PyResult<Option<Self>> {
         if let Some(bytes) = json::bytes_like(value)? {
-            return Ok(Some(Self { bytes, surrogates: false }));
+            return Ok(Some(Self {
+                bytes,
+                surrogates: false,
+            }));
         }
         let Ok(text) = value.cast::<PyString>() else {
             return Ok(None);
         };
         Ok(Some(match text.encode_utf8() {
-            Ok(bytes) => Self { bytes: Bytes::Shared(bytes), surrogates: false },
+            Ok(bytes) => Self {
+                bytes: Bytes::Shared(bytes),
+                surrogates: false,
+            },
             Err(_) => {
-                let bytes = text.call_method1(intern!(value.py(), "encode"), ("utf-8", "surrogatepass"))?;
-                Self { bytes: Bytes::Shared(bytes.cast_into::<PyBytes>()?), surrogates: true }
+                let bytes =
+                    text.call_method1(intern!(value.py(), "encode"), ("utf-8", "surrogatepass"))?;
+                Self {
+                    bytes: Bytes::Shared(bytes.cast_into::<PyBytes>()?),
+                    surrogates: true,
+                }
             }
         }))
     }
 
     /// `part` of the body as text; raises `UnicodeDecodeError` where it is not UTF-8.
     fn text(&self, py: Python<'py>, part: &[u8]) -> PyResult<Bound<'py, PyString>> {
-        if self.surrogates { decode_with(py, part, "surrogatepass") } else { PyString::from_bytes(py, part) }
+        if self.surrogates {
+            decode_with(py, part, "surrogatepass")
+        } else {
+            PyString::from_bytes(py, part)
+        }
     }
 
     /// The value of `part`, or None where `json.loads` fails on it.
@@ -80,7 +96,9 @@ impl<'py> Body<'py> {
 
 fn decode_with<'py>(py: Python<'py>, bytes: &[u8], errors: &str) -> PyResult<Bound<'py, PyString>> {
     let bytes = PyBytes::new(py, bytes);
-    Ok(bytes.call_method1(intern!(py, "decode"), ("utf-8", errors))?.cast_into::<PyString>()?)
+    Ok(bytes
+        .call_method1(intern!(py, "decode"), ("utf-8", errors))?
+        .cast_into::<PyString>()?)
 }
 
 /// The last JSON value of a reply's body, whatever its framing (one object, NDJSON, server-sent events).
@@ -116,7 +134,11 @@ pub fn decode<'py>(response: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> 
 
 /// The error dict of a body in which nothing parses.
 #[cold]
-fn describe_failure<'py>(py: Python<'py>, body: &Body<'py>, text: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+fn describe_failure<'py>(
+    py: Python<'py>,
+    body: &Body<'py>,
+    text: &[u8],
+) -> PyResult<Bound<'py, PyAny>> {
     let bytes = body.bytes.as_slice();
     let shown = match body.text(py, bytes) {
         Ok(text) => text,
@@ -132,16 +154,26 @@ fn describe_failure<'py>(py: Python<'py>, body: &Body<'py>, text: &[u8]) -> PyRe
     let reason = error.value(py).str()?;
     let reason = reason.to_string_lossy();
     let answer = PyDict::new(py);
-    if error.is_instance(py, decode_error(py)?) || error.is_instance_of::<PyUnicodeDecodeError>(py) {
+    if error.is_instance(py, decode_error(py)?) || error.is_instance_of::<PyUnicodeDecodeError>(py)
+    {
         let raw = shown.get_item(PySlice::new(py, 0, RAW_CHARACTERS, 1))?;
         answer.set_item("error", format!("JSON 解析失败: {reason}"))?;
         answer.set_item("raw_data", &raw)?;
         // Joined by Python, because `raw` may hold lone surrogates.
-        let message = PyString::new(py, &format!("Ollama API 响应解析失败: {reason}, 原始数据: ")).add(raw)?.add("...")?;
+        let message = PyString::new(
+            py,
+            &format!("Ollama API 响应解析失败: {reason}, 原始数据: "),
+        )
+        .add(raw)?
+        .add("...")?;
         log(py, "warning", &message)?;
     } else {
         answer.set_item("error", format!("响应解析失败: {reason}"))?;
-        log(py, "error", PyString::new(py, &format!("Ollama API 响应解析完全失败: {reason}")).as_any())?;
+        log(
+            py,
+            "error",
+            PyString::new(py, &format!("Ollama API 响应解析完全失败: {reason}")).as_any(),
+        )?;
     }
     Ok(answer.into_any())
 }
@@ -149,7 +181,11 @@ fn describe_failure<'py>(py: Python<'py>, body: &Body<'py>, text: &[u8]) -> PyRe
 fn decode_error(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     CLASS
-        .get_or_try_init(py, || py.import("json")?.getattr("JSONDecodeError").map(Bound::unbind))
+        .get_or_try_init(py, || {
+            py.import("json")?
+                .getattr("JSONDecodeError")
+                .map(Bound::unbind)
+        })
         .map(|class| class.bind(py))
 }
 
@@ -170,7 +206,8 @@ fn logger(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     if let Some(logger) = theirs.getattr_opt("logger")? {
         return Ok(logger);
     }
-    py.import("logging")?.call_method1("getLogger", ("metagpt_ollama_rs",))
+    py.import("logging")?
+        .call_method1("getLogger", ("metagpt_ollama_rs",))
 }
 
 /// The answer's text in what `decode` returned for `/api/chat`.
@@ -224,16 +261,24 @@ fn error_text<'py>(answer: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyA
         return Ok(None);
     };
     let raw = match field(answer, intern!(py, "raw_data"))? {
-        Some(raw) => raw.str()?.get_item(PySlice::new(py, 0, RAW_CHARACTERS, 1))?,
+        Some(raw) => raw
+            .str()?
+            .get_item(PySlice::new(py, 0, RAW_CHARACTERS, 1))?,
         None => intern!(py, "").clone().into_any(),
     };
     // Joined by Python: both texts may hold lone surrogates.
-    let text = intern!(py, "[Ollama Error] ").add(error.str()?)?.add(intern!(py, " | Raw: "))?.add(raw)?;
+    let text = intern!(py, "[Ollama Error] ")
+        .add(error.str()?)?
+        .add(intern!(py, " | Raw: "))?
+        .add(raw)?;
     Ok(Some(text))
 }
 
 /// `value[name]` if `value` is a dict, or anything else with a `get`, and has it. Null counts as there.
-fn field<'py>(value: &Bound<'py, PyAny>, name: &Bound<'py, PyString>) -> PyResult<Option<Bound<'py, PyAny>>> {
+fn field<'py>(
+    value: &Bound<'py, PyAny>,
+    name: &Bound<'py, PyString>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
     if let Ok(dict) = value.cast_exact::<PyDict>() {
         return dict.get_item(name);
     }

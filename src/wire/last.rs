@@ -99,7 +99,11 @@ pub fn events(body: &[u8]) -> Vec<Vec<u8>> {
         let end = memchr(b'\n', rest).unwrap_or(rest.len());
         let (line, tail) = rest.split_at(end);
         rest = tail.strip_prefix(b"\n").unwrap_or(tail);
-        for line in line.strip_suffix(b"\r").unwrap_or(line).split(|byte| *byte == b'\r') {
+        for line in line
+            .strip_suffix(b"\r")
+            .unwrap_or(line)
+            .split(|byte| *byte == b'\r')
+        {
             let line = strip(line);
             if line.is_empty() {
                 events.push(Vec::new());
@@ -128,7 +132,9 @@ mod tests {
     use super::*;
 
     fn all(body: &str) -> Vec<&str> {
-        lines(body.as_bytes()).map(|line| std::str::from_utf8(line).unwrap_or("?")).collect()
+        lines(body.as_bytes())
+            .map(|line| std::str::from_utf8(line).unwrap_or("?"))
+            .collect()
     }
 
     #[test]
@@ -142,12 +148,18 @@ mod tests {
             assert_eq!(stripped, white.contains(c), "{c:?}");
         }
         assert_eq!(strip(white.as_bytes()), b"");
-        assert_eq!(strip(format!("{white}a{white}b{white}").as_bytes()), format!("a{white}b").as_bytes());
+        assert_eq!(
+            strip(format!("{white}a{white}b{white}").as_bytes()),
+            format!("a{white}b").as_bytes()
+        );
     }
 
     #[test]
     fn lines_come_from_the_end_unwrapped() {
-        assert_eq!(all("{\"a\":1}\n\n  data: {\"b\":2}\r\ndata: [DONE]\n"), ["{\"b\":2}", "{\"a\":1}"]);
+        assert_eq!(
+            all("{\"a\":1}\n\n  data: {\"b\":2}\r\ndata: [DONE]\n"),
+            ["{\"b\":2}", "{\"a\":1}"]
+        );
         assert_eq!(all("data: data: 1\n2"), ["2"]);
         assert_eq!(all("data:3\nevent: x\n: ping\n{\"cut\": \"of"), [""; 0]);
         assert_eq!(all(""), [""; 0]);
@@ -165,6 +177,9 @@ mod tests {
         assert_eq!(events(body), [b"{\"a\":\n1}".to_vec()]);
         let body = b"data:{\"a\":1}\ndata:{\"a\":2}\n";
         assert_eq!(events(body).last(), Some(&b"{\"a\":1}".to_vec()));
-        assert_eq!(events(b"data:1\r\rdata:2\r\n\r\n"), [b"2".to_vec(), b"1".to_vec()]);
+        assert_eq!(
+            events(b"data:1\r\rdata:2\r\n\r\n"),
+            [b"2".to_vec(), b"1".to_vec()]
+        );
     }
 }
