@@ -2,6 +2,8 @@
 //!
 //! Python maps each [`Kind`] to one exception class (`python/metagpt_ollama_rs/errors.py`), in one place.
 
+use std::ops::{Deref, DerefMut};
+
 /// What went wrong. `Kind::name` is the key of the table of exception classes in Python.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -12,7 +14,7 @@ pub enum Kind {
     /// One of the four time limits ran out; the context says which.
     Timeout,
     /// The peer does not speak HTTP correctly, or answered with something that is not an Ollama reply
-    /// (bad framing, a body shorter than promised, compression nobody asked for, a redirect, an HTML page).
+    /// (bad framing, compression nobody asked for, a redirect, an HTML page, an empty body).
     Protocol,
     /// An HTTP status of 400 or more; `status` holds it. Python chooses the class by status and text.
     Status,
@@ -20,7 +22,7 @@ pub enum Kind {
     MidStream,
     /// A stream that ended without `done: true` (or `[DONE]`), or a reply with `done: false`.
     Incomplete,
-    /// The connection broke off after the reply had begun.
+    /// The connection broke off after the reply had begun: reset, or closed before the promised end.
     Interrupted,
     /// A line that is no JSON, or longer than the cap, or not UTF-8.
     Decode,
@@ -28,10 +30,14 @@ pub enum Kind {
     Closed,
 }
 
-/// A failure, with everything that a person needs to understand it.
+/// A failure. What is known of it are the fields of [`Context`]: `error.kind`, `error.status`, and so on.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{message}")]
-pub struct Error {
+#[error("{}", .0.message)]
+pub struct Error(Box<Context>);
+
+/// Everything that a person needs to understand a failure.
+#[derive(Clone, Debug)]
+pub struct Context {
     pub kind: Kind,
     /// One sentence for people, without secrets.
     pub message: String,
@@ -45,6 +51,8 @@ pub struct Error {
     pub body: Option<Vec<u8>>,
     /// For `Timeout`: `connect`, `first_token`, `idle` or `total`.
     pub phase: Option<&'static str>,
+    /// For `Timeout`: the limit that ran out, in seconds.
+    pub seconds: Option<f64>,
     /// For `Status`: seconds of a `Retry-After` header.
     pub retry_after: Option<f64>,
     /// Whether any byte of the reply had arrived: then a retry would repeat output.
@@ -72,7 +80,7 @@ impl Kind {
 impl Error {
     /// A failure of `kind` described by `message`, with no context yet.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Context {
             kind,
             message: message.into(),
             url: None,
@@ -80,8 +88,38 @@ impl Error {
             server_text: None,
             body: None,
             phase: None,
+            seconds: None,
             retry_after: None,
             began: false,
-        }
+        }))
+    }
+
+    /// The same failure at `url`, which must not hold a user or a password.
+    #[must_use]
+    pub fn at(mut self, url: &str) -> Self {
+        self.url = Some(url.to_owned());
+        self
+    }
+
+    /// The same failure after a reply with `status` had begun.
+    #[must_use]
+    pub fn after(mut self, status: u16) -> Self {
+        self.status = Some(status);
+        self.began = true;
+        self
+    }
+}
+
+impl Deref for Error {
+    type Target = Context;
+
+    fn deref(&self) -> &Context {
+        &self.0
+    }
+}
+
+impl DerefMut for Error {
+    fn deref_mut(&mut self) -> &mut Context {
+        &mut self.0
     }
 }

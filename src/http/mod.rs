@@ -1,1 +1,26 @@
-//! HTTP for Ollama
+//! Talking to a server: from a base URL to the deltas of a reply in an inbox. Tokio and reqwest live here, Python does not.
+//!
+//! * [`base`] reads whatever a user wrote as base URL and turns it into one canonical form.
+//! * [`config`] is what a client is made from: base, headers, key, limits; [`proxy`] says when a proxy is used.
+//! * [`client`] is the pooled client with its two verbs: `call` (the whole reply) and `pump` (a stream into an inbox).
+//! * `exchange` is one request and its checked reply, read piece by piece under the four time limits of `clock`.
+//! * `connect` times the making of a connection and tells whether a pooled one was used.
+//! * `pump` feeds the pieces to `wire` and the result to the inbox.
+//! * `fault` turns what went wrong into the crate's error.
+//!
+//! Everything here hands out [`crate::error::Error`] only; a malformed reply is an error and never an answer.
+
+pub mod base;
+pub mod client;
+mod clock;
+pub mod config;
+mod connect;
+mod exchange;
+mod fault;
+pub mod proxy;
+mod pump;
+
+pub use base::{Base, Origin};
+pub use client::{Client, Method, Mode, Reply, Request};
+pub use config::{Config, Timeouts};
+pub use proxy::ProxyRule;

@@ -29,6 +29,8 @@ use std::sync::Arc;
 pub use decoder::Decoder;
 pub use fold::{Fold, fold_body};
 
+pub mod last;
+
 /// How the body is framed. `Auto` decides by the first non-blank bytes (`data:` or `:` means SSE).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {

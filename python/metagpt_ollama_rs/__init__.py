@@ -1,0 +1,79 @@
+"""An Ollama client with a Rust core, made first for MetaGPT.
+
+``decode`` and ``get_choice`` read replies (the guide's functions, exact and fast); ``StreamDecoder`` turns bytes into
+deltas; ``Client`` and ``AsyncClient`` talk to a server; ``metagpt_ollama_rs.provider`` puts them under MetaGPT.
+
+Importing this package imports neither asyncio nor anything of MetaGPT. The clients are loaded when they are first used.
+"""
+
+from __future__ import annotations
+
+from metagpt_ollama_rs import _core, errors
+from metagpt_ollama_rs._core import Delta, StreamDecoder, __version__, decode, get_choice
+from metagpt_ollama_rs.errors import *  # noqa: F403
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from metagpt_ollama_rs.client import AsyncClient, Client, Timeout
+    from metagpt_ollama_rs.responses import (
+        ChatResponse,
+        EmbeddingsResponse,
+        EmbedResponse,
+        GenerateResponse,
+        Message,
+    )
+
+_LAZY = {
+    "AsyncClient": "client",
+    "Client": "client",
+    "Timeout": "client",
+    "ChatResponse": "responses",
+    "EmbedResponse": "responses",
+    "EmbeddingsResponse": "responses",
+    "GenerateResponse": "responses",
+    "Message": "responses",
+}
+
+__all__ = [
+    "AsyncClient",
+    "ChatResponse",
+    "Client",
+    "Delta",
+    "EmbedResponse",
+    "EmbeddingsResponse",
+    "GenerateResponse",
+    "Message",
+    "StreamDecoder",
+    "Timeout",
+    "__version__",
+    "decode",
+    "get_choice",
+    *errors.__all__,
+]
+
+if _core.DEBUG_BUILD:
+    import warnings
+
+    warnings.warn(
+        "metagpt_ollama_rs was built without optimisation and is many times slower than it should be: "
+        "build it with `pip install .` or `maturin build --release`",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+
+
+def __getattr__(name: str) -> Any:
+    module = _LAZY.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

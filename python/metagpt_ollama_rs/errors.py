@@ -1,0 +1,356 @@
+"""Every exception that this package raises of its own, and the one place that chooses among them.
+
+::
+
+    OllamaError(Exception)
+    ├── ConfigurationError(ValueError)          an address, option or header that cannot be used; nothing was sent
+    ├── ConnectError(ConnectionError)           no connection, before the first byte of a reply
+    ├── RequestTimeout(TimeoutError)            one of four limits ran out: connect, first_token, idle, total
+    │   └── ConnectTimeout(ConnectionError)
+    ├── ProtocolError                           the peer does not speak HTTP, or is not an Ollama server
+    ├── ResponseError                           the server refused the request
+    │   ├── BadRequestError(ValueError)         400, and the 500 of an option of the wrong type
+    │   │   └── ContextOverflowError            the prompt is longer than the context
+    │   ├── AuthenticationError                 401, 403
+    │   ├── NotFoundError                       404 of a path
+    │   ├── ModelNotFoundError                  404 of a model
+    │   ├── RateLimitError                      429
+    │   ├── ServerBusyError                     503
+    │   └── ServerError                         any other status of 500 or more
+    ├── StreamError                             a reply that began and did not end well
+    │   ├── MidStreamError                      an error line in the reply
+    │   ├── IncompleteError                     no line said "done": true
+    │   ├── InterruptedStreamError              the connection broke off
+    │   └── DecodeError(ValueError)             a line that is no JSON, not UTF-8 or too long
+    ├── EmptyAnswerError                        the model stopped at its token limit before it said anything
+    └── ClosedError(RuntimeError)               the client or stream is closed, or belongs to another process or loop
+
+MetaGPT retries builtin ``ConnectionError`` three times. So only what happened before the first byte of a reply is one:
+an error in the middle of a stream is not, because a retry would repeat output.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class OllamaError(Exception):
+    """The base of all exceptions of this package.
+
+    Attributes:
+        message: what went wrong, in one sentence.
+        hint: what to do next, or "".
+        url: the URL asked, without user and password, or None.
+        model: the model asked for, or None.
+        status: the HTTP status, if a reply had begun, or None.
+        partial: the text of the answer that had arrived before the failure, or "".
+        partial_thinking: the same of the model's thinking.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        hint: str = "",
+        url: str | None = None,
+        model: str | None = None,
+        status: int | None = None,
+        partial: str = "",
+        partial_thinking: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.url = url
+        self.model = model
+        self.status = status
+        self.partial = partial
+        self.partial_thinking = partial_thinking
+
+    def __str__(self) -> str:
+        where = f" [{self.url}]" if self.url and self.url not in self.message else ""
+        hint = f"\nhint: {self.hint}" if self.hint else ""
+        return f"{self.message}{where}{hint}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_revive, (type(self), self.args, self.__dict__.copy()))
+
+
+class ConfigurationError(OllamaError, ValueError):
+    """An address, an option, a header or a key that cannot be used. Nothing was sent."""
+
+
+class ConnectError(OllamaError, ConnectionError):
+    """No connection: refused, reset before the first byte of a reply, name not found, TLS failure."""
+
+
+class RequestTimeout(OllamaError, TimeoutError):
+    """A time limit ran out. ``phase`` is ``connect``, ``first_token``, ``idle`` or ``total``; ``seconds`` the limit."""
+
+    phase: str = ""
+    seconds: float | None = None
+
+
+class ConnectTimeout(RequestTimeout, ConnectionError):
+    """The server's machine did not answer within the connect limit."""
+
+
+class ProtocolError(OllamaError):
+    """The peer does not speak HTTP correctly, or what answers there is not an Ollama server."""
+
+
+class ResponseError(OllamaError):
+    """The server refused the request.
+
+    Attributes:
+        error: the server's own words.
+        status_code: the HTTP status.
+        body: the body of the refusal (at most 64 KiB), as bytes.
+        retry_after: seconds of a Retry-After header, or None.
+    """
+
+    error: str = ""
+    body: bytes = b""
+    retry_after: float | None = None
+
+    @property
+    def status_code(self) -> int:
+        return -1 if self.status is None else self.status
+
+
+class BadRequestError(ResponseError, ValueError):
+    """The server cannot make sense of the request."""
+
+
+class ContextOverflowError(BadRequestError):
+    """The prompt is longer than the context. Both lengths are in tokens, or None if the server did not say."""
+
+    prompt_tokens: int | None = None
+    context_length: int | None = None
+
+
+class AuthenticationError(ResponseError):
+    """The server wants a key or a sign-in, or refuses this one. ``signin_url`` is where to sign in, or None."""
+
+    signin_url: str | None = None
+
+
+class NotFoundError(ResponseError):
+    """The server has no such path: the base URL is wrong, or the server is too old for the endpoint."""
+
+
+class ModelNotFoundError(ResponseError):
+    """The server does not have the model. ``available`` lists the models that it has, or is None if not asked."""
+
+    available: list[str] | None = None
+
+
+class RateLimitError(ResponseError):
+    """Too many requests; ``retry_after`` may say how many seconds to wait."""
+
+
+class ServerBusyError(ResponseError):
+    """The server's queue is full."""
+
+
+class ServerError(ResponseError):
+    """The server failed."""
+
+
+class StreamError(OllamaError):
+    """A reply that began and did not end well; ``partial`` has the text that had arrived."""
+
+
+class MidStreamError(StreamError):
+    """The server reported an error in the middle of a reply; ``error`` has its words."""
+
+    error: str = ""
+
+
+class IncompleteError(StreamError):
+    """The reply ended, but no line said ``"done": true``: the answer is cut."""
+
+
+class InterruptedStreamError(StreamError):
+    """The connection broke off in the middle of a reply."""
+
+
+class DecodeError(StreamError, ValueError):
+    """A line of the reply is no JSON, not UTF-8, or longer than the cap."""
+
+
+class EmptyAnswerError(OllamaError):
+    """The model reached its token limit before it said anything (``done_reason`` is ``length``)."""
+
+
+class ClosedError(OllamaError, RuntimeError):
+    """The client or the stream was closed, or belongs to another process (fork) or event loop."""
+
+
+_BY_KIND: dict[str, type[OllamaError]] = {
+    "config": ConfigurationError,
+    "connect": ConnectError,
+    "timeout": RequestTimeout,
+    "protocol": ProtocolError,
+    "status": ResponseError,
+    "mid_stream": MidStreamError,
+    "incomplete": IncompleteError,
+    "interrupted": InterruptedStreamError,
+    "decode": DecodeError,
+    "closed": ClosedError,
+}
+
+_HINTS: dict[type[OllamaError], str] = {
+    ConnectError: "is Ollama running there? Start it with `ollama serve`, or correct base_url (or OLLAMA_HOST)",
+    ConnectTimeout: "is the address right and the machine reachable? Correct base_url (or OLLAMA_HOST)",
+    ProtocolError: "is base_url the address of an Ollama server, such as http://127.0.0.1:11434?",
+    AuthenticationError: "set api_key (or OLLAMA_API_KEY), or sign in on the server with `ollama signin`",
+    NotFoundError: "base_url must be the server's address without a path of its own; or update Ollama",
+    RateLimitError: "wait, or ask less often",
+    ServerBusyError: "ask less at once, or raise OLLAMA_MAX_QUEUE on the server",
+    ServerError: "the server's own log says more (`journalctl -u ollama`, or the window of `ollama serve`)",
+    MidStreamError: "the server's own log says more; the text so far is in `partial`",
+    IncompleteError: "the model may have repeated itself or crashed; the text so far is in `partial`",
+    InterruptedStreamError: "was the server stopped? The text so far is in `partial`",
+    ContextOverflowError: "raise context_length (num_ctx) to fit the prompt and the answer, or shorten the prompt",
+}
+
+_PHASE_HINTS = {
+    "first_token": "the model may still be loading, or the prompt is long: raise timeout (first_token)",
+    "idle": "the server stopped sending: raise timeout (idle) if the model is just slow",
+    "total": "raise the total limit, or leave it unset",
+}
+
+
+def from_core(
+    kind: str,
+    *,
+    message: str,
+    url: str | None = None,
+    model: str | None = None,
+    status: int | None = None,
+    server_text: str | None = None,
+    body: bytes | None = None,
+    phase: str | None = None,
+    seconds: float | None = None,
+    retry_after: float | None = None,
+    began: bool = False,
+    partial: str = "",
+    partial_thinking: str = "",
+) -> OllamaError:
+    """The exception for a failure of the core. ``kind`` is a name of ``src/error.rs``."""
+    text = server_text or ""
+    cls = _BY_KIND[kind]
+    if cls is ResponseError:
+        cls = _refusal(status or 0, text, body or b"")
+    elif cls is RequestTimeout and phase == "connect":
+        cls = ConnectTimeout
+    hint = _HINTS.get(cls, "")
+    error = cls(
+        message, url=url, model=model, status=status, partial=partial, partial_thinking=partial_thinking
+    )
+    if isinstance(error, RequestTimeout):
+        error.phase = phase or ""
+        error.seconds = seconds
+        hint = hint or _PHASE_HINTS.get(error.phase, "")
+    if isinstance(error, MidStreamError):
+        error.error = text or message
+    if isinstance(error, ResponseError):
+        error.error = text
+        error.body = body or b""
+        error.retry_after = retry_after
+        hint = _explain_refusal(error) or hint
+    error.hint = hint
+    return error
+
+
+def _refusal(status: int, text: str, body: bytes) -> type[OllamaError]:
+    said = text.lower()
+    if "exceed_context_size_error" in said or b"exceed_context_size_error" in body or "context length" in said:
+        return ContextOverflowError
+    if status == 400 or (status == 500 and said.startswith("option ")):
+        return BadRequestError
+    if status in (401, 403):
+        return AuthenticationError
+    if status == 404:
+        # The text of a missing model differs by endpoint; a missing route answers in plain text (ollama-wire.md 5.6).
+        return ModelNotFoundError if body.lstrip().startswith(b"{") and "model" in said else NotFoundError
+    if status == 429:
+        return RateLimitError
+    if status == 503:
+        return ServerBusyError
+    return ServerError if status >= 500 else BadRequestError if 400 <= status < 500 else ResponseError
+
+
+def _explain_refusal(error: ResponseError) -> str:
+    """Fills in what the body says beyond the text, and returns a hint of its own where there is a better one."""
+    if isinstance(error, ContextOverflowError):
+        import re
+
+        numbers = error.body.replace(b'\\"', b'"')
+        prompt = re.search(rb'"n_prompt_tokens":\s*(\d+)', numbers) or re.search(r"\((\d+) tokens\)", error.error)
+        context = re.search(rb'"n_ctx":\s*(\d+)', numbers) or re.search(r"size \((\d+) tokens\)", error.error)
+        error.prompt_tokens = int(prompt.group(1)) if prompt else None
+        error.context_length = int(context.group(1)) if context else None
+        if error.prompt_tokens and error.context_length:
+            return (
+                f"the prompt has {error.prompt_tokens} tokens and the context {error.context_length}: "
+                f"set context_length (num_ctx) above {error.prompt_tokens}, or shorten the prompt"
+            )
+    if isinstance(error, AuthenticationError) and b"signin_url" in error.body:
+        import json
+
+        try:
+            error.signin_url = json.loads(error.body).get("signin_url")
+        except ValueError:
+            return ""
+        return f"sign in at {error.signin_url}" if error.signin_url else ""
+    if isinstance(error, ModelNotFoundError):
+        return "pull it with `ollama pull NAME`; `ollama list` shows the models that are there"
+    if "does not support thinking" in error.error:
+        return "leave `think` (reasoning) out for this model"
+    if "image input is not supported" in error.error:
+        return "the model has no vision: choose one whose `ollama show` lists vision"
+    if "does not support embeddings" in error.error:
+        return "this is a chat model: choose an embedding model, such as nomic-embed-text"
+    if "does not support chat" in error.error or "does not support generate" in error.error:
+        return "this is an embedding model: choose a chat model"
+    if "does not support tools" in error.error:
+        return "leave `tools` out, or choose a model whose `ollama show` lists tools"
+    if "out-of-memory" in error.error or "more system memory" in error.error:
+        return "choose a smaller model or quantization, or a smaller num_ctx"
+    return ""
+
+
+def _revive(cls: type[OllamaError], args: tuple[Any, ...], state: dict[str, Any]) -> OllamaError:
+    error = cls(*args)
+    error.__dict__.update(state)
+    return error
+
+
+__all__ = [
+    "AuthenticationError",
+    "BadRequestError",
+    "ClosedError",
+    "ConfigurationError",
+    "ConnectError",
+    "ConnectTimeout",
+    "ContextOverflowError",
+    "DecodeError",
+    "EmptyAnswerError",
+    "IncompleteError",
+    "InterruptedStreamError",
+    "MidStreamError",
+    "ModelNotFoundError",
+    "NotFoundError",
+    "OllamaError",
+    "ProtocolError",
+    "RateLimitError",
+    "RequestTimeout",
+    "ResponseError",
+    "ServerBusyError",
+    "ServerError",
+    "StreamError",
+]

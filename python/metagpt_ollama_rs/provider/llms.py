@@ -1,0 +1,499 @@
+"""MetaGPT's four Ollama providers on this package's client: the classes that ``ollama_api.py`` has, with its hooks.
+
+Two roads lead to a server. The short one hands the request to the client, which decodes in Rust and calls
+``log_llm_stream`` once for each delta. The compatible one does step by step what MetaGPT's provider does; it is taken
+when ``replaced`` finds that user code has replaced one of those steps: the requestor's ``arequest``, a message's
+``decode`` or ``get_choice``, one of the ``_processing_…`` hooks. Which road is decided anew for each call.
+
+The model and the settings are read at the time of the call. The model that was set last wins: ``with_model`` of
+MetaGPT 0.8.2 changes the shared configuration, that of its main branch the object.
+
+What a server answers in the place of an answer is raised as a typed error (see ``metagpt_ollama_rs.errors``), never
+returned as text, unless ``on_error: text`` asks for the latter. No I/O here.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Awaitable, Callable
+from typing import Any, AsyncGenerator, Optional, TypeVar
+
+from metagpt.configs.llm_config import LLMConfig
+from metagpt.const import USE_CONFIG_TIMEOUT
+from metagpt.logs import log_llm_stream, logger
+from metagpt.provider.base_llm import BaseLLM
+from metagpt.provider.general_api_requestor import GeneralAPIRequestor, OpenAIResponse
+from metagpt.utils.cost_manager import TokenCostManager
+
+from .. import AsyncClient, Timeout
+from ..errors import (
+    BadRequestError,
+    EmptyAnswerError,
+    OllamaError,
+    ProtocolError,
+    ResponseError,
+    StreamError,
+    from_core,
+)
+from ..options import Settings, fields_set, overlay, read_settings
+from .messages import OllamaMessageAPI, OllamaMessageBase, OllamaMessageChat, OllamaMessageGenerate, OllamaMessageMeta
+from .replaced import REQUEST, current, untouched
+from .thinking import ThinkSplitter, split_thinking
+from .transport import check_vision, path_of, refused_thinking, shared_client
+
+__all__ = ["OllamaEmbed", "OllamaEmbeddings", "OllamaGenerate", "OllamaLLM"]
+
+Messages = list[dict[str, Any]]
+_T = TypeVar("_T")
+
+_DECODE = OllamaMessageBase.decode
+_GET_CHOICE = (OllamaMessageChat.get_choice, OllamaMessageGenerate.get_choice)
+
+# What `on_error: text` turns into an answer: the server's word against the request. That there is no server, that it
+# is silent, or that the configuration is wrong is raised in any case.
+_SERVER_SAID = (ResponseError, StreamError, ProtocolError, EmptyAnswerError)
+
+
+class _Built:
+    """The message object that a provider made by itself, and what it was made of."""
+
+    def __init__(self, api: OllamaMessageAPI, model: Optional[str], kwargs: dict[str, Any]) -> None:
+        self.api, self.model, self.kwargs = api, model, copy.deepcopy(kwargs)
+        self.message = OllamaMessageMeta.get_message(api)(model=model or "", **kwargs)
+
+
+class OllamaLLM(BaseLLM):
+    """``ollama``: ``/api/chat``.
+
+    ``on_error`` is ``raise`` (the default) or ``text``, which returns the text of a server's error as the answer, and
+    wins over the setting of the same name. ``reasoning_content`` is the thinking of the last answer, or None.
+    ``last_response`` is the object that ended the last call: counters, durations, ``done_reason``.
+    """
+
+    _system_prompt_by_default = True
+    _built: Optional[_Built] = None
+    _model: Optional[str] = None
+    _config_model: Optional[str] = None
+    last_response: Optional[dict[str, Any]] = None
+
+    def __init__(self, config: LLMConfig, on_error: Optional[str] = None) -> None:
+        self.client = current("GeneralAPIRequestor", GeneralAPIRequestor)(
+            base_url=config.base_url, key=getattr(config, "api_key", None)
+        )
+        self.config = config
+        self.http_method = "post"
+        self.use_system_prompt = self._system_prompt_by_default and getattr(config, "use_system_prompt", True)
+        self.cost_manager = current("TokenCostManager", TokenCostManager)()
+        self.on_error = on_error
+        self.reasoning_content = None
+        self.__init_ollama(config)
+
+    def __init_ollama(self, config: LLMConfig) -> None:
+        self.model = config.model
+        self.pricing_plan = self.model
+        self._built = _Built(self._llama_api_inuse, self.model, self._llama_api_kwargs)
+        self.ollama_message = self._built.message
+
+    @property
+    def model(self) -> Optional[str]:
+        """The model's name: the one that was set last, here or in the configuration."""
+        configured = getattr(getattr(self, "config", None), "model", None)
+        if configured != self._config_model:
+            self._model = self._config_model = configured
+        return self._model
+
+    @model.setter
+    def model(self, value: Optional[str]) -> None:
+        self._model = value
+        self._config_model = getattr(getattr(self, "config", None), "model", None)
+
+    def with_model(self, model: str) -> OllamaLLM:
+        """Sets the model and returns this object."""
+        super().with_model(model)
+        self.model = model
+        return self
+
+    @property
+    def _llama_api_inuse(self) -> OllamaMessageAPI:
+        return OllamaMessageAPI.CHAT
+
+    @property
+    def _llama_api_kwargs(self) -> dict[str, Any]:
+        settings = self._settings()
+        return {"options": settings.options, "stream": self.config.stream, **settings.request}
+
+    def support_image_input(self) -> bool:
+        """Always True: whether the model can see is asked of the server at the first call with an image."""
+        return True
+
+    def get_usage(self, resp: dict[str, Any]) -> dict[str, int]:
+        """The token counts of a reply; a count that the server left out is left out here."""
+        names = {"prompt_tokens": "prompt_eval_count", "completion_tokens": "eval_count"}
+        return {name: int(resp[key]) for name, key in names.items() if resp.get(key) is not None}
+
+    def get_choice_text(self, rsp: dict[str, Any]) -> str:
+        """The answer's text in a reply."""
+        return str(self.ollama_message.get_choice(rsp))
+
+    async def acompletion(self, messages: Messages, timeout: int = USE_CONFIG_TIMEOUT) -> dict[str, Any]:
+        """Answers ``messages`` with the server's whole reply, not streamed."""
+        return await self._achat_completion(messages, timeout=self.get_timeout(timeout))
+
+    async def _achat_completion(self, messages: Messages, timeout: int = USE_CONFIG_TIMEOUT) -> dict[str, Any]:
+        message = self._message()
+        payload = self._payload(message, messages, stream=False)
+        try:
+            if not untouched(self.client, "arequest", REQUEST):
+                reply: dict[str, Any] = await self._through_requestor(message, payload, timeout, stream=False)
+                return reply
+            client = self._client()
+            await self._check_images(client, payload)
+            short = untouched(message, "decode", _DECODE) and untouched(self, "_processing_openai_response", _PROCESS)
+            ask = self._ask_whole if short else self._ask_bytes
+            return await self._asked(client, payload, lambda body: ask(client, message, body, timeout))
+        except _SERVER_SAID as error:
+            return self._as_text(error)
+
+    async def _achat_completion_stream(self, messages: Messages, timeout: int = USE_CONFIG_TIMEOUT) -> str:
+        message = self._message()
+        payload = self._payload(message, messages, stream=True)
+        try:
+            if not untouched(self.client, "arequest", REQUEST):
+                answer = await self._through_requestor(message, payload, timeout, stream=True)
+                return answer if isinstance(answer, str) else self.get_choice_text(answer)
+            client = self._client()
+            await self._check_images(client, payload)
+            short = (
+                untouched(message, "decode", _DECODE)
+                and untouched(message, "get_choice", *_GET_CHOICE)
+                and untouched(self, "_processing_openai_response_async_generator", _PROCESS_STREAM)
+            )
+            ask = self._ask_deltas if short else self._ask_lines
+            return await self._asked(client, payload, lambda body: ask(client, message, body, timeout))
+        except _SERVER_SAID as error:
+            return self.get_choice_text(self._as_text(error))
+
+    async def _ask_whole(
+        self, client: AsyncClient, message: OllamaMessageBase, payload: dict[str, Any], timeout: int
+    ) -> dict[str, Any]:
+        reply = await client.request_json(path_of(message.api_suffix), payload, timeout=self._limits(timeout))
+        if not isinstance(reply, dict):
+            raise ProtocolError(f"the server answered {type(reply).__name__} in the place of a JSON object")
+        return self._accounted(reply)
+
+    async def _ask_deltas(
+        self, client: AsyncClient, message: OllamaMessageBase, payload: dict[str, Any], timeout: int
+    ) -> str:
+        log = current("log_llm_stream", log_llm_stream)
+        splitter = ThinkSplitter()
+        settled = False
+
+        def on_text(text: str) -> None:
+            nonlocal settled
+            if settled:
+                log(text)
+                return
+            for piece in splitter.feed(text):
+                log(piece)
+            settled = splitter.settled
+
+        reply = await client.stream_text(
+            path_of(message.api_suffix), payload, on_text, timeout=self._limits(timeout)
+        )
+        for piece in splitter.finish():
+            log(piece)
+        log("\n")
+        return _text_of(self._accounted(reply))
+
+    async def _ask_bytes(
+        self, client: AsyncClient, message: OllamaMessageBase, payload: dict[str, Any], timeout: int
+    ) -> dict[str, Any]:
+        data, content_type = await client.request_bytes(
+            path_of(message.api_suffix), payload, timeout=self._limits(timeout)
+        )
+        return self._processing_openai_response(OpenAIResponse(data, {"content-type": content_type}))
+
+    async def _ask_lines(
+        self, client: AsyncClient, message: OllamaMessageBase, payload: dict[str, Any], timeout: int
+    ) -> str:
+        async def chunks() -> AsyncGenerator[OpenAIResponse, None]:
+            async for line in client.stream_lines(
+                path_of(message.api_suffix), payload, timeout=self._limits(timeout)
+            ):
+                yield OpenAIResponse(line, {})
+
+        if untouched(self, "_processing_openai_response_async_generator", _PROCESS_STREAM):
+            return await self._collect(chunks(), must_end=True)
+        return await self._processing_openai_response_async_generator(chunks())
+
+    async def _through_requestor(
+        self, message: OllamaMessageBase, payload: dict[str, Any], timeout: int, *, stream: bool
+    ) -> Any:
+        asked: dict[str, Any] = {"stream": True} if stream else {}
+        resp, _, _ = await self.client.arequest(
+            method=self.http_method,
+            url=message.api_suffix,
+            params=payload,
+            request_timeout=self.get_timeout(timeout),
+            **asked,
+        )
+        if isinstance(resp, AsyncGenerator):
+            return await self._processing_openai_response_async_generator(resp)
+        if isinstance(resp, OpenAIResponse):
+            return self._processing_openai_response(resp)
+        raise ValueError(f"arequest answered {type(resp).__name__}, not an OpenAIResponse or a generator of them")
+
+    def _processing_openai_response(self, openai_resp: OpenAIResponse) -> dict[str, Any]:
+        message = self.ollama_message
+        resp: dict[str, Any] = message.decode(openai_resp)
+        if not untouched(message, "get_choice", *_GET_CHOICE):
+            self._update_costs(self.get_usage(resp))
+            return resp
+        self._raise_error(resp)
+        return self._accounted(resp)
+
+    async def _processing_openai_response_async_generator(
+        self, ag_openai_resp: AsyncGenerator[OpenAIResponse, None]
+    ) -> str:
+        return await self._collect(ag_openai_resp, must_end=False)
+
+    async def _collect(self, chunks: AsyncGenerator[OpenAIResponse, None], *, must_end: bool) -> str:
+        """Decodes a stream line by line with the message's own methods, logs its text and returns it joined.
+
+        ``must_end`` tells a server, whose stream is complete only with ``"done": true``, from a stand-in in a test.
+        """
+        log = current("log_llm_stream", log_llm_stream)
+        message = self.ollama_message
+        stock_choice = untouched(message, "get_choice", *_GET_CHOICE)
+        splitter = ThinkSplitter()
+        collected: list[str] = []
+        thinking: list[str] = []
+        final: dict[str, Any] = {}
+        async for raw_chunk in chunks:
+            if isinstance(raw_chunk.data, (bytes, bytearray)) and not raw_chunk.data.strip():
+                continue
+            chunk = message.decode(raw_chunk)
+            if stock_choice:
+                self._raise_error(chunk, partial="".join(collected))
+                thinking.append((chunk.get("message") or chunk).get("thinking") or "")
+                pieces = splitter.feed(_text_of(chunk))
+            elif not chunk.get("done", False) or _text_of(chunk):
+                pieces = [message.get_choice(chunk)]
+            else:
+                pieces = []
+            for piece in pieces:
+                collected.append(piece)
+                log(piece)
+            if chunk.get("done", False):
+                final = chunk
+        for piece in splitter.finish():
+            collected.append(piece)
+            log(piece)
+        text = "".join(collected)
+        if must_end and not final:
+            raise from_core("incomplete", message="the stream ended without done: true", partial=text, model=self.model)
+        log("\n")
+        self._update_costs(self.get_usage(final))
+        if stock_choice:
+            self._keep(final, text, "".join(thinking) or splitter.thinking)
+        return text
+
+    def _message(self) -> OllamaMessageBase:
+        """The message object for this call, with the model and the settings of this moment.
+
+        One that user code has put in the place of ours is left alone, and edits of ours (its ``model``, its
+        ``additional_kwargs``) stay in force over the settings.
+        """
+        built = self._built
+        if built is None or self.ollama_message is not built.message:
+            return self.ollama_message  # type: ignore[no-any-return]
+        api, kwargs = self._llama_api_inuse, self._llama_api_kwargs
+        if api is not built.api:
+            self._built = _Built(api, self.model, kwargs)
+            self.ollama_message = self._built.message
+            return self.ollama_message  # type: ignore[no-any-return]
+        message = built.message
+        if self.model != built.model:
+            message.model = built.model = self.model
+        if kwargs != built.kwargs:
+            message.additional_kwargs = overlay(kwargs, built.kwargs, message.additional_kwargs)
+            built.kwargs = copy.deepcopy(kwargs)
+        return message
+
+    def _payload(self, message: OllamaMessageBase, messages: Messages, *, stream: bool) -> dict[str, Any]:
+        payload = message.apply(messages=messages)
+        if message.api_suffix in ("/chat", "/generate"):
+            payload["stream"] = stream
+            payload.setdefault("truncate", False)
+        return payload
+
+    def _settings(self) -> Settings:
+        return read_settings(self.config, self._llama_api_inuse.name.lower())
+
+    def _client(self) -> AsyncClient:
+        config = self.config
+        # LLMConfig's default for base_url is OpenAI's address: unset means the server of OLLAMA_HOST.
+        by_default = hasattr(config, "model_fields_set") and "base_url" not in fields_set(config)
+        host = None if by_default else config.base_url or None
+        return shared_client(host, getattr(config, "api_key", None) or None, self._settings().client)
+
+    def _limits(self, timeout: int) -> Timeout:
+        seconds = float(self.get_timeout(timeout))
+        settings = self._settings().client
+        limits: dict[str, Optional[float]] = {
+            "first_token": settings.first_token_timeout or seconds,
+            "idle": settings.idle_timeout or seconds,
+            "total": settings.total_timeout,
+        }
+        if settings.connect_timeout:
+            limits["connect"] = settings.connect_timeout
+        return Timeout(**limits)
+
+    async def _check_images(self, client: AsyncClient, payload: dict[str, Any]) -> None:
+        messages = payload.get("messages") or ()
+        if payload.get("images") or any(isinstance(item, dict) and item.get("images") for item in messages):
+            await check_vision(client, str(payload.get("model")))
+
+    async def _asked(
+        self, client: AsyncClient, payload: dict[str, Any], ask: Callable[[dict[str, Any]], Awaitable[_T]]
+    ) -> _T:
+        """Asks; a model that refuses to think is asked once more without, and not asked to think again."""
+        key = (client.base_url, str(payload.get("model")))
+        if payload.get("think") and key in refused_thinking:
+            payload = {name: value for name, value in payload.items() if name != "think"}
+        try:
+            return await ask(payload)
+        except BadRequestError as error:
+            if not payload.get("think") or "does not support thinking" not in str(error):
+                raise
+        logger.warning(f"the model {key[1]!r} does not support thinking: asked again without `think`")
+        refused_thinking.add(key)
+        return await ask({name: value for name, value in payload.items() if name != "think"})
+
+    def _accounted(self, reply: dict[str, Any]) -> dict[str, Any]:
+        """Counts the tokens of a whole reply, moves tagged thinking out of its text and checks that it is one."""
+        self._update_costs(self.get_usage(reply))
+        holder, key = _holder(reply)
+        text, thinking = split_thinking(_text_of(reply))
+        if thinking or text != (holder.get(key) or ""):
+            holder[key] = text
+            if not holder.get("thinking"):
+                holder["thinking"] = thinking
+        if reply.get("done") is False:
+            raise from_core("incomplete", message="the answer was cut short (done: false)", partial=text, model=self.model)
+        self._keep(reply, text, holder.get("thinking") or "")
+        return reply
+
+    def _keep(self, final: dict[str, Any], text: str, thinking: str) -> None:
+        self.reasoning_content = thinking or None
+        self.last_response = final
+        if not text and final.get("done_reason") == "length" and not _holder(final)[0].get("tool_calls"):
+            raise EmptyAnswerError(
+                "the model used up its tokens without answering" + (" (it was still thinking)" if thinking else ""),
+                model=self.model,
+                hint="raise llm.max_token (num_predict) or llm.context_length (num_ctx), or switch thinking off",
+            )
+
+    def _raise_error(self, reply: Any, partial: Optional[str] = None) -> None:
+        """Raises the typed error for an error object, as ``decode`` returns one and a server sends one."""
+        if not isinstance(reply, dict) or not reply.get("error"):
+            return
+        text = str(reply["error"])
+        if partial is not None:
+            raise from_core("mid_stream", message=text, server_text=text, partial=partial, model=self.model)
+        if "raw_data" in reply:
+            raise from_core("protocol", message=f"{text} | Raw: {reply['raw_data']}", model=self.model)
+        raise from_core("status", message=text, server_text=text, model=self.model)
+
+    def _as_text(self, error: OllamaError) -> dict[str, Any]:
+        """The error as the error dict of ``decode``, where the settings want it so; raises it otherwise."""
+        if (self.on_error or self._settings().client.on_error) != "text":
+            raise error
+        return {"error": getattr(error, "error", "") or error.message, "raw_data": ""}
+
+
+_PROCESS = OllamaLLM._processing_openai_response
+_PROCESS_STREAM = OllamaLLM._processing_openai_response_async_generator
+
+
+class OllamaGenerate(OllamaLLM):
+    """``ollama.generate``: ``/api/generate``."""
+
+    @property
+    def _llama_api_inuse(self) -> OllamaMessageAPI:
+        return OllamaMessageAPI.GENERATE
+
+
+class OllamaEmbeddings(OllamaLLM):
+    """``ollama.embeddings``: ``/api/embeddings``. The answer is one vector, a list of floats."""
+
+    # The system prompt that MetaGPT puts before every question would be embedded with it.
+    _system_prompt_by_default = False
+
+    @property
+    def _llama_api_inuse(self) -> OllamaMessageAPI:
+        return OllamaMessageAPI.EMBEDDINGS
+
+    @property
+    def _llama_api_kwargs(self) -> dict[str, Any]:
+        settings = self._settings()
+        return {"options": settings.options, **settings.request}
+
+    @property
+    def _llama_embedding_key(self) -> str:
+        return "embedding"
+
+    async def _achat_completion(self, messages: Messages, timeout: int = USE_CONFIG_TIMEOUT) -> Any:
+        message = self._message()
+        payload = self._payload(message, messages, stream=False)
+        if not untouched(self.client, "arequest", REQUEST):
+            resp, _, _ = await self.client.arequest(
+                method=self.http_method,
+                url=message.api_suffix,
+                params=payload,
+                request_timeout=self.get_timeout(timeout),
+            )
+            return self._vectors(message.decode(resp))
+        client, path, limits = self._client(), path_of(message.api_suffix), self._limits(timeout)
+        if untouched(message, "decode", _DECODE):
+            return self._vectors(await client.request_json(path, payload, timeout=limits))
+        data, content_type = await client.request_bytes(path, payload, timeout=limits)
+        return self._vectors(message.decode(OpenAIResponse(data, {"content-type": content_type})))
+
+    async def _achat_completion_stream(self, messages: Messages, timeout: int = USE_CONFIG_TIMEOUT) -> Any:
+        return await self._achat_completion(messages, timeout=self.get_timeout(timeout))
+
+    def get_choice_text(self, rsp: Any) -> Any:
+        """The vectors as they are: an embedding has no text."""
+        return rsp
+
+    def _vectors(self, reply: Any) -> Any:
+        self._raise_error(reply)
+        key = self._llama_embedding_key
+        if not isinstance(reply, dict) or key not in reply:
+            raise ProtocolError(f"the server's reply has no {key!r}", model=self.model)
+        self._update_costs(self.get_usage(reply))
+        return reply[key]
+
+
+class OllamaEmbed(OllamaEmbeddings):
+    """``ollama.embed``: ``/api/embed``. The answer is a list of vectors, one for each text, in order."""
+
+    @property
+    def _llama_api_inuse(self) -> OllamaMessageAPI:
+        return OllamaMessageAPI.EMBED
+
+    @property
+    def _llama_embedding_key(self) -> str:
+        return "embeddings"
+
+
+def _holder(reply: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """Where a reply keeps its text: the object and the key."""
+    message = reply.get("message")
+    return (message, "content") if isinstance(message, dict) else (reply, "response")
+
+
+def _text_of(reply: dict[str, Any]) -> str:
+    holder, key = _holder(reply)
+    return holder.get(key) or ""

@@ -1,0 +1,251 @@
+"""From MetaGPT's messages to the body of a request, and from a reply to its text: one class per endpoint.
+
+The classes, their names and their methods are those of MetaGPT's ``ollama_api.py``, so that code which patches or
+subclasses them goes on working. Where the original sent ``messages[0]`` only, these send everything:
+
+- chat: every message in order, every role. A content list becomes one text, its parts joined by a newline, and the
+  images of that message.
+- generate has one prompt and one system text. System messages are joined by a blank line into ``system``. A single
+  other message is the prompt as it stands; a history is written as ``role: text`` paragraphs, and a last line
+  ``assistant:`` asks for the next turn. Images of all messages go along.
+- embeddings takes one prompt: all texts of all messages, joined by a newline. embed takes the same texts as a batch.
+
+No I/O but the reading of an image file that a message names.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from enum import Enum, auto
+from typing import Any, Optional, Tuple
+
+from metagpt.provider.general_api_requestor import OpenAIResponse
+
+from .. import decode, get_choice
+from ..errors import ConfigurationError
+from .images import METAGPT_PREFIX, image_base64
+
+__all__ = [
+    "OllamaMessageAPI",
+    "OllamaMessageBase",
+    "OllamaMessageChat",
+    "OllamaMessageEmbed",
+    "OllamaMessageEmbeddings",
+    "OllamaMessageGenerate",
+    "OllamaMessageMeta",
+]
+
+
+class OllamaMessageAPI(Enum):
+    """The four endpoints; chat is the default."""
+
+    CHAT = auto()
+    GENERATE = auto()
+    EMBED = auto()
+    EMBEDDINGS = auto()
+
+
+class OllamaMessageBase:
+    """What the endpoints have in common. ``additional_kwargs`` are put into every request as they are."""
+
+    api_type = OllamaMessageAPI.CHAT
+
+    def __init__(self, model: str, **additional_kwargs: Any) -> None:
+        self.model, self.additional_kwargs = model, additional_kwargs
+        self._image_b64_rms = len(METAGPT_PREFIX)
+
+    @property
+    def api_suffix(self) -> str:
+        """The endpoint's path below ``/api``, such as ``/chat``."""
+        raise NotImplementedError
+
+    def apply(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
+        """The request's body for ``messages``, in MetaGPT's form. Raises ``ConfigurationError`` (a ``ValueError``)."""
+        raise NotImplementedError
+
+    def decode(self, response: OpenAIResponse) -> dict[str, Any]:
+        """The JSON value of the last line of ``response.data``; never raises on bad bytes (see ``decode``)."""
+        return decode(response)  # type: ignore[no-any-return]
+
+    def get_choice(self, to_choice_dict: dict[str, Any]) -> str:
+        """The text of a decoded reply."""
+        raise NotImplementedError
+
+    def _parse_input_msg(self, msg: dict[str, Any]) -> Tuple[Optional[str], Optional[str]]:
+        """One part of a content list: ``(text, None)`` or ``(None, bare base64 of an image)``."""
+        kind = msg.get("type") if isinstance(msg, Mapping) else None
+        if kind == "text":
+            return msg["text"], None
+        if kind == "image_url":
+            url = msg["image_url"]
+            return None, image_base64(url["url"] if isinstance(url, Mapping) else url)
+        raise ConfigurationError(f"a part of a message must be of type text or image_url, not {kind!r}")
+
+    def _parts(self, content: Any) -> tuple[list[str], list[str]]:
+        """The texts and the images of a message's content: a text, a list of parts or of texts, or nothing."""
+        if content is None:
+            return [], []
+        if not isinstance(content, list):
+            return [str(content)], []
+        texts: list[str] = []
+        images: list[str] = []
+        for part in content:
+            text, image = (part, None) if isinstance(part, str) else self._parse_input_msg(part)
+            if text:
+                texts.append(text)
+            if image:
+                images.append(image)
+        return texts, images
+
+
+class OllamaMessageMeta(type):
+    """Keeps one message class per endpoint: the first that names its ``api_type`` itself.
+
+    A subclass, with an ``api_type`` of its own or without, is an ordinary class and replaces nothing; hand an object
+    of it to ``llm.ollama_message``.
+    """
+
+    registed_message: dict[OllamaMessageAPI, type[OllamaMessageBase]] = {}
+
+    def __init__(cls, name: str, bases: tuple[type, ...], attrs: dict[str, Any]) -> None:
+        super().__init__(name, bases, attrs)
+        api_type = attrs.get("api_type")
+        if isinstance(api_type, OllamaMessageAPI) and issubclass(cls, OllamaMessageBase):
+            OllamaMessageMeta.registed_message.setdefault(api_type, cls)
+
+    @classmethod
+    def get_message(mcs, input_type: OllamaMessageAPI) -> type[OllamaMessageBase]:
+        """The class for an endpoint."""
+        return mcs.registed_message[input_type]
+
+
+class OllamaMessageChat(OllamaMessageBase, metaclass=OllamaMessageMeta):
+    """``/api/chat``."""
+
+    api_type = OllamaMessageAPI.CHAT
+
+    @property
+    def api_suffix(self) -> str:
+        return "/chat"
+
+    def apply(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
+        sends: dict[str, Any] = {"model": self.model, "messages": [self._message(item) for item in _dicts(messages)]}
+        sends.update(self.additional_kwargs)
+        return sends
+
+    def get_choice(self, to_choice_dict: dict[str, Any]) -> str:
+        return get_choice(to_choice_dict)
+
+    def _message(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        texts, images = self._parts(message.get("content"))
+        result: dict[str, Any] = {"role": message.get("role") or "user", "content": "\n".join(texts)}
+        images.extend(image_base64(image) for image in message.get("images") or ())
+        if images:
+            result["images"] = images
+        for key in ("thinking", "tool_name", "tool_call_id"):
+            if message.get(key):
+                result[key] = message[key]
+        if message.get("tool_calls"):
+            result["tool_calls"] = [_tool_call(call) for call in message["tool_calls"]]
+        return result
+
+
+class OllamaMessageGenerate(OllamaMessageChat, metaclass=OllamaMessageMeta):
+    """``/api/generate``."""
+
+    api_type = OllamaMessageAPI.GENERATE
+
+    @property
+    def api_suffix(self) -> str:
+        return "/generate"
+
+    def apply(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
+        plain = [self._message(item) for item in _dicts(messages)]
+        images = [image for message in plain for image in message.get("images", ())]
+        system = "\n\n".join(message["content"] for message in plain if message["role"] == "system")
+        turns = [message for message in plain if message["role"] != "system"]
+        # An empty prompt would only load the model: a lone system text has to be the prompt.
+        prompt, system = (_history(turns), system) if turns else (system, "")
+        sends: dict[str, Any] = {"model": self.model, "prompt": prompt}
+        if system:
+            sends["system"] = system
+        if images:
+            sends["images"] = images
+        sends.update(self.additional_kwargs)
+        return sends
+
+    def get_choice(self, to_choice_dict: dict[str, Any]) -> str:
+        if isinstance(to_choice_dict, dict) and "error" not in to_choice_dict and "response" in to_choice_dict:
+            return to_choice_dict["response"] or ""
+        return get_choice(to_choice_dict)
+
+
+class OllamaMessageEmbeddings(OllamaMessageBase, metaclass=OllamaMessageMeta):
+    """``/api/embeddings``: one text, one vector."""
+
+    api_type = OllamaMessageAPI.EMBEDDINGS
+
+    @property
+    def api_suffix(self) -> str:
+        return "/embeddings"
+
+    def apply(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
+        sends: dict[str, Any] = {"model": self.model, "prompt": "\n".join(self._texts(messages))}
+        sends.update(self.additional_kwargs)
+        return sends
+
+    def _texts(self, messages: list[dict[str, Any]]) -> list[str]:
+        found: list[str] = []
+        for message in _dicts(messages):
+            texts, images = self._parts(message.get("content"))
+            if images:
+                raise ConfigurationError("an image cannot be embedded: Ollama's embedding endpoints take texts only")
+            found.extend(texts)
+        return found
+
+
+class OllamaMessageEmbed(OllamaMessageEmbeddings, metaclass=OllamaMessageMeta):
+    """``/api/embed``: a batch of texts, a vector for each, in order."""
+
+    api_type = OllamaMessageAPI.EMBED
+
+    @property
+    def api_suffix(self) -> str:
+        return "/embed"
+
+    def apply(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
+        sends: dict[str, Any] = {"model": self.model, "input": self._texts(messages)}
+        sends.update(self.additional_kwargs)
+        return sends
+
+
+def _dicts(messages: Any) -> Iterable[Mapping[str, Any]]:
+    """MetaGPT's messages as mappings: dicts as they are, a text as a user's message, ``Message`` objects converted."""
+    for message in [messages] if isinstance(messages, (str, Mapping)) else messages:
+        if isinstance(message, Mapping):
+            yield message
+        elif isinstance(message, str):
+            yield {"role": "user", "content": message}
+        elif hasattr(message, "to_dict"):
+            yield message.to_dict()
+        else:
+            raise ConfigurationError(f"a message must be a dict, a text or a Message, not {type(message).__name__}")
+
+
+def _history(turns: list[dict[str, Any]]) -> str:
+    if len(turns) == 1:
+        return str(turns[0]["content"])
+    return "\n\n".join([f"{turn['role']}: {turn['content']}" for turn in turns] + ["assistant:"])
+
+
+def _tool_call(call: Any) -> Any:
+    """OpenAI writes a call's arguments as JSON text, which Ollama refuses: it wants the object."""
+    function = call.get("function") if isinstance(call, Mapping) else None
+    if not isinstance(function, Mapping) or not isinstance(function.get("arguments"), str):
+        return call
+    try:
+        arguments = json.loads(function["arguments"] or "{}")
+    except ValueError:
+        raise ConfigurationError(f"the arguments of the tool call {function.get('name')!r} are no JSON object") from None
+    return {**call, "function": {**function, "arguments": arguments}}

@@ -1,0 +1,18 @@
+"""Puts the four providers into MetaGPT's registry, which maps an ``LLMType`` to a class."""
+
+from __future__ import annotations
+
+from metagpt.configs.llm_config import LLMType
+from metagpt.provider.llm_provider_registry import LLM_REGISTRY
+
+from .llms import OllamaEmbed, OllamaEmbeddings, OllamaGenerate, OllamaLLM
+
+__all__ = ["register"]
+
+
+def register() -> None:
+    """Registers the providers; the last registration for a type wins, so it may be repeated at any time."""
+    LLM_REGISTRY.register(LLMType.OLLAMA, OllamaLLM)
+    LLM_REGISTRY.register(LLMType.OLLAMA_GENERATE, OllamaGenerate)
+    LLM_REGISTRY.register(LLMType.OLLAMA_EMBEDDINGS, OllamaEmbeddings)
+    LLM_REGISTRY.register(LLMType.OLLAMA_EMBED, OllamaEmbed)

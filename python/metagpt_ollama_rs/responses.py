@@ -1,0 +1,305 @@
+"""What the server's replies become: views of their JSON objects with attribute and item access.
+
+A record wraps the dict that was received and copies nothing. ``reply.message.content`` and
+``reply["message"]["content"]`` are the same; a field that Ollama left out is ``None`` as an attribute and a
+``KeyError`` as an item, as in ollama-python. Fields that this package doesn't know stay reachable in both ways.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import ItemsView, Iterator, KeysView, Mapping, Sequence, ValuesView
+    from typing import Any
+
+
+class Record:
+    """A JSON object. Two records are equal if their classes and objects are; a record can be pickled."""
+
+    __slots__ = ("_data",)
+    _data: dict[str, Any]
+    _fields: frozenset[str] = frozenset()
+    _nested: dict[str, type[Record]] = {}
+
+    def __init_subclass__(cls) -> None:
+        own = (name for name in cls.__annotations__ if not name.startswith("_"))
+        cls._fields = cls._fields.union(own)
+
+    def __init__(self, data: Mapping[str, Any] | None = None, /, **fields: Any) -> None:
+        record = data if isinstance(data, dict) and not fields else {**(data or {}), **fields}
+        object.__setattr__(self, "_data", record)
+
+    def _wrap(self, name: str, value: Any) -> Any:
+        nested = self._nested.get(name)
+        if nested is None:
+            return value
+        if isinstance(value, dict):
+            return nested(value)
+        if isinstance(value, list):
+            return [nested(item) if isinstance(item, dict) else item for item in value]
+        return value
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self._data:
+            return self._wrap(name, self._data[name])
+        if name in self._fields:
+            return None
+        raise AttributeError(f"{type(self).__name__} has no field {name!r}; it has {', '.join(self._data)}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._data[name] = value
+
+    def __getitem__(self, name: str) -> Any:
+        return self._wrap(name, self._data[name])
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self._data[name] = value
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._data
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._data)
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The field, or ``default`` if the server left it out."""
+        return self[name] if name in self._data else default
+
+    def keys(self) -> KeysView[str]:
+        return self._data.keys()
+
+    def values(self) -> ValuesView[Any]:
+        return self._data.values()
+
+    def items(self) -> ItemsView[str, Any]:
+        return self._data.items()
+
+    def model_dump(self, *, mode: str = "python", exclude_none: bool = False) -> dict[str, Any]:
+        """The JSON object as a new dict. ``mode`` is taken for compatibility and changes nothing."""
+        import copy
+
+        data: dict[str, Any] = copy.deepcopy(self._data)
+        return {key: value for key, value in data.items() if value is not None} if exclude_none else data
+
+    def model_dump_json(self) -> str:
+        """The JSON object as text."""
+        from metagpt_ollama_rs import _core
+
+        return _core.dumps(self._data).decode()
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Record):
+            return type(self) is type(other) and self._data == other._data
+        return NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={self[name]!r}" for name in self._data)
+        return f"{type(self).__name__}({fields})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (self._data,))
+
+
+class ToolFunction(Record):
+    """Name and arguments (a dict) of a call."""
+
+    __slots__ = ()
+    name: str
+    arguments: dict[str, Any]
+
+
+class ToolCall(Record):
+    """A call that the model asks for."""
+
+    __slots__ = ()
+    _nested = {"function": ToolFunction}
+    id: str | None
+    function: ToolFunction
+
+
+class Message(Record):
+    """A message of a chat; ``thinking`` and ``tool_calls`` are None when there are none."""
+
+    __slots__ = ()
+    _nested = {"tool_calls": ToolCall}
+    role: str
+    content: str | None
+    thinking: str | None
+    images: Sequence[str] | None
+    tool_calls: Sequence[ToolCall] | None
+    tool_name: str | None
+
+
+class Logprob(Record):
+    """The log probability of a token, and of its alternatives."""
+
+    __slots__ = ()
+    token: str
+    logprob: float
+    bytes: Sequence[int] | None
+    top_logprobs: Sequence[Logprob] | None
+
+
+Logprob._nested = {"top_logprobs": Logprob}
+
+
+class _Generation(Record):
+    """What chat and generate have in common: counts in tokens, durations in nanoseconds, None where absent."""
+
+    __slots__ = ()
+    _nested = {"logprobs": Logprob}
+    model: str | None
+    created_at: str | None
+    done: bool | None
+    done_reason: str | None
+    total_duration: int | None
+    load_duration: int | None
+    prompt_eval_count: int | None
+    prompt_eval_cached_count: int | None
+    prompt_eval_duration: int | None
+    eval_count: int | None
+    eval_duration: int | None
+    logprobs: Sequence[Logprob] | None
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Tokens of the answer per second of generation; None if the server gave no counts."""
+        count, duration = self.eval_count, self.eval_duration
+        return count * 1e9 / duration if count and duration else None
+
+
+class ChatResponse(_Generation):
+    """A reply of ``/api/chat``, or one piece of it."""
+
+    __slots__ = ()
+    _nested = {"message": Message, "logprobs": Logprob}
+    message: Message
+
+
+class GenerateResponse(_Generation):
+    """A reply of ``/api/generate``, or one piece of it. ``context`` is a list of token ids."""
+
+    __slots__ = ()
+    response: str
+    thinking: str | None
+    context: Sequence[int] | None
+
+
+class EmbedResponse(_Generation):
+    """Vectors of ``/api/embed``: ``embeddings[i]`` belongs to ``input[i]``, L2-normalised by the server."""
+
+    __slots__ = ()
+    embeddings: Sequence[Sequence[float]]
+
+
+class EmbeddingsResponse(Record):
+    """The vector of ``/api/embeddings``, not normalised."""
+
+    __slots__ = ()
+    embedding: Sequence[float]
+
+
+class ModelDetails(Record):
+    """Format, family and size of a model."""
+
+    __slots__ = ()
+    parent_model: str | None
+    format: str | None
+    family: str | None
+    families: Sequence[str] | None
+    parameter_size: str | None
+    quantization_level: str | None
+
+
+class Model(Record):
+    """A model of ``/api/tags`` or ``/api/ps``; sizes in bytes."""
+
+    __slots__ = ()
+    _nested = {"details": ModelDetails}
+    model: str | None
+    name: str | None
+    modified_at: str | None
+    digest: str | None
+    size: int | None
+    size_vram: int | None
+    expires_at: str | None
+    context_length: int | None
+    capabilities: Sequence[str] | None
+    details: ModelDetails | None
+
+
+class ListResponse(Record):
+    """The models on disk."""
+
+    __slots__ = ()
+    _nested = {"models": Model}
+    models: Sequence[Model]
+
+
+class ProcessResponse(Record):
+    """The models in memory."""
+
+    __slots__ = ()
+    _nested = {"models": Model}
+    models: Sequence[Model]
+
+
+class ShowResponse(Record):
+    """What the server knows of a model (``/api/show``). ``modelinfo`` is the server's ``model_info``."""
+
+    __slots__ = ()
+    _nested = {"details": ModelDetails}
+    modified_at: str | None
+    template: str | None
+    modelfile: str | None
+    license: str | None
+    parameters: str | None
+    model_info: Mapping[str, Any] | None
+    capabilities: Sequence[str] | None
+    details: ModelDetails | None
+
+    @property
+    def modelinfo(self) -> Mapping[str, Any] | None:
+        return self.model_info
+
+
+class ProgressResponse(Record):
+    """A line of a pull, push or create; ``completed`` and ``total`` in bytes."""
+
+    __slots__ = ()
+    status: str | None
+    digest: str | None
+    completed: int | None
+    total: int | None
+
+
+class StatusResponse(Record):
+    """The outcome of a request that answers nothing else."""
+
+    __slots__ = ()
+    status: str | None
+
+
+__all__ = [
+    "ChatResponse",
+    "EmbedResponse",
+    "EmbeddingsResponse",
+    "GenerateResponse",
+    "ListResponse",
+    "Logprob",
+    "Message",
+    "Model",
+    "ModelDetails",
+    "ProcessResponse",
+    "ProgressResponse",
+    "Record",
+    "ShowResponse",
+    "StatusResponse",
+    "ToolCall",
+    "ToolFunction",
+]

@@ -1,0 +1,155 @@
+"""What the scripted server was asked: one `Request` for each HTTP request, read from the socket here."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from typing import Any
+
+_HEAD_LIMIT = 1 << 20
+
+
+class Request:
+    """A request as it arrived.
+
+    `headers` keeps order, spelling and repetition; `header(name)` looks one up. `connection` numbers the connection it
+    came on, from 1. `hung_up` is set when the client closed the connection before the reply was sent completely,
+    `answered` when all of the reply was handed to the socket.
+    """
+
+    def __init__(self, connection: int, method: str, target: str, headers: list[tuple[str, str]], body: bytes) -> None:
+        self.connection = connection
+        self.method = method
+        self.target = target
+        self.headers = headers
+        self.body = body
+        self.hung_up = threading.Event()
+        self.answered = threading.Event()
+
+    @property
+    def path(self) -> str:
+        """The target without its query."""
+        return self.target.partition("?")[0]
+
+    @property
+    def query(self) -> str:
+        """What follows the `?` of the target."""
+        return self.target.partition("?")[2]
+
+    def header(self, name: str, default: str | None = None) -> str | None:
+        """The first header called `name`, whatever its case."""
+        wanted = name.lower()
+        return next((value for key, value in self.headers if key.lower() == wanted), default)
+
+    def header_map(self) -> dict[str, str]:
+        """Headers by lower-case name; of repeated ones the last."""
+        return {name.lower(): value for name, value in self.headers}
+
+    def json(self) -> Any:
+        """The body as JSON; raises ValueError when it is none."""
+        return json.loads(self.body)
+
+    def wait_hung_up(self, timeout: float = 10.0) -> None:
+        """Returns once the client has hung up; raises TimeoutError after `timeout` seconds."""
+        if not self.hung_up.wait(timeout):
+            raise TimeoutError(f"the client of {self!r} did not hang up within {timeout} s")
+
+    def wait_answered(self, timeout: float = 10.0) -> None:
+        """Returns once the reply was sent completely; raises TimeoutError after `timeout` seconds."""
+        if not self.answered.wait(timeout):
+            raise TimeoutError(f"the reply to {self!r} was not sent within {timeout} s")
+
+    def __repr__(self) -> str:
+        return f"<{self.method} {self.target}, {len(self.body)} bytes>"
+
+
+class BadRequest(Exception):
+    """Bytes that are no HTTP request."""
+
+
+class Reader:
+    """Reads the requests of one connection."""
+
+    def __init__(self, sock: socket.socket, connection: int) -> None:
+        self._sock = sock
+        self._connection = connection
+        self._held = b""
+
+    def next(self) -> Request | None:
+        """The next request, or None at the end of the connection. Raises BadRequest or OSError."""
+        head = self._until(b"\r\n\r\n")
+        if head is None:
+            return None
+        first, *rest = head.decode("latin-1").split("\r\n")
+        words = first.split(" ")
+        if len(words) != 3 or not words[2].startswith("HTTP/1."):
+            raise BadRequest(first)
+        headers = []
+        for line in rest:
+            name, colon, value = line.partition(":")
+            if not colon:
+                raise BadRequest(line)
+            headers.append((name, value.strip(" \t")))
+        request = Request(self._connection, words[0], words[1], headers, b"")
+        if (request.header("Expect") or "").lower() == "100-continue":
+            self._sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.body = self._body(request)
+        return request
+
+    @property
+    def pending(self) -> bool:
+        """Bytes of a further request are here already."""
+        return bool(self._held)
+
+    def _body(self, request: Request) -> bytes:
+        if "chunked" in (request.header("Transfer-Encoding") or "").lower():
+            return self._chunks()
+        try:
+            length = int(request.header("Content-Length") or 0)
+        except ValueError as error:
+            raise BadRequest(str(error)) from None
+        return self._exactly(length)
+
+    def _chunks(self) -> bytes:
+        parts = []
+        while True:
+            line = self._until(b"\r\n")
+            try:
+                size = int((line or b"").split(b";")[0], 16)
+            except ValueError as error:
+                raise BadRequest(str(error)) from None
+            if size == 0:
+                while self._until(b"\r\n"):
+                    pass
+                return b"".join(parts)
+            parts.append(self._exactly(size))
+            self._exactly(2)
+
+    def _more(self) -> bool:
+        data = self._sock.recv(1 << 16)
+        self._held += data
+        return bool(data)
+
+    def _until(self, end: bytes) -> bytes | None:
+        while end not in self._held:
+            if len(self._held) > _HEAD_LIMIT:
+                raise BadRequest("the head is too long")
+            if not self._more():
+                if self._held:
+                    raise BadRequest("the connection ended within a request")
+                return None
+        found, _, self._held = self._held.partition(end)
+        return found
+
+    def _exactly(self, size: int) -> bytes:
+        parts = [self._held[:size]]
+        self._held = self._held[size:]
+        missing = size - len(parts[0])
+        while missing > 0:
+            data = self._sock.recv(min(missing, 1 << 20))
+            if not data:
+                raise BadRequest("the connection ended within a body")
+            parts.append(data)
+            missing -= len(data)
+        return b"".join(parts)

@@ -1,0 +1,505 @@
+"""A server that answers what a test told it to, and remembers what it was asked.
+
+Standard library only: a thread accepts, each connection has a thread of its own, nothing is shared but this object's
+lock. The server listens on a loopback port of its own and leaves neither threads nor sockets behind.
+
+    with ScriptedServer() as server:
+        server.on("POST", "/api/chat", Reply.chat("Hello world"))
+        ...  # talk to server.url
+        assert server.requests[0].json()["model"] == "smollm2"
+"""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import struct
+import threading
+import time
+from typing import Any, Callable, Iterable, Mapping, Sequence, Union
+
+from . import lines
+from .replies import CLOSE, HANG, KEEP, RESET, Reply
+from .requests import BadRequest, Reader, Request
+
+Answer = Union[Reply, Sequence[Reply], Callable[[Request], Reply]]
+
+VERSION = "0.33.0"
+
+# How long a wait may last before the server looks whether it was stopped, in seconds.
+_LOOK = 0.02
+
+_DETAILS = {
+    "parent_model": "",
+    "format": "gguf",
+    "family": "llama",
+    "families": ["llama"],
+    "parameter_size": "134.52M",
+    "quantization_level": "Q4_1",
+}
+_DIGEST = "849a5ddf83cb0af64576ff3d7b7ca83fe8eb275263581ab023b6952d86a6a5c8"
+
+
+class ScriptedServer:
+    """A scripted stand-in for Ollama on `host`, port `port` (0: any free one). Also a context manager.
+
+    `models` are what `/api/tags` and `/api/show` know. The answer to a request is looked for in this order: the queue,
+    `on`, the small endpoints that answer by themselves (`/`, `/api/version`, `/api/tags`, `/api/ps`, `/api/show`),
+    and 404 `404 page not found`.
+    """
+
+    def __init__(self, host: str = "127.0.0.1", port: int = 0, *, models: Sequence[str] = (lines.MODEL,)) -> None:
+        self.host = host
+        self.port = port
+        self.models = list(models)
+        self._changed = threading.Condition()
+        self._requests: list[Request] = []
+        self._queued: list[tuple[str | None, Reply | Callable[[Request], Reply]]] = []
+        self._routes: dict[tuple[str, str], Answer] = {}
+        self._positions: dict[tuple[str, str], int] = {}
+        self._connections = 0
+        self._open: dict[int, socket.socket] = {}
+        self._idle: set[int] = set()
+        self._finishing: set[int] = set()
+        self._busy = 0
+        self._most_busy = 0
+        self._threads: set[threading.Thread] = set()
+        self._acceptor: threading.Thread | None = None
+        self._listener: socket.socket | None = None
+        self._stopping = threading.Event()
+
+    def __enter__(self) -> ScriptedServer:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> ScriptedServer:
+        """Begins to listen; `port` then holds the real port. May be called again after `stop`: the port stays."""
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((self.host, self.port))
+            listener.listen(1024)
+        except OSError:
+            listener.close()
+            raise
+        self._stopping.clear()
+        self._listener = listener
+        self.port = listener.getsockname()[1]
+        self._acceptor = threading.Thread(target=self._accept, args=(listener,), name="scripted-server", daemon=True)
+        self._acceptor.start()
+        return self
+
+    def stop(self) -> None:
+        """Closes every connection and waits for the threads."""
+        self._stopping.set()
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            _shut(listener)
+            listener.close()
+        acceptor, self._acceptor = self._acceptor, None
+        if acceptor is not None:
+            acceptor.join()
+        with self._changed:
+            for sock in self._open.values():
+                _shut(sock)
+            threads = list(self._threads)
+        for thread in threads:
+            thread.join()
+
+    @property
+    def url(self) -> str:
+        """`http://HOST:PORT`."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    def on(self, method: str, path: str, answer: Answer) -> None:
+        """Answers every `method path` with `answer`: a reply; a sequence, of which the last repeats; or a function of
+        the request. A second call for the same route replaces the first."""
+        with self._changed:
+            self._routes[method.upper(), path] = answer
+            self._positions.pop((method.upper(), path), None)
+
+    def script(self, routes: Mapping[str, Answer]) -> None:
+        """Several `on` at once, by `"POST /api/chat"`."""
+        for route, answer in routes.items():
+            method, _, path = route.partition(" ")
+            self.on(method, path, answer)
+
+    def queue(self, *answers: Reply | Callable[[Request], Reply], path: str | None = None) -> None:
+        """Answers the next requests with these, one each, in order, before anything else is looked at.
+
+        With `path` only requests for that path; without, only requests that the server would not answer by itself.
+        """
+        with self._changed:
+            self._queued.extend((path, answer) for answer in answers)
+
+    def answer(
+        self,
+        content: str | Iterable[str] = "Hello world",
+        *,
+        thinking: str | Iterable[str] = "",
+        dimensions: int = 8,
+    ) -> None:
+        """Answers chat, generate, embed and embeddings as Ollama would, streamed or whole as each request asks.
+
+        Replies carry the model name of the request; each text has a made-up vector of `dimensions` values.
+        """
+        content = lines.tokens(content)
+        thinking = lines.tokens(thinking)
+
+        def chat(request: Request) -> Reply:
+            asked = request.json()
+            return Reply.chat(content, stream=asked.get("stream", True), model=asked["model"], thinking=thinking)
+
+        def generate(request: Request) -> Reply:
+            asked = request.json()
+            return Reply.generate(content, stream=asked.get("stream", True), model=asked["model"], thinking=thinking)
+
+        def embed(request: Request) -> Reply:
+            asked = request.json()
+            texts = asked["input"] if isinstance(asked["input"], list) else [asked["input"]]
+            vectors = [lines.vector(text, dimensions) for text in texts]
+            return Reply.embed(vectors, model=asked["model"], prompt_eval_count=sum(len(t.split()) for t in texts))
+
+        def embeddings(request: Request) -> Reply:
+            return Reply.json(lines.embeddings_object(lines.vector(request.json()["prompt"], dimensions)))
+
+        self.on("POST", "/api/chat", chat)
+        self.on("POST", "/api/generate", generate)
+        self.on("POST", "/api/embed", embed)
+        self.on("POST", "/api/embeddings", embeddings)
+
+    def reset(self) -> None:
+        """Forgets the script and the requests; connections stay."""
+        with self._changed:
+            self._requests.clear()
+            self._queued.clear()
+            self._routes.clear()
+            self._positions.clear()
+            self._most_busy = self._busy
+
+    @property
+    def requests(self) -> list[Request]:
+        """The requests so far, in order of arrival; a copy."""
+        with self._changed:
+            return list(self._requests)
+
+    @property
+    def last(self) -> Request:
+        """The latest request; raises IndexError when there was none."""
+        return self.requests[-1]
+
+    @property
+    def connections(self) -> int:
+        """How many connections were accepted so far."""
+        with self._changed:
+            return self._connections
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections are open now."""
+        with self._changed:
+            return len(self._open)
+
+    @property
+    def most_at_once(self) -> int:
+        """The greatest number of requests that were being answered at the same time."""
+        with self._changed:
+            return self._most_busy
+
+    def wait_for_request(self, number: int = 1, timeout: float = 10.0) -> Request:
+        """The request `number`, counted from 1, once it is here; raises TimeoutError after `timeout` seconds."""
+        self.wait_until(lambda: len(self._requests) >= number, f"request {number} did not come", timeout)
+        return self.requests[number - 1]
+
+    def wait_for_hangup(self, timeout: float = 10.0) -> Request:
+        """The first request whose client left before it was answered; raises TimeoutError after `timeout` seconds."""
+        self.wait_until(lambda: any(r.hung_up.is_set() for r in self._requests), "no client hung up", timeout)
+        return next(request for request in self.requests if request.hung_up.is_set())
+
+    def wait_for_open_connections(self, number: int, timeout: float = 10.0) -> None:
+        """Returns once exactly `number` connections are open; raises TimeoutError after `timeout` seconds."""
+        self.wait_until(lambda: len(self._open) == number, f"there were not {number} open connections", timeout)
+
+    def wait_until(self, condition: Callable[[], bool], complaint: str, timeout: float = 10.0) -> None:
+        """Waits for `condition`, looked at whenever the server's state changes, with its lock held."""
+        with self._changed:
+            if not self._changed.wait_for(condition, timeout):
+                raise TimeoutError(f"{complaint} within {timeout} s; {len(self._requests)} requests so far")
+
+    def close_idle(self) -> None:
+        """Closes the connections on which no request is being answered, as a server does that is tired of waiting."""
+        with self._changed:
+            # A client may have read a reply to its end before the thread that sent it gets back to its connection.
+            self._changed.wait_for(lambda: not self._finishing, 10.0)
+            for number in self._idle:
+                _shut(self._open[number])
+
+    def _accept(self, listener: socket.socket) -> None:
+        while not self._stopping.is_set():
+            try:
+                sock, _ = listener.accept()
+            except OSError:
+                return
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with self._changed:
+                self._connections += 1
+                number = self._connections
+                self._open[number] = sock
+                thread = threading.Thread(
+                    target=self._serve, args=(sock, number), name=f"scripted-server-{number}", daemon=True
+                )
+                self._threads.add(thread)
+                self._changed.notify_all()
+            thread.start()
+
+    def _serve(self, sock: socket.socket, number: int) -> None:
+        selector = selectors.DefaultSelector()
+        selector.register(sock, selectors.EVENT_READ)
+        try:
+            reader = Reader(sock, number)
+            while not self._stopping.is_set():
+                self._set_idle(number, True)
+                request = reader.next()
+                self._set_idle(number, False)
+                if request is None or not self._respond(sock, selector, request, reader):
+                    return
+        except BadRequest as error:
+            _send_quietly(sock, Reply.text(f"400 Bad Request: {error}", 400).data)
+        except OSError:
+            # The client went away between two requests, which is its right.
+            pass
+        finally:
+            selector.close()
+            with self._changed:
+                self._idle.discard(number)
+                self._finishing.discard(number)
+                self._threads.discard(threading.current_thread())
+                del self._open[number]
+                sock.close()
+                self._changed.notify_all()
+
+    def _set_idle(self, number: int, idle: bool) -> None:
+        with self._changed:
+            self._finishing.discard(number)
+            (self._idle.add if idle else self._idle.discard)(number)
+            self._changed.notify_all()
+
+    def _set_finishing(self, number: int) -> None:
+        with self._changed:
+            self._finishing.add(number)
+
+    def _respond(
+        self, sock: socket.socket, selector: selectors.BaseSelector, request: Request, reader: Reader
+    ) -> bool:
+        """Sends the reply to `request`; True when the connection may carry another request."""
+        with self._changed:
+            self._requests.append(request)
+            self._busy += 1
+            self._most_busy = max(self._most_busy, self._busy)
+            self._changed.notify_all()
+        try:
+            reply = self._reply_to(request)
+            if request.method == "HEAD":
+                reply = reply.without_body()
+            sending = _Sending(
+                sock,
+                selector,
+                request,
+                self._stopping,
+                watch=not reader.pending,
+                before_last=lambda: self._set_finishing(request.connection),
+            )
+            finished = sending.run(reply)
+        finally:
+            with self._changed:
+                self._busy -= 1
+                self._changed.notify_all()
+        if not finished:
+            return False
+        return reply.end == KEEP and (request.header("Connection") or "").lower() != "close"
+
+    def _reply_to(self, request: Request) -> Reply:
+        with self._changed:
+            answer = self._queued_for(request)
+            key = (request.method, request.path)
+            if answer is None:
+                answer = self._routes.get(key)
+            if isinstance(answer, Sequence):
+                position = self._positions.get(key, 0)
+                self._positions[key] = position + 1
+                answer = answer[min(position, len(answer) - 1)]
+        if answer is None:
+            answer = self._by_itself(request) or Reply.text("404 page not found", 404)
+        if isinstance(answer, Reply):
+            return answer
+        try:
+            return answer(request)
+        except Exception as error:  # a mistake in a test's function must reach the test, not end the thread
+            return Reply.error(f"the script failed: {error!r}", 500)
+
+    def _queued_for(self, request: Request) -> Answer | None:
+        for position, (path, answer) in enumerate(self._queued):
+            if path == request.path or (path is None and self._by_itself(request) is None):
+                del self._queued[position]
+                return answer
+        return None
+
+    def _by_itself(self, request: Request) -> Reply | None:
+        route = ("GET" if request.method == "HEAD" else request.method, request.path)
+        if route == ("GET", "/"):
+            return Reply.text("Ollama is running", content_type="text/plain; charset=utf-8")
+        if route == ("GET", "/api/version"):
+            return Reply.json({"version": VERSION})
+        if route == ("GET", "/api/tags"):
+            return Reply.json({"models": [self._described(name) for name in self.models]})
+        if route == ("GET", "/api/ps"):
+            return Reply.json({"models": []})
+        if route == ("POST", "/api/show"):
+            return self._show(request)
+        return None
+
+    def _described(self, name: str) -> dict[str, Any]:
+        full = _full_name(name)
+        return {
+            "name": full,
+            "model": full,
+            "modified_at": "2026-08-20T11:02:43.118203977Z",
+            "size": 91733536,
+            "digest": _DIGEST,
+            "details": {**_DETAILS, "context_length": 8192, "embedding_length": 576},
+            "capabilities": ["completion", "tools"],
+        }
+
+    def _show(self, request: Request) -> Reply:
+        try:
+            asked = request.json()
+            name = _full_name(asked.get("model") or asked.get("name") or "")
+        except (ValueError, AttributeError):
+            return Reply.error("unexpected EOF", 400)
+        if name not in map(_full_name, self.models):
+            return Reply.error(f"model '{name}' not found", 404)
+        return Reply.json(
+            {
+                "modelfile": f'# Modelfile generated by "ollama show"\n# FROM {name}\n',
+                "template": "{{ .Prompt }}",
+                "details": _DETAILS,
+                "model_info": {
+                    "general.architecture": "llama",
+                    "llama.context_length": 8192,
+                    "llama.embedding_length": 576,
+                },
+                "capabilities": ["completion", "tools"],
+                "modified_at": "2026-08-20T11:02:43.118203977Z",
+            }
+        )
+
+
+class _Sending:
+    """One reply on its way out: sends, waits between them, and the client's leaving."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        selector: selectors.BaseSelector,
+        request: Request,
+        stopping: threading.Event,
+        *,
+        watch: bool,
+        before_last: Callable[[], None],
+    ) -> None:
+        self._sock = sock
+        self._selector = selector
+        self._request = request
+        self._stopping = stopping
+        # A client that sent its next request already makes the socket readable: then only a failing send tells.
+        self._watch = watch
+        self._before_last = before_last
+
+    def run(self, reply: Reply) -> bool:
+        """Sends `reply`; False when the client left, the server stops, or the reply ends the connection."""
+        if not self._sleep(reply.pause):
+            return False
+        for position, piece in enumerate(reply.pieces):
+            if position and not self._sleep(reply.delay):
+                return False
+            if reply.gate is not None and not self._pass(reply):
+                return False
+            if position == len(reply.pieces) - 1:
+                self._before_last()
+            try:
+                self._sock.sendall(piece)
+            except OSError:
+                return self._left()
+            if reply.gate is not None:
+                reply.gate.count()
+        if reply.end == HANG:
+            while self._sleep(_LOOK):
+                pass
+            return False
+        if reply.end == RESET:
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._request.answered.set()
+        return reply.end not in (CLOSE, RESET)
+
+    def _pass(self, reply: Reply) -> bool:
+        assert reply.gate is not None
+        if not self._sleep(0.0):
+            return False
+        while not reply.gate.take(_LOOK / 4):
+            if not self._sleep(0.0):
+                return False
+        return True
+
+    def _sleep(self, seconds: float) -> bool:
+        """Waits, watching the client; False when it left or the server stops."""
+        end = time.monotonic() + seconds
+        while True:
+            if self._stopping.is_set():
+                return False
+            left = max(0.0, end - time.monotonic())
+            step = min(left, _LOOK)
+            if self._watch:
+                if self._selector.select(step) and self._gone():
+                    return self._left()
+            elif step:
+                time.sleep(step)
+            if left <= step:
+                return True
+
+    def _gone(self) -> bool:
+        try:
+            if self._sock.recv(1, socket.MSG_PEEK) == b"":
+                return True
+        except OSError:
+            return True
+        self._watch = False
+        return False
+
+    def _left(self) -> bool:
+        if not self._stopping.is_set():
+            self._request.hung_up.set()
+        return False
+
+
+def _full_name(model: str) -> str:
+    return model if ":" in model else model + ":latest"
+
+
+def _shut(sock: socket.socket) -> None:
+    try:
+        sock.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        # Not connected any more.
+        pass
+
+
+def _send_quietly(sock: socket.socket, data: bytes) -> None:
+    try:
+        sock.sendall(data)
+    except OSError:
+        # Whoever sends no HTTP may well not wait for an answer.
+        pass

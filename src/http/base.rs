@@ -1,0 +1,368 @@
+//! Base URLs: every form that users write, brought to one canonical form.
+//!
+//! Accepted: `host`, `host:port`, `:port`, `http(s)://…`, IPv6 with or without brackets, a trailing slash, a path that
+//! ends in an endpoint (`/api`, `/v1`, `/api/chat`, `/v1/chat/completions`, …), white space and quotes around it all.
+//! A path before the endpoint is a reverse proxy's prefix and is kept. `user:password@` is kept for basic
+//! authentication and never shown. Anything else is an error that says what to write.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+
+use reqwest::Url;
+
+use crate::error::{Error, Kind};
+
+/// Where Ollama listens unless told otherwise.
+pub const DEFAULT_PORT: u16 = 11434;
+
+/// Below `/api/`.
+const NATIVE: [&str; 14] = [
+    "chat",
+    "generate",
+    "embed",
+    "embeddings",
+    "tags",
+    "show",
+    "ps",
+    "version",
+    "pull",
+    "push",
+    "create",
+    "copy",
+    "delete",
+    "status",
+];
+
+/// Below `/v1/`.
+const OPENAI: [&str; 7] = [
+    "chat/completions",
+    "completions",
+    "chat",
+    "embeddings",
+    "models",
+    "responses",
+    "messages",
+];
+
+/// Where a text came from, which decides the port of `http://host`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A `base_url` of a configuration: `http://host` means port 80, as everywhere on the web.
+    BaseUrl,
+    /// `OLLAMA_HOST`, or a host given alone: the port is 11434 unless it is written, and an empty text means the default.
+    Host,
+}
+
+/// A canonical base URL: scheme, host, port, the prefix of a reverse proxy, credentials.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Base {
+    https: bool,
+    /// As it stands in a URL: lower case, punycode, IPv6 in brackets.
+    host: String,
+    port: u16,
+    /// Empty, or `/prefix` without a slash at its end.
+    prefix: String,
+    credentials: Option<(String, String)>,
+}
+
+impl Base {
+    /// Reads `text`. Errors are `Kind::Config` and never contain a password.
+    pub fn parse(text: &str, origin: Origin) -> Result<Self, Error> {
+        let text = trim(text);
+        if text.is_empty() {
+            return match origin {
+                Origin::Host => Ok(Self::default()),
+                Origin::BaseUrl => Err(wrong("it is empty")),
+            };
+        }
+        if let Some(bad) = text.chars().find(|c| c.is_control()) {
+            return Err(wrong(&format!(
+                "it contains the control character U+{:04X}",
+                u32::from(bad)
+            )));
+        }
+        let (scheme, rest) = match text.split_once("://") {
+            Some((scheme, rest)) => (Some(scheme.to_ascii_lowercase()), rest),
+            None => (None, text),
+        };
+        let https = match scheme.as_deref() {
+            None | Some("http") => false,
+            Some("https") => true,
+            Some(other) => {
+                return Err(wrong(&format!(
+                    "its scheme is {:?}, not http or https",
+                    excerpt(other)
+                )));
+            }
+        };
+        if scheme.is_none() && rest.starts_with('/') {
+            return Err(wrong("it names no host"));
+        }
+        let cut = rest.find(['/', '\\', '?', '#']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(cut);
+        if let Some(mark) = path.chars().find(|c| matches!(c, '?' | '#' | '\\')) {
+            return Err(wrong(&format!("it has a {mark:?} after the host")));
+        }
+        let (credentials, address) = match authority.rsplit_once('@') {
+            Some((user, address)) => (Some(credentials(user)), address),
+            None => (None, authority),
+        };
+        let (host, port) = host_and_port(address)?;
+        if host.is_empty() && (port.is_none() && !(scheme.is_none() || origin == Origin::Host)) {
+            return Err(wrong("it names no host"));
+        }
+        if scheme.is_none()
+            && port.is_none()
+            && matches!(host.to_ascii_lowercase().as_str(), "http" | "https")
+        {
+            return Err(wrong("its scheme is not followed by ://"));
+        }
+        let cloud = scheme.is_none() && port.is_none() && host.eq_ignore_ascii_case("ollama.com");
+        let https = https || cloud;
+        let port = port.unwrap_or(match (https, origin, scheme.is_some()) {
+            (true, _, _) => 443,
+            (false, Origin::BaseUrl, true) => 80,
+            (false, _, _) => DEFAULT_PORT,
+        });
+        Self::assemble(https, &host, port, path, credentials)
+    }
+
+    /// `OLLAMA_HOST` as it stands in the environment; `None` and the empty text mean the default.
+    pub fn from_env(value: Option<&str>) -> Result<Self, Error> {
+        Self::parse(value.unwrap_or_default(), Origin::Host).map_err(|error| {
+            Error::new(
+                Kind::Config,
+                error.message.replacen("base URL", "OLLAMA_HOST", 1),
+            )
+        })
+    }
+
+    /// The URL of `path` (such as `/api/chat`) on this server, without credentials.
+    pub fn url(&self, path: &str) -> String {
+        let slash = if path.starts_with('/') { "" } else { "/" };
+        format!("{self}{slash}{path}")
+    }
+
+    /// The canonical form, without credentials.
+    pub fn display(&self) -> String {
+        self.to_string()
+    }
+
+    pub fn is_https(&self) -> bool {
+        self.https
+    }
+
+    /// The host name or address; an IPv6 address without its brackets.
+    pub fn host(&self) -> &str {
+        self.host.trim_matches(['[', ']'])
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// User and password for basic authentication.
+    pub fn credentials(&self) -> Option<(&str, &str)> {
+        self.credentials
+            .as_ref()
+            .map(|(user, password)| (user.as_str(), password.as_str()))
+    }
+
+    /// Whether this is the machine itself: such traffic never goes through a proxy of the environment.
+    pub fn is_loopback(&self) -> bool {
+        let host = self.host().trim_end_matches('.');
+        match host.parse::<IpAddr>() {
+            Ok(IpAddr::V4(address)) => address.is_loopback(),
+            Ok(IpAddr::V6(address)) => {
+                address.is_loopback()
+                    || address
+                        .to_ipv4_mapped()
+                        .is_some_and(|address| address.is_loopback())
+            }
+            Err(_) => host == "localhost" || host.ends_with(".localhost"),
+        }
+    }
+
+    /// Whether this is Ollama's own cloud, the one host that gets `OLLAMA_API_KEY` unasked.
+    pub fn is_cloud(&self) -> bool {
+        self.https
+            && self.port == 443
+            && matches!(
+                self.host(),
+                "ollama.com" | "www.ollama.com" | "api.ollama.com"
+            )
+    }
+
+    fn assemble(
+        https: bool,
+        host: &str,
+        port: u16,
+        path: &str,
+        credentials: Option<(String, String)>,
+    ) -> Result<Self, Error> {
+        let host = if host.is_empty() { "127.0.0.1" } else { host };
+        let scheme = if https { "https" } else { "http" };
+        let url = Url::parse(&format!("{scheme}://{host}:{port}{path}"))
+            .map_err(|_| wrong(&format!("{:?} is no host name or address", excerpt(host))))?;
+        let host = match url.host_str() {
+            Some("0.0.0.0") => "127.0.0.1",
+            Some("[::]") => "[::1]",
+            Some(host) if !host.is_empty() => host,
+            _ => return Err(wrong("it names no host")),
+        };
+        Ok(Self {
+            https,
+            host: host.to_owned(),
+            port,
+            prefix: prefix(url.path()),
+            credentials,
+        })
+    }
+}
+
+impl Default for Base {
+    fn default() -> Self {
+        Self {
+            https: false,
+            host: "127.0.0.1".to_owned(),
+            port: DEFAULT_PORT,
+            prefix: String::new(),
+            credentials: None,
+        }
+    }
+}
+
+/// The canonical form, without credentials.
+impl fmt::Display for Base {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (scheme, usual) = if self.https {
+            ("https", 443)
+        } else {
+            ("http", 80)
+        };
+        write!(f, "{scheme}://{}", self.host)?;
+        if self.port != usual {
+            write!(f, ":{}", self.port)?;
+        }
+        f.write_str(&self.prefix)
+    }
+}
+
+/// As `Display`: credentials appear nowhere.
+impl fmt::Debug for Base {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Base({self})")
+    }
+}
+
+/// An error that says what is wrong and what to write.
+fn wrong(what: &str) -> Error {
+    Error::new(
+        Kind::Config,
+        format!(
+            "The base URL cannot be used: {what}. Write it as http://HOST:PORT, for example http://127.0.0.1:11434."
+        ),
+    )
+}
+
+/// The beginning of a text for a message.
+fn excerpt(text: &str) -> String {
+    text.chars().take(60).collect()
+}
+
+fn trim(mut text: &str) -> &str {
+    loop {
+        let trimmed = text.trim().trim_matches(['"', '\'']);
+        if trimmed.len() == text.len() {
+            return text;
+        }
+        text = trimmed;
+    }
+}
+
+fn credentials(text: &str) -> (String, String) {
+    let (user, password) = text.split_once(':').unwrap_or((text, ""));
+    (percent_decoded(user), percent_decoded(password))
+}
+
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        if let (b'%', Some((high, low))) = (first, tail.first().zip(tail.get(1)))
+            && let (Some(high), Some(low)) = (
+                char::from(*high).to_digit(16),
+                char::from(*low).to_digit(16),
+            )
+            && let Ok(byte) = u8::try_from(high * 16 + low)
+        {
+            bytes.push(byte);
+            rest = tail.get(2..).unwrap_or_default();
+        } else {
+            bytes.push(first);
+            rest = tail;
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Splits `host:port`, `[v6]:port`, a bare IPv6 address, or a host alone.
+fn host_and_port(address: &str) -> Result<(Cow<'_, str>, Option<u16>), Error> {
+    let (host, port) = if let Some(end) = address.strip_prefix('[').and_then(|rest| rest.find(']'))
+    {
+        let (host, tail) = address.split_at(end + 2);
+        match tail.strip_prefix(':') {
+            Some(port) => (host, port),
+            None if tail.is_empty() => (host, ""),
+            None => {
+                return Err(wrong(&format!(
+                    "{:?} stands after the brackets of the address",
+                    excerpt(tail)
+                )));
+            }
+        }
+    } else if address.parse::<Ipv6Addr>().is_ok() {
+        return Ok((Cow::Owned(format!("[{address}]")), None));
+    } else {
+        address.rsplit_once(':').unwrap_or((address, ""))
+    };
+    if port.is_empty() {
+        return Ok((Cow::Borrowed(host), None));
+    }
+    let number = Some(port)
+        .filter(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
+        .and_then(|port| port.parse().ok());
+    match number {
+        Some(0) | None => Err(wrong(&format!(
+            "{:?} is no port (1 to 65535)",
+            excerpt(port)
+        ))),
+        port => Ok((Cow::Borrowed(host), port)),
+    }
+}
+
+/// The path without empty segments and without the endpoint that users copy along.
+fn prefix(path: &str) -> String {
+    let mut segments: Vec<&str> = path
+        .split('/')
+        .filter(|segment| !segment.is_empty())
+        .collect();
+    while let Some(keep) = before_endpoint(&segments) {
+        segments.truncate(keep);
+    }
+    segments.iter().flat_map(|segment| ["/", segment]).collect()
+}
+
+/// How many segments stand before an endpoint at the end.
+fn before_endpoint(segments: &[&str]) -> Option<usize> {
+    let last = segments.len().checked_sub(1)?;
+    (last.saturating_sub(2)..=last).find(|&at| {
+        let tail = segments.get(at + 1..).unwrap_or_default().join("/");
+        match segments.get(at) {
+            Some(&"api") => tail.is_empty() || NATIVE.contains(&tail.as_str()),
+            Some(&"v1") => tail.is_empty() || OPENAI.contains(&tail.as_str()),
+            _ => false,
+        }
+    })
+}

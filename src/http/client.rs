@@ -1,0 +1,267 @@
+//! The client: one connection pool, two verbs.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::redirect::Policy;
+
+use super::config::{Config, Timeouts, real_key};
+use super::connect::Watch;
+use super::exchange::Exchange;
+use super::pump;
+use crate::error::{Error, Kind};
+use crate::inbox::Inbox;
+
+/// How long an unused connection is kept. Ollama itself never closes one; whatever stands between may, and then the
+/// retry of a stale connection hides it.
+const POOL_IDLE: Duration = Duration::from_secs(600);
+
+const USER_AGENT: &str = concat!("metagpt-ollama-rs/", env!("CARGO_PKG_VERSION"));
+
+/// Headers that frame the message: set by hand they would break it.
+const FRAMING: [&str; 4] = [
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "upgrade",
+];
+
+/// A pooled client. Clones share the pool; safe to use from any thread, but only on the runtime it is first used on.
+#[derive(Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: Config,
+    http: reqwest::Client,
+    headers: HeaderMap,
+    /// The proxy in use, without credentials.
+    via: Option<String>,
+}
+
+/// The verbs that Ollama's routes use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    Get,
+    Post,
+    Delete,
+    Head,
+}
+
+/// What to ask.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub method: Method,
+    /// Such as `/api/chat`; it comes after the base URL's prefix.
+    pub path: String,
+    /// JSON text.
+    pub body: Option<Vec<u8>>,
+    /// Instead of the client's.
+    pub timeouts: Option<Timeouts>,
+    /// In addition to the client's; one of the same name replaces it.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Request {
+    /// `POST path` with a JSON body.
+    pub fn post(path: impl Into<String>, body: impl Into<Vec<u8>>) -> Self {
+        Self {
+            body: Some(body.into()),
+            method: Method::Post,
+            ..Self::get(path)
+        }
+    }
+
+    /// `GET path`.
+    pub fn get(path: impl Into<String>) -> Self {
+        Self {
+            method: Method::Get,
+            path: path.into(),
+            body: None,
+            timeouts: None,
+            headers: Vec::new(),
+        }
+    }
+}
+
+/// A whole reply with a status of success.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    pub status: u16,
+    /// As sent, or empty.
+    pub content_type: String,
+    pub body: Vec<u8>,
+}
+
+/// What a pump puts into the inbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Decoded items.
+    Deltas,
+    /// Raw lines without their newline, blank ones left out, nothing decoded or checked: for code that brings its
+    /// own decoder.
+    Lines,
+}
+
+impl Client {
+    /// A client for `config`. Nothing is sent. Errors are `Kind::Config`.
+    pub fn new(config: Config) -> Result<Self, Error> {
+        let url = config.base.display();
+        Self::build(config).map_err(|error| error.at(&url))
+    }
+
+    fn build(config: Config) -> Result<Self, Error> {
+        let mut headers = HeaderMap::new();
+        if let Some(value) = authorization(&config) {
+            let mut value = HeaderValue::from_str(&value).map_err(|_| {
+                Error::new(
+                    Kind::Config,
+                    "The API key cannot be sent: it contains a character that no header may hold.",
+                )
+            })?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        add_headers(&mut headers, &config.headers)?;
+        let route = config.proxy.resolve(&config.base)?;
+        let mut builder = reqwest::Client::builder()
+            .user_agent(USER_AGENT)
+            .redirect(Policy::none())
+            .referer(false)
+            .no_proxy()
+            .tcp_nodelay(true)
+            .pool_idle_timeout(POOL_IDLE)
+            .http1_only()
+            .connector_layer(Watch(config.timeouts.connect));
+        // Loading the machine's certificates takes milliseconds, and fails where there are none.
+        if !config.base.is_https() && !route.as_ref().is_some_and(|route| route.https) {
+            builder = builder.tls_certs_only([]);
+        }
+        let mut via = None;
+        if let Some(route) = route {
+            builder = builder.proxy(route.proxy);
+            via = Some(route.shown);
+        }
+        let http = builder.build().map_err(|error| {
+            let cause = super::fault::root_cause(&error);
+            Error::new(Kind::Config, format!("TLS cannot be set up on this machine (are CA certificates installed?): {cause}."))
+        })?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                config,
+                http,
+                headers,
+                via,
+            }),
+        })
+    }
+
+    pub fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    /// Sends `request`, checks status and framing, returns the whole body.
+    pub async fn call(&self, request: Request) -> Result<Reply, Error> {
+        let url = self.inner.config.base.url(&request.path);
+        self.whole(request, &url)
+            .await
+            .map_err(|error| error.at(&url))
+    }
+
+    async fn whole(&self, request: Request, url: &str) -> Result<Reply, Error> {
+        let mut exchange = Exchange::open(self, request, url).await?;
+        let body = exchange.whole(self.inner.config.max_body).await?;
+        Ok(Reply {
+            status: exchange.status(),
+            content_type: exchange.content_type().to_owned(),
+            body,
+        })
+    }
+
+    /// Sends `request` and moves the reply into `inbox` until it ends, fails, or the reader aborts; then closes the
+    /// inbox. An abort drops the connection at once. Dropping this future closes the inbox, too.
+    pub async fn pump(&self, request: Request, inbox: Arc<Inbox>, mode: Mode) {
+        pump::run(self, request, &inbox, mode).await;
+    }
+
+    pub(super) fn http(&self) -> &reqwest::Client {
+        &self.inner.http
+    }
+
+    pub(super) fn via(&self) -> Option<&str> {
+        self.inner.via.as_deref()
+    }
+
+    /// The request as reqwest wants it.
+    pub(super) fn prepare(&self, request: Request, url: &str) -> Result<reqwest::Request, Error> {
+        let unusable = || {
+            Error::new(
+                Kind::Config,
+                format!("{:?} is no path of a URL.", request.path),
+            )
+        };
+        let url = reqwest::Url::parse(url).map_err(|_| unusable())?;
+        let method = match request.method {
+            Method::Get => reqwest::Method::GET,
+            Method::Post => reqwest::Method::POST,
+            Method::Delete => reqwest::Method::DELETE,
+            Method::Head => reqwest::Method::HEAD,
+        };
+        let mut prepared = reqwest::Request::new(method, url);
+        let headers = prepared.headers_mut();
+        headers.clone_from(&self.inner.headers);
+        if request.body.is_some() && !headers.contains_key(CONTENT_TYPE) {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        add_headers(headers, &request.headers)?;
+        *prepared.body_mut() = request.body.map(reqwest::Body::from);
+        Ok(prepared)
+    }
+}
+
+/// Credentials appear nowhere.
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("base", &self.inner.config.base)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An explicit key, or else the user and password of the base URL.
+fn authorization(config: &Config) -> Option<String> {
+    if let Some(key) = config.api_key.as_deref().and_then(real_key) {
+        return Some(format!("Bearer {key}"));
+    }
+    let (user, password) = config.base.credentials()?;
+    Some(format!(
+        "Basic {}",
+        BASE64.encode(format!("{user}:{password}"))
+    ))
+}
+
+/// Values may be secrets, so an error names the header only.
+fn add_headers(headers: &mut HeaderMap, more: &[(String, String)]) -> Result<(), Error> {
+    for (name, value) in more {
+        let wrong = |what: &str| {
+            Error::new(
+                Kind::Config,
+                format!("The header {name:?} cannot be sent: {what}."),
+            )
+        };
+        let parsed =
+            HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong("its name is not valid"))?;
+        if FRAMING.contains(&parsed.as_str()) {
+            return Err(wrong("the client sets it itself"));
+        }
+        let value = HeaderValue::from_str(value)
+            .map_err(|_| wrong("its value holds a character that no header may hold"))?;
+        headers.insert(parsed, value);
+    }
+    Ok(())
+}

@@ -1,0 +1,125 @@
+//! The time limits of one exchange, kept by a single timer that is moved lazily: a read costs no timer operation.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::config::Timeouts;
+use super::connect::Attempt;
+use crate::error::{Error, Kind};
+
+/// Watches first token, idle and total. The connect limit belongs to `connect`, which alone sees connections.
+pub(super) struct Clock {
+    limits: Timeouts,
+    total: Option<Instant>,
+    /// When the phase began, or the last read ended.
+    since: Instant,
+    first: bool,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Clock {
+    /// Starts now, waiting for the first byte.
+    pub(super) fn start(limits: Timeouts) -> Self {
+        let now = Instant::now();
+        let mut clock = Self {
+            limits,
+            total: limits.total.and_then(|limit| now.checked_add(limit)),
+            since: now,
+            first: true,
+            timer: Box::pin(sleep_until(now)),
+        };
+        clock.arm();
+        clock
+    }
+
+    /// The body has begun, or goes on: from now on (and from now on again) the idle limit counts.
+    pub(super) fn tick(&mut self) {
+        self.first = false;
+        self.since = Instant::now();
+    }
+
+    /// Runs `work` until it is done or a limit runs out. While `attempt` is making its connection, the connect limit
+    /// counts instead of the first token's.
+    pub(super) async fn guard<T>(
+        &mut self,
+        work: impl Future<Output = T>,
+        attempt: Option<&Attempt>,
+    ) -> Result<T, Error> {
+        tokio::pin!(work);
+        self.arm();
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return Ok(done),
+                () = &mut self.timer => {
+                    let now = Instant::now();
+                    if let Some(sent) = attempt.and_then(|attempt| attempt.ready_since(now)) {
+                        self.since = sent;
+                    }
+                    if let Some(error) = self.expired(now) {
+                        return Err(error);
+                    }
+                    let at = self.deadline();
+                    self.timer.as_mut().reset(at);
+                }
+            }
+        }
+    }
+
+    /// Moves the timer only when it would fire too late; one that fires early is moved on then.
+    fn arm(&mut self) {
+        let at = self.deadline();
+        if at < self.timer.deadline() || self.timer.is_elapsed() {
+            self.timer.as_mut().reset(at);
+        }
+    }
+
+    fn phase(&self) -> (Duration, &'static str) {
+        if self.first {
+            (self.limits.first_token, "first_token")
+        } else {
+            (self.limits.idle, "idle")
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        let phase = later(self.since, self.phase().0);
+        self.total.map_or(phase, |total| total.min(phase))
+    }
+
+    fn expired(&self, now: Instant) -> Option<Error> {
+        if let (Some(at), Some(limit)) = (self.total, self.limits.total)
+            && now >= at
+        {
+            return Some(timeout("total", limit, "the whole reply"));
+        }
+        let (limit, phase) = self.phase();
+        let what = if self.first {
+            "the first token"
+        } else {
+            "more of the reply"
+        };
+        (now >= later(self.since, limit)).then(|| timeout(phase, limit, what))
+    }
+}
+
+/// The error of the limit `phase`, which ran out after `limit` spent waiting for `what`.
+pub(super) fn timeout(phase: &'static str, limit: Duration, what: &str) -> Error {
+    let seconds = limit.as_secs_f64();
+    let mut error = Error::new(
+        Kind::Timeout,
+        format!("Timed out ({phase}): no sign of {what} within {seconds} s."),
+    );
+    error.phase = Some(phase);
+    error.seconds = Some(seconds);
+    error
+}
+
+/// `start + limit`; a limit beyond what the clock can express is a year.
+fn later(start: Instant, limit: Duration) -> Instant {
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+    start + limit.min(YEAR)
+}

@@ -1,0 +1,112 @@
+//! What a client is made from: where, as whom, how long to wait, how much to accept.
+
+use std::time::Duration;
+
+use super::base::Base;
+use super::proxy::ProxyRule;
+use crate::wire::MAX_LINE;
+
+/// The default cap on a body that is read whole (`/api/embed` and a verbose `/api/show` reach 100 MB).
+pub const MAX_BODY: usize = 1 << 30;
+
+/// The four time limits. `Duration::MAX` is no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Until a connection stands, TLS included. Nothing to wait for when a pooled one is used.
+    pub connect: Duration,
+    /// From the request until the first byte of the reply's body: queueing, loading the model, reading the prompt.
+    pub first_token: Duration,
+    /// Between two reads once the body has begun. The time in which the reader is not ready does not count.
+    pub idle: Duration,
+    /// The whole exchange; none by default, because a healthy stream may be long.
+    pub total: Option<Duration>,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            first_token: Duration::from_secs(600),
+            idle: Duration::from_secs(120),
+            total: None,
+        }
+    }
+}
+
+/// A client's settings.
+#[derive(Clone)]
+pub struct Config {
+    pub base: Base,
+    /// Sent with every request; one of the same name replaces what the client would send.
+    pub headers: Vec<(String, String)>,
+    /// Sent as `Authorization: Bearer …`: see [`resolve_key`].
+    pub api_key: Option<String>,
+    pub proxy: ProxyRule,
+    pub timeouts: Timeouts,
+    /// Longest line of a stream, in bytes.
+    pub max_line: usize,
+    /// Longest body of a reply that is read whole, in bytes.
+    pub max_body: usize,
+}
+
+impl Config {
+    /// The defaults for `base`.
+    pub fn new(base: Base) -> Self {
+        Self {
+            base,
+            headers: Vec::new(),
+            api_key: None,
+            proxy: ProxyRule::Direct,
+            timeouts: Timeouts::default(),
+            max_line: MAX_LINE,
+            max_body: MAX_BODY,
+        }
+    }
+}
+
+/// What people write where a key is demanded and none exists.
+const PLACEHOLDERS: [&str; 16] = [
+    "sk-",
+    "sk",
+    "ollama",
+    "none",
+    "null",
+    "empty",
+    "dummy",
+    "test",
+    "key",
+    "api_key",
+    "api-key",
+    "your_api_key",
+    "your-api-key",
+    "not-needed",
+    "not_needed",
+    "no-key",
+];
+
+/// `key` without white space around it, unless it is empty or a placeholder such as `sk-` or `YOUR_API_KEY`.
+pub fn real_key(key: &str) -> Option<&str> {
+    let key = key.trim();
+    let lower = key.to_ascii_lowercase();
+    let filler = lower
+        .strip_prefix("sk-")
+        .unwrap_or(&lower)
+        .chars()
+        .all(|c| matches!(c, 'x' | '.' | '*' | '-' | '…'));
+    let bracketed = (key.starts_with('<') && key.ends_with('>'))
+        || (key.starts_with("${") && key.ends_with('}'));
+    (!filler && !bracketed && !PLACEHOLDERS.contains(&lower.as_str())).then_some(key)
+}
+
+/// The key to send: an explicit one always, `OLLAMA_API_KEY` (given as `environment`) only to Ollama's cloud, because
+/// it is nobody else's business; placeholders never.
+pub fn resolve_key(
+    explicit: Option<&str>,
+    environment: Option<&str>,
+    base: &Base,
+) -> Option<String> {
+    explicit
+        .and_then(real_key)
+        .or_else(|| environment.filter(|_| base.is_cloud()).and_then(real_key))
+        .map(str::to_owned)
+}

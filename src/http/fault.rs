@@ -1,0 +1,303 @@
+//! What went wrong, told in the crate's own error: kinds by the type of the cause, never by its wording.
+
+use std::error::Error as StdError;
+use std::io::ErrorKind;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use reqwest::StatusCode;
+use serde_json::Value;
+
+use super::clock::timeout;
+use super::connect::TooSlow;
+use crate::error::{Error, Kind};
+
+/// The longest server text that is put into a message.
+const MAX_SHOWN: usize = 600;
+
+/// A violation of HTTP or of Ollama's API.
+pub(super) fn protocol(message: impl Into<String>) -> Error {
+    Error::new(Kind::Protocol, message)
+}
+
+/// A request that got no reply head.
+pub(super) fn sending(error: &reqwest::Error, https: bool, via: Option<&str>) -> Error {
+    if let Some(TooSlow(limit)) = cause(error) {
+        return timeout("connect", *limit, "a connection");
+    }
+    let through = via
+        .map(|via| format!(" through the proxy {via}"))
+        .unwrap_or_default();
+    if error.is_builder() {
+        return Error::new(
+            Kind::Config,
+            format!("The request cannot be sent: {}.", root_cause(error)),
+        );
+    }
+    let io = cause::<std::io::Error>(error).map(std::io::Error::kind);
+    if error.is_connect() {
+        let what = match io {
+            Some(ErrorKind::ConnectionRefused) => {
+                "nothing listens there (connection refused)".to_owned()
+            }
+            _ if error.is_dns() => format!("its name is not known ({})", root_cause(error)),
+            Some(ErrorKind::InvalidData | ErrorKind::UnexpectedEof) if https => {
+                format!("the TLS handshake failed ({})", root_cause(error))
+            }
+            _ => root_cause(error),
+        };
+        return Error::new(
+            Kind::Connect,
+            format!("The server cannot be reached{through}: {what}."),
+        );
+    }
+    match cause::<hyper::Error>(error) {
+        Some(http) if http.is_parse() => {
+            let mut error = protocol(format!(
+                "The server's reply is no valid HTTP: {}.",
+                root_cause(error)
+            ));
+            error.began = true;
+            error
+        }
+        _ => Error::new(
+            Kind::Connect,
+            format!(
+                "The server closed the connection{through} before it replied ({}).",
+                root_cause(error)
+            ),
+        ),
+    }
+}
+
+/// Whether a pooled connection turned out to be dead before any byte of a reply: the request may go out once more.
+pub(super) fn is_stale(error: &reqwest::Error) -> bool {
+    if error.is_connect() || error.is_builder() {
+        return false;
+    }
+    cause::<hyper::Error>(error).is_some_and(|http| {
+        http.is_incomplete_message()
+            || http.is_canceled()
+            || http.is_closed()
+            || cause::<std::io::Error>(http).is_some_and(|io| broke_off(io.kind()))
+    })
+}
+
+/// A body that could not be read to its end.
+pub(super) fn reading(error: &reqwest::Error) -> Error {
+    let io = cause::<std::io::Error>(error).map(std::io::Error::kind);
+    let incomplete = cause::<hyper::Error>(error).is_some_and(hyper::Error::is_incomplete_message);
+    match io {
+        Some(ErrorKind::InvalidData | ErrorKind::InvalidInput) => protocol(format!(
+            "The reply's framing is broken: {}.",
+            root_cause(error)
+        )),
+        Some(kind) if !broke_off(kind) && !incomplete => Error::new(
+            Kind::Interrupted,
+            format!("The reply broke off: {}.", root_cause(error)),
+        ),
+        _ => Error::new(
+            Kind::Interrupted,
+            "The reply broke off: the server closed the connection before its end.",
+        ),
+    }
+}
+
+fn broke_off(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::BrokenPipe
+            | ErrorKind::NotConnected
+            | ErrorKind::UnexpectedEof
+    )
+}
+
+/// The error of a status of 400 or more.
+pub(super) fn refusal(
+    status: StatusCode,
+    media_type: &str,
+    body: Vec<u8>,
+    retry_after: Option<f64>,
+) -> Error {
+    let text = server_text(media_type, &body);
+    let shown = text
+        .as_deref()
+        .map(|text| format!(": {}", shortened(text)))
+        .unwrap_or_default();
+    let mut error = Error::new(Kind::Status, format!("The server answered {status}{shown}"))
+        .after(status.as_u16());
+    error.server_text = text;
+    error.body = Some(body);
+    error.retry_after = retry_after;
+    error
+}
+
+/// What the server says in the body of a refusal (`None` when it is empty): the text of Ollama's and `OpenAI`'s error
+/// objects, nested JSON unwrapped; otherwise the body itself, of a web page the title only.
+fn server_text(media_type: &str, body: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(body);
+    let text = text.trim();
+    if text.is_empty() {
+        return None;
+    }
+    // A refusal that is labelled as a stream may have more than one line.
+    let object = serde_json::from_str(text)
+        .or_else(|_| serde_json::from_str(text.lines().next().unwrap_or_default()));
+    if let Some(found) = object.ok().as_ref().and_then(error_text) {
+        return Some(found);
+    }
+    if media_type.contains("html") || text.starts_with('<') {
+        return Some(web_page(text));
+    }
+    Some(text.to_owned())
+}
+
+/// The text of an error object. The runner's own JSON may stand as a string in `error`.
+fn error_text(object: &Value) -> Option<String> {
+    match object.get("error")? {
+        Value::String(text) if text.trim_start().starts_with('{') => {
+            let inner: Option<Value> = serde_json::from_str(text).ok();
+            inner
+                .as_ref()
+                .and_then(error_text)
+                .or_else(|| Some(text.clone()))
+        }
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::Object(inner) => inner
+            .get("message")?
+            .as_str()
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned),
+        _ => None,
+    }
+}
+
+/// A web page's title, or else the beginning of its text.
+fn web_page(page: &str) -> String {
+    let lower = page.to_ascii_lowercase();
+    let title = lower
+        .find("<title>")
+        .map(|at| at + "<title>".len())
+        .and_then(|start| {
+            let length = lower.get(start..)?.find("</title>")?;
+            page.get(start..start + length)
+        });
+    let words = match title {
+        Some(title) if !title.trim().is_empty() => title.to_owned(),
+        _ => without_tags(page),
+    };
+    words
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+        .chars()
+        .take(200)
+        .collect()
+}
+
+fn without_tags(page: &str) -> String {
+    let mut inside = false;
+    page.chars()
+        .filter_map(|c| match c {
+            '<' => {
+                inside = true;
+                Some(' ')
+            }
+            '>' if inside => {
+                inside = false;
+                None
+            }
+            c => (!inside).then_some(c),
+        })
+        .collect()
+}
+
+/// A text on one line, cut to what a message can bear.
+pub(super) fn shortened(text: &str) -> String {
+    let mut line: String = text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(MAX_SHOWN)
+        .collect();
+    if text.chars().nth(MAX_SHOWN).is_some() {
+        line.push('…');
+    }
+    line
+}
+
+/// Seconds to wait: `Retry-After` is a number or an HTTP date.
+pub(super) fn retry_after(value: &str) -> Option<f64> {
+    let value = value.trim();
+    if let Ok(seconds) = value.parse::<f64>() {
+        return (seconds.is_finite() && seconds >= 0.0).then_some(seconds);
+    }
+    let at = http_date(value)?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
+    u32::try_from(at.saturating_sub(now)).ok().map(f64::from)
+}
+
+/// Seconds since 1970 of a date such as `Fri, 21 Aug 2026 17:00:05 GMT`, the one form that is still sent.
+fn http_date(text: &str) -> Option<u64> {
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
+    let mut words = text.split_once(", ")?.1.split(' ');
+    let day: u64 = words
+        .next()?
+        .parse()
+        .ok()
+        .filter(|day| (1..=31).contains(day))?;
+    let name = words.next()?;
+    let month = u64::try_from(MONTHS.iter().position(|month| *month == name)?).ok()?;
+    let year: u64 = words
+        .next()?
+        .parse()
+        .ok()
+        .filter(|year| (1970..10_000).contains(year))?;
+    let mut time = words
+        .next()?
+        .split(':')
+        .map(|part| part.parse::<u64>().ok().filter(|part| *part < 61));
+    let (hour, minute, second) = (time.next()??, time.next()??, time.next()??);
+    if words.next() != Some("GMT") {
+        return None;
+    }
+    // Years are counted from March, so that a leap day is the last of its year.
+    let (year, month) = if month < 2 {
+        (year - 1, month + 10)
+    } else {
+        (year, month - 2)
+    };
+    let leaps = year / 4 - year / 100 + year / 400;
+    let days = year * 365 + leaps + (month * 153 + 2) / 5 + day - 1;
+    (days * 86_400 + hour * 3600 + minute * 60 + second).checked_sub(719_468 * 86_400)
+}
+
+/// The first cause of type `T`, the error itself included.
+fn cause<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
+    chain(error).find_map(|error| {
+        error.downcast_ref::<T>().or_else(|| {
+            // An io::Error shows the cause of what it wraps as its own cause, not what it wraps.
+            error
+                .downcast_ref::<std::io::Error>()?
+                .get_ref()?
+                .downcast_ref::<T>()
+        })
+    })
+}
+
+fn chain<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
+}
+
+/// The innermost cause in words, without a full stop. It names no URL.
+pub(super) fn root_cause(error: &(dyn StdError + 'static)) -> String {
+    let text = chain(error)
+        .last()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    text.trim_end_matches('.').to_owned()
+}

@@ -1,0 +1,100 @@
+//! The folded answer of a stream as the object that a reply that was not streamed would have been.
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+
+use crate::wire::{Answer, Shape};
+
+/// The last line's object with the whole text, thinking and tool calls put in, in Ollama's native shape.
+pub fn to_python(py: Python<'_>, answer: &Answer) -> PyResult<Py<PyAny>> {
+    if answer.shape == Shape::OpenAi {
+        return native(py, answer);
+    }
+    let record = super::json::to_python(py, &answer.last_line)?;
+    let Ok(record) = record.cast_into::<PyDict>() else { return native(py, answer) };
+    if answer.shape == Shape::Generate {
+        record.set_item(intern!(py, "response"), &answer.content)?;
+        put_thinking(py, &record, answer)?;
+    } else {
+        let message = match record.get_item(intern!(py, "message"))?.map(|found| found.cast_into::<PyDict>()) {
+            Some(Ok(message)) => message,
+            _ => PyDict::new(py),
+        };
+        fill_message(py, &message, answer)?;
+        record.set_item(intern!(py, "message"), message)?;
+    }
+    Ok(record.into_any().unbind())
+}
+
+fn fill_message(py: Python<'_>, message: &Bound<'_, PyDict>, answer: &Answer) -> PyResult<()> {
+    message.set_item(intern!(py, "role"), answer.role.as_deref().unwrap_or("assistant"))?;
+    message.set_item(intern!(py, "content"), &answer.content)?;
+    put_thinking(py, message, answer)?;
+    let calls = tool_calls(py, answer)?;
+    if !calls.is_empty() {
+        message.set_item(intern!(py, "tool_calls"), calls)?;
+    }
+    Ok(())
+}
+
+fn put_thinking(py: Python<'_>, target: &Bound<'_, PyDict>, answer: &Answer) -> PyResult<()> {
+    if !answer.thinking.is_empty() {
+        target.set_item(intern!(py, "thinking"), &answer.thinking)?;
+    }
+    Ok(())
+}
+
+/// Every call of every line that had some. Native lines are read again whole, so that no number in the arguments is
+/// rounded; calls of the compatible endpoint are brought into the native form.
+fn tool_calls<'py>(py: Python<'py>, answer: &Answer) -> PyResult<Bound<'py, PyList>> {
+    let calls = PyList::empty(py);
+    if answer.shape == Shape::OpenAi {
+        for call in &answer.tool_calls {
+            let function = PyDict::new(py);
+            function.set_item(intern!(py, "name"), &call.name)?;
+            let arguments = match super::json::to_python(py, call.arguments.as_bytes()) {
+                Ok(arguments) => arguments,
+                Err(_) => call.arguments.as_str().into_pyobject(py)?.into_any(),
+            };
+            function.set_item(intern!(py, "arguments"), arguments)?;
+            let record = PyDict::new(py);
+            if let Some(id) = &call.id {
+                record.set_item(intern!(py, "id"), id)?;
+            }
+            record.set_item(intern!(py, "function"), function)?;
+            calls.append(record)?;
+        }
+        return Ok(calls);
+    }
+    for line in &answer.tool_lines {
+        let record = super::json::to_python(py, line)?;
+        let holder = record.get_item("message").unwrap_or(record);
+        if let Ok(found) = holder.get_item("tool_calls") {
+            calls.call_method1("extend", (found,))?;
+        }
+    }
+    Ok(calls)
+}
+
+/// An answer whose last line is not of the native shape (the `/v1` endpoints).
+fn native(py: Python<'_>, answer: &Answer) -> PyResult<Py<PyAny>> {
+    let record = PyDict::new(py);
+    let message = PyDict::new(py);
+    fill_message(py, &message, answer)?;
+    record.set_item("model", &answer.model)?;
+    record.set_item("created_at", &answer.created_at)?;
+    record.set_item("message", message)?;
+    record.set_item("done", true)?;
+    record.set_item("done_reason", &answer.done_reason)?;
+    let counters = [
+        ("prompt_eval_count", answer.counters.prompt_eval_count),
+        ("eval_count", answer.counters.eval_count),
+    ];
+    for (name, value) in counters {
+        if let Some(value) = value {
+            record.set_item(name, value)?;
+        }
+    }
+    Ok(record.into_any().unbind())
+}

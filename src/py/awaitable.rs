@@ -1,0 +1,166 @@
+//! Awaitables that cost nothing when their result is there: no future, no loop callback, no thread switch.
+//!
+//! An awaitable is polled first. Only when there is nothing yet is a future made and yielded to the task; then the
+//! state is looked at once more, because the I/O thread may have delivered in between and woken nobody.
+
+use std::sync::Arc;
+
+use pyo3::exceptions::PyStopIteration;
+use pyo3::prelude::*;
+
+use super::runtime::Owned;
+use super::wake::{Waiter, running_loop};
+use crate::error::{Error, Kind};
+
+/// The task parked on an awaitable, and the loop it belongs to.
+pub struct Seat {
+    pub waiter: Waiter,
+    pub event_loop: Py<PyAny>,
+}
+
+impl Seat {
+    pub fn new(event_loop: &Bound<'_, PyAny>) -> Self {
+        Self { waiter: Waiter::default(), event_loop: event_loop.clone().unbind() }
+    }
+
+    fn park<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let event_loop = self.event_loop.bind(py);
+        if !running_loop(py)?.is(event_loop) {
+            let error = Error::new(
+                Kind::Closed,
+                "this request was started on another event loop: await it on the loop that started it",
+            );
+            return Err(super::errors::to_python(py, error));
+        }
+        self.waiter.park(py, event_loop)
+    }
+}
+
+/// Something that a task awaits.
+pub trait Awaited: Send + Sync {
+    /// The result if it is there; an error if it failed.
+    fn poll(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>>;
+    fn seat(&self) -> &Seat;
+    /// Ends the request: the server sees the connection close.
+    fn abort(&self);
+}
+
+/// One step of the awaiting task: raises `StopIteration(result)`, or returns the future to wait for.
+pub fn step<'py>(py: Python<'py>, awaited: &dyn Awaited) -> PyResult<Bound<'py, PyAny>> {
+    if let Some(value) = awaited.poll(py)? {
+        return Err(finished(value));
+    }
+    let future = awaited.seat().park(py)?;
+    match awaited.poll(py) {
+        Ok(None) => Ok(future),
+        Ok(Some(value)) => {
+            awaited.seat().waiter.clear();
+            Err(finished(value))
+        }
+        Err(error) => {
+            awaited.seat().waiter.clear();
+            Err(error)
+        }
+    }
+}
+
+/// `throw` of the awaitable protocol: the task was cancelled or closed, so the request ends.
+pub fn thrown(
+    awaited: &dyn Awaited,
+    kind: &Bound<'_, PyAny>,
+    value: Option<&Bound<'_, PyAny>>,
+) -> PyErr {
+    awaited.seat().waiter.clear();
+    awaited.abort();
+    match value.filter(|value| !value.is_none()) {
+        Some(value) => PyErr::from_value(value.clone()),
+        None => PyErr::from_value(kind.clone()),
+    }
+}
+
+fn finished(value: Py<PyAny>) -> PyErr {
+    // The one-tuple keeps a value that is a tuple itself from being taken for arguments.
+    PyStopIteration::new_err((value,))
+}
+
+/// The awaitable of a whole reply or of a delivery. Dropped before its end, it ends the request.
+#[pyclass(frozen, module = "metagpt_ollama_rs._core")]
+pub struct Pending {
+    awaited: Owned<Arc<dyn Awaited>>,
+}
+
+impl Pending {
+    pub fn new(awaited: Arc<dyn Awaited>) -> Self {
+        Self { awaited: Owned::new(awaited) }
+    }
+
+    fn here(&self, py: Python<'_>) -> PyResult<&dyn Awaited> {
+        self.awaited.get().map(|awaited| &**awaited).map_err(|error| super::errors::to_python(py, error))
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if let Ok(awaited) = self.awaited.get() {
+            awaited.abort();
+        }
+    }
+}
+
+#[pymethods]
+impl Pending {
+    fn __await__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        step(py, self.here(py)?)
+    }
+
+    fn send<'py>(&self, py: Python<'py>, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let _ = value;
+        step(py, self.here(py)?)
+    }
+
+    #[pyo3(signature = (kind, value=None, traceback=None, /))]
+    fn throw(
+        &self,
+        py: Python<'_>,
+        kind: &Bound<'_, PyAny>,
+        value: Option<&Bound<'_, PyAny>>,
+        traceback: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Py<PyAny>> {
+        let _ = traceback;
+        Err(thrown(self.here(py)?, kind, value))
+    }
+
+    fn close(&self) {
+        if let Ok(awaited) = self.awaited.get() {
+            awaited.seat().waiter.clear();
+            awaited.abort();
+        }
+    }
+}
+
+/// An awaitable whose result is there already.
+#[pyclass(frozen, module = "metagpt_ollama_rs._core")]
+pub struct Ready(pub Option<Py<PyAny>>);
+
+#[pymethods]
+impl Ready {
+    fn __await__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __next__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        Err(finished(self.0.as_ref().map_or_else(|| py.None(), |value| value.clone_ref(py))))
+    }
+}

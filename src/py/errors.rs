@@ -1,0 +1,59 @@
+//! One conversion from the crate's error to the exceptions of `metagpt_ollama_rs.errors`.
+//!
+//! The choice of the class is made in Python (`errors.from_core`), next to the tree of classes, so that it stands in
+//! one place; this module hands over the facts.
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyDict;
+
+use crate::error::Error;
+
+static FROM_CORE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// The exception for `error`.
+pub fn to_python(py: Python<'_>, error: Error) -> PyErr {
+    in_context(py, error, &Context::default())
+}
+
+/// What the one who asked knows of a failure.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Context<'a> {
+    pub model: &'a str,
+    /// The text, and the thinking, that had arrived.
+    pub partial: &'a str,
+    pub thinking: &'a str,
+}
+
+/// The exception for `error`, with what had arrived before it.
+pub fn in_context(py: Python<'_>, error: Error, context: &Context<'_>) -> PyErr {
+    build(py, error, context).unwrap_or_else(|failure| failure)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "an error is reported once")]
+fn build(py: Python<'_>, error: Error, context: &Context<'_>) -> PyResult<PyErr> {
+    let from_core = FROM_CORE.get_or_try_init(py, || {
+        py.import("metagpt_ollama_rs.errors")?.getattr("from_core").map(Bound::unbind)
+    })?;
+    let facts = PyDict::new(py);
+    facts.set_item("message", &error.message)?;
+    facts.set_item("url", &error.url)?;
+    facts.set_item("status", error.status)?;
+    facts.set_item("server_text", &error.server_text)?;
+    facts.set_item("body", error.body.as_deref())?;
+    facts.set_item("phase", error.phase)?;
+    facts.set_item("seconds", error.seconds)?;
+    facts.set_item("retry_after", error.retry_after)?;
+    facts.set_item("began", error.began)?;
+    facts.set_item("model", Some(context.model).filter(|model| !model.is_empty()))?;
+    facts.set_item("partial", context.partial)?;
+    facts.set_item("partial_thinking", context.thinking)?;
+    let exception = from_core.bind(py).call((error.kind.name(),), Some(&facts))?;
+    Ok(PyErr::from_value(exception))
+}
+
+/// For what only a misuse of the awaitables can cause.
+pub fn misuse(message: &'static str) -> PyErr {
+    PyRuntimeError::new_err(message)
+}

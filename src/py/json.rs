@@ -1,0 +1,536 @@
+//! JSON text to Python objects and back, equal to what Python's `json` does.
+//!
+//! Reading: simd-json fills a tape from a copy of the text, and the tape becomes Python objects. Whatever it refuses or
+//! cannot represent (NaN, lone surrogates, integers over 64 bits, deep nesting, plain errors) goes, from the untouched
+//! text, to `json.loads` itself, so that values and exceptions are its own.
+//!
+//! Writing: compact UTF-8 text of the objects that people put into a request; an error names the place in the value.
+//!
+//! Both run arbitrary Python code (a `model_dump`, a garbage collection), so no borrow of shared state is held meanwhile.
+
+use std::cell::Cell;
+use std::fmt::{self, Write as _};
+use std::io::Write as _;
+use std::slice::Iter;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{
+    PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMemoryView, PyString, PyTuple,
+    PyType,
+};
+use simd_json::tape::{Node, Tape};
+use simd_json::{Buffers, INPUT_PADDING, StaticNode};
+
+/// Deeper text goes to `json.loads`, whose own limit depends on the caller's stack: below this depth it never refuses.
+const FAST_DEPTH: usize = 128;
+/// Scratch memory above this is given back after use.
+const KEEP_BYTES: usize = 1 << 20;
+/// Nesting of a value to be written beyond which it is taken for circular.
+const WRITE_DEPTH: usize = 512;
+
+/// What the fast parser needs, kept from call to call.
+struct Scratch {
+    text: Vec<u8>,
+    buffers: Buffers,
+    tape: Tape<'static>,
+}
+
+impl Scratch {
+    fn new() -> Self {
+        Self {
+            text: Vec::new(),
+            buffers: Buffers::with_max_depth(0, FAST_DEPTH),
+            tape: Tape(Vec::new()),
+        }
+    }
+}
+
+thread_local! {
+    // Taken out while in use: building objects may run a garbage collection, and that any Python code, this parser too.
+    static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
+}
+
+/// The value that `json.loads` has for `text` (UTF-8, no byte order mark).
+///
+/// Raises what `json.loads` raises (`json.JSONDecodeError`; `RecursionError` for absurd nesting), and
+/// `UnicodeDecodeError` for text that is not UTF-8.
+pub fn to_python<'py>(py: Python<'py>, text: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+    match fast(py, text)? {
+        Some(value) => Ok(value),
+        None => loads(py, &PyString::from_bytes(py, text)?),
+    }
+}
+
+/// Python's own `json.loads` of a str.
+pub fn loads<'py>(py: Python<'py>, text: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
+    static LOADS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let loads = LOADS.get_or_try_init(py, || {
+        py.import("json")?.getattr("loads").map(Bound::unbind)
+    })?;
+    loads.bind(py).call1((text,))
+}
+
+/// The value of `text`, or None where only `json.loads` can tell.
+fn fast<'py>(py: Python<'py>, text: &[u8]) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let mut scratch = SCRATCH.take().unwrap_or_else(|| Box::new(Scratch::new()));
+    scratch.text.clear();
+    scratch.text.reserve(text.len() + INPUT_PADDING);
+    scratch.text.extend_from_slice(text);
+    scratch.text.resize(text.len() + INPUT_PADDING, 0);
+    let Scratch {
+        text: copy,
+        buffers,
+        tape: spare,
+    } = &mut *scratch;
+    let mut tape = std::mem::replace(spare, Tape(Vec::new())).reset();
+    let value = match simd_json::fill_tape_padded(copy, text.len(), buffers, &mut tape) {
+        Ok(()) => build(py, &mut tape.0.iter()).map(Some),
+        Err(_) => Ok(None),
+    };
+    *spare = tape.reset();
+    if text.len() <= KEEP_BYTES {
+        SCRATCH.set(Some(scratch));
+    }
+    value
+}
+
+/// The object that starts at the next node. `FAST_DEPTH` bounds the recursion.
+fn build<'py>(py: Python<'py>, nodes: &mut Iter<'_, Node<'_>>) -> PyResult<Bound<'py, PyAny>> {
+    Ok(match nodes.next() {
+        Some(Node::String(text)) => PyString::new(py, text).into_any(),
+        Some(Node::Object { len, .. }) => {
+            let dict = PyDict::new(py);
+            for _ in 0..*len {
+                let Some(Node::String(key)) = nodes.next() else {
+                    return Err(PyValueError::new_err(
+                        "a JSON object with a key that is no string",
+                    ));
+                };
+                let key = PyString::new(py, key);
+                // As with json.loads, a repeated key keeps its first place and takes the last value.
+                dict.set_item(key, build(py, nodes)?)?;
+            }
+            dict.into_any()
+        }
+        Some(Node::Array { len, .. }) => {
+            let list = PyList::empty(py);
+            for _ in 0..*len {
+                list.append(build(py, nodes)?)?;
+            }
+            list.into_any()
+        }
+        Some(Node::Static(StaticNode::I64(number))) => number.into_pyobject(py)?.into_any(),
+        Some(Node::Static(StaticNode::U64(number))) => number.into_pyobject(py)?.into_any(),
+        Some(Node::Static(StaticNode::F64(number))) => PyFloat::new(py, *number).into_any(),
+        Some(Node::Static(StaticNode::Bool(truth))) => {
+            PyBool::new(py, *truth).to_owned().into_any()
+        }
+        Some(Node::Static(StaticNode::Null)) | None => py.None().into_bound(py),
+    })
+}
+
+/// Appends `value` to `out` as compact JSON: UTF-8, nothing escaped that need not be.
+///
+/// Beyond what `json.dumps` takes: pydantic models (`model_dump(mode="json", exclude_none=True)`), other mappings,
+/// bytes (as standard base64, for images), and numbers that only have `__index__` or `__float__` (the scalars of `numpy`).
+///
+/// Raises `TypeError` for what has no JSON form, and `ValueError` for NaN, infinities, lone surrogates and nesting over
+/// 512 levels; the message begins with the place, for example `messages[0].content`. `out` is then as it was.
+pub fn from_python(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<()> {
+    let start = out.len();
+    let done = write(value, &Place::ROOT, out);
+    if done.is_err() {
+        out.truncate(start);
+    }
+    done
+}
+
+/// Where a value stands inside the one that is written, as a chain through the stack.
+struct Place<'a> {
+    parent: Option<&'a Place<'a>>,
+    step: Step<'a>,
+    depth: usize,
+}
+
+enum Step<'a> {
+    Root,
+    Key(&'a [u8]),
+    Index(usize),
+}
+
+impl<'a> Place<'a> {
+    const ROOT: Place<'static> = Place {
+        parent: None,
+        step: Step::Root,
+        depth: 0,
+    };
+
+    fn child(&'a self, step: Step<'a>) -> Place<'a> {
+        Place {
+            parent: Some(self),
+            step,
+            depth: self.depth + 1,
+        }
+    }
+
+    /// `text`, preceded by the place unless that is the whole value.
+    #[cold]
+    fn say(&self, text: impl fmt::Display) -> String {
+        // A circular value would otherwise repeat its circle 512 times.
+        if self.depth > 16 {
+            return format!("{}{text}", self.head(16));
+        }
+        if self.depth == 0 {
+            text.to_string()
+        } else {
+            format!("{self}: {text}")
+        }
+    }
+
+    #[cold]
+    fn head(&self, depth: usize) -> String {
+        let mut place = self;
+        while place.depth > depth {
+            match place.parent {
+                Some(parent) => place = parent,
+                None => break,
+            }
+        }
+        format!("{place}…: ")
+    }
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(parent) = self.parent {
+            parent.fmt(f)?;
+        }
+        match self.step {
+            Step::Root => Ok(()),
+            Step::Index(index) => write!(f, "[{index}]"),
+            Step::Key(key) => {
+                let key = String::from_utf8_lossy(key);
+                let plain = !key.is_empty()
+                    && key
+                        .chars()
+                        .all(|c| c.is_alphanumeric() || c == '_' || c == '-');
+                match (plain, self.depth) {
+                    (true, 1) => f.write_str(&key),
+                    (true, _) => write!(f, ".{key}"),
+                    (false, _) => write!(f, "[{key:?}]"),
+                }
+            }
+        }
+    }
+}
+
+fn write(value: &Bound<'_, PyAny>, place: &Place<'_>, out: &mut Vec<u8>) -> PyResult<()> {
+    if let Ok(text) = value.cast::<PyString>() {
+        let text = utf8(text, place)?;
+        quote(text.as_bytes(), out);
+    } else if value.is_none() {
+        out.extend_from_slice(b"null");
+    } else if let Ok(truth) = value.cast::<PyBool>() {
+        out.extend_from_slice(if truth.is_true() { b"true" } else { b"false" });
+    } else if let Ok(number) = value.cast::<PyInt>() {
+        write_int(number, place, out)?;
+    } else if let Ok(number) = value.cast::<PyFloat>() {
+        write_float(value.py(), number.value(), place, out)?;
+    } else if place.depth >= WRITE_DEPTH {
+        let text = format!("more than {WRITE_DEPTH} levels of nesting (circular?)");
+        return Err(PyValueError::new_err(place.say(text)));
+    } else if let Ok(dict) = value.cast::<PyDict>() {
+        write_dict(dict, place, out)?;
+    } else if let Ok(list) = value.cast::<PyList>() {
+        write_list(list, place, out)?;
+    } else if let Ok(tuple) = value.cast::<PyTuple>() {
+        write_list(&tuple.to_list(), place, out)?;
+    } else {
+        write_other(value, place, out)?;
+    }
+    Ok(())
+}
+
+fn write_dict(dict: &Bound<'_, PyDict>, place: &Place<'_>, out: &mut Vec<u8>) -> PyResult<()> {
+    out.push(b'{');
+    // A copy of the pairs: writing a value may run Python code that changes the dict.
+    for (index, pair) in dict.items().iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        let (key, value) = pair.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>)>()?;
+        write_pair(&key, &value, place, out)?;
+    }
+    out.push(b'}');
+    Ok(())
+}
+
+fn write_pair(
+    key: &Bound<'_, PyAny>,
+    value: &Bound<'_, PyAny>,
+    place: &Place<'_>,
+    out: &mut Vec<u8>,
+) -> PyResult<()> {
+    let Ok(text) = key.cast::<PyString>() else {
+        let text = format!("key {} is {}, not str", show(key), type_name(key));
+        return Err(PyTypeError::new_err(place.say(text)));
+    };
+    let text = utf8(text, place)?;
+    quote(text.as_bytes(), out);
+    out.push(b':');
+    write(value, &place.child(Step::Key(text.as_bytes())), out)
+}
+
+fn write_list(list: &Bound<'_, PyList>, place: &Place<'_>, out: &mut Vec<u8>) -> PyResult<()> {
+    out.push(b'[');
+    // The iterator asks for the length anew at each step, so a list that shrinks meanwhile ends it.
+    for (index, item) in list.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write(&item, &place.child(Step::Index(index)), out)?;
+    }
+    out.push(b']');
+    Ok(())
+}
+
+fn write_int(number: &Bound<'_, PyInt>, place: &Place<'_>, out: &mut Vec<u8>) -> PyResult<()> {
+    if let Ok(small) = number.extract::<i64>() {
+        return Ok(write!(out, "{small}")?);
+    }
+    // Not `repr(number)`: that of an enum member is its name.
+    let digits = number
+        .py()
+        .get_type::<PyInt>()
+        .call_method1(intern!(number.py(), "__repr__"), (number,))
+        .map_err(|error| PyValueError::new_err(place.say(error.value(number.py()))))?;
+    out.extend_from_slice(digits.cast::<PyString>()?.to_cow()?.as_bytes());
+    Ok(())
+}
+
+fn write_float(py: Python<'_>, number: f64, place: &Place<'_>, out: &mut Vec<u8>) -> PyResult<()> {
+    if !number.is_finite() {
+        let text = format!("{} is not JSON", PyFloat::new(py, number).repr()?);
+        return Err(PyValueError::new_err(place.say(text)));
+    }
+    // A new float: the repr of a subclass (`np.float64(0.5)`) need not be a number.
+    out.extend_from_slice(PyFloat::new(py, number).repr()?.to_cow()?.as_bytes());
+    Ok(())
+}
+
+/// Everything that is not one of JSON's own types in Python.
+#[inline(never)]
+fn write_other(value: &Bound<'_, PyAny>, place: &Place<'_>, out: &mut Vec<u8>) -> PyResult<()> {
+    let py = value.py();
+    if let Some(bytes) = bytes_like(value)? {
+        out.push(b'"');
+        let mut text = String::new();
+        STANDARD.encode_string(bytes.as_slice(), &mut text);
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+        return Ok(());
+    }
+    if let Ok(class) = value.cast::<PyType>() {
+        let mut text = format!("the class {} is not JSON", class.name()?);
+        if class.hasattr(intern!(py, "model_json_schema"))? {
+            write!(
+                text,
+                "; for its schema write {}.model_json_schema()",
+                class.name()?
+            )
+            .map_err(refuse)?;
+        }
+        return Err(PyTypeError::new_err(place.say(text)));
+    }
+    if value.hasattr(intern!(py, "model_dump"))? {
+        let options = PyDict::new(py);
+        options.set_item(intern!(py, "mode"), intern!(py, "json"))?;
+        options.set_item(intern!(py, "exclude_none"), true)?;
+        let plain = value.call_method(intern!(py, "model_dump"), (), Some(&options))?;
+        // One level deeper, so that a model that dumps itself ends too.
+        return write(
+            &plain,
+            &Place {
+                parent: place.parent,
+                step: place.step.again(),
+                depth: place.depth + 1,
+            },
+            out,
+        );
+    }
+    if value.hasattr(intern!(py, "keys"))? && value.hasattr(intern!(py, "__getitem__"))? {
+        return write_mapping(value, place, out);
+    }
+    // What has a length is a container, also where it knows `__float__` (an array of one number).
+    if !value.hasattr(intern!(py, "__len__"))? {
+        if is_numpy_bool(value)? {
+            out.extend_from_slice(if value.is_truthy()? {
+                b"true"
+            } else {
+                b"false"
+            });
+            return Ok(());
+        }
+        let class = value.get_type();
+        if class.hasattr(intern!(py, "__index__"))? {
+            return write_int(
+                value
+                    .call_method0(intern!(py, "__index__"))?
+                    .cast::<PyInt>()?,
+                place,
+                out,
+            );
+        }
+        if class.hasattr(intern!(py, "__float__"))? {
+            return write_float(
+                py,
+                value.call_method0(intern!(py, "__float__"))?.extract()?,
+                place,
+                out,
+            );
+        }
+    }
+    Err(PyTypeError::new_err(
+        place.say(format!("{} is not JSON", type_name(value))),
+    ))
+}
+
+fn write_mapping(value: &Bound<'_, PyAny>, place: &Place<'_>, out: &mut Vec<u8>) -> PyResult<()> {
+    out.push(b'{');
+    let keys = value.call_method0(intern!(value.py(), "keys"))?;
+    for (index, key) in keys.try_iter()?.enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        let key = key?;
+        write_pair(&key, &value.get_item(&key)?, place, out)?;
+    }
+    out.push(b'}');
+    Ok(())
+}
+
+/// The bool of `numpy` has `__float__` too, but it is not a number to JSON.
+fn is_numpy_bool(value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let class = value.get_type();
+    let name = class.name()?;
+    Ok((name == "bool" || name == "bool_") && class.module()? == "numpy")
+}
+
+impl Step<'_> {
+    fn again(&self) -> Step<'_> {
+        match self {
+            Step::Root => Step::Root,
+            Step::Key(key) => Step::Key(key),
+            Step::Index(index) => Step::Index(*index),
+        }
+    }
+}
+
+/// The bytes of a bytes, bytearray or memoryview; None for any other object.
+pub enum Bytes<'py> {
+    /// Immutable, so a slice of it stays valid while Python code runs.
+    Shared(Bound<'py, PyBytes>),
+    /// A copy of something mutable.
+    Copied(Vec<u8>),
+}
+
+impl Bytes<'_> {
+    pub fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Shared(bytes) => bytes.as_bytes(),
+            Self::Copied(bytes) => bytes,
+        }
+    }
+}
+
+/// What `value` holds if it is bytes, bytearray or memoryview. (The stable ABI of 3.9 has no buffer protocol.)
+pub fn bytes_like<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<Bytes<'py>>> {
+    if let Ok(bytes) = value.cast::<PyBytes>() {
+        Ok(Some(Bytes::Shared(bytes.clone())))
+    } else if let Ok(array) = value.cast::<PyByteArray>() {
+        Ok(Some(Bytes::Copied(array.to_vec())))
+    } else if value.cast::<PyMemoryView>().is_ok() {
+        let bytes = value.call_method0(intern!(value.py(), "tobytes"))?;
+        Ok(Some(Bytes::Shared(bytes.cast_into::<PyBytes>()?)))
+    } else {
+        Ok(None)
+    }
+}
+
+fn utf8<'py>(text: &Bound<'py, PyString>, place: &Place<'_>) -> PyResult<Bound<'py, PyBytes>> {
+    text.encode_utf8().map_err(|error| {
+        let py = text.py();
+        let position = error
+            .value(py)
+            .getattr("start")
+            .and_then(|start| start.extract::<usize>());
+        let position =
+            position.map_or_else(|_| String::new(), |start| format!(" at position {start}"));
+        let text = format!("the text has a lone surrogate{position}, which UTF-8 cannot express");
+        let clear = PyValueError::new_err(place.say(text));
+        clear.set_cause(py, Some(error));
+        clear
+    })
+}
+
+/// Appends `text` as a JSON string. Everything that needs an escape is a single byte, so bytes are enough.
+fn quote(text: &[u8], out: &mut Vec<u8>) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    out.reserve(text.len() + 2);
+    out.push(b'"');
+    let mut rest = text;
+    while let Some(at) = rest
+        .iter()
+        .position(|byte| *byte < 0x20 || *byte == b'"' || *byte == b'\\')
+    {
+        let (plain, tail) = rest.split_at(at);
+        out.extend_from_slice(plain);
+        let Some((byte, tail)) = tail.split_first() else {
+            break;
+        };
+        match *byte {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            0x08 => out.extend_from_slice(b"\\b"),
+            0x0C => out.extend_from_slice(b"\\f"),
+            control => {
+                out.extend_from_slice(b"\\u00");
+                out.extend(
+                    [control >> 4, control & 15]
+                        .iter()
+                        .filter_map(|digit| HEX.get(usize::from(*digit))),
+                );
+            }
+        }
+        rest = tail;
+    }
+    out.extend_from_slice(rest);
+    out.push(b'"');
+}
+
+fn type_name(value: &Bound<'_, PyAny>) -> String {
+    value
+        .get_type()
+        .name()
+        .map_or_else(|_| "object".to_owned(), |name| name.to_string())
+}
+
+/// A short repr for a message.
+fn show(value: &Bound<'_, PyAny>) -> String {
+    match value.repr() {
+        Ok(text) => text.to_string_lossy().chars().take(60).collect(),
+        Err(_) => "?".to_owned(),
+    }
+}
+
+fn refuse(error: fmt::Error) -> PyErr {
+    PyValueError::new_err(error.to_string())
+}

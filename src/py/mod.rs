@@ -1,0 +1,56 @@
+//! The extension module `metagpt_ollama_rs._core`: everything that knows the GIL or asyncio.
+//!
+//! * `runtime`: the tokio runtime, keyed by process; `wake`: how its thread wakes an event loop.
+//! * `awaitable`, `reader`, `stream`, `call`, `blocking`: the ways to wait for a reply.
+//! * `transport`: the client; `futures`: single futures by pyo3-async-runtimes.
+//! * `json`, `answer`, `reply`, `decode`: JSON text and Python objects.
+//! * `errors`: the one conversion to exceptions.
+
+mod answer;
+mod awaitable;
+mod blocking;
+mod call;
+mod decode;
+mod errors;
+mod futures;
+mod json;
+mod reader;
+mod reply;
+mod runtime;
+mod stream;
+mod transport;
+mod wake;
+
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+/// The compiled core of `metagpt_ollama_rs`; use the names of the package instead.
+#[pymodule]
+fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add("DEBUG_BUILD", cfg!(debug_assertions))?;
+    module.add_class::<transport::Transport>()?;
+    module.add_class::<stream::Stream>()?;
+    module.add_class::<awaitable::Pending>()?;
+    module.add_class::<blocking::BlockingStream>()?;
+    module.add_function(wrap_pyfunction!(loads, module)?)?;
+    module.add_function(wrap_pyfunction!(dumps, module)?)?;
+    module.add_function(wrap_pyfunction!(decode::decode, module)?)?;
+    module.add_function(wrap_pyfunction!(decode::get_choice, module)?)?;
+    module.add_function(wrap_pyfunction!(decode::get_response_choice, module)?)?;
+    Ok(())
+}
+
+/// The value of JSON text, as `json.loads` has it.
+#[pyfunction]
+fn loads<'py>(py: Python<'py>, text: &Bound<'py, PyBytes>) -> PyResult<Bound<'py, PyAny>> {
+    json::to_python(py, text.as_bytes())
+}
+
+/// Compact JSON text of `value`, in UTF-8.
+#[pyfunction]
+fn dumps<'py>(py: Python<'py>, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    let mut out = Vec::new();
+    json::from_python(value, &mut out)?;
+    Ok(PyBytes::new(py, &out))
+}

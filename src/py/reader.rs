@@ -1,0 +1,224 @@
+//! What has been taken out of an inbox and not been handed on yet, and the fold of all of it.
+//!
+//! Shared by the three doors of a stream. A reader is moved out of its lock while Python code may run, so that a
+//! callback which comes back to the same stream finds the place empty and is told so, instead of a deadlock.
+
+use std::sync::Mutex;
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyString};
+
+use super::errors::{self, Context};
+use super::runtime::lock;
+use crate::error::{Error, Kind};
+use crate::inbox::{Inbox, Taken};
+use crate::wire::{Batch, Fold, Item, Shape, Stamp};
+
+/// What the items of a stream become.
+pub enum Made {
+    /// Instances of a class made from the line's dict, or the dict itself.
+    Records(Option<Py<PyAny>>),
+    /// The lines as they came, as bytes.
+    Lines,
+}
+
+#[derive(Default)]
+pub struct Reader {
+    batch: Batch,
+    next: usize,
+    text_from: usize,
+    fold: Fold,
+    end: Option<Result<(), Error>>,
+    /// The model asked for, for error messages.
+    model: String,
+}
+
+/// What a reader has next.
+pub enum Next {
+    Item(Py<PyAny>),
+    Nothing,
+    End,
+}
+
+impl Reader {
+    /// Takes what the inbox holds, if all that was taken before is used up. False: nothing is there yet.
+    pub fn refill(&mut self, inbox: &Inbox) -> bool {
+        if self.next < self.batch.items.len() || self.end.is_some() {
+            return true;
+        }
+        self.batch.clear();
+        (self.next, self.text_from) = (0, 0);
+        match inbox.take(&mut self.batch) {
+            Taken::Items => {
+                self.fold.batch(&self.batch);
+                true
+            }
+            Taken::Empty => false,
+            Taken::Ended(end) => {
+                self.end = Some(end);
+                true
+            }
+        }
+    }
+
+    /// Whether everything was handed on and the stream has ended.
+    pub fn at_end(&self) -> bool {
+        self.next >= self.batch.items.len() && self.end.is_some()
+    }
+
+    /// The next item as Python sees it.
+    pub fn item(&mut self, py: Python<'_>, inbox: &Inbox, made: &Made) -> PyResult<Next> {
+        loop {
+            if !self.refill(inbox) {
+                return Ok(Next::Nothing);
+            }
+            if self.at_end() {
+                return self.check_end(py).map(|()| Next::End);
+            }
+            if let Some(item) = self.advance(py, made)? {
+                return Ok(Next::Item(item));
+            }
+        }
+    }
+
+    /// All items that are at hand, without waiting. An end is left for the next call.
+    pub fn items(&mut self, py: Python<'_>, made: &Made) -> PyResult<Vec<Py<PyAny>>> {
+        let mut items = Vec::with_capacity(self.batch.items.len().saturating_sub(self.next));
+        while self.next < self.batch.items.len() {
+            items.extend(self.advance(py, made)?);
+        }
+        Ok(items)
+    }
+
+    fn advance(&mut self, py: Python<'_>, made: &Made) -> PyResult<Option<Py<PyAny>>> {
+        let Some(item) = self.batch.items.get(self.next) else { return Ok(None) };
+        self.next += 1;
+        let value = match (item, made) {
+            (Item::Text { end, stamp }, Made::Records(class)) => {
+                let text = self.batch.text.get(self.text_from..*end).unwrap_or_default();
+                self.text_from = *end;
+                wrap(py, text_record(py, &self.batch, stamp, text)?, class.as_ref())?
+            }
+            (Item::Full(delta), Made::Records(class)) => {
+                if delta.line.is_empty() {
+                    return Ok(None);
+                }
+                wrap(py, super::json::to_python(py, &delta.line)?, class.as_ref())?
+            }
+            (Item::Full(delta), Made::Lines) => PyBytes::new(py, &delta.line).into_any().unbind(),
+            (Item::Text { .. }, Made::Lines) => return Ok(None),
+        };
+        Ok(Some(value))
+    }
+
+    /// Calls `on_text` (and `on_thinking`) with each piece that is at hand, in order.
+    ///
+    /// The reader stays usable after a callback raised: what it had not handed on is dropped.
+    pub fn deliver(
+        &mut self,
+        py: Python<'_>,
+        on_text: &Bound<'_, PyAny>,
+        on_thinking: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        while let Some(item) = self.batch.items.get(self.next) {
+            self.next += 1;
+            match item {
+                Item::Text { end, .. } => {
+                    let text = self.batch.text.get(self.text_from..*end).unwrap_or_default();
+                    self.text_from = *end;
+                    if !text.is_empty() {
+                        on_text.call1((PyString::new(py, text),))?;
+                    }
+                }
+                Item::Full(delta) => {
+                    if let Some(on_thinking) = on_thinking.filter(|_| !delta.thinking.is_empty()) {
+                        on_thinking.call1((PyString::new(py, &delta.thinking),))?;
+                    }
+                    if !delta.content.is_empty() {
+                        on_text.call1((PyString::new(py, &delta.content),))?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// `Ok` for a stream that ended well; the typed error, with what had arrived, for one that did not.
+    pub fn check_end(&mut self, py: Python<'_>) -> PyResult<()> {
+        match &self.end {
+            Some(Err(error)) => Err(self.failure(py, error.clone())),
+            _ => Ok(()),
+        }
+    }
+
+    /// `error` as an exception that carries the text so far.
+    pub fn failure(&self, py: Python<'_>, error: Error) -> PyErr {
+        let answer = self.fold.clone().finish();
+        let context =
+            Context { model: &self.model, partial: &answer.content, thinking: &answer.thinking };
+        errors::in_context(py, error, &context)
+    }
+
+    /// The final object of a stream that ended well, in Ollama's own shape with the whole text in it.
+    pub fn answer(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        super::answer::to_python(py, &std::mem::take(&mut self.fold).finish())
+    }
+
+    /// Ends the stream on the reader's side: what comes next is an error that says so.
+    pub fn cancel(&mut self) {
+        self.batch.clear();
+        (self.next, self.text_from) = (0, 0);
+        self.end =
+            Some(Err(Error::new(Kind::Closed, "the stream was cancelled or closed before its end")));
+    }
+}
+
+fn wrap(py: Python<'_>, value: Bound<'_, PyAny>, class: Option<&Py<PyAny>>) -> PyResult<Py<PyAny>> {
+    match class {
+        Some(class) => class.call1(py, (value,)),
+        None => Ok(value.unbind()),
+    }
+}
+
+/// The dict of an ordinary content line, its keys in the order of the wire (ollama-wire.md 2.4, 3.2).
+fn text_record<'py>(
+    py: Python<'py>,
+    batch: &Batch,
+    stamp: &Stamp,
+    text: &str,
+) -> PyResult<Bound<'py, PyAny>> {
+    let record = PyDict::new(py);
+    let (model, shape) =
+        batch.template.as_ref().map_or(("", Shape::Chat), |template| (&*template.model, template.shape));
+    record.set_item(intern!(py, "model"), model)?;
+    record.set_item(intern!(py, "created_at"), stamp.as_str())?;
+    if shape == Shape::Generate {
+        record.set_item(intern!(py, "response"), text)?;
+    } else {
+        let message = PyDict::new(py);
+        message.set_item(intern!(py, "role"), intern!(py, "assistant"))?;
+        message.set_item(intern!(py, "content"), text)?;
+        record.set_item(intern!(py, "message"), message)?;
+    }
+    record.set_item(intern!(py, "done"), false)?;
+    Ok(record.into_any())
+}
+
+/// A reader behind a lock, and moved out of it for use.
+pub struct Desk(Mutex<Option<Box<Reader>>>);
+
+impl Desk {
+    pub fn new(model: String) -> Self {
+        Self(Mutex::new(Some(Box::new(Reader { model, ..Reader::default() }))))
+    }
+
+    /// Runs `work` on the reader, which is in nobody's hands meanwhile; `None` if somebody else has it.
+    pub fn with<T>(&self, work: impl FnOnce(&mut Reader) -> T) -> Option<T> {
+        let mut reader = lock(&self.0).take()?;
+        let result = work(&mut reader);
+        *lock(&self.0) = Some(reader);
+        Some(result)
+    }
+}
+

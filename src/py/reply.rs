@@ -1,0 +1,101 @@
+//! A whole reply as Python sees it.
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+
+use super::errors::{self, Context};
+use crate::error::{Error, Kind};
+use crate::http::Reply;
+use crate::wire::{Batch, Decoder, Fold, Framing, MAX_LINE, Outcome};
+
+/// What becomes of the body of a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// `(body, content type)`, untouched.
+    Bytes,
+    /// The parsed JSON; a body of several lines is folded into one object. Refuses what says `error` or `done: false`.
+    Answer,
+    /// As `Answer`, and `None` for the empty body with which some endpoints answer.
+    Status,
+}
+
+impl Form {
+    /// The result of a call, or the exception for its failure.
+    pub fn to_python(self, py: Python<'_>, reply: Result<Reply, Error>, url: &str, model: &str) -> PyResult<Py<PyAny>> {
+        let reply = reply.map_err(|error| {
+            errors::in_context(py, error, &Context { model, ..Context::default() })
+        })?;
+        let blank = reply.body.iter().all(u8::is_ascii_whitespace);
+        match self {
+            Self::Bytes => Ok((PyBytes::new(py, &reply.body), reply.content_type).into_pyobject(py)?.into_any().unbind()),
+            Self::Status if blank => Ok(py.None()),
+            Self::Answer | Self::Status => answer(py, &reply, url, model),
+        }
+    }
+}
+
+fn answer(py: Python<'_>, reply: &Reply, url: &str, model: &str) -> PyResult<Py<PyAny>> {
+    let fail = |kind, message: String, partial: &str, thinking: &str| {
+        let mut error = Error::new(kind, message);
+        error.url = Some(url.to_owned());
+        error.status = Some(reply.status);
+        error.began = true;
+        errors::in_context(py, error, &Context { model, partial, thinking })
+    };
+    if let Some(value) = single(py, reply) {
+        if let Ok(record) = value.cast::<PyDict>() {
+            let said_error = match record.get_item(intern!(py, "error"))? {
+                Some(error) => error.is_truthy()? || error.is_instance_of::<PyDict>(),
+                None => false,
+            };
+            let cut = matches!(record.get_item(intern!(py, "done"))?, Some(done) if !done.is_truthy()?);
+            if said_error || cut {
+                let answer = folded(reply).map_err(|text| fail(Kind::Decode, text, "", ""))?;
+                return Err(match answer.outcome {
+                    Outcome::Failed(text) => refused(&fail, text),
+                    _ => fail(
+                        Kind::Incomplete,
+                        "the server cut the answer short: it says \"done\": false".to_owned(),
+                        &answer.content,
+                        &answer.thinking,
+                    ),
+                });
+            }
+        }
+        return Ok(value.unbind());
+    }
+    let answer = folded(reply).map_err(|text| fail(Kind::Decode, text, "", ""))?;
+    match &answer.outcome {
+        Outcome::Complete => super::answer::to_python(py, &answer),
+        Outcome::Failed(text) => Err(refused(&fail, text.clone())),
+        Outcome::Truncated => Err(fail(
+            Kind::Incomplete,
+            "the answer ended without \"done\": true".to_owned(),
+            &answer.content,
+            &answer.thinking,
+        )),
+    }
+}
+
+fn refused(fail: &impl Fn(Kind, String, &str, &str) -> PyErr, text: String) -> PyErr {
+    fail(Kind::MidStream, text, "", "")
+}
+
+/// The body as one JSON value, if it is one.
+fn single<'py>(py: Python<'py>, reply: &Reply) -> Option<Bound<'py, PyAny>> {
+    super::json::to_python(py, &reply.body).ok()
+}
+
+/// The body as lines.
+fn folded(reply: &Reply) -> Result<crate::wire::Answer, String> {
+    let framing =
+        if reply.content_type.contains("text/event-stream") { Framing::Sse } else { Framing::Auto };
+    let mut decoder = Decoder::new(framing, MAX_LINE.max(reply.body.len()));
+    let mut batch = Batch::default();
+    decoder.feed(&reply.body, &mut batch).map_err(|error| error.to_string())?;
+    decoder.finish(&mut batch).map_err(|error| error.to_string())?;
+    let mut fold = Fold::default();
+    fold.batch(&batch);
+    Ok(fold.finish())
+}

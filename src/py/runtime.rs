@@ -1,0 +1,135 @@
+//! The one tokio runtime of the process, and what must not outlive it or cross a fork.
+//!
+//! The runtime is keyed by process id: after `fork` the child makes a new one and leaks the old one whole, because
+//! dropping it would join threads that don't exist in the child and close sockets that the parent still uses.
+//! At interpreter exit it is shut down within a bound, so that no thread of ours meets a dying interpreter.
+//! Every lock here is taken with the GIL held and never kept across a release of it: so no other thread can hold
+//! one at the moment of a fork.
+
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use pyo3::prelude::*;
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use crate::error::{Error, Kind};
+
+/// How long interpreter exit waits for requests that are still under way.
+const SHUTDOWN: Duration = Duration::from_millis(500);
+
+static RUNTIME: Mutex<Option<Owned<Runtime>>> = Mutex::new(None);
+static EXITING: AtomicBool = AtomicBool::new(false);
+
+/// A lock that a panic elsewhere cannot poison for us: what it guards is valid after every statement.
+pub fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A value that belongs to the process that made it: in any other process it is leaked instead of dropped.
+pub struct Owned<T> {
+    value: ManuallyDrop<T>,
+    process: u32,
+}
+
+impl<T> Owned<T> {
+    pub fn new(value: T) -> Self {
+        Self { value: ManuallyDrop::new(value), process: std::process::id() }
+    }
+
+    /// Whether the value was made in this process.
+    pub fn is_here(&self) -> bool {
+        self.process == std::process::id()
+    }
+
+    /// The value, or the error that tells a forked child what happened.
+    pub fn get(&self) -> Result<&T, Error> {
+        if self.is_here() {
+            Ok(&self.value)
+        } else {
+            Err(Error::new(
+                Kind::Closed,
+                "this stream was opened before the process forked and belongs to the parent; start a new request in the child",
+            ))
+        }
+    }
+
+    fn into_inner(mut self) -> T {
+        // SAFETY: `self` is forgotten right below, so the value is neither used nor dropped a second time.
+        let value = unsafe { ManuallyDrop::take(&mut self.value) };
+        std::mem::forget(self);
+        value
+    }
+}
+
+impl<T> Deref for Owned<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T> Drop for Owned<T> {
+    fn drop(&mut self) {
+        if self.is_here() {
+            // SAFETY: this runs once, and `into_inner` forgets `self` before it could run.
+            unsafe { ManuallyDrop::drop(&mut self.value) };
+        }
+    }
+}
+
+/// The handle of this process's runtime, which is started when it is first needed.
+pub fn handle(py: Python<'_>) -> PyResult<Handle> {
+    if EXITING.load(Ordering::Acquire) {
+        return Err(super::errors::to_python(
+            py,
+            Error::new(Kind::Closed, "the interpreter is shutting down: no request can be made any more"),
+        ));
+    }
+    if let Some(runtime) = lock(&RUNTIME).as_ref().filter(|runtime| runtime.is_here()) {
+        return Ok(runtime.handle().clone());
+    }
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("metagpt-ollama-io")
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            super::errors::to_python(py, Error::new(Kind::Connect, format!("cannot start the I/O thread: {error}")))
+        })?;
+    let handle = runtime.handle().clone();
+    let fresh = {
+        let mut slot = lock(&RUNTIME);
+        let fresh = slot.is_none();
+        *slot = Some(Owned::new(runtime));
+        fresh
+    };
+    if fresh {
+        let shutdown = wrap_pyfunction!(shutdown, py)?;
+        py.import("atexit")?.call_method1("register", (shutdown,))?;
+    }
+    Ok(handle)
+}
+
+/// Stops the runtime, waiting at most half a second. Registered with `atexit`.
+#[pyfunction]
+fn shutdown(py: Python<'_>) {
+    EXITING.store(true, Ordering::Release);
+    let runtime = lock(&RUNTIME).take();
+    if let Some(runtime) = runtime.filter(Owned::is_here) {
+        py.detach(|| runtime.into_inner().shutdown_timeout(SHUTDOWN));
+    }
+}
+
+/// Stops a daemon thread that wakes up while the interpreter shuts down.
+///
+/// CPython ends such a thread inside the call that takes the GIL again, by unwinding through frames that must not be
+/// unwound. So a thread that is not attached asks here before it goes back.
+pub fn stay_out_if_exiting() {
+    while EXITING.load(Ordering::Acquire) {
+        std::thread::park();
+    }
+}
