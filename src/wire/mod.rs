@@ -14,12 +14,14 @@
 //! | `careful` | what simd-json refuses although it is legal |
 //! | `text` | the inside of a JSON string |
 //! | `fold` | items to the answer |
+//! | `last` | the lines of a whole body from its end, for `decode` |
 
 mod careful;
 mod chunk;
 mod decoder;
 mod fast;
 mod fold;
+pub mod last;
 mod lines;
 mod sse;
 mod text;
@@ -28,8 +30,6 @@ use std::sync::Arc;
 
 pub use decoder::Decoder;
 pub use fold::{Fold, fold_body};
-
-pub mod last;
 
 /// How the body is framed. `Auto` decides by the first non-blank bytes (`data:` or `:` means SSE).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
