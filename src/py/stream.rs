@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use pyo3::exceptions::PyStopAsyncIteration;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyTuple};
+use pyo3::types::{PyDict, PyList, PyTuple};
 
 use super::awaitable::{Awaited, Ready, Seat, step, thrown};
 use super::errors::misuse;
@@ -240,7 +240,7 @@ impl Delivery {
     }
 
     /// Hands on all that has arrived, and notes the outcome when that was the end.
-    fn drain(&self, py: Python<'_>) {
+    fn drain(&self, py: Python<'_>) -> PyResult<()> {
         let on_text = self.on_text.bind(py);
         let on_thinking = self.on_thinking.as_ref().map(|callback| callback.bind(py));
         // A callback that re-enters the loop (nest_asyncio) can bring this here again: the outer call goes on then.
@@ -257,19 +257,31 @@ impl Delivery {
             }
             None
         });
-        if let Some(outcome) = outcome.flatten() {
-            lock(&self.outcome).get_or_insert(outcome);
+        match outcome.flatten() {
+            Some(outcome) => {
+                lock(&self.outcome).get_or_insert(outcome);
+                self.seat.waiter.unpark(py)
+            }
+            None => Ok(()),
         }
     }
 }
 
 impl Sleeper for Delivery {
     fn on_wake(&self, py: Python<'_>) -> PyResult<()> {
-        if let Some(drain) = self.drain.get() {
-            self.context.call_method1(py, intern!(py, "run"), (drain,))?;
+        let Some(drain) = self.drain.get() else { return Ok(()) };
+        let event_loop = self.seat.event_loop.bind(py);
+        if event_loop.hasattr(intern!(py, "_nest_patched"))? {
+            // A loop that nest_asyncio has patched may be run again by a callback, and would then want to enter the
+            // context of the reader callback a second time. So the callbacks get a handle of their own there.
+            if self.desk.is_free() {
+                let keywords = PyDict::new(py);
+                keywords.set_item(intern!(py, "context"), &self.context)?;
+                event_loop.call_method(intern!(py, "call_soon"), (drain,), Some(&keywords))?;
+            }
+            return Ok(());
         }
-        let done = lock(&self.outcome).is_some();
-        if done { self.seat.waiter.unpark(py) } else { Ok(()) }
+        self.context.call_method1(py, intern!(py, "run"), (drain,)).map(drop)
     }
 }
 
@@ -279,7 +291,7 @@ impl Awaited for Delivery {
         if let Some(outcome) = known {
             return outcome.map(Some);
         }
-        self.drain(py);
+        self.drain(py)?;
         let outcome = lock(&self.outcome).take();
         outcome.transpose()
     }
@@ -300,9 +312,7 @@ pub struct Drain(Owned<Weak<Delivery>>);
 
 #[pymethods]
 impl Drain {
-    fn __call__(&self, py: Python<'_>) {
-        if let Some(delivery) = self.0.upgrade() {
-            delivery.drain(py);
-        }
+    fn __call__(&self, py: Python<'_>) -> PyResult<()> {
+        self.0.upgrade().map_or(Ok(()), |delivery| delivery.drain(py))
     }
 }
