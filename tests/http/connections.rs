@@ -5,13 +5,17 @@ use std::net::TcpListener;
 use metagpt_ollama_rs::error::Kind;
 use metagpt_ollama_rs::http::{Base, Client, Config, Mode, Origin, Request};
 
-use crate::server::{DONE, Do, STREAM, Server, block_on, chunk, kind, line, pump, read_all, reply, runtime, streamed};
+use crate::server::{
+    DONE, Do, STREAM, Server, block_on, chunk, kind, line, pump, read_all, reply, runtime, streamed,
+};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
 
 #[test]
 fn five_calls_use_one_connection() {
-    let server = Server::start(vec![(0..5).flat_map(|_| [Do::Read, Do::send(OK)]).collect()]);
+    let server = Server::start(vec![
+        (0..5).flat_map(|_| [Do::Read, Do::send(OK)]).collect(),
+    ]);
     let (runtime, client) = (runtime(), server.client());
     for _ in 0..5 {
         block_on(&runtime, client.clone().call(Request::get("/api/version"))).unwrap();
@@ -38,7 +42,12 @@ fn streams_leave_their_connection_to_the_next() {
     let server = Server::start(vec![script]);
     let (runtime, client) = (runtime(), server.client());
     for expected in [None, None, Some(Kind::Status), None] {
-        let inbox = pump(&runtime, &client, Request::post("/api/chat", "{}"), Mode::Deltas);
+        let inbox = pump(
+            &runtime,
+            &client,
+            Request::post("/api/chat", "{}"),
+            Mode::Deltas,
+        );
         assert_eq!(kind(&read_all(&inbox).1), expected);
     }
     assert_eq!(server.seen()[0].len(), 4);
@@ -47,11 +56,20 @@ fn streams_leave_their_connection_to_the_next() {
 #[test]
 fn a_stream_whose_end_does_not_come_costs_its_connection_only() {
     let server = Server::start(vec![
-        vec![Do::Read, Do::send(format!("{STREAM}{}", chunk(DONE))), Do::SeeEnd],
+        vec![
+            Do::Read,
+            Do::send(format!("{STREAM}{}", chunk(DONE))),
+            Do::SeeEnd,
+        ],
         vec![Do::Read, Do::send(OK)],
     ]);
     let (runtime, client) = (runtime(), server.client());
-    let inbox = pump(&runtime, &client, Request::post("/api/chat", "{}"), Mode::Deltas);
+    let inbox = pump(
+        &runtime,
+        &client,
+        Request::post("/api/chat", "{}"),
+        Mode::Deltas,
+    );
     assert_eq!(kind(&read_all(&inbox).1), None);
     block_on(&runtime, client.call(Request::get("/api/version"))).unwrap();
     server.seen();
@@ -87,7 +105,12 @@ fn a_stream_survives_a_stale_connection() {
     ]);
     let (runtime, client) = (runtime(), server.client());
     block_on(&runtime, client.call(Request::get("/api/version"))).unwrap();
-    let inbox = pump(&runtime, &client, Request::post("/api/chat", "{}"), Mode::Deltas);
+    let inbox = pump(
+        &runtime,
+        &client,
+        Request::post("/api/chat", "{}"),
+        Mode::Deltas,
+    );
     let (answer, end) = read_all(&inbox);
     assert_eq!((answer.content.as_str(), kind(&end)), ("Hi", None));
     server.seen();
@@ -100,10 +123,20 @@ fn a_request_is_not_sent_twice_once_a_reply_has_begun() {
         (STREAM.to_owned(), Kind::Interrupted),
         ("garbage\r\n\r\n".to_owned(), Kind::Protocol),
     ] {
-        let server = Server::start(vec![vec![Do::Read, Do::send(OK), Do::Read, Do::send(begun)]]);
+        let server = Server::start(vec![vec![
+            Do::Read,
+            Do::send(OK),
+            Do::Read,
+            Do::send(begun),
+        ]]);
         let (runtime, client) = (runtime(), server.client());
         block_on(&runtime, client.call(Request::get("/api/version"))).unwrap();
-        let inbox = pump(&runtime, &client, Request::post("/api/chat", "{}"), Mode::Deltas);
+        let inbox = pump(
+            &runtime,
+            &client,
+            Request::post("/api/chat", "{}"),
+            Mode::Deltas,
+        );
         let error = read_all(&inbox).1.unwrap_err();
         assert_eq!((error.kind, error.began), (expected, true), "{error}");
         // The server's script has one connection; a second one would be refused and change the error.
@@ -117,25 +150,45 @@ fn a_fresh_connection_that_dies_is_an_error_at_once() {
         let server = Server::start(vec![vec![death]]);
         let (runtime, client) = (runtime(), server.client());
         let error = block_on(&runtime, client.call(Request::post("/api/chat", "{}"))).unwrap_err();
-        assert_eq!((error.kind, error.began, error.status), (Kind::Connect, false, None), "{name}: {error}");
-        assert!(error.message.contains("closed the connection before it replied"), "{name}: {error}");
+        assert_eq!(
+            (error.kind, error.began, error.status),
+            (Kind::Connect, false, None),
+            "{name}: {error}"
+        );
+        assert!(
+            error
+                .message
+                .contains("closed the connection before it replied"),
+            "{name}: {error}"
+        );
         server.seen();
     }
 }
 
 #[test]
 fn nobody_listens() {
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let base = Base::parse(&format!("http://user:secret@{address}"), Origin::BaseUrl).unwrap();
     let client = Client::new(Config::new(base)).unwrap();
     let runtime = runtime();
     let called = block_on(&runtime, client.call(Request::get("/api/version"))).unwrap_err();
-    let inbox = pump(&runtime, &client, Request::get("/api/version"), Mode::Deltas);
+    let inbox = pump(
+        &runtime,
+        &client,
+        Request::get("/api/version"),
+        Mode::Deltas,
+    );
     let streamed = read_all(&inbox).1.unwrap_err();
     for error in [called, streamed] {
         assert_eq!((error.kind, error.began), (Kind::Connect, false), "{error}");
         assert!(error.message.contains("connection refused"), "{error}");
-        assert_eq!(error.url.as_deref(), Some(format!("http://{address}/api/version").as_str()));
+        assert_eq!(
+            error.url.as_deref(),
+            Some(format!("http://{address}/api/version").as_str())
+        );
         assert!(!format!("{error:?}").contains("secret"), "{error:?}");
     }
 }
@@ -143,14 +196,24 @@ fn nobody_listens() {
 #[test]
 fn a_name_that_does_not_exist() {
     let base = Base::parse("ollama.invalid", Origin::Host).unwrap();
-    let error = block_on(&runtime(), Client::new(Config::new(base)).unwrap().call(Request::get("/"))).unwrap_err();
+    let error = block_on(
+        &runtime(),
+        Client::new(Config::new(base))
+            .unwrap()
+            .call(Request::get("/")),
+    )
+    .unwrap_err();
     assert_eq!((error.kind, error.began), (Kind::Connect, false), "{error}");
     assert!(error.message.contains("name is not known"), "{error}");
 }
 
 #[test]
 fn https_to_a_server_without_tls_is_a_connection_error() {
-    let server = Server::start(vec![vec![Do::Peek, Do::send("HTTP/1.1 400 Bad Request\r\n\r\n"), Do::Peek]]);
+    let server = Server::start(vec![vec![
+        Do::Peek,
+        Do::send("HTTP/1.1 400 Bad Request\r\n\r\n"),
+        Do::Peek,
+    ]]);
     let base = Base::parse(&format!("https://{}", server.address), Origin::BaseUrl).unwrap();
     match Client::new(Config::new(base)) {
         Ok(client) => {
@@ -169,11 +232,24 @@ fn https_to_a_server_without_tls_is_a_connection_error() {
 
 #[test]
 fn a_proxy_that_is_down_is_named_without_its_password() {
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let mut config = Config::new(Base::default());
-    config.proxy = metagpt_ollama_rs::http::ProxyRule::Explicit(format!("http://user:secret@{address}"));
-    let error = block_on(&runtime(), Client::new(config).unwrap().call(Request::get("/"))).unwrap_err();
+    config.proxy =
+        metagpt_ollama_rs::http::ProxyRule::Explicit(format!("http://user:secret@{address}"));
+    let error = block_on(
+        &runtime(),
+        Client::new(config).unwrap().call(Request::get("/")),
+    )
+    .unwrap_err();
     assert_eq!(error.kind, Kind::Connect);
-    assert!(error.message.contains(&format!("through the proxy http://{address}")), "{error}");
+    assert!(
+        error
+            .message
+            .contains(&format!("through the proxy http://{address}")),
+        "{error}"
+    );
     assert!(!format!("{error:?}").contains("secret"), "{error:?}");
 }

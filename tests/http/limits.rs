@@ -10,12 +10,20 @@ use metagpt_ollama_rs::http::{Base, Client, Config, Mode, Origin, Request, Timeo
 use metagpt_ollama_rs::inbox::{CAPACITY, Taken};
 use metagpt_ollama_rs::wire::{Batch, Fold};
 
-use crate::server::{DONE, Do, PATIENCE, STREAM, Server, block_on, chunk, line, pump, read_all, runtime, streamed, take};
+use crate::server::{
+    DONE, Do, PATIENCE, STREAM, Server, block_on, chunk, line, pump, read_all, runtime, streamed,
+    take,
+};
 
 const SHORT: Duration = Duration::from_millis(150);
 
 fn limits(change: impl FnOnce(&mut Timeouts)) -> Timeouts {
-    let mut timeouts = Timeouts { connect: PATIENCE, first_token: PATIENCE, idle: PATIENCE, total: None };
+    let mut timeouts = Timeouts {
+        connect: PATIENCE,
+        first_token: PATIENCE,
+        idle: PATIENCE,
+        total: None,
+    };
     change(&mut timeouts);
     timeouts
 }
@@ -41,28 +49,56 @@ fn time_out(script: fn() -> Vec<Do>, timeouts: Timeouts) -> [(String, Error); 2]
 fn check(results: [(String, Error); 2], text: &str, phase: &str, began: bool) {
     for (content, error) in results {
         assert_eq!(content, text, "{error}");
-        assert_eq!((error.kind, error.phase, error.began), (Kind::Timeout, Some(phase), began), "{error}");
+        assert_eq!(
+            (error.kind, error.phase, error.began),
+            (Kind::Timeout, Some(phase), began),
+            "{error}"
+        );
         assert_eq!(error.seconds, Some(0.15));
-        assert!(error.message.contains(phase) && error.message.contains("0.15 s"), "{error}");
+        assert!(
+            error.message.contains(phase) && error.message.contains("0.15 s"),
+            "{error}"
+        );
     }
 }
 
 #[test]
 fn first_token_runs_out_before_the_head() {
     let script = || vec![Do::Read, Do::SeeEnd];
-    check(time_out(script, limits(|limits| limits.first_token = SHORT)), "", "first_token", false);
+    check(
+        time_out(script, limits(|limits| limits.first_token = SHORT)),
+        "",
+        "first_token",
+        false,
+    );
 }
 
 #[test]
 fn first_token_runs_out_after_the_head() {
     let script = || vec![Do::Read, Do::send(STREAM), Do::SeeEnd];
-    check(time_out(script, limits(|limits| limits.first_token = SHORT)), "", "first_token", true);
+    check(
+        time_out(script, limits(|limits| limits.first_token = SHORT)),
+        "",
+        "first_token",
+        true,
+    );
 }
 
 #[test]
 fn idle_runs_out_between_lines() {
-    let script = || vec![Do::Read, Do::send(format!("{STREAM}{}", chunk(&line("Hi")))), Do::SeeEnd];
-    check(time_out(script, limits(|limits| limits.idle = SHORT)), "Hi", "idle", true);
+    let script = || {
+        vec![
+            Do::Read,
+            Do::send(format!("{STREAM}{}", chunk(&line("Hi")))),
+            Do::SeeEnd,
+        ]
+    };
+    check(
+        time_out(script, limits(|limits| limits.idle = SHORT)),
+        "Hi",
+        "idle",
+        true,
+    );
 }
 
 #[test]
@@ -74,18 +110,33 @@ fn total_runs_out_of_a_healthy_stream() {
             Do::SendForEver(chunk(&line("")).into_bytes(), Duration::from_millis(5)),
         ]
     };
-    check(time_out(script, limits(|limits| limits.total = Some(SHORT))), "", "total", true);
+    check(
+        time_out(script, limits(|limits| limits.total = Some(SHORT))),
+        "",
+        "total",
+        true,
+    );
 }
 
 #[test]
 fn total_counts_from_the_start() {
     let script = || vec![Do::Read, Do::SeeEnd];
-    check(time_out(script, limits(|limits| limits.total = Some(SHORT))), "", "total", false);
+    check(
+        time_out(script, limits(|limits| limits.total = Some(SHORT))),
+        "",
+        "total",
+        false,
+    );
 }
 
 #[test]
 fn connect_runs_out_in_a_tls_handshake() {
-    let server = Server::start(vec![vec![Do::Peek, Do::Call(Box::new(|stream| drop(std::io::copy(stream, &mut std::io::sink()))))]]);
+    let server = Server::start(vec![vec![
+        Do::Peek,
+        Do::Call(Box::new(|stream| {
+            drop(std::io::copy(stream, &mut std::io::sink()))
+        })),
+    ]]);
     let base = Base::parse(&format!("https://{}", server.address), Origin::BaseUrl).unwrap();
     let mut config = Config::new(base);
     // The limit that runs out first is not the one that counts while a connection is being made.
@@ -94,9 +145,15 @@ fn connect_runs_out_in_a_tls_handshake() {
         limits.first_token = SHORT / 2;
     });
     // A machine without certificates cannot make such a client; there is nothing to time then.
-    let Ok(client) = Client::new(config) else { return };
+    let Ok(client) = Client::new(config) else {
+        return;
+    };
     let error = block_on(&runtime(), client.call(Request::get("/"))).unwrap_err();
-    assert_eq!((error.kind, error.phase, error.began), (Kind::Timeout, Some("connect"), false), "{error}");
+    assert_eq!(
+        (error.kind, error.phase, error.began),
+        (Kind::Timeout, Some("connect"), false),
+        "{error}"
+    );
     assert_eq!(error.seconds, Some(0.15));
     server.seen();
 }
@@ -107,7 +164,9 @@ fn a_long_stream_outlives_every_limit_but_total() {
     let script: Vec<Do> = [Do::Read, Do::send(STREAM)]
         .into_iter()
         .chain((0..lines).flat_map(|_| {
-            let pause = Do::Call(Box::new(|_: &mut _| std::thread::sleep(Duration::from_millis(20))));
+            let pause = Do::Call(Box::new(|_: &mut _| {
+                std::thread::sleep(Duration::from_millis(20))
+            }));
             [pause, Do::send(chunk(&line("a")))]
         }))
         .chain([Do::send(format!("{}0\r\n\r\n", chunk(DONE)))])
@@ -119,7 +178,12 @@ fn a_long_stream_outlives_every_limit_but_total() {
         limits.idle = Duration::from_millis(400);
     });
     let (runtime, client) = (runtime(), Client::new(config).unwrap());
-    let (answer, end) = read_all(&pump(&runtime, &client, Request::post("/api/chat", "{}"), Mode::Deltas));
+    let (answer, end) = read_all(&pump(
+        &runtime,
+        &client,
+        Request::post("/api/chat", "{}"),
+        Mode::Deltas,
+    ));
     assert!(end.is_ok(), "{end:?}");
     assert_eq!(answer.content.len(), lines);
     server.seen();
@@ -130,9 +194,19 @@ fn endless_limits_are_no_limits() {
     let server = Server::answering(streamed("Hi"));
     let mut config = server.config();
     let never = Duration::MAX;
-    config.timeouts = Timeouts { connect: never, first_token: never, idle: never, total: Some(never) };
+    config.timeouts = Timeouts {
+        connect: never,
+        first_token: never,
+        idle: never,
+        total: Some(never),
+    };
     let (runtime, client) = (runtime(), Client::new(config).unwrap());
-    let (_, end) = read_all(&pump(&runtime, &client, Request::post("/api/chat", "{}"), Mode::Deltas));
+    let (_, end) = read_all(&pump(
+        &runtime,
+        &client,
+        Request::post("/api/chat", "{}"),
+        Mode::Deltas,
+    ));
     assert!(end.is_ok(), "{end:?}");
     server.seen();
 }
@@ -142,7 +216,16 @@ fn the_server_sees_an_abort_at_every_stage() {
     let stages: [(&str, fn() -> Vec<Do>, bool); 3] = [
         ("before the head", || vec![Do::Read], false),
         ("after the head", || vec![Do::Read, Do::send(STREAM)], false),
-        ("in the body", || vec![Do::Read, Do::send(format!("{STREAM}{}", chunk(&line("Hi"))))], true),
+        (
+            "in the body",
+            || {
+                vec![
+                    Do::Read,
+                    Do::send(format!("{STREAM}{}", chunk(&line("Hi")))),
+                ]
+            },
+            true,
+        ),
     ];
     for (name, script, text) in stages {
         let (reached, arrived) = mpsc::channel();
@@ -151,7 +234,12 @@ fn the_server_sees_an_abort_at_every_stage() {
         script.push(Do::SeeEnd);
         let server = Server::start(vec![script]);
         let (runtime, client) = (runtime(), server.client());
-        let inbox = pump(&runtime, &client, Request::post("/api/chat", "{}"), Mode::Deltas);
+        let inbox = pump(
+            &runtime,
+            &client,
+            Request::post("/api/chat", "{}"),
+            Mode::Deltas,
+        );
         arrived.recv_timeout(PATIENCE).unwrap();
         let mut batch = Batch::default();
         if text {
@@ -159,7 +247,9 @@ fn the_server_sees_an_abort_at_every_stage() {
         }
         inbox.abort();
         server.seen();
-        let Taken::Ended(Err(error)) = take(&inbox, &mut batch) else { panic!("{name}") };
+        let Taken::Ended(Err(error)) = take(&inbox, &mut batch) else {
+            panic!("{name}")
+        };
         assert_eq!(error.kind, Kind::Closed, "{name}");
     }
 }
@@ -181,13 +271,24 @@ fn the_server_sees_a_dropped_call() {
 
 #[test]
 fn a_pump_that_is_dropped_ends_its_stream() {
-    let server = Server::start(vec![vec![Do::Read, Do::send(format!("{STREAM}{}", chunk(&line("Hi")))), Do::SeeEnd]]);
+    let server = Server::start(vec![vec![
+        Do::Read,
+        Do::send(format!("{STREAM}{}", chunk(&line("Hi")))),
+        Do::SeeEnd,
+    ]]);
     let (runtime, client) = (runtime(), server.client());
-    let inbox = pump(&runtime, &client, Request::post("/api/chat", "{}"), Mode::Deltas);
+    let inbox = pump(
+        &runtime,
+        &client,
+        Request::post("/api/chat", "{}"),
+        Mode::Deltas,
+    );
     let mut batch = Batch::default();
     assert!(matches!(take(&inbox, &mut batch), Taken::Items));
     runtime.shutdown_background();
-    let Taken::Ended(Err(error)) = take(&inbox, &mut batch) else { panic!("no end") };
+    let Taken::Ended(Err(error)) = take(&inbox, &mut batch) else {
+        panic!("no end")
+    };
     assert_eq!(error.kind, Kind::Closed);
     server.seen();
 }
@@ -205,7 +306,9 @@ fn a_slow_reader_stops_the_server_and_loses_nothing() {
         Do::Read,
         Do::send(STREAM),
         Do::Call(Box::new(move |stream| {
-            stream.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+            stream
+                .set_write_timeout(Some(Duration::from_millis(500)))
+                .unwrap();
             for _ in 0..count {
                 let mut rest = piece.as_slice();
                 while !rest.is_empty() {
@@ -214,7 +317,9 @@ fn a_slow_reader_stops_the_server_and_loses_nothing() {
                             rest = &rest[sent..];
                             progress.fetch_add(sent, Ordering::Relaxed);
                         }
-                        Err(error) if error.kind() == ErrorKind::WouldBlock => drop(stalled.send(())),
+                        Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                            drop(stalled.send(()))
+                        }
                         Err(error) => panic!("{error}"),
                     }
                 }
@@ -224,11 +329,24 @@ fn a_slow_reader_stops_the_server_and_loses_nothing() {
     ];
     let server = Server::start(vec![script]);
     let (runtime, client) = (runtime(), server.client());
-    let inbox = pump(&runtime, &client, Request::post("/api/chat", "{}"), Mode::Deltas);
-    stall.recv_timeout(PATIENCE).expect("the server was never stopped");
+    let inbox = pump(
+        &runtime,
+        &client,
+        Request::post("/api/chat", "{}"),
+        Mode::Deltas,
+    );
+    stall
+        .recv_timeout(PATIENCE)
+        .expect("the server was never stopped");
     let queued = inbox.queued();
-    assert!(queued > CAPACITY && queued < 2 * CAPACITY, "{queued} bytes are queued");
-    assert!(written.load(Ordering::Relaxed) < total / 2, "the sockets' buffers are not that large");
+    assert!(
+        queued > CAPACITY && queued < 2 * CAPACITY,
+        "{queued} bytes are queued"
+    );
+    assert!(
+        written.load(Ordering::Relaxed) < total / 2,
+        "the sockets' buffers are not that large"
+    );
     let (mut batch, mut fold, mut largest) = (Batch::default(), Fold::new(), 0);
     let end = loop {
         match take(&inbox, &mut batch) {
@@ -258,7 +376,12 @@ fn a_reader_that_takes_its_time_does_not_run_into_the_idle_limit() {
     let mut config = server.config();
     config.timeouts.idle = Duration::from_millis(200);
     let (runtime, client) = (runtime(), Client::new(config).unwrap());
-    let inbox = pump(&runtime, &client, Request::post("/api/chat", "{}"), Mode::Deltas);
+    let inbox = pump(
+        &runtime,
+        &client,
+        Request::post("/api/chat", "{}"),
+        Mode::Deltas,
+    );
     while inbox.queued() <= CAPACITY {
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -279,7 +402,12 @@ fn what_has_arrived_is_not_held_back() {
         Do::send(format!("{}0\r\n\r\n", chunk(DONE))),
     ]]);
     let (runtime, client) = (runtime(), server.client());
-    let inbox = pump(&runtime, &client, Request::post("/api/chat", "{}"), Mode::Deltas);
+    let inbox = pump(
+        &runtime,
+        &client,
+        Request::post("/api/chat", "{}"),
+        Mode::Deltas,
+    );
     let mut batch = Batch::default();
     assert!(matches!(take(&inbox, &mut batch), Taken::Items));
     assert_eq!(batch.text, "first");

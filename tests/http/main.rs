@@ -1,7 +1,13 @@
 //! The HTTP layer against scripted servers on a raw socket: the bytes it sends, the bytes it gets, what becomes of them.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
+mod bases;
 mod connections;
 mod limits;
 mod replay;

@@ -19,10 +19,15 @@ struct Recording {
 fn recordings() -> Vec<Recording> {
     let mut found = Vec::new();
     for folder in ["scripted", "smollm2"] {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts").join(folder);
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/transcripts")
+            .join(folder);
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            if path.extension().is_some_and(|extension| extension == "response") {
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "response")
+            {
                 found.push(Recording {
                     name: path.display().to_string(),
                     request: std::fs::read(path.with_extension("request")).unwrap(),
@@ -47,11 +52,18 @@ impl Recording {
         };
         let path = words.next().unwrap().to_owned();
         let body = split(&self.request).1;
-        Request { method, body: (!body.is_empty()).then(|| body.to_vec()), ..Request::get(path) }
+        Request {
+            method,
+            body: (!body.is_empty()).then(|| body.to_vec()),
+            ..Request::get(path)
+        }
     }
 
     fn status(&self) -> u16 {
-        std::str::from_utf8(&self.response[9..12]).unwrap().parse().unwrap()
+        std::str::from_utf8(&self.response[9..12])
+            .unwrap()
+            .parse()
+            .unwrap()
     }
 
     fn body(&self) -> Vec<u8> {
@@ -61,7 +73,8 @@ impl Recording {
         }
         let mut body = Vec::new();
         while let Some(end) = memchr::memmem::find(rest, b"\r\n") {
-            let size = usize::from_str_radix(std::str::from_utf8(&rest[..end]).unwrap(), 16).unwrap();
+            let size =
+                usize::from_str_radix(std::str::from_utf8(&rest[..end]).unwrap(), 16).unwrap();
             body.extend_from_slice(&rest[end + 2..end + 2 + size]);
             rest = &rest[end + 2 + size + 2..];
             if size == 0 {
@@ -73,13 +86,21 @@ impl Recording {
 
     fn is_generation(&self) -> bool {
         let path = self.ask().path;
-        ["/api/chat", "/api/generate", "/v1/chat/completions", "/v1/completions"].contains(&path.as_str())
+        [
+            "/api/chat",
+            "/api/generate",
+            "/v1/chat/completions",
+            "/v1/completions",
+        ]
+        .contains(&path.as_str())
     }
 
     /// A server that sends the response in pieces of `size` bytes.
     fn server(&self, size: usize) -> Server {
         let pieces = self.response.chunks(size).flat_map(|piece| {
-            let pause = Do::Call(Box::new(|_: &mut _| std::thread::sleep(Duration::from_micros(50))));
+            let pause = Do::Call(Box::new(|_: &mut _| {
+                std::thread::sleep(Duration::from_micros(50))
+            }));
             [Do::send(piece), pause]
         });
         Server::start(vec![[Do::Read].into_iter().chain(pieces).collect()])
@@ -88,7 +109,10 @@ impl Recording {
 
 fn split(message: &[u8]) -> (String, &[u8]) {
     let end = memchr::memmem::find(message, b"\r\n\r\n").unwrap() + 4;
-    (String::from_utf8_lossy(&message[..end]).to_lowercase(), &message[end..])
+    (
+        String::from_utf8_lossy(&message[..end]).to_lowercase(),
+        &message[end..],
+    )
 }
 
 /// Pieces of a size that cuts everything somewhere, but not more of them than a test can wait for.
@@ -100,7 +124,10 @@ fn sizes(length: usize) -> [usize; 2] {
 fn generations_are_pumped_to_the_recorded_outcome() {
     let runtime = runtime();
     let (mut complete, mut truncated, mut failed, mut refused) = (0, 0, 0, 0);
-    for recording in recordings().iter().filter(|recording| recording.is_generation()) {
+    for recording in recordings()
+        .iter()
+        .filter(|recording| recording.is_generation())
+    {
         let name = &recording.name;
         for size in sizes(recording.response.len()) {
             let server = recording.server(size);
@@ -109,7 +136,11 @@ fn generations_are_pumped_to_the_recorded_outcome() {
             let (mut answer, end) = read_all(&inbox);
             if recording.status() >= 400 {
                 let error = end.unwrap_err();
-                assert_eq!((error.kind, error.status), (Kind::Status, Some(recording.status())), "{name}");
+                assert_eq!(
+                    (error.kind, error.status),
+                    (Kind::Status, Some(recording.status())),
+                    "{name}"
+                );
                 assert_eq!(error.body, Some(recording.body()), "{name}");
                 refused += 1;
             } else {
@@ -126,7 +157,11 @@ fn generations_are_pumped_to_the_recorded_outcome() {
                     }
                     Outcome::Failed(text) => {
                         let error = end.unwrap_err();
-                        assert_eq!((error.kind, error.server_text.as_deref()), (Kind::MidStream, Some(text.as_str())), "{name}");
+                        assert_eq!(
+                            (error.kind, error.server_text.as_deref()),
+                            (Kind::MidStream, Some(text.as_str())),
+                            "{name}"
+                        );
                         // The error line itself is the error, not an item.
                         answer.outcome = expected.outcome.clone();
                         expected.last_line.clone_from(&answer.last_line);
@@ -138,13 +173,19 @@ fn generations_are_pumped_to_the_recorded_outcome() {
             server.seen();
         }
     }
-    assert!(complete > 80 && truncated > 4 && failed > 4 && refused > 20, "{complete} {truncated} {failed} {refused}");
+    assert!(
+        complete > 80 && truncated > 4 && failed > 4 && refused > 20,
+        "{complete} {truncated} {failed} {refused}"
+    );
 }
 
 #[test]
 fn generations_are_pumped_as_their_lines() {
     let runtime = runtime();
-    for recording in recordings().iter().filter(|recording| recording.is_generation() && recording.status() == 200) {
+    for recording in recordings()
+        .iter()
+        .filter(|recording| recording.is_generation() && recording.status() == 200)
+    {
         let server = recording.server(1009);
         let inbox = pump(&runtime, &server.client(), recording.ask(), Mode::Lines);
         let (mut lines, mut taken) = (Vec::new(), Vec::new());
@@ -158,7 +199,10 @@ fn generations_are_pumped_as_their_lines() {
         };
         assert!(end.is_ok(), "{}: {end:?}", recording.name);
         let body = recording.body();
-        let expected: Vec<&[u8]> = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
+        let expected: Vec<&[u8]> = body
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+            .collect();
         assert_eq!(lines, expected, "{}", recording.name);
         server.seen();
     }
@@ -171,12 +215,24 @@ fn everything_is_called_to_the_recorded_body() {
         let name = &recording.name;
         let server = recording.server(1009);
         let reply = block_on(&runtime, server.client().call(recording.ask()));
-        let expected = if recording.ask().method == Method::Head { Vec::new() } else { recording.body() };
+        let expected = if recording.ask().method == Method::Head {
+            Vec::new()
+        } else {
+            recording.body()
+        };
         match reply {
-            Ok(reply) => assert_eq!((reply.status, reply.body), (recording.status(), expected), "{name}"),
+            Ok(reply) => assert_eq!(
+                (reply.status, reply.body),
+                (recording.status(), expected),
+                "{name}"
+            ),
             Err(error) => {
                 assert!(recording.status() >= 400, "{name}: {error}");
-                assert_eq!((error.kind, error.status), (Kind::Status, Some(recording.status())), "{name}");
+                assert_eq!(
+                    (error.kind, error.status),
+                    (Kind::Status, Some(recording.status())),
+                    "{name}"
+                );
                 assert_eq!(error.body, Some(expected), "{name}");
             }
         }
@@ -197,9 +253,19 @@ fn a_pull_is_complete_with_success() {
         (failed, "/api/pull", Some(Kind::MidStream)),
         (success, "/api/chat", Some(Kind::Incomplete)),
     ] {
-        let server = Server::answering(crate::server::reply("200 OK", "application/x-ndjson", body));
-        let inbox = pump(&runtime, &server.client(), Request::post(path, "{}"), Mode::Deltas);
-        assert_eq!(crate::server::kind(&read_all(&inbox).1), expected, "{path} {body}");
+        let server =
+            Server::answering(crate::server::reply("200 OK", "application/x-ndjson", body));
+        let inbox = pump(
+            &runtime,
+            &server.client(),
+            Request::post(path, "{}"),
+            Mode::Deltas,
+        );
+        assert_eq!(
+            crate::server::kind(&read_all(&inbox).1),
+            expected,
+            "{path} {body}"
+        );
         server.seen();
     }
 }

@@ -4,7 +4,9 @@ use metagpt_ollama_rs::error::Kind;
 use metagpt_ollama_rs::http::{Client, Request, Timeouts};
 use std::time::Duration;
 
-use crate::server::{DONE, Do, STREAM, Server, block_on, chat, chunk, kind, line, reply, runtime, streamed};
+use crate::server::{
+    DONE, Do, STREAM, Server, block_on, chat, chunk, kind, line, reply, runtime, streamed,
+};
 
 /// What a pumped reply comes to.
 struct Outcome {
@@ -17,20 +19,44 @@ struct Outcome {
 }
 
 fn good(text: &'static str) -> Outcome {
-    Outcome { text, kind: None, status: None, began: false, says: "" }
+    Outcome {
+        text,
+        kind: None,
+        status: None,
+        began: false,
+        says: "",
+    }
 }
 
 fn bad(text: &'static str, kind: Kind, says: &'static str) -> Outcome {
-    Outcome { text, kind: Some(kind), status: Some(200), began: true, says }
+    Outcome {
+        text,
+        kind: Some(kind),
+        status: Some(200),
+        began: true,
+        says,
+    }
 }
 
 fn refused(kind: Kind, status: u16, says: &'static str) -> Outcome {
-    Outcome { text: "", kind: Some(kind), status: Some(status), began: true, says }
+    Outcome {
+        text: "",
+        kind: Some(kind),
+        status: Some(status),
+        began: true,
+        says,
+    }
 }
 
 /// A reply whose head cannot be read.
 fn headless(says: &'static str) -> Outcome {
-    Outcome { text: "", kind: Some(Kind::Protocol), status: None, began: true, says }
+    Outcome {
+        text: "",
+        kind: Some(Kind::Protocol),
+        status: None,
+        began: true,
+        says,
+    }
 }
 
 /// Checks each row twice: the server closes after its reply, and the server keeps the connection open. In the second
@@ -44,14 +70,21 @@ fn check(name: &str, bytes: &str, closed: &Outcome, open: &Outcome) {
         let mut config = server.config();
         config.timeouts.idle = Duration::from_millis(500);
         let (answer, end) = chat(&Client::new(config).unwrap());
-        let context = format!("{name}, {}: {end:?}", if held { "held open" } else { "closed" });
+        let context = format!(
+            "{name}, {}: {end:?}",
+            if held { "held open" } else { "closed" }
+        );
         assert_eq!(answer.content, outcome.text, "{context}");
         assert_eq!(kind(&end), outcome.kind, "{context}");
         if let Err(error) = end {
             assert_eq!(error.status, outcome.status, "{context}");
             assert_eq!(error.began, outcome.began, "{context}");
             assert!(error.message.contains(outcome.says), "{context}");
-            assert_eq!(error.url.as_deref(), Some(format!("http://{}/api/chat", server.address).as_str()), "{context}");
+            assert_eq!(
+                error.url.as_deref(),
+                Some(format!("http://{}/api/chat", server.address).as_str()),
+                "{context}"
+            );
         }
         assert_eq!(server.seen().len(), 1, "{context}");
     }
@@ -66,37 +99,153 @@ fn row(name: &str, bytes: &str, outcome: &Outcome) {
 fn complete_streams() {
     let (hi, done) = (line("Hi"), DONE);
     let body = format!("{hi}{done}");
-    let sized = |head: &str| format!("HTTP/1.1 200 OK\r\n{head}Content-Length: {}\r\n\r\n{body}", body.len());
+    let sized = |head: &str| {
+        format!(
+            "HTTP/1.1 200 OK\r\n{head}Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    };
     row("chunks", &streamed("Hi"), &good("Hi"));
-    row("one chunk", &format!("{STREAM}{}0\r\n\r\n", chunk(&body)), &good("Hi"));
-    row("interim replies", &format!("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n{}", streamed("Hi")), &good("Hi"));
-    row("a length", &sized("Content-Type: application/x-ndjson\r\n"), &good("Hi"));
-    row("the same length twice", &sized(&format!("Content-Length: {}\r\n", body.len())), &good("Hi"));
+    row(
+        "one chunk",
+        &format!("{STREAM}{}0\r\n\r\n", chunk(&body)),
+        &good("Hi"),
+    );
+    row(
+        "interim replies",
+        &format!(
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n{}",
+            streamed("Hi")
+        ),
+        &good("Hi"),
+    );
+    row(
+        "a length",
+        &sized("Content-Type: application/x-ndjson\r\n"),
+        &good("Hi"),
+    );
+    row(
+        "the same length twice",
+        &sized(&format!("Content-Length: {}\r\n", body.len())),
+        &good("Hi"),
+    );
     row("no type", &sized(""), &good("Hi"));
-    row("plain text", &sized("Content-Type: text/plain; charset=utf-8\r\n"), &good("Hi"));
-    row("octets", &sized("Content-Type: application/octet-stream\r\n"), &good("Hi"));
-    row("JSON", &sized("Content-Type: application/json; charset=utf-8\r\n"), &good("Hi"));
-    row("identity", &sized("Content-Encoding: identity\r\n"), &good("Hi"));
-    row("one object", &reply("200 OK", "application/json", &line("Hi").replace("false", "true")), &good("Hi"));
-    row("no newline at the end", &format!("{STREAM}{}0\r\n\r\n", chunk(body.trim_end())), &good("Hi"));
-    row("blank lines and CRLF", &format!("{STREAM}{}0\r\n\r\n", chunk(&format!("\r\n\n{}", body.replace('\n', "\r\n")))), &good("Hi"));
-    row("trailers", &format!("{STREAM}{}0\r\nX-Sum: 1\r\n\r\n", chunk(&body)), &good("Hi"));
-    row("a chunk extension", &format!("{STREAM}{};a=b\r\n{body}\r\n0\r\n\r\n", format_args!("{:X}", body.len())), &good("Hi"));
-    row("no newline of its own in a chunk", &format!("{STREAM}{}{}0\r\n\r\n", chunk(&body[..50]), chunk(&body[50..])), &good("Hi"));
-    row("data after the last line", &format!("{STREAM}{}0\r\n\r\n", chunk(&format!("{body}{hi}"))), &good("Hi"));
-    row("garbage after the last line", &format!("{STREAM}{}0\r\n\r\n", chunk(&format!("{body}oops"))), &good("Hi"));
+    row(
+        "plain text",
+        &sized("Content-Type: text/plain; charset=utf-8\r\n"),
+        &good("Hi"),
+    );
+    row(
+        "octets",
+        &sized("Content-Type: application/octet-stream\r\n"),
+        &good("Hi"),
+    );
+    row(
+        "JSON",
+        &sized("Content-Type: application/json; charset=utf-8\r\n"),
+        &good("Hi"),
+    );
+    row(
+        "identity",
+        &sized("Content-Encoding: identity\r\n"),
+        &good("Hi"),
+    );
+    row(
+        "one object",
+        &reply(
+            "200 OK",
+            "application/json",
+            &line("Hi").replace("false", "true"),
+        ),
+        &good("Hi"),
+    );
+    row(
+        "no newline at the end",
+        &format!("{STREAM}{}0\r\n\r\n", chunk(body.trim_end())),
+        &good("Hi"),
+    );
+    row(
+        "blank lines and CRLF",
+        &format!(
+            "{STREAM}{}0\r\n\r\n",
+            chunk(&format!("\r\n\n{}", body.replace('\n', "\r\n")))
+        ),
+        &good("Hi"),
+    );
+    row(
+        "trailers",
+        &format!("{STREAM}{}0\r\nX-Sum: 1\r\n\r\n", chunk(&body)),
+        &good("Hi"),
+    );
+    row(
+        "a chunk extension",
+        &format!(
+            "{STREAM}{};a=b\r\n{body}\r\n0\r\n\r\n",
+            format_args!("{:X}", body.len())
+        ),
+        &good("Hi"),
+    );
+    row(
+        "no newline of its own in a chunk",
+        &format!(
+            "{STREAM}{}{}0\r\n\r\n",
+            chunk(&body[..50]),
+            chunk(&body[50..])
+        ),
+        &good("Hi"),
+    );
+    row(
+        "data after the last line",
+        &format!("{STREAM}{}0\r\n\r\n", chunk(&format!("{body}{hi}"))),
+        &good("Hi"),
+    );
+    row(
+        "garbage after the last line",
+        &format!("{STREAM}{}0\r\n\r\n", chunk(&format!("{body}oops"))),
+        &good("Hi"),
+    );
     let event = "data: {\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"Hi\"},\"finish_reason\":null}]}\n\ndata: [DONE]\n\n";
-    row("events", &format!("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n{}0\r\n\r\n", chunk(event)), &good("Hi"));
+    row(
+        "events",
+        &format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n{}0\r\n\r\n",
+            chunk(event)
+        ),
+        &good("Hi"),
+    );
 }
 
 #[test]
 fn complete_streams_with_a_loose_end() {
     let body = format!("{}{DONE}", line("Hi"));
-    row("no last chunk", &format!("{STREAM}{}", chunk(&body)), &good("Hi"));
-    row("a broken chunk", &format!("{STREAM}{}zz\r\n", chunk(&body)), &good("Hi"));
-    row("less than promised", &format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len() + 9), &good("Hi"));
-    row("HTTP/1.0", &format!("HTTP/1.0 200 OK\r\nContent-Type: application/x-ndjson\r\n\r\n{body}"), &good("Hi"));
-    row("no length at all", &format!("HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\n\r\n{body}"), &good("Hi"));
+    row(
+        "no last chunk",
+        &format!("{STREAM}{}", chunk(&body)),
+        &good("Hi"),
+    );
+    row(
+        "a broken chunk",
+        &format!("{STREAM}{}zz\r\n", chunk(&body)),
+        &good("Hi"),
+    );
+    row(
+        "less than promised",
+        &format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len() + 9
+        ),
+        &good("Hi"),
+    );
+    row(
+        "HTTP/1.0",
+        &format!("HTTP/1.0 200 OK\r\nContent-Type: application/x-ndjson\r\n\r\n{body}"),
+        &good("Hi"),
+    );
+    row(
+        "no length at all",
+        &format!("HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\n\r\n{body}"),
+        &good("Hi"),
+    );
 }
 
 #[test]
@@ -104,38 +253,176 @@ fn streams_that_end_badly() {
     let hi = line("Hi");
     let idle = bad("Hi", Kind::Timeout, "idle");
     let cut = bad("Hi", Kind::Interrupted, "broke off");
-    row("no last line", &format!("{STREAM}{}0\r\n\r\n", chunk(&hi)), &bad("Hi", Kind::Incomplete, "done: true"));
-    row("done: false", &reply("200 OK", "application/json", &hi), &bad("Hi", Kind::Incomplete, "done: true"));
-    row("an error line", &format!("{STREAM}{}{}0\r\n\r\n", chunk(&hi), chunk("{\"error\":\"it broke\"}\n")), &bad("Hi", Kind::MidStream, "it broke"));
-    row("an error line without newline", &format!("{STREAM}{}{}0\r\n\r\n", chunk(&hi), chunk("{\"error\":\"it broke\"}")), &bad("Hi", Kind::MidStream, "it broke"));
-    row("an error first", &format!("{STREAM}{}0\r\n\r\n", chunk("{\"error\":\"it broke\"}\n")), &bad("", Kind::MidStream, "it broke"));
-    row("an error and text in one chunk", &format!("{STREAM}{}0\r\n\r\n", chunk(&format!("{hi}{{\"error\":\"it broke\"}}\n{hi}"))), &bad("Hi", Kind::MidStream, "it broke"));
-    row("an error after the last line", &format!("{STREAM}{}0\r\n\r\n", chunk(&format!("{hi}{DONE}{{\"error\":\"it broke\"}}\n"))), &bad("Hi", Kind::MidStream, "it broke"));
-    row("a line that is no JSON", &format!("{STREAM}{}{}0\r\n\r\n", chunk(&hi), chunk("upstream gone\n")), &bad("Hi", Kind::Decode, "upstream gone"));
-    row("a line that is no object", &format!("{STREAM}{}{}0\r\n\r\n", chunk(&hi), chunk("[1]\n")), &bad("Hi", Kind::Decode, "[1]"));
-    check("no last chunk", &format!("{STREAM}{}", chunk(&hi)), &cut, &idle);
-    check("cut in a chunk", &format!("{STREAM}{}40\r\n{{\"mo", chunk(&hi)), &cut, &idle);
-    check("cut in a chunk's size", &format!("{STREAM}{}4", chunk(&hi)), &cut, &idle);
-    check("less than promised", &format!("HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n{hi}"), &cut, &idle);
-    check("HTTP/1.0 without a last line", &format!("HTTP/1.0 200 OK\r\n\r\n{hi}"), &bad("Hi", Kind::Incomplete, "done: true"), &idle);
-    check("no length and no last line", &format!("HTTP/1.1 200 OK\r\n\r\n{hi}"), &bad("Hi", Kind::Incomplete, "done: true"), &idle);
+    row(
+        "no last line",
+        &format!("{STREAM}{}0\r\n\r\n", chunk(&hi)),
+        &bad("Hi", Kind::Incomplete, "done: true"),
+    );
+    row(
+        "done: false",
+        &reply("200 OK", "application/json", &hi),
+        &bad("Hi", Kind::Incomplete, "done: true"),
+    );
+    row(
+        "an error line",
+        &format!(
+            "{STREAM}{}{}0\r\n\r\n",
+            chunk(&hi),
+            chunk("{\"error\":\"it broke\"}\n")
+        ),
+        &bad("Hi", Kind::MidStream, "it broke"),
+    );
+    row(
+        "an error line without newline",
+        &format!(
+            "{STREAM}{}{}0\r\n\r\n",
+            chunk(&hi),
+            chunk("{\"error\":\"it broke\"}")
+        ),
+        &bad("Hi", Kind::MidStream, "it broke"),
+    );
+    row(
+        "an error first",
+        &format!("{STREAM}{}0\r\n\r\n", chunk("{\"error\":\"it broke\"}\n")),
+        &bad("", Kind::MidStream, "it broke"),
+    );
+    row(
+        "an error and text in one chunk",
+        &format!(
+            "{STREAM}{}0\r\n\r\n",
+            chunk(&format!("{hi}{{\"error\":\"it broke\"}}\n{hi}"))
+        ),
+        &bad("Hi", Kind::MidStream, "it broke"),
+    );
+    row(
+        "an error after the last line",
+        &format!(
+            "{STREAM}{}0\r\n\r\n",
+            chunk(&format!("{hi}{DONE}{{\"error\":\"it broke\"}}\n"))
+        ),
+        &bad("Hi", Kind::MidStream, "it broke"),
+    );
+    row(
+        "a line that is no JSON",
+        &format!(
+            "{STREAM}{}{}0\r\n\r\n",
+            chunk(&hi),
+            chunk("upstream gone\n")
+        ),
+        &bad("Hi", Kind::Decode, "upstream gone"),
+    );
+    row(
+        "a line that is no object",
+        &format!("{STREAM}{}{}0\r\n\r\n", chunk(&hi), chunk("[1]\n")),
+        &bad("Hi", Kind::Decode, "[1]"),
+    );
+    check(
+        "no last chunk",
+        &format!("{STREAM}{}", chunk(&hi)),
+        &cut,
+        &idle,
+    );
+    check(
+        "cut in a chunk",
+        &format!("{STREAM}{}40\r\n{{\"mo", chunk(&hi)),
+        &cut,
+        &idle,
+    );
+    check(
+        "cut in a chunk's size",
+        &format!("{STREAM}{}4", chunk(&hi)),
+        &cut,
+        &idle,
+    );
+    check(
+        "less than promised",
+        &format!("HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n{hi}"),
+        &cut,
+        &idle,
+    );
+    check(
+        "HTTP/1.0 without a last line",
+        &format!("HTTP/1.0 200 OK\r\n\r\n{hi}"),
+        &bad("Hi", Kind::Incomplete, "done: true"),
+        &idle,
+    );
+    check(
+        "no length and no last line",
+        &format!("HTTP/1.1 200 OK\r\n\r\n{hi}"),
+        &bad("Hi", Kind::Incomplete, "done: true"),
+        &idle,
+    );
 }
 
 #[test]
 fn broken_framing() {
     let hi = line("Hi");
     let broken = |text| bad(text, Kind::Protocol, "framing");
-    row("no size", &format!("{STREAM}{}zz\r\n", chunk(&hi)), &broken("Hi"));
-    row("a negative size", &format!("{STREAM}-5\r\nhello\r\n"), &broken(""));
-    row("a huge size", &format!("{STREAM}ffffffffffffffffff\r\nhello"), &broken(""));
-    row("a chunk longer than its size", &format!("{STREAM}2\r\nhello\r\n0\r\n\r\n"), &broken(""));
-    row("two lengths", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!", &headless("no valid HTTP"));
-    row("a negative length", "HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nhello", &headless("no valid HTTP"));
-    row("a length that is none", "HTTP/1.1 200 OK\r\nContent-Length: five\r\n\r\nhello", &headless("no valid HTTP"));
-    row("length and chunks", &format!("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n{}0\r\n\r\n", chunk(&hi)), &bad("", Kind::Protocol, "both Content-Length and Transfer-Encoding"));
-    row("an unknown coding", "HTTP/1.1 200 OK\r\nTransfer-Encoding: zip\r\n\r\nhello", &bad("", Kind::Protocol, "Transfer-Encoding"));
-    row("gzip nobody asked for", "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n\x1f\x08\x01\x02", &bad("", Kind::Protocol, "compressed"));
-    row("HTTP/1.0 with chunks", &format!("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{}0\r\n\r\n", chunk(&hi)), &headless("no valid HTTP"));
+    row(
+        "no size",
+        &format!("{STREAM}{}zz\r\n", chunk(&hi)),
+        &broken("Hi"),
+    );
+    row(
+        "a negative size",
+        &format!("{STREAM}-5\r\nhello\r\n"),
+        &broken(""),
+    );
+    row(
+        "a huge size",
+        &format!("{STREAM}ffffffffffffffffff\r\nhello"),
+        &broken(""),
+    );
+    row(
+        "a chunk longer than its size",
+        &format!("{STREAM}2\r\nhello\r\n0\r\n\r\n"),
+        &broken(""),
+    );
+    row(
+        "two lengths",
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
+        &headless("no valid HTTP"),
+    );
+    row(
+        "a negative length",
+        "HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nhello",
+        &headless("no valid HTTP"),
+    );
+    row(
+        "a length that is none",
+        "HTTP/1.1 200 OK\r\nContent-Length: five\r\n\r\nhello",
+        &headless("no valid HTTP"),
+    );
+    row(
+        "length and chunks",
+        &format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n{}0\r\n\r\n",
+            chunk(&hi)
+        ),
+        &bad(
+            "",
+            Kind::Protocol,
+            "both Content-Length and Transfer-Encoding",
+        ),
+    );
+    row(
+        "an unknown coding",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: zip\r\n\r\nhello",
+        &bad("", Kind::Protocol, "Transfer-Encoding"),
+    );
+    row(
+        "gzip nobody asked for",
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n\x1f\x08\x01\x02",
+        &bad("", Kind::Protocol, "compressed"),
+    );
+    row(
+        "HTTP/1.0 with chunks",
+        &format!(
+            "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{}0\r\n\r\n",
+            chunk(&hi)
+        ),
+        &headless("no valid HTTP"),
+    );
 }
 
 #[test]
@@ -147,34 +434,101 @@ fn no_http_at_all() {
     row("HTTP/2", "HTTP/2.0 200 OK\r\n\r\n", &garbage);
     row("a status of two digits", "HTTP/1.1 20 OK\r\n\r\n", &garbage);
     row("a status of letters", "HTTP/1.1 abc OK\r\n\r\n", &garbage);
-    row("a header without a name", "HTTP/1.1 200 OK\r\n: x\r\n\r\n", &garbage);
-    row("a NUL in a header", "HTTP/1.1 200 OK\r\nX: a\0b\r\n\r\n", &garbage);
-    row("a huge header", &format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(1 << 20)), &garbage);
-    row("too many headers", &format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(500)), &garbage);
+    row(
+        "a header without a name",
+        "HTTP/1.1 200 OK\r\n: x\r\n\r\n",
+        &garbage,
+    );
+    row(
+        "a NUL in a header",
+        "HTTP/1.1 200 OK\r\nX: a\0b\r\n\r\n",
+        &garbage,
+    );
+    row(
+        "a huge header",
+        &format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(1 << 20)),
+        &garbage,
+    );
+    row(
+        "too many headers",
+        &format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(500)),
+        &garbage,
+    );
 }
 
 #[test]
 fn replies_that_are_no_stream() {
-    row("a web page", &reply("200 OK", "text/html; charset=utf-8", "<html>Welcome to nginx!</html>"), &refused(Kind::Protocol, 200, "web page"));
-    row("an image", &reply("200 OK", "image/png", "PNG"), &refused(Kind::Protocol, 200, "image/png"));
-    row("Ollama is running", &reply("200 OK", "text/plain; charset=utf-8", "Ollama is running"), &refused(Kind::Protocol, 200, "Ollama is running"));
-    row("nothing", &reply("200 OK", "application/json", ""), &refused(Kind::Protocol, 200, "empty"));
-    row("no chunk", &format!("{STREAM}0\r\n\r\n"), &refused(Kind::Protocol, 200, "empty"));
-    row("204", "HTTP/1.1 204 No Content\r\n\r\n", &refused(Kind::Protocol, 204, "empty"));
-    row("101", "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", &refused(Kind::Protocol, 101, "101"));
-    row("304", "HTTP/1.1 304 Not Modified\r\n\r\n", &refused(Kind::Protocol, 304, "304"));
-    row("999", &reply("999 Odd", "application/json", "{}"), &refused(Kind::Protocol, 999, "999"));
+    row(
+        "a web page",
+        &reply(
+            "200 OK",
+            "text/html; charset=utf-8",
+            "<html>Welcome to nginx!</html>",
+        ),
+        &refused(Kind::Protocol, 200, "web page"),
+    );
+    row(
+        "an image",
+        &reply("200 OK", "image/png", "PNG"),
+        &refused(Kind::Protocol, 200, "image/png"),
+    );
+    row(
+        "Ollama is running",
+        &reply("200 OK", "text/plain; charset=utf-8", "Ollama is running"),
+        &refused(Kind::Protocol, 200, "Ollama is running"),
+    );
+    row(
+        "nothing",
+        &reply("200 OK", "application/json", ""),
+        &refused(Kind::Protocol, 200, "empty"),
+    );
+    row(
+        "no chunk",
+        &format!("{STREAM}0\r\n\r\n"),
+        &refused(Kind::Protocol, 200, "empty"),
+    );
+    row(
+        "204",
+        "HTTP/1.1 204 No Content\r\n\r\n",
+        &refused(Kind::Protocol, 204, "empty"),
+    );
+    row(
+        "101",
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
+        &refused(Kind::Protocol, 101, "101"),
+    );
+    row(
+        "304",
+        "HTTP/1.1 304 Not Modified\r\n\r\n",
+        &refused(Kind::Protocol, 304, "304"),
+    );
+    row(
+        "999",
+        &reply("999 Odd", "application/json", "{}"),
+        &refused(Kind::Protocol, 999, "999"),
+    );
 }
 
 #[test]
 fn redirects_name_the_base_url_to_write() {
     for (location, base) in [
-        ("https://example.com/api/chat", "Write https://example.com as the base URL"),
-        ("http://u:secret@example.com:8080/ollama/api/chat?x=1", "Write http://example.com:8080/ollama as the base URL"),
-        ("//other:99/api/chat", "Write http://other:99 as the base URL"),
+        (
+            "https://example.com/api/chat",
+            "Write https://example.com as the base URL",
+        ),
+        (
+            "http://u:secret@example.com:8080/ollama/api/chat?x=1",
+            "Write http://example.com:8080/ollama as the base URL",
+        ),
+        (
+            "//other:99/api/chat",
+            "Write http://other:99 as the base URL",
+        ),
         ("http://", "no usable place"),
     ] {
-        let bytes = format!("HTTP/1.1 307 Temporary Redirect\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n");
+        let bytes = format!(
+            "HTTP/1.1 307 Temporary Redirect\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n"
+        );
         let server = Server::answering(bytes);
         let (_, end) = chat(&server.client());
         let error = end.unwrap_err();
@@ -190,17 +544,67 @@ fn refusals() {
     let nested = "{\"error\":\"{\\\"error\\\":{\\\"code\\\":400,\\\"message\\\":\\\"too long\\\",\\\"type\\\":\\\"exceed_context_size_error\\\"}}\"}";
     let long = "x".repeat(100_000);
     for (status, content_type, body, text) in [
-        ("404 Not Found", "application/json; charset=utf-8", "{\"error\":\"model 'nope' not found\"}", Some("model 'nope' not found")),
-        ("404 Not Found", "text/plain", "404 page not found", Some("404 page not found")),
-        ("400 Bad Request", "application/json", nested, Some("too long")),
-        ("400 Bad Request", "application/json", "{\"error\":{\"message\":\"bad\",\"type\":\"x\"}}", Some("bad")),
-        ("500 Internal Server Error", "application/json", "{\"error\":{}}", Some("{\"error\":{}}")),
-        ("500 Internal Server Error", "application/json", "{\"error\":\"{not json\"}", Some("{not json")),
-        ("401 Unauthorized", "application/x-ndjson", "{\"error\":\"unauthorized\",\"signin_url\":\"https://ollama.com/connect?name=a\\u0026key=b\"}", Some("unauthorized")),
+        (
+            "404 Not Found",
+            "application/json; charset=utf-8",
+            "{\"error\":\"model 'nope' not found\"}",
+            Some("model 'nope' not found"),
+        ),
+        (
+            "404 Not Found",
+            "text/plain",
+            "404 page not found",
+            Some("404 page not found"),
+        ),
+        (
+            "400 Bad Request",
+            "application/json",
+            nested,
+            Some("too long"),
+        ),
+        (
+            "400 Bad Request",
+            "application/json",
+            "{\"error\":{\"message\":\"bad\",\"type\":\"x\"}}",
+            Some("bad"),
+        ),
+        (
+            "500 Internal Server Error",
+            "application/json",
+            "{\"error\":{}}",
+            Some("{\"error\":{}}"),
+        ),
+        (
+            "500 Internal Server Error",
+            "application/json",
+            "{\"error\":\"{not json\"}",
+            Some("{not json"),
+        ),
+        (
+            "401 Unauthorized",
+            "application/x-ndjson",
+            "{\"error\":\"unauthorized\",\"signin_url\":\"https://ollama.com/connect?name=a\\u0026key=b\"}",
+            Some("unauthorized"),
+        ),
         ("403 Forbidden", "", "", None),
-        ("502 Bad Gateway", "text/html", "<html><head><title>502 Bad\n Gateway</title></head><body>nginx</body></html>", Some("502 Bad Gateway")),
-        ("504 Gateway Timeout", "text/html", "<h1>upstream <b>is</b> slow</h1>", Some("upstream is slow")),
-        ("413 Payload Too Large", "text/plain", long.as_str(), Some(&long[..65536])),
+        (
+            "502 Bad Gateway",
+            "text/html",
+            "<html><head><title>502 Bad\n Gateway</title></head><body>nginx</body></html>",
+            Some("502 Bad Gateway"),
+        ),
+        (
+            "504 Gateway Timeout",
+            "text/html",
+            "<h1>upstream <b>is</b> slow</h1>",
+            Some("upstream is slow"),
+        ),
+        (
+            "413 Payload Too Large",
+            "text/plain",
+            long.as_str(),
+            Some(&long[..65536]),
+        ),
     ] {
         let bytes = reply(status, content_type, body);
         let code: u16 = status[..3].parse().unwrap();
@@ -212,13 +616,24 @@ fn refusals() {
         server.seen();
 
         let server = Server::answering(bytes);
-        let called = block_on(&runtime(), server.client().call(Request::post("/api/chat", "{}"))).unwrap_err();
+        let called = block_on(
+            &runtime(),
+            server.client().call(Request::post("/api/chat", "{}")),
+        )
+        .unwrap_err();
         server.seen();
 
         for error in [streamed, called] {
-            assert_eq!((error.kind, error.status, error.began), (Kind::Status, Some(code), true), "{error}");
+            assert_eq!(
+                (error.kind, error.status, error.began),
+                (Kind::Status, Some(code), true),
+                "{error}"
+            );
             assert_eq!(error.server_text.as_deref(), text, "{body}");
-            assert_eq!(error.body.as_deref(), Some(&body.as_bytes()[..body.len().min(65536)]));
+            assert_eq!(
+                error.body.as_deref(),
+                Some(&body.as_bytes()[..body.len().min(65536)])
+            );
             assert!(error.message.contains(status), "{error}");
             assert!(error.message.len() < 1000, "{error}");
         }
@@ -227,8 +642,16 @@ fn refusals() {
 
 #[test]
 fn a_refusal_says_when_to_come_back() {
-    for (value, expected) in [("7", Some(7.0)), ("1.5", Some(1.5)), ("soon", None), ("-1", None), ("Fri, 21 Aug 2015 17:00:05 GMT", Some(0.0))] {
-        let bytes = format!("HTTP/1.1 429 Too Many Requests\r\nRetry-After: {value}\r\nContent-Length: 0\r\n\r\n");
+    for (value, expected) in [
+        ("7", Some(7.0)),
+        ("1.5", Some(1.5)),
+        ("soon", None),
+        ("-1", None),
+        ("Fri, 21 Aug 2015 17:00:05 GMT", Some(0.0)),
+    ] {
+        let bytes = format!(
+            "HTTP/1.1 429 Too Many Requests\r\nRetry-After: {value}\r\nContent-Length: 0\r\n\r\n"
+        );
         let server = Server::answering(bytes);
         let (_, end) = chat(&server.client());
         assert_eq!(end.unwrap_err().retry_after, expected, "{value}");
@@ -253,23 +676,82 @@ fn a_refusal_whose_body_breaks_off_is_still_a_refusal() {
 #[test]
 fn whole_replies() {
     let body = "{\"version\":\"0.33.0\"}";
-    let small = Timeouts { idle: Duration::from_millis(300), ..Timeouts::default() };
+    let small = Timeouts {
+        idle: Duration::from_millis(300),
+        ..Timeouts::default()
+    };
     let rows: Vec<(&str, String, Result<&str, Kind>)> = vec![
-        ("a length", reply("200 OK", "application/json", body), Ok(body)),
-        ("chunks", format!("{STREAM}{}0\r\n\r\n", chunk(body)), Ok(body)),
-        ("HTTP/1.0", format!("HTTP/1.0 200 OK\r\n\r\n{body}"), Ok(body)),
-        ("text", reply("200 OK", "text/plain", "Ollama is running"), Ok("Ollama is running")),
+        (
+            "a length",
+            reply("200 OK", "application/json", body),
+            Ok(body),
+        ),
+        (
+            "chunks",
+            format!("{STREAM}{}0\r\n\r\n", chunk(body)),
+            Ok(body),
+        ),
+        (
+            "HTTP/1.0",
+            format!("HTTP/1.0 200 OK\r\n\r\n{body}"),
+            Ok(body),
+        ),
+        (
+            "text",
+            reply("200 OK", "text/plain", "Ollama is running"),
+            Ok("Ollama is running"),
+        ),
         ("nothing", reply("200 OK", "application/json", ""), Ok("")),
         ("204", "HTTP/1.1 204 No Content\r\n\r\n".to_owned(), Ok("")),
-        ("no last chunk", format!("{STREAM}{}", chunk(body)), Err(Kind::Interrupted)),
-        ("no last chunk after done", format!("{STREAM}{}", chunk(DONE)), Err(Kind::Interrupted)),
-        ("less than promised", format!("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{body}"), Err(Kind::Interrupted)),
-        ("a broken size", format!("{STREAM}zz\r\n{body}"), Err(Kind::Protocol)),
-        ("a web page", reply("200 OK", "text/html", "<p>hi"), Err(Kind::Protocol)),
-        ("gzip", "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nab".to_owned(), Err(Kind::Protocol)),
-        ("a redirect", "HTTP/1.1 301 Moved\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n".to_owned(), Err(Kind::Protocol)),
-        ("too long", reply("200 OK", "application/json", &"x".repeat(5000)), Err(Kind::Protocol)),
-        ("too long in chunks", format!("{STREAM}{}{}0\r\n\r\n", chunk(&"x".repeat(3000)), chunk(&"x".repeat(3000))), Err(Kind::Protocol)),
+        (
+            "no last chunk",
+            format!("{STREAM}{}", chunk(body)),
+            Err(Kind::Interrupted),
+        ),
+        (
+            "no last chunk after done",
+            format!("{STREAM}{}", chunk(DONE)),
+            Err(Kind::Interrupted),
+        ),
+        (
+            "less than promised",
+            format!("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{body}"),
+            Err(Kind::Interrupted),
+        ),
+        (
+            "a broken size",
+            format!("{STREAM}zz\r\n{body}"),
+            Err(Kind::Protocol),
+        ),
+        (
+            "a web page",
+            reply("200 OK", "text/html", "<p>hi"),
+            Err(Kind::Protocol),
+        ),
+        (
+            "gzip",
+            "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nab".to_owned(),
+            Err(Kind::Protocol),
+        ),
+        (
+            "a redirect",
+            "HTTP/1.1 301 Moved\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n".to_owned(),
+            Err(Kind::Protocol),
+        ),
+        (
+            "too long",
+            reply("200 OK", "application/json", &"x".repeat(5000)),
+            Err(Kind::Protocol),
+        ),
+        (
+            "too long in chunks",
+            format!(
+                "{STREAM}{}{}0\r\n\r\n",
+                chunk(&"x".repeat(3000)),
+                chunk(&"x".repeat(3000))
+            ),
+            Err(Kind::Protocol),
+        ),
     ];
     for (name, bytes, expected) in rows {
         let server = Server::answering(bytes);
@@ -279,8 +761,12 @@ fn whole_replies() {
         let client = Client::new(config).unwrap();
         let reply = block_on(&runtime(), client.call(Request::get("/api/version")));
         match (reply, expected) {
-            (Ok(reply), Ok(body)) => assert_eq!(String::from_utf8(reply.body).unwrap(), body, "{name}"),
-            (Err(error), Err(kind)) => assert_eq!((error.kind, error.began), (kind, true), "{name}: {error}"),
+            (Ok(reply), Ok(body)) => {
+                assert_eq!(String::from_utf8(reply.body).unwrap(), body, "{name}")
+            }
+            (Err(error), Err(kind)) => {
+                assert_eq!((error.kind, error.began), (kind, true), "{name}: {error}")
+            }
             (reply, expected) => panic!("{name}: {reply:?} instead of {expected:?}"),
         }
         server.seen();
@@ -289,8 +775,14 @@ fn whole_replies() {
 
 #[test]
 fn lines_longer_than_the_cap() {
-    for mode in [metagpt_ollama_rs::http::Mode::Deltas, metagpt_ollama_rs::http::Mode::Lines] {
-        let server = Server::answering(format!("{STREAM}{}0\r\n\r\n", chunk(&line(&"x".repeat(5000)))));
+    for mode in [
+        metagpt_ollama_rs::http::Mode::Deltas,
+        metagpt_ollama_rs::http::Mode::Lines,
+    ] {
+        let server = Server::answering(format!(
+            "{STREAM}{}0\r\n\r\n",
+            chunk(&line(&"x".repeat(5000)))
+        ));
         let mut config = server.config();
         config.max_line = 1000;
         let client = Client::new(config).unwrap();

@@ -17,7 +17,9 @@ fn sent(request: Request, change: impl FnOnce(&mut Config, &Server)) -> String {
     let client = Client::new(config).unwrap();
     block_on(&runtime(), client.call(request)).unwrap();
     let address = server.address.to_string();
-    String::from_utf8(server.seen().remove(0).remove(0)).unwrap().replace(&address, "ADDRESS")
+    String::from_utf8(server.seen().remove(0).remove(0))
+        .unwrap()
+        .replace(&address, "ADDRESS")
 }
 
 #[test]
@@ -31,11 +33,19 @@ fn requests_byte_for_byte() {
     );
     assert_eq!(
         sent(Request::get("/api/tags"), |_, _| {}),
-        format!("GET /api/tags HTTP/1.1\r\naccept: */*\r\nuser-agent: metagpt-ollama-rs/{VERSION}\r\nhost: ADDRESS\r\n\r\n")
+        format!(
+            "GET /api/tags HTTP/1.1\r\naccept: */*\r\nuser-agent: metagpt-ollama-rs/{VERSION}\r\nhost: ADDRESS\r\n\r\n"
+        )
     );
-    let delete = Request { method: Method::Delete, ..Request::post("/api/delete", "{}") };
+    let delete = Request {
+        method: Method::Delete,
+        ..Request::post("/api/delete", "{}")
+    };
     assert!(sent(delete, |_, _| {}).starts_with("DELETE /api/delete HTTP/1.1\r\n"));
-    let head = Request { method: Method::Head, ..Request::get("/") };
+    let head = Request {
+        method: Method::Head,
+        ..Request::get("/")
+    };
     assert!(sent(head, |_, _| {}).starts_with("HEAD / HTTP/1.1\r\n"));
 }
 
@@ -49,31 +59,60 @@ fn a_prefix_is_kept_and_an_endpoint_is_not() {
         ("/ollama/api/", "POST /ollama/api/chat"),
     ] {
         let seen = sent(Request::post("/api/chat", "{}"), |config, server| {
-            config.base = Base::parse(&format!("http://{}{path}", server.address), Origin::BaseUrl).unwrap();
+            config.base =
+                Base::parse(&format!("http://{}{path}", server.address), Origin::BaseUrl).unwrap();
         });
-        assert!(seen.starts_with(&format!("{line} HTTP/1.1\r\n")), "{path}: {seen}");
+        assert!(
+            seen.starts_with(&format!("{line} HTTP/1.1\r\n")),
+            "{path}: {seen}"
+        );
     }
 }
 
 #[test]
 fn credentials() {
-    let key = sent(Request::get("/"), |config, _| config.api_key = Some("k-1".to_owned()));
+    let key = sent(Request::get("/"), |config, _| {
+        config.api_key = Some("k-1".to_owned())
+    });
     assert!(key.contains("\r\nauthorization: Bearer k-1\r\n"), "{key}");
-    let placeholder = sent(Request::get("/"), |config, _| config.api_key = Some("sk-".to_owned()));
+    let placeholder = sent(Request::get("/"), |config, _| {
+        config.api_key = Some("sk-".to_owned())
+    });
     assert!(!placeholder.contains("authorization"), "{placeholder}");
     let basic = sent(Request::get("/"), |config, server| {
-        config.base = Base::parse(&format!("http://user:p%40ss@{}", server.address), Origin::BaseUrl).unwrap();
+        config.base = Base::parse(
+            &format!("http://user:p%40ss@{}", server.address),
+            Origin::BaseUrl,
+        )
+        .unwrap();
     });
-    assert!(basic.contains("\r\nauthorization: Basic dXNlcjpwQHNz\r\n"), "{basic}");
+    assert!(
+        basic.contains("\r\nauthorization: Basic dXNlcjpwQHNz\r\n"),
+        "{basic}"
+    );
     let own = sent(Request::get("/"), |config, _| {
         config.api_key = Some("k-1".to_owned());
-        config.headers = vec![("Authorization".to_owned(), "Token x".to_owned()), ("X-Team".to_owned(), "a".to_owned())];
+        config.headers = vec![
+            ("Authorization".to_owned(), "Token x".to_owned()),
+            ("X-Team".to_owned(), "a".to_owned()),
+        ];
     });
-    assert!(own.contains("\r\nauthorization: Token x\r\nx-team: a\r\n"), "{own}");
+    assert!(
+        own.contains("\r\nauthorization: Token x\r\nx-team: a\r\n"),
+        "{own}"
+    );
     assert!(!own.contains("Bearer"), "{own}");
-    let request = Request { headers: vec![("x-team".to_owned(), "b".to_owned())], ..Request::get("/") };
-    let once = sent(request, |config, _| config.headers = vec![("X-Team".to_owned(), "a".to_owned())]);
-    assert!(once.contains("\r\nx-team: b\r\n") && !once.contains("x-team: a"), "{once}");
+    let request = Request {
+        headers: vec![("x-team".to_owned(), "b".to_owned())],
+        ..Request::get("/")
+    };
+    let once = sent(request, |config, _| {
+        config.headers = vec![("X-Team".to_owned(), "a".to_owned())]
+    });
+    assert!(
+        once.contains("\r\nx-team: b\r\n") && !once.contains("x-team: a"),
+        "{once}"
+    );
 }
 
 #[test]
@@ -95,7 +134,11 @@ fn keys_go_where_they_belong() {
         (Some(""), Some(""), &cloud, None),
         (Some("sk-real1"), None, &local, Some("sk-real1")),
     ] {
-        assert_eq!(resolve_key(explicit, environment, base).as_deref(), expected, "{explicit:?} {environment:?} {base}");
+        assert_eq!(
+            resolve_key(explicit, environment, base).as_deref(),
+            expected,
+            "{explicit:?} {environment:?} {base}"
+        );
     }
 }
 
@@ -121,7 +164,10 @@ fn what_cannot_be_sent_is_a_configuration_error() {
         (header("X Y", "z"), "\"X Y\""),
         (header("X", "secret\r\nEvil: 1"), "\"X\""),
         (header("Content-Length", "5"), "\"Content-Length\""),
-        (header("transfer-encoding", "chunked"), "\"transfer-encoding\""),
+        (
+            header("transfer-encoding", "chunked"),
+            "\"transfer-encoding\"",
+        ),
         (key("secret\n2"), "API key"),
         (proxy("ftp://u:secret@host"), "\"ftp\""),
         (proxy("http://"), "no URL"),
@@ -133,7 +179,10 @@ fn what_cannot_be_sent_is_a_configuration_error() {
         assert!(!format!("{error:?}").contains("secret"), "{error:?}");
     }
     let client = Client::new(base()).unwrap();
-    let request = Request { headers: vec![("a b".to_owned(), String::new())], ..Request::get("/") };
+    let request = Request {
+        headers: vec![("a b".to_owned(), String::new())],
+        ..Request::get("/")
+    };
     let error = block_on(&runtime(), client.call(request)).unwrap_err();
     assert_eq!(error.kind, Kind::Config);
 }
@@ -144,8 +193,14 @@ fn an_explicit_proxy_is_used_even_for_this_machine() {
         config.base = Base::parse("http://127.0.0.1:1", Origin::BaseUrl).unwrap();
         config.proxy = ProxyRule::Explicit(format!("user:pw@{}", server.address));
     });
-    assert!(seen.starts_with("GET http://127.0.0.1:1/api/version HTTP/1.1\r\n"), "{seen}");
-    assert!(seen.contains("\r\nproxy-authorization: Basic dXNlcjpwdw==\r\n"), "{seen}");
+    assert!(
+        seen.starts_with("GET http://127.0.0.1:1/api/version HTTP/1.1\r\n"),
+        "{seen}"
+    );
+    assert!(
+        seen.contains("\r\nproxy-authorization: Basic dXNlcjpwdw==\r\n"),
+        "{seen}"
+    );
 }
 
 #[test]
@@ -158,17 +213,29 @@ fn a_proxy_of_the_environment_is_for_other_machines() {
             no: no.map(str::to_owned),
         })
     };
-    let direct = sent(Request::get("/api/version"), |config, _| config.proxy = environment("http://127.0.0.1:1", None));
-    assert!(direct.starts_with("GET /api/version HTTP/1.1\r\n"), "{direct}");
+    let direct = sent(Request::get("/api/version"), |config, _| {
+        config.proxy = environment("http://127.0.0.1:1", None)
+    });
+    assert!(
+        direct.starts_with("GET /api/version HTTP/1.1\r\n"),
+        "{direct}"
+    );
     let through = sent(Request::get("/api/version"), |config, server| {
         config.base = Base::parse("http://ollama.invalid:99", Origin::BaseUrl).unwrap();
         config.proxy = environment(&server.address.to_string(), Some("other.invalid"));
     });
-    assert!(through.starts_with("GET http://ollama.invalid:99/api/version HTTP/1.1\r\n"), "{through}");
+    assert!(
+        through.starts_with("GET http://ollama.invalid:99/api/version HTTP/1.1\r\n"),
+        "{through}"
+    );
 
     let mut config = Config::new(Base::parse("http://ollama.invalid:99", Origin::BaseUrl).unwrap());
     config.proxy = environment("http://127.0.0.1:1", Some(".invalid"));
-    let error = block_on(&runtime(), Client::new(config).unwrap().call(Request::get("/"))).unwrap_err();
+    let error = block_on(
+        &runtime(),
+        Client::new(config).unwrap().call(Request::get("/")),
+    )
+    .unwrap_err();
     assert_eq!(error.kind, Kind::Connect);
     assert!(error.message.contains("its name is not known"), "{error}");
 }
@@ -176,12 +243,33 @@ fn a_proxy_of_the_environment_is_for_other_machines() {
 #[test]
 fn the_environment_is_read_as_others_read_it() {
     let read = |pairs: &[(&str, &str)]| {
-        let pairs: Vec<(String, String)> = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Environment::read(move |name| pairs.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone()))
+        let pairs: Vec<(String, String)> = pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        Environment::read(move |name| {
+            pairs
+                .iter()
+                .find(|(known, _)| known == name)
+                .map(|(_, value)| value.clone())
+        })
     };
-    assert_eq!(read(&[("http_proxy", "a"), ("HTTP_PROXY", "b")]).http.as_deref(), Some("a"));
+    assert_eq!(
+        read(&[("http_proxy", "a"), ("HTTP_PROXY", "b")])
+            .http
+            .as_deref(),
+        Some("a")
+    );
     assert_eq!(read(&[("HTTP_PROXY", " b ")]).http.as_deref(), Some("b"));
-    assert_eq!(read(&[("HTTP_PROXY", "b"), ("REQUEST_METHOD", "GET")]).http, None);
+    assert_eq!(
+        read(&[("HTTP_PROXY", "b"), ("REQUEST_METHOD", "GET")]).http,
+        None
+    );
     assert_eq!(read(&[("HTTPS_PROXY", "")]).https, None);
-    assert_eq!(read(&[("ALL_PROXY", "socks5://x"), ("NO_PROXY", "y")]).all.as_deref(), Some("socks5://x"));
+    assert_eq!(
+        read(&[("ALL_PROXY", "socks5://x"), ("NO_PROXY", "y")])
+            .all
+            .as_deref(),
+        Some("socks5://x")
+    );
 }

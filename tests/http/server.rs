@@ -53,7 +53,10 @@ impl Server {
         let address = listener.local_addr().unwrap();
         listener.set_nonblocking(true).unwrap();
         let thread = std::thread::spawn(move || {
-            scripts.into_iter().map(|script| serve(accept(&listener), script)).collect()
+            scripts
+                .into_iter()
+                .map(|script| serve(accept(&listener), script))
+                .collect()
         });
         Self { address, thread }
     }
@@ -109,7 +112,10 @@ fn serve(mut stream: TcpStream, script: Vec<Do>) -> Vec<Vec<u8>> {
             Do::Peek => assert!(stream.peek(&mut [0]).unwrap() > 0),
             // A client that has seen enough may be gone.
             Do::Send(bytes) => drop(stream.write_all(&bytes)),
-            Do::SeeEnd => assert!(ended(&mut stream), "the client sent more instead of closing"),
+            Do::SeeEnd => assert!(
+                ended(&mut stream),
+                "the client sent more instead of closing"
+            ),
             Do::Wait(signal) => signal.recv_timeout(PATIENCE).unwrap(),
             Do::SendForEver(bytes, pause) => {
                 while stream.write_all(&bytes).is_ok() {
@@ -134,11 +140,17 @@ fn read_request(stream: &mut TcpStream) -> Vec<u8> {
     let mut request = Vec::new();
     let mut byte = [0];
     while !request.ends_with(b"\r\n\r\n") {
-        assert_eq!(stream.read(&mut byte).unwrap(), 1, "the client closed instead of asking");
+        assert_eq!(
+            stream.read(&mut byte).unwrap(),
+            1,
+            "the client closed instead of asking"
+        );
         request.push(byte[0]);
     }
     let head = String::from_utf8(request.clone()).unwrap().to_lowercase();
-    let length = head.split("content-length: ").nth(1).map_or(0, |rest| rest.split("\r\n").next().unwrap().parse().unwrap());
+    let length = head.split("content-length: ").nth(1).map_or(0, |rest| {
+        rest.split("\r\n").next().unwrap().parse().unwrap()
+    });
     let mut body = vec![0; length];
     stream.read_exact(&mut body).unwrap();
     request.extend_from_slice(&body);
@@ -147,7 +159,11 @@ fn read_request(stream: &mut TcpStream) -> Vec<u8> {
 
 /// A runtime as the extension has it: one worker thread.
 pub fn runtime() -> Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap()
 }
 
 /// Runs `work`, which must end.
@@ -186,7 +202,12 @@ pub fn read_all(inbox: &Inbox) -> (Answer, Result<(), Error>) {
 /// Asks for a chat and reads the pumped reply to its end.
 pub fn chat(client: &Client) -> (Answer, Result<(), Error>) {
     let runtime = runtime();
-    read_all(&pump(&runtime, client, Request::post("/api/chat", "{}"), Mode::Deltas))
+    read_all(&pump(
+        &runtime,
+        client,
+        Request::post("/api/chat", "{}"),
+        Mode::Deltas,
+    ))
 }
 
 pub fn kind(end: &Result<(), Error>) -> Option<Kind> {
@@ -205,7 +226,8 @@ pub fn line(text: &str) -> String {
 pub const DONE: &str = "{\"model\":\"m\",\"created_at\":\"2026-08-21T17:00:06Z\",\"message\":{\"role\":\"assistant\",\"content\":\"\"},\"done\":true,\"done_reason\":\"stop\"}\n";
 
 /// The head of a stream.
-pub const STREAM: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n";
+pub const STREAM: &str =
+    "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n";
 
 pub fn chunk(data: &str) -> String {
     format!("{:x}\r\n{data}\r\n", data.len())
@@ -218,5 +240,8 @@ pub fn streamed(text: &str) -> String {
 
 /// A reply of `status` with a body of a known length.
 pub fn reply(status: &str, content_type: &str, body: &str) -> String {
-    format!("HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+    format!(
+        "HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
 }
