@@ -506,7 +506,7 @@ mod tests {
             batch.clear();
         }
         thread.join().unwrap();
-        let expected: String = (0..COUNT).map(|index| format!("{index},")).collect();
-        assert_eq!(fold.finish().content, expected);
+        let expected: Vec<String> = (0..COUNT).map(|index| index.to_string()).collect();
+        assert_eq!(fold.finish().content, expected.join(",") + ",");
     }
 }

@@ -134,7 +134,7 @@ fn connect_runs_out_in_a_tls_handshake() {
     let server = Server::start(vec![vec![
         Do::Peek,
         Do::Call(Box::new(|stream| {
-            drop(std::io::copy(stream, &mut std::io::sink()))
+            drop(std::io::copy(stream, &mut std::io::sink()));
         })),
     ]]);
     let base = Base::parse(&format!("https://{}", server.address), Origin::BaseUrl).unwrap();
@@ -165,7 +165,7 @@ fn a_long_stream_outlives_every_limit_but_total() {
         .into_iter()
         .chain((0..lines).flat_map(|_| {
             let pause = Do::Call(Box::new(|_: &mut _| {
-                std::thread::sleep(Duration::from_millis(20))
+                std::thread::sleep(Duration::from_millis(20));
             }));
             [pause, Do::send(chunk(&line("a")))]
         }))
@@ -213,7 +213,8 @@ fn endless_limits_are_no_limits() {
 
 #[test]
 fn the_server_sees_an_abort_at_every_stage() {
-    let stages: [(&str, fn() -> Vec<Do>, bool); 3] = [
+    type Stage = (&'static str, fn() -> Vec<Do>, bool);
+    let stages: [Stage; 3] = [
         ("before the head", || vec![Do::Read], false),
         ("after the head", || vec![Do::Read, Do::send(STREAM)], false),
         (
@@ -318,7 +319,7 @@ fn a_slow_reader_stops_the_server_and_loses_nothing() {
                             progress.fetch_add(sent, Ordering::Relaxed);
                         }
                         Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                            drop(stalled.send(()))
+                            let _ = stalled.send(());
                         }
                         Err(error) => panic!("{error}"),
                     }
@@ -371,7 +372,8 @@ fn a_reader_that_takes_its_time_does_not_run_into_the_idle_limit() {
     for _ in 0..pieces {
         reply.push_str(&chunk(&line(&text)));
     }
-    reply.push_str(&format!("{}0\r\n\r\n", chunk(DONE)));
+    reply.push_str(&chunk(DONE));
+    reply.push_str("0\r\n\r\n");
     let server = Server::start(vec![vec![Do::Read, Do::send(reply)]]);
     let mut config = server.config();
     config.timeouts.idle = Duration::from_millis(200);

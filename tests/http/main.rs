@@ -4,12 +4,14 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    clippy::indexing_slicing
+    clippy::indexing_slicing,
+    clippy::too_many_lines
 )]
 
 mod bases;
 mod connections;
 mod limits;
+mod refusals;
 mod replay;
 mod replies;
 mod requests;

@@ -99,7 +99,7 @@ impl Recording {
     fn server(&self, size: usize) -> Server {
         let pieces = self.response.chunks(size).flat_map(|piece| {
             let pause = Do::Call(Box::new(|_: &mut _| {
-                std::thread::sleep(Duration::from_micros(50))
+                std::thread::sleep(Duration::from_micros(50));
             }));
             [Do::send(piece), pause]
         });

@@ -72,11 +72,11 @@ fn a_prefix_is_kept_and_an_endpoint_is_not() {
 #[test]
 fn credentials() {
     let key = sent(Request::get("/"), |config, _| {
-        config.api_key = Some("k-1".to_owned())
+        config.api_key = Some("k-1".to_owned());
     });
     assert!(key.contains("\r\nauthorization: Bearer k-1\r\n"), "{key}");
     let placeholder = sent(Request::get("/"), |config, _| {
-        config.api_key = Some("sk-".to_owned())
+        config.api_key = Some("sk-".to_owned());
     });
     assert!(!placeholder.contains("authorization"), "{placeholder}");
     let basic = sent(Request::get("/"), |config, server| {
@@ -107,7 +107,7 @@ fn credentials() {
         ..Request::get("/")
     };
     let once = sent(request, |config, _| {
-        config.headers = vec![("X-Team".to_owned(), "a".to_owned())]
+        config.headers = vec![("X-Team".to_owned(), "a".to_owned())];
     });
     assert!(
         once.contains("\r\nx-team: b\r\n") && !once.contains("x-team: a"),
@@ -214,7 +214,7 @@ fn a_proxy_of_the_environment_is_for_other_machines() {
         })
     };
     let direct = sent(Request::get("/api/version"), |config, _| {
-        config.proxy = environment("http://127.0.0.1:1", None)
+        config.proxy = environment("http://127.0.0.1:1", None);
     });
     assert!(
         direct.starts_with("GET /api/version HTTP/1.1\r\n"),
