@@ -257,3 +257,256 @@ impl Inbox {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+
+    use std::sync::atomic::AtomicUsize;
+    use std::thread;
+
+    use super::*;
+    use crate::error::Kind;
+    use crate::wire::{Decoder, Fold, Framing};
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    #[derive(Default)]
+    struct Bell(AtomicUsize);
+
+    impl Wake for Bell {
+        fn wake(&self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    impl Bell {
+        fn rings(&self) -> usize {
+            self.0.swap(0, Ordering::SeqCst)
+        }
+    }
+
+    /// Takes the inbox's lock when woken, which would block for ever if the producer still held it.
+    struct Nosy(Arc<Inbox>);
+
+    impl Wake for Nosy {
+        fn wake(&self) {
+            self.0.queued();
+        }
+    }
+
+    fn line(text: &str) -> String {
+        format!(
+            "{{\"model\":\"m\",\"created_at\":\"2026-08-21T17:00:05Z\",\"message\":{{\"role\":\"assistant\",\"content\":\"{text}\"}},\"done\":false}}\n"
+        )
+    }
+
+    struct Source {
+        decoder: Decoder,
+        batch: Batch,
+    }
+
+    impl Source {
+        fn new() -> Self {
+            Self {
+                decoder: Decoder::new(Framing::Ndjson, 1 << 20),
+                batch: Batch::default(),
+            }
+        }
+
+        fn push(&mut self, inbox: &Inbox, text: &str) {
+            self.decoder
+                .feed(line(text).as_bytes(), &mut self.batch)
+                .unwrap();
+            inbox.push(&mut self.batch);
+            assert!(self.batch.is_empty());
+        }
+    }
+
+    fn text(batch: &Batch) -> String {
+        let mut fold = Fold::new();
+        fold.batch(batch);
+        fold.finish().content
+    }
+
+    fn closed(message: &str) -> Result<(), Error> {
+        Err(Error::new(Kind::Closed, message))
+    }
+
+    #[test]
+    fn items_come_out_in_order_and_then_the_end() {
+        let (inbox, mut source, mut batch) =
+            (Inbox::new(CAPACITY), Source::new(), Batch::default());
+        assert!(matches!(inbox.take(&mut batch), Taken::Empty));
+        for text in ["a", "b", "", "c"] {
+            source.push(&inbox, text);
+        }
+        inbox.close(Ok(()));
+        assert!(matches!(inbox.take(&mut batch), Taken::Items));
+        assert_eq!((text(&batch).as_str(), batch.len()), ("abc", 4));
+        assert_eq!(inbox.queued(), 0);
+        for _ in 0..2 {
+            batch.clear();
+            assert!(matches!(inbox.take(&mut batch), Taken::Ended(Ok(()))));
+        }
+    }
+
+    #[test]
+    fn only_the_first_end_counts_and_nothing_follows_it() {
+        let (inbox, mut source, mut batch) =
+            (Inbox::new(CAPACITY), Source::new(), Batch::default());
+        inbox.close(closed("first"));
+        inbox.close(closed("second"));
+        source.push(&inbox, "a");
+        let Taken::Ended(Err(error)) = inbox.take(&mut batch) else {
+            panic!("items after the end");
+        };
+        assert_eq!(error.message, "first");
+    }
+
+    #[test]
+    fn the_reader_is_woken_on_the_edge_and_at_the_end() {
+        let (inbox, mut source, mut batch) =
+            (Inbox::new(CAPACITY), Source::new(), Batch::default());
+        let bell = Arc::new(Bell::default());
+        inbox.set_wake(Some(Arc::<Bell>::clone(&bell)));
+        assert_eq!(bell.rings(), 0);
+        source.push(&inbox, "a");
+        source.push(&inbox, "b");
+        assert_eq!(bell.rings(), 1);
+        inbox.take(&mut batch);
+        source.push(&inbox, "c");
+        assert_eq!(bell.rings(), 1);
+        inbox.push(&mut Batch::default());
+        assert_eq!(bell.rings(), 0);
+        inbox.close(Ok(()));
+        inbox.close(Ok(()));
+        assert_eq!(bell.rings(), 1);
+        inbox.set_wake(None);
+        inbox.set_wake(Some(Arc::<Bell>::clone(&bell)));
+        assert_eq!(bell.rings(), 1, "what was there before counts");
+    }
+
+    #[test]
+    fn the_lock_is_free_when_the_reader_is_woken() {
+        let (inbox, mut source) = (Inbox::new(CAPACITY), Source::new());
+        inbox.set_wake(Some(Arc::new(Nosy(Arc::clone(&inbox)))));
+        source.push(&inbox, "a");
+        inbox.set_wake(Some(Arc::new(Nosy(Arc::clone(&inbox)))));
+        inbox.close(Ok(()));
+        inbox.set_wake(None);
+    }
+
+    #[test]
+    fn three_buffers_circulate() {
+        let (inbox, mut source, mut batch) =
+            (Inbox::new(CAPACITY), Source::new(), Batch::default());
+        let mut seen = std::collections::HashSet::new();
+        for _ in 0..50 {
+            source.push(&inbox, "some text");
+            inbox.take(&mut batch);
+            seen.insert(batch.text.as_ptr() as usize);
+            batch.clear();
+        }
+        assert!(seen.len() <= 3, "{} buffers", seen.len());
+    }
+
+    #[test]
+    fn an_abort_empties_the_queue_and_silences_the_producer() {
+        let (inbox, mut source, mut batch) =
+            (Inbox::new(CAPACITY), Source::new(), Batch::default());
+        source.push(&inbox, "a");
+        inbox.abort();
+        source.push(&inbox, "b");
+        inbox.push_lines(&mut vec![b"x".to_vec()]);
+        assert_eq!(inbox.queued(), 0);
+        assert!(matches!(inbox.take(&mut batch), Taken::Empty));
+        inbox.close(closed("over"));
+        assert!(matches!(inbox.take(&mut batch), Taken::Ended(Err(_))));
+    }
+
+    #[test]
+    fn raw_lines() {
+        let (inbox, mut lines) = (Inbox::new(CAPACITY), Vec::new());
+        inbox.push_lines(&mut vec![b"one".to_vec()]);
+        inbox.push_lines(&mut vec![b"two".to_vec(), b"three".to_vec()]);
+        assert!(inbox.wait(Duration::ZERO));
+        assert!(matches!(inbox.take_lines(&mut lines), Taken::Items));
+        assert_eq!(lines, [b"one".as_slice(), b"two", b"three"]);
+        assert!(matches!(inbox.take_lines(&mut lines), Taken::Empty));
+        inbox.close(Ok(()));
+        assert!(matches!(inbox.take_lines(&mut lines), Taken::Ended(Ok(()))));
+    }
+
+    #[test]
+    fn waiting_has_a_bound() {
+        assert!(!Inbox::new(CAPACITY).wait(Duration::from_millis(1)));
+    }
+
+    #[tokio::test]
+    async fn room_is_made_by_taking_and_by_aborting() {
+        for abort in [false, true] {
+            let (inbox, mut source) = (Inbox::new(10), Source::new());
+            inbox.room().await;
+            source.push(&inbox, "more than ten bytes");
+            let reader = Arc::clone(&inbox);
+            let mut room = Box::pin(inbox.room());
+            let early = tokio::time::timeout(Duration::from_millis(5), &mut room).await;
+            assert!(early.is_err(), "there is no room");
+            thread::spawn(move || {
+                if abort {
+                    reader.abort();
+                } else {
+                    reader.take(&mut Batch::default());
+                }
+            });
+            tokio::time::timeout(PATIENCE, room).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn an_abort_is_seen_by_all_who_wait_for_it() {
+        let inbox = Inbox::new(CAPACITY);
+        let (one, two) = (inbox.aborted(), inbox.aborted());
+        let reader = Arc::clone(&inbox);
+        thread::spawn(move || reader.abort());
+        tokio::time::timeout(PATIENCE, async { tokio::join!(one, two) })
+            .await
+            .unwrap();
+        inbox.aborted().await;
+    }
+
+    #[test]
+    fn a_producer_and_a_blocking_reader_on_two_threads() {
+        const COUNT: usize = 20_000;
+        let inbox = Inbox::new(4096);
+        let producer = Arc::clone(&inbox);
+        let thread = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                let mut source = Source::new();
+                for index in 0..COUNT {
+                    source.push(&producer, &format!("{index},"));
+                    producer.room().await;
+                }
+                producer.close(Ok(()));
+            });
+        });
+        let (mut batch, mut fold) = (Batch::default(), Fold::new());
+        loop {
+            assert!(inbox.wait(PATIENCE), "a wake-up was lost");
+            match inbox.take(&mut batch) {
+                Taken::Items => fold.batch(&batch),
+                Taken::Ended(end) => break end.unwrap(),
+                Taken::Empty => panic!("woken for nothing"),
+            }
+            assert!(batch.bytes() < 4096 + 200, "{} bytes", batch.bytes());
+            batch.clear();
+        }
+        thread.join().unwrap();
+        let expected: Vec<String> = (0..COUNT).map(|index| index.to_string()).collect();
+        assert_eq!(fold.finish().content, expected.join(",") + ",");
+    }
+}

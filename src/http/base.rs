@@ -203,13 +203,13 @@ impl Base {
     ) -> Result<Self, Error> {
         let host = if host.is_empty() { "127.0.0.1" } else { host };
         let scheme = if https { "https" } else { "http" };
-        let url = Url::parse(&format!("{scheme}://{host}:{port}{path}"))
-            .map_err(|_| wrong(&format!("{:?} is no host name or address", excerpt(host))))?;
+        let nameless = || wrong(&format!("{:?} is no host name or address", excerpt(host)));
+        let url = Url::parse(&format!("{scheme}://{host}:{port}{path}")).map_err(|_| nameless())?;
         let host = match url.host_str() {
             Some("0.0.0.0") => "127.0.0.1",
             Some("[::]") => "[::1]",
-            Some(host) if !host.is_empty() => host,
-            _ => return Err(wrong("it names no host")),
+            Some(host) if host.chars().all(is_host_character) => host,
+            _ => return Err(nameless()),
         };
         Ok(Self {
             https,
@@ -264,6 +264,11 @@ fn wrong(what: &str) -> Error {
             "The base URL cannot be used: {what}. Write it as http://HOST:PORT, for example http://127.0.0.1:11434."
         ),
     )
+}
+
+/// What names and bracketed addresses consist of. URLs allow more, such as quotes, which no name server knows.
+fn is_host_character(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '[' | ':' | ']')
 }
 
 /// The beginning of a text for a message.

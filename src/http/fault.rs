@@ -33,7 +33,7 @@ pub(super) fn sending(error: &reqwest::Error, https: bool, via: Option<&str>) ->
             format!("The request cannot be sent: {}.", root_cause(error)),
         );
     }
-    let io = cause::<std::io::Error>(error).map(std::io::Error::kind);
+    let io = io_kind(error);
     if error.is_connect() {
         let what = match io {
             Some(ErrorKind::ConnectionRefused) => {
@@ -78,13 +78,13 @@ pub(super) fn is_stale(error: &reqwest::Error) -> bool {
         http.is_incomplete_message()
             || http.is_canceled()
             || http.is_closed()
-            || cause::<std::io::Error>(http).is_some_and(|io| broke_off(io.kind()))
+            || io_kind(http).is_some_and(broke_off)
     })
 }
 
 /// A body that could not be read to its end.
 pub(super) fn reading(error: &reqwest::Error) -> Error {
-    let io = cause::<std::io::Error>(error).map(std::io::Error::kind);
+    let io = io_kind(error);
     let incomplete = cause::<hyper::Error>(error).is_some_and(hyper::Error::is_incomplete_message);
     match io {
         Some(ErrorKind::InvalidData | ErrorKind::InvalidInput) => protocol(format!(
@@ -276,21 +276,30 @@ fn http_date(text: &str) -> Option<u64> {
 
 /// The first cause of type `T`, the error itself included.
 fn cause<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
-    chain(error).find_map(|error| {
-        error.downcast_ref::<T>().or_else(|| {
-            // An io::Error shows the cause of what it wraps as its own cause, not what it wraps.
-            error
-                .downcast_ref::<std::io::Error>()?
-                .get_ref()?
-                .downcast_ref::<T>()
-        })
-    })
+    chain(error).find_map(<dyn StdError>::downcast_ref)
 }
 
+/// The error and its causes. An `io::Error` passes the cause of what it wraps for its own; here nothing is left out.
 fn chain<'a>(
     error: &'a (dyn StdError + 'static),
 ) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    std::iter::successors(Some(error), |&error| error.source())
+    std::iter::successors(Some(error), |&error| {
+        match error
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref)
+        {
+            Some(wrapped) => Some(wrapped as &(dyn StdError + 'static)),
+            None => error.source(),
+        }
+    })
+}
+
+/// The kind of the innermost I/O error.
+fn io_kind(error: &(dyn StdError + 'static)) -> Option<ErrorKind> {
+    chain(error)
+        .filter_map(<dyn StdError>::downcast_ref)
+        .map(std::io::Error::kind)
+        .last()
 }
 
 /// The innermost cause in words, without a full stop. It names no URL.

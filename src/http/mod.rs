@@ -5,7 +5,7 @@
 //! * [`client`] is the pooled client with its two verbs: `call` (the whole reply) and `pump` (a stream into an inbox).
 //! * `exchange` is one request and its checked reply, read piece by piece under the four time limits of `clock`.
 //! * `connect` times the making of a connection and tells whether a pooled one was used.
-//! * `pump` feeds the pieces to `wire` and the result to the inbox.
+//! * `pump` reads the pieces of a stream, `sink` makes items or lines of them, and both put them into the inbox.
 //! * `fault` turns what went wrong into the crate's error.
 //!
 //! Everything here hands out [`crate::error::Error`] only; a malformed reply is an error and never an answer.
@@ -19,6 +19,7 @@ mod exchange;
 mod fault;
 pub mod proxy;
 mod pump;
+mod sink;
 
 pub use base::{Base, Origin};
 pub use client::{Client, Method, Mode, Reply, Request};

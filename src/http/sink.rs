@@ -1,0 +1,222 @@
+//! What becomes of the pieces of a body: decoded items, or raw lines.
+
+use std::mem;
+
+use memchr::memchr_iter;
+
+use super::fault;
+use crate::error::{Error, Kind};
+use crate::inbox::Inbox;
+use crate::wire::{Batch, Decoder, Delta, Framing, Item, WireError};
+
+/// Where the pieces of a body go.
+pub(super) trait Sink {
+    /// Takes the next piece. After an error nothing more may come; what came before it is good.
+    fn feed(&mut self, piece: &[u8]) -> Result<(), Error>;
+
+    /// The body has ended: what stands after the last newline is a line, too.
+    fn finish(&mut self) -> Result<(), Error>;
+
+    /// Moves what has become of the pieces to the reader.
+    fn flush(&mut self, inbox: &Inbox);
+
+    /// Whether the reply's last line has come.
+    fn is_done(&self) -> bool;
+
+    /// Whether a body that ended here was complete.
+    fn verdict(&self) -> Result<(), Error>;
+}
+
+/// Decoded items.
+pub(super) struct Deltas {
+    decoder: Decoder,
+    batch: Batch,
+    progress: bool,
+    done: bool,
+    /// The last line of a report of progress said so.
+    succeeded: bool,
+}
+
+impl Deltas {
+    pub(super) fn new(max_line: usize, progress: bool) -> Self {
+        let decoder = Decoder::new(Framing::Auto, max_line);
+        Self {
+            decoder,
+            batch: Batch::default(),
+            progress,
+            done: false,
+            succeeded: false,
+        }
+    }
+
+    /// Decodes, then looks for the last line and for error lines among what is new.
+    fn decode(
+        &mut self,
+        work: impl FnOnce(&mut Decoder, &mut Batch) -> Result<(), WireError>,
+    ) -> Result<(), Error> {
+        let before = self.batch.items.len();
+        let result = work(&mut self.decoder, &mut self.batch);
+        let mut keep = self.batch.items.len();
+        let mut failure = None;
+        for (at, item) in self.batch.items.iter().enumerate().skip(before) {
+            let Item::Full(delta) = item else {
+                if self.done {
+                    keep = keep.min(at);
+                }
+                continue;
+            };
+            if let Some(text) = &delta.error {
+                keep = keep.min(at);
+                failure = Some(error_line(text, &delta.line));
+                break;
+            }
+            if self.done {
+                keep = keep.min(at);
+            }
+            self.done |= delta.done;
+            self.succeeded = self.progress && is_success(delta);
+        }
+        if keep < self.batch.items.len() {
+            self.keep(keep);
+        }
+        match (failure, result) {
+            (Some(failure), _) => Err(failure),
+            (None, Err(error)) if !self.done => Err(undecodable(&error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Drops all items but the first `count`: what stands after the last line, or is an error, is no item.
+    fn keep(&mut self, count: usize) {
+        self.batch.items.truncate(count);
+        let text = self.batch.items.iter().rev().find_map(|item| match item {
+            Item::Text { end, .. } => Some(*end),
+            Item::Full(_) => None,
+        });
+        self.batch.text.truncate(text.unwrap_or(0));
+    }
+}
+
+impl Sink for Deltas {
+    fn feed(&mut self, piece: &[u8]) -> Result<(), Error> {
+        self.decode(|decoder, batch| decoder.feed(piece, batch))
+    }
+
+    fn finish(&mut self) -> Result<(), Error> {
+        self.decode(Decoder::finish)
+    }
+
+    fn flush(&mut self, inbox: &Inbox) {
+        inbox.push(&mut self.batch);
+    }
+
+    fn is_done(&self) -> bool {
+        self.done
+    }
+
+    fn verdict(&self) -> Result<(), Error> {
+        if self.done || self.succeeded {
+            return Ok(());
+        }
+        Err(Error::new(
+            Kind::Incomplete,
+            "The reply ended without a last line (`done: true`): it is cut short.",
+        ))
+    }
+}
+
+/// Raw lines.
+pub(super) struct Lines {
+    max_line: usize,
+    partial: Vec<u8>,
+    whole: Vec<Vec<u8>>,
+}
+
+impl Lines {
+    pub(super) fn new(max_line: usize) -> Self {
+        Self {
+            max_line,
+            partial: Vec::new(),
+            whole: Vec::new(),
+        }
+    }
+
+    fn extend(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        if self.partial.len() + bytes.len() > self.max_line {
+            let message = format!(
+                "A line of the reply is longer than {} bytes.",
+                self.max_line
+            );
+            return Err(Error::new(Kind::Decode, message));
+        }
+        self.partial.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn cut(&mut self) {
+        if self.partial.iter().all(u8::is_ascii_whitespace) {
+            self.partial.clear();
+        } else {
+            self.whole.push(mem::take(&mut self.partial));
+        }
+    }
+}
+
+impl Sink for Lines {
+    fn feed(&mut self, piece: &[u8]) -> Result<(), Error> {
+        let mut start = 0;
+        for end in memchr_iter(b'\n', piece) {
+            self.extend(piece.get(start..end).unwrap_or_default())?;
+            self.cut();
+            start = end + 1;
+        }
+        self.extend(piece.get(start..).unwrap_or_default())
+    }
+
+    fn finish(&mut self) -> Result<(), Error> {
+        self.cut();
+        Ok(())
+    }
+
+    fn flush(&mut self, inbox: &Inbox) {
+        inbox.push_lines(&mut self.whole);
+    }
+
+    /// Raw lines are judged by their reader.
+    fn is_done(&self) -> bool {
+        false
+    }
+
+    fn verdict(&self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+fn error_line(text: &str, line: &[u8]) -> Error {
+    let mut error = Error::new(
+        Kind::MidStream,
+        format!(
+            "The server reported an error in the stream: {}",
+            fault::shortened(text)
+        ),
+    );
+    error.server_text = Some(text.to_owned());
+    error.body = Some(line.to_vec());
+    error
+}
+
+fn undecodable(error: &WireError) -> Error {
+    Error::new(
+        Kind::Decode,
+        format!("The reply cannot be decoded: {error}."),
+    )
+}
+
+/// Whether a line of progress is the last one.
+fn is_success(delta: &Delta) -> bool {
+    let line: Option<serde_json::Value> = serde_json::from_slice(&delta.line).ok();
+    line.as_ref()
+        .and_then(|line| line.get("status"))
+        .and_then(serde_json::Value::as_str)
+        == Some("success")
+}

@@ -1,0 +1,255 @@
+//! Connections: made, used again, found dead, closed.
+
+use std::net::TcpListener;
+
+use metagpt_ollama_rs::error::Kind;
+use metagpt_ollama_rs::http::{Base, Client, Config, Mode, Origin, Request};
+
+use crate::server::{
+    DONE, Do, STREAM, Server, block_on, chunk, kind, line, pump, read_all, reply, runtime, streamed,
+};
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
+
+#[test]
+fn five_calls_use_one_connection() {
+    let server = Server::start(vec![
+        (0..5).flat_map(|_| [Do::Read, Do::send(OK)]).collect(),
+    ]);
+    let (runtime, client) = (runtime(), server.client());
+    for _ in 0..5 {
+        block_on(&runtime, client.clone().call(Request::get("/api/version"))).unwrap();
+    }
+    assert_eq!(server.seen()[0].len(), 5);
+}
+
+#[test]
+fn streams_leave_their_connection_to_the_next() {
+    let complete = streamed("Hi");
+    let late = format!("{STREAM}{}{}", chunk(&line("Hi")), chunk(DONE));
+    let refused = reply("404 Not Found", "text/plain", "404 page not found");
+    let script = vec![
+        Do::Read,
+        Do::send(complete.clone()),
+        Do::Read,
+        Do::send(late),
+        Do::send("0\r\n\r\n"),
+        Do::Read,
+        Do::send(refused),
+        Do::Read,
+        Do::send(complete),
+    ];
+    let server = Server::start(vec![script]);
+    let (runtime, client) = (runtime(), server.client());
+    for expected in [None, None, Some(Kind::Status), None] {
+        let inbox = pump(
+            &runtime,
+            &client,
+            Request::post("/api/chat", "{}"),
+            Mode::Deltas,
+        );
+        assert_eq!(kind(&read_all(&inbox).1), expected);
+    }
+    assert_eq!(server.seen()[0].len(), 4);
+}
+
+#[test]
+fn a_stream_whose_end_does_not_come_costs_its_connection_only() {
+    let server = Server::start(vec![
+        vec![
+            Do::Read,
+            Do::send(format!("{STREAM}{}", chunk(DONE))),
+            Do::SeeEnd,
+        ],
+        vec![Do::Read, Do::send(OK)],
+    ]);
+    let (runtime, client) = (runtime(), server.client());
+    let inbox = pump(
+        &runtime,
+        &client,
+        Request::post("/api/chat", "{}"),
+        Mode::Deltas,
+    );
+    assert_eq!(kind(&read_all(&inbox).1), None);
+    block_on(&runtime, client.call(Request::get("/api/version"))).unwrap();
+    server.seen();
+}
+
+#[test]
+fn a_stale_connection_is_replaced_once_at_once() {
+    let body = "{\"model\":\"m\"}";
+    let stale: Vec<(&str, Vec<Do>)> = vec![
+        ("closed while idle", vec![]),
+        ("closed on the next request", vec![Do::Read]),
+        ("reset by the next request", vec![Do::Peek]),
+    ];
+    for (name, death) in stale {
+        let mut first = vec![Do::Read, Do::send(OK)];
+        first.extend(death);
+        let server = Server::start(vec![first, vec![Do::Read, Do::send(OK)]]);
+        let (runtime, client) = (runtime(), server.client());
+        for _ in 0..2 {
+            let reply = block_on(&runtime, client.call(Request::post("/api/chat", body)));
+            assert_eq!(reply.unwrap().body, b"{}", "{name}");
+        }
+        let seen = server.seen();
+        assert_eq!(seen[0][0], seen[1][0], "{name}");
+    }
+}
+
+#[test]
+fn a_stream_survives_a_stale_connection() {
+    let server = Server::start(vec![
+        vec![Do::Read, Do::send(OK), Do::Peek],
+        vec![Do::Read, Do::send(streamed("Hi"))],
+    ]);
+    let (runtime, client) = (runtime(), server.client());
+    block_on(&runtime, client.call(Request::get("/api/version"))).unwrap();
+    let inbox = pump(
+        &runtime,
+        &client,
+        Request::post("/api/chat", "{}"),
+        Mode::Deltas,
+    );
+    let (answer, end) = read_all(&inbox);
+    assert_eq!((answer.content.as_str(), kind(&end)), ("Hi", None));
+    server.seen();
+}
+
+#[test]
+fn a_request_is_not_sent_twice_once_a_reply_has_begun() {
+    for (begun, expected) in [
+        (format!("{STREAM}{}", chunk(&line("Hi"))), Kind::Interrupted),
+        (STREAM.to_owned(), Kind::Interrupted),
+        ("garbage\r\n\r\n".to_owned(), Kind::Protocol),
+    ] {
+        let server = Server::start(vec![vec![
+            Do::Read,
+            Do::send(OK),
+            Do::Read,
+            Do::send(begun),
+        ]]);
+        let (runtime, client) = (runtime(), server.client());
+        block_on(&runtime, client.call(Request::get("/api/version"))).unwrap();
+        let inbox = pump(
+            &runtime,
+            &client,
+            Request::post("/api/chat", "{}"),
+            Mode::Deltas,
+        );
+        let error = read_all(&inbox).1.unwrap_err();
+        assert_eq!((error.kind, error.began), (expected, true), "{error}");
+        // The server's script has one connection; a second one would be refused and change the error.
+        server.seen();
+    }
+}
+
+#[test]
+fn a_fresh_connection_that_dies_is_an_error_at_once() {
+    for (name, death) in [("closed", Do::Read), ("reset", Do::Peek)] {
+        let server = Server::start(vec![vec![death]]);
+        let (runtime, client) = (runtime(), server.client());
+        let error = block_on(&runtime, client.call(Request::post("/api/chat", "{}"))).unwrap_err();
+        assert_eq!(
+            (error.kind, error.began, error.status),
+            (Kind::Connect, false, None),
+            "{name}: {error}"
+        );
+        assert!(
+            error
+                .message
+                .contains("closed the connection before it replied"),
+            "{name}: {error}"
+        );
+        server.seen();
+    }
+}
+
+#[test]
+fn nobody_listens() {
+    let address = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let base = Base::parse(&format!("http://user:secret@{address}"), Origin::BaseUrl).unwrap();
+    let client = Client::new(Config::new(base)).unwrap();
+    let runtime = runtime();
+    let called = block_on(&runtime, client.call(Request::get("/api/version"))).unwrap_err();
+    let inbox = pump(
+        &runtime,
+        &client,
+        Request::get("/api/version"),
+        Mode::Deltas,
+    );
+    let streamed = read_all(&inbox).1.unwrap_err();
+    for error in [called, streamed] {
+        assert_eq!((error.kind, error.began), (Kind::Connect, false), "{error}");
+        assert!(error.message.contains("connection refused"), "{error}");
+        assert_eq!(
+            error.url.as_deref(),
+            Some(format!("http://{address}/api/version").as_str())
+        );
+        assert!(!format!("{error:?}").contains("secret"), "{error:?}");
+    }
+}
+
+#[test]
+fn a_name_that_does_not_exist() {
+    let base = Base::parse("ollama.invalid", Origin::Host).unwrap();
+    let error = block_on(
+        &runtime(),
+        Client::new(Config::new(base))
+            .unwrap()
+            .call(Request::get("/")),
+    )
+    .unwrap_err();
+    assert_eq!((error.kind, error.began), (Kind::Connect, false), "{error}");
+    assert!(error.message.contains("name is not known"), "{error}");
+}
+
+#[test]
+fn https_to_a_server_without_tls_is_a_connection_error() {
+    let server = Server::start(vec![vec![
+        Do::Peek,
+        Do::send("HTTP/1.1 400 Bad Request\r\n\r\n"),
+        Do::Peek,
+    ]]);
+    let base = Base::parse(&format!("https://{}", server.address), Origin::BaseUrl).unwrap();
+    match Client::new(Config::new(base)) {
+        Ok(client) => {
+            let error = block_on(&runtime(), client.call(Request::get("/"))).unwrap_err();
+            assert_eq!((error.kind, error.began), (Kind::Connect, false), "{error}");
+            assert!(error.message.contains("TLS handshake failed"), "{error}");
+            server.seen();
+        }
+        // A machine without certificates cannot make such a client, and says so.
+        Err(error) => {
+            assert_eq!(error.kind, Kind::Config);
+            assert!(error.message.contains("CA certificates"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_proxy_that_is_down_is_named_without_its_password() {
+    let address = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let mut config = Config::new(Base::default());
+    config.proxy =
+        metagpt_ollama_rs::http::ProxyRule::Explicit(format!("http://user:secret@{address}"));
+    let error = block_on(
+        &runtime(),
+        Client::new(config).unwrap().call(Request::get("/")),
+    )
+    .unwrap_err();
+    assert_eq!(error.kind, Kind::Connect);
+    assert!(
+        error
+            .message
+            .contains(&format!("through the proxy http://{address}")),
+        "{error}"
+    );
+    assert!(!format!("{error:?}").contains("secret"), "{error:?}");
+}
