@@ -1,6 +1,8 @@
 //! The extension module `metagpt_ollama_rs._core`: what Python sees of the crate.
 
 mod decode;
+mod delta;
+mod errors;
 mod json;
 
 use pyo3::prelude::*;
@@ -22,6 +24,8 @@ fn dumps<'py>(py: Python<'py>, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py,
 
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<delta::StreamDecoder>()?;
+    module.add_class::<delta::Delta>()?;
     module.add_function(wrap_pyfunction!(loads, module)?)?;
     module.add_function(wrap_pyfunction!(dumps, module)?)?;
     module.add_function(wrap_pyfunction!(decode::decode, module)?)?;

@@ -325,7 +325,8 @@ impl<'t, 'i> Fields<'t, 'i> {
             "response" => self.response = Some(value),
             "thinking" => self.thinking = some,
             "choices" => {
-                self.choices = some.filter(|value| matches!(value.node(), Some(Node::Array { .. })));
+                self.choices =
+                    some.filter(|value| matches!(value.node(), Some(Node::Array { .. })));
             }
             "usage" => self.usage = some,
             "done" => self.done = some,

@@ -22,7 +22,12 @@ fn every_cut(folder: &str) {
             check(&recording.name, body, cut, &expected);
         }
         let bytes = body.chunks(1);
-        assert_eq!(read_with(Decoder::new(Framing::Auto, MAX_LINE), bytes), expected, "{}", recording.name);
+        assert_eq!(
+            read_with(Decoder::new(Framing::Auto, MAX_LINE), bytes),
+            expected,
+            "{}",
+            recording.name
+        );
     }
 }
 
@@ -38,14 +43,22 @@ fn small_replies_of_a_real_model_at_every_cut() {
 
 #[test]
 fn short_replies_at_every_pair_of_cuts() {
-    for recording in recordings().iter().filter(|recording| recording.body.len() <= 400) {
+    for recording in recordings()
+        .iter()
+        .filter(|recording| recording.body.len() <= 400)
+    {
         let expected = read(&recording.body);
         for second in 0..=recording.body.len() {
             let (front, tail) = recording.body.split_at(second);
             for first in 0..=second {
                 let (head, middle) = front.split_at(first);
-                let reading = read_with(Decoder::new(Framing::Auto, MAX_LINE), [head, middle, tail]);
-                assert_eq!(reading, expected, "{} cut at {first} and {second}", recording.name);
+                let reading =
+                    read_with(Decoder::new(Framing::Auto, MAX_LINE), [head, middle, tail]);
+                assert_eq!(
+                    reading, expected,
+                    "{} cut at {first} and {second}",
+                    recording.name
+                );
             }
         }
     }
@@ -55,18 +68,28 @@ fn short_replies_at_every_pair_of_cuts() {
 fn large_replies_at_chosen_and_random_cuts() {
     let mut random = Random(0x5eed);
     let mut seen = 0;
-    for recording in recordings().iter().filter(|recording| recording.body.len() > SMALL) {
+    for recording in recordings()
+        .iter()
+        .filter(|recording| recording.body.len() > SMALL)
+    {
         let (name, body) = (&recording.name, &recording.body);
         let expected = read(body);
         seen += 1;
         let bytes = body.chunks(1);
-        assert_eq!(read_with(Decoder::new(Framing::Auto, MAX_LINE), bytes), expected, "{name} byte by byte");
+        assert_eq!(
+            read_with(Decoder::new(Framing::Auto, MAX_LINE), bytes),
+            expected,
+            "{name} byte by byte"
+        );
 
         // Places where a careless reader trips: around newlines, inside escapes, inside characters.
         let tricky: Vec<usize> = (1..body.len())
             .filter(|&at| {
                 let before = &body[at.saturating_sub(6)..at];
-                body[at] == b'\n' || body[at - 1] == b'\n' || body[at] >= 0x80 || before.contains(&b'\\')
+                body[at] == b'\n'
+                    || body[at - 1] == b'\n'
+                    || body[at] >= 0x80
+                    || before.contains(&b'\\')
             })
             .collect();
         let mut pieces = Vec::new();

@@ -14,13 +14,21 @@ pub struct Recording {
 pub fn recordings() -> Vec<Recording> {
     let mut found = Vec::new();
     for folder in ["scripted", "smollm2"] {
-        let folder_path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts").join(folder);
+        let folder_path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/transcripts")
+            .join(folder);
         for entry in std::fs::read_dir(folder_path).unwrap() {
             let path = entry.unwrap().path();
-            if path.extension().is_some_and(|extension| extension == "response") {
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "response")
+            {
                 let stem = path.file_stem().unwrap().to_str().unwrap();
                 let body = body(&std::fs::read(&path).unwrap());
-                found.push(Recording { name: format!("{folder}/{stem}"), body });
+                found.push(Recording {
+                    name: format!("{folder}/{stem}"),
+                    body,
+                });
             }
         }
     }
@@ -31,7 +39,11 @@ pub fn recordings() -> Vec<Recording> {
 }
 
 pub fn recording(name: &str) -> Vec<u8> {
-    recordings().into_iter().find(|recording| recording.name == name).expect(name).body
+    recordings()
+        .into_iter()
+        .find(|recording| recording.name == name)
+        .expect(name)
+        .body
 }
 
 /// Takes the body out of a raw HTTP reply: enough of HTTP/1.1 for what was recorded.
@@ -72,7 +84,10 @@ pub fn read_with<'a>(mut decoder: Decoder, pieces: impl IntoIterator<Item = &'a 
     }
     result = result.and_then(|()| decoder.finish(&mut batch));
     fold.batch(&batch);
-    Reading { answer: fold.finish(), error: result.err() }
+    Reading {
+        answer: fold.finish(),
+        error: result.err(),
+    }
 }
 
 /// Reads a body cut in two.
