@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from bodies import transcripts
-
 from metagpt_ollama_rs import StreamDecoder
 from metagpt_ollama_rs.errors import ClosedError, DecodeError
 
@@ -188,9 +187,10 @@ def test_a_broken_line_is_an_error_that_stays(broken: bytes, says: str) -> None:
 def test_a_line_over_the_cap() -> None:
     decoder = StreamDecoder(max_line=50)
     assert len(decoder.feed(b'{"a":1}\n' * 100)) == 100
+    for _ in range(50):
+        assert decoder.feed(b"x") == []
     with pytest.raises(DecodeError, match="longer than 50 bytes"):
-        for _ in range(60):
-            decoder.feed(b"x")
+        decoder.feed(b"x")
 
 
 def test_after_finish_nothing_can_be_fed() -> None:
