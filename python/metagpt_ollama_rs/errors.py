@@ -308,7 +308,7 @@ def _explain_refusal(error: ResponseError) -> str:
             return ""
         return f"sign in at {error.signin_url}" if error.signin_url else ""
     if isinstance(error, ModelNotFoundError):
-        return "pull it with `ollama pull NAME`; `ollama list` shows the models that are there"
+        return f"pull it with `ollama pull {error.model or 'NAME'}`; `ollama list` shows the models that are there"
     if "does not support thinking" in error.error:
         return "leave `think` (reasoning) out for this model"
     if "image input is not supported" in error.error:

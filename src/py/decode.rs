@@ -1,4 +1,4 @@
-//! `decode` and `get_choice` of the "MetaGPT on Ollama" guide, parsed from the end.
+//! `decode` and `get_choice` of the "`MetaGPT` on Ollama" guide, parsed from the end.
 //!
 //! Wherever the guide's functions return something that is not an error dict, these return an equal value of equal
 //! type; where those give an error dict or raise, these may do better (docs/compatibility.md lists each case).
@@ -50,19 +50,18 @@ impl<'py> Body<'py> {
         let Ok(text) = value.cast::<PyString>() else {
             return Ok(None);
         };
-        Ok(Some(match text.encode_utf8() {
-            Ok(bytes) => Self {
-                bytes: Bytes::Shared(bytes),
+        if let Ok(bytes) = text.encode_utf8() {
+            let bytes = Bytes::Shared(bytes);
+            return Ok(Some(Self {
+                bytes,
                 surrogates: false,
-            },
-            Err(_) => {
-                let bytes =
-                    text.call_method1(intern!(value.py(), "encode"), ("utf-8", "surrogatepass"))?;
-                Self {
-                    bytes: Bytes::Shared(bytes.cast_into::<PyBytes>()?),
-                    surrogates: true,
-                }
-            }
+            }));
+        }
+        let bytes = text.call_method1(intern!(value.py(), "encode"), ("utf-8", "surrogatepass"))?;
+        let bytes = Bytes::Shared(bytes.cast_into::<PyBytes>()?);
+        Ok(Some(Self {
+            bytes,
+            surrogates: true,
         }))
     }
 
@@ -103,7 +102,7 @@ fn decode_with<'py>(py: Python<'py>, bytes: &[u8], errors: &str) -> PyResult<Bou
 
 /// The last JSON value of a reply's body, whatever its framing (one object, NDJSON, server-sent events).
 ///
-/// `response` is an object with a `data` attribute (MetaGPT's `OpenAIResponse`) or the body itself: bytes, bytearray,
+/// `response` is an object with a `data` attribute (`OpenAIResponse`) or the body itself: bytes, bytearray,
 /// memoryview or str. The value is what `json.loads` makes of the last line that parses, of any JSON type.
 /// A body in which nothing parses gives `{"error": …, "raw_data": …}` and a warning in the log.
 /// Raises `TypeError` for an argument that holds no body.
@@ -189,7 +188,7 @@ fn decode_error(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
         .map(|class| class.bind(py))
 }
 
-/// Logs where MetaGPT logs when it is loaded, otherwise through `logging`. A log that fails spoils no answer.
+/// Logs where `MetaGPT` logs when it is loaded, otherwise through `logging`. A log that fails spoils no answer.
 fn log(py: Python<'_>, level: &str, message: &Bound<'_, PyAny>) -> PyResult<()> {
     let done = logger(py).and_then(|logger| logger.call_method1(level, (message,)));
     match done {

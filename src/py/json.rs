@@ -376,23 +376,11 @@ fn write_other(value: &Bound<'_, PyAny>, place: &Place<'_>, out: &mut Vec<u8>) -
             });
             return Ok(());
         }
-        let class = value.get_type();
-        if class.hasattr(intern!(py, "__index__"))? {
-            return write_int(
-                value
-                    .call_method0(intern!(py, "__index__"))?
-                    .cast::<PyInt>()?,
-                place,
-                out,
-            );
+        if let Some(number) = number(value, intern!(py, "__index__"))? {
+            return write_int(number.cast::<PyInt>()?, place, out);
         }
-        if class.hasattr(intern!(py, "__float__"))? {
-            return write_float(
-                py,
-                value.call_method0(intern!(py, "__float__"))?.extract()?,
-                place,
-                out,
-            );
+        if let Some(number) = number(value, intern!(py, "__float__"))? {
+            return write_float(py, number.extract()?, place, out);
         }
     }
     Err(PyTypeError::new_err(
@@ -412,6 +400,21 @@ fn write_mapping(value: &Bound<'_, PyAny>, place: &Place<'_>, out: &mut Vec<u8>)
     }
     out.push(b'}');
     Ok(())
+}
+
+/// What `method` of a number makes of it. Having the method does not mean that it works: the complex of Python 3.9 has
+/// `__float__`.
+fn number<'py>(
+    value: &Bound<'py, PyAny>,
+    method: &Bound<'py, PyString>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    if !value.get_type().hasattr(method)? {
+        return Ok(None);
+    }
+    match value.call_method0(method) {
+        Err(error) if error.is_instance_of::<PyTypeError>(value.py()) => Ok(None),
+        other => other.map(Some),
+    }
 }
 
 /// The bool of `numpy` has `__float__` too, but it is not a number to JSON.

@@ -3,7 +3,7 @@
 //! * `runtime`: the tokio runtime, keyed by process; `wake`: how its thread wakes an event loop.
 //! * `awaitable`, `reader`, `stream`, `call`, `blocking`: the ways to wait for a reply.
 //! * `transport`: the client; `futures`: single futures by pyo3-async-runtimes.
-//! * `json`, `answer`, `reply`, `decode`: JSON text and Python objects.
+//! * `json`, `answer`, `reply`, `decode`, `delta`: JSON text and Python objects.
 //! * `errors`: the one conversion to exceptions.
 
 mod answer;
@@ -11,6 +11,7 @@ mod awaitable;
 mod blocking;
 mod call;
 mod decode;
+mod delta;
 mod errors;
 mod futures;
 mod json;
@@ -33,6 +34,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<stream::Stream>()?;
     module.add_class::<awaitable::Pending>()?;
     module.add_class::<blocking::BlockingStream>()?;
+    module.add_class::<delta::Delta>()?;
+    module.add_class::<delta::StreamDecoder>()?;
     module.add_function(wrap_pyfunction!(loads, module)?)?;
     module.add_function(wrap_pyfunction!(dumps, module)?)?;
     module.add_function(wrap_pyfunction!(decode::decode, module)?)?;

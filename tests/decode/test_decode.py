@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from metagpt_ollama_rs import decode
 
-DETERMINISTIC = settings(derandomize=True, deadline=None, database=None, max_examples=500)
+DETERMINISTIC = settings(derandomize=True, deadline=None, database=None, max_examples=300)
 
 
 def check(data: bytes) -> None:

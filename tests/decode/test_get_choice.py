@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from metagpt_ollama_rs import decode, get_choice
 from metagpt_ollama_rs._core import get_response_choice
 
-DETERMINISTIC = settings(derandomize=True, deadline=None, database=None, max_examples=400)
+DETERMINISTIC = settings(derandomize=True, deadline=None, database=None, max_examples=200)
 
 messages = st.fixed_dictionaries(
     {}, optional={"role": st.sampled_from(["assistant", "assistant", "user", None, 1]), "content": values}

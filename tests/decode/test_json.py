@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from metagpt_ollama_rs._core import dumps, loads
 
-DETERMINISTIC = settings(derandomize=True, deadline=None, database=None, max_examples=500)
+DETERMINISTIC = settings(derandomize=True, deadline=None, database=None, max_examples=300)
 
 
 def outcome(parse: Any, text: Any) -> Any:
