@@ -213,11 +213,6 @@ impl Desk {
         Self(Mutex::new(Some(Box::new(Reader { model, ..Reader::default() }))))
     }
 
-    /// Whether nobody works on the reader.
-    pub fn is_free(&self) -> bool {
-        lock(&self.0).is_some()
-    }
-
     /// Runs `work` on the reader, which is in nobody's hands meanwhile; `None` if somebody else has it.
     pub fn with<T>(&self, work: impl FnOnce(&mut Reader) -> T) -> Option<T> {
         let mut reader = lock(&self.0).take()?;

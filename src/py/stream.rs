@@ -1,5 +1,6 @@
 //! The doors of a stream that is read on an event loop: items (`async for`), batches, and a callback.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use pyo3::exceptions::PyStopAsyncIteration;
@@ -211,6 +212,8 @@ pub struct Delivery {
     on_thinking: Option<Py<PyAny>>,
     context: Py<PyAny>,
     drain: OnceLock<Py<Drain>>,
+    /// `drain` has a handle of its own on the loop, or runs from it.
+    scheduled: AtomicBool,
     outcome: Mutex<Option<PyResult<Py<PyAny>>>>,
 }
 
@@ -232,6 +235,7 @@ impl Delivery {
             on_thinking,
             context,
             drain: OnceLock::new(),
+            scheduled: AtomicBool::new(false),
             outcome: Mutex::new(None),
         });
         let drain = Py::new(py, Drain(Owned::new(Arc::downgrade(&delivery))))?;
@@ -274,7 +278,7 @@ impl Sleeper for Delivery {
         if event_loop.hasattr(intern!(py, "_nest_patched"))? {
             // A loop that nest_asyncio has patched may be run again by a callback, and would then want to enter the
             // context of the reader callback a second time. So the callbacks get a handle of their own there.
-            if self.desk.is_free() {
+            if !self.scheduled.swap(true, Ordering::Relaxed) {
                 let keywords = PyDict::new(py);
                 keywords.set_item(intern!(py, "context"), &self.context)?;
                 event_loop.call_method(intern!(py, "call_soon"), (drain,), Some(&keywords))?;
@@ -313,6 +317,9 @@ pub struct Drain(Owned<Weak<Delivery>>);
 #[pymethods]
 impl Drain {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
-        self.0.upgrade().map_or(Ok(()), |delivery| delivery.drain(py))
+        let Some(delivery) = self.0.upgrade() else { return Ok(()) };
+        let result = delivery.drain(py);
+        delivery.scheduled.store(false, Ordering::Relaxed);
+        result
     }
 }

@@ -1,4 +1,4 @@
-"""Each permitted difference from the guide's functions (docs/compatibility-decode.md), with what the guide's give."""
+"""Each permitted difference from the guide's functions (docs/compatibility.md), with what the guide's give."""
 
 from __future__ import annotations
 

@@ -74,6 +74,7 @@ class OllamaLLM(BaseLLM):
     _built: Optional[_Built] = None
     _model: Optional[str] = None
     _config_model: Optional[str] = None
+    _read: Optional[tuple[Any, Settings]] = None
     last_response: Optional[dict[str, Any]] = None
 
     def __init__(self, config: LLMConfig, on_error: Optional[str] = None) -> None:
@@ -120,7 +121,7 @@ class OllamaLLM(BaseLLM):
     @property
     def _llama_api_kwargs(self) -> dict[str, Any]:
         settings = self._settings()
-        return {"options": settings.options, "stream": self.config.stream, **settings.request}
+        return {"options": {**settings.options}, "stream": self.config.stream, **settings.request}
 
     def support_image_input(self) -> bool:
         """Always True: whether the model can see is asked of the server at the first call with an image."""
@@ -328,7 +329,13 @@ class OllamaLLM(BaseLLM):
         return payload
 
     def _settings(self) -> Settings:
-        return read_settings(self.config, self._llama_api_inuse.name.lower())
+        """The configuration of this moment, read anew only when it has changed."""
+        api, config = self._llama_api_inuse, self.config
+        values = {**getattr(config, "__dict__", {}), "extra_fields": {**(getattr(config, "extra_fields", None) or {})}}
+        state = (api, values, {*fields_set(config)})
+        if self._read is None or self._read[0] != state:
+            self._read = (state, read_settings(config, api.name.lower()))
+        return self._read[1]
 
     def _client(self) -> AsyncClient:
         config = self.config
@@ -437,7 +444,7 @@ class OllamaEmbeddings(OllamaLLM):
     @property
     def _llama_api_kwargs(self) -> dict[str, Any]:
         settings = self._settings()
-        return {"options": settings.options, **settings.request}
+        return {"options": {**settings.options}, **settings.request}
 
     @property
     def _llama_embedding_key(self) -> str:

@@ -14,9 +14,9 @@ wrong) and `transcripts` (recorded exchanges). Standard library only.
 
 from __future__ import annotations
 
+from ..serving.requests import Request
 from . import faults, lines, transcripts
 from .replies import CLOSE, HANG, KEEP, RESET, Gate, Reply
-from .requests import Request
 from .server import ScriptedServer
 from .transcripts import Transcript
 

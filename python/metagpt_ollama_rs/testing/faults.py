@@ -6,10 +6,11 @@ Functions take a good `Reply` and give a broken one; `MALFORMED` names replies t
 from __future__ import annotations
 
 import gzip as _gzip
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Callable, Mapping
+from typing import Callable
 
-from .. import ollama_bytes as wire
+from ..serving import format as wire
 from .lines import chat_lines, chat_object
 from .replies import CLOSE, DATE, HANG, RESET, Reply
 

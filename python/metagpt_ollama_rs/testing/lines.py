@@ -7,9 +7,10 @@ that two runs give the same bytes.
 from __future__ import annotations
 
 import re
-from typing import Any, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from ..ollama_bytes import Float32, dumps, timestamp
+from ..serving.format import Float32, dumps, timestamp
 
 MODEL = "scripted"
 
@@ -24,6 +25,15 @@ COUNTERS: Mapping[str, int] = {
     "prompt_eval_duration": 120114000,
     "eval_duration": 47880000,
 }
+
+_ORDER = (
+    "total_duration",
+    "load_duration",
+    "prompt_eval_count",
+    "prompt_eval_duration",
+    "eval_count",
+    "eval_duration",
+)
 
 _TOKEN = re.compile(r"\s*\S+|\s+")
 
@@ -43,8 +53,7 @@ def counters(eval_count: int, changes: Mapping[str, int | None] | None = None) -
     values: dict[str, int | None] = dict(COUNTERS)
     values["eval_count"] = eval_count
     values.update(changes or {})
-    order = ("total_duration", "load_duration", "prompt_eval_count", "prompt_eval_duration", "eval_count", "eval_duration")
-    return {name: value for name in order if (value := values.get(name))}
+    return {name: value for name in _ORDER if (value := values.get(name))}
 
 
 def chat_lines(
@@ -64,8 +73,9 @@ def chat_lines(
     messages: list[dict[str, Any]] = [{"content": "", "thinking": piece} for piece in tokens(thinking)]
     messages += [{"content": piece} for piece in tokens(content)]
     lines = [
-        dumps({"model": model, "created_at": created_at(n), "message": {"role": "assistant", **m}, "done": False}) + b"\n"
-        for n, m in enumerate(messages)
+        dumps({"model": model, "created_at": created_at(n), "message": {"role": "assistant", **fields}, "done": False})
+        + b"\n"
+        for n, fields in enumerate(messages)
     ]
     if done_reason is not None:
         message: dict[str, Any] = {"role": "assistant", "content": ""}
@@ -110,9 +120,11 @@ def _last_chat(
     )
 
 
-def tool_call(name: str, arguments: Mapping[str, Any], *, index: int = 0, id: str = "call_k3v9x0aa") -> dict[str, Any]:
+def tool_call(
+    name: str, arguments: Mapping[str, Any], *, index: int = 0, call_id: str = "call_k3v9x0aa"
+) -> dict[str, Any]:
     """One tool call as it stands in a message."""
-    return {"id": id, "function": {"index": index, "name": name, "arguments": dict(arguments)}}
+    return {"id": call_id, "function": {"index": index, "name": name, "arguments": dict(arguments)}}
 
 
 def generate_lines(

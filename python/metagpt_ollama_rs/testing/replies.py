@@ -6,10 +6,11 @@ A `Reply` is a value: its methods give changed copies. Only its `gate` holds sta
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Iterable, Mapping, Sequence
+from typing import Any
 
-from .. import ollama_bytes as wire
+from ..serving import format as wire
 from . import lines as _lines
 from .transcripts import AnyPath, Transcript, load
 
@@ -36,7 +37,7 @@ class Gate:
 
     @property
     def sent(self) -> int:
-        """How many pieces have been handed to the socket."""
+        """How many pieces are on their way or sent."""
         with self._changed:
             return self._sent
 
@@ -53,7 +54,7 @@ class Gate:
             self._changed.notify_all()
 
     def wait_sent(self, pieces: int, timeout: float = 10.0) -> None:
-        """Returns once `pieces` pieces have been sent; raises TimeoutError after `timeout` seconds."""
+        """Returns once `pieces` pieces are on their way; raises TimeoutError after `timeout` seconds."""
         with self._changed:
             if not self._changed.wait_for(lambda: self._sent >= pieces, timeout):
                 raise TimeoutError(f"{self._sent} of {pieces} pieces were sent within {timeout} s")
@@ -68,7 +69,7 @@ class Gate:
             return True
 
     def count(self) -> None:
-        """For the server: one more piece is out."""
+        """For the server: one more piece is on its way."""
         with self._changed:
             self._sent += 1
             self._changed.notify_all()
@@ -148,9 +149,7 @@ class Reply:
         return cls(_joined(head, [*pieces, wire.LAST_CHUNK]), head_length=len(head))
 
     @classmethod
-    def ndjson(
-        cls, items: Iterable[Any], status: int = 200, *, headers: Mapping[str, str] | None = None
-    ) -> Reply:
+    def ndjson(cls, items: Iterable[Any], status: int = 200, *, headers: Mapping[str, str] | None = None) -> Reply:
         """A stream of lines, a chunk each. Items are objects, or lines already written (bytes, newline included)."""
         written = (item if isinstance(item, bytes) else wire.dumps(item) + b"\n" for item in items)
         return cls.stream(written, wire.NDJSON, status, headers=headers)

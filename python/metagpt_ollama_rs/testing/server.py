@@ -11,16 +11,18 @@ lock. The server listens on a loopback port of its own and leaves neither thread
 
 from __future__ import annotations
 
+import contextlib
 import selectors
 import socket
 import struct
 import threading
 import time
-from typing import Any, Callable, Iterable, Mapping, Sequence, Union
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Callable, Union
 
+from ..serving.requests import BadRequestError, Reader, Request
 from . import lines
 from .replies import CLOSE, HANG, KEEP, RESET, Reply
-from .requests import BadRequest, Reader, Request
 
 Answer = Union[Reply, Sequence[Reply], Callable[[Request], Reply]]
 
@@ -267,7 +269,7 @@ class ScriptedServer:
                 self._set_idle(number, False)
                 if request is None or not self._respond(sock, selector, request, reader):
                     return
-        except BadRequest as error:
+        except BadRequestError as error:
             _send_quietly(sock, Reply.text(f"400 Bad Request: {error}", 400).data)
         except OSError:
             # The client went away between two requests, which is its right.
@@ -292,9 +294,7 @@ class ScriptedServer:
         with self._changed:
             self._finishing.add(number)
 
-    def _respond(
-        self, sock: socket.socket, selector: selectors.BaseSelector, request: Request, reader: Reader
-    ) -> bool:
+    def _respond(self, sock: socket.socket, selector: selectors.BaseSelector, request: Request, reader: Reader) -> bool:
         """Sends the reply to `request`; True when the connection may carry another request."""
         with self._changed:
             self._requests.append(request)
@@ -430,12 +430,13 @@ class _Sending:
                 return False
             if position == len(reply.pieces) - 1:
                 self._before_last()
+            if reply.gate is not None:
+                # Before the send: a client that has read the piece must find it counted.
+                reply.gate.count()
             try:
                 self._sock.sendall(piece)
             except OSError:
                 return self._left()
-            if reply.gate is not None:
-                reply.gate.count()
         if reply.end == HANG:
             while self._sleep(_LOOK):
                 pass
@@ -490,16 +491,12 @@ def _full_name(model: str) -> str:
 
 
 def _shut(sock: socket.socket) -> None:
-    try:
+    # It may not be connected any more.
+    with contextlib.suppress(OSError):
         sock.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        # Not connected any more.
-        pass
 
 
 def _send_quietly(sock: socket.socket, data: bytes) -> None:
-    try:
+    # Whoever sends no HTTP may well not wait for an answer.
+    with contextlib.suppress(OSError):
         sock.sendall(data)
-    except OSError:
-        # Whoever sends no HTTP may well not wait for an answer.
-        pass

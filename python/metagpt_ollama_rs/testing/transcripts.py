@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Iterator, Union
+from typing import Any, Union
 
-from ..ollama_bytes import chunk_data, split_response
+from ..serving.format import chunk_data, split_response
 
 AnyPath = Union[str, "os.PathLike[str]"]
 

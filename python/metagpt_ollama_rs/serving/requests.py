@@ -1,11 +1,13 @@
-"""What the scripted server was asked: one `Request` for each HTTP request, read from the socket here."""
+"""HTTP requests as a server reads them: `Reader` takes them off a connection, one `Request` each."""
 
 from __future__ import annotations
 
 import json
-import socket
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import socket
 
 _HEAD_LIMIT = 1 << 20
 
@@ -64,7 +66,7 @@ class Request:
         return f"<{self.method} {self.target}, {len(self.body)} bytes>"
 
 
-class BadRequest(Exception):
+class BadRequestError(Exception):
     """Bytes that are no HTTP request."""
 
 
@@ -77,19 +79,19 @@ class Reader:
         self._held = b""
 
     def next(self) -> Request | None:
-        """The next request, or None at the end of the connection. Raises BadRequest or OSError."""
+        """The next request, or None at the end of the connection. Raises BadRequestError or OSError."""
         head = self._until(b"\r\n\r\n")
         if head is None:
             return None
         first, *rest = head.decode("latin-1").split("\r\n")
         words = first.split(" ")
         if len(words) != 3 or not words[2].startswith("HTTP/1."):
-            raise BadRequest(first)
+            raise BadRequestError(first)
         headers = []
         for line in rest:
             name, colon, value = line.partition(":")
             if not colon:
-                raise BadRequest(line)
+                raise BadRequestError(line)
             headers.append((name, value.strip(" \t")))
         request = Request(self._connection, words[0], words[1], headers, b"")
         if (request.header("Expect") or "").lower() == "100-continue":
@@ -108,17 +110,17 @@ class Reader:
         try:
             length = int(request.header("Content-Length") or 0)
         except ValueError as error:
-            raise BadRequest(str(error)) from None
+            raise BadRequestError(str(error)) from None
         return self._exactly(length)
 
     def _chunks(self) -> bytes:
-        parts = []
+        parts: list[bytes] = []
         while True:
             line = self._until(b"\r\n")
             try:
                 size = int((line or b"").split(b";")[0], 16)
             except ValueError as error:
-                raise BadRequest(str(error)) from None
+                raise BadRequestError(str(error)) from None
             if size == 0:
                 while self._until(b"\r\n"):
                     pass
@@ -134,10 +136,10 @@ class Reader:
     def _until(self, end: bytes) -> bytes | None:
         while end not in self._held:
             if len(self._held) > _HEAD_LIMIT:
-                raise BadRequest("the head is too long")
+                raise BadRequestError("the head is too long")
             if not self._more():
                 if self._held:
-                    raise BadRequest("the connection ended within a request")
+                    raise BadRequestError("the connection ended within a request")
                 return None
         found, _, self._held = self._held.partition(end)
         return found
@@ -149,7 +151,7 @@ class Reader:
         while missing > 0:
             data = self._sock.recv(min(missing, 1 << 20))
             if not data:
-                raise BadRequest("the connection ended within a body")
+                raise BadRequestError("the connection ended within a body")
             parts.append(data)
             missing -= len(data)
         return b"".join(parts)

@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 import struct
 import time
+from collections.abc import Iterable, Mapping
 from email.utils import formatdate
 from json.encoder import encode_basestring
-from typing import Any, Iterable, Mapping
+from typing import Any
 
 JSON = "application/json; charset=utf-8"
 JSON_BARE = "application/json"

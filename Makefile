@@ -1,0 +1,145 @@
+# The project's commands. `make` alone lists them; CONTRIBUTING.md says when to use which.
+#
+# Set-up is part of every command and incremental: a stamp file stands for each finished step and is compared with the
+# files that the step reads, so that a second run starts at once. There are two environments, because the package must
+# work both beside MetaGPT and where MetaGPT never was:
+#
+#   .venv          tools and tests without MetaGPT
+#   .metagpt-venv  MetaGPT 0.8.2, the tests that need it, the demo and the benches
+#
+# Both get the same wheel of this package; nothing is ever tested from the source folder.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+METAGPT := .metagpt-venv
+UV := $(VENV)/bin/uv
+# A pip mirror that the user has configured serves uv too.
+ifndef UV_DEFAULT_INDEX
+UV_DEFAULT_INDEX := $(shell $(PYTHON) -m pip config get global.index-url 2>/dev/null)
+endif
+ifneq ($(strip $(UV_DEFAULT_INDEX)),)
+export UV_DEFAULT_INDEX
+endif
+
+# One interpreter for every build that links against Python (another one would rebuild pyo3), and a target folder for
+# maturin's builds alone, so that they and `cargo test` do not undo each other's work.
+export PYO3_PYTHON := $(CURDIR)/$(VENV)/bin/python
+MATURIN := CARGO_TARGET_DIR=target/maturin $(VENV)/bin/maturin build --interpreter $(PYO3_PYTHON)
+
+# Folders are listed as well as files: a deleted file changes its folder only.
+SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md LICENSE \
+    $(shell find src python -name __pycache__ -prune -o \( -type d -o -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name py.typed \) -print)
+
+# Tests in these folders need MetaGPT; all others run where it is not installed.
+METAGPT_TESTS := tests/metagpt tests/examples
+
+# `make bench QUICK=1` ends within two minutes; RESULTS names the file that gets every number.
+QUICK ?=
+RESULTS ?= target/bench.json
+
+.PHONY: help demo test test-rust test-python test-metagpt bench lint lint-rust lint-python format wheel lock clean
+
+help:
+	@echo 'make demo     a MetaGPT role answers through this provider, from a real model'
+	@echo 'make test     every test: Rust, Python, Python with MetaGPT'
+	@echo 'make lint     formatting, clippy, ruff, mypy, the stub against the binary'
+	@echo 'make format   what of that can be mended by itself'
+	@echo 'make bench    CPU time beside the original provider and ollama-python (QUICK=1: two minutes)'
+	@echo 'make wheel    the wheel to publish, in dist/'
+	@echo 'make lock     pin the newest versions of the requirements'
+	@echo 'make clean    remove environments and build results'
+
+demo: $(METAGPT)/.package
+	@$(METAGPT)/bin/python examples/demo.py $(if $(PROMPT),--prompt "$(PROMPT)")
+
+test: test-rust test-python test-metagpt
+
+test-rust:
+	cargo test --locked --quiet --all-targets
+	cargo test --locked --quiet --doc
+
+test-python: $(VENV)/.package
+	$(VENV)/bin/pytest tests $(addprefix --ignore=,$(METAGPT_TESTS)) $(PYTEST_ARGS)
+
+test-metagpt: $(METAGPT)/.package
+	$(METAGPT)/bin/pytest $(METAGPT_TESTS) $(PYTEST_ARGS)
+
+lint: lint-rust lint-python
+
+lint-rust: $(VENV)/.tools
+	@cargo fmt --version >/dev/null 2>&1 || { echo 'rustfmt is missing; hint: rustup component add rustfmt' >&2; exit 1; }
+	@cargo clippy --version >/dev/null 2>&1 || { echo 'clippy is missing; hint: rustup component add clippy' >&2; exit 1; }
+	cargo fmt --check
+	cargo clippy --locked --quiet --all-targets -- -D warnings
+	cargo clippy --locked --quiet --all-targets --features python -- -D warnings
+
+lint-python: $(VENV)/.package
+	$(VENV)/bin/ruff check --quiet .
+	$(VENV)/bin/ruff format --quiet --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/python -m mypy.stubtest metagpt_ollama_rs._core
+
+format: $(VENV)/.tools
+	cargo fmt
+	$(VENV)/bin/ruff check --quiet --fix .
+	$(VENV)/bin/ruff format --quiet .
+
+# The benches measure what is published (`make wheel`) unless QUICK is set: then the build of the tests serves, which is
+# there already and differs by a few per cent.
+bench: $(METAGPT)/.package $(if $(QUICK),,wheel)
+ifeq ($(QUICK),)
+	rm -rf target/bench
+	$(UV) pip install --quiet --no-deps --target target/bench dist/*.whl
+	PYTHONPATH=target/bench $(METAGPT)/bin/python -m benches --results $(RESULTS)
+else
+	$(METAGPT)/bin/python -m benches --quick --results $(RESULTS)
+endif
+
+wheel: target/.wheel
+
+lock: $(VENV)/.uv
+	$(UV) pip compile --quiet --upgrade --python-version 3.11 --no-emit-index-url requirements/test.in -o requirements/test.txt
+	$(UV) pip compile --quiet --upgrade --python-version 3.11 --no-emit-index-url \
+	    --override requirements/metagpt-overrides.txt $(addprefix --no-emit-package ,$(UNUSED)) \
+	    requirements/metagpt.in -o requirements/metagpt.txt
+
+# Half a gigabyte that MetaGPT 0.8.2 asks for and loads in its document stores only, which no test touches.
+UNUSED := faiss-cpu lancedb lance-namespace lance-namespace-urllib3-client pyarrow
+
+clean:
+	rm -rf $(VENV) $(METAGPT) target dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/.uv: requirements/uv.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { \
+	    echo "The pinned environments need Python 3.11, $(PYTHON) is $$($(PYTHON) --version); hint: make PYTHON=python3.11 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/uv.txt
+	@touch $@
+
+$(VENV)/.tools: requirements/test.txt requirements/model.txt $(VENV)/.uv
+	$(UV) pip install --quiet --python $(VENV)/bin/python --no-deps -r requirements/test.txt -r requirements/model.txt
+	@touch $@
+
+$(METAGPT)/.tools: requirements/metagpt.txt requirements/model.txt $(VENV)/.uv
+	test -x $(METAGPT)/bin/python || $(UV) venv --quiet --python $(PYO3_PYTHON) $(METAGPT)
+	$(UV) pip install --quiet --python $(METAGPT)/bin/python --no-deps -r requirements/metagpt.txt -r requirements/model.txt
+	@touch $@
+
+target/.wheel-quick: $(VENV)/.tools $(SOURCES)
+	rm -rf target/wheels
+	$(MATURIN) --locked --profile quick --auditwheel skip --out target/wheels
+	@touch $@
+
+target/.wheel: $(VENV)/.tools $(SOURCES)
+	rm -rf dist
+	$(MATURIN) --locked --release --out dist
+	@touch $@
+
+$(VENV)/.package $(METAGPT)/.package: %/.package: %/.tools target/.wheel-quick
+	$(UV) pip install --quiet --python $*/bin/python --no-deps --reinstall target/wheels/*.whl
+	@touch $@

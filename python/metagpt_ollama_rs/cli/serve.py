@@ -1,0 +1,117 @@
+"""`metagpt-ollama serve`: a GGUF file behind Ollama's API, where no Ollama runs."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib.util
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .main import DONE, CliError, say
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NAME = "serve"
+SUMMARY = "Serve a GGUF file with Ollama's API (needs the extra 'embedded')."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the arguments."""
+    parser.add_argument("--gguf", type=Path, required=True, metavar="FILE", help="the model file")
+    parser.add_argument("--name", default="smollm2:135m", help="the name clients ask for (default: %(default)s)")
+    parser.add_argument(
+        "--embeddings", action="store_true", help="serve the file a second time, as the embedding model NAME-embed"
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=_port, default=11434, help="0 takes any free port (default: %(default)s)")
+    parser.add_argument("--port-file", type=Path, metavar="PATH", help="write the port here once the server listens")
+    parser.add_argument(
+        "--ctx", type=_context, default=4096, metavar="N", help="context length in tokens (default: %(default)s)"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serves until SIGINT or SIGTERM. Prints the base URL on stdout when it listens."""
+    from ..embedded import EmbeddedServer
+    from ..embedded.gguf import NotGgufError
+
+    try:
+        server = EmbeddedServer(
+            arguments.gguf,
+            name=arguments.name,
+            embeddings=arguments.embeddings,
+            host=arguments.host,
+            port=arguments.port,
+            context_length=arguments.ctx,
+        )
+    except NotGgufError as error:
+        raise CliError(str(error), hint="a model file in GGUF format is needed, as llama.cpp reads it") from error
+    except OSError as error:
+        raise CliError(f"{arguments.gguf} cannot be read: {error.strerror}", hint="check --gguf") from error
+    if importlib.util.find_spec("xllamacpp") is None:
+        raise CliError("xllamacpp is not installed", hint='pip install "metagpt-ollama-rs[embedded]"')
+    with _stop_signals() as stop:
+        try:
+            server.start()
+        except OSError as error:
+            raise CliError(
+                f"cannot listen on {arguments.host}:{arguments.port}: {error.strerror}",
+                hint="another server may use that port: choose one with --port, or 0 for any",
+            ) from error
+        with contextlib.ExitStack() as cleanup:
+            cleanup.callback(server.stop)
+            if arguments.port_file is not None:
+                _write_whole(arguments.port_file, f"{server.port}\n")
+                cleanup.callback(_forget, arguments.port_file)
+            print(server.url, flush=True)
+            say(f"Serving {', '.join(model.name for model in server.models)} from {arguments.gguf.name}; Ctrl-C stops.")
+            stop.wait()
+    return DONE
+
+
+@contextlib.contextmanager
+def _stop_signals() -> Iterator[threading.Event]:
+    stop = threading.Event()
+
+    def asked(*_: Any) -> None:
+        stop.set()
+
+    before = {number: signal.signal(number, asked) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Writes so that a reader finds nothing or all of it."""
+    beside = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(path)
+    except OSError as error:
+        raise CliError(f"{path} cannot be written: {error.strerror}", hint="check --port-file") from error
+
+
+def _forget(path: Path) -> None:
+    path.unlink(missing_ok=True)
+
+
+def _port(text: str) -> int:
+    return _whole_number(text, 0, 65535)
+
+
+def _context(text: str) -> int:
+    return _whole_number(text, 4, 1 << 31)
+
+
+def _whole_number(text: str, least: int, most: int) -> int:
+    if text.isdecimal() and least <= int(text) <= most:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} to {most}")

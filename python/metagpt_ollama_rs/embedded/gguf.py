@@ -1,0 +1,151 @@
+"""Reads the head of a GGUF file: its metadata and the list of its tensors, not the weights."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ..serving.format import Float32
+
+_SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
+_FLOAT32 = 6
+_STRING = 8
+_ARRAY = 9
+
+# Longer arrays (vocabularies, merges) are passed over; `/api/show` writes them as null.
+_ARRAY_LIMIT = 5
+
+_FILE_TYPES = {
+    0: "F32",
+    1: "F16",
+    2: "Q4_0",
+    3: "Q4_1",
+    7: "Q8_0",
+    8: "Q5_0",
+    9: "Q5_1",
+    10: "Q2_K",
+    11: "Q3_K_S",
+    12: "Q3_K_M",
+    13: "Q3_K_L",
+    14: "Q4_K_S",
+    15: "Q4_K_M",
+    16: "Q5_K_S",
+    17: "Q5_K_M",
+    18: "Q6_K",
+    32: "BF16",
+}
+_TENSOR_TYPES = {
+    0: "F32",
+    1: "F16",
+    2: "Q4_0",
+    3: "Q4_1",
+    6: "Q5_0",
+    7: "Q5_1",
+    8: "Q8_0",
+    10: "Q2_K",
+    11: "Q3_K",
+    12: "Q4_K",
+    13: "Q5_K",
+    14: "Q6_K",
+    30: "BF16",
+}
+
+
+class NotGgufError(ValueError):
+    """The file is no GGUF file, or one that this reader does not understand."""
+
+
+@dataclass(frozen=True)
+class Gguf:
+    """Metadata by key (a long array is None) and tensors as (name, type, shape)."""
+
+    metadata: dict[str, Any]
+    tensors: tuple[tuple[str, str, tuple[int, ...]], ...]
+
+    @property
+    def architecture(self) -> str:
+        """Such as `llama`."""
+        return str(self.metadata.get("general.architecture", "unknown"))
+
+    def of_architecture(self, key: str) -> Any:
+        """The value of `ARCHITECTURE.key`, None when the file has none."""
+        return self.metadata.get(f"{self.architecture}.{key}")
+
+    @property
+    def parameters(self) -> int:
+        """The number of weights."""
+        total = 0
+        for _, _, shape in self.tensors:
+            size = 1
+            for dimension in shape:
+                size *= dimension
+            total += size
+        return total
+
+    @property
+    def quantization(self) -> str:
+        """Such as `Q4_1`, `unknown` for a number this reader has no name for."""
+        return _FILE_TYPES.get(self.metadata.get("general.file_type", -1), "unknown")
+
+
+def read(path: Path) -> Gguf:
+    """Reads `path`. Raises NotGgufError, or OSError when it cannot be read."""
+    with path.open("rb") as file:
+        if file.read(4) != b"GGUF":
+            raise NotGgufError(f"{path} is not a GGUF file")
+        try:
+            version, tensor_count, key_count = _unpack(file, "<IQQ")
+            if version not in (2, 3):
+                raise NotGgufError(f"{path} is a GGUF file of version {version}; versions 2 and 3 are understood")
+            metadata = {}
+            for _ in range(key_count):
+                key = _text(file)
+                (kind,) = _unpack(file, "<I")
+                metadata[key] = _value(file, kind)
+            tensors = []
+            for _ in range(tensor_count):
+                name = _text(file)
+                (dimensions,) = _unpack(file, "<I")
+                shape = _unpack(file, f"<{dimensions}Q")
+                kind, _offset = _unpack(file, "<IQ")
+                tensors.append((name, _TENSOR_TYPES.get(kind, str(kind)), tuple(shape)))
+        except (struct.error, KeyError, UnicodeDecodeError) as error:
+            raise NotGgufError(f"{path} is a damaged GGUF file") from error
+    return Gguf(metadata, tuple(tensors))
+
+
+def _unpack(file: BinaryIO, form: str) -> tuple[Any, ...]:
+    return struct.unpack(form, file.read(struct.calcsize(form)))
+
+
+def _text(file: BinaryIO) -> str:
+    (length,) = _unpack(file, "<Q")
+    data = file.read(length)
+    if len(data) != length:
+        raise struct.error("the file ends within a string")
+    return data.decode("utf-8", "replace")
+
+
+def _value(file: BinaryIO, kind: int) -> Any:
+    if kind == _STRING:
+        return _text(file)
+    if kind == _FLOAT32:
+        return Float32(_unpack(file, "<f")[0])
+    if kind != _ARRAY:
+        return _unpack(file, _SCALARS[kind])[0]
+    (item_kind,) = _unpack(file, "<I")
+    (count,) = _unpack(file, "<Q")
+    if count <= _ARRAY_LIMIT:
+        return [_value(file, item_kind) for _ in range(count)]
+    if item_kind in _SCALARS:
+        file.seek(count * struct.calcsize(_SCALARS[item_kind]), 1)
+    elif item_kind == _STRING:
+        for _ in range(count):
+            (length,) = _unpack(file, "<Q")
+            file.seek(length, 1)
+    else:
+        for _ in range(count):
+            _value(file, item_kind)
+    return None

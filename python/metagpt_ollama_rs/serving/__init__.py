@@ -1,0 +1,2 @@
+"""What the scripted server and the embedded server share: Ollama's bytes (`format`) and requests read from a socket
+(`requests`). Standard library only; nothing of the client is used here, nor the other way round."""

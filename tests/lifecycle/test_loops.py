@@ -1,0 +1,166 @@
+"""One client over any number of event loops: closed ones, nested ones, ones without `add_reader`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import gc
+import threading
+import weakref
+
+import pytest
+
+from metagpt_ollama_rs import AsyncClient, errors
+from metagpt_ollama_rs.testing import Reply, ScriptedServer
+
+from .conftest import Run
+
+MESSAGES = [{"role": "user", "content": "hi"}]
+
+
+async def streamed(client: AsyncClient) -> str:
+    return "".join([part.message.content async for part in await client.chat("m", MESSAGES, stream=True)])
+
+
+def test_a_client_outlives_its_loops(ollama_server: ScriptedServer) -> None:
+    ollama_server.answer("Hello world")
+    client = AsyncClient(ollama_server.url)
+    for _ in range(5):
+        assert asyncio.run(streamed(client)) == "Hello world"
+    assert ollama_server.connections == 1
+
+
+def test_a_loop_is_not_kept_alive(ollama_server: ScriptedServer) -> None:
+    ollama_server.answer("Hello world")
+    client = AsyncClient(ollama_server.url)
+    loop = asyncio.new_event_loop()
+    assert loop.run_until_complete(streamed(client)) == "Hello world"
+    gone = weakref.ref(loop)
+    loop.close()
+    del loop
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_stream_left_open_on_a_closed_loop_hurts_nobody(ollama_server: ScriptedServer) -> None:
+    ollama_server.queue(Reply.chat("Hello world").gated(1))
+    ollama_server.answer("again")
+    client = AsyncClient(ollama_server.url)
+    kept = []
+
+    async def leave() -> None:
+        stream = await client.chat("m", MESSAGES, stream=True)
+        kept.append(stream)
+        await stream.__anext__()
+
+    asyncio.run(leave())
+    assert asyncio.run(streamed(client)) == "again"
+    kept.clear()
+    ollama_server.wait_for_hangup()
+    assert ollama_server.requests[0].hung_up
+
+
+def test_a_stream_is_read_on_its_own_loop_only(ollama_server: ScriptedServer) -> None:
+    ollama_server.queue(Reply.chat("Hello").gated(0))
+    client = AsyncClient(ollama_server.url)
+
+    async def start() -> object:
+        return await client.chat("m", MESSAGES, stream=True)
+
+    stream = asyncio.run(start())
+
+    async def read() -> None:
+        await stream.__anext__()  # type: ignore[attr-defined]
+
+    with pytest.raises(errors.ClosedError, match="another event loop"):
+        asyncio.run(read())
+
+
+def test_loops_in_threads(ollama_server: ScriptedServer) -> None:
+    ollama_server.answer("Hello world")
+    client = AsyncClient(ollama_server.url)
+    answers: list[str] = []
+
+    async def many() -> None:
+        answers.extend(await asyncio.gather(*(streamed(client) for _ in range(8))))
+
+    threads = [threading.Thread(target=lambda: asyncio.run(many())) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert answers == ["Hello world"] * 32
+
+
+class LoopWithoutReaders(asyncio.SelectorEventLoop):
+    """As Windows' proactor loop: `add_reader` is not there."""
+
+    def add_reader(self, fd, callback, *args):  # type: ignore[no-untyped-def]
+        if getattr(callback, "__module__", "") == "metagpt_ollama_rs._core" or not hasattr(callback, "__self__"):
+            raise NotImplementedError
+        return super().add_reader(fd, callback, *args)
+
+
+def test_a_loop_without_add_reader(ollama_server: ScriptedServer) -> None:
+    ollama_server.answer("Hello world")
+    client = AsyncClient(ollama_server.url)
+    loop = LoopWithoutReaders()
+    seen: list[str] = []
+    try:
+        assert loop.run_until_complete(streamed(client)) == "Hello world"
+        done = client.stream_text("/api/chat", {"model": "m", "messages": MESSAGES}, seen.append)
+        assert loop.run_until_complete(done)["message"]["content"] == "Hello world"
+        assert "".join(seen) == "Hello world"
+    finally:
+        loop.close()
+
+
+def test_callbacks_run_in_the_callers_context(ollama_server: ScriptedServer) -> None:
+    name: contextvars.ContextVar[str] = contextvars.ContextVar("name")
+    ollama_server.answer("one two three four")
+    client = AsyncClient(ollama_server.url)
+    seen: dict[str, list[str]] = {"a": [], "b": []}
+
+    async def ask(who: str) -> None:
+        name.set(who)
+        await client.stream_text("/api/chat", {"model": "m", "messages": MESSAGES}, lambda t: seen[name.get()].append(t))
+
+    async def both() -> None:
+        await asyncio.gather(ask("a"), ask("b"))
+
+    asyncio.run(both())
+    assert "".join(seen["a"]) == "".join(seen["b"]) == "one two three four"
+
+
+def test_a_callback_that_runs_the_loop_again(run: Run, ollama_server: ScriptedServer) -> None:
+    """MetaGPT's RAG applies nest_asyncio: the loop is entered again inside a callback. It patches asyncio for good."""
+    pytest.importorskip("nest_asyncio")
+    ollama_server.answer("one two three four")
+    outcome = run(
+        """
+        import nest_asyncio
+        nest_asyncio.apply()
+        client = AsyncClient(URL)
+        seen, inner = [], []
+
+        async def nested():
+            texts = []
+            await client.stream_text("/api/chat", {"model": "m", "messages": MESSAGES}, texts.append)
+            items = [part.message.content async for part in await client.chat("m", MESSAGES, stream=True)]
+            return "".join(texts) == "".join(items) == (await client.chat("m", MESSAGES)).message.content
+
+        def on_text(text):
+            if not inner:
+                inner.append("entered")
+                inner.append(asyncio.get_event_loop().run_until_complete(nested()))
+            seen.append(text)
+
+        async def main():
+            await client.stream_text("/api/chat", {"model": "m", "messages": MESSAGES}, on_text)
+
+        asyncio.run(main())
+        print(inner, "".join(seen))
+        """
+    )
+    assert (outcome.code, outcome.out) == (0, "['entered', True] one two three four\n"), outcome.err
+    assert outcome.err == ""

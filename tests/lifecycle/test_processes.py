@@ -1,0 +1,218 @@
+"""Forks, interpreter exit and signals. Each case runs in a process of its own."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from metagpt_ollama_rs.testing import Reply, ScriptedServer
+
+from .conftest import Run
+
+FORK = pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="this system has no fork")
+
+
+@FORK
+def test_a_child_gets_connections_of_its_own_and_the_parents_stream_goes_on(
+    run: Run, ollama_server: ScriptedServer
+) -> None:
+    parents = Reply.chat("from the parent").gated(1)
+    ollama_server.queue(parents)
+    ollama_server.answer("from the child")
+
+    def child_has_asked() -> bool:
+        return len(ollama_server.requests) >= 2
+
+    import threading
+
+    def release() -> None:
+        ollama_server.wait_for_request(2, 20)
+        assert parents.gate is not None
+        parents.gate.open_all()
+
+    thread = threading.Thread(target=release)
+    thread.start()
+    outcome = run(
+        """
+        client = AsyncClient(URL)
+
+        async def read(stream):
+            return "".join([part.message.content async for part in stream])
+
+        async def main():
+            stream = await client.chat("m", MESSAGES, stream=True)
+            first = (await stream.__anext__()).message.content
+            child = os.fork()
+            if child == 0:
+                code = 1
+                try:
+                    asyncio.events._set_running_loop(None)
+                    async def ask():
+                        return await read(await client.chat("m", MESSAGES, stream=True))
+                    loop = asyncio.new_event_loop()
+                    answer = loop.run_until_complete(ask())
+                    async def inherited():
+                        try:
+                            await stream.__anext__()
+                        except errors.ClosedError as error:
+                            return "fork" in str(error)
+                    code = 0 if answer == "from the child" and loop.run_until_complete(inherited()) else 2
+                finally:
+                    os._exit(code)
+            rest = await read(stream)
+            _, status = os.waitpid(child, 0)
+            print(first + rest, os.waitstatus_to_exitcode(status))
+
+        asyncio.run(main())
+        """
+    )
+    thread.join(30)
+    assert child_has_asked()
+    assert (outcome.code, outcome.out) == (0, "from the parent 0\n"), outcome.err
+
+
+@FORK
+def test_a_child_that_exits_in_the_ordinary_way(run: Run, ollama_server: ScriptedServer) -> None:
+    ollama_server.answer("Hello world")
+    outcome = run(
+        """
+        import multiprocessing
+        client = Client(URL)
+
+        def work(queue):
+            queue.put(client.chat("m", MESSAGES).message.content)
+
+        if __name__ == "__main__":
+            assert client.chat("m", MESSAGES).message.content == "Hello world"
+            context = multiprocessing.get_context("fork")
+            queue = context.Queue()
+            children = [context.Process(target=work, args=(queue,)) for _ in range(4)]
+            for child in children: child.start()
+            answers = [queue.get(timeout=20) for _ in children]
+            for child in children: child.join(20)
+            print(answers == ["Hello world"] * 4, [child.exitcode for child in children])
+            print(client.chat("m", MESSAGES).message.content)
+        """
+    )
+    assert (outcome.code, outcome.out) == (0, "True [0, 0, 0, 0]\nHello world\n"), outcome.err
+
+
+@pytest.mark.parametrize("attempt", range(5))
+@pytest.mark.parametrize("door", ["items", "callback", "blocking", "daemon", "call"])
+def test_exit_with_requests_under_way(run: Run, ollama_server: ScriptedServer, door: str, attempt: int) -> None:
+    ollama_server.on("POST", "/api/chat", lambda request: Reply.chat("Hello world, how are you").gated(1))
+    outcome = run(
+        f"""
+        door = {door!r}
+        if door == "blocking":
+            stream = Client(URL).chat("m", MESSAGES, stream=True)
+            print(next(stream).message.content)
+        elif door == "daemon":
+            started = threading.Event()
+            def forever():
+                for part in Client(URL).chat("m", MESSAGES, stream=True):
+                    started.set()
+            threading.Thread(target=forever, daemon=True).start()
+            started.wait(20)
+            print("Hello")
+        else:
+            loop = asyncio.new_event_loop()
+            client = AsyncClient(URL)
+            async def main():
+                streams = [await client.chat("m", MESSAGES, stream=True) for _ in range(5)]
+                if door == "items":
+                    print((await streams[0].__anext__()).message.content)
+                elif door == "call":
+                    loop.create_task(client.request_json("/api/chat", {{"model": "m"}}))
+                    await streams[0].__anext__()
+                    print("Hello")
+                else:
+                    first = asyncio.Event()
+                    task = loop.create_task(
+                        client.stream_text("/api/chat", {{"model": "m"}}, lambda text: first.set()))
+                    await first.wait()
+                    print("Hello")
+                return streams
+            kept = loop.run_until_complete(main())
+        """
+    )
+    assert outcome.code == 0, (outcome.code, outcome.err)
+    assert outcome.out == "Hello\n"
+    for noise in ("panic", "Fatal", "Traceback", "terminate"):
+        assert noise not in outcome.err
+
+
+@pytest.mark.parametrize("how", ["stream", "call"])
+def test_ctrl_c_ends_a_blocking_wait(run: Run, ollama_server: ScriptedServer, how: str) -> None:
+    ollama_server.on("POST", "/api/chat", Reply.chat("Hello").gated(0))
+    outcome = run(
+        f"""
+        import signal
+        client = Client(URL)
+        def interrupt():
+            time.sleep(0.3)
+            global sent
+            sent = time.monotonic()
+            os.kill(os.getpid(), signal.SIGINT)
+        threading.Thread(target=interrupt).start()
+        try:
+            if {how!r} == "stream":
+                for part in client.chat("m", MESSAGES, stream=True): pass
+            else:
+                client.chat("m", MESSAGES)
+        except KeyboardInterrupt:
+            print("interrupted", time.monotonic() - sent < 5)
+        """
+    )
+    assert (outcome.code, outcome.out) == (0, "interrupted True\n"), outcome.err
+    ollama_server.wait_for_hangup()
+
+
+def test_ctrl_c_ends_an_asyncio_program(run: Run, ollama_server: ScriptedServer) -> None:
+    ollama_server.on("POST", "/api/chat", Reply.chat("Hello").gated(1))
+    outcome = run(
+        """
+        import signal
+        threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+        async def main():
+            async for part in await AsyncClient(URL).chat("m", MESSAGES, stream=True): pass
+        asyncio.run(main())
+        """
+    )
+    assert outcome.code in (-signal.SIGINT, 130)
+    assert outcome.err.strip().endswith("KeyboardInterrupt")
+    ollama_server.wait_for_hangup()
+
+
+def test_nothing_is_said_at_exit(run: Run, ollama_server: ScriptedServer) -> None:
+    ollama_server.answer("Hello world")
+    outcome = run(
+        """
+        client = AsyncClient(URL)
+        async def main():
+            print((await client.chat("m", MESSAGES)).message.content)
+            async for part in await client.chat("m", MESSAGES, stream=True): pass
+            await client.version()
+        asyncio.run(main())
+        asyncio.run(main())
+        """,
+        *("-X", "dev", "-W", "error"),
+    )
+    assert (outcome.code, outcome.out, outcome.err) == (0, "Hello world\nHello world\n", "")
+
+
+def test_a_request_in_an_exit_handler_is_refused(run: Run) -> None:
+    outcome = run(
+        """
+        import atexit
+        def late():
+            try:
+                Client(URL).version()
+            except errors.ClosedError as error:
+                print("refused")
+        atexit.register(late)
+        Client(URL).version()
+        """
+    )
+    assert (outcome.code, outcome.out) == (0, "refused\n"), outcome.err

@@ -1,0 +1,152 @@
+"""Images: every form in which MetaGPT hands one over arrives as bare base64, or is refused; none is lost in silence."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from metagpt_ollama_rs.errors import ConfigurationError, ModelNotFoundError
+from metagpt_ollama_rs.provider.images import METAGPT_PREFIX, image_base64
+from metagpt_ollama_rs.testing import Reply
+
+PNG_BYTES = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAIAAAABCAAAAADRSSBWAAAAC0lEQVR42mNQuAAAARMA8S/PZdIAAAAASUVORK5CYII="
+)
+PNG = base64.b64encode(PNG_BYTES).decode()
+JPEG = base64.b64encode(b"\xff\xd8\xff\xe0\x00\x10JFIF" + bytes(range(40))).decode()
+
+
+@pytest.fixture
+def sees(server, answers):
+    """Gives the scripted model capabilities; each test has a model name of its own, since answers are remembered."""
+
+    def script(model, capabilities=("completion", "vision"), **fields):
+        answers("A picture.")
+        shown = {"model_info": {"general.architecture": "llama"}, **fields}
+        if capabilities is not None:
+            shown["capabilities"] = list(capabilities)
+        server.on("POST", "/api/show", Reply.json(shown))
+        return model
+
+    return script
+
+
+def test_row_8_one_image_in_both_providers(duel, sees):
+    model = sees("sees-jpeg")
+    outcome = duel(lambda llm: llm.aask("What is this?", images=JPEG), model=model)
+    assert outcome.original.sent["messages"] == [{"role": "user", "content": "What is this?", "images": [JPEG]}]
+    assert outcome.ours.sent["messages"][-1] == outcome.original.sent["messages"][0]
+    assert outcome.ours.value == "A picture."
+
+
+def test_row_8_a_png_data_uri_is_cut_wrongly_by_the_original(duel, sees):
+    uri = f"data:image/png;base64,{PNG}"
+    content = [{"type": "text", "text": "What?"}, {"type": "image_url", "image_url": {"url": uri}}]
+    outcome = duel(lambda llm: llm.acompletion_text([{"role": "user", "content": content}], True), model=sees("sees-png"))
+    assert outcome.original.sent["messages"][0]["images"] == [uri[len(METAGPT_PREFIX) :]] != [PNG]
+    assert outcome.ours.sent["messages"][0]["images"] == [PNG]
+
+
+def test_row_8_a_url_is_refused_and_not_cut(duel, sees):
+    url = "https://example.com/pictures/a-cat.png"
+    outcome = duel(lambda llm: llm.aask("What?", images=url), model=sees("sees-url"))
+    assert outcome.original.sent["messages"][0]["images"] == [url[len(METAGPT_PREFIX) :]]
+    assert isinstance(outcome.ours.error, ConfigurationError)
+    assert url in str(outcome.ours.error)
+    assert outcome.ours.requests == []
+
+
+def test_row_8_a_model_that_cannot_see_is_an_error(duel, sees):
+    model = sees("blind", capabilities=("completion",))
+    outcome = duel(lambda llm: llm.aask("What is this?", images=PNG), model=model)
+    assert outcome.original.value == "A picture.", "Ollama drops the image and answers all the same"
+    assert isinstance(outcome.ours.error, ConfigurationError)
+    assert "vision" in str(outcome.ours.error)
+    assert [r.path for r in outcome.ours.requests] == ["/api/show"]
+
+
+def test_row_8_the_capability_is_asked_for_once(ask, sees):
+    async def three_times(llm):
+        for _ in range(3):
+            await llm.aask("What is this?", images=[PNG, JPEG])
+
+    outcome = ask("ours", three_times, model=sees("sees-once"))
+    assert [r.path for r in outcome.requests] == ["/api/show", *["/api/chat"] * 3]
+    assert outcome.sent["messages"][-1]["images"] == [PNG, JPEG]
+
+
+def test_nobody_asks_for_capabilities_without_an_image(ask, sees):
+    outcome = ask("ours", lambda llm: llm.aask("hi"), model=sees("sees-nothing"))
+    assert [r.path for r in outcome.requests] == ["/api/chat"]
+    assert outcome.llm.support_image_input() is True
+
+
+@pytest.mark.parametrize(
+    ("model", "fields", "works"),
+    [
+        ("old-with-projector", {"projector_info": {"general.architecture": "clip"}}, True),
+        ("old-with-clip", {"details": {"families": ["llama", "clip"]}}, True),
+        ("old-and-blind", {"details": {"families": ["llama"]}}, False),
+    ],
+)
+def test_an_old_server_without_capabilities(model, fields, works, ask, sees):
+    outcome = ask("ours", lambda llm: llm.aask("What?", images=PNG), model=sees(model, None, **fields))
+    assert (outcome.error is None) is works
+
+
+def test_a_server_without_show_gets_the_benefit_of_the_doubt(ask, sees, server):
+    model = sees("unknowable")
+    server.on("POST", "/api/show", Reply.text("404 page not found", 404))
+    assert ask("ours", lambda llm: llm.aask("What?", images=PNG), model=model).value == "A picture."
+
+
+def test_a_missing_model_is_named(ask, sees, server):
+    model = sees("missing")
+    server.on("POST", "/api/show", Reply.error("model 'missing:latest' not found", 404))
+    outcome = ask("ours", lambda llm: llm.aask("What?", images=PNG), model=model)
+    assert isinstance(outcome.error, ModelNotFoundError)
+
+
+def test_generate_sends_images_beside_the_prompt(ask, sees):
+    outcome = ask("ours", lambda llm: llm.aask("What?", images=PNG), model=sees("sees-too"), kind="OllamaGenerate")
+    assert outcome.sent["prompt"] == "What?"
+    assert outcome.sent["images"] == [PNG]
+
+
+@pytest.mark.parametrize("prefix", ["", METAGPT_PREFIX, METAGPT_PREFIX * 2])
+def test_every_form_becomes_bare_base64(prefix, tmp_path, monkeypatch):
+    file = tmp_path / "picture.png"
+    file.write_bytes(PNG_BYTES)
+    monkeypatch.chdir(tmp_path)
+    unsafe = base64.urlsafe_b64encode(b"\xff\xd8\xff\xfb\xff\xfe" + bytes(8)).decode().rstrip("=")
+    forms = {
+        PNG: PNG,
+        JPEG: JPEG,
+        f"  {PNG[:20]}\n{PNG[20:]} ": PNG,
+        unsafe: base64.b64encode(b"\xff\xd8\xff\xfb\xff\xfe" + bytes(8)).decode(),
+        f"data:image/png;base64,{PNG}": PNG,
+        f"data:image/webp;charset=x;base64,{PNG}": PNG,
+        f"DATA:image/png;BASE64,{PNG}": PNG,
+        "data:image/svg+xml,%3Csvg%2F%3E": base64.b64encode(b"<svg/>").decode(),
+        str(file): PNG,
+        file.as_uri(): PNG,
+        "picture.png": PNG,
+    }
+    for form, expected in forms.items():
+        assert image_base64(prefix + form) == expected, form
+
+
+@pytest.mark.parametrize("form", ["no-such-file.png", "", "data:image/png;base64", "data:image/png;base64,", "not base64!"])
+def test_what_is_no_image_is_refused(form):
+    with pytest.raises(ConfigurationError, match="image"):
+        image_base64(METAGPT_PREFIX + form)
+
+
+def test_a_part_of_an_unknown_type_is_refused(duel, answers):
+    answers()
+    messages = [{"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}]
+    outcome = duel(lambda llm: llm.acompletion_text(messages, stream=True))
+    assert isinstance(outcome.original.error, ValueError)
+    assert isinstance(outcome.ours.error, ConfigurationError)
+    assert "input_audio" in str(outcome.ours.error)
