@@ -133,7 +133,7 @@ impl Base {
         Self::parse(value.unwrap_or_default(), Origin::Host).map_err(|error| {
             Error::new(
                 Kind::Config,
-                error.message.replacen("base URL", "OLLAMA_HOST", 1),
+                error.message.replacen("The base URL", "OLLAMA_HOST", 1),
             )
         })
     }

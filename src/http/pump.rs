@@ -14,7 +14,7 @@ use crate::inbox::Inbox;
 const AFTERMATH: Duration = Duration::from_millis(100);
 
 /// How many pieces, and how many bytes of them, are taken together when they are there already.
-const AT_ONCE: (usize, usize) = (64, 128 << 10);
+const AT_ONCE: (usize, usize) = (256, 128 << 10);
 
 /// Routes whose streams report progress: their last line has the status `success` instead of `done`.
 const PROGRESS: [&str; 3] = ["/api/pull", "/api/push", "/api/create"];

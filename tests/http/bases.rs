@@ -94,7 +94,7 @@ fn forms_whose_meaning_depends_on_where_they_stand() {
     );
     let error = Base::from_env(Some("ftp://x")).unwrap_err();
     assert!(
-        error.message.starts_with("The OLLAMA_HOST cannot be used"),
+        error.message.starts_with("OLLAMA_HOST cannot be used"),
         "{error}"
     );
 }

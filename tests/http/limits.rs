@@ -395,6 +395,19 @@ fn a_reader_that_takes_its_time_does_not_run_into_the_idle_limit() {
 }
 
 #[test]
+fn data_without_end_after_the_last_line_is_cut_off() {
+    let server = Server::start(vec![vec![
+        Do::Read,
+        Do::send(format!("{STREAM}{}{}", chunk(&line("Hi")), chunk(DONE))),
+        Do::SendForEver(chunk(&line("more")).into_bytes(), Duration::ZERO),
+    ]]);
+    let (answer, end) = crate::server::chat(&server.client());
+    assert!(end.is_ok(), "{end:?}");
+    assert_eq!(answer.content, "Hi");
+    server.seen();
+}
+
+#[test]
 fn what_has_arrived_is_not_held_back() {
     let (go, signal) = mpsc::channel();
     let server = Server::start(vec![vec![

@@ -5,7 +5,7 @@ use std::time::Duration;
 use metagpt_ollama_rs::error::Kind;
 use metagpt_ollama_rs::http::{Client, Request, Timeouts};
 
-use crate::server::{DONE, STREAM, Server, block_on, chat, chunk, reply, runtime};
+use crate::server::{DONE, Do, PATIENCE, STREAM, Server, block_on, chat, chunk, reply, runtime};
 
 #[test]
 fn redirects_name_the_base_url_to_write() {
@@ -169,6 +169,22 @@ fn a_refusal_whose_body_breaks_off_is_still_a_refusal() {
         assert_eq!(end.unwrap_err().status, Some(503));
         server.seen();
     }
+}
+
+#[test]
+fn a_refusal_whose_body_does_not_end_is_not_waited_for() {
+    let server = Server::start(vec![vec![
+        Do::Read,
+        Do::send("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 500\r\n\r\nbusy"),
+        Do::SeeEnd,
+    ]]);
+    let mut config = server.config();
+    config.timeouts.idle = 2 * PATIENCE;
+    let (_, end) = chat(&Client::new(config).unwrap());
+    let error = end.unwrap_err();
+    assert_eq!((error.kind, error.status), (Kind::Status, Some(503)));
+    assert_eq!(error.server_text.as_deref(), Some("busy"));
+    server.seen();
 }
 
 #[test]
