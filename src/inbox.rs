@@ -49,7 +49,6 @@ pub struct Inbox {
 #[derive(Default)]
 struct State {
     batch: Batch,
-    lines: Vec<Vec<u8>>,
     /// Rough size of everything queued.
     bytes: usize,
     end: Option<Result<(), Error>>,
@@ -58,7 +57,7 @@ struct State {
 
 impl State {
     fn is_empty(&self) -> bool {
-        self.batch.is_empty() && self.lines.is_empty()
+        self.batch.is_empty()
     }
 
     fn nothing(&self) -> Taken {
@@ -113,26 +112,6 @@ impl Inbox {
         self.signal(state, edge);
     }
 
-    /// Moves raw lines into the queue; otherwise as [`Inbox::push`].
-    pub fn push_lines(&self, lines: &mut Vec<Vec<u8>>) {
-        if lines.is_empty() {
-            return;
-        }
-        let mut state = self.lock();
-        if self.is_aborted() || state.end.is_some() {
-            drop(state);
-            lines.clear();
-            return;
-        }
-        let edge = state.is_empty();
-        state.bytes += lines
-            .iter()
-            .map(|line| line.len() + mem::size_of::<Vec<u8>>())
-            .sum::<usize>();
-        state.lines.append(lines);
-        self.signal(state, edge);
-    }
-
     /// Waits while more than the capacity is queued and the reader is still there.
     pub async fn room(&self) {
         if self.lock().bytes <= self.capacity {
@@ -176,23 +155,6 @@ impl Inbox {
         Taken::Items
     }
 
-    /// Hands over every queued raw line; `into` must be empty.
-    pub fn take_lines(&self, into: &mut Vec<Vec<u8>>) -> Taken {
-        let mut state = self.lock();
-        if state.lines.is_empty() {
-            return state.nothing();
-        }
-        let full = state.bytes > self.capacity;
-        into.clear();
-        mem::swap(&mut state.lines, into);
-        state.bytes = 0;
-        drop(state);
-        if full {
-            self.changed.notify_waiters();
-        }
-        Taken::Items
-    }
-
     /// Blocks until items or the end are there, at most for `timeout`; says whether they are.
     pub fn wait(&self, timeout: Duration) -> bool {
         let state = self.lock();
@@ -210,10 +172,9 @@ impl Inbox {
         self.aborted.store(true, Ordering::Release);
         let mut state = self.lock();
         let batch = mem::take(&mut state.batch);
-        let lines = mem::take(&mut state.lines);
         state.bytes = 0;
         drop(state);
-        drop((batch, lines));
+        drop(batch);
         self.changed.notify_waiters();
     }
 
@@ -423,19 +384,6 @@ mod tests {
         assert!(matches!(inbox.take(&mut batch), Taken::Empty));
         inbox.close(closed("over"));
         assert!(matches!(inbox.take(&mut batch), Taken::Ended(Err(_))));
-    }
-
-    #[test]
-    fn raw_lines() {
-        let (inbox, mut lines) = (Inbox::new(CAPACITY), Vec::new());
-        inbox.push_lines(&mut vec![b"one".to_vec()]);
-        inbox.push_lines(&mut vec![b"two".to_vec(), b"three".to_vec()]);
-        assert!(inbox.wait(Duration::ZERO));
-        assert!(matches!(inbox.take_lines(&mut lines), Taken::Items));
-        assert_eq!(lines, [b"one".as_slice(), b"two", b"three"]);
-        assert!(matches!(inbox.take_lines(&mut lines), Taken::Empty));
-        inbox.close(Ok(()));
-        assert!(matches!(inbox.take_lines(&mut lines), Taken::Ended(Ok(()))));
     }
 
     #[test]

@@ -125,11 +125,11 @@ impl Sink for Deltas {
     }
 }
 
-/// Raw lines.
+/// Raw lines, as items that hold nothing else.
 pub(super) struct Lines {
     max_line: usize,
     partial: Vec<u8>,
-    whole: Vec<Vec<u8>>,
+    batch: Batch,
 }
 
 impl Lines {
@@ -137,7 +137,7 @@ impl Lines {
         Self {
             max_line,
             partial: Vec::new(),
-            whole: Vec::new(),
+            batch: Batch::default(),
         }
     }
 
@@ -157,7 +157,11 @@ impl Lines {
         if self.partial.iter().all(u8::is_ascii_whitespace) {
             self.partial.clear();
         } else {
-            self.whole.push(mem::take(&mut self.partial));
+            let line = mem::take(&mut self.partial);
+            self.batch.push_full(Delta {
+                line,
+                ..Delta::default()
+            });
         }
     }
 }
@@ -179,7 +183,7 @@ impl Sink for Lines {
     }
 
     fn flush(&mut self, inbox: &Inbox) {
-        inbox.push_lines(&mut self.whole);
+        inbox.push(&mut self.batch);
     }
 
     /// Raw lines are judged by their reader.

@@ -188,11 +188,14 @@ fn generations_are_pumped_as_their_lines() {
     {
         let server = recording.server(1009);
         let inbox = pump(&runtime, &server.client(), recording.ask(), Mode::Lines);
-        let (mut lines, mut taken) = (Vec::new(), Vec::new());
+        let (mut lines, mut taken) = (Vec::new(), Batch::default());
         let end = loop {
             assert!(inbox.wait(PATIENCE), "{}", recording.name);
-            match inbox.take_lines(&mut taken) {
-                Taken::Items => lines.append(&mut taken),
+            match inbox.take(&mut taken) {
+                Taken::Items => lines.extend(taken.items.drain(..).filter_map(|item| match item {
+                    Item::Full(delta) => Some(delta.line),
+                    Item::Text { .. } => None,
+                })),
                 Taken::Ended(end) => break end,
                 Taken::Empty => panic!("woken for nothing"),
             }

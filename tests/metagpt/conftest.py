@@ -14,9 +14,10 @@ import os
 import shutil
 import tempfile
 import warnings
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Awaitable, Callable
+from typing import Any, Callable
 
 import pytest
 

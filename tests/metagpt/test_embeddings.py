@@ -12,16 +12,17 @@ ONE = [{"role": "user", "content": "one"}]
 TWO = [{"role": "user", "content": "one"}, {"role": "user", "content": "two"}]
 
 
-
 @pytest.mark.parametrize("stream", [True, False])
 def test_one_text_gives_the_same_as_the_original(stream, duel, server):
     server.answer(dimensions=4)
     legacy = duel(lambda llm: llm.acompletion_text(ONE, stream=stream), kind="OllamaEmbeddings")
-    assert legacy.original.sent == legacy.ours.sent == {"model": "scripted", "prompt": "one", "options": {"temperature": 0.3}}
+    sent = {"model": "scripted", "prompt": "one", "options": {"temperature": 0.3}}
+    assert legacy.original.sent == legacy.ours.sent == sent
     assert legacy.original.value == legacy.ours.value
     assert len(legacy.ours.value) == 4
     batch = duel(lambda llm: llm.acompletion_text(ONE, stream=stream), kind="OllamaEmbed")
-    assert batch.original.sent == batch.ours.sent == {"model": "scripted", "input": ["one"], "options": {"temperature": 0.3}}
+    sent = {"model": "scripted", "input": ["one"], "options": {"temperature": 0.3}}
+    assert batch.original.sent == batch.ours.sent == sent
     assert batch.original.value == batch.ours.value
     assert type(batch.ours.value) is type(batch.ours.value[0]) is list
 
@@ -58,8 +59,9 @@ def test_row_23_parts_of_a_message(duel, server):
 
 def test_an_image_is_refused_and_not_lost(duel, server):
     server.answer()
-    content = [{"type": "text", "text": "one"}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,QUJD"}}]
-    outcome = duel(lambda llm: llm.acompletion_text([{"role": "user", "content": content}]), kind="OllamaEmbed")
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,QUJD"}}
+    messages = [{"role": "user", "content": [{"type": "text", "text": "one"}, image]}]
+    outcome = duel(lambda llm: llm.acompletion_text(messages), kind="OllamaEmbed")
     assert outcome.original.sent["input"] == ["one"]
     assert isinstance(outcome.ours.error, ConfigurationError)
     assert outcome.ours.requests == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 
 import pytest
+from metagpt.provider.base_llm import BaseLLM
 
 from metagpt_ollama_rs.errors import ConfigurationError, ModelNotFoundError
 from metagpt_ollama_rs.provider.images import METAGPT_PREFIX, image_base64
@@ -14,7 +15,13 @@ PNG_BYTES = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAIAAAABCAAAAADRSSBWAAAAC0lEQVR42mNQuAAAARMA8S/PZdIAAAAASUVORK5CYII="
 )
 PNG = base64.b64encode(PNG_BYTES).decode()
+# MetaGPT's main branch drops images of models that are not on its list; 0.8.2 sends them.
+KEPT = not hasattr(BaseLLM, "support_image_input")
 JPEG = base64.b64encode(b"\xff\xd8\xff\xe0\x00\x10JFIF" + bytes(range(40))).decode()
+
+
+def without(message, key):
+    return {name: value for name, value in message.items() if name != key}
 
 
 @pytest.fixture
@@ -35,15 +42,17 @@ def sees(server, answers):
 def test_row_8_one_image_in_both_providers(duel, sees):
     model = sees("sees-jpeg")
     outcome = duel(lambda llm: llm.aask("What is this?", images=JPEG), model=model)
-    assert outcome.original.sent["messages"] == [{"role": "user", "content": "What is this?", "images": [JPEG]}]
-    assert outcome.ours.sent["messages"][-1] == outcome.original.sent["messages"][0]
+    whole = {"role": "user", "content": "What is this?", "images": [JPEG]}
+    assert outcome.original.sent["messages"] == ([whole] if KEPT else [without(whole, "images")])
+    assert outcome.ours.sent["messages"][-1] == whole
     assert outcome.ours.value == "A picture."
 
 
 def test_row_8_a_png_data_uri_is_cut_wrongly_by_the_original(duel, sees):
     uri = f"data:image/png;base64,{PNG}"
     content = [{"type": "text", "text": "What?"}, {"type": "image_url", "image_url": {"url": uri}}]
-    outcome = duel(lambda llm: llm.acompletion_text([{"role": "user", "content": content}], True), model=sees("sees-png"))
+    messages = [{"role": "user", "content": content}]
+    outcome = duel(lambda llm: llm.acompletion_text(messages, True), model=sees("sees-png"))
     assert outcome.original.sent["messages"][0]["images"] == [uri[len(METAGPT_PREFIX) :]] != [PNG]
     assert outcome.ours.sent["messages"][0]["images"] == [PNG]
 
@@ -51,7 +60,7 @@ def test_row_8_a_png_data_uri_is_cut_wrongly_by_the_original(duel, sees):
 def test_row_8_a_url_is_refused_and_not_cut(duel, sees):
     url = "https://example.com/pictures/a-cat.png"
     outcome = duel(lambda llm: llm.aask("What?", images=url), model=sees("sees-url"))
-    assert outcome.original.sent["messages"][0]["images"] == [url[len(METAGPT_PREFIX) :]]
+    assert outcome.original.sent["messages"][0].get("images") == ([url[len(METAGPT_PREFIX) :]] if KEPT else None)
     assert isinstance(outcome.ours.error, ConfigurationError)
     assert url in str(outcome.ours.error)
     assert outcome.ours.requests == []
@@ -137,7 +146,9 @@ def test_every_form_becomes_bare_base64(prefix, tmp_path, monkeypatch):
         assert image_base64(prefix + form) == expected, form
 
 
-@pytest.mark.parametrize("form", ["no-such-file.png", "", "data:image/png;base64", "data:image/png;base64,", "not base64!"])
+@pytest.mark.parametrize(
+    "form", ["no-such-file.png", "", "data:image/png;base64", "data:image/png;base64,", "not base64!"]
+)
 def test_what_is_no_image_is_refused(form):
     with pytest.raises(ConfigurationError, match="image"):
         image_base64(METAGPT_PREFIX + form)

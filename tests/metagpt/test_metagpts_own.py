@@ -1,4 +1,4 @@
-"""What MetaGPT's own test of its Ollama provider asks (``tests/metagpt/provider/test_ollama_api.py`` there), of ours."""
+"""What MetaGPT's own test of its provider asks (``tests/metagpt/provider/test_ollama_api.py`` there), of ours."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def test_base_url_unset_means_the_server_of_ollama_host_and_never_openai(ask, an
     ("reply", "words", "expected"),
     [
         (Reply.error("model 'scripted' not found", 404), "model 'scripted' not found", ModelNotFoundError),
-        (Reply.error("server busy, please try again.  maximum pending requests exceeded", 503), "busy", ServerBusyError),
+        (Reply.error("server busy, please try again.", 503), "server busy", ServerBusyError),
     ],
 )
 def test_row_2_a_refusal_is_a_typed_error(reply, words, expected, duel, server):

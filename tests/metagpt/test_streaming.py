@@ -1,4 +1,4 @@
-"""How deltas reach MetaGPT: one by one, in order, while the server is still writing, to whichever function is patched."""
+"""How deltas reach MetaGPT: one by one, in order, while the server still writes, to whichever function is patched."""
 
 from __future__ import annotations
 

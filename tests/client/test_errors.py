@@ -1,0 +1,121 @@
+"""The exceptions: one class for each kind of the core, chosen by status and text, with what to do next."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from pathlib import Path
+
+import pytest
+
+from metagpt_ollama_rs import Client, errors
+from metagpt_ollama_rs.testing import Reply, ScriptedServer
+
+ROOT = Path(__file__).parents[2]
+RECORDED = ROOT / "tests" / "transcripts" / "scripted"
+
+
+def test_every_kind_of_the_core_has_a_class() -> None:
+    source = (ROOT / "src" / "error.rs").read_text()
+    kinds = re.findall(r'Self::\w+ => "(\w+)"', source)
+    assert kinds
+    assert set(kinds) == set(errors._BY_KIND)
+    for kind in kinds:
+        assert isinstance(errors.from_core(kind, message="m"), errors.OllamaError)
+
+
+REFUSALS = {
+    "error-missing-model-chat": errors.ModelNotFoundError,
+    "error-missing-model-generate": errors.ModelNotFoundError,
+    "error-missing-model-embed": errors.ModelNotFoundError,
+    "error-missing-model-show": errors.ModelNotFoundError,
+    "error-path": errors.NotFoundError,
+    "error-path-double": errors.OllamaError,
+    "error-method": errors.BadRequestError,
+    "error-no-model": errors.BadRequestError,
+    "error-bad-json": errors.BadRequestError,
+    "error-no-body": errors.BadRequestError,
+    "error-option-type": errors.BadRequestError,
+    "error-invalid-format": errors.ServerError,
+    "error-think-unsupported": errors.BadRequestError,
+    "error-tools-unsupported": errors.BadRequestError,
+    "error-suffix-unsupported": errors.BadRequestError,
+    "error-chat-on-embedding-model": errors.BadRequestError,
+    "error-image-garbage": errors.BadRequestError,
+    "embed-bad-input": errors.BadRequestError,
+    "chat-stream-status400": errors.BadRequestError,
+    "chat-stream-status500": errors.ServerError,
+}
+
+
+@pytest.mark.parametrize(("name", "expected"), REFUSALS.items(), ids=REFUSALS.keys())
+def test_recorded_refusals(ollama_server: ScriptedServer, name: str, expected: type[errors.OllamaError]) -> None:
+    recorded = Reply.transcript(RECORDED, name)
+    ollama_server.on("POST", "/api/chat", recorded)
+    for stream in (False, True):
+        with pytest.raises(expected) as caught:
+            list(Client(ollama_server.url).chat("m", [], stream=stream))
+        assert caught.value.url == f"{ollama_server.url}/api/chat"
+        assert str(caught.value).strip()
+        if isinstance(caught.value, errors.ResponseError):
+            assert caught.value.status_code == int(recorded.data.split()[1])
+            assert caught.value.error
+
+
+def test_a_context_overflow_has_both_numbers(ollama_server: ScriptedServer) -> None:
+    ollama_server.on(
+        "POST", "/api/chat", Reply.transcript(RECORDED.parent / "smollm2", "chat-context-overflow-notruncate")
+    )
+    with pytest.raises(errors.ContextOverflowError, match="num_ctx") as caught:
+        Client(ollama_server.url).chat("m", [])
+    assert caught.value.prompt_tokens is not None
+    assert caught.value.context_length is not None
+    assert caught.value.prompt_tokens > caught.value.context_length
+    assert isinstance(caught.value, ValueError)
+
+
+STATUSES = {
+    401: errors.AuthenticationError,
+    403: errors.AuthenticationError,
+    429: errors.RateLimitError,
+    500: errors.ServerError,
+    502: errors.ServerError,
+    503: errors.ServerBusyError,
+    504: errors.ServerError,
+}
+
+
+@pytest.mark.parametrize(("status", "expected"), STATUSES.items())
+@pytest.mark.parametrize("body", [b"", b'{"error":"no"}', b'{"error":{}}', b"<html>no</html>", b'{"error":{"message":"no"}}'])
+def test_refusals_by_status(
+    ollama_server: ScriptedServer, status: int, expected: type[errors.ResponseError], body: bytes
+) -> None:
+    reply = Reply.body(body, "text/html" if b"html" in body else "application/json", status, headers={"Retry-After": "7"})
+    ollama_server.on("POST", "/api/chat", reply)
+    with pytest.raises(expected, match=str(status)) as caught:
+        Client(ollama_server.url).chat("m", [])
+    assert type(caught.value) is expected
+    assert (caught.value.status, caught.value.retry_after, caught.value.body) == (status, 7.0, body)
+
+
+def test_a_sign_in_is_offered(ollama_server: ScriptedServer) -> None:
+    address = "https://ollama.com/connect?name=a&key=b"
+    ollama_server.on("POST", "/api/chat", Reply.error("unauthorized", 401, signin_url=address))
+    with pytest.raises(errors.AuthenticationError, match=re.escape(address)) as caught:
+        Client(ollama_server.url).chat("m:cloud", [])
+    assert caught.value.signin_url == address
+
+
+def test_exceptions_pickle(ollama_server: ScriptedServer) -> None:
+    ollama_server.on("POST", "/api/chat", Reply.error("model 'm' not found", 404))
+    with pytest.raises(errors.ModelNotFoundError) as caught:
+        Client(ollama_server.url).chat("m", [])
+    copy = pickle.loads(pickle.dumps(caught.value))
+    assert (type(copy), str(copy), vars(copy)) == (type(caught.value), str(caught.value), vars(caught.value))
+
+
+def test_only_what_came_before_a_reply_is_a_connection_error() -> None:
+    retried = {
+        name for name in errors.__all__ if issubclass(getattr(errors, name), ConnectionError)
+    }
+    assert retried == {"ConnectError", "ConnectTimeout"}

@@ -1,0 +1,364 @@
+"""The asynchronous stream: its doors, its end, and what the server sees of a reader that leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Awaitable
+from typing import Any, Callable
+
+import pytest
+
+from metagpt_ollama_rs import AsyncClient, ChatResponse, errors
+from metagpt_ollama_rs.testing import Reply, ScriptedServer, faults, lines
+
+MESSAGES = [{"role": "user", "content": "hi"}]
+CHAT = {"model": "m", "messages": MESSAGES}
+
+
+async def start(client: AsyncClient) -> Any:
+    return await client.chat("m", MESSAGES, stream=True)
+
+
+def run(server: ScriptedServer, work: Callable[[AsyncClient], Awaitable[Any]]) -> Any:
+    async def main() -> Any:
+        async with AsyncClient(server.url) as client:
+            return await work(client)
+
+    return asyncio.run(main())
+
+
+def test_items_have_attribute_and_item_access(ollama_server: ScriptedServer) -> None:
+    ollama_server.queue(Reply.chat(["Hel", "lo"]))
+
+    async def work(client: AsyncClient) -> list[ChatResponse]:
+        return [part async for part in await start(client)]
+
+    parts = run(ollama_server, work)
+    assert [part.message.content for part in parts] == ["Hel", "lo", ""]
+    assert [part["message"]["content"] for part in parts] == ["Hel", "lo", ""]
+    assert [part.done for part in parts] == [False, False, True]
+    assert parts[0].eval_count is None
+    assert parts[0].created_at and parts[0].message.role == "assistant"
+    assert parts[-1].done_reason == "stop"
+    assert parts[-1].eval_count == parts[-1]["eval_count"] > 0
+    assert all(isinstance(part, ChatResponse) for part in parts)
+
+
+def test_items_say_what_the_wire_said(ollama_server: ScriptedServer) -> None:
+    """Ordinary lines, which the fast path decodes, lose no key and no order."""
+    import json
+
+    sent = lines.chat_lines(["a", "<b>", "\u4e2d\u6587", "\u2028", '"\\'], model="smollm2:135m")
+    ollama_server.queue(Reply.ndjson(sent))
+
+    async def work(client: AsyncClient) -> list[str]:
+        return [json.dumps(part.model_dump()) async for part in await start(client)]
+
+    assert run(ollama_server, work) == [json.dumps(json.loads(line)) for line in sent]
+
+
+def test_batches_hold_all_that_has_arrived(ollama_server: ScriptedServer) -> None:
+    ollama_server.queue(Reply.chat([f"{i} " for i in range(1000)]).at_once())
+
+    async def work(client: AsyncClient) -> list[list[ChatResponse]]:
+        return [batch async for batch in (await start(client)).batches()]
+
+    batches = run(ollama_server, work)
+    parts = [part.message.content for batch in batches for part in batch]
+    assert "".join(parts) == "".join(f"{i} " for i in range(1000))
+    assert all(batches)
+    assert len(batches) < 500
+
+
+def test_each_piece_is_handed_on_before_the_next_is_sent(ollama_server: ScriptedServer) -> None:
+    reply = Reply.chat(["one", "two", "three"]).gated(1)
+    gate = reply.gate
+    assert gate is not None
+    ollama_server.queue(reply)
+    seen: list[tuple[str, int]] = []
+
+    def on_text(text: str) -> None:
+        seen.append((text, gate.sent))
+        gate.open()
+        if text == "three":
+            gate.open_all()
+
+    async def work(client: AsyncClient) -> Any:
+        return await client.stream_text("/api/chat", CHAT, on_text)
+
+    assert run(ollama_server, work)["message"]["content"] == "onetwothree"
+    assert [text for text, _ in seen] == ["one", "two", "three"]
+    assert all(sent <= position + 1 for position, (_, sent) in enumerate(seen))
+
+
+def test_a_long_stream_lets_the_loop_serve_others(ollama_server: ScriptedServer) -> None:
+    ollama_server.queue(Reply.chat(["x"] * 5000).at_once())
+
+    async def work(client: AsyncClient) -> int:
+        turns = 0
+        reading = True
+
+        async def other() -> None:
+            nonlocal turns
+            while reading:
+                turns += 1
+                await asyncio.sleep(0)
+
+        task = asyncio.create_task(other())
+        await asyncio.sleep(0.3)
+        stream = await start(client)
+        await stream.__anext__()
+        turns = 0
+        async for _ in stream:
+            pass
+        reading = False
+        await task
+        return turns
+
+    assert run(ollama_server, work) >= 5
+
+
+LEAVE: dict[str, Callable[[AsyncClient], Awaitable[None]]] = {}
+
+
+def leave(work: Callable[[AsyncClient], Awaitable[None]]) -> Callable[[AsyncClient], Awaitable[None]]:
+    LEAVE[work.__name__] = work
+    return work
+
+
+@leave
+async def cancel_the_reader(client: AsyncClient) -> None:
+    started = asyncio.Event()
+
+    async def read() -> None:
+        async for _ in await start(client):
+            started.set()
+
+    task = asyncio.create_task(read())
+    await started.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+@leave
+async def cancel_a_delivery(client: AsyncClient) -> None:
+    started = asyncio.Event()
+    task = asyncio.create_task(client.stream_text("/api/chat", CHAT, lambda text: started.set()))
+    await started.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+@leave
+async def close_the_stream(client: AsyncClient) -> None:
+    stream = await start(client)
+    await stream.__anext__()
+    await stream.aclose()
+    with pytest.raises(errors.ClosedError):
+        await stream.__anext__()
+
+
+@leave
+async def leave_the_block(client: AsyncClient) -> None:
+    async with await start(client) as stream:
+        await stream.__anext__()
+
+
+@leave
+async def forget_the_stream(client: AsyncClient) -> None:
+    stream = await start(client)
+    await stream.__anext__()
+    del stream
+    gc.collect()
+
+
+@leave
+async def break_out(client: AsyncClient) -> None:
+    async for _ in await start(client):
+        break
+
+
+@leave
+async def break_out_of_lines(client: AsyncClient) -> None:
+    source = client.stream_lines("/api/chat", CHAT)
+    async for _ in source:
+        break
+    await source.aclose()  # type: ignore[attr-defined]
+
+
+@leave
+async def raise_in_the_callback(client: AsyncClient) -> None:
+    def on_text(text: str) -> None:
+        raise LookupError(text)
+
+    with pytest.raises(LookupError, match="Hello"):
+        await client.stream_text("/api/chat", CHAT, on_text)
+
+
+@leave
+async def run_out_of_patience(client: AsyncClient) -> None:
+    stream = await start(client)
+    await stream.__anext__()
+    with pytest.raises(asyncio.TimeoutError):
+        await asyncio.wait_for(stream.__anext__(), 0.05)
+
+
+@pytest.mark.parametrize("way", LEAVE.values(), ids=LEAVE.keys())
+def test_the_server_sees_a_reader_leave(ollama_server: ScriptedServer, way: Callable[..., Any]) -> None:
+    ollama_server.queue(Reply.chat("Hello world").gated(1))
+
+    async def main() -> None:
+        client = AsyncClient(ollama_server.url)
+        await way(client)
+        await asyncio.to_thread(ollama_server.wait_for_hangup)
+
+    asyncio.run(main())
+    assert ollama_server.last.hung_up
+
+
+def test_the_server_sees_a_cancelled_call(ollama_server: ScriptedServer) -> None:
+    ollama_server.on("POST", "/api/chat", lambda request: Reply.chat("Hello").gated(0))
+    ollama_server.on("POST", "/api/show", lambda request: Reply.json({}).gated(0))
+
+    async def main() -> None:
+        client = AsyncClient(ollama_server.url)
+        for number, call in enumerate((client.chat("m", MESSAGES), client.show("m")), 1):
+            task = asyncio.create_task(call)
+            await asyncio.to_thread(ollama_server.wait_for_request, number)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            await asyncio.to_thread(ollama_server.wait_for_hangup)
+
+    asyncio.run(main())
+    assert len(ollama_server.requests) == 2
+
+
+def test_one_reader_at_a_time(ollama_server: ScriptedServer) -> None:
+    reply = Reply.chat("Hello world").gated(1)
+    ollama_server.queue(reply)
+
+    async def work(client: AsyncClient) -> str:
+        stream = await start(client)
+        first = (await stream.__anext__()).message.content
+        waiting = asyncio.ensure_future(stream.__anext__())
+        await asyncio.sleep(0)
+        with pytest.raises(RuntimeError, match="one task at a time"):
+            await stream.__anext__()
+        assert reply.gate is not None
+        reply.gate.open_all()
+        rest = (await waiting).message.content
+        return str(first + rest)
+
+    assert run(ollama_server, work) == "Hello world"
+
+
+async def items(client: AsyncClient) -> AsyncIterator[str]:
+    async for part in await start(client):
+        yield part.message.content or ""
+
+
+async def by_items(client: AsyncClient, seen: list[str]) -> None:
+    async for text in items(client):
+        seen.append(text)
+
+
+async def by_callback(client: AsyncClient, seen: list[str]) -> None:
+    await client.stream_text("/api/chat", CHAT, seen.append)
+
+
+FAILURES = {
+    "an error line": (
+        Reply.ndjson([*lines.chat_lines("Hello world")[:2], {"error": "out of luck"}]),
+        errors.MidStreamError,
+        "out of luck",
+        "Hello world",
+    ),
+    "no last line": (Reply.ndjson(lines.chat_lines("Hello world")[:2]), errors.IncompleteError, "done", "Hello world"),
+    "a break": (
+        faults.close_after_pieces(Reply.chat("Hello world"), 2),
+        errors.InterruptedStreamError,
+        ".",
+        "Hello world",
+    ),
+    "no JSON": (Reply.ndjson([lines.chat_lines("Hello")[0], b"oops\n"]), errors.DecodeError, "oops", "Hello"),
+    "a refusal": (Reply.error("model 'm' not found", 404), errors.ModelNotFoundError, "not found", ""),
+}
+
+
+@pytest.mark.parametrize("read", [by_items, by_callback])
+@pytest.mark.parametrize(("reply", "error", "words", "partial"), FAILURES.values(), ids=FAILURES.keys())
+def test_a_failure_is_typed_and_carries_the_text(
+    ollama_server: ScriptedServer,
+    read: Callable[..., Awaitable[None]],
+    reply: Reply,
+    error: type[errors.OllamaError],
+    words: str,
+    partial: str,
+) -> None:
+    ollama_server.queue(reply)
+    seen: list[str] = []
+    with pytest.raises(error, match=words) as caught:
+        run(ollama_server, lambda client: read(client, seen))
+    assert "".join(seen) == caught.value.partial == partial
+    assert caught.value.model == "m"
+    assert caught.value.url == f"{ollama_server.url}/api/chat"
+    assert not isinstance(caught.value, ConnectionError)
+
+
+@pytest.mark.parametrize("name", faults.MALFORMED)
+@pytest.mark.parametrize("door", ["stream", "callback", "call", "manage", "bytes", "lines"])
+def test_malformed_http_is_an_error_on_every_door(ollama_server: ScriptedServer, name: str, door: str) -> None:
+    made = faults.MALFORMED[name]
+    ollama_server.on("POST", "/api/chat", lambda request: made())
+    ollama_server.on("GET", "/api/tags", lambda request: made())
+    if name.startswith("stream ") and door in ("bytes", "lines", "manage"):
+        expected: tuple[type[BaseException], ...] = (errors.InterruptedStreamError, errors.OllamaError)
+    else:
+        expected = (errors.OllamaError,)
+
+    async def work(client: AsyncClient) -> object:
+        if door == "stream":
+            return [part async for part in await start(client)]
+        if door == "callback":
+            return await client.stream_text("/api/chat", CHAT, lambda text: None)
+        if door == "call":
+            return await client.chat("m", MESSAGES)
+        if door == "manage":
+            return await client.list()
+        if door == "bytes":
+            return await client.request_bytes("/api/chat", CHAT)
+        return [line async for line in client.stream_lines("/api/chat", CHAT)]
+
+    with pytest.raises(expected) as caught:
+        run(ollama_server, work)
+    assert str(caught.value)
+
+
+def test_many_streams_at_once(ollama_server: ScriptedServer) -> None:
+    ollama_server.on("POST", "/api/chat", lambda request: Reply.chat(f"answer to {request.json()['model']}"))
+
+    async def one(client: AsyncClient, name: str) -> bool:
+        stream = await client.chat(name, MESSAGES, stream=True)
+        return "".join([part.message.content async for part in stream]) == f"answer to {name}"
+
+    async def work(client: AsyncClient) -> list[bool]:
+        return await asyncio.gather(*(one(client, f"m{i}") for i in range(64)))
+
+    assert run(ollama_server, work) == [True] * 64
+
+
+def test_five_calls_share_a_connection(ollama_server: ScriptedServer) -> None:
+    ollama_server.answer("Hello world")
+
+    async def work(client: AsyncClient) -> None:
+        for _ in range(5):
+            await client.chat("m", MESSAGES)
+            await client.stream_text("/api/chat", CHAT, lambda text: None)
+            await client.version()
+
+    run(ollama_server, work)
+    assert ollama_server.connections == 1
