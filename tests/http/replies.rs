@@ -527,3 +527,71 @@ fn lines_longer_than_the_cap() {
         server.seen();
     }
 }
+
+#[test]
+fn a_reply_cut_anywhere_is_an_answer_only_after_its_last_line() {
+    let whole = streamed("Hi");
+    let head = STREAM.len();
+    let first = head + chunk(&line("Hi")).len() - 2;
+    let last = whole.len() - "\r\n0\r\n\r\n".len();
+    let (runtime, server) = (
+        runtime(),
+        Server::start(
+            (0..=whole.len())
+                .map(|cut| vec![Do::Read, Do::send(&whole[..cut])])
+                .collect(),
+        ),
+    );
+    let client = server.client();
+    for cut in 0..=whole.len() {
+        let inbox = pump(
+            &runtime,
+            &client,
+            Request::post("/api/chat", "{}"),
+            Mode::Deltas,
+        );
+        let (answer, end) = read_all(&inbox);
+        let expected = match cut {
+            _ if cut < head => Some(Kind::Connect),
+            _ if cut < last => Some(Kind::Interrupted),
+            _ => None,
+        };
+        assert_eq!(kind(&end), expected, "cut at {cut}: {end:?}");
+        assert_eq!(
+            answer.content,
+            if cut < first { "" } else { "Hi" },
+            "cut at {cut}"
+        );
+    }
+    server.seen();
+}
+
+#[test]
+fn a_reply_with_any_byte_changed_ends() {
+    let whole = streamed("Hi").into_bytes();
+    for byte in [0, b' ', b'9', b'\n', 0xff] {
+        let changed = (0..whole.len()).map(|at| {
+            let mut reply = whole.clone();
+            reply[at] = byte;
+            vec![Do::Read, Do::send(reply)]
+        });
+        let (runtime, server) = (runtime(), Server::start(changed.collect()));
+        let client = server.client();
+        for at in 0..whole.len() {
+            let inbox = pump(
+                &runtime,
+                &client,
+                Request::post("/api/chat", "{}"),
+                Mode::Deltas,
+            );
+            let (answer, end) = read_all(&inbox);
+            if end.is_ok() {
+                assert!(
+                    answer.content.chars().count() <= 2,
+                    "byte {at} as {byte}: {answer:?}"
+                );
+            }
+        }
+        server.seen();
+    }
+}
