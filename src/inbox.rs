@@ -379,7 +379,6 @@ mod tests {
         source.push(&inbox, "a");
         inbox.abort();
         source.push(&inbox, "b");
-        inbox.push_lines(&mut vec![b"x".to_vec()]);
         assert_eq!(inbox.queued(), 0);
         assert!(matches!(inbox.take(&mut batch), Taken::Empty));
         inbox.close(closed("over"));

@@ -12,12 +12,17 @@ pub fn to_python(py: Python<'_>, answer: &Answer) -> PyResult<Py<PyAny>> {
         return native(py, answer);
     }
     let record = super::json::to_python(py, &answer.last_line)?;
-    let Ok(record) = record.cast_into::<PyDict>() else { return native(py, answer) };
+    let Ok(record) = record.cast_into::<PyDict>() else {
+        return native(py, answer);
+    };
     if answer.shape == Shape::Generate {
         record.set_item(intern!(py, "response"), &answer.content)?;
         put_thinking(py, &record, answer)?;
     } else {
-        let message = match record.get_item(intern!(py, "message"))?.map(|found| found.cast_into::<PyDict>()) {
+        let message = match record
+            .get_item(intern!(py, "message"))?
+            .map(Bound::cast_into::<PyDict>)
+        {
             Some(Ok(message)) => message,
             _ => PyDict::new(py),
         };
@@ -28,7 +33,10 @@ pub fn to_python(py: Python<'_>, answer: &Answer) -> PyResult<Py<PyAny>> {
 }
 
 fn fill_message(py: Python<'_>, message: &Bound<'_, PyDict>, answer: &Answer) -> PyResult<()> {
-    message.set_item(intern!(py, "role"), answer.role.as_deref().unwrap_or("assistant"))?;
+    message.set_item(
+        intern!(py, "role"),
+        answer.role.as_deref().unwrap_or("assistant"),
+    )?;
     message.set_item(intern!(py, "content"), &answer.content)?;
     put_thinking(py, message, answer)?;
     let calls = tool_calls(py, answer)?;

@@ -20,7 +20,10 @@ pub struct Seat {
 
 impl Seat {
     pub fn new(event_loop: &Bound<'_, PyAny>) -> Self {
-        Self { waiter: Waiter::default(), event_loop: event_loop.clone().unbind() }
+        Self {
+            waiter: Waiter::default(),
+            event_loop: event_loop.clone().unbind(),
+        }
     }
 
     fn park<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -91,11 +94,16 @@ pub struct Pending {
 
 impl Pending {
     pub fn new(awaited: Arc<dyn Awaited>) -> Self {
-        Self { awaited: Owned::new(awaited) }
+        Self {
+            awaited: Owned::new(awaited),
+        }
     }
 
     fn here(&self, py: Python<'_>) -> PyResult<&dyn Awaited> {
-        self.awaited.get().map(|awaited| &**awaited).map_err(|error| super::errors::to_python(py, error))
+        self.awaited
+            .get()
+            .map(|awaited| &**awaited)
+            .map_err(|error| super::errors::to_python(py, error))
     }
 }
 
@@ -161,6 +169,10 @@ impl Ready {
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        Err(finished(self.0.as_ref().map_or_else(|| py.None(), |value| value.clone_ref(py))))
+        Err(finished(
+            self.0
+                .as_ref()
+                .map_or_else(|| py.None(), |value| value.clone_ref(py)),
+        ))
     }
 }

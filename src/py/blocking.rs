@@ -35,16 +35,21 @@ fn wait_until(py: Python<'_>, mut ready: impl FnMut() -> bool + Send) -> PyResul
 pub fn receive<T: Send>(py: Python<'_>, channel: Receiver<T>) -> PyResult<T> {
     let mut value = None;
     let channel = std::sync::Mutex::new(channel);
-    wait_until(py, || match super::runtime::lock(&channel).recv_timeout(SIGNALS) {
-        Ok(received) => {
-            value = Some(received);
-            true
+    wait_until(py, || {
+        match super::runtime::lock(&channel).recv_timeout(SIGNALS) {
+            Ok(received) => {
+                value = Some(received);
+                true
+            }
+            Err(RecvTimeoutError::Timeout) => false,
+            Err(RecvTimeoutError::Disconnected) => true,
         }
-        Err(RecvTimeoutError::Timeout) => false,
-        Err(RecvTimeoutError::Disconnected) => true,
     })?;
     value.ok_or_else(|| {
-        let error = Error::new(Kind::Closed, "the I/O thread stopped: the interpreter is shutting down");
+        let error = Error::new(
+            Kind::Closed,
+            "the I/O thread stopped: the interpreter is shutting down",
+        );
         errors::to_python(py, error)
     })
 }
@@ -59,11 +64,17 @@ pub struct BlockingStream {
 
 impl BlockingStream {
     pub fn new(inbox: Arc<Inbox>, made: Made, model: String) -> Self {
-        Self { inbox: Owned::new(inbox), desk: Desk::new(model), made }
+        Self {
+            inbox: Owned::new(inbox),
+            desk: Desk::new(model),
+            made,
+        }
     }
 
     fn here(&self, py: Python<'_>) -> PyResult<&Arc<Inbox>> {
-        self.inbox.get().map_err(|error| errors::to_python(py, error))
+        self.inbox
+            .get()
+            .map_err(|error| errors::to_python(py, error))
     }
 }
 
@@ -84,9 +95,12 @@ impl BlockingStream {
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         let inbox = self.here(py)?;
         loop {
-            let next = self.desk.with(|reader| reader.item(py, inbox, &self.made)).ok_or_else(|| {
-                misuse("this stream is being read already: read it from one thread at a time")
-            })??;
+            let next = self
+                .desk
+                .with(|reader| reader.item(py, inbox, &self.made))
+                .ok_or_else(|| {
+                    misuse("this stream is being read already: read it from one thread at a time")
+                })??;
             match next {
                 Next::Item(item) => return Ok(Some(item)),
                 Next::End => return Ok(None),

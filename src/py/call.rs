@@ -24,7 +24,14 @@ pub struct Call {
 
 impl Call {
     pub fn new(seat: Seat, form: Form, url: String, model: String) -> Arc<Self> {
-        Arc::new(Self { seat, form, url, model, reply: Mutex::new(None), task: Mutex::new(None) })
+        Arc::new(Self {
+            seat,
+            form,
+            url,
+            model,
+            reply: Mutex::new(None),
+            task: Mutex::new(None),
+        })
     }
 
     /// Stores what came; the caller wakes the loop afterwards.
@@ -49,7 +56,10 @@ impl Awaited for Call {
         let reply = lock(&self.reply).take();
         match reply {
             None => Ok(None),
-            Some(reply) => self.form.to_python(py, reply, &self.url, &self.model).map(Some),
+            Some(reply) => self
+                .form
+                .to_python(py, reply, &self.url, &self.model)
+                .map(Some),
         }
     }
 

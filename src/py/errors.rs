@@ -34,7 +34,9 @@ pub fn in_context(py: Python<'_>, error: Error, context: &Context<'_>) -> PyErr 
 #[expect(clippy::needless_pass_by_value, reason = "an error is reported once")]
 fn build(py: Python<'_>, error: Error, context: &Context<'_>) -> PyResult<PyErr> {
     let from_core = FROM_CORE.get_or_try_init(py, || {
-        py.import("metagpt_ollama_rs.errors")?.getattr("from_core").map(Bound::unbind)
+        py.import("metagpt_ollama_rs.errors")?
+            .getattr("from_core")
+            .map(Bound::unbind)
     })?;
     let facts = PyDict::new(py);
     facts.set_item("message", &error.message)?;
@@ -46,10 +48,15 @@ fn build(py: Python<'_>, error: Error, context: &Context<'_>) -> PyResult<PyErr>
     facts.set_item("seconds", error.seconds)?;
     facts.set_item("retry_after", error.retry_after)?;
     facts.set_item("began", error.began)?;
-    facts.set_item("model", Some(context.model).filter(|model| !model.is_empty()))?;
+    facts.set_item(
+        "model",
+        Some(context.model).filter(|model| !model.is_empty()),
+    )?;
     facts.set_item("partial", context.partial)?;
     facts.set_item("partial_thinking", context.thinking)?;
-    let exception = from_core.bind(py).call((error.kind.name(),), Some(&facts))?;
+    let exception = from_core
+        .bind(py)
+        .call((error.kind.name(),), Some(&facts))?;
     Ok(PyErr::from_value(exception))
 }
 

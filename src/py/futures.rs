@@ -37,7 +37,10 @@ struct Spawned(task::JoinHandle<()>);
 impl Future for Spawned {
     type Output = Result<(), Failure>;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut std::task::Context<'_>) -> std::task::Poll<Self::Output> {
+    fn poll(
+        mut self: Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Self::Output> {
         Pin::new(&mut self.0).poll(context).map_err(Failure)
     }
 }
@@ -70,7 +73,10 @@ impl ContextExt for Tokio {
     }
 
     fn get_task_locals() -> Option<TaskLocals> {
-        LOCALS.try_with(|locals| locals.borrow().clone()).ok().flatten()
+        LOCALS
+            .try_with(|locals| locals.borrow().clone())
+            .ok()
+            .flatten()
     }
 }
 

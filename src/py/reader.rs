@@ -92,13 +92,23 @@ impl Reader {
     }
 
     fn advance(&mut self, py: Python<'_>, made: &Made) -> PyResult<Option<Py<PyAny>>> {
-        let Some(item) = self.batch.items.get(self.next) else { return Ok(None) };
+        let Some(item) = self.batch.items.get(self.next) else {
+            return Ok(None);
+        };
         self.next += 1;
         let value = match (item, made) {
             (Item::Text { end, stamp }, Made::Records(class)) => {
-                let text = self.batch.text.get(self.text_from..*end).unwrap_or_default();
+                let text = self
+                    .batch
+                    .text
+                    .get(self.text_from..*end)
+                    .unwrap_or_default();
                 self.text_from = *end;
-                wrap(py, text_record(py, &self.batch, stamp, text)?, class.as_ref())?
+                wrap(
+                    py,
+                    text_record(py, &self.batch, stamp, text)?,
+                    class.as_ref(),
+                )?
             }
             (Item::Full(delta), Made::Records(class)) => {
                 if delta.line.is_empty() {
@@ -125,7 +135,11 @@ impl Reader {
             self.next += 1;
             match item {
                 Item::Text { end, .. } => {
-                    let text = self.batch.text.get(self.text_from..*end).unwrap_or_default();
+                    let text = self
+                        .batch
+                        .text
+                        .get(self.text_from..*end)
+                        .unwrap_or_default();
                     self.text_from = *end;
                     if !text.is_empty() {
                         on_text.call1((PyString::new(py, text),))?;
@@ -155,8 +169,11 @@ impl Reader {
     /// `error` as an exception that carries the text so far.
     pub fn failure(&self, py: Python<'_>, error: Error) -> PyErr {
         let answer = self.fold.clone().finish();
-        let context =
-            Context { model: &self.model, partial: &answer.content, thinking: &answer.thinking };
+        let context = Context {
+            model: &self.model,
+            partial: &answer.content,
+            thinking: &answer.thinking,
+        };
         errors::in_context(py, error, &context)
     }
 
@@ -169,8 +186,10 @@ impl Reader {
     pub fn cancel(&mut self) {
         self.batch.clear();
         (self.next, self.text_from) = (0, 0);
-        self.end =
-            Some(Err(Error::new(Kind::Closed, "the stream was cancelled or closed before its end")));
+        self.end = Some(Err(Error::new(
+            Kind::Closed,
+            "the stream was cancelled or closed before its end",
+        )));
     }
 }
 
@@ -189,8 +208,12 @@ fn text_record<'py>(
     text: &str,
 ) -> PyResult<Bound<'py, PyAny>> {
     let record = PyDict::new(py);
-    let (model, shape) =
-        batch.template.as_ref().map_or(("", Shape::Chat), |template| (&*template.model, template.shape));
+    let (model, shape) = batch
+        .template
+        .as_ref()
+        .map_or(("", Shape::Chat), |template| {
+            (&*template.model, template.shape)
+        });
     record.set_item(intern!(py, "model"), model)?;
     record.set_item(intern!(py, "created_at"), stamp.as_str())?;
     if shape == Shape::Generate {
@@ -210,7 +233,10 @@ pub struct Desk(Mutex<Option<Box<Reader>>>);
 
 impl Desk {
     pub fn new(model: String) -> Self {
-        Self(Mutex::new(Some(Box::new(Reader { model, ..Reader::default() }))))
+        Self(Mutex::new(Some(Box::new(Reader {
+            model,
+            ..Reader::default()
+        }))))
     }
 
     /// Runs `work` on the reader, which is in nobody's hands meanwhile; `None` if somebody else has it.
@@ -221,4 +247,3 @@ impl Desk {
         Some(result)
     }
 }
-

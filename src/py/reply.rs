@@ -22,13 +22,29 @@ pub enum Form {
 
 impl Form {
     /// The result of a call, or the exception for its failure.
-    pub fn to_python(self, py: Python<'_>, reply: Result<Reply, Error>, url: &str, model: &str) -> PyResult<Py<PyAny>> {
+    pub fn to_python(
+        self,
+        py: Python<'_>,
+        reply: Result<Reply, Error>,
+        url: &str,
+        model: &str,
+    ) -> PyResult<Py<PyAny>> {
         let reply = reply.map_err(|error| {
-            errors::in_context(py, error, &Context { model, ..Context::default() })
+            errors::in_context(
+                py,
+                error,
+                &Context {
+                    model,
+                    ..Context::default()
+                },
+            )
         })?;
         let blank = reply.body.iter().all(u8::is_ascii_whitespace);
         match self {
-            Self::Bytes => Ok((PyBytes::new(py, &reply.body), reply.content_type).into_pyobject(py)?.into_any().unbind()),
+            Self::Bytes => Ok((PyBytes::new(py, &reply.body), reply.content_type)
+                .into_pyobject(py)?
+                .into_any()
+                .unbind()),
             Self::Status if blank => Ok(py.None()),
             Self::Answer | Self::Status => answer(py, &reply, url, model),
         }
@@ -41,7 +57,15 @@ fn answer(py: Python<'_>, reply: &Reply, url: &str, model: &str) -> PyResult<Py<
         error.url = Some(url.to_owned());
         error.status = Some(reply.status);
         error.began = true;
-        errors::in_context(py, error, &Context { model, partial, thinking })
+        errors::in_context(
+            py,
+            error,
+            &Context {
+                model,
+                partial,
+                thinking,
+            },
+        )
     };
     if let Some(value) = single(py, reply) {
         if let Ok(record) = value.cast::<PyDict>() {
@@ -49,7 +73,8 @@ fn answer(py: Python<'_>, reply: &Reply, url: &str, model: &str) -> PyResult<Py<
                 Some(error) => error.is_truthy()? || error.is_instance_of::<PyDict>(),
                 None => false,
             };
-            let cut = matches!(record.get_item(intern!(py, "done"))?, Some(done) if !done.is_truthy()?);
+            let cut =
+                matches!(record.get_item(intern!(py, "done"))?, Some(done) if !done.is_truthy()?);
             if said_error || cut {
                 let answer = folded(reply).map_err(|text| fail(Kind::Decode, text, "", ""))?;
                 return Err(match answer.outcome {
@@ -89,12 +114,19 @@ fn single<'py>(py: Python<'py>, reply: &Reply) -> Option<Bound<'py, PyAny>> {
 
 /// The body as lines.
 fn folded(reply: &Reply) -> Result<crate::wire::Answer, String> {
-    let framing =
-        if reply.content_type.contains("text/event-stream") { Framing::Sse } else { Framing::Auto };
+    let framing = if reply.content_type.contains("text/event-stream") {
+        Framing::Sse
+    } else {
+        Framing::Auto
+    };
     let mut decoder = Decoder::new(framing, MAX_LINE.max(reply.body.len()));
     let mut batch = Batch::default();
-    decoder.feed(&reply.body, &mut batch).map_err(|error| error.to_string())?;
-    decoder.finish(&mut batch).map_err(|error| error.to_string())?;
+    decoder
+        .feed(&reply.body, &mut batch)
+        .map_err(|error| error.to_string())?;
+    decoder
+        .finish(&mut batch)
+        .map_err(|error| error.to_string())?;
     let mut fold = Fold::default();
     fold.batch(&batch);
     Ok(fold.finish())

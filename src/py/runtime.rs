@@ -36,7 +36,10 @@ pub struct Owned<T> {
 
 impl<T> Owned<T> {
     pub fn new(value: T) -> Self {
-        Self { value: ManuallyDrop::new(value), process: std::process::id() }
+        Self {
+            value: ManuallyDrop::new(value),
+            process: std::process::id(),
+        }
     }
 
     /// Whether the value was made in this process.
@@ -86,7 +89,10 @@ pub fn handle(py: Python<'_>) -> PyResult<Handle> {
     if EXITING.load(Ordering::Acquire) {
         return Err(super::errors::to_python(
             py,
-            Error::new(Kind::Closed, "the interpreter is shutting down: no request can be made any more"),
+            Error::new(
+                Kind::Closed,
+                "the interpreter is shutting down: no request can be made any more",
+            ),
         ));
     }
     if let Some(runtime) = lock(&RUNTIME).as_ref().filter(|runtime| runtime.is_here()) {
@@ -98,7 +104,13 @@ pub fn handle(py: Python<'_>) -> PyResult<Handle> {
         .enable_all()
         .build()
         .map_err(|error| {
-            super::errors::to_python(py, Error::new(Kind::Connect, format!("cannot start the I/O thread: {error}")))
+            super::errors::to_python(
+                py,
+                Error::new(
+                    Kind::Connect,
+                    format!("cannot start the I/O thread: {error}"),
+                ),
+            )
         })?;
     let handle = runtime.handle().clone();
     let fresh = {

@@ -31,7 +31,13 @@ pub struct StreamCore {
 
 impl StreamCore {
     pub fn new(inbox: Arc<Inbox>, seat: Seat, made: Made, model: String) -> Arc<Self> {
-        Arc::new(Self { inbox, seat, desk: Desk::new(model), made, served: Mutex::new(0) })
+        Arc::new(Self {
+            inbox,
+            seat,
+            desk: Desk::new(model),
+            made,
+            served: Mutex::new(0),
+        })
     }
 
     fn cancel(&self) {
@@ -48,7 +54,11 @@ impl Sleeper for StreamCore {
 
 impl Awaited for StreamCore {
     fn poll(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        match self.desk.with(|reader| reader.item(py, &self.inbox, &self.made)).ok_or_else(|| misuse(BUSY))?? {
+        match self
+            .desk
+            .with(|reader| reader.item(py, &self.inbox, &self.made))
+            .ok_or_else(|| misuse(BUSY))??
+        {
             Next::Item(item) => Ok(Some(item)),
             Next::Nothing => Ok(None),
             Next::End => Err(PyStopAsyncIteration::new_err(())),
@@ -70,11 +80,13 @@ struct BatchDoor(Arc<StreamCore>);
 impl Awaited for BatchDoor {
     fn poll(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         let core = &self.0;
-        let first = match core.poll(py)? {
-            Some(first) => first,
-            None => return Ok(None),
+        let Some(first) = core.poll(py)? else {
+            return Ok(None);
         };
-        let rest = core.desk.with(|reader| reader.items(py, &core.made)).ok_or_else(|| misuse(BUSY))??;
+        let rest = core
+            .desk
+            .with(|reader| reader.items(py, &core.made))
+            .ok_or_else(|| misuse(BUSY))??;
         let batch = PyList::new(py, [first])?;
         for item in rest {
             batch.append(item)?;
@@ -102,11 +114,16 @@ pub struct Stream {
 
 impl Stream {
     pub fn new(core: Arc<StreamCore>) -> Self {
-        Self { core: Owned::new(core), batched: false }
+        Self {
+            core: Owned::new(core),
+            batched: false,
+        }
     }
 
     fn here(&self, py: Python<'_>) -> PyResult<&Arc<StreamCore>> {
-        self.core.get().map_err(|error| super::errors::to_python(py, error))
+        self.core
+            .get()
+            .map_err(|error| super::errors::to_python(py, error))
     }
 
     fn next<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -119,7 +136,11 @@ impl Stream {
         if rest {
             return Ok(py.None().into_bound(py));
         }
-        if self.batched { step(py, &BatchDoor(Arc::clone(core))) } else { step(py, &**core) }
+        if self.batched {
+            step(py, &BatchDoor(Arc::clone(core)))
+        } else {
+            step(py, &**core)
+        }
     }
 }
 
@@ -198,7 +219,10 @@ impl Stream {
 
     /// The same stream as an asynchronous iterator over lists: all items that have arrived, at least one.
     fn batches(&self, py: Python<'_>) -> PyResult<Self> {
-        Ok(Self { core: Owned::new(Arc::clone(self.here(py)?)), batched: true })
+        Ok(Self {
+            core: Owned::new(Arc::clone(self.here(py)?)),
+            batched: true,
+        })
     }
 }
 
@@ -226,7 +250,10 @@ impl Delivery {
         on_thinking: Option<Py<PyAny>>,
         model: String,
     ) -> PyResult<Arc<Self>> {
-        let context = py.import(intern!(py, "contextvars"))?.call_method0(intern!(py, "copy_context"))?.unbind();
+        let context = py
+            .import(intern!(py, "contextvars"))?
+            .call_method0(intern!(py, "copy_context"))?
+            .unbind();
         let delivery = Arc::new(Self {
             inbox,
             seat,
@@ -273,7 +300,9 @@ impl Delivery {
 
 impl Sleeper for Delivery {
     fn on_wake(&self, py: Python<'_>) -> PyResult<()> {
-        let Some(drain) = self.drain.get() else { return Ok(()) };
+        let Some(drain) = self.drain.get() else {
+            return Ok(());
+        };
         let event_loop = self.seat.event_loop.bind(py);
         if event_loop.hasattr(intern!(py, "_nest_patched"))? {
             // A loop that nest_asyncio has patched may be run again by a callback, and would then want to enter the
@@ -285,7 +314,9 @@ impl Sleeper for Delivery {
             }
             return Ok(());
         }
-        self.context.call_method1(py, intern!(py, "run"), (drain,)).map(drop)
+        self.context
+            .call_method1(py, intern!(py, "run"), (drain,))
+            .map(drop)
     }
 }
 
@@ -317,7 +348,9 @@ pub struct Drain(Owned<Weak<Delivery>>);
 #[pymethods]
 impl Drain {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
-        let Some(delivery) = self.0.upgrade() else { return Ok(()) };
+        let Some(delivery) = self.0.upgrade() else {
+            return Ok(());
+        };
         let result = delivery.drain(py);
         delivery.scheduled.store(false, Ordering::Relaxed);
         result

@@ -38,20 +38,33 @@ pub struct Transport {
 impl Transport {
     fn client(&self, py: Python<'_>) -> PyResult<Client> {
         if self.closed.load(Ordering::Acquire) {
-            return Err(errors::to_python(py, Error::new(Kind::Closed, "the client is closed: make a new one")));
+            return Err(errors::to_python(
+                py,
+                Error::new(Kind::Closed, "the client is closed: make a new one"),
+            ));
         }
-        let known = lock(&self.pool).as_ref().filter(|pool| pool.is_here()).map(|pool| Client::clone(pool));
+        let known = lock(&self.pool)
+            .as_ref()
+            .filter(|pool| pool.is_here())
+            .map(|pool| Client::clone(pool));
         if let Some(client) = known {
             return Ok(client);
         }
-        let client = Client::new(self.config.clone()).map_err(|error| errors::to_python(py, error))?;
+        let client =
+            Client::new(self.config.clone()).map_err(|error| errors::to_python(py, error))?;
         let previous = lock(&self.pool).replace(Owned::new(client.clone()));
         drop(previous);
         Ok(client)
     }
 
     /// Starts to pump the reply of a request into an inbox, waking `sleeper` on the running loop.
-    fn pump(&self, py: Python<'_>, request: Request, mode: Mode, inbox: &Arc<Inbox>) -> PyResult<()> {
+    fn pump(
+        &self,
+        py: Python<'_>,
+        request: Request,
+        mode: Mode,
+        inbox: &Arc<Inbox>,
+    ) -> PyResult<()> {
         let client = self.client(py)?;
         let inbox = Arc::clone(inbox);
         handle(py)?.spawn(async move { client.pump(request, inbox, mode).await });
@@ -83,22 +96,39 @@ fn request(
         })
         .transpose()?;
     let timeouts = limits.map(|limits| timeouts(py, limits)).transpose()?;
-    Ok(Request { method, path: path.to_owned(), body, timeouts, headers: Vec::new() })
+    Ok(Request {
+        method,
+        path: path.to_owned(),
+        body,
+        timeouts,
+        headers: Vec::new(),
+    })
 }
 
 /// The model that a payload names, for error messages.
 fn model_of(payload: Option<&Bound<'_, PyAny>>) -> String {
     payload
-        .and_then(|payload| payload.cast::<PyDict>().ok()?.get_item("model").ok()??.extract().ok())
+        .and_then(|payload| {
+            payload
+                .cast::<PyDict>()
+                .ok()?
+                .get_item("model")
+                .ok()??
+                .extract()
+                .ok()
+        })
         .unwrap_or_default()
 }
 
 fn timeouts(py: Python<'_>, limits: Limits) -> PyResult<Timeouts> {
     let seconds = |name: &str, value: Option<f64>| {
         let Some(value) = value else { return Ok(None) };
-        let limit = Duration::try_from_secs_f64(value).ok().filter(|limit| !limit.is_zero());
+        let limit = Duration::try_from_secs_f64(value)
+            .ok()
+            .filter(|limit| !limit.is_zero());
         limit.map(Some).ok_or_else(|| {
-            let message = format!("The timeout {name} must be a positive number of seconds, and is {value}.");
+            let message =
+                format!("The timeout {name} must be a positive number of seconds, and is {value}.");
             errors::to_python(py, Error::new(Kind::Config, message))
         })
     };
@@ -121,32 +151,43 @@ impl Transport {
     /// `OLLAMA_HOST`. Raises `ConfigurationError` for what cannot be used; nothing is sent.
     #[new]
     #[pyo3(signature = (address, *, is_host, headers, api_key, proxy, limits, max_line, max_body))]
-    #[expect(clippy::too_many_arguments, reason = "keywords of the one Python caller")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "keywords of the one Python caller"
+    )]
     fn new(
         py: Python<'_>,
         address: &str,
         is_host: bool,
         headers: Vec<(String, String)>,
-        api_key: Option<String>,
+        api_key: Option<&str>,
         proxy: Option<String>,
         limits: Option<Limits>,
         max_line: Option<usize>,
         max_body: Option<usize>,
     ) -> PyResult<Self> {
-        let origin = if is_host { Origin::Host } else { Origin::BaseUrl };
+        let origin = if is_host {
+            Origin::Host
+        } else {
+            Origin::BaseUrl
+        };
         let mut config = Base::parse(address, origin)
             .map(Config::new)
             .map_err(|error| errors::to_python(py, error))?;
         config.headers = headers;
         let environment = std::env::var("OLLAMA_API_KEY").ok();
-        config.api_key = resolve_key(api_key.as_deref(), environment.as_deref(), &config.base);
+        config.api_key = resolve_key(api_key, environment.as_deref(), &config.base);
         config.proxy = proxy.map_or_else(ProxyRule::from_env, ProxyRule::Explicit);
         if let Some(limits) = limits {
             config.timeouts = timeouts(py, limits)?;
         }
         config.max_line = max_line.unwrap_or(config.max_line);
         config.max_body = max_body.unwrap_or(config.max_body);
-        let transport = Self { config, pool: Mutex::new(None), closed: AtomicBool::new(false) };
+        let transport = Self {
+            config,
+            pool: Mutex::new(None),
+            closed: AtomicBool::new(false),
+        };
         transport.client(py)?;
         Ok(transport)
     }
@@ -160,10 +201,15 @@ impl Transport {
     /// `(connect, first_token, idle, total)` in seconds.
     #[getter]
     fn limits(&self) -> Limits {
-        let seconds = |limit: Duration| (limit < Duration::MAX).then(|| limit.as_secs_f64());
+        let seconds = |limit: Duration| (limit < Duration::MAX).then_some(limit.as_secs_f64());
         let timeouts = &self.config.timeouts;
         let total = timeouts.total.and_then(seconds);
-        (seconds(timeouts.connect), seconds(timeouts.first_token), seconds(timeouts.idle), total)
+        (
+            seconds(timeouts.connect),
+            seconds(timeouts.first_token),
+            seconds(timeouts.idle),
+            total,
+        )
     }
 
     /// Sends `payload` and returns the reply as a `Stream` of the running loop. `made` is the class of the items
@@ -181,10 +227,22 @@ impl Transport {
         let request = request(py, "POST", path, payload, limits)?;
         let (hub, event_loop) = hub(py)?;
         let inbox = Inbox::new(CAPACITY);
-        let (made, mode) = if lines { (Made::Lines, Mode::Lines) } else { (Made::Records(made), Mode::Deltas) };
-        let core = StreamCore::new(Arc::clone(&inbox), Seat::new(&event_loop), made, model_of(payload));
-        inbox.set_wake(Some(Arc::new(Alarm { hub, sleeper: weak(&core) })));
-        self.pump(py, request, mode, &inbox)?;
+        let (items, how) = if lines {
+            (Made::Lines, Mode::Lines)
+        } else {
+            (Made::Records(made), Mode::Deltas)
+        };
+        let core = StreamCore::new(
+            Arc::clone(&inbox),
+            Seat::new(&event_loop),
+            items,
+            model_of(payload),
+        );
+        inbox.set_wake(Some(Arc::new(Alarm {
+            hub,
+            sleeper: weak(&core),
+        })));
+        self.pump(py, request, how, &inbox)?;
         Ok(Stream::new(core))
     }
 
@@ -202,8 +260,18 @@ impl Transport {
         let request = request(py, "POST", path, payload, limits)?;
         let (hub, event_loop) = hub(py)?;
         let inbox = Inbox::new(CAPACITY);
-        let delivery = Delivery::new(py, Arc::clone(&inbox), Seat::new(&event_loop), on_text, on_thinking, model_of(payload))?;
-        inbox.set_wake(Some(Arc::new(Alarm { hub, sleeper: weak(&delivery) })));
+        let delivery = Delivery::new(
+            py,
+            Arc::clone(&inbox),
+            Seat::new(&event_loop),
+            on_text,
+            on_thinking,
+            model_of(payload),
+        )?;
+        inbox.set_wake(Some(Arc::new(Alarm {
+            hub,
+            sleeper: weak(&delivery),
+        })));
         self.pump(py, request, Mode::Deltas, &inbox)?;
         Ok(Pending::new(delivery))
     }
@@ -223,7 +291,12 @@ impl Transport {
         let client = self.client(py)?;
         let (hub, event_loop) = hub(py)?;
         let form = if raw { Form::Bytes } else { Form::Answer };
-        let call = Call::new(Seat::new(&event_loop), form, self.config.base.url(path), model_of(payload));
+        let call = Call::new(
+            Seat::new(&event_loop),
+            form,
+            self.config.base.url(path),
+            model_of(payload),
+        );
         let (waiting, sleeper) = (Arc::downgrade(&call), weak(&call));
         let task = handle(py)?.spawn(async move {
             let reply = client.call(request).await;
@@ -255,7 +328,9 @@ impl Transport {
         let form = if empty { Form::Status } else { Form::Answer };
         super::futures::into_python(py, async move {
             let reply = client.call(request).await;
-            Ok(super::futures::Late(move |py: Python<'_>| form.to_python(py, reply, &url, &model)))
+            Ok(super::futures::Late(move |py: Python<'_>| {
+                form.to_python(py, reply, &url, &model)
+            }))
         })
     }
 
@@ -300,7 +375,11 @@ impl Transport {
         let request = request(py, "POST", path, payload, limits)?;
         let inbox = Inbox::new(CAPACITY);
         self.pump(py, request, Mode::Deltas, &inbox)?;
-        Ok(BlockingStream::new(inbox, Made::Records(made), model_of(payload)))
+        Ok(BlockingStream::new(
+            inbox,
+            Made::Records(made),
+            model_of(payload),
+        ))
     }
 
     /// Closes the pool. Streams under way go on to their end; new requests raise `ClosedError`.

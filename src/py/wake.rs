@@ -31,7 +31,10 @@ enum Signal {
     /// The end that the I/O thread writes to, and the one that the loop reads.
     Descriptor { write: File, read: File },
     /// `call_soon_threadsafe` of a loop, and the hub as a Python callable.
-    CallSoon { event_loop: Py<PyWeakrefReference>, hub: OnceLock<Py<Hub>> },
+    CallSoon {
+        event_loop: Py<PyWeakrefReference>,
+        hub: OnceLock<Py<Hub>>,
+    },
 }
 
 /// The part of a hub that the I/O thread knows.
@@ -57,7 +60,10 @@ impl HubCore {
                 Python::try_attach(|py| {
                     let event_loop = event_loop.bind(py).upgrade()?;
                     let hub = hub.get()?.clone_ref(py);
-                    event_loop.call_method1(intern!(py, "call_soon_threadsafe"), (hub,)).ok().map(drop)
+                    event_loop
+                        .call_method1(intern!(py, "call_soon_threadsafe"), (hub,))
+                        .ok()
+                        .map(drop)
                 });
             }
         }
@@ -85,7 +91,9 @@ pub struct Hub {
 #[pymethods]
 impl Hub {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
-        let Ok(core) = self.core.get() else { return Ok(()) };
+        let Ok(core) = self.core.get() else {
+            return Ok(());
+        };
         if let Signal::Descriptor { read, .. } = &core.signal {
             let mut counter = [0_u8; 8];
             let _ = (&*read).read(&mut counter);
@@ -105,10 +113,15 @@ impl Hub {
 static HUBS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 /// The hub of the running loop, and that loop.
-pub fn hub<'py>(py: Python<'py>) -> PyResult<(Arc<HubCore>, Bound<'py, PyAny>)> {
+pub fn hub(py: Python<'_>) -> PyResult<(Arc<HubCore>, Bound<'_, PyAny>)> {
     let event_loop = running_loop(py)?;
     let hubs = HUBS
-        .get_or_try_init(py, || py.import("weakref")?.getattr("WeakKeyDictionary")?.call0().map(Bound::unbind))?
+        .get_or_try_init(py, || {
+            py.import("weakref")?
+                .getattr("WeakKeyDictionary")?
+                .call0()
+                .map(Bound::unbind)
+        })?
         .bind(py);
     let known = hubs.call_method1(intern!(py, "get"), (&event_loop,))?;
     if let Ok(hub) = known.cast::<Hub>()
@@ -130,9 +143,17 @@ pub fn running_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
 
 fn new_hub<'py>(py: Python<'py>, event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Hub>> {
     let make = |signal| {
-        let core =
-            Arc::new(HubCore { signal, armed: AtomicBool::new(false), ready: Mutex::default() });
-        Bound::new(py, Hub { core: Owned::new(core) })
+        let core = Arc::new(HubCore {
+            signal,
+            armed: AtomicBool::new(false),
+            ready: Mutex::default(),
+        });
+        Bound::new(
+            py,
+            Hub {
+                core: Owned::new(core),
+            },
+        )
     };
     #[cfg(unix)]
     {
@@ -145,7 +166,10 @@ fn new_hub<'py>(py: Python<'py>, event_loop: &Bound<'py, PyAny>) -> PyResult<Bou
         }
     }
     let event_loop = PyWeakrefReference::new(event_loop)?.unbind();
-    let hub = make(Signal::CallSoon { event_loop, hub: OnceLock::new() })?;
+    let hub = make(Signal::CallSoon {
+        event_loop,
+        hub: OnceLock::new(),
+    })?;
     if let Signal::CallSoon { hub: own, .. } = &hub.get().core.signal {
         // The hub and its core hold each other for the life of the process: only loops without `add_reader` pay.
         let _ = own.set(hub.clone().unbind());
@@ -172,7 +196,10 @@ fn descriptor() -> io::Result<(i32, Signal)> {
 fn descriptor() -> io::Result<(i32, Signal)> {
     use std::os::fd::{AsRawFd, OwnedFd};
     let (read, write) = io::pipe()?;
-    let (read, write) = (File::from(OwnedFd::from(read)), File::from(OwnedFd::from(write)));
+    let (read, write) = (
+        File::from(OwnedFd::from(read)),
+        File::from(OwnedFd::from(write)),
+    );
     Ok((read.as_raw_fd(), Signal::Descriptor { write, read }))
 }
 
@@ -182,10 +209,17 @@ pub struct Waiter(Mutex<Option<Py<PyAny>>>);
 
 impl Waiter {
     /// A future of `event_loop`, to be yielded to the task. Refuses a second task.
-    pub fn park<'py>(&self, py: Python<'py>, event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    pub fn park<'py>(
+        &self,
+        py: Python<'py>,
+        event_loop: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let other = lock(&self.0).as_ref().map(|future| future.clone_ref(py));
         if let Some(other) = other
-            && !other.bind(py).call_method0(intern!(py, "done"))?.is_truthy()?
+            && !other
+                .bind(py)
+                .call_method0(intern!(py, "done"))?
+                .is_truthy()?
         {
             return Err(super::errors::misuse(
                 "another task is already waiting for this stream: read it from one task at a time",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use metagpt_ollama_rs::error::Kind;
 use metagpt_ollama_rs::http::{Client, Method, Mode, Request};
 use metagpt_ollama_rs::inbox::Taken;
-use metagpt_ollama_rs::wire::{Outcome, fold_body};
+use metagpt_ollama_rs::wire::{Batch, Item, Outcome, fold_body};
 
 use crate::server::{Do, PATIENCE, Server, block_on, pump, read_all, runtime};
 
