@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
+import pickle
 
 import pytest
 from metagpt.provider import ollama_api as original
@@ -359,6 +361,16 @@ def test_the_names_that_code_relies_on_are_there(make_config):
     assert llm.http_method == "post"
     assert set(ours.OllamaMessageMeta.registed_message) == set(ours.OllamaMessageAPI)
     assert llm.pricing_plan == llm.model == "scripted"
+
+
+def test_a_copy_of_an_llm_object_goes_its_own_way(make_config, answers, server):
+    answers()
+    llm = ours.OllamaLLM(make_config())
+    for copied in (copy.deepcopy(llm), pickle.loads(pickle.dumps(llm))):
+        copied.with_model("copied")
+        asyncio.run(streamed(copied))
+        asyncio.run(streamed(llm))
+        assert [r.json()["model"] for r in server.requests[-2:]] == ["copied", "scripted"]
 
 
 def test_an_address_that_is_none_is_refused_at_the_call_and_not_before(make_config):

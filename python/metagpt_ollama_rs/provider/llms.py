@@ -86,7 +86,7 @@ class OllamaLLM(BaseLLM):
         self.use_system_prompt = self._system_prompt_by_default and getattr(config, "use_system_prompt", True)
         self.cost_manager = current("TokenCostManager", TokenCostManager)()
         self.on_error = on_error
-        self.reasoning_content = None
+        self.reasoning_content: Optional[str] = None
         self.__init_ollama(config)
 
     def __init_ollama(self, config: LLMConfig) -> None:
@@ -198,9 +198,7 @@ class OllamaLLM(BaseLLM):
                 log(piece)
             settled = splitter.settled
 
-        reply = await client.stream_text(
-            path_of(message.api_suffix), payload, on_text, timeout=self._limits(timeout)
-        )
+        reply = await client.stream_text(path_of(message.api_suffix), payload, on_text, timeout=self._limits(timeout))
         for piece in splitter.finish():
             log(piece)
         log("\n")
@@ -218,9 +216,7 @@ class OllamaLLM(BaseLLM):
         self, client: AsyncClient, message: OllamaMessageBase, payload: dict[str, Any], timeout: int
     ) -> str:
         async def chunks() -> AsyncGenerator[OpenAIResponse, None]:
-            async for line in client.stream_lines(
-                path_of(message.api_suffix), payload, timeout=self._limits(timeout)
-            ):
+            async for line in client.stream_lines(path_of(message.api_suffix), payload, timeout=self._limits(timeout)):
                 yield OpenAIResponse(line, {})
 
         if untouched(self, "_processing_openai_response_async_generator", _PROCESS_STREAM):
@@ -307,15 +303,16 @@ class OllamaLLM(BaseLLM):
         """
         built = self._built
         if built is None or self.ollama_message is not built.message:
-            return self.ollama_message  # type: ignore[no-any-return]
+            return self.ollama_message
         api, kwargs = self._llama_api_inuse, self._llama_api_kwargs
         if api is not built.api:
             self._built = _Built(api, self.model, kwargs)
             self.ollama_message = self._built.message
-            return self.ollama_message  # type: ignore[no-any-return]
+            return self.ollama_message
         message = built.message
         if self.model != built.model:
-            message.model = built.model = self.model
+            built.model = self.model
+            message.model = self.model or ""
         if kwargs != built.kwargs:
             message.additional_kwargs = overlay(kwargs, built.kwargs, message.additional_kwargs)
             built.kwargs = copy.deepcopy(kwargs)
@@ -387,7 +384,9 @@ class OllamaLLM(BaseLLM):
             if not holder.get("thinking"):
                 holder["thinking"] = thinking
         if reply.get("done") is False:
-            raise from_core("incomplete", message="the answer was cut short (done: false)", partial=text, model=self.model)
+            raise from_core(
+                "incomplete", message="the answer was cut short (done: false)", partial=text, model=self.model
+            )
         self._keep(reply, text, holder.get("thinking") or "")
         return reply
 

@@ -247,5 +247,7 @@ def _tool_call(call: Any) -> Any:
     try:
         arguments = json.loads(function["arguments"] or "{}")
     except ValueError:
-        raise ConfigurationError(f"the arguments of the tool call {function.get('name')!r} are no JSON object") from None
+        raise ConfigurationError(
+            f"the arguments of the tool call {function.get('name')!r} are no JSON object"
+        ) from None
     return {**call, "function": {**function, "arguments": arguments}}

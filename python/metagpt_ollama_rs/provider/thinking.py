@@ -18,7 +18,8 @@ class ThinkSplitter:
     """Feed it the deltas of one answer in order; it returns those that belong to the answer.
 
     White space passes at once. A delta that may be the beginning of a tag is held back until it is known; once it is
-    known not to be one, the deltas come out as they went in, one by one. Call ``finish`` at the end of the stream for what is still held.
+    known not to be one, the deltas come out as they went in, one by one. Call ``finish`` at the end of the stream for
+    what is still held.
     """
 
     __slots__ = ("_held", "_state", "_thinking")
@@ -58,8 +59,10 @@ class ThinkSplitter:
         return held
 
     def _begin(self, text: str) -> list[str]:
-        if not self._held and not text.strip():
-            return [text] if text else []
+        if not text:
+            return []
+        if not self._held and text.isspace():
+            return [text]
         self._held.append(text)
         start = "".join(self._held).lstrip()
         if start.startswith(_OPEN):
