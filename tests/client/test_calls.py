@@ -146,7 +146,7 @@ def test_images_as_bytes_paths_and_text(ollama_server: ScriptedServer, tmp_path:
 def test_a_misspelt_argument_is_refused_before_anything_is_sent(ollama_server: ScriptedServer) -> None:
     with pytest.raises(TypeError, match="no argument 'temperatur'"):
         Client(ollama_server.url).chat("m", MESSAGES, temperatur=1)  # type: ignore[call-overload]
-    with pytest.raises(TypeError, match="options.x"):
+    with pytest.raises(TypeError, match=r"options\.x"):
         Client(ollama_server.url).chat("m", MESSAGES, options={"x": object()})
     assert ollama_server.requests == []
 
@@ -235,7 +235,7 @@ def test_a_limit_that_runs_out_says_which(ollama_server: ScriptedServer, limits:
 
 def test_a_limit_for_one_call(ollama_server: ScriptedServer) -> None:
     ollama_server.queue(Reply.chat("Hello world").gated(0))
-    with pytest.raises(errors.RequestTimeout, match="0.05"):
+    with pytest.raises(errors.RequestTimeout, match=r"0\.05"):
         Client(ollama_server.url).chat("m", MESSAGES, timeout=0.05)
     with pytest.raises(errors.ConfigurationError, match="idle"):
         Client(ollama_server.url, timeout=Timeout(idle=-1))
