@@ -63,6 +63,7 @@ def without_nothing(value: Any) -> Any:
 
 def prepare(server: ScriptedServer) -> None:
     server.answer("Hello world")
+    server.on("POST", "/api/show", Reply.json({"capabilities": ["completion"], "model_info": {}}))
     server.on("POST", "/api/pull", Reply.json({"status": "success"}))
     server.on("DELETE", "/api/delete", Reply.body(b"", None))
     server.on("POST", "/api/copy", Reply.body(b"", None))
@@ -79,7 +80,8 @@ def test_the_same_request_as_ollama_python(
 ) -> None:
     ollama = pytest.importorskip("ollama", reason="ollama-python is the peer")
     prepare(ollama_server)
-    theirs = getattr(ollama.Client(ollama_server.url), method)(**arguments)
+    with ollama.Client(ollama_server.url) as peer:
+        theirs = getattr(peer, method)(**arguments)
     wanted = sent(ollama_server)
 
     ours = getattr(Client(ollama_server.url), method)(**arguments)
