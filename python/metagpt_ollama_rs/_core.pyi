@@ -9,8 +9,8 @@ _T = TypeVar("_T")
 _Limits = tuple[float | None, float | None, float | None, float | None]
 
 __all__ = [
-    "BlockingStream",
     "DEBUG_BUILD",
+    "BlockingStream",
     "Delta",
     "Pending",
     "Stream",
