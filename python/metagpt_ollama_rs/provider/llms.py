@@ -36,6 +36,7 @@ from ..errors import (
     from_core,
 )
 from ..options import Settings, fields_set, overlay, read_settings
+from .images import fetch_images, image_lists
 from .messages import OllamaMessageAPI, OllamaMessageBase, OllamaMessageChat, OllamaMessageGenerate, OllamaMessageMeta
 from .replaced import REQUEST, current, untouched
 from .thinking import ThinkSplitter, split_thinking
@@ -354,9 +355,9 @@ class OllamaLLM(BaseLLM):
         return Timeout(**limits)
 
     async def _check_images(self, client: AsyncClient, payload: dict[str, Any]) -> None:
-        messages = payload.get("messages") or ()
-        if payload.get("images") or any(isinstance(item, dict) and item.get("images") for item in messages):
+        if image_lists(payload):
             await check_vision(client, str(payload.get("model")))
+            await fetch_images(payload, self._settings().client.proxy)
 
     async def _asked(
         self, client: AsyncClient, payload: dict[str, Any], ask: Callable[[dict[str, Any]], Awaitable[_T]]
