@@ -332,7 +332,7 @@ class OllamaLLM(BaseLLM):
             payload["stream"] = stream
             payload.setdefault("truncate", False)
             if payload.get("format"):
-                # A model that thinks before it answers breaks the format on many servers, and thinks unless told not to.
+                # A model that can think does so unless told not to, and on many servers breaks the format by it.
                 payload.setdefault("think", False)
         return payload
 
@@ -409,8 +409,8 @@ class OllamaLLM(BaseLLM):
         size = sum(len(text.encode("utf-8", "replace")) for text in texts if isinstance(text, str))
         if read >= CUT_TOKENS and size > read * CUT_BYTES_PER_TOKEN:
             logger.warning(
-                f"the server read only {read} tokens of a prompt of {size} bytes: it seems to have cut the prompt to fit "
-                f"the context. hint: set llm.context_length (num_ctx) higher, or update Ollama, which then refuses"
+                f"the server read only {read} tokens of a prompt of {size} bytes: it seems to have cut the prompt to "
+                f"fit the context. hint: set llm.context_length (num_ctx) higher, or update Ollama, which then refuses"
             )
 
     def _keep(self, final: dict[str, Any], text: str, thinking: str) -> None:
