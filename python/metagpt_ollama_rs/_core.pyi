@@ -22,6 +22,9 @@ __all__ = [
     "get_choice",
     "get_response_choice",
     "loads",
+    "stats_clear",
+    "stats_records",
+    "stats_resize",
 ]
 __version__: str
 DEBUG_BUILD: bool
@@ -31,6 +34,9 @@ def get_choice(to_choice_dict: Any, /) -> str: ...
 def get_response_choice(to_choice_dict: Any, /) -> str: ...
 def loads(text: bytes) -> Any: ...
 def dumps(value: Any) -> bytes: ...
+def stats_records() -> list[dict[str, Any]]: ...
+def stats_clear() -> None: ...
+def stats_resize(capacity: int) -> None: ...
 
 @final
 class StreamDecoder:
@@ -90,6 +96,7 @@ class Transport:
         api_key: str | None,
         proxy: str | None,
         limits: _Limits | None,
+        retries: tuple[int, float, float, float] | None,
         max_line: int | None,
         max_body: int | None,
     ) -> Self: ...

@@ -14,7 +14,7 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple, cast, overload
 
 from metagpt_ollama_rs import _core
-from metagpt_ollama_rs.errors import ModelNotFoundError, OllamaError
+from metagpt_ollama_rs.errors import ConfigurationError
 from metagpt_ollama_rs.payloads import (
     chat_payload,
     create_payload,
@@ -55,6 +55,24 @@ class Timeout(NamedTuple):
     total: float | None = None
 
 
+class Retry(NamedTuple):
+    """When a request is sent again: the server refused or dropped the connection before it replied, or answered 502,
+    503, 504 or 429. Only before the first byte of an answer, never after a time limit ran out.
+
+    ``retries`` is the number of tries after the first one; ``first`` the first wait in seconds, give or take a
+    quarter (the next waits grow fourfold, up to a second); no retry begins later than ``budget`` seconds after the
+    request. A server that names a time (``Retry-After``) gets its way, beyond the budget, if it is at most
+    ``retry_after`` seconds; if it is longer there is no retry. The ``total`` time limit bounds all of it.
+
+    A server that is down so costs about one second. MetaGPT tries three times itself.
+    """
+
+    retries: int = 2
+    first: float = 0.2
+    budget: float = 3.0
+    retry_after: float = 10.0
+
+
 def _limits(timeout: float | Timeout | None) -> Limits | None:
     """A single number bounds the wait for the first token and each pause, never a healthy stream as a whole."""
     if timeout is None:
@@ -63,6 +81,15 @@ def _limits(timeout: float | Timeout | None) -> Limits | None:
         return (timeout.connect, timeout.first_token, timeout.idle, timeout.total)
     seconds = float(timeout)
     return (min(seconds, 5.0), seconds, seconds, None)
+
+
+def _retry(retries: int | Retry | None) -> tuple[int, float, float, float] | None:
+    if retries is None:
+        return None
+    policy = retries if isinstance(retries, Retry) else Retry(retries)
+    if not 0 <= policy.retries < 2**32:
+        raise ConfigurationError(f"retries must be a number from 0 on, and is {policy.retries}")
+    return (policy.retries, policy.first, policy.budget, policy.retry_after)
 
 
 class _Base:
@@ -74,6 +101,7 @@ class _Base:
         timeout: float | Timeout | None = None,
         api_key: str | None = None,
         proxy: str | None = None,
+        retries: int | Retry | None = None,
         max_line: int | None = None,
         max_body: int | None = None,
     ) -> None:
@@ -83,6 +111,7 @@ class _Base:
             "timeout": timeout,
             "api_key": api_key,
             "proxy": proxy,
+            "retries": retries,
             "max_line": max_line,
             "max_body": max_body,
         }
@@ -94,6 +123,7 @@ class _Base:
             api_key=api_key,
             proxy=proxy,
             limits=_limits(timeout),
+            retries=_retry(retries),
             max_line=max_line,
             max_body=max_body,
         )
@@ -114,12 +144,6 @@ def _rebuild(cls: type[_Base], arguments: dict[str, Any]) -> _Base:
     return cls(**arguments)
 
 
-def _name_the_models(error: ModelNotFoundError, names: list[str]) -> None:
-    error.available = names
-    there = ", ".join(names[:20]) if names else "no models at all"
-    error.hint = f"pull it with `ollama pull {error.model or 'NAME'}`; the server has {there}"
-
-
 class AsyncClient(_Base):
     """A client for asyncio.
 
@@ -130,6 +154,7 @@ class AsyncClient(_Base):
         timeout: a number of seconds for the first token and each pause, or a `Timeout`.
         api_key: sent as a bearer token; placeholders such as ``sk-`` and ``ollama`` are not sent.
         proxy: URL of a proxy; default: the environment's, never for loopback.
+        retries: how often a request is sent again while no answer has begun, or a `Retry`; 0 switches it off.
         max_line: longest line of a stream, in bytes (default 64 MiB).
         max_body: longest reply that is read whole, in bytes.
 
@@ -330,11 +355,7 @@ class AsyncClient(_Base):
         ``/api/chat``, ``{"response": …}`` of ``/api/generate``.
         """
         body = {**payload, "stream": True}
-        try:
-            result = await self._transport.deliver(path, body, on_text, on_thinking, _limits(timeout))
-        except OllamaError as error:
-            await self._complete(error, body)
-            raise
+        result = await self._transport.deliver(path, body, on_text, on_thinking, _limits(timeout))
         return cast("dict[str, Any]", result)
 
     async def request_json(
@@ -346,11 +367,7 @@ class AsyncClient(_Base):
         timeout: float | Timeout | None = None,
     ) -> Any:
         """The whole reply, parsed. A body of several lines (a server that streams all the same) is folded into one."""
-        try:
-            return await self._transport.call(method, path, payload, False, _limits(timeout))
-        except OllamaError as error:
-            await self._complete(error, payload)
-            raise
+        return await self._transport.call(method, path, payload, False, _limits(timeout))
 
     async def request_bytes(
         self,
@@ -361,11 +378,7 @@ class AsyncClient(_Base):
         timeout: float | Timeout | None = None,
     ) -> tuple[bytes, str]:
         """The body of the reply as it came, and its content type."""
-        try:
-            reply = await self._transport.call(method, path, payload, True, _limits(timeout))
-        except OllamaError as error:
-            await self._complete(error, payload)
-            raise
+        reply = await self._transport.call(method, path, payload, True, _limits(timeout))
         return cast("tuple[bytes, str]", reply)
 
     async def stream_lines(
@@ -377,9 +390,6 @@ class AsyncClient(_Base):
         try:
             async for line in stream:
                 yield line
-        except OllamaError as error:
-            await self._complete(error, body)
-            raise
         finally:
             stream.close()
 
@@ -393,28 +403,12 @@ class AsyncClient(_Base):
     async def _manage(
         self, method: str, path: str, payload: dict[str, Any] | None = None, *, empty: bool = False
     ) -> Any:
-        try:
-            return await self._transport.manage(method, path, payload, empty, None)
-        except OllamaError as error:
-            error.model = (payload or {}).get("model")
-            raise
+        return await self._transport.manage(method, path, payload, empty, None)
 
     async def _progress(self, path: str, payload: dict[str, Any]) -> Any:
         if payload["stream"]:
             return self._transport.stream(path, payload, ProgressResponse, False, None)
         return ProgressResponse(await self._manage("POST", path, payload))
-
-    async def _complete(self, error: OllamaError, payload: Mapping[str, Any] | None) -> None:
-        """Adds the model, and for a model that is missing the names of those that are there."""
-        if error.model is None:
-            error.model = (payload or {}).get("model")
-        if isinstance(error, ModelNotFoundError):
-            try:
-                models = (await self._transport.call("GET", "/api/tags", None, False, (2.0, 2.0, 2.0, 2.0)))["models"]
-                _name_the_models(error, [model["name"] for model in models])
-            except (OllamaError, KeyError, TypeError):
-                # The refusal itself is what the caller must see, whatever the list does.
-                return
 
 
 class Client(_Base):
@@ -599,19 +593,7 @@ class Client(_Base):
         empty: bool = False,
         timeout: float | Timeout | None = None,
     ) -> Any:
-        try:
-            return self._transport.call_blocking(method, path, payload, empty, _limits(timeout))
-        except OllamaError as error:
-            error.model = (payload or {}).get("model")
-            if isinstance(error, ModelNotFoundError):
-                try:
-                    limits = (2.0, 2.0, 2.0, 2.0)
-                    models = self._transport.call_blocking("GET", "/api/tags", None, False, limits)["models"]
-                    _name_the_models(error, [model["name"] for model in models])
-                except (OllamaError, KeyError, TypeError):
-                    # The refusal itself is what the caller must see, whatever the list does.
-                    raise error from None
-            raise
+        return self._transport.call_blocking(method, path, payload, empty, _limits(timeout))
 
     def _progress(self, path: str, payload: dict[str, Any]) -> Any:
         if payload["stream"]:
@@ -619,4 +601,4 @@ class Client(_Base):
         return ProgressResponse(self._call("POST", path, payload))
 
 
-__all__ = ["AsyncClient", "Client", "Timeout"]
+__all__ = ["AsyncClient", "Client", "Retry", "Timeout"]

@@ -12,6 +12,7 @@ use super::reader::{Desk, Made, Next};
 use super::runtime::{Owned, stay_out_if_exiting};
 use crate::error::{Error, Kind};
 use crate::inbox::Inbox;
+use crate::stats::Trace;
 
 /// How long a signal can wait for its handler.
 const SIGNALS: Duration = Duration::from_millis(50);
@@ -63,10 +64,10 @@ pub struct BlockingStream {
 }
 
 impl BlockingStream {
-    pub fn new(inbox: Arc<Inbox>, made: Made, model: String) -> Self {
+    pub fn new(inbox: Arc<Inbox>, made: Made, trace: Arc<Trace>) -> Self {
         Self {
             inbox: Owned::new(inbox),
-            desk: Desk::new(model),
+            desk: Desk::new(trace),
             made,
         }
     }

@@ -11,24 +11,23 @@ use super::runtime::lock;
 use super::wake::Sleeper;
 use crate::error::Error;
 use crate::http::Reply;
+use crate::stats::Trace;
 
 /// The state of a call that is awaited.
 pub struct Call {
     seat: Seat,
     form: Form,
-    url: String,
-    model: String,
+    trace: Arc<Trace>,
     reply: Mutex<Option<Result<Reply, Error>>>,
     task: Mutex<Option<AbortHandle>>,
 }
 
 impl Call {
-    pub fn new(seat: Seat, form: Form, url: String, model: String) -> Arc<Self> {
+    pub fn new(seat: Seat, form: Form, trace: Arc<Trace>) -> Arc<Self> {
         Arc::new(Self {
             seat,
             form,
-            url,
-            model,
+            trace,
             reply: Mutex::new(None),
             task: Mutex::new(None),
         })
@@ -56,10 +55,7 @@ impl Awaited for Call {
         let reply = lock(&self.reply).take();
         match reply {
             None => Ok(None),
-            Some(reply) => self
-                .form
-                .to_python(py, reply, &self.url, &self.model)
-                .map(Some),
+            Some(reply) => self.form.to_python(py, reply, &self.trace).map(Some),
         }
     }
 

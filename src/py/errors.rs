@@ -48,6 +48,8 @@ fn build(py: Python<'_>, error: Error, context: &Context<'_>) -> PyResult<PyErr>
     facts.set_item("seconds", error.seconds)?;
     facts.set_item("retry_after", error.retry_after)?;
     facts.set_item("began", error.began)?;
+    facts.set_item("loaded", error.loaded)?;
+    facts.set_item("available", &error.available)?;
     facts.set_item(
         "model",
         Some(context.model).filter(|model| !model.is_empty()),

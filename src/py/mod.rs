@@ -4,7 +4,7 @@
 //! * `awaitable`, `reader`, `stream`, `call`, `blocking`: the ways to wait for a reply.
 //! * `transport`: the client; `futures`: single futures by pyo3-async-runtimes.
 //! * `json`, `answer`, `reply`, `decode`, `delta`: JSON text and Python objects.
-//! * `errors`: the one conversion to exceptions.
+//! * `errors`: the one conversion to exceptions; `log`: log lines; `stats`: the records of calls.
 
 mod answer;
 mod awaitable;
@@ -15,9 +15,11 @@ mod delta;
 mod errors;
 mod futures;
 mod json;
+mod log;
 mod reader;
 mod reply;
 mod runtime;
+mod stats;
 mod stream;
 mod transport;
 mod wake;
@@ -38,6 +40,9 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<delta::StreamDecoder>()?;
     module.add_function(wrap_pyfunction!(loads, module)?)?;
     module.add_function(wrap_pyfunction!(dumps, module)?)?;
+    module.add_function(wrap_pyfunction!(stats::stats_records, module)?)?;
+    module.add_function(wrap_pyfunction!(stats::stats_clear, module)?)?;
+    module.add_function(wrap_pyfunction!(stats::stats_resize, module)?)?;
     module.add_function(wrap_pyfunction!(decode::decode, module)?)?;
     module.add_function(wrap_pyfunction!(decode::get_choice, module)?)?;
     module.add_function(wrap_pyfunction!(decode::get_response_choice, module)?)?;

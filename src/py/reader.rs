@@ -3,16 +3,18 @@
 //! Shared by the three doors of a stream. A reader is moved out of its lock while Python code may run, so that a
 //! callback which comes back to the same stream finds the place empty and is told so, instead of a deadlock.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
 
 use super::errors::{self, Context};
+use super::log;
 use super::runtime::lock;
 use crate::error::{Error, Kind};
 use crate::inbox::{Inbox, Taken};
+use crate::stats::Trace;
 use crate::wire::{Batch, Fold, Item, Shape, Stamp};
 
 /// What the items of a stream become.
@@ -23,15 +25,15 @@ pub enum Made {
     Lines,
 }
 
-#[derive(Default)]
 pub struct Reader {
     batch: Batch,
     next: usize,
     text_from: usize,
     fold: Fold,
     end: Option<Result<(), Error>>,
-    /// The model asked for, for error messages.
-    model: String,
+    trace: Arc<Trace>,
+    /// What happened before the first item was logged.
+    reported: bool,
 }
 
 /// What a reader has next.
@@ -67,12 +69,22 @@ impl Reader {
         self.next >= self.batch.items.len() && self.end.is_some()
     }
 
+    /// Logs what the call has noted: before its first item and at its end.
+    fn report(&mut self, py: Python<'_>) -> PyResult<()> {
+        if self.reported && self.end.is_none() {
+            return Ok(());
+        }
+        self.reported = true;
+        log::report(py, &self.trace)
+    }
+
     /// The next item as Python sees it.
     pub fn item(&mut self, py: Python<'_>, inbox: &Inbox, made: &Made) -> PyResult<Next> {
         loop {
             if !self.refill(inbox) {
                 return Ok(Next::Nothing);
             }
+            self.report(py)?;
             if self.at_end() {
                 return self.check_end(py).map(|()| Next::End);
             }
@@ -131,6 +143,7 @@ impl Reader {
         on_text: &Bound<'_, PyAny>,
         on_thinking: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
+        self.report(py)?;
         while let Some(item) = self.batch.items.get(self.next) {
             self.next += 1;
             match item {
@@ -160,6 +173,7 @@ impl Reader {
 
     /// `Ok` for a stream that ended well; the typed error, with what had arrived, for one that did not.
     pub fn check_end(&mut self, py: Python<'_>) -> PyResult<()> {
+        self.report(py)?;
         match &self.end {
             Some(Err(error)) => Err(self.failure(py, error.clone())),
             _ => Ok(()),
@@ -170,7 +184,7 @@ impl Reader {
     pub fn failure(&self, py: Python<'_>, error: Error) -> PyErr {
         let answer = self.fold.clone().finish();
         let context = Context {
-            model: &self.model,
+            model: &self.trace.about().model,
             partial: &answer.content,
             thinking: &answer.thinking,
         };
@@ -232,10 +246,15 @@ fn text_record<'py>(
 pub struct Desk(Mutex<Option<Box<Reader>>>);
 
 impl Desk {
-    pub fn new(model: String) -> Self {
+    pub fn new(trace: Arc<Trace>) -> Self {
         Self(Mutex::new(Some(Box::new(Reader {
-            model,
-            ..Reader::default()
+            batch: Batch::default(),
+            next: 0,
+            text_from: 0,
+            fold: Fold::default(),
+            end: None,
+            trace,
+            reported: false,
         }))))
     }
 

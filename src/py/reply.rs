@@ -5,8 +5,10 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
 use super::errors::{self, Context};
+use super::{log, stats};
 use crate::error::{Error, Kind};
 use crate::http::Reply;
+use crate::stats::Trace;
 use crate::wire::{Batch, Decoder, Fold, Framing, MAX_LINE, Outcome};
 
 /// What becomes of the body of a reply.
@@ -21,51 +23,61 @@ pub enum Form {
 }
 
 impl Form {
-    /// The result of a call, or the exception for its failure.
+    /// The result of a call, or the exception for its failure. Ends `trace` and logs what it noted.
     pub fn to_python(
         self,
         py: Python<'_>,
         reply: Result<Reply, Error>,
-        url: &str,
-        model: &str,
+        trace: &Trace,
     ) -> PyResult<Py<PyAny>> {
-        let reply = reply.map_err(|error| {
-            errors::in_context(
-                py,
-                error,
-                &Context {
-                    model,
-                    ..Context::default()
-                },
-            )
-        })?;
+        let result = match reply {
+            Ok(reply) => self.read(py, reply, trace),
+            Err(error) => Err(failed(py, error, "", "", trace)),
+        };
+        trace.finish(None);
+        log::report(py, trace)?;
+        result
+    }
+
+    fn read(self, py: Python<'_>, reply: Reply, trace: &Trace) -> PyResult<Py<PyAny>> {
         let blank = reply.body.iter().all(u8::is_ascii_whitespace);
         match self {
-            Self::Bytes => Ok((PyBytes::new(py, &reply.body), reply.content_type)
-                .into_pyobject(py)?
-                .into_any()
-                .unbind()),
+            Self::Bytes => {
+                stats::note_body(&reply.body, trace);
+                Ok((PyBytes::new(py, &reply.body), reply.content_type)
+                    .into_pyobject(py)?
+                    .into_any()
+                    .unbind())
+            }
             Self::Status if blank => Ok(py.None()),
-            Self::Answer | Self::Status => answer(py, &reply, url, model),
+            Self::Answer | Self::Status => {
+                let value = answer(py, &reply, trace)?;
+                stats::note_answer(value.bind(py), trace);
+                Ok(value)
+            }
         }
     }
 }
 
-fn answer(py: Python<'_>, reply: &Reply, url: &str, model: &str) -> PyResult<Py<PyAny>> {
+/// Ends `trace` with `error`, which becomes an exception.
+fn failed(py: Python<'_>, error: Error, partial: &str, thinking: &str, trace: &Trace) -> PyErr {
+    trace.finish(Some(&error));
+    let context = Context {
+        model: &trace.about().model,
+        partial,
+        thinking,
+    };
+    errors::in_context(py, error, &context)
+}
+
+fn answer(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> {
     let fail = |kind, message: String, partial: &str, thinking: &str| {
         let mut error = Error::new(kind, message);
-        error.url = Some(url.to_owned());
+        let about = trace.about();
+        error.url = Some(format!("{}{}", about.host, about.endpoint));
         error.status = Some(reply.status);
         error.began = true;
-        errors::in_context(
-            py,
-            error,
-            &Context {
-                model,
-                partial,
-                thinking,
-            },
-        )
+        failed(py, error, partial, thinking, trace)
     };
     if let Some(value) = single(py, reply) {
         if let Ok(record) = value.cast::<PyDict>() {

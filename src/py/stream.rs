@@ -14,6 +14,7 @@ use super::reader::{Desk, Made, Next};
 use super::runtime::{Owned, lock};
 use super::wake::Sleeper;
 use crate::inbox::Inbox;
+use crate::stats::Trace;
 
 /// After so many ready items the reading task lets the loop serve others once.
 const FAIR: u32 = 256;
@@ -30,11 +31,11 @@ pub struct StreamCore {
 }
 
 impl StreamCore {
-    pub fn new(inbox: Arc<Inbox>, seat: Seat, made: Made, model: String) -> Arc<Self> {
+    pub fn new(inbox: Arc<Inbox>, seat: Seat, made: Made, trace: Arc<Trace>) -> Arc<Self> {
         Arc::new(Self {
             inbox,
             seat,
-            desk: Desk::new(model),
+            desk: Desk::new(trace),
             made,
             served: Mutex::new(0),
         })
@@ -248,7 +249,7 @@ impl Delivery {
         seat: Seat,
         on_text: Py<PyAny>,
         on_thinking: Option<Py<PyAny>>,
-        model: String,
+        trace: Arc<Trace>,
     ) -> PyResult<Arc<Self>> {
         let context = py
             .import(intern!(py, "contextvars"))?
@@ -257,7 +258,7 @@ impl Delivery {
         let delivery = Arc::new(Self {
             inbox,
             seat,
-            desk: Desk::new(model),
+            desk: Desk::new(trace),
             on_text,
             on_thinking,
             context,

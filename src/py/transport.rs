@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::PyBytes;
 
 use super::awaitable::{Pending, Seat};
 use super::blocking::{BlockingStream, receive};
@@ -21,16 +21,23 @@ use super::stream::{Delivery, Stream, StreamCore};
 use super::wake::{Alarm, Sleeper, hub};
 use crate::error::{Error, Kind};
 use crate::http::config::resolve_key;
-use crate::http::{Base, Client, Config, Method, Mode, Origin, ProxyRule, Request, Timeouts};
+use crate::http::{
+    Base, Client, Config, Method, Mode, Origin, ProxyRule, Request, Retry, Timeouts,
+};
 use crate::inbox::{CAPACITY, Inbox};
+use crate::stats::{About, Journal, Trace};
 
 /// `(connect, first_token, idle, total)` in seconds; `None` is no limit.
 type Limits = (Option<f64>, Option<f64>, Option<f64>, Option<f64>);
+
+/// `(retries, first, budget, retry_after)`, all but the first in seconds.
+type Tries = (u32, f64, f64, f64);
 
 /// A client of one server, with its connection pool.
 #[pyclass(frozen, module = "metagpt_ollama_rs._core")]
 pub struct Transport {
     config: Config,
+    journal: Option<Arc<Journal>>,
     pool: Mutex<Option<Owned<Client>>>,
     closed: AtomicBool,
 }
@@ -70,53 +77,57 @@ impl Transport {
         handle(py)?.spawn(async move { client.pump(request, inbox, mode).await });
         Ok(())
     }
+
+    /// A request, and the trace that accompanies it.
+    fn request(
+        &self,
+        py: Python<'_>,
+        method: &str,
+        path: &str,
+        payload: Option<&Bound<'_, PyAny>>,
+        limits: Option<Limits>,
+        streamed: bool,
+    ) -> PyResult<(Request, Arc<Trace>)> {
+        let method = match method {
+            "GET" => Method::Get,
+            "DELETE" => Method::Delete,
+            "HEAD" => Method::Head,
+            _ => Method::Post,
+        };
+        let body = payload
+            .filter(|payload| !payload.is_none())
+            .map(|payload| {
+                if let Ok(body) = payload.cast::<PyBytes>() {
+                    return Ok(body.as_bytes().to_vec());
+                }
+                let mut body = Vec::with_capacity(1024);
+                super::json::from_python(payload, &mut body).map(|()| body)
+            })
+            .transpose()?;
+        let timeouts = limits.map(|limits| timeouts(py, limits)).transpose()?;
+        let about = About {
+            model: model_of(payload),
+            host: self.config.base.display(),
+            endpoint: format!("/{}", path.trim_start_matches('/')),
+            streamed,
+        };
+        let trace = Trace::new(about, self.journal.clone());
+        let request = Request {
+            method,
+            body,
+            timeouts,
+            trace: Some(Arc::clone(&trace)),
+            ..Request::get(path)
+        };
+        Ok((request, trace))
+    }
 }
 
-fn request(
-    py: Python<'_>,
-    method: &str,
-    path: &str,
-    payload: Option<&Bound<'_, PyAny>>,
-    limits: Option<Limits>,
-) -> PyResult<Request> {
-    let method = match method {
-        "GET" => Method::Get,
-        "DELETE" => Method::Delete,
-        "HEAD" => Method::Head,
-        _ => Method::Post,
-    };
-    let body = payload
-        .filter(|payload| !payload.is_none())
-        .map(|payload| {
-            if let Ok(body) = payload.cast::<PyBytes>() {
-                return Ok(body.as_bytes().to_vec());
-            }
-            let mut body = Vec::with_capacity(1024);
-            super::json::from_python(payload, &mut body).map(|()| body)
-        })
-        .transpose()?;
-    let timeouts = limits.map(|limits| timeouts(py, limits)).transpose()?;
-    Ok(Request {
-        method,
-        path: path.to_owned(),
-        body,
-        timeouts,
-        headers: Vec::new(),
-    })
-}
-
-/// The model that a payload names, for error messages.
+/// The model that a payload names.
 fn model_of(payload: Option<&Bound<'_, PyAny>>) -> String {
     payload
-        .and_then(|payload| {
-            payload
-                .cast::<PyDict>()
-                .ok()?
-                .get_item("model")
-                .ok()??
-                .extract()
-                .ok()
-        })
+        .filter(|payload| !payload.is_none())
+        .and_then(|payload| payload.get_item("model").ok()?.extract().ok())
         .unwrap_or_default()
 }
 
@@ -140,6 +151,22 @@ fn timeouts(py: Python<'_>, limits: Limits) -> PyResult<Timeouts> {
     })
 }
 
+fn retry(py: Python<'_>, (count, first, budget, retry_after): Tries) -> PyResult<Retry> {
+    let seconds = |name: &str, value: f64| {
+        Duration::try_from_secs_f64(value).map_err(|_| {
+            let message =
+                format!("{name} of the retries must be a number of seconds, and is {value}.");
+            errors::to_python(py, Error::new(Kind::Config, message))
+        })
+    };
+    Ok(Retry {
+        count,
+        first: seconds("first", first)?,
+        budget: seconds("budget", budget)?,
+        retry_after: seconds("retry_after", retry_after)?,
+    })
+}
+
 fn weak<T: Sleeper + 'static>(sleeper: &Arc<T>) -> Weak<dyn Sleeper> {
     let sleeper: Arc<dyn Sleeper> = Arc::clone(sleeper) as Arc<dyn Sleeper>;
     Arc::downgrade(&sleeper)
@@ -150,7 +177,7 @@ impl Transport {
     /// A client for `address`: a `base_url` as configurations write it, or with `is_host` a value in the manner of
     /// `OLLAMA_HOST`. Raises `ConfigurationError` for what cannot be used; nothing is sent.
     #[new]
-    #[pyo3(signature = (address, *, is_host, headers, api_key, proxy, limits, max_line, max_body))]
+    #[pyo3(signature = (address, *, is_host, headers, api_key, proxy, limits, retries, max_line, max_body))]
     #[expect(
         clippy::too_many_arguments,
         reason = "keywords of the one Python caller"
@@ -163,6 +190,7 @@ impl Transport {
         api_key: Option<&str>,
         proxy: Option<String>,
         limits: Option<Limits>,
+        retries: Option<Tries>,
         max_line: Option<usize>,
         max_body: Option<usize>,
     ) -> PyResult<Self> {
@@ -181,10 +209,16 @@ impl Transport {
         if let Some(limits) = limits {
             config.timeouts = timeouts(py, limits)?;
         }
+        if let Some(retries) = retries {
+            config.retry = retry(py, retries)?;
+        }
         config.max_line = max_line.unwrap_or(config.max_line);
         config.max_body = max_body.unwrap_or(config.max_body);
+        // Read here, with the GIL held, because nothing may change the environment meanwhile.
+        let place = std::env::var("METAGPT_OLLAMA_STATS").unwrap_or_default();
         let transport = Self {
             config,
+            journal: Journal::at(&place),
             pool: Mutex::new(None),
             closed: AtomicBool::new(false),
         };
@@ -224,7 +258,7 @@ impl Transport {
         lines: bool,
         limits: Option<Limits>,
     ) -> PyResult<Stream> {
-        let request = request(py, "POST", path, payload, limits)?;
+        let (request, trace) = self.request(py, "POST", path, payload, limits, true)?;
         let (hub, event_loop) = hub(py)?;
         let inbox = Inbox::new(CAPACITY);
         let (items, how) = if lines {
@@ -232,12 +266,7 @@ impl Transport {
         } else {
             (Made::Records(made), Mode::Deltas)
         };
-        let core = StreamCore::new(
-            Arc::clone(&inbox),
-            Seat::new(&event_loop),
-            items,
-            model_of(payload),
-        );
+        let core = StreamCore::new(Arc::clone(&inbox), Seat::new(&event_loop), items, trace);
         inbox.set_wake(Some(Arc::new(Alarm {
             hub,
             sleeper: weak(&core),
@@ -257,7 +286,7 @@ impl Transport {
         on_thinking: Option<Py<PyAny>>,
         limits: Option<Limits>,
     ) -> PyResult<Pending> {
-        let request = request(py, "POST", path, payload, limits)?;
+        let (request, trace) = self.request(py, "POST", path, payload, limits, true)?;
         let (hub, event_loop) = hub(py)?;
         let inbox = Inbox::new(CAPACITY);
         let delivery = Delivery::new(
@@ -266,7 +295,7 @@ impl Transport {
             Seat::new(&event_loop),
             on_text,
             on_thinking,
-            model_of(payload),
+            trace,
         )?;
         inbox.set_wake(Some(Arc::new(Alarm {
             hub,
@@ -287,16 +316,11 @@ impl Transport {
         raw: bool,
         limits: Option<Limits>,
     ) -> PyResult<Pending> {
-        let request = request(py, method, path, payload, limits)?;
+        let (request, trace) = self.request(py, method, path, payload, limits, false)?;
         let client = self.client(py)?;
         let (hub, event_loop) = hub(py)?;
         let form = if raw { Form::Bytes } else { Form::Answer };
-        let call = Call::new(
-            Seat::new(&event_loop),
-            form,
-            self.config.base.url(path),
-            model_of(payload),
-        );
+        let call = Call::new(Seat::new(&event_loop), form, trace);
         let (waiting, sleeper) = (Arc::downgrade(&call), weak(&call));
         let task = handle(py)?.spawn(async move {
             let reply = client.call(request).await;
@@ -321,15 +345,13 @@ impl Transport {
         empty: bool,
         limits: Option<Limits>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let request = request(py, method, path, payload, limits)?;
+        let (request, trace) = self.request(py, method, path, payload, limits, false)?;
         let client = self.client(py)?;
-        let url = self.config.base.url(path);
-        let model = model_of(payload);
         let form = if empty { Form::Status } else { Form::Answer };
         super::futures::into_python(py, async move {
             let reply = client.call(request).await;
             Ok(super::futures::Late(move |py: Python<'_>| {
-                form.to_python(py, reply, &url, &model)
+                form.to_python(py, reply, &trace)
             }))
         })
     }
@@ -345,7 +367,7 @@ impl Transport {
         empty: bool,
         limits: Option<Limits>,
     ) -> PyResult<Py<PyAny>> {
-        let request = request(py, method, path, payload, limits)?;
+        let (request, trace) = self.request(py, method, path, payload, limits, false)?;
         let client = self.client(py)?;
         let (sender, receiver) = std::sync::mpsc::sync_channel(1);
         let task = handle(py)?.spawn(async move {
@@ -359,7 +381,7 @@ impl Transport {
             }
         };
         let form = if empty { Form::Status } else { Form::Answer };
-        form.to_python(py, reply, &self.config.base.url(path), &model_of(payload))
+        form.to_python(py, reply, &trace)
     }
 
     /// As `stream`, as an ordinary iterator.
@@ -372,14 +394,10 @@ impl Transport {
         made: Option<Py<PyAny>>,
         limits: Option<Limits>,
     ) -> PyResult<BlockingStream> {
-        let request = request(py, "POST", path, payload, limits)?;
+        let (request, trace) = self.request(py, "POST", path, payload, limits, true)?;
         let inbox = Inbox::new(CAPACITY);
         self.pump(py, request, Mode::Deltas, &inbox)?;
-        Ok(BlockingStream::new(
-            inbox,
-            Made::Records(made),
-            model_of(payload),
-        ))
+        Ok(BlockingStream::new(inbox, Made::Records(made), trace))
     }
 
     /// Closes the pool. Streams under way go on to their end; new requests raise `ClosedError`.
