@@ -35,7 +35,7 @@ from metagpt_ollama_rs.responses import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from typing import Literal, Optional
 
     Limits = tuple[Optional[float], Optional[float], Optional[float], Optional[float]]
@@ -60,7 +60,7 @@ def _limits(timeout: float | Timeout | None) -> Limits | None:
     if timeout is None:
         return None
     if isinstance(timeout, Timeout):
-        return tuple(timeout)
+        return (timeout.connect, timeout.first_token, timeout.idle, timeout.total)
     seconds = float(timeout)
     return (min(seconds, 5.0), seconds, seconds, None)
 
@@ -207,14 +207,26 @@ class AsyncClient(_Base):
 
     @overload
     async def generate(
-        self, model: str = "", prompt: str | None = None, suffix: str | None = None, *,
-        stream: Literal[False] = False, timeout: float | Timeout | None = None, **fields: Any,
+        self,
+        model: str = "",
+        prompt: str | None = None,
+        suffix: str | None = None,
+        *,
+        stream: Literal[False] = False,
+        timeout: float | Timeout | None = None,
+        **fields: Any,
     ) -> GenerateResponse: ...
 
     @overload
     async def generate(
-        self, model: str = "", prompt: str | None = None, suffix: str | None = None, *,
-        stream: Literal[True], timeout: float | Timeout | None = None, **fields: Any,
+        self,
+        model: str = "",
+        prompt: str | None = None,
+        suffix: str | None = None,
+        *,
+        stream: Literal[True],
+        timeout: float | Timeout | None = None,
+        **fields: Any,
     ) -> _core.Stream[GenerateResponse]: ...
 
     async def generate(
@@ -469,14 +481,26 @@ class Client(_Base):
 
     @overload
     def generate(
-        self, model: str = "", prompt: str | None = None, suffix: str | None = None, *,
-        stream: Literal[False] = False, timeout: float | Timeout | None = None, **fields: Any,
+        self,
+        model: str = "",
+        prompt: str | None = None,
+        suffix: str | None = None,
+        *,
+        stream: Literal[False] = False,
+        timeout: float | Timeout | None = None,
+        **fields: Any,
     ) -> GenerateResponse: ...
 
     @overload
     def generate(
-        self, model: str = "", prompt: str | None = None, suffix: str | None = None, *,
-        stream: Literal[True], timeout: float | Timeout | None = None, **fields: Any,
+        self,
+        model: str = "",
+        prompt: str | None = None,
+        suffix: str | None = None,
+        *,
+        stream: Literal[True],
+        timeout: float | Timeout | None = None,
+        **fields: Any,
     ) -> _core.BlockingStream[GenerateResponse]: ...
 
     def generate(

@@ -248,9 +248,7 @@ def from_core(
     elif cls is RequestTimeout and phase == "connect":
         cls = ConnectTimeout
     hint = _HINTS.get(cls, "")
-    error = cls(
-        message, url=url, model=model, status=status, partial=partial, partial_thinking=partial_thinking
-    )
+    error = cls(message, url=url, model=model, status=status, partial=partial, partial_thinking=partial_thinking)
     if isinstance(error, RequestTimeout):
         error.phase = phase or ""
         error.seconds = seconds

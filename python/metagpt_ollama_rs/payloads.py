@@ -34,9 +34,7 @@ _GENERATE = (
 )
 
 
-def chat_payload(
-    model: str, messages: Sequence[Any] | None, stream: bool, **fields: Any
-) -> dict[str, Any]:
+def chat_payload(model: str, messages: Sequence[Any] | None, stream: bool, **fields: Any) -> dict[str, Any]:
     """The payload of ``/api/chat``. Raises TypeError for a field that the endpoint does not have."""
     payload: dict[str, Any] = {
         "model": model,
@@ -49,9 +47,7 @@ def chat_payload(
     return payload
 
 
-def generate_payload(
-    model: str, prompt: str | None, suffix: str | None, stream: bool, **fields: Any
-) -> dict[str, Any]:
+def generate_payload(model: str, prompt: str | None, suffix: str | None, stream: bool, **fields: Any) -> dict[str, Any]:
     """The payload of ``/api/generate``. Raises TypeError for a field that the endpoint does not have."""
     payload: dict[str, Any] = {"model": model, "stream": stream}
     _add(payload, "generate", ("prompt", "suffix", *_GENERATE), {"prompt": prompt, "suffix": suffix, **fields})

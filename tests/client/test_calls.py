@@ -63,6 +63,7 @@ def without_nothing(value: Any) -> Any:
 
 def prepare(server: ScriptedServer) -> None:
     server.answer("Hello world")
+    server.on("POST", "/api/show", Reply.json({"capabilities": ["completion"], "model_info": {}}))
     server.on("POST", "/api/pull", Reply.json({"status": "success"}))
     server.on("DELETE", "/api/delete", Reply.body(b"", None))
     server.on("POST", "/api/copy", Reply.body(b"", None))
@@ -79,7 +80,8 @@ def test_the_same_request_as_ollama_python(
 ) -> None:
     ollama = pytest.importorskip("ollama", reason="ollama-python is the peer")
     prepare(ollama_server)
-    theirs = getattr(ollama.Client(ollama_server.url), method)(**arguments)
+    with ollama.Client(ollama_server.url) as peer:
+        theirs = getattr(peer, method)(**arguments)
     wanted = sent(ollama_server)
 
     ours = getattr(Client(ollama_server.url), method)(**arguments)
@@ -146,7 +148,7 @@ def test_images_as_bytes_paths_and_text(ollama_server: ScriptedServer, tmp_path:
 def test_a_misspelt_argument_is_refused_before_anything_is_sent(ollama_server: ScriptedServer) -> None:
     with pytest.raises(TypeError, match="no argument 'temperatur'"):
         Client(ollama_server.url).chat("m", MESSAGES, temperatur=1)  # type: ignore[call-overload]
-    with pytest.raises(TypeError, match="options.x"):
+    with pytest.raises(TypeError, match=r"options\.x"):
         Client(ollama_server.url).chat("m", MESSAGES, options={"x": object()})
     assert ollama_server.requests == []
 
@@ -235,7 +237,7 @@ def test_a_limit_that_runs_out_says_which(ollama_server: ScriptedServer, limits:
 
 def test_a_limit_for_one_call(ollama_server: ScriptedServer) -> None:
     ollama_server.queue(Reply.chat("Hello world").gated(0))
-    with pytest.raises(errors.RequestTimeout, match="0.05"):
+    with pytest.raises(errors.RequestTimeout, match=r"0\.05"):
         Client(ollama_server.url).chat("m", MESSAGES, timeout=0.05)
     with pytest.raises(errors.ConfigurationError, match="idle"):
         Client(ollama_server.url, timeout=Timeout(idle=-1))

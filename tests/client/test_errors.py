@@ -86,11 +86,15 @@ STATUSES = {
 
 
 @pytest.mark.parametrize(("status", "expected"), STATUSES.items())
-@pytest.mark.parametrize("body", [b"", b'{"error":"no"}', b'{"error":{}}', b"<html>no</html>", b'{"error":{"message":"no"}}'])
+@pytest.mark.parametrize(
+    "body", [b"", b'{"error":"no"}', b'{"error":{}}', b"<html>no</html>", b'{"error":{"message":"no"}}']
+)
 def test_refusals_by_status(
     ollama_server: ScriptedServer, status: int, expected: type[errors.ResponseError], body: bytes
 ) -> None:
-    reply = Reply.body(body, "text/html" if b"html" in body else "application/json", status, headers={"Retry-After": "7"})
+    reply = Reply.body(
+        body, "text/html" if b"html" in body else "application/json", status, headers={"Retry-After": "7"}
+    )
     ollama_server.on("POST", "/api/chat", reply)
     with pytest.raises(expected, match=str(status)) as caught:
         Client(ollama_server.url).chat("m", [])
@@ -115,7 +119,5 @@ def test_exceptions_pickle(ollama_server: ScriptedServer) -> None:
 
 
 def test_only_what_came_before_a_reply_is_a_connection_error() -> None:
-    retried = {
-        name for name in errors.__all__ if issubclass(getattr(errors, name), ConnectionError)
-    }
+    retried = {name for name in errors.__all__ if issubclass(getattr(errors, name), ConnectionError)}
     assert retried == {"ConnectError", "ConnectTimeout"}

@@ -39,7 +39,8 @@ def test_items_have_attribute_and_item_access(ollama_server: ScriptedServer) -> 
     assert [part["message"]["content"] for part in parts] == ["Hel", "lo", ""]
     assert [part.done for part in parts] == [False, False, True]
     assert parts[0].eval_count is None
-    assert parts[0].created_at and parts[0].message.role == "assistant"
+    assert parts[0].created_at
+    assert parts[0].message.role == "assistant"
     assert parts[-1].done_reason == "stop"
     assert parts[-1].eval_count == parts[-1]["eval_count"] > 0
     assert all(isinstance(part, ChatResponse) for part in parts)

@@ -9,6 +9,7 @@ import pytest
 from bodies import WHITE, bodies, documents, lines, mutate, oddities, transcripts
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+
 from metagpt_ollama_rs import decode
 
 DETERMINISTIC = settings(derandomize=True, deadline=None, database=None, max_examples=300)

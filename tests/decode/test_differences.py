@@ -9,6 +9,7 @@ from typing import Any
 
 import oracle
 import pytest
+
 from metagpt_ollama_rs import decode, get_choice
 
 

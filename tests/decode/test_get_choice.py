@@ -9,6 +9,7 @@ import oracle
 from bodies import texts, values
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from metagpt_ollama_rs import decode, get_choice
 from metagpt_ollama_rs._core import get_response_choice
 

@@ -15,6 +15,7 @@ import pytest
 from bodies import documents, mutate, oddities, values
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from metagpt_ollama_rs._core import dumps, loads
 
 DETERMINISTIC = settings(derandomize=True, deadline=None, database=None, max_examples=300)

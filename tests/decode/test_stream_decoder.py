@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from bodies import transcripts
+
 from metagpt_ollama_rs import StreamDecoder
 from metagpt_ollama_rs.errors import ClosedError, DecodeError
 

@@ -123,7 +123,9 @@ def test_callbacks_run_in_the_callers_context(ollama_server: ScriptedServer) -> 
 
     async def ask(who: str) -> None:
         name.set(who)
-        await client.stream_text("/api/chat", {"model": "m", "messages": MESSAGES}, lambda t: seen[name.get()].append(t))
+        await client.stream_text(
+            "/api/chat", {"model": "m", "messages": MESSAGES}, lambda t: seen[name.get()].append(t)
+        )
 
     async def both() -> None:
         await asyncio.gather(ask("a"), ask("b"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import textwrap
 
 import pytest
 
@@ -41,3 +42,21 @@ def test_decoding_needs_no_event_loop():
 def test_clients_need_no_other_package(optional):
     after = modules_after("import metagpt_ollama_rs.client, metagpt_ollama_rs.responses, metagpt_ollama_rs.testing")
     assert optional not in after
+
+
+def test_a_debug_build_says_so():
+    script = """
+        import importlib, sys, warnings
+        from metagpt_ollama_rs import _core
+        import metagpt_ollama_rs
+        assert _core.DEBUG_BUILD is False
+        _core.DEBUG_BUILD = True
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            importlib.reload(metagpt_ollama_rs)
+        print([(str(warning.category.__name__), "without optimisation" in str(warning.message)) for warning in caught])
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert done.stdout == "[('RuntimeWarning', True)]\n"

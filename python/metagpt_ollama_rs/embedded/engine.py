@@ -120,7 +120,7 @@ class Runner:
             response = connection.getresponse()
             body = response.read().decode("utf-8", "replace")
         except (OSError, http.client.HTTPException) as error:
-            raise RunnerDiedError(str(error)) from error
+            raise self._dead(str(error)) from error
         finally:
             connection.close()
         if response.status != 200:
@@ -136,7 +136,7 @@ class Runner:
         try:
             runner = socket.create_connection(self._address)
         except OSError as error:
-            raise RunnerDiedError(str(error)) from error
+            raise self._dead(str(error)) from error
         with runner, selectors.DefaultSelector() as selector:
             selector.register(runner, selectors.EVENT_READ)
             if client is not None:
@@ -156,10 +156,16 @@ class Runner:
                     if runner in ready:
                         data = runner.recv(1 << 16)
                         if not data:
-                            raise RunnerDiedError("unexpected EOF")
+                            raise self._dead("unexpected EOF")
                         yield from decoder.feed(data)
             except OSError as error:
-                raise RunnerDiedError(str(error)) from error
+                raise self._dead(str(error)) from error
+
+    def _dead(self, reason: str) -> RunnerDiedError:
+        """Makes sure of it: a process that is ending may still look alive when its connections are gone already."""
+        self._process.kill()
+        self._process.wait()
+        return RunnerDiedError(reason)
 
 
 class _StreamDecoder:
