@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         GenerateResponse,
         Message,
     )
+    from metagpt_ollama_rs.vectors import Vectors
 
 _LAZY = {
     "AsyncClient": "client",
@@ -34,6 +35,7 @@ _LAZY = {
     "EmbeddingsResponse": "responses",
     "GenerateResponse": "responses",
     "Message": "responses",
+    "Vectors": "vectors",
 }
 
 __all__ = [
@@ -47,6 +49,7 @@ __all__ = [
     "Message",
     "StreamDecoder",
     "Timeout",
+    "Vectors",
     "__version__",
     "decode",
     "get_choice",

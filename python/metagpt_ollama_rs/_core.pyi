@@ -108,9 +108,27 @@ class Transport:
         on_thinking: Callable[[str], object] | None,
         limits: _Limits | None,
     ) -> Pending: ...
-    def call(self, method: str, path: str, payload: Any, raw: bool, limits: _Limits | None) -> Pending: ...
+    def call(
+        self,
+        method: str,
+        path: str,
+        payload: Any,
+        raw: bool,
+        limits: _Limits | None,
+        *,
+        vectors: bool = False,
+    ) -> Pending: ...
     def manage(self, method: str, path: str, payload: Any, empty: bool, limits: _Limits | None) -> Any: ...
-    def call_blocking(self, method: str, path: str, payload: Any, empty: bool, limits: _Limits | None) -> Any: ...
+    def call_blocking(
+        self,
+        method: str,
+        path: str,
+        payload: Any,
+        empty: bool,
+        limits: _Limits | None,
+        *,
+        vectors: bool = False,
+    ) -> Any: ...
     def stream_blocking(
         self, path: str, payload: Any, made: Callable[[Any], Any] | None, limits: _Limits | None
     ) -> BlockingStream[Any]: ...

@@ -33,6 +33,7 @@ from metagpt_ollama_rs.responses import (
     ShowResponse,
     StatusResponse,
 )
+from metagpt_ollama_rs.vectors import Vectors, ask, ask_blocking, check_count
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -258,9 +259,33 @@ class AsyncClient(_Base):
         *,
         timeout: float | Timeout | None = None,
     ) -> EmbedResponse:
-        """``POST /api/embed``: one vector for each text of ``input``, in their order."""
+        """``POST /api/embed``: one vector for each text of ``input``, in their order, as lists of Python floats.
+
+        All texts go in one request. If the server refuses them for one text of the list, that one is searched for
+        with further requests (at most log2(n) + 2), and the `BadInputError` names it.
+        """
         payload = embed_payload(model, input, truncate, options, keep_alive, dimensions)
-        return EmbedResponse(await self.request_json("/api/embed", payload, timeout=timeout))
+        reply = EmbedResponse(await ask(lambda body: self.request_json("/api/embed", body, timeout=timeout), payload))
+        check_count(len(reply.embeddings or ()), payload)
+        return reply
+
+    async def embed_array(
+        self,
+        model: str = "",
+        input: str | Sequence[str] = "",
+        truncate: bool | None = None,
+        options: Mapping[str, Any] | Any | None = None,
+        keep_alive: float | str | None = None,
+        dimensions: int | None = None,
+        *,
+        timeout: float | Timeout | None = None,
+    ) -> Vectors:
+        """As `embed`, as one block of 32-bit floats, which ``numpy.asarray`` takes without a copy. Several times
+        faster: no Python object is made for a number."""
+        payload = embed_payload(model, input, truncate, options, keep_alive, dimensions)
+        vectors = Vectors(*await ask(lambda body: self._vectors(body, timeout), payload))
+        check_count(len(vectors), payload)
+        return vectors
 
     async def embeddings(
         self,
@@ -389,6 +414,13 @@ class AsyncClient(_Base):
         if stream:
             return self._transport.stream(path, payload, made, False, _limits(timeout))
         return made(await self.request_json(path, payload, timeout=timeout))
+
+    async def _vectors(self, payload: Mapping[str, Any], timeout: float | Timeout | None) -> Any:
+        try:
+            return await self._transport.call("POST", "/api/embed", payload, False, _limits(timeout), vectors=True)
+        except OllamaError as error:
+            await self._complete(error, payload)
+            raise
 
     async def _manage(
         self, method: str, path: str, payload: dict[str, Any] | None = None, *, empty: bool = False
@@ -530,7 +562,30 @@ class Client(_Base):
     ) -> EmbedResponse:
         """As `AsyncClient.embed`."""
         payload = embed_payload(model, input, truncate, options, keep_alive, dimensions)
-        return EmbedResponse(self._call("POST", "/api/embed", payload, timeout=timeout))
+        reply = EmbedResponse(
+            ask_blocking(lambda body: self._call("POST", "/api/embed", body, timeout=timeout), payload)
+        )
+        check_count(len(reply.embeddings or ()), payload)
+        return reply
+
+    def embed_array(
+        self,
+        model: str = "",
+        input: str | Sequence[str] = "",
+        truncate: bool | None = None,
+        options: Mapping[str, Any] | Any | None = None,
+        keep_alive: float | str | None = None,
+        dimensions: int | None = None,
+        *,
+        timeout: float | Timeout | None = None,
+    ) -> Vectors:
+        """As `AsyncClient.embed_array`."""
+        payload = embed_payload(model, input, truncate, options, keep_alive, dimensions)
+        vectors = Vectors(
+            *ask_blocking(lambda body: self._call("POST", "/api/embed", body, vectors=True, timeout=timeout), payload)
+        )
+        check_count(len(vectors), payload)
+        return vectors
 
     def embeddings(
         self,
@@ -594,13 +649,14 @@ class Client(_Base):
         self,
         method: str,
         path: str,
-        payload: dict[str, Any] | None = None,
+        payload: Mapping[str, Any] | None = None,
         *,
         empty: bool = False,
+        vectors: bool = False,
         timeout: float | Timeout | None = None,
     ) -> Any:
         try:
-            return self._transport.call_blocking(method, path, payload, empty, _limits(timeout))
+            return self._transport.call_blocking(method, path, payload, empty, _limits(timeout), vectors=vectors)
         except OllamaError as error:
             error.model = (payload or {}).get("model")
             if isinstance(error, ModelNotFoundError):

@@ -2,12 +2,12 @@
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::{PyByteArray, PyBytes, PyDict};
 
 use super::errors::{self, Context};
 use crate::error::{Error, Kind};
 use crate::http::Reply;
-use crate::wire::{Batch, Decoder, Fold, Framing, MAX_LINE, Outcome};
+use crate::wire::{Batch, Decoder, Fold, Framing, MAX_LINE, Outcome, floats};
 
 /// What becomes of the body of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub enum Form {
     Answer,
     /// As `Answer`, and `None` for the empty body with which some endpoints answer.
     Status,
+    /// The vectors of a reply of embeddings: `(bytearray of f32, rows, width, dict of everything else that is known)`.
+    Vectors,
 }
 
 impl Form {
@@ -47,8 +49,56 @@ impl Form {
                 .unbind()),
             Self::Status if blank => Ok(py.None()),
             Self::Answer | Self::Status => answer(py, &reply, url, model),
+            Self::Vectors => vectors(py, &reply, url, model),
         }
     }
+}
+
+fn vectors(py: Python<'_>, reply: &Reply, url: &str, model: &str) -> PyResult<Py<PyAny>> {
+    let floats = match py.detach(|| floats::read(&reply.body)) {
+        Ok(floats) if floats.failed => return answer(py, reply, url, model),
+        Ok(floats) => floats,
+        Err(error) => {
+            let error = Error::new(Kind::Decode, error.to_string())
+                .at(url)
+                .after(reply.status);
+            let context = Context {
+                model,
+                ..Context::default()
+            };
+            return Err(errors::in_context(py, error, &context));
+        }
+    };
+    let bytes = PyByteArray::new_with(py, size_of_val(floats.values.as_slice()), |bytes| {
+        for (bytes, value) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(&floats.values) {
+            *bytes = value.to_ne_bytes();
+        }
+        Ok(())
+    })?;
+    let known = PyDict::new(py);
+    if let Some(model) = &floats.model {
+        known.set_item(intern!(py, "model"), model)?;
+    }
+    let counters = [
+        (
+            intern!(py, "total_duration"),
+            floats.counters.total_duration,
+        ),
+        (intern!(py, "load_duration"), floats.counters.load_duration),
+        (
+            intern!(py, "prompt_eval_count"),
+            floats.counters.prompt_eval_count,
+        ),
+    ];
+    for (name, value) in counters {
+        if let Some(value) = value {
+            known.set_item(name, value)?;
+        }
+    }
+    Ok((bytes, floats.rows, floats.width, known)
+        .into_pyobject(py)?
+        .into_any()
+        .unbind())
 }
 
 fn answer(py: Python<'_>, reply: &Reply, url: &str, model: &str) -> PyResult<Py<PyAny>> {

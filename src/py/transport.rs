@@ -276,8 +276,9 @@ impl Transport {
         Ok(Pending::new(delivery))
     }
 
-    /// Sends a request and gives, awaited, its whole reply: parsed, or with `raw` as `(bytes, content type)`.
-    #[pyo3(signature = (method, path, payload, raw, limits))]
+    /// Sends a request and gives, awaited, its whole reply: parsed, or with `raw` as `(bytes, content type)`, or with
+    /// `vectors` as `(bytearray, rows, width, dict)`.
+    #[pyo3(signature = (method, path, payload, raw, limits, *, vectors = false))]
     fn call(
         &self,
         py: Python<'_>,
@@ -286,11 +287,16 @@ impl Transport {
         payload: Option<&Bound<'_, PyAny>>,
         raw: bool,
         limits: Option<Limits>,
+        vectors: bool,
     ) -> PyResult<Pending> {
         let request = request(py, method, path, payload, limits)?;
         let client = self.client(py)?;
         let (hub, event_loop) = hub(py)?;
-        let form = if raw { Form::Bytes } else { Form::Answer };
+        let form = match (vectors, raw) {
+            (true, _) => Form::Vectors,
+            (false, true) => Form::Bytes,
+            (false, false) => Form::Answer,
+        };
         let call = Call::new(
             Seat::new(&event_loop),
             form,
@@ -335,7 +341,7 @@ impl Transport {
     }
 
     /// As `call`, waiting in this thread. With `empty` an empty body is right and gives `None`.
-    #[pyo3(signature = (method, path, payload, empty, limits))]
+    #[pyo3(signature = (method, path, payload, empty, limits, *, vectors = false))]
     fn call_blocking(
         &self,
         py: Python<'_>,
@@ -344,6 +350,7 @@ impl Transport {
         payload: Option<&Bound<'_, PyAny>>,
         empty: bool,
         limits: Option<Limits>,
+        vectors: bool,
     ) -> PyResult<Py<PyAny>> {
         let request = request(py, method, path, payload, limits)?;
         let client = self.client(py)?;
@@ -358,7 +365,11 @@ impl Transport {
                 return Err(interrupt);
             }
         };
-        let form = if empty { Form::Status } else { Form::Answer };
+        let form = match (vectors, empty) {
+            (true, _) => Form::Vectors,
+            (false, true) => Form::Status,
+            (false, false) => Form::Answer,
+        };
         form.to_python(py, reply, &self.config.base.url(path), &model_of(payload))
     }
 

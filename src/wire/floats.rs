@@ -23,7 +23,7 @@ pub struct Floats {
     pub width: usize,
     pub model: Option<String>,
     pub counters: Counters,
-    /// The reply has an `error` that is not null: it is a refusal, whatever else is in it.
+    /// The reply has an `error` that is an object or a text with something in it: a refusal, whatever else is there.
     pub failed: bool,
 }
 
@@ -409,7 +409,10 @@ impl<'a> Reader<'a> {
             "model" => {
                 self.floats.model = careful::string(value).map(std::borrow::Cow::into_owned);
             }
-            "error" => self.floats.failed = value != "null" && value != "\"\"",
+            "error" => {
+                let text = value.starts_with('"') && value != "\"\"";
+                self.floats.failed = text || value.starts_with('{');
+            }
             "total_duration" => counters.total_duration = count(value),
             "load_duration" => counters.load_duration = count(value),
             "prompt_eval_count" => counters.prompt_eval_count = count(value),
