@@ -67,7 +67,8 @@ class Vectors:
 
     def tolist(self) -> list[list[float]]:
         """A list of lists of Python floats, each exactly the 32-bit float."""
-        return [row.tolist() for row in self]
+        rows: list[Any] = [row.tolist() for row in self]
+        return rows
 
     @property
     def model(self) -> str | None:

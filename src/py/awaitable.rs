@@ -5,8 +5,10 @@
 
 use std::sync::Arc;
 
-use pyo3::exceptions::PyStopIteration;
+use pyo3::exceptions::{PyBaseException, PyStopIteration};
+use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 
 use super::runtime::Owned;
 use super::wake::{Waiter, running_loop};
@@ -48,22 +50,58 @@ pub trait Awaited: Send + Sync {
     fn abort(&self);
 }
 
-/// One step of the awaiting task: raises `StopIteration(result)`, or returns the future to wait for.
-pub fn step<'py>(py: Python<'py>, awaited: &dyn Awaited) -> PyResult<Bound<'py, PyAny>> {
+/// What one step of the awaiting task comes to.
+pub enum Step<'py> {
+    /// What to yield to the task: a future to wait for, or `None` to let the loop serve others.
+    Yield(Bound<'py, PyAny>),
+    /// The result.
+    Done(Py<PyAny>),
+}
+
+/// One step of the awaiting task.
+pub fn step<'py>(py: Python<'py>, awaited: &dyn Awaited) -> PyResult<Step<'py>> {
     if let Some(value) = awaited.poll(py)? {
-        return Err(finished(value));
+        return Ok(Step::Done(value));
     }
     let future = awaited.seat().park(py)?;
     match awaited.poll(py) {
-        Ok(None) => Ok(future),
+        Ok(None) => Ok(Step::Yield(future)),
         Ok(Some(value)) => {
             awaited.seat().waiter.clear();
-            Err(finished(value))
+            Ok(Step::Done(value))
         }
         Err(error) => {
             awaited.seat().waiter.clear();
             Err(error)
         }
+    }
+}
+
+impl<'py> Step<'py> {
+    /// For `send`: raises `StopIteration(result)`.
+    pub fn sent(self) -> PyResult<Bound<'py, PyAny>> {
+        match self {
+            Self::Yield(future) => Ok(future),
+            Self::Done(value) => Err(finished(value)),
+        }
+    }
+
+    /// For `__next__`: as `sent`, but the exception is left with the interpreter instead of being made. Up to Python
+    /// 3.11 it then takes the result out again without ever making an exception object.
+    pub fn next(self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let value = match self {
+            Self::Yield(future) => return Ok(Some(future)),
+            Self::Done(value) => value,
+        };
+        let plain = !value.bind(py).is_instance_of::<PyTuple>()
+            && !value.bind(py).is_instance_of::<PyBaseException>();
+        if !plain {
+            return Err(finished(value));
+        }
+        // SAFETY: the GIL is held and no exception is set. A null result with an exception set is how an iterator
+        // raises; nothing but the return stands between the two.
+        unsafe { ffi::PyErr_SetObject(ffi::PyExc_StopIteration, value.as_ptr()) };
+        Ok(None)
     }
 }
 
@@ -125,13 +163,13 @@ impl Pending {
         slf
     }
 
-    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        step(py, self.here(py)?)
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        step(py, self.here(py)?)?.next(py)
     }
 
     fn send<'py>(&self, py: Python<'py>, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let _ = value;
-        step(py, self.here(py)?)
+        step(py, self.here(py)?)?.sent()
     }
 
     #[pyo3(signature = (kind, value=None, traceback=None, /))]

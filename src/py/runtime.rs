@@ -28,6 +28,40 @@ pub fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The number of this process. Asking the system costs as much as everything else about an item that is ready, so the
+/// answer is kept, and a fork forgets it.
+#[cfg(unix)]
+fn process() -> u32 {
+    use std::sync::Once;
+    use std::sync::atomic::AtomicU32;
+    static WATCH: Once = Once::new();
+    static WATCHED: AtomicBool = AtomicBool::new(false);
+    static KNOWN: AtomicU32 = AtomicU32::new(0);
+    extern "C" fn forget() {
+        KNOWN.store(0, Ordering::Relaxed);
+    }
+    let known = KNOWN.load(Ordering::Relaxed);
+    if known != 0 {
+        return known;
+    }
+    WATCH.call_once(|| {
+        // SAFETY: the handler only stores to an atomic, which is allowed in a forked child.
+        if unsafe { libc::pthread_atfork(None, None, Some(forget)) } == 0 {
+            WATCHED.store(true, Ordering::Relaxed);
+        }
+    });
+    let process = std::process::id();
+    if WATCHED.load(Ordering::Relaxed) {
+        KNOWN.store(process, Ordering::Relaxed);
+    }
+    process
+}
+
+#[cfg(not(unix))]
+fn process() -> u32 {
+    std::process::id()
+}
+
 /// A value that belongs to the process that made it: in any other process it is leaked instead of dropped.
 pub struct Owned<T> {
     value: ManuallyDrop<T>,
@@ -38,13 +72,13 @@ impl<T> Owned<T> {
     pub fn new(value: T) -> Self {
         Self {
             value: ManuallyDrop::new(value),
-            process: std::process::id(),
+            process: process(),
         }
     }
 
     /// Whether the value was made in this process.
     pub fn is_here(&self) -> bool {
-        self.process == std::process::id()
+        self.process == process()
     }
 
     /// The value, or the error that tells a forked child what happened.

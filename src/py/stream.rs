@@ -8,7 +8,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 
-use super::awaitable::{Awaited, Ready, Seat, step, thrown};
+use super::awaitable::{Awaited, Ready, Seat, Step, step, thrown};
 use super::errors::misuse;
 use super::reader::{Desk, Made, Next};
 use super::runtime::{Owned, lock};
@@ -127,7 +127,7 @@ impl Stream {
             .map_err(|error| super::errors::to_python(py, error))
     }
 
-    fn next<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+    fn next<'py>(&self, py: Python<'py>) -> PyResult<Step<'py>> {
         let core = self.here(py)?;
         let rest = {
             let mut served = lock(&core.served);
@@ -135,7 +135,7 @@ impl Stream {
             *served >= FAIR && std::mem::take(&mut *served) > 0
         };
         if rest {
-            return Ok(py.None().into_bound(py));
+            return Ok(Step::Yield(py.None().into_bound(py)));
         }
         if self.batched {
             step(py, &BatchDoor(Arc::clone(core)))
@@ -174,13 +174,13 @@ impl Stream {
         slf
     }
 
-    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.next(py)
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.next(py)?.next(py)
     }
 
     fn send<'py>(&self, py: Python<'py>, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let _ = value;
-        self.next(py)
+        self.next(py)?.sent()
     }
 
     #[pyo3(signature = (kind, value=None, traceback=None, /))]
