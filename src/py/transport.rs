@@ -272,7 +272,7 @@ impl Transport {
             sleeper: weak(&core),
         })));
         self.pump(py, request, how, &inbox)?;
-        Ok(Stream::new(core))
+        Stream::new(py, core)
     }
 
     /// Sends `payload` and calls `on_text(str)` with each piece of the answer; awaited, gives the final object.
@@ -322,14 +322,11 @@ impl Transport {
         let (hub, event_loop) = hub(py)?;
         let form = Form::named(form)?;
         let call = Call::new(Seat::new(&event_loop), form, trace);
-        let (waiting, sleeper) = (Arc::downgrade(&call), weak(&call));
-        let task = handle(py)?.spawn(async move {
-            let reply = client.call(request).await;
-            if let Some(call) = waiting.upgrade() {
-                call.finish(reply);
-                crate::inbox::Wake::wake(&Alarm { hub, sleeper });
-            }
+        let promise = call.promise(Alarm {
+            hub,
+            sleeper: weak(&call),
         });
+        let task = handle(py)?.spawn(async move { promise.keep(client.call(request).await) });
         call.runs_as(task.abort_handle());
         Ok(Pending::new(call))
     }
