@@ -1,6 +1,8 @@
 //! Secrets stay out of errors, even where a server or a proxy repeats what it was sent.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
 
 use memchr::memmem;
 use reqwest::Url;
@@ -15,7 +17,14 @@ const SHOWN: &str = "***";
 const SHORTEST: usize = 6;
 
 /// What a client sends and nobody may read: its key, passwords, values of headers.
-pub(super) struct Secrets(Vec<String>);
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secrets(Arc<[String]>);
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(SHOWN)
+    }
+}
 
 impl Secrets {
     pub(super) fn of(config: &Config) -> Self {
@@ -38,12 +47,12 @@ impl Secrets {
         secrets.retain(|secret| secret.len() >= SHORTEST && !secret.starts_with("application/"));
         // A secret that contains another one goes first.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        Self(secrets)
+        Self(secrets.into())
     }
 
     /// `error` with the secrets replaced.
-    pub(super) fn redact(&self, mut error: Error) -> Error {
-        for secret in &self.0 {
+    pub fn redact(&self, mut error: Error) -> Error {
+        for secret in self.0.iter() {
             if error.message.contains(secret) {
                 error.message = error.message.replace(secret, SHOWN);
             }

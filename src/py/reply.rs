@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
 use super::errors::{self, Context};
-use super::{log, stats};
+use super::stats;
 use crate::error::{Error, Kind};
 use crate::http::Reply;
 use crate::stats::Trace;
@@ -23,7 +23,7 @@ pub enum Form {
 }
 
 impl Form {
-    /// The result of a call, or the exception for its failure. Ends `trace` and logs what it noted.
+    /// The result of a call, or the exception for its failure. Ends `trace`; what that noted is the caller's to log.
     pub fn to_python(
         self,
         py: Python<'_>,
@@ -35,7 +35,6 @@ impl Form {
             Err(error) => Err(failed(py, error, "", "", trace)),
         };
         trace.finish(None);
-        log::report(py, trace)?;
         result
     }
 
@@ -77,7 +76,7 @@ fn answer(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> {
         error.url = Some(format!("{}{}", about.host, about.endpoint));
         error.status = Some(reply.status);
         error.began = true;
-        failed(py, error, partial, thinking, trace)
+        failed(py, reply.secrets.redact(error), partial, thinking, trace)
     };
     if let Some(value) = single(py, reply) {
         if let Ok(record) = value.cast::<PyDict>() {
