@@ -14,7 +14,7 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple, cast, overload
 
 from metagpt_ollama_rs import _core
-from metagpt_ollama_rs.errors import ConfigurationError
+from metagpt_ollama_rs.errors import ConfigurationError, ProtocolError
 from metagpt_ollama_rs.payloads import (
     chat_payload,
     create_payload,
@@ -93,6 +93,20 @@ def _retry(retries: int | Retry | None) -> tuple[int, float, float, float] | Non
     return (policy.retries, policy.first, policy.budget, policy.retry_after)
 
 
+# Where a whole reply has what it was asked for; images of servers that make them included.
+_TEXT = {"/api/chat": ("message",), "/api/generate": ("response", "image")}
+
+
+def _having(reply: dict[str, Any], *names: str) -> dict[str, Any]:
+    """``reply``, if it has one of the fields. Raises ProtocolError for an object that answers nothing."""
+    if not any(name in reply for name in names):
+        raise ProtocolError(f"The reply has no {names[0]!r}, only {', '.join(reply) or 'nothing'}.", hint=_NO_OLLAMA)
+    return reply
+
+
+_NO_OLLAMA = "is base_url the address of an Ollama server, such as http://127.0.0.1:11434?"
+
+
 class _Base:
     def __init__(
         self,
@@ -133,6 +147,11 @@ class _Base:
     def base_url(self) -> str:
         """The server's base URL, without user and password."""
         return self._transport.url
+
+    @property
+    def _patience(self) -> Limits:
+        """For what takes as long as a model is large, and may say nothing until it is done."""
+        return (self._transport.limits[0], None, None, None)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.base_url!r})"
@@ -327,11 +346,11 @@ class AsyncClient(_Base):
 
     async def list(self) -> ListResponse:
         """The models on the server's disk."""
-        return ListResponse(await self._manage("GET", "/api/tags"))
+        return ListResponse(_having(await self._manage("GET", "/api/tags"), "models"))
 
     async def ps(self) -> ProcessResponse:
         """The models in the server's memory."""
-        return ProcessResponse(await self._manage("GET", "/api/ps"))
+        return ProcessResponse(_having(await self._manage("GET", "/api/ps"), "models"))
 
     async def show(self, model: str) -> ShowResponse:
         """What the server knows of ``model``, its capabilities among it."""
@@ -339,7 +358,7 @@ class AsyncClient(_Base):
 
     async def version(self) -> str:
         """The server's version, such as ``0.33.0``."""
-        return str((await self._manage("GET", "/api/version")).get("version", ""))
+        return str(_having(await self._manage("GET", "/api/version"), "version")["version"])
 
     async def pull(self, model: str, *, insecure: bool = False, stream: bool = False) -> Any:
         """Fetches ``model``: a `ProgressResponse`, or with ``stream`` an asynchronous iterator over them."""
@@ -423,7 +442,7 @@ class AsyncClient(_Base):
     ) -> Any:
         if stream:
             return self._transport.stream(path, payload, made, False, _limits(timeout))
-        return made(await self.request_json(path, payload, timeout=timeout))
+        return made(_having(await self.request_json(path, payload, timeout=timeout), *_TEXT[path]))
 
     async def _vectors(self, payload: Mapping[str, Any], timeout: float | Timeout | None) -> Any:
         return await self._transport.call("POST", "/api/embed", payload, "vectors", _limits(timeout))
@@ -435,8 +454,8 @@ class AsyncClient(_Base):
 
     async def _progress(self, path: str, payload: dict[str, Any]) -> Any:
         if payload["stream"]:
-            return self._transport.stream(path, payload, ProgressResponse, False, None)
-        return ProgressResponse(await self._manage("POST", path, payload))
+            return self._transport.stream(path, payload, ProgressResponse, False, self._patience)
+        return ProgressResponse(await self._transport.manage("POST", path, payload, "answer", self._patience))
 
 
 class Client(_Base):
@@ -592,11 +611,11 @@ class Client(_Base):
 
     def list(self) -> ListResponse:
         """The models on the server's disk."""
-        return ListResponse(self._call("GET", "/api/tags"))
+        return ListResponse(_having(self._call("GET", "/api/tags"), "models"))
 
     def ps(self) -> ProcessResponse:
         """The models in the server's memory."""
-        return ProcessResponse(self._call("GET", "/api/ps"))
+        return ProcessResponse(_having(self._call("GET", "/api/ps"), "models"))
 
     def show(self, model: str) -> ShowResponse:
         """What the server knows of ``model``, its capabilities among it."""
@@ -604,7 +623,7 @@ class Client(_Base):
 
     def version(self) -> str:
         """The server's version, such as ``0.33.0``."""
-        return str(self._call("GET", "/api/version").get("version", ""))
+        return str(_having(self._call("GET", "/api/version"), "version")["version"])
 
     def pull(self, model: str, *, insecure: bool = False, stream: bool = False) -> Any:
         """As `AsyncClient.pull`; with ``stream`` an iterator."""
@@ -633,7 +652,7 @@ class Client(_Base):
     ) -> Any:
         if stream:
             return self._transport.stream_blocking(path, payload, made, _limits(timeout))
-        return made(self._call("POST", path, payload, timeout=timeout))
+        return made(_having(self._call("POST", path, payload, timeout=timeout), *_TEXT[path]))
 
     def _call(
         self,
@@ -648,8 +667,8 @@ class Client(_Base):
 
     def _progress(self, path: str, payload: dict[str, Any]) -> Any:
         if payload["stream"]:
-            return self._transport.stream_blocking(path, payload, ProgressResponse, None)
-        return ProgressResponse(self._call("POST", path, payload))
+            return self._transport.stream_blocking(path, payload, ProgressResponse, self._patience)
+        return ProgressResponse(self._transport.call_blocking("POST", path, payload, "answer", self._patience))
 
 
 __all__ = ["AsyncClient", "Client", "Retry", "Timeout"]

@@ -9,7 +9,7 @@
     │   └── ConnectTimeout(ConnectionError)
     ├── ProtocolError                           the peer does not speak HTTP, or is not an Ollama server
     ├── ResponseError                           the server refused the request
-    │   ├── BadRequestError(ValueError)         400, and the 500 of an option of the wrong type
+    │   ├── BadRequestError(ValueError)         400, and what under 500 or 501 is the caller's
     │   │   ├── ContextOverflowError            the prompt is longer than the context
     │   │   └── BadInputError                   one input of a batch of embeddings, by its index
     │   ├── AuthenticationError                 401, 403
@@ -241,6 +241,9 @@ _HINTS: dict[type[OllamaError], str] = {
     ClosedError: "make a new client, or start a new request",
 }
 
+# Ollama answers these with 500 or 501, though another request would do (ollama-wire.md 5.2).
+_CALLERS_DOING = ('option "', "invalid format", "image input is not supported", "does not support embeddings")
+
 _PHASE_HINTS = {
     "first_token": "the model may still be loading, or the prompt is long: raise timeout (first_token)",
     "idle": "the server stopped sending: raise timeout (idle) if the model is just slow",
@@ -256,6 +259,10 @@ _LOADED_HINTS = {
 # What to do about a refusal, by words of the server's text, most telling first. Ollama's own texts are those of
 # ollama-wire.md 5.2; a text that is not here gets the hint of its class.
 _SAID: tuple[tuple[tuple[str, ...], str], ...] = (
+    (
+        ("error unmarshalling llama", "error reading llama", "llama-server chat error", "exceeded 8 mb limit"),
+        "the model's runner failed: the server's own log says why; ask again, or update Ollama",
+    ),
     (("does not support thinking",), "leave `think` (reasoning) out for this model"),
     (
         ("does not support tools",),
@@ -273,10 +280,13 @@ _SAID: tuple[tuple[tuple[str, ...], str], ...] = (
     (("input length exceeds", "input exceeds maximum context"), "shorten or split the text that is embedded"),
     (("failed to compute embedding",), "one of the texts breaks the model: embed them one by one to find it"),
     (("invalid input type",), "embed takes a text or a list of texts"),
-    (("option \"",), "correct the type of this option, in options or in MetaGPT's extra_fields"),
+    (('option "',), "correct the type of this option, in options or in MetaGPT's extra_fields"),
     (("invalid format",), 'format must be "json" or a JSON Schema object'),
-    (("missing request body", "unexpected eof", "invalid character", "cannot unmarshal"), "the request is not the JSON "
-     "that this endpoint takes: check the types of its fields, or what a proxy makes of it"),
+    (
+        ("missing request body", "unexpected eof", "invalid character", "cannot unmarshal"),
+        "the request is not the JSON "
+        "that this endpoint takes: check the types of its fields, or what a proxy makes of it",
+    ),
     (("model is required", "invalid model name", "model '' not found"), "name a model, such as llama3.2 or qwen3:8b"),
     (("use either :local or :cloud",), "leave one of the two suffixes out"),
     (("raw mode does not support",), "leave template, system and context out, or raw"),
@@ -323,9 +333,7 @@ def from_core(
         cls = _refusal(status or 0, text, body or b"")
     elif cls is RequestTimeout and phase == "connect":
         cls = ConnectTimeout
-    error = cls(
-        message, url=url, model=model, status=status, partial=partial, partial_thinking=partial_thinking
-    )
+    error = cls(message, url=url, model=model, status=status, partial=partial, partial_thinking=partial_thinking)
     hint = _HINTS.get(cls, "")
     if isinstance(error, RequestTimeout):
         error.phase = phase or ""
@@ -354,7 +362,7 @@ def _refusal(status: int, text: str, body: bytes) -> type[OllamaError]:
     said = text.lower()
     if "exceed_context_size_error" in said or b"exceed_context_size_error" in body or "context length" in said:
         return ContextOverflowError
-    if status == 400 or (status == 500 and said.startswith("option ")):
+    if status == 400 or (status in (500, 501) and any(words in said for words in _CALLERS_DOING)):
         return BadRequestError
     if status in (401, 403):
         return AuthenticationError
@@ -437,7 +445,8 @@ def _explain_authentication(error: AuthenticationError) -> str:
 def _explain_missing_model(error: ModelNotFoundError) -> str:
     if not error.model:
         return "name a model, such as llama3.2 or qwen3:8b; `ollama list` shows those that are there"
-    pull = f"pull it with `ollama pull {error.model}`"
+    here = (error.url or "").endswith(("/api/delete", "/api/copy"))
+    pull = "is the name spelled right?" if here else f"pull it with `ollama pull {error.model}`"
     if error.available is None:
         return f"{pull}; `ollama list` shows the models that are there"
     more = ", …" if len(error.available) > 20 else ""

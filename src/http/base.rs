@@ -101,6 +101,14 @@ impl Base {
         }
         let cut = rest.find(['/', '\\', '?', '#']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(cut);
+        if path.contains('@') {
+            // Quoted nowhere: what stands before it may be part of a password.
+            return Err(Error::new(
+                Kind::Config,
+                "The base URL has an @ after its host. If that belongs to a password, write / as %2F, ? as %3F, # as \
+                 %23 and @ as %40 in it.",
+            ));
+        }
         if let Some(mark) = path.chars().find(|c| matches!(c, '?' | '#' | '\\')) {
             return Err(wrong(&format!("it has a {mark:?} after the host")));
         }

@@ -108,6 +108,8 @@ pub struct Reply {
     /// As sent, or empty.
     pub content_type: String,
     pub body: Vec<u8>,
+    /// What an error that is made of the body must not show.
+    pub secrets: Secrets,
 }
 
 /// What a pump puts into the inbox.
@@ -201,6 +203,7 @@ impl Client {
             status: exchange.status(),
             content_type: exchange.content_type().to_owned(),
             body,
+            secrets: self.inner.secrets.clone(),
         })
     }
 

@@ -25,6 +25,7 @@ tokio::task_local! {
 /// One try to send a request.
 pub(super) struct Attempt {
     limit: Duration,
+    begun: Instant,
     connecting: AtomicBool,
     connected: OnceLock<Instant>,
 }
@@ -33,6 +34,7 @@ impl Attempt {
     pub(super) fn new(limit: Duration) -> Arc<Self> {
         Arc::new(Self {
             limit,
+            begun: Instant::now(),
             connecting: AtomicBool::new(false),
             connected: OnceLock::new(),
         })
@@ -49,12 +51,33 @@ impl Attempt {
     }
 
     /// When the request could be sent on a connection made for it: `now` while that is still being made, `None` when
-    /// one of the pool is used.
+    /// one of the pool is used. A pooled connection may have become free while another was being made, which nothing
+    /// tells; so the making counts for no longer than its limit.
     pub(super) fn ready_since(&self, now: Instant) -> Option<Instant> {
-        self.connected
-            .get()
-            .copied()
-            .or_else(|| self.connecting.load(Ordering::Acquire).then_some(now))
+        let made = self.connected.get().copied();
+        let latest = self.begun.checked_add(self.limit).unwrap_or(now);
+        made.or_else(|| {
+            self.connecting
+                .load(Ordering::Acquire)
+                .then(|| now.min(latest))
+        })
+    }
+
+    /// Whether the request went out so short a time ago that a connection which ends now had died before.
+    pub(super) fn is_young(&self) -> bool {
+        self.begun.elapsed() < YOUNG
+    }
+}
+
+/// A server that had a request for longer than this before it closed the connection may have been at work on it.
+const YOUNG: Duration = Duration::from_secs(1);
+
+/// Marks a connection as being made, for as long as the connector works on it.
+struct Making(Arc<Attempt>);
+
+impl Drop for Making {
+    fn drop(&mut self) {
+        self.0.connecting.store(false, Ordering::Release);
     }
 }
 
@@ -104,7 +127,9 @@ where
             attempt.connecting.store(true, Ordering::Release);
         }
         let connecting = self.inner.call(target);
+        let making = attempt.clone().map(Making);
         Box::pin(async move {
+            let _making = making;
             let connection = match tokio::time::timeout(limit, connecting).await {
                 Ok(result) => result?,
                 Err(_) => return Err(TooSlow(limit).into()),

@@ -103,7 +103,10 @@ impl Exchange {
             match (clock.guard(sending, Some(&attempt)).await?, spare) {
                 (Ok(response), _) => break response,
                 (Err(error), Some(spare))
-                    if !replaced && !attempt.is_fresh() && fault::is_stale(&error) =>
+                    if !replaced
+                        && !attempt.is_fresh()
+                        && attempt.is_young()
+                        && fault::is_stale(&error) =>
                 {
                     replaced = true;
                     prepared = spare;
@@ -296,6 +299,9 @@ fn redirect(url: &str, status: StatusCode, headers: &HeaderMap) -> Error {
         .and_then(|mut target| {
             target.set_username("").ok()?;
             target.set_password(None).ok()?;
+            // A query may hold a token.
+            target.set_query(None);
+            target.set_fragment(None);
             Some(target)
         });
     let advice = target.as_ref().and_then(|target| {

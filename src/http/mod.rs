@@ -30,4 +30,5 @@ pub use base::{Base, Origin};
 pub use client::{Client, Method, Mode, Reply, Request};
 pub use config::{Config, Timeouts};
 pub use proxy::ProxyRule;
+pub use redact::Secrets;
 pub use retry::Retry;

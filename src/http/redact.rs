@@ -1,7 +1,11 @@
 //! Secrets stay out of errors, even where a server or a proxy repeats what it was sent.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use memchr::memmem;
 use reqwest::Url;
 
@@ -15,22 +19,34 @@ const SHOWN: &str = "***";
 const SHORTEST: usize = 6;
 
 /// What a client sends and nobody may read: its key, passwords, values of headers.
-pub(super) struct Secrets(Vec<String>);
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secrets(Arc<[String]>);
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(SHOWN)
+    }
+}
 
 impl Secrets {
     pub(super) fn of(config: &Config) -> Self {
         let key = config.api_key.as_deref().and_then(real_key);
         let password = config.base.credentials().map(|(_, password)| password);
-        let values = config.headers.iter().flat_map(|(_, value)| {
+        let values = config
+            .headers
+            .iter()
+            .filter(|(name, _)| is_sensitive(name))
             // A repeated `Bearer` value often comes without that word.
-            [value.as_str(), value.rsplit(' ').next().unwrap_or_default()]
-        });
+            .flat_map(|(_, value)| [value.as_str(), value.rsplit(' ').next().unwrap_or_default()]);
         let mut secrets: Vec<String> = key
             .into_iter()
             .chain(password)
             .chain(values)
             .map(str::to_owned)
             .collect();
+        if let Some((user, password)) = config.base.credentials() {
+            secrets.push(BASE64.encode(format!("{user}:{password}")));
+        }
         if let ProxyRule::Explicit(proxy) = &config.proxy {
             let url = Url::parse(proxy).ok();
             secrets.extend(url.as_ref().and_then(Url::password).map(str::to_owned));
@@ -38,12 +54,12 @@ impl Secrets {
         secrets.retain(|secret| secret.len() >= SHORTEST && !secret.starts_with("application/"));
         // A secret that contains another one goes first.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        Self(secrets)
+        Self(secrets.into())
     }
 
     /// `error` with the secrets replaced.
-    pub(super) fn redact(&self, mut error: Error) -> Error {
-        for secret in &self.0 {
+    pub fn redact(&self, mut error: Error) -> Error {
+        for secret in self.0.iter() {
             if error.message.contains(secret) {
                 error.message = error.message.replace(secret, SHOWN);
             }
@@ -60,6 +76,22 @@ impl Secrets {
         }
         error
     }
+}
+
+/// Whether a header of this name holds what nobody may read. Others are ordinary words, such as an application's name,
+/// and taking those out would spoil messages.
+fn is_sensitive(name: &str) -> bool {
+    const SENSITIVE: [&str; 7] = [
+        "auth",
+        "cookie",
+        "key",
+        "token",
+        "secret",
+        "password",
+        "signature",
+    ];
+    let name = name.to_ascii_lowercase();
+    SENSITIVE.iter().any(|word| name.contains(word))
 }
 
 fn without<'a>(body: &'a [u8], secret: &[u8]) -> Cow<'a, [u8]> {

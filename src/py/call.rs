@@ -7,6 +7,7 @@ use pyo3::{PyTraverseError, PyVisit};
 use tokio::task::AbortHandle;
 
 use super::awaitable::{Awaited, Seat};
+use super::log;
 use super::reply::Form;
 use super::runtime::lock;
 use super::wake::{Alarm, Sleeper};
@@ -90,7 +91,11 @@ impl Awaited for Call {
         let reply = lock(&self.reply).take();
         match reply {
             None => Ok(None),
-            Some(reply) => self.form.to_python(py, reply, &self.trace).map(Some),
+            Some(reply) => {
+                let result = self.form.to_python(py, reply, &self.trace);
+                log::report(py, &self.trace)?;
+                result.map(Some)
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict};
 
 use super::errors::{self, Context};
-use super::{log, stats};
+use super::stats;
 use crate::error::{Error, Kind};
 use crate::http::Reply;
 use crate::stats::Trace;
@@ -39,7 +39,7 @@ impl Form {
         }
     }
 
-    /// The result of a call, or the exception for its failure. Ends `trace` and logs what it noted.
+    /// The result of a call, or the exception for its failure. Ends `trace`; what that noted is the caller's to log.
     pub fn to_python(
         self,
         py: Python<'_>,
@@ -51,7 +51,6 @@ impl Form {
             Err(error) => Err(failed(py, error, "", "", trace)),
         };
         trace.finish(None);
-        log::report(py, trace)?;
         result
     }
 
@@ -139,28 +138,30 @@ fn answer(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> {
         error.url = Some(format!("{}{}", about.host, about.endpoint));
         error.status = Some(reply.status);
         error.began = true;
-        failed(py, error, partial, thinking, trace)
+        failed(py, reply.secrets.redact(error), partial, thinking, trace)
     };
     if let Some(value) = single(py, reply) {
-        if let Ok(record) = value.cast::<PyDict>() {
-            let said_error = match record.get_item(intern!(py, "error"))? {
-                Some(error) => error.is_truthy()? || error.is_instance_of::<PyDict>(),
-                None => false,
-            };
-            let cut =
-                matches!(record.get_item(intern!(py, "done"))?, Some(done) if !done.is_truthy()?);
-            if said_error || cut {
-                let answer = folded(reply).map_err(|text| fail(Kind::Decode, text, "", ""))?;
-                return Err(match answer.outcome {
-                    Outcome::Failed(text) => refused(&fail, text),
-                    _ => fail(
-                        Kind::Incomplete,
-                        "the server cut the answer short: it says \"done\": false".to_owned(),
-                        &answer.content,
-                        &answer.thinking,
-                    ),
-                });
-            }
+        let Ok(record) = value.cast::<PyDict>() else {
+            let kind = value.get_type().name()?;
+            let message = format!("The reply is JSON, but a {kind} and no object.");
+            return Err(fail(Kind::Protocol, message, "", ""));
+        };
+        let said_error = match record.get_item(intern!(py, "error"))? {
+            Some(error) => error.is_truthy()? || error.is_instance_of::<PyDict>(),
+            None => false,
+        };
+        let cut = matches!(record.get_item(intern!(py, "done"))?, Some(done) if !done.is_truthy()?);
+        if said_error || cut {
+            let answer = folded(reply).map_err(|text| fail(Kind::Decode, text, "", ""))?;
+            return Err(match answer.outcome {
+                Outcome::Failed(text) => refused(&fail, text),
+                _ => fail(
+                    Kind::Incomplete,
+                    "the server cut the answer short: it says \"done\": false".to_owned(),
+                    &answer.content,
+                    &answer.thinking,
+                ),
+            });
         }
         return Ok(value.unbind());
     }

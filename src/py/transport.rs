@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -14,6 +15,7 @@ use super::awaitable::{Pending, Seat};
 use super::blocking::{BlockingStream, receive};
 use super::call::Call;
 use super::errors;
+use super::log::Report;
 use super::reader::Made;
 use super::reply::Form;
 use super::runtime::{Owned, handle, lock};
@@ -345,12 +347,16 @@ impl Transport {
         let (request, trace) = self.request(py, method, path, payload, limits, false)?;
         let client = self.client(py)?;
         let form = Form::named(form)?;
-        super::futures::into_python(py, async move {
+        // The result is made on the I/O thread, where nothing can be logged.
+        let report = Report(Arc::clone(&trace));
+        let future = super::futures::into_python(py, async move {
             let reply = client.call(request).await;
             Ok(super::futures::Late(move |py: Python<'_>| {
                 form.to_python(py, reply, &trace)
             }))
-        })
+        })?;
+        future.call_method1(intern!(py, "add_done_callback"), (report,))?;
+        Ok(future)
     }
 
     /// As `call`, waiting in this thread.
@@ -378,7 +384,9 @@ impl Transport {
                 return Err(interrupt);
             }
         };
-        form.to_python(py, reply, &trace)
+        let result = form.to_python(py, reply, &trace);
+        super::log::report(py, &trace)?;
+        result
     }
 
     /// As `stream`, as an ordinary iterator.

@@ -24,44 +24,6 @@ def test_every_kind_of_the_core_has_a_class() -> None:
         assert isinstance(errors.from_core(kind, message="m"), errors.OllamaError)
 
 
-REFUSALS = {
-    "error-missing-model-chat": errors.ModelNotFoundError,
-    "error-missing-model-generate": errors.ModelNotFoundError,
-    "error-missing-model-embed": errors.ModelNotFoundError,
-    "error-missing-model-show": errors.ModelNotFoundError,
-    "error-path": errors.NotFoundError,
-    "error-path-double": errors.OllamaError,
-    "error-method": errors.BadRequestError,
-    "error-no-model": errors.BadRequestError,
-    "error-bad-json": errors.BadRequestError,
-    "error-no-body": errors.BadRequestError,
-    "error-option-type": errors.BadRequestError,
-    "error-invalid-format": errors.ServerError,
-    "error-think-unsupported": errors.BadRequestError,
-    "error-tools-unsupported": errors.BadRequestError,
-    "error-suffix-unsupported": errors.BadRequestError,
-    "error-chat-on-embedding-model": errors.BadRequestError,
-    "error-image-garbage": errors.BadRequestError,
-    "embed-bad-input": errors.BadRequestError,
-    "chat-stream-status400": errors.BadRequestError,
-    "chat-stream-status500": errors.ServerError,
-}
-
-
-@pytest.mark.parametrize(("name", "expected"), REFUSALS.items(), ids=REFUSALS.keys())
-def test_recorded_refusals(ollama_server: ScriptedServer, name: str, expected: type[errors.OllamaError]) -> None:
-    recorded = Reply.transcript(RECORDED, name)
-    ollama_server.on("POST", "/api/chat", recorded)
-    for stream in (False, True):
-        with pytest.raises(expected) as caught:
-            list(Client(ollama_server.url).chat("m", [], stream=stream))
-        assert caught.value.url == f"{ollama_server.url}/api/chat"
-        assert str(caught.value).strip()
-        if isinstance(caught.value, errors.ResponseError):
-            assert caught.value.status_code == int(recorded.data.split()[1])
-            assert caught.value.error
-
-
 def test_a_context_overflow_has_both_numbers(ollama_server: ScriptedServer) -> None:
     ollama_server.on(
         "POST", "/api/chat", Reply.transcript(RECORDED.parent / "smollm2", "chat-context-overflow-notruncate")

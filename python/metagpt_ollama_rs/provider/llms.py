@@ -184,8 +184,8 @@ class OllamaLLM(BaseLLM):
         self, client: AsyncClient, message: OllamaMessageBase, payload: dict[str, Any], timeout: int
     ) -> dict[str, Any]:
         reply = await client.request_json(path_of(message.api_suffix), payload, timeout=self._limits(timeout))
-        if not isinstance(reply, dict):
-            raise ProtocolError(f"the server answered {type(reply).__name__} in the place of a JSON object")
+        if "message" not in reply and "response" not in reply:
+            raise ProtocolError(f"the reply has no message, only {', '.join(reply) or 'nothing'}", model=self.model)
         self._warn_if_cut(payload, reply)
         return self._accounted(reply)
 

@@ -1,0 +1,170 @@
+"""Every refusal that was recorded from a real server: its class, its status, and what to do about it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metagpt_ollama_rs import Client, errors
+from metagpt_ollama_rs.testing import Reply, ScriptedServer
+from metagpt_ollama_rs.testing import transcripts as recorded
+
+ROOT = Path(__file__).parents[1] / "transcripts"
+
+# Name of the recording: class, and a word of the hint.
+TABLE: dict[str, tuple[type[errors.OllamaError], str]] = {
+    "scripted/chat-once-badtool": (errors.ServerError, "tool call"),
+    "scripted/chat-once-crash": (errors.ServerError, "smaller"),
+    "scripted/chat-once-drop": (errors.IncompleteError, "partial"),
+    "scripted/chat-once-miderror": (errors.ServerError, "log"),
+    "scripted/chat-once-miderror-tools-model": (errors.ServerError, "log"),
+    "scripted/chat-once-status500": (errors.ServerError, "log"),
+    "scripted/chat-stream-badtool": (errors.ServerError, "tool call"),
+    "scripted/chat-stream-crash": (errors.MidStreamError, "smaller"),
+    "scripted/chat-stream-drop": (errors.IncompleteError, "partial"),
+    "scripted/chat-stream-miderror": (errors.MidStreamError, "log"),
+    "scripted/chat-stream-miderror-tools-model": (errors.MidStreamError, "log"),
+    "scripted/chat-stream-repeat": (errors.IncompleteError, "repeated itself"),
+    "scripted/chat-stream-status400": (errors.ContextOverflowError, "num_ctx"),
+    "scripted/chat-stream-status500": (errors.ServerError, "log"),
+    "scripted/delete-missing": (errors.ModelNotFoundError, "scripted:latest"),
+    "scripted/embed-bad-input": (errors.BadRequestError, "list of texts"),
+    "scripted/embed-poison": (errors.ServerError, "one by one"),
+    "scripted/embed-too-long": (errors.ContextOverflowError, "split"),
+    "scripted/embed-truncated": (errors.ContextOverflowError, "split"),
+    "scripted/error-bad-json": (errors.BadRequestError, "JSON"),
+    "scripted/error-chat-on-embedding-model": (errors.BadRequestError, "chat model"),
+    "scripted/error-image-garbage": (errors.BadRequestError, "base64"),
+    "scripted/error-invalid-format": (errors.BadRequestError, "JSON Schema"),
+    "scripted/error-method": (errors.BadRequestError, "base_url"),
+    "scripted/error-missing-model-chat": (errors.ModelNotFoundError, "ollama pull no-such-model"),
+    "scripted/error-missing-model-embed": (errors.ModelNotFoundError, "ollama pull no-such-model"),
+    "scripted/error-missing-model-generate": (errors.ModelNotFoundError, "ollama pull no-such-model"),
+    "scripted/error-missing-model-show": (errors.ModelNotFoundError, "ollama pull no-such-model"),
+    "scripted/error-no-body": (errors.BadRequestError, "JSON"),
+    "scripted/error-no-model": (errors.BadRequestError, "name a model"),
+    "scripted/error-option-type": (errors.BadRequestError, "type of this option"),
+    "scripted/error-path": (errors.NotFoundError, "base_url"),
+    "scripted/error-path-double": (errors.NotFoundError, "base_url"),
+    "scripted/error-suffix-unsupported": (errors.BadRequestError, "suffix"),
+    "scripted/error-think-unsupported": (errors.BadRequestError, "think"),
+    "scripted/error-tools-unsupported": (errors.BadRequestError, "tools"),
+    "scripted/generate-once-crash": (errors.ServerError, "smaller"),
+    "scripted/generate-once-miderror": (errors.ServerError, "log"),
+    "scripted/generate-stream-crash": (errors.MidStreamError, "smaller"),
+    "scripted/generate-stream-drop": (errors.IncompleteError, "partial"),
+    "scripted/generate-stream-miderror": (errors.MidStreamError, "log"),
+    "scripted/openai-chat-missing": (errors.ModelNotFoundError, "ollama pull no-such-model"),
+    "scripted/openai-chat-stream-crash": (errors.IncompleteError, "partial"),
+    "scripted/openai-chat-stream-drop": (errors.IncompleteError, "partial"),
+    "scripted/openai-chat-stream-miderror": (errors.IncompleteError, "partial"),
+    "smollm2/chat-context-overflow-notruncate": (errors.ContextOverflowError, "6014"),
+    "smollm2/embed-on-chat-model": (errors.BadRequestError, "embedding model"),
+    "smollm2/embed-too-long-notruncate": (errors.ContextOverflowError, "split"),
+}
+
+# Texts that nobody recorded, as the server's sources have them (ollama-wire.md 5.2), with their status.
+OTHERS: list[tuple[int, str, type[errors.OllamaError], str]] = [
+    (503, "server busy, please try again.  maximum pending requests exceeded", errors.ServerBusyError, "MAX_QUEUE"),
+    (500, "image input is not supported - hint: you may need the mmproj", errors.BadRequestError, "vision"),
+    (500, "model requires more system memory (8 GiB) than is available", errors.ServerError, "smaller"),
+    (500, "llama-server reported out-of-memory during startup: x", errors.ServerError, "smaller"),
+    (500, "llama runner process has terminated: exit status 2", errors.ServerError, "runner crashed"),
+    (500, "timed out waiting for llama-server to start - x", errors.ServerError, "OLLAMA_LOAD_TIMEOUT"),
+    (500, "unable to load model: failed to load model from file", errors.ServerError, "ollama pull"),
+    (404, "model '' not found", errors.ModelNotFoundError, "name a model"),
+    (400, "invalid model name", errors.BadRequestError, "name a model"),
+    (400, 'use either :local or :cloud, not both: "a:local:cloud"', errors.BadRequestError, "suffix"),
+    (400, "top_logprobs must be between 0 and 20", errors.BadRequestError, "20"),
+    (400, "raw mode does not support template, system, or context", errors.BadRequestError, "raw"),
+    (400, "image generation models are not currently supported", errors.BadRequestError, "text"),
+    (400, "this server cannot run this remote model", errors.BadRequestError, "OLLAMA_REMOTES"),
+    (403, "ollama cloud is disabled: remote model is unavailable", errors.AuthenticationError, "local model"),
+    (403, "", errors.AuthenticationError, "Host"),
+    (401, "unauthorized", errors.AuthenticationError, "api_key"),
+    (429, "rate limit exceeded", errors.RateLimitError, "less often"),
+    (418, "something new", errors.BadRequestError, "as the server says"),
+]
+
+
+def refuses(recording: recorded.Transcript) -> bool:
+    """Whether a recording is a refusal, or a stream that failed or was cut."""
+    if recording.status >= 400 or any(b'"error"' in line[:12] for line in recording.lines):
+        return True
+    is_answer = recording.path.endswith(("/chat", "/generate", "/completions"))
+    ends = (b'"done":true', b"[DONE]", b'"object":"chat.completion"')
+    return is_answer and not any(end in recording.body for end in ends)
+
+
+def names() -> list[str]:
+    found = []
+    for folder in ("scripted", "smollm2"):
+        for entry in json.loads((ROOT / folder / "index.json").read_text()):
+            recording = recorded.load(ROOT / folder, entry["name"])
+            if refuses(recording):
+                found.append(f"{folder}/{entry['name']}")
+    return found
+
+
+def test_no_recorded_refusal_is_forgotten() -> None:
+    assert sorted(names()) == sorted(TABLE)
+
+
+def ask(client: Client, recording: recorded.Transcript, stream: bool) -> None:
+    """The recorded request, as it was or streamed."""
+    try:
+        payload: Any = json.loads(recording.request_body) if recording.request_body else None
+    except ValueError:
+        payload = {}
+    transport = client._transport
+    if stream:
+        list(transport.stream_blocking(recording.path, payload, None, None))
+    else:
+        transport.call_blocking(recording.method, recording.path, payload, "status", None)
+
+
+@pytest.mark.parametrize(("name", "expected"), TABLE.items(), ids=TABLE.keys())
+def test_recorded_refusals(
+    ollama_server: ScriptedServer, name: str, expected: tuple[type[errors.OllamaError], str]
+) -> None:
+    folder, _, stem = name.partition("/")
+    recording = recorded.load(ROOT / folder, stem)
+    ollama_server.on(recording.method, recording.path, Reply.transcript(recording))
+    for stream in (False, True) if recording.method == "POST" else (False,):
+        with pytest.raises(expected[0]) as caught:
+            ask(Client(ollama_server.url), recording, stream)
+        error = caught.value
+        assert type(error) is expected[0]
+        assert error.status == recording.status
+        assert error.url == ollama_server.url + recording.path
+        assert expected[1] in error.hint
+        assert str(error).endswith(f"\nhint: {error.hint}")
+        if isinstance(error, errors.ModelNotFoundError):
+            assert error.available == ["scripted:latest"]
+        if isinstance(error, errors.ResponseError):
+            assert error.error
+
+
+@pytest.mark.parametrize(("status", "text", "expected", "word"), OTHERS)
+def test_refusals_of_the_sources(
+    ollama_server: ScriptedServer, status: int, text: str, expected: type[errors.OllamaError], word: str
+) -> None:
+    ollama_server.on("POST", "/api/chat", Reply.error(text, status) if text else Reply.body(b"", None, status))
+    model = "" if "''" in text else "m"
+    with pytest.raises(expected) as caught:
+        Client(ollama_server.url, retries=0).chat(model, [])
+    assert type(caught.value) is expected
+    assert word in caught.value.hint
+
+
+def test_every_class_has_a_hint() -> None:
+    for kind in errors._BY_KIND:
+        assert errors.from_core(kind, message="m").hint, kind
+    for phase in ("connect", "first_token", "idle", "total"):
+        for loaded in (None, False, True):
+            assert errors.from_core("timeout", message="m", phase=phase, loaded=loaded).hint
+    for status in range(400, 600):
+        assert errors.from_core("status", message="m", status=status).hint, status

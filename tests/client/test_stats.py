@@ -1,0 +1,307 @@
+"""The records of calls: what is in them, that all calls leave one, and the file that processes share."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import metagpt_ollama_rs
+from metagpt_ollama_rs import AsyncClient, Client, Timeout, errors, stats
+from metagpt_ollama_rs.testing import Reply, ScriptedServer, faults
+
+MESSAGES = [{"role": "user", "content": "hi"}]
+COUNTERS = {
+    "load_duration": 500_000_000,
+    "prompt_eval_count": 7,
+    "prompt_eval_cached_count": 5,
+    "prompt_eval_duration": 250_000_000,
+    "eval_count": 3,
+    "eval_duration": 500_000_000,
+}
+
+
+@pytest.fixture(autouse=True)
+def _no_records() -> Iterator[None]:
+    stats.clear()
+    yield
+    stats.resize(1000)
+
+
+def counted(stream: bool, **fields: Any) -> Reply:
+    last = {"model": "m", "message": {"role": "assistant", "content": "Hello"}, "done": True, "done_reason": "stop"}
+    last = {**last, **COUNTERS, **fields}
+    return Reply.ndjson([{**last, "done": False}, last]) if stream else Reply.json(last)
+
+
+async def _doors(client: AsyncClient, door: str) -> None:
+    payload = {"model": "m", "messages": MESSAGES}
+    if door == "items":
+        async for _ in await client.chat("m", MESSAGES, stream=True):
+            pass
+    elif door == "callback":
+        await client.stream_text("/api/chat", payload, lambda text: None)
+    elif door == "lines":
+        async for _ in client.stream_lines("/api/chat", payload):
+            pass
+    elif door == "whole":
+        await client.chat("m", MESSAGES)
+    elif door == "bytes":
+        await client.request_bytes("/api/chat", {**payload, "stream": False})
+
+
+@pytest.mark.parametrize("door", ["items", "callback", "lines", "whole", "bytes", "sync", "sync stream"])
+def test_a_call_leaves_a_record(ollama_server: ScriptedServer, door: str) -> None:
+    streamed = door in ("items", "callback", "lines", "sync stream")
+    ollama_server.on("POST", "/api/chat", counted(streamed))
+    before = time.time()
+    if door.startswith("sync"):
+        reply: Any = Client(ollama_server.url).chat("m", MESSAGES, stream=streamed)
+        list(reply)
+    else:
+        asyncio.run(_doors(AsyncClient(ollama_server.url), door))
+    (record,) = stats.records()
+    assert before - 1 <= record.pop("started") <= time.time()
+    seconds, first = record.pop("seconds"), record.pop("first_token_seconds")
+    assert (first is not None) == streamed
+    assert 0 <= (first or 0) <= seconds <= time.time() - before + 1
+    assert record == {
+        "process": os.getpid(),
+        "model": "m",
+        "host": ollama_server.url,
+        "endpoint": "/api/chat",
+        "streamed": streamed,
+        "prompt_tokens": 7,
+        "answer_tokens": 3,
+        "cached_tokens": 5,
+        "load_seconds": 0.5,
+        "prompt_seconds": 0.25,
+        "answer_seconds": 0.5,
+        "tokens_per_second": 6.0,
+        "retries": 0,
+        "truncated": False,
+        "error": None,
+        "phase": None,
+        "status": None,
+    }
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_at_its_limit_is_truncated(ollama_server: ScriptedServer, stream: bool) -> None:
+    ollama_server.on("POST", "/api/chat", counted(stream, done_reason="length"))
+    list(Client(ollama_server.url).chat("m", MESSAGES, stream=stream))
+    assert stats.records()[0]["truncated"] is True
+
+
+def test_counts_of_other_endpoints(ollama_server: ScriptedServer) -> None:
+    ollama_server.answer("Hello")
+    client = Client(ollama_server.url)
+    client.embed("e", ["one two", "three"])
+    assert client.version()
+    usage = {"prompt_tokens": 4, "completion_tokens": 2, "total_tokens": 6}
+    ollama_server.on("POST", "/v1/chat/completions", Reply.json({"model": "o", "choices": [], "usage": usage}))
+    client._transport.call_blocking("POST", "/v1/chat/completions", {"model": "o"}, "answer", None)
+    embed, version, chat = stats.records()
+    assert (embed["model"], embed["endpoint"], embed["prompt_tokens"]) == ("e", "/api/embed", 3)
+    assert (version["model"], version["endpoint"], version["prompt_tokens"]) == (None, "/api/version", None)
+    assert (chat["prompt_tokens"], chat["answer_tokens"], chat["tokens_per_second"]) == (4, 2, None)
+
+
+FAILURES: dict[str, tuple[Any, str, int | None, str | None]] = {
+    "refused": (Reply.error("no", 500), "status", 500, None),
+    "mid-stream": (Reply.ndjson([{"error": "no"}]), "mid_stream", 200, None),
+    "incomplete": (Reply.json({"message": {"content": "a"}, "done": False}), "incomplete", 200, None),
+    "web page": (faults.html(), "protocol", 200, None),
+    "silent": (faults.never_answer(), "timeout", None, "first_token"),
+    "closed": (faults.close_at_once(), "connect", None, None),
+}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_failed_call_leaves_a_record(ollama_server: ScriptedServer, name: str, stream: bool) -> None:
+    reply, kind, status, phase = FAILURES[name]
+    ollama_server.on("POST", "/api/chat", reply)
+    with pytest.raises(errors.OllamaError):
+        list(Client(ollama_server.url, retries=0, timeout=Timeout(first_token=0.05)).chat("m", MESSAGES, stream=stream))
+    (record,) = stats.records()
+    assert (record["error"], record["status"], record["phase"]) == (kind, status, phase)
+
+
+@pytest.mark.parametrize("door", ["items", "whole"])
+def test_a_call_that_nobody_waits_for_leaves_a_record(ollama_server: ScriptedServer, door: str) -> None:
+    ollama_server.queue(Reply.chat("Hello world").gated(1 if door == "items" else 0))
+    client = AsyncClient(ollama_server.url)
+
+    async def leave() -> None:
+        task = asyncio.ensure_future(_doors(client, door))
+        await asyncio.get_running_loop().run_in_executor(None, ollama_server.wait_for_request)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(leave())
+    deadline = time.monotonic() + 20
+    while not stats.records() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    (record,) = stats.records()
+    assert record["error"] == "closed"
+
+
+def test_the_ring_is_bounded(ollama_server: ScriptedServer) -> None:
+    client = Client(ollama_server.url)
+    for _ in range(5):
+        client.version()
+    client.list()
+    stats.resize(3)
+    assert [record["endpoint"] for record in stats.records()] == ["/api/version", "/api/version", "/api/tags"]
+    client.ps()
+    assert [record["endpoint"] for record in stats.records()] == ["/api/version", "/api/tags", "/api/ps"]
+    stats.resize(0)
+    client.ps()
+    assert stats.records() == []
+
+
+def test_the_sums_of_a_model(ollama_server: ScriptedServer) -> None:
+    client = Client(ollama_server.url, retries=metagpt_ollama_rs.Retry(2, first=0.001))
+    chat = [counted(False), counted(False, done_reason="length", load_duration=5_000_000, eval_duration=1_000_000_000)]
+    ollama_server.queue(*chat, Reply.error("no", 503), Reply.error("no", 400))
+    for _ in range(2):
+        client.chat("m", MESSAGES)
+    with pytest.raises(errors.BadRequestError):
+        client.chat("n", MESSAGES)
+    client.version()
+    sums = stats.summary()
+    assert list(sums) == ["m", "n", None]
+    m, n = sums["m"], sums["n"]
+    assert (m["calls"], m["loads"], m["truncations"], m["errors"], m["retries"]) == (2, 1, 1, 0, 0)
+    assert (m["prompt_tokens"], m["answer_tokens"], m["cached_tokens"]) == (14, 6, 10)
+    assert (m["answer_seconds"], m["tokens_per_second"]) == (1.5, 4.0)
+    assert m["seconds"] == sum(record["seconds"] for record in stats.records()[:2])
+    assert (n["calls"], n["errors"], n["retries"], n["tokens_per_second"]) == (1, 1, 1, None)
+    assert sums[None]["calls"] == 1
+    stats.clear()
+    assert stats.summary() == {}
+
+
+def test_records_of_many_threads(ollama_server: ScriptedServer) -> None:
+    client = Client(ollama_server.url)
+
+    def work() -> None:
+        for _ in range(20):
+            client.version()
+            assert stats.records()
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(stats.records()) == 160
+
+
+CHILD = """
+import os, sys
+from metagpt_ollama_rs import Client, stats
+client = Client(sys.argv[1])
+client.version()
+child = os.fork() if sys.argv[2] == "fork" else None
+if child == 0:
+    before = stats.records()
+    client.version()
+    os._exit(0 if not before and [r["process"] for r in stats.records()] == [os.getpid()] else 1)
+if child:
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+for _ in range(20):
+    client.chat("m" * 200, [])
+assert len(stats.records()) == 21
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_child_starts_empty(ollama_server: ScriptedServer) -> None:
+    ollama_server.answer("Hello")
+    subprocess.run([sys.executable, "-c", CHILD, ollama_server.url, "fork"], check=True, timeout=60)
+
+
+def test_processes_share_a_file(ollama_server: ScriptedServer, tmp_path: Path) -> None:
+    ollama_server.answer("Hello")
+    path = tmp_path / "stats.jsonl"
+    environment = {**os.environ, "METAGPT_OLLAMA_STATS": str(path)}
+    command = [sys.executable, "-c", CHILD, ollama_server.url, "alone"]
+    processes = [subprocess.Popen(command, env=environment) for _ in range(4)]
+    assert [process.wait(60) for process in processes] == [0] * 4
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    assert len(records) == 4 * 21
+    assert len({record["process"] for record in records}) == 4
+
+
+def test_a_file_has_what_records_have(
+    ollama_server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "stats.jsonl"
+    path.write_text('{"from": "before"}\n')
+    monkeypatch.setenv("METAGPT_OLLAMA_STATS", str(path))
+    ollama_server.on("POST", "/api/chat", counted(True))
+    list(Client(ollama_server.url).chat("m", MESSAGES, stream=True))
+    assert [json.loads(line) for line in path.read_text().splitlines()] == [{"from": "before"}, *stats.records()]
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="this system has no Unix sockets")
+def test_a_socket_gets_the_records(
+    ollama_server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "monitor"
+    monkeypatch.setenv("METAGPT_OLLAMA_STATS", f"unix:{path}")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as monitor:
+        monitor.bind(str(path))
+        monitor.settimeout(20)
+        Client(ollama_server.url).version()
+        assert [json.loads(monitor.recv(1 << 16))] == stats.records()
+
+
+def _places(folder: Path) -> dict[str, str]:
+    os.mkfifo(folder / "pipe")
+    return {
+        "no folder": str(folder / "none" / "stats"),
+        "a folder": str(folder),
+        "a pipe without reader": str(folder / "pipe"),
+        "no monitor": f"unix:{folder / 'monitor'}",
+    }
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize("place", ["no folder", "a folder", "a pipe without reader", "no monitor"])
+def test_a_place_that_cannot_be_written_to_is_logged_once(
+    ollama_server: ScriptedServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    place: str,
+) -> None:
+    monkeypatch.delitem(sys.modules, "metagpt.logs", raising=False)
+    monkeypatch.setenv("METAGPT_OLLAMA_STATS", _places(tmp_path)[place])
+    ollama_server.answer("Hello")
+    client = Client(ollama_server.url)
+    with caplog.at_level(logging.WARNING):
+        for stream in (True, False, True):
+            list(client.chat("m", MESSAGES, stream=stream))
+    assert len(stats.records()) == 3
+    assert len(caplog.records) == 1
+    assert caplog.records[0].getMessage().startswith("METAGPT_OLLAMA_STATS cannot be written to: ")
+
+
+def test_importing_the_package_does_not_load_it() -> None:
+    program = "import sys, metagpt_ollama_rs as m; assert m.__name__ + '.stats' not in sys.modules; m.stats.records()"
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
