@@ -1,4 +1,4 @@
-"""What goes wrong in other clients: streams closed under a reader, cycles, greedy callbacks, replies that say nothing."""
+"""What goes wrong in other clients: streams closed under a reader, cycles, greedy callbacks, empty replies."""
 
 from __future__ import annotations
 
@@ -72,9 +72,10 @@ def test_a_loop_closed_under_a_parked_task_leaves_nothing_behind(ollama_server: 
                 await client.chat("m", MESSAGES)
 
         marker = Marker()
-        loop.create_task(parked(marker))
+        task = loop.create_task(parked(marker))
         loop.run_until_complete(asyncio.sleep(0.1))
         loop.close()
+        assert not task.done()
         return weakref.ref(marker)
 
     left = scene()
@@ -171,21 +172,24 @@ def test_a_line_that_cannot_be_converted_ends_the_stream_after_those_before_it(o
     bad = b'{"model":"m","message":{"role":"assistant","content":"?"},"done":false,"n":' + b"9" * 5000 + b"}\n"
     ollama_server.on("POST", "/api/chat", lambda request: Reply.ndjson([*good[:2], bad, *good[2:]]).at_once())
 
-    async def read(batched: bool) -> list[str]:
+    async def read(stream: Any, batched: bool, seen: list[str]) -> None:
+        if batched:
+            async for batch in stream.batches():
+                seen.extend(part.message.content for part in batch)
+        else:
+            async for part in stream:
+                seen.append(part.message.content)
+
+    async def main(batched: bool) -> list[str]:
         stream = await start(AsyncClient(ollama_server.url))
         seen: list[str] = []
         with pytest.raises(errors.DecodeError, match="cannot be converted"):
-            if batched:
-                async for batch in stream.batches():
-                    seen.extend(part.message.content for part in batch)
-            else:
-                async for part in stream:
-                    seen.append(part.message.content)
+            await read(stream, batched, seen)
         with pytest.raises(errors.ClosedError):
             await stream.__anext__()
         return seen
 
-    assert asyncio.run(read(False)) == asyncio.run(read(True)) == ["a", "b"]
+    assert asyncio.run(main(False)) == asyncio.run(main(True)) == ["a", "b"]
 
 
 def test_close_while_an_item_is_made_ends_the_stream(ollama_server: ScriptedServer) -> None:
@@ -248,7 +252,5 @@ def test_a_password_that_breaks_the_url_is_not_shown(host: str, hidden: str) -> 
 def test_headers_that_are_no_secrets_leave_messages_alone(ollama_server: ScriptedServer) -> None:
     ollama_server.on("POST", "/api/chat", Reply.error("model 'llama3.2' not found", 404))
     headers = {"X-App": "the server", "X-Model": "llama3.2", "X-Auth-Token": "llama3.2-secret"}
-    with pytest.raises(
-        errors.ModelNotFoundError, match="The server answered 404 Not Found: model 'llama3.2' not found"
-    ):
+    with pytest.raises(errors.ModelNotFoundError, match=r"The server answered 404 Not Found: model 'llama3\.2'"):
         Client(ollama_server.url, headers=headers).chat("llama3.2", MESSAGES)

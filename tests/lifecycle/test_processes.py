@@ -216,3 +216,56 @@ def test_a_request_in_an_exit_handler_is_refused(run: Run) -> None:
         """
     )
     assert (outcome.code, outcome.out) == (0, "refused\n"), outcome.err
+
+
+@pytest.mark.parametrize("attempt", range(8))
+@pytest.mark.parametrize("door", ["blocking", "callback", "items"])
+def test_exit_while_daemon_threads_are_busy(run: Run, ollama_server: ScriptedServer, door: str, attempt: int) -> None:
+    """CPython ends such threads where they take the GIL, which must not be inside frames of ours."""
+    ollama_server.on("POST", "/api/chat", lambda request: Reply.chat(["x"] * 3000).at_once())
+    outcome = run(
+        f"""
+        door = {door!r}
+        busy = threading.Semaphore(0)
+
+        async def read(client):
+            if door == "callback":
+                await client.stream_text("/api/chat", {{"model": "m"}}, lambda text: text.upper())
+            else:
+                async for part in await client.chat("m", MESSAGES, stream=True):
+                    part.message.content
+
+        def work():
+            while True:
+                if door == "blocking":
+                    for part in Client(URL).chat("m", MESSAGES, stream=True):
+                        part.message.content
+                else:
+                    asyncio.run(read(AsyncClient(URL)))
+                busy.release()
+
+        for _ in range(4):
+            threading.Thread(target=work, daemon=True).start()
+        for _ in range(4):
+            busy.acquire(timeout=20)
+        """
+    )
+    assert outcome.code == 0, (outcome.code, outcome.err)
+    assert "FATAL" not in outcome.err
+
+
+def test_a_second_interpreter_is_refused_and_the_first_works_on(run: Run, ollama_server: ScriptedServer) -> None:
+    ollama_server.answer("Hello world")
+    outcome = run(
+        """
+        interpreters = __import__("_xxsubinterpreters")
+        other = interpreters.create()
+        try:
+            interpreters.run_string(other, "import metagpt_ollama_rs")
+        except interpreters.RunFailedError as error:
+            print("one interpreter" in str(error))
+        interpreters.destroy(other)
+        print(asyncio.run(AsyncClient(URL).chat("m", MESSAGES)).message.content)
+        """
+    )
+    assert (outcome.code, outcome.out) == (0, "True\nHello world\n"), outcome.err
