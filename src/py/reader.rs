@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
 
 use super::errors::{self, Context};
+use super::mold::{Known, Mold};
 use super::runtime::lock;
 use crate::error::{Error, Kind};
 use crate::inbox::{Inbox, Taken};
@@ -17,10 +18,17 @@ use crate::wire::{Batch, Fold, Item, Shape, Stamp};
 
 /// What the items of a stream become.
 pub enum Made {
-    /// Instances of a class made from the line's dict, or the dict itself.
-    Records(Option<Py<PyAny>>),
+    /// Instances of a class made from the line's dict, or the dict itself. Ordinary lines by a mold of the class.
+    Records(Option<Py<PyAny>>, Option<Mold>),
     /// The lines as they came, as bytes.
     Lines,
+}
+
+impl Made {
+    pub fn records(py: Python<'_>, class: Option<Py<PyAny>>) -> Self {
+        let mold = class.as_ref().and_then(|class| Mold::of(class.bind(py)));
+        Self::Records(class, mold)
+    }
 }
 
 #[derive(Default)]
@@ -28,6 +36,7 @@ pub struct Reader {
     batch: Batch,
     next: usize,
     text_from: usize,
+    known: Option<Known>,
     fold: Fold,
     end: Option<Result<(), Error>>,
     /// The model asked for, for error messages.
@@ -97,20 +106,26 @@ impl Reader {
         };
         self.next += 1;
         let value = match (item, made) {
-            (Item::Text { end, stamp }, Made::Records(class)) => {
+            (Item::Text { end, stamp }, Made::Records(class, mold)) => {
                 let text = self
                     .batch
                     .text
                     .get(self.text_from..*end)
                     .unwrap_or_default();
                 self.text_from = *end;
+                if let (Some(mold), Some(template)) = (mold, &self.batch.template) {
+                    let known = Known::of(&mut self.known, py, template);
+                    if let Some(record) = mold.cast(py, known, stamp, text)? {
+                        return Ok(Some(record.unbind()));
+                    }
+                }
                 wrap(
                     py,
                     text_record(py, &self.batch, stamp, text)?,
                     class.as_ref(),
                 )?
             }
-            (Item::Full(delta), Made::Records(class)) => {
+            (Item::Full(delta), Made::Records(class, _)) => {
                 if delta.line.is_empty() {
                     return Ok(None);
                 }

@@ -230,7 +230,7 @@ impl Transport {
         let (items, how) = if lines {
             (Made::Lines, Mode::Lines)
         } else {
-            (Made::Records(made), Mode::Deltas)
+            (Made::records(py, made), Mode::Deltas)
         };
         let core = StreamCore::new(
             Arc::clone(&inbox),
@@ -388,7 +388,7 @@ impl Transport {
         self.pump(py, request, Mode::Deltas, &inbox)?;
         Ok(BlockingStream::new(
             inbox,
-            Made::Records(made),
+            Made::records(py, made),
             model_of(payload),
         ))
     }
