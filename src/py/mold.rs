@@ -37,16 +37,15 @@ impl Mold {
             .ok()
             .filter(|class| is_plain(class))?;
         let slot = |name: &Bound<'_, PyString>| Slot::of(class, name);
-        let (shape, text, message) = match slot(intern!(py, "response")) {
-            Some(text) => (Shape::Generate, text, None),
-            None => {
-                let nested = class.getattr(intern!(py, "_nested")).ok()?;
-                let message = nested.get_item(intern!(py, "message")).ok()?;
-                let message = message.cast_into::<PyType>().ok().filter(is_plain)?;
-                let content = Slot::of(&message, intern!(py, "content"))?;
-                let text = slot(intern!(py, "message"))?;
-                (Shape::Chat, text, Some((message.unbind(), content)))
-            }
+        let (shape, text, message) = if let Some(text) = slot(intern!(py, "response")) {
+            (Shape::Generate, text, None)
+        } else {
+            let nested = class.getattr(intern!(py, "_nested")).ok()?;
+            let message = nested.get_item(intern!(py, "message")).ok()?;
+            let message = message.cast_into::<PyType>().ok().filter(is_plain)?;
+            let content = Slot::of(&message, intern!(py, "content"))?;
+            let text = slot(intern!(py, "message"))?;
+            (Shape::Chat, text, Some((message.unbind(), content)))
         };
         Some(Self {
             shape,

@@ -279,6 +279,10 @@ impl Transport {
     /// Sends a request and gives, awaited, its whole reply: parsed, or with `raw` as `(bytes, content type)`, or with
     /// `vectors` as `(bytearray, rows, width, dict)`.
     #[pyo3(signature = (method, path, payload, raw, limits, *, vectors = false))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "arguments of the one Python caller"
+    )]
     fn call(
         &self,
         py: Python<'_>,
@@ -342,6 +346,10 @@ impl Transport {
 
     /// As `call`, waiting in this thread. With `empty` an empty body is right and gives `None`.
     #[pyo3(signature = (method, path, payload, empty, limits, *, vectors = false))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "arguments of the one Python caller"
+    )]
     fn call_blocking(
         &self,
         py: Python<'_>,

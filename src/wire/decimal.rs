@@ -168,6 +168,10 @@ mod tests {
             self.0 ^= self.0 >> 27;
             self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
         }
+
+        fn below(&mut self, limit: usize) -> usize {
+            usize::try_from(self.next() % u64::try_from(limit).unwrap()).unwrap()
+        }
     }
 
     fn check(text: &str) {
@@ -281,16 +285,13 @@ mod tests {
         let mut random = Random(2);
         for _ in 0..1_000_000 {
             let digits = random.next() >> (random.next() % 64);
-            let power = (random.next() % 140) as i64 - 80;
+            let power = i64::try_from(random.next() % 140).unwrap() - 80;
             check(&format!("{digits}e{power}"));
             let text = digits.to_string();
-            let (front, back) = text.split_at(1 + (random.next() as usize) % text.len());
+            let (front, back) = text.split_at(1 + random.below(text.len()));
             let more = if back.is_empty() { "0" } else { back };
             check(&format!("{front}.{more}"));
-            check(&format!(
-                "-0.{}{text}",
-                "0".repeat((random.next() % 12) as usize)
-            ));
+            check(&format!("-0.{}{text}", "0".repeat(random.below(12))));
         }
     }
 

@@ -317,7 +317,7 @@ fn cut_at_every_byte() {
     }
 }
 
-/// Wherever a byte of a reply is changed, the outcome is that of serde_json: refused, or the same numbers.
+/// Wherever a byte of a reply is changed, the outcome is that of `serde_json`: refused, or the same numbers.
 #[test]
 fn changed_bytes_against_an_oracle() {
     let body = br#"{"model":"m","embeddings":[[0.5,-3.2e-7],[1E5,20]],"load_duration":7}"#;
