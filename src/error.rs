@@ -30,6 +30,18 @@ pub enum Kind {
     Closed,
 }
 
+/// Whether the same request may do better in a moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Repeat {
+    /// It will fail again, or an answer had begun.
+    #[default]
+    Never,
+    /// The server did nothing: the connection was refused, or the server said that it is too busy.
+    Safe,
+    /// The server may have done what was asked, and the answer was lost.
+    Unsure,
+}
+
 /// A failure. What is known of it are the fields of [`Context`]: `error.kind`, `error.status`, and so on.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{}", .0.message)]
@@ -57,6 +69,11 @@ pub struct Context {
     pub retry_after: Option<f64>,
     /// Whether any byte of the reply had arrived: then a retry would repeat output.
     pub began: bool,
+    pub repeat: Repeat,
+    /// For `Timeout` while waiting for the first token: whether the server had the model in memory, if it said.
+    pub loaded: Option<bool>,
+    /// For a model that is missing: those that are there, if the server said.
+    pub available: Option<Vec<String>>,
 }
 
 impl Kind {
@@ -91,6 +108,9 @@ impl Error {
             seconds: None,
             retry_after: None,
             began: false,
+            repeat: Repeat::Never,
+            loaded: None,
+            available: None,
         }))
     }
 

@@ -9,7 +9,7 @@
 //! * [`wire`] turns the bytes of a reply into deltas and deltas into an answer. It does no I/O.
 //! * [`http`] talks to a server and pumps a reply through `wire` into an [`inbox`].
 //! * [`inbox`] is the bounded queue between the I/O thread and whoever reads a stream.
-//! * [`error`] is the one error type of the crate.
+//! * [`error`] is the one error type of the crate; [`stats`] keeps a record of each call.
 //! * `py` (feature `python`) is the extension module: the bridge to asyncio, the clients, `decode` and `get_choice`.
 
 pub mod error;
@@ -17,4 +17,5 @@ pub mod http;
 pub mod inbox;
 #[cfg(feature = "python")]
 mod py;
+pub mod stats;
 pub mod wire;

@@ -1,7 +1,8 @@
 """An Ollama client with a Rust core, made first for MetaGPT.
 
 ``decode`` and ``get_choice`` read replies (the guide's functions, exact and fast); ``StreamDecoder`` turns bytes into
-deltas; ``Client`` and ``AsyncClient`` talk to a server; ``metagpt_ollama_rs.provider`` puts them under MetaGPT.
+deltas; ``Client`` and ``AsyncClient`` talk to a server, and ``stats`` has a record of each call;
+``metagpt_ollama_rs.provider`` puts them under MetaGPT.
 
 Importing this package imports neither asyncio nor anything of MetaGPT. The clients are loaded when they are first used.
 """
@@ -16,7 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from metagpt_ollama_rs.client import AsyncClient, Client, Timeout
+    from metagpt_ollama_rs import stats as stats
+    from metagpt_ollama_rs.client import AsyncClient, Client, Retry, Timeout
     from metagpt_ollama_rs.responses import (
         ChatResponse,
         EmbeddingsResponse,
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 _LAZY = {
     "AsyncClient": "client",
     "Client": "client",
+    "Retry": "client",
     "Timeout": "client",
     "ChatResponse": "responses",
     "EmbedResponse": "responses",
@@ -47,6 +50,7 @@ __all__ = [
     "EmbeddingsResponse",
     "GenerateResponse",
     "Message",
+    "Retry",
     "StreamDecoder",
     "Timeout",
     "Vectors",
@@ -68,12 +72,14 @@ if _core.DEBUG_BUILD:
 
 
 def __getattr__(name: str) -> Any:
-    module = _LAZY.get(name)
+    module = "stats" if name == "stats" else _LAZY.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    value: Any = importlib.import_module(f"{__name__}.{module}")
+    if name in _LAZY:
+        value = getattr(value, name)
     globals()[name] = value
     return value
 

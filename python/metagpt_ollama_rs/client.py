@@ -14,7 +14,7 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple, cast, overload
 
 from metagpt_ollama_rs import _core
-from metagpt_ollama_rs.errors import ModelNotFoundError, OllamaError
+from metagpt_ollama_rs.errors import ConfigurationError
 from metagpt_ollama_rs.payloads import (
     chat_payload,
     create_payload,
@@ -56,6 +56,24 @@ class Timeout(NamedTuple):
     total: float | None = None
 
 
+class Retry(NamedTuple):
+    """When a request is sent again: the server refused or dropped the connection before it replied, or answered 502,
+    503, 504 or 429. Only before the first byte of an answer, never after a time limit ran out.
+
+    ``retries`` is the number of tries after the first one; ``first`` the first wait in seconds, give or take a
+    quarter (the next waits grow fourfold, up to a second); no retry begins later than ``budget`` seconds after the
+    request. A server that names a time (``Retry-After``) gets its way, beyond the budget, if it is at most
+    ``retry_after`` seconds; if it is longer there is no retry. The ``total`` time limit bounds all of it.
+
+    A server that is down so costs about one second. MetaGPT tries three times itself.
+    """
+
+    retries: int = 2
+    first: float = 0.2
+    budget: float = 3.0
+    retry_after: float = 10.0
+
+
 def _limits(timeout: float | Timeout | None) -> Limits | None:
     """A single number bounds the wait for the first token and each pause, never a healthy stream as a whole."""
     if timeout is None:
@@ -64,6 +82,15 @@ def _limits(timeout: float | Timeout | None) -> Limits | None:
         return (timeout.connect, timeout.first_token, timeout.idle, timeout.total)
     seconds = float(timeout)
     return (min(seconds, 5.0), seconds, seconds, None)
+
+
+def _retry(retries: int | Retry | None) -> tuple[int, float, float, float] | None:
+    if retries is None:
+        return None
+    policy = retries if isinstance(retries, Retry) else Retry(retries)
+    if not 0 <= policy.retries < 2**32:
+        raise ConfigurationError(f"retries must be a number from 0 on, and is {policy.retries}")
+    return (policy.retries, policy.first, policy.budget, policy.retry_after)
 
 
 class _Base:
@@ -75,6 +102,7 @@ class _Base:
         timeout: float | Timeout | None = None,
         api_key: str | None = None,
         proxy: str | None = None,
+        retries: int | Retry | None = None,
         max_line: int | None = None,
         max_body: int | None = None,
     ) -> None:
@@ -84,6 +112,7 @@ class _Base:
             "timeout": timeout,
             "api_key": api_key,
             "proxy": proxy,
+            "retries": retries,
             "max_line": max_line,
             "max_body": max_body,
         }
@@ -95,6 +124,7 @@ class _Base:
             api_key=api_key,
             proxy=proxy,
             limits=_limits(timeout),
+            retries=_retry(retries),
             max_line=max_line,
             max_body=max_body,
         )
@@ -115,12 +145,6 @@ def _rebuild(cls: type[_Base], arguments: dict[str, Any]) -> _Base:
     return cls(**arguments)
 
 
-def _name_the_models(error: ModelNotFoundError, names: list[str]) -> None:
-    error.available = names
-    there = ", ".join(names[:20]) if names else "no models at all"
-    error.hint = f"pull it with `ollama pull {error.model or 'NAME'}`; the server has {there}"
-
-
 class AsyncClient(_Base):
     """A client for asyncio.
 
@@ -131,6 +155,7 @@ class AsyncClient(_Base):
         timeout: a number of seconds for the first token and each pause, or a `Timeout`.
         api_key: sent as a bearer token; placeholders such as ``sk-`` and ``ollama`` are not sent.
         proxy: URL of a proxy; default: the environment's, never for loopback.
+        retries: how often a request is sent again while no answer has begun, or a `Retry`; 0 switches it off.
         max_line: longest line of a stream, in bytes (default 64 MiB).
         max_body: longest reply that is read whole, in bytes.
 
@@ -330,12 +355,12 @@ class AsyncClient(_Base):
 
     async def delete(self, model: str) -> StatusResponse:
         """Removes ``model`` from the server's disk."""
-        await self._manage("DELETE", "/api/delete", {"model": model}, empty=True)
+        await self._manage("DELETE", "/api/delete", {"model": model}, form="status")
         return StatusResponse({"status": "success"})
 
     async def copy(self, source: str, destination: str) -> StatusResponse:
         """Gives the model ``source`` a second name."""
-        await self._manage("POST", "/api/copy", {"source": source, "destination": destination}, empty=True)
+        await self._manage("POST", "/api/copy", {"source": source, "destination": destination}, form="status")
         return StatusResponse({"status": "success"})
 
     async def stream_text(
@@ -355,11 +380,7 @@ class AsyncClient(_Base):
         ``/api/chat``, ``{"response": …}`` of ``/api/generate``.
         """
         body = {**payload, "stream": True}
-        try:
-            result = await self._transport.deliver(path, body, on_text, on_thinking, _limits(timeout))
-        except OllamaError as error:
-            await self._complete(error, body)
-            raise
+        result = await self._transport.deliver(path, body, on_text, on_thinking, _limits(timeout))
         return cast("dict[str, Any]", result)
 
     async def request_json(
@@ -371,11 +392,7 @@ class AsyncClient(_Base):
         timeout: float | Timeout | None = None,
     ) -> Any:
         """The whole reply, parsed. A body of several lines (a server that streams all the same) is folded into one."""
-        try:
-            return await self._transport.call(method, path, payload, False, _limits(timeout))
-        except OllamaError as error:
-            await self._complete(error, payload)
-            raise
+        return await self._transport.call(method, path, payload, "answer", _limits(timeout))
 
     async def request_bytes(
         self,
@@ -386,11 +403,7 @@ class AsyncClient(_Base):
         timeout: float | Timeout | None = None,
     ) -> tuple[bytes, str]:
         """The body of the reply as it came, and its content type."""
-        try:
-            reply = await self._transport.call(method, path, payload, True, _limits(timeout))
-        except OllamaError as error:
-            await self._complete(error, payload)
-            raise
+        reply = await self._transport.call(method, path, payload, "bytes", _limits(timeout))
         return cast("tuple[bytes, str]", reply)
 
     async def stream_lines(
@@ -402,9 +415,6 @@ class AsyncClient(_Base):
         try:
             async for line in stream:
                 yield line
-        except OllamaError as error:
-            await self._complete(error, body)
-            raise
         finally:
             stream.close()
 
@@ -416,37 +426,17 @@ class AsyncClient(_Base):
         return made(await self.request_json(path, payload, timeout=timeout))
 
     async def _vectors(self, payload: Mapping[str, Any], timeout: float | Timeout | None) -> Any:
-        try:
-            return await self._transport.call("POST", "/api/embed", payload, False, _limits(timeout), vectors=True)
-        except OllamaError as error:
-            await self._complete(error, payload)
-            raise
+        return await self._transport.call("POST", "/api/embed", payload, "vectors", _limits(timeout))
 
     async def _manage(
-        self, method: str, path: str, payload: dict[str, Any] | None = None, *, empty: bool = False
+        self, method: str, path: str, payload: dict[str, Any] | None = None, *, form: str = "answer"
     ) -> Any:
-        try:
-            return await self._transport.manage(method, path, payload, empty, None)
-        except OllamaError as error:
-            error.model = (payload or {}).get("model")
-            raise
+        return await self._transport.manage(method, path, payload, form, None)
 
     async def _progress(self, path: str, payload: dict[str, Any]) -> Any:
         if payload["stream"]:
             return self._transport.stream(path, payload, ProgressResponse, False, None)
         return ProgressResponse(await self._manage("POST", path, payload))
-
-    async def _complete(self, error: OllamaError, payload: Mapping[str, Any] | None) -> None:
-        """Adds the model, and for a model that is missing the names of those that are there."""
-        if error.model is None:
-            error.model = (payload or {}).get("model")
-        if isinstance(error, ModelNotFoundError):
-            try:
-                models = (await self._transport.call("GET", "/api/tags", None, False, (2.0, 2.0, 2.0, 2.0)))["models"]
-                _name_the_models(error, [model["name"] for model in models])
-            except (OllamaError, KeyError, TypeError):
-                # The refusal itself is what the caller must see, whatever the list does.
-                return
 
 
 class Client(_Base):
@@ -582,7 +572,7 @@ class Client(_Base):
         """As `AsyncClient.embed_array`."""
         payload = embed_payload(model, input, truncate, options, keep_alive, dimensions)
         vectors = Vectors(
-            *ask_blocking(lambda body: self._call("POST", "/api/embed", body, vectors=True, timeout=timeout), payload)
+            *ask_blocking(lambda body: self._call("POST", "/api/embed", body, form="vectors", timeout=timeout), payload)
         )
         check_count(len(vectors), payload)
         return vectors
@@ -630,12 +620,12 @@ class Client(_Base):
 
     def delete(self, model: str) -> StatusResponse:
         """Removes ``model`` from the server's disk."""
-        self._call("DELETE", "/api/delete", {"model": model}, empty=True)
+        self._call("DELETE", "/api/delete", {"model": model}, form="status")
         return StatusResponse({"status": "success"})
 
     def copy(self, source: str, destination: str) -> StatusResponse:
         """Gives the model ``source`` a second name."""
-        self._call("POST", "/api/copy", {"source": source, "destination": destination}, empty=True)
+        self._call("POST", "/api/copy", {"source": source, "destination": destination}, form="status")
         return StatusResponse({"status": "success"})
 
     def _ask(
@@ -651,23 +641,10 @@ class Client(_Base):
         path: str,
         payload: Mapping[str, Any] | None = None,
         *,
-        empty: bool = False,
-        vectors: bool = False,
+        form: str = "answer",
         timeout: float | Timeout | None = None,
     ) -> Any:
-        try:
-            return self._transport.call_blocking(method, path, payload, empty, _limits(timeout), vectors=vectors)
-        except OllamaError as error:
-            error.model = (payload or {}).get("model")
-            if isinstance(error, ModelNotFoundError):
-                try:
-                    limits = (2.0, 2.0, 2.0, 2.0)
-                    models = self._transport.call_blocking("GET", "/api/tags", None, False, limits)["models"]
-                    _name_the_models(error, [model["name"] for model in models])
-                except (OllamaError, KeyError, TypeError):
-                    # The refusal itself is what the caller must see, whatever the list does.
-                    raise error from None
-            raise
+        return self._transport.call_blocking(method, path, payload, form, _limits(timeout))
 
     def _progress(self, path: str, payload: dict[str, Any]) -> Any:
         if payload["stream"]:
@@ -675,4 +652,4 @@ class Client(_Base):
         return ProgressResponse(self._call("POST", path, payload))
 
 
-__all__ = ["AsyncClient", "Client", "Timeout"]
+__all__ = ["AsyncClient", "Client", "Retry", "Timeout"]

@@ -88,10 +88,15 @@ class ConnectError(OllamaError, ConnectionError):
 
 
 class RequestTimeout(OllamaError, TimeoutError):
-    """A time limit ran out. ``phase`` is ``connect``, ``first_token``, ``idle`` or ``total``; ``seconds`` the limit."""
+    """A time limit ran out. ``phase`` is ``connect``, ``first_token``, ``idle`` or ``total``; ``seconds`` the limit.
+
+    ``loaded`` says after a wait for the first token whether the server had the model in memory; None if not known.
+    (Some servers list a model from the moment on at which its loading begins.)
+    """
 
     phase: str = ""
     seconds: float | None = None
+    loaded: bool | None = None
 
 
 class ConnectTimeout(RequestTimeout, ConnectionError):
@@ -216,9 +221,13 @@ _BY_KIND: dict[str, type[OllamaError]] = {
 }
 
 _HINTS: dict[type[OllamaError], str] = {
+    ConfigurationError: "nothing was sent: correct the setting",
     ConnectError: "is Ollama running there? Start it with `ollama serve`, or correct base_url (or OLLAMA_HOST)",
     ConnectTimeout: "is the address right and the machine reachable? Correct base_url (or OLLAMA_HOST)",
+    RequestTimeout: "raise timeout",
     ProtocolError: "is base_url the address of an Ollama server, such as http://127.0.0.1:11434?",
+    ResponseError: "the server's own log says more (`journalctl -u ollama`, or the window of `ollama serve`)",
+    BadRequestError: "correct the request as the server says; `ollama show MODEL` lists what the model can do",
     AuthenticationError: "set api_key (or OLLAMA_API_KEY), or sign in on the server with `ollama signin`",
     NotFoundError: "base_url must be the server's address without a path of its own; or update Ollama",
     RateLimitError: "wait, or ask less often",
@@ -227,7 +236,9 @@ _HINTS: dict[type[OllamaError], str] = {
     MidStreamError: "the server's own log says more; the text so far is in `partial`",
     IncompleteError: "the model may have repeated itself or crashed; the text so far is in `partial`",
     InterruptedStreamError: "was the server stopped? The text so far is in `partial`",
+    DecodeError: "does a proxy change the replies? The text so far is in `partial`",
     ContextOverflowError: "raise context_length (num_ctx) to fit the prompt and the answer, or shorten the prompt",
+    ClosedError: "make a new client, or start a new request",
 }
 
 _PHASE_HINTS = {
@@ -235,6 +246,59 @@ _PHASE_HINTS = {
     "idle": "the server stopped sending: raise timeout (idle) if the model is just slow",
     "total": "raise the total limit, or leave it unset",
 }
+
+_LOADED_HINTS = {
+    False: "a client that leaves ends the loading: raise timeout (first_token), or load the model beforehand with "
+    "an empty request and keep_alive",
+    True: "raise timeout (first_token), shorten the prompt, or ask less at once (OLLAMA_NUM_PARALLEL)",
+}
+
+# What to do about a refusal, by words of the server's text, most telling first. Ollama's own texts are those of
+# ollama-wire.md 5.2; a text that is not here gets the hint of its class.
+_SAID: tuple[tuple[tuple[str, ...], str], ...] = (
+    (("does not support thinking",), "leave `think` (reasoning) out for this model"),
+    (
+        ("does not support tools",),
+        "leave `tools` out, or choose a model whose `ollama show` lists tools",
+    ),
+    (("does not support insert",), "leave `suffix` out, or choose a model whose `ollama show` lists insert"),
+    (("does not support embeddings",), "this is a chat model: choose an embedding model, such as nomic-embed-text"),
+    (
+        ("does not support chat", "does not support generate"),
+        "this is an embedding model: choose a chat model, and keep this one for embeddings",
+    ),
+    (("image input is not supported",), "the model has no vision: choose one whose `ollama show` lists vision"),
+    (("illegal base64", "invalid image"), "images must be bare base64 of a PNG or JPEG, without a data: prefix"),
+    (("failed to process inputs", "unable to load image"), "is the image whole? Send a PNG or JPEG"),
+    (("input length exceeds", "input exceeds maximum context"), "shorten or split the text that is embedded"),
+    (("failed to compute embedding",), "one of the texts breaks the model: embed them one by one to find it"),
+    (("invalid input type",), "embed takes a text or a list of texts"),
+    (('option "',), "correct the type of this option, in options or in MetaGPT's extra_fields"),
+    (("invalid format",), 'format must be "json" or a JSON Schema object'),
+    (
+        ("missing request body", "unexpected eof", "invalid character", "cannot unmarshal"),
+        "the request is not the JSON "
+        "that this endpoint takes: check the types of its fields, or what a proxy makes of it",
+    ),
+    (("model is required", "invalid model name", "model '' not found"), "name a model, such as llama3.2 or qwen3:8b"),
+    (("use either :local or :cloud",), "leave one of the two suffixes out"),
+    (("raw mode does not support",), "leave template, system and context out, or raw"),
+    (("top_logprobs must be",), "give top_logprobs from 0 to 20"),
+    (("image generation",), "choose a model that answers with text"),
+    (("cannot run this remote model",), "add the model's host to OLLAMA_REMOTES on the server"),
+    (("cloud is disabled",), "choose a local model, or enable Ollama's cloud on the server"),
+    (("invalid tool call arguments",), "the model wrote a broken tool call: ask again, or choose a larger model"),
+    (
+        ("out-of-memory", "out of memory", "more system memory", "resource limitations"),
+        "choose a smaller model or quantization, or a smaller num_ctx; the server's own log says more",
+    ),
+    (("failed to load model",), "pull the model again (`ollama pull`), or update Ollama: its file cannot be read"),
+    (("timed out waiting for llama",), "the model takes too long to load: raise OLLAMA_LOAD_TIMEOUT on the server"),
+    (
+        ("process has terminated", "has unexpectedly stopped", "error starting llama"),
+        "the model's runner crashed: the server's own log says why; a smaller num_ctx or model may do",
+    ),
+)
 
 
 def from_core(
@@ -250,6 +314,8 @@ def from_core(
     seconds: float | None = None,
     retry_after: float | None = None,
     began: bool = False,
+    loaded: bool | None = None,
+    available: list[str] | None = None,
     partial: str = "",
     partial_thinking: str = "",
 ) -> OllamaError:
@@ -260,18 +326,26 @@ def from_core(
         cls = _refusal(status or 0, text, body or b"")
     elif cls is RequestTimeout and phase == "connect":
         cls = ConnectTimeout
-    hint = _HINTS.get(cls, "")
     error = cls(message, url=url, model=model, status=status, partial=partial, partial_thinking=partial_thinking)
+    hint = _HINTS.get(cls, "")
     if isinstance(error, RequestTimeout):
         error.phase = phase or ""
         error.seconds = seconds
-        hint = hint or _PHASE_HINTS.get(error.phase, "")
-    if isinstance(error, MidStreamError):
+        error.loaded = loaded
+        if cls is RequestTimeout:
+            hint = _PHASE_HINTS.get(error.phase, hint) if loaded is None else _LOADED_HINTS[loaded]
+    elif cls is ConnectError:
+        hint = _explain_connection(message) or hint
+    elif isinstance(error, MidStreamError):
         error.error = text or message
-    if isinstance(error, ResponseError):
+        said = _explain_text(error.error)
+        hint = f"{said}; the text so far is in `partial`" if said else hint
+    elif isinstance(error, ResponseError):
         error.error = text
         error.body = body or b""
         error.retry_after = retry_after
+        if isinstance(error, ModelNotFoundError):
+            error.available = available
         hint = _explain_refusal(error) or hint
     error.hint = hint
     return error
@@ -298,19 +372,56 @@ def _refusal(status: int, text: str, body: bytes) -> type[OllamaError]:
 def _explain_refusal(error: ResponseError) -> str:
     """Fills in what the body says beyond the text, and returns a hint of its own where there is a better one."""
     if isinstance(error, ContextOverflowError):
-        import re
+        return _read_overflow(error)
+    if isinstance(error, AuthenticationError):
+        return _explain_authentication(error)
+    if isinstance(error, ModelNotFoundError):
+        return _explain_missing_model(error)
+    if isinstance(error, RateLimitError) and error.retry_after is not None:
+        return f"the server asks to wait {error.retry_after:g} s, or ask less often"
+    if isinstance(error, NotFoundError) and error.url:
+        return f"{error.url} is no path of an Ollama server: {_HINTS[NotFoundError]}"
+    if error.status == 405:
+        return _HINTS[NotFoundError]
+    return _explain_text(error.error)
 
-        numbers = error.body.replace(b'\\"', b'"')
-        prompt = re.search(rb'"n_prompt_tokens":\s*(\d+)', numbers) or re.search(r"\((\d+) tokens\)", error.error)
-        context = re.search(rb'"n_ctx":\s*(\d+)', numbers) or re.search(r"size \((\d+) tokens\)", error.error)
-        error.prompt_tokens = int(prompt.group(1)) if prompt else None
-        error.context_length = int(context.group(1)) if context else None
-        if error.prompt_tokens and error.context_length:
-            return (
-                f"the prompt has {error.prompt_tokens} tokens and the context {error.context_length}: "
-                f"set context_length (num_ctx) above {error.prompt_tokens}, or shorten the prompt"
-            )
-    if isinstance(error, AuthenticationError) and b"signin_url" in error.body:
+
+def _explain_text(text: str) -> str:
+    said = text.lower()
+    for words, hint in _SAID:
+        if any(word in said for word in words):
+            return hint
+    return ""
+
+
+def _explain_connection(message: str) -> str:
+    if "TLS" in message:
+        return "does the server speak TLS (else write http://), and does this machine trust its certificate?"
+    if "name is not known" in message:
+        return "is the host's name spelled right? Correct base_url (or OLLAMA_HOST)"
+    if "through the proxy" in message:
+        return "is the proxy right and running? Correct it, or leave it out and add the host to NO_PROXY"
+    return ""
+
+
+def _read_overflow(error: ContextOverflowError) -> str:
+    import re
+
+    numbers = error.body.replace(b'\\"', b'"')
+    prompt = re.search(rb'"n_prompt_tokens":\s*(\d+)', numbers) or re.search(r"\((\d+) tokens\)", error.error)
+    context = re.search(rb'"n_ctx":\s*(\d+)', numbers) or re.search(r"size \((\d+) tokens\)", error.error)
+    error.prompt_tokens = int(prompt.group(1)) if prompt else None
+    error.context_length = int(context.group(1)) if context else None
+    if not (error.prompt_tokens and error.context_length):
+        return _explain_text(error.error)
+    return (
+        f"the prompt has {error.prompt_tokens} tokens and the context {error.context_length}: "
+        f"set context_length (num_ctx) above {error.prompt_tokens}, or shorten the prompt"
+    )
+
+
+def _explain_authentication(error: AuthenticationError) -> str:
+    if b"signin_url" in error.body:
         import json
 
         try:
@@ -318,21 +429,20 @@ def _explain_refusal(error: ResponseError) -> str:
         except ValueError:
             return ""
         return f"sign in at {error.signin_url}" if error.signin_url else ""
-    if isinstance(error, ModelNotFoundError):
-        return f"pull it with `ollama pull {error.model or 'NAME'}`; `ollama list` shows the models that are there"
-    if "does not support thinking" in error.error:
-        return "leave `think` (reasoning) out for this model"
-    if "image input is not supported" in error.error:
-        return "the model has no vision: choose one whose `ollama show` lists vision"
-    if "does not support embeddings" in error.error:
-        return "this is a chat model: choose an embedding model, such as nomic-embed-text"
-    if "does not support chat" in error.error or "does not support generate" in error.error:
-        return "this is an embedding model: choose a chat model"
-    if "does not support tools" in error.error:
-        return "leave `tools` out, or choose a model whose `ollama show` lists tools"
-    if "out-of-memory" in error.error or "more system memory" in error.error:
-        return "choose a smaller model or quantization, or a smaller num_ctx"
-    return ""
+    if error.status == 403 and not error.body:
+        # A refused Host or Origin has no body (ollama-wire.md 5.5).
+        return "have the proxy in front of Ollama send `Host: localhost:11434`, or set OLLAMA_ORIGINS on the server"
+    return _explain_text(error.error)
+
+
+def _explain_missing_model(error: ModelNotFoundError) -> str:
+    if not error.model:
+        return "name a model, such as llama3.2 or qwen3:8b; `ollama list` shows those that are there"
+    pull = f"pull it with `ollama pull {error.model}`"
+    if error.available is None:
+        return f"{pull}; `ollama list` shows the models that are there"
+    more = ", …" if len(error.available) > 20 else ""
+    return f"{pull}; the server has {', '.join(error.available[:20]) or 'no models at all'}{more}"
 
 
 def _revive(cls: type[OllamaError], args: tuple[Any, ...], state: dict[str, Any]) -> OllamaError:

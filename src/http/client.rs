@@ -12,9 +12,13 @@ use reqwest::redirect::Policy;
 use super::config::{Config, Timeouts, real_key};
 use super::connect::Watch;
 use super::exchange::Exchange;
+use super::explain::explain;
 use super::pump;
+use super::redact::Secrets;
+use super::retry::Retry;
 use crate::error::{Error, Kind};
 use crate::inbox::Inbox;
+use crate::stats::Trace;
 
 /// How long an unused connection is kept. Ollama itself never closes one; whatever stands between may, and then the
 /// retry of a stale connection hides it.
@@ -42,6 +46,7 @@ struct Inner {
     headers: HeaderMap,
     /// The proxy in use, without credentials.
     via: Option<String>,
+    secrets: Secrets,
 }
 
 /// The verbs that Ollama's routes use.
@@ -63,8 +68,13 @@ pub struct Request {
     pub body: Option<Vec<u8>>,
     /// Instead of the client's.
     pub timeouts: Option<Timeouts>,
+    /// Instead of the client's.
+    pub retry: Option<Retry>,
     /// In addition to the client's; one of the same name replaces it.
     pub headers: Vec<(String, String)>,
+    /// What accompanies the call, if anybody wants to know. A pump finishes it; a call leaves that to its caller, who
+    /// reads the reply.
+    pub trace: Option<Arc<Trace>>,
 }
 
 impl Request {
@@ -84,7 +94,9 @@ impl Request {
             path: path.into(),
             body: None,
             timeouts: None,
+            retry: None,
             headers: Vec::new(),
+            trace: None,
         }
     }
 }
@@ -128,6 +140,7 @@ impl Client {
             headers.insert(AUTHORIZATION, value);
         }
         add_headers(&mut headers, &config.headers)?;
+        let secrets = Secrets::of(&config);
         let route = config.proxy.resolve(&config.base)?;
         let mut builder = reqwest::Client::builder()
             .user_agent(USER_AGENT)
@@ -157,6 +170,7 @@ impl Client {
                 http,
                 headers,
                 via,
+                secrets,
             }),
         })
     }
@@ -168,12 +182,19 @@ impl Client {
     /// Sends `request`, checks status and framing, returns the whole body.
     pub async fn call(&self, request: Request) -> Result<Reply, Error> {
         let url = self.inner.config.base.url(&request.path);
-        self.whole(request, &url)
-            .await
-            .map_err(|error| error.at(&url))
+        let trace = request.trace.clone();
+        match self.whole(request, &url).await {
+            Ok(reply) => Ok(reply),
+            Err(error) => Err(self.redact(explain(self, trace.as_deref(), error).await.at(&url))),
+        }
     }
 
-    async fn whole(&self, request: Request, url: &str) -> Result<Reply, Error> {
+    /// `error` without anything that this client keeps secret, should the server have repeated it.
+    pub(super) fn redact(&self, error: Error) -> Error {
+        self.inner.secrets.redact(error)
+    }
+
+    pub(super) async fn whole(&self, request: Request, url: &str) -> Result<Reply, Error> {
         let mut exchange = Exchange::open(self, request, url).await?;
         let body = exchange.whole(self.inner.config.max_body).await?;
         Ok(Reply {

@@ -21,12 +21,12 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    /// Starts now, waiting for the first byte.
-    pub(super) fn start(limits: Timeouts) -> Self {
+    /// Starts now, waiting for the first byte. The total limit counts from `asked`, when the first try was made.
+    pub(super) fn start(limits: Timeouts, asked: Instant) -> Self {
         let now = Instant::now();
         let mut clock = Self {
             limits,
-            total: limits.total.and_then(|limit| now.checked_add(limit)),
+            total: limits.total.and_then(|limit| asked.checked_add(limit)),
             since: now,
             first: true,
             timer: Box::pin(sleep_until(now)),

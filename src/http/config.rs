@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::base::Base;
 use super::proxy::ProxyRule;
+use super::retry::Retry;
 use crate::wire::MAX_LINE;
 
 /// The default cap on a body that is read whole (`/api/embed` and a verbose `/api/show` reach 100 MB).
@@ -43,6 +44,7 @@ pub struct Config {
     pub api_key: Option<String>,
     pub proxy: ProxyRule,
     pub timeouts: Timeouts,
+    pub retry: Retry,
     /// Longest line of a stream, in bytes.
     pub max_line: usize,
     /// Longest body of a reply that is read whole, in bytes.
@@ -58,6 +60,7 @@ impl Config {
             api_key: None,
             proxy: ProxyRule::Direct,
             timeouts: Timeouts::default(),
+            retry: Retry::default(),
             max_line: MAX_LINE,
             max_body: MAX_BODY,
         }

@@ -1,7 +1,10 @@
-//! One request and its reply: sent, retried once on a stale pooled connection, checked, read piece by piece.
+//! One request and its reply: sent (again, where that may help), checked, read piece by piece.
+//!
+//! A pooled connection that turns out to be dead is replaced once and at once; everything else is `retry`'s.
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -15,9 +18,12 @@ use reqwest::{Response, StatusCode};
 use super::base::{Base, Origin};
 use super::client::{Client, Request};
 use super::clock::Clock;
+use super::config::Timeouts;
 use super::connect::Attempt;
 use super::fault;
+use super::retry::Tries;
 use crate::error::Error;
+use crate::stats::Trace;
 
 /// How much of a refusal's body is kept.
 const MAX_REFUSAL: usize = 64 << 10;
@@ -33,6 +39,8 @@ pub(super) struct Exchange {
     response: Response,
     clock: Clock,
     content_type: String,
+    /// Told when the body begins, once the head is accepted.
+    trace: Option<Arc<Trace>>,
 }
 
 /// What a read without waiting found.
@@ -49,12 +57,45 @@ impl From<Option<Bytes>> for Ready {
 }
 
 impl Exchange {
-    /// Sends `request` to `url` and checks the head of the reply. A status that is no success is an error.
+    /// Sends `request` to `url` until a reply begins or no further try is due, and checks the head of the reply. A
+    /// status that is no success is an error.
     pub(super) async fn open(client: &Client, request: Request, url: &str) -> Result<Self, Error> {
         let limits = request.timeouts.unwrap_or(client.config().timeouts);
-        let mut prepared = client.prepare(request, url)?;
-        let mut clock = Clock::start(limits);
-        let mut retried = false;
+        let policy = request.retry.unwrap_or(client.config().retry);
+        let trace = request.trace.clone();
+        let mut tries = Tries::new(policy, &request, limits.total);
+        let prepared = client.prepare(request, url)?;
+        loop {
+            let failure = match prepared.try_clone() {
+                Some(prepared) => {
+                    let clock = Clock::start(limits, tries.since());
+                    match Self::send(client, prepared, limits, clock).await {
+                        Ok(mut exchange) => match exchange.accept(url).await {
+                            Ok(()) => {
+                                exchange.trace = trace;
+                                return Ok(exchange);
+                            }
+                            Err(failure) => failure,
+                        },
+                        Err(failure) => failure,
+                    }
+                }
+                None => fault::protocol("The request cannot be sent."),
+            };
+            tries
+                .after(client.redact(failure), trace.as_deref())
+                .await?;
+        }
+    }
+
+    /// Sends a request once, or twice where a pooled connection was dead.
+    async fn send(
+        client: &Client,
+        mut prepared: reqwest::Request,
+        limits: Timeouts,
+        mut clock: Clock,
+    ) -> Result<Self, Error> {
+        let mut replaced = false;
         let response = loop {
             let spare = prepared.try_clone();
             let attempt = Attempt::new(limits.connect);
@@ -62,9 +103,9 @@ impl Exchange {
             match (clock.guard(sending, Some(&attempt)).await?, spare) {
                 (Ok(response), _) => break response,
                 (Err(error), Some(spare))
-                    if !retried && !attempt.is_fresh() && fault::is_stale(&error) =>
+                    if !replaced && !attempt.is_fresh() && fault::is_stale(&error) =>
                 {
-                    retried = true;
+                    replaced = true;
                     prepared = spare;
                 }
                 (Err(error), _) => {
@@ -79,19 +120,22 @@ impl Exchange {
         let content_type = header(response.headers(), &CONTENT_TYPE)
             .unwrap_or_default()
             .to_owned();
-        let mut exchange = Self {
+        Ok(Self {
             response,
             clock,
             content_type,
-        };
-        let status = exchange.response.status();
+            trace: None,
+        })
+    }
+
+    /// Checks the head of the reply.
+    async fn accept(&mut self, url: &str) -> Result<(), Error> {
+        let status = self.response.status();
         if status.is_client_error() || status.is_server_error() {
-            return Err(exchange.refusal().await);
+            return Err(self.refusal().await);
         }
-        exchange
-            .check(url)
-            .map_err(|error| error.after(status.as_u16()))?;
-        Ok(exchange)
+        self.check(url)
+            .map_err(|error| error.after(status.as_u16()))
     }
 
     pub(super) fn status(&self) -> u16 {
@@ -116,6 +160,9 @@ impl Exchange {
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         let read = self.clock.guard(self.response.chunk(), None).await;
         self.clock.tick();
+        if let (Some(trace), Ok(Ok(Some(_)))) = (&self.trace, &read) {
+            trace.begin();
+        }
         match read {
             Ok(Ok(piece)) => Ok(piece),
             Ok(Err(error)) => Err(fault::reading(&error).after(self.status())),

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::clock::timeout;
 use super::connect::TooSlow;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Repeat};
 
 /// The longest server text that is put into a message.
 const MAX_SHOWN: usize = 600;
@@ -45,10 +45,19 @@ pub(super) fn sending(error: &reqwest::Error, https: bool, via: Option<&str>) ->
             }
             _ => root_cause(error),
         };
-        return Error::new(
+        let mut failure = Error::new(
             Kind::Connect,
             format!("The server cannot be reached{through}: {what}."),
         );
+        if let Some(
+            ErrorKind::ConnectionRefused
+            | ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted,
+        ) = io
+        {
+            failure.repeat = Repeat::Safe;
+        }
+        return failure;
     }
     match cause::<hyper::Error>(error) {
         Some(http) if http.is_parse() => {
@@ -59,13 +68,17 @@ pub(super) fn sending(error: &reqwest::Error, https: bool, via: Option<&str>) ->
             error.began = true;
             error
         }
-        _ => Error::new(
-            Kind::Connect,
-            format!(
-                "The server closed the connection{through} before it replied ({}).",
-                root_cause(error)
-            ),
-        ),
+        _ => {
+            let mut failure = Error::new(
+                Kind::Connect,
+                format!(
+                    "The server closed the connection{through} before it replied ({}).",
+                    root_cause(error)
+                ),
+            );
+            failure.repeat = Repeat::Unsure;
+            failure
+        }
     }
 }
 
@@ -130,6 +143,11 @@ pub(super) fn refusal(
     error.server_text = text;
     error.body = Some(body);
     error.retry_after = retry_after;
+    error.repeat = match status {
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Repeat::Safe,
+        StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => Repeat::Unsure,
+        _ => Repeat::Never,
+    };
     error
 }
 

@@ -6,6 +6,8 @@
 //! * `exchange` is one request and its checked reply, read piece by piece under the four time limits of `clock`.
 //! * `connect` times the making of a connection and tells whether a pooled one was used.
 //! * `pump` reads the pieces of a stream, `sink` makes items or lines of them, and both put them into the inbox.
+//! * `retry` says when a request is sent again, `explain` asks the server about a failure.
+//! * `redact` keeps secrets out of errors.
 //! * `fault` turns what went wrong into the crate's error.
 //!
 //! Everything here hands out [`crate::error::Error`] only; a malformed reply is an error and never an answer.
@@ -16,12 +18,16 @@ mod clock;
 pub mod config;
 mod connect;
 mod exchange;
+mod explain;
 mod fault;
 pub mod proxy;
 mod pump;
+mod redact;
+mod retry;
 mod sink;
 
 pub use base::{Base, Origin};
 pub use client::{Client, Method, Mode, Reply, Request};
 pub use config::{Config, Timeouts};
 pub use proxy::ProxyRule;
+pub use retry::Retry;

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use super::client::{Client, Mode, Request};
 use super::exchange::{Exchange, Ready};
+use super::explain::explain;
 use super::fault;
 use super::sink::{Deltas, Lines, Sink};
 use crate::error::{Error, Kind};
 use crate::inbox::Inbox;
+use crate::stats::Trace;
 
 /// How long the end of the body is waited for after `done: true`, so that the connection can be used again.
 const AFTERMATH: Duration = Duration::from_millis(100);
@@ -35,12 +37,31 @@ impl Drop for Closing<'_> {
 pub(super) async fn run(client: &Client, request: Request, inbox: &Arc<Inbox>, mode: Mode) {
     let _closing = Closing(inbox);
     let url = client.config().base.url(&request.path);
+    let trace = request.trace.clone();
     let end = tokio::select! {
         biased;
         () = inbox.aborted() => Err(Error::new(Kind::Closed, "The stream was closed by its reader.")),
-        end = stream(client, request, inbox, mode, &url) => end,
+        end = explained(client, request, inbox, mode, &url) => end,
     };
-    inbox.close(end.map_err(|error| error.at(&url)));
+    let end = end.map_err(|error| client.redact(error.at(&url)));
+    if let Some(trace) = trace {
+        trace.finish(end.as_ref().err());
+    }
+    inbox.close(end);
+}
+
+async fn explained(
+    client: &Client,
+    request: Request,
+    inbox: &Inbox,
+    mode: Mode,
+    url: &str,
+) -> Result<(), Error> {
+    let trace = request.trace.clone();
+    match stream(client, request, inbox, mode, url).await {
+        Ok(()) => Ok(()),
+        Err(error) => Err(explain(client, trace.as_deref(), error).await),
+    }
 }
 
 async fn stream(
@@ -52,17 +73,27 @@ async fn stream(
 ) -> Result<(), Error> {
     let max_line = client.config().max_line;
     let progress = PROGRESS.contains(&request.path.as_str());
+    let trace = request.trace.clone();
+    let trace = trace.as_deref();
     let mut exchange = Exchange::open(client, request, url).await?;
     let status = exchange.status();
     let end = match mode {
-        Mode::Deltas => relay(&mut exchange, &mut Deltas::new(max_line, progress), inbox).await,
-        Mode::Lines => relay(&mut exchange, &mut Lines::new(max_line), inbox).await,
+        Mode::Deltas => {
+            let mut sink = Deltas::new(max_line, progress);
+            relay(&mut exchange, &mut sink, inbox, trace).await
+        }
+        Mode::Lines => relay(&mut exchange, &mut Lines::new(max_line), inbox, trace).await,
     };
     end.map_err(|error| error.after(status))
 }
 
 /// Moves the body through `sink` into `inbox`.
-async fn relay(exchange: &mut Exchange, sink: &mut impl Sink, inbox: &Inbox) -> Result<(), Error> {
+async fn relay(
+    exchange: &mut Exchange,
+    sink: &mut impl Sink,
+    inbox: &Inbox,
+    trace: Option<&Trace>,
+) -> Result<(), Error> {
     let mut checked = is_json(&exchange.media_type())?;
     let mut empty = true;
     loop {
@@ -89,6 +120,12 @@ async fn relay(exchange: &mut Exchange, sink: &mut impl Sink, inbox: &Inbox) -> 
             read = sink.finish().map(|()| Ready::End);
         }
         sink.flush(inbox);
+        if let Some(trace) = trace
+            && (sink.is_done() || !matches!(read, Ok(Ready::Nothing)))
+        {
+            let (counters, done_reason) = sink.said();
+            trace.answer(&counters, done_reason.as_deref(), sink.is_done());
+        }
         match read? {
             Ready::End if empty => return Err(fault::protocol("The reply is empty.")),
             Ready::End => return sink.verdict(),

@@ -7,7 +7,7 @@ use memchr::memchr_iter;
 use super::fault;
 use crate::error::{Error, Kind};
 use crate::inbox::Inbox;
-use crate::wire::{Batch, Decoder, Delta, Framing, Item, WireError};
+use crate::wire::{Batch, Counters, Decoder, Delta, Framing, Item, WireError, fold_body};
 
 /// Where the pieces of a body go.
 pub(super) trait Sink {
@@ -23,6 +23,9 @@ pub(super) trait Sink {
     /// Whether the reply's last line has come.
     fn is_done(&self) -> bool;
 
+    /// What the last lines said of counts and of why the answer ended.
+    fn said(&self) -> (Counters, Option<String>);
+
     /// Whether a body that ended here was complete.
     fn verdict(&self) -> Result<(), Error>;
 }
@@ -35,6 +38,8 @@ pub(super) struct Deltas {
     done: bool,
     /// The last line of a report of progress said so.
     succeeded: bool,
+    counters: Counters,
+    done_reason: Option<String>,
 }
 
 impl Deltas {
@@ -46,6 +51,8 @@ impl Deltas {
             progress,
             done: false,
             succeeded: false,
+            counters: Counters::default(),
+            done_reason: None,
         }
     }
 
@@ -74,6 +81,10 @@ impl Deltas {
                 keep = keep.min(at);
             }
             self.done |= delta.done;
+            self.counters.update(&delta.counters);
+            if delta.done_reason.is_some() {
+                self.done_reason.clone_from(&delta.done_reason);
+            }
             self.succeeded = self.progress && is_success(delta);
         }
         if keep < self.batch.items.len() {
@@ -114,6 +125,10 @@ impl Sink for Deltas {
         self.done
     }
 
+    fn said(&self) -> (Counters, Option<String>) {
+        (self.counters, self.done_reason.clone())
+    }
+
     fn verdict(&self) -> Result<(), Error> {
         if self.done || self.succeeded {
             return Ok(());
@@ -130,6 +145,8 @@ pub(super) struct Lines {
     max_line: usize,
     partial: Vec<u8>,
     batch: Batch,
+    /// The last line that was handed on.
+    last: Vec<u8>,
 }
 
 impl Lines {
@@ -138,6 +155,7 @@ impl Lines {
             max_line,
             partial: Vec::new(),
             batch: Batch::default(),
+            last: Vec::new(),
         }
     }
 
@@ -183,12 +201,21 @@ impl Sink for Lines {
     }
 
     fn flush(&mut self, inbox: &Inbox) {
+        if let Some(Item::Full(delta)) = self.batch.items.last() {
+            self.last.clear();
+            self.last.extend_from_slice(&delta.line);
+        }
         inbox.push(&mut self.batch);
     }
 
     /// Raw lines are judged by their reader.
     fn is_done(&self) -> bool {
         false
+    }
+
+    fn said(&self) -> (Counters, Option<String>) {
+        let (answer, _) = fold_body(&self.last);
+        (answer.counters, answer.done_reason)
     }
 
     fn verdict(&self) -> Result<(), Error> {

@@ -9,8 +9,9 @@ use pyo3::exceptions::{PyBaseException, PyStopIteration};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
+use pyo3::{PyTraverseError, PyVisit};
 
-use super::runtime::Owned;
+use super::runtime::{Owned, enter};
 use super::wake::{Waiter, running_loop};
 use crate::error::{Error, Kind};
 
@@ -26,6 +27,12 @@ impl Seat {
             waiter: Waiter::default(),
             event_loop: event_loop.clone().unbind(),
         }
+    }
+
+    /// See [`Awaited::traverse`].
+    pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.event_loop)?;
+        self.waiter.traverse(visit)
     }
 
     fn park<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -48,6 +55,8 @@ pub trait Awaited: Send + Sync {
     fn seat(&self) -> &Seat;
     /// Ends the request: the server sees the connection close.
     fn abort(&self);
+    /// Visits every Python object that is held, for the cycle collector. Takes no lock that may be held.
+    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError>;
 }
 
 /// What one step of the awaiting task comes to.
@@ -111,7 +120,9 @@ pub fn thrown(
     kind: &Bound<'_, PyAny>,
     value: Option<&Bound<'_, PyAny>>,
 ) -> PyErr {
-    awaited.seat().waiter.clear();
+    // A task that is cancelled has had its future cancelled; one that is not done belongs to another task, which the
+    // end of the request will wake.
+    awaited.seat().waiter.forget_if_done(kind.py());
     awaited.abort();
     match value.filter(|value| !value.is_none()) {
         Some(value) => PyErr::from_value(value.clone()),
@@ -145,6 +156,17 @@ impl Pending {
     }
 }
 
+/// Visits what `awaited` holds, if this is its only owner: held twice, it would be counted twice.
+pub fn traverse<T: Awaited + ?Sized>(
+    awaited: &Owned<Arc<T>>,
+    visit: &PyVisit<'_>,
+) -> Result<(), PyTraverseError> {
+    match awaited.get() {
+        Ok(awaited) if Arc::strong_count(awaited) == 1 => awaited.traverse(visit),
+        _ => Ok(()),
+    }
+}
+
 impl Drop for Pending {
     fn drop(&mut self) {
         if let Ok(awaited) = self.awaited.get() {
@@ -155,6 +177,14 @@ impl Drop for Pending {
 
 #[pymethods]
 impl Pending {
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        traverse(&self.awaited, &visit)
+    }
+
+    fn __clear__(&self) {
+        self.close();
+    }
+
     fn __await__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
         slf
     }
@@ -164,11 +194,13 @@ impl Pending {
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let _inside = enter(py);
         step(py, self.here(py)?)?.next(py)
     }
 
     fn send<'py>(&self, py: Python<'py>, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let _ = value;
+        let _inside = enter(py);
         step(py, self.here(py)?)?.sent()
     }
 

@@ -9,9 +9,10 @@ use pyo3::prelude::*;
 
 use super::errors::{self, misuse};
 use super::reader::{Desk, Made, Next};
-use super::runtime::{Owned, stay_out_if_exiting};
+use super::runtime::{Owned, enter, stay_out_if_exiting};
 use crate::error::{Error, Kind};
 use crate::inbox::Inbox;
+use crate::stats::Trace;
 
 /// How long a signal can wait for its handler.
 const SIGNALS: Duration = Duration::from_millis(50);
@@ -63,10 +64,10 @@ pub struct BlockingStream {
 }
 
 impl BlockingStream {
-    pub fn new(inbox: Arc<Inbox>, made: Made, model: String) -> Self {
+    pub fn new(inbox: Arc<Inbox>, made: Made, trace: Arc<Trace>) -> Self {
         Self {
             inbox: Owned::new(inbox),
-            desk: Desk::new(model),
+            desk: Desk::new(trace),
             made,
         }
     }
@@ -95,12 +96,12 @@ impl BlockingStream {
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         let inbox = self.here(py)?;
         loop {
-            let next = self
-                .desk
-                .with(|reader| reader.item(py, inbox, &self.made))
-                .ok_or_else(|| {
-                    misuse("this stream is being read already: read it from one thread at a time")
-                })??;
+            let inside = enter(py);
+            let next = self.desk.with(|reader| reader.item(py, inbox, &self.made));
+            drop(inside);
+            let next = next.ok_or_else(|| {
+                misuse("this stream is being read already: read it from one thread at a time")
+            })??;
             match next {
                 Next::Item(item) => return Ok(Some(item)),
                 Next::End => return Ok(None),
@@ -118,7 +119,7 @@ impl BlockingStream {
     fn close(&self) {
         if let Ok(inbox) = self.inbox.get() {
             inbox.abort();
-            self.desk.with(super::reader::Reader::cancel);
+            self.desk.cancel();
         }
     }
 

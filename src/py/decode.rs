@@ -12,6 +12,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PySlice, PyString};
 
 use super::json::{self, Bytes};
+use super::log::log;
 use crate::wire::last;
 
 /// As many characters of a body go into an error dict, a log line or an error text.
@@ -186,27 +187,6 @@ fn decode_error(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
                 .map(Bound::unbind)
         })
         .map(|class| class.bind(py))
-}
-
-/// Logs where `MetaGPT` logs when it is loaded, otherwise through `logging`. A log that fails spoils no answer.
-fn log(py: Python<'_>, level: &str, message: &Bound<'_, PyAny>) -> PyResult<()> {
-    let done = logger(py).and_then(|logger| logger.call_method1(level, (message,)));
-    match done {
-        Err(error) if error.is_instance_of::<PyException>(py) => error.write_unraisable(py, None),
-        other => drop(other?),
-    }
-    Ok(())
-}
-
-fn logger(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    let modules = py.import("sys")?.getattr("modules")?;
-    let theirs = modules.call_method1("get", ("metagpt.logs",))?;
-    // Half imported (this runs inside its import), it has no logger yet.
-    if let Some(logger) = theirs.getattr_opt("logger")? {
-        return Ok(logger);
-    }
-    py.import("logging")?
-        .call_method1("getLogger", ("metagpt_ollama_rs",))
 }
 
 /// The answer's text in what `decode` returned for `/api/chat`.

@@ -4,7 +4,7 @@
 //! * `awaitable`, `reader`, `stream`, `call`, `blocking`: the ways to wait for a reply.
 //! * `transport`: the client; `futures`: single futures by pyo3-async-runtimes.
 //! * `json`, `answer`, `reply`, `decode`, `delta`: JSON text and Python objects; `mold`: the objects of ordinary lines.
-//! * `errors`: the one conversion to exceptions.
+//! * `errors`: the one conversion to exceptions; `log`: log lines; `stats`: the records of calls.
 
 mod answer;
 mod awaitable;
@@ -15,20 +15,27 @@ mod delta;
 mod errors;
 mod futures;
 mod json;
+mod log;
 mod mold;
 mod reader;
 mod reply;
 mod runtime;
+mod stats;
 mod stream;
 mod transport;
 mod wake;
 
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use pyo3::exceptions::PyImportError;
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 /// The compiled core of `metagpt_ollama_rs`; use the names of the package instead.
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    refuse_other_interpreters()?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("DEBUG_BUILD", cfg!(debug_assertions))?;
     module.add_class::<transport::Transport>()?;
@@ -40,10 +47,26 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(loads, module)?)?;
     module.add_function(wrap_pyfunction!(dumps, module)?)?;
     module.add_function(wrap_pyfunction!(mold::settle, module)?)?;
+    module.add_function(wrap_pyfunction!(stats::stats_records, module)?)?;
+    module.add_function(wrap_pyfunction!(stats::stats_clear, module)?)?;
+    module.add_function(wrap_pyfunction!(stats::stats_resize, module)?)?;
     module.add_function(wrap_pyfunction!(decode::decode, module)?)?;
     module.add_function(wrap_pyfunction!(decode::get_choice, module)?)?;
     module.add_function(wrap_pyfunction!(decode::get_response_choice, module)?)?;
     Ok(())
+}
+
+/// What is cached here belongs to the interpreter that imported the module first, and would break in another.
+fn refuse_other_interpreters() -> PyResult<()> {
+    static FIRST: AtomicI64 = AtomicI64::new(-1);
+    // SAFETY: the GIL is held, so there is a current interpreter.
+    let own = unsafe { ffi::PyInterpreterState_GetID(ffi::PyInterpreterState_Get()) };
+    match FIRST.compare_exchange(-1, own, Ordering::AcqRel, Ordering::Acquire) {
+        Err(first) if first != own => Err(PyImportError::new_err(
+            "metagpt_ollama_rs works in one interpreter of a process, and another has imported it already",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// The value of JSON text, as `json.loads` has it.

@@ -12,6 +12,7 @@ use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyString, PyTuple, PyType};
+use pyo3::{PyTraverseError, PyVisit};
 
 use crate::wire::{Shape, Stamp, Template};
 
@@ -58,7 +59,20 @@ impl Mold {
         })
     }
 
-    /// The object of an ordinary line of `shape`; `None` if that is not the shape of the class.
+    /// Visits the classes and their descriptors, for the cycle collector.
+    pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.class)?;
+        for slot in [&self.model, &self.created_at, &self.done, &self.text] {
+            visit.call(&slot.descriptor)?;
+        }
+        if let Some((class, content)) = &self.message {
+            visit.call(class)?;
+            visit.call(&content.descriptor)?;
+        }
+        Ok(())
+    }
+
+    /// The object of an ordinary line; `None` if the class is of another shape.
     pub fn cast<'py>(
         &self,
         py: Python<'py>,

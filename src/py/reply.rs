@@ -1,12 +1,15 @@
 //! A whole reply as Python sees it.
 
+use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict};
 
 use super::errors::{self, Context};
+use super::{log, stats};
 use crate::error::{Error, Kind};
 use crate::http::Reply;
+use crate::stats::Trace;
 use crate::wire::{Batch, Decoder, Fold, Framing, MAX_LINE, Outcome, floats};
 
 /// What becomes of the body of a reply.
@@ -23,52 +26,80 @@ pub enum Form {
 }
 
 impl Form {
-    /// The result of a call, or the exception for its failure.
+    /// The form that the clients call `name`.
+    pub fn named(name: &str) -> PyResult<Self> {
+        match name {
+            "answer" => Ok(Self::Answer),
+            "bytes" => Ok(Self::Bytes),
+            "status" => Ok(Self::Status),
+            "vectors" => Ok(Self::Vectors),
+            _ => Err(PyValueError::new_err(format!(
+                "{name:?} is no form of a reply: answer, bytes, status or vectors"
+            ))),
+        }
+    }
+
+    /// The result of a call, or the exception for its failure. Ends `trace` and logs what it noted.
     pub fn to_python(
         self,
         py: Python<'_>,
         reply: Result<Reply, Error>,
-        url: &str,
-        model: &str,
+        trace: &Trace,
     ) -> PyResult<Py<PyAny>> {
-        let reply = reply.map_err(|error| {
-            errors::in_context(
-                py,
-                error,
-                &Context {
-                    model,
-                    ..Context::default()
-                },
-            )
-        })?;
+        let result = match reply {
+            Ok(reply) => self.read(py, reply, trace),
+            Err(error) => Err(failed(py, error, "", "", trace)),
+        };
+        trace.finish(None);
+        log::report(py, trace)?;
+        result
+    }
+
+    fn read(self, py: Python<'_>, reply: Reply, trace: &Trace) -> PyResult<Py<PyAny>> {
         let blank = reply.body.iter().all(u8::is_ascii_whitespace);
         match self {
-            Self::Bytes => Ok((PyBytes::new(py, &reply.body), reply.content_type)
-                .into_pyobject(py)?
-                .into_any()
-                .unbind()),
+            Self::Bytes => {
+                stats::note_body(&reply.body, trace);
+                Ok((PyBytes::new(py, &reply.body), reply.content_type)
+                    .into_pyobject(py)?
+                    .into_any()
+                    .unbind())
+            }
             Self::Status if blank => Ok(py.None()),
-            Self::Answer | Self::Status => answer(py, &reply, url, model),
-            Self::Vectors => vectors(py, &reply, url, model),
+            Self::Answer | Self::Status => {
+                let value = answer(py, &reply, trace)?;
+                stats::note_answer(value.bind(py), trace);
+                Ok(value)
+            }
+            Self::Vectors => vectors(py, &reply, trace),
         }
     }
 }
 
-fn vectors(py: Python<'_>, reply: &Reply, url: &str, model: &str) -> PyResult<Py<PyAny>> {
+/// Ends `trace` with `error`, which becomes an exception.
+fn failed(py: Python<'_>, error: Error, partial: &str, thinking: &str, trace: &Trace) -> PyErr {
+    trace.finish(Some(&error));
+    let context = Context {
+        model: &trace.about().model,
+        partial,
+        thinking,
+    };
+    errors::in_context(py, error, &context)
+}
+
+fn vectors(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> {
     let floats = match py.detach(|| floats::read(&reply.body)) {
-        Ok(floats) if floats.failed => return answer(py, reply, url, model),
+        Ok(floats) if floats.failed => return answer(py, reply, trace),
         Ok(floats) => floats,
         Err(error) => {
+            let about = trace.about();
             let error = Error::new(Kind::Decode, error.to_string())
-                .at(url)
+                .at(&format!("{}{}", about.host, about.endpoint))
                 .after(reply.status);
-            let context = Context {
-                model,
-                ..Context::default()
-            };
-            return Err(errors::in_context(py, error, &context));
+            return Err(failed(py, error, "", "", trace));
         }
     };
+    trace.answer(&floats.counters, None, true);
     let bytes = PyByteArray::new_with(py, size_of_val(floats.values.as_slice()), |bytes| {
         for (bytes, value) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(&floats.values) {
             *bytes = value.to_ne_bytes();
@@ -101,21 +132,14 @@ fn vectors(py: Python<'_>, reply: &Reply, url: &str, model: &str) -> PyResult<Py
         .unbind())
 }
 
-fn answer(py: Python<'_>, reply: &Reply, url: &str, model: &str) -> PyResult<Py<PyAny>> {
+fn answer(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> {
     let fail = |kind, message: String, partial: &str, thinking: &str| {
         let mut error = Error::new(kind, message);
-        error.url = Some(url.to_owned());
+        let about = trace.about();
+        error.url = Some(format!("{}{}", about.host, about.endpoint));
         error.status = Some(reply.status);
         error.began = true;
-        errors::in_context(
-            py,
-            error,
-            &Context {
-                model,
-                partial,
-                thinking,
-            },
-        )
+        failed(py, error, partial, thinking, trace)
     };
     if let Some(value) = single(py, reply) {
         if let Ok(record) = value.cast::<PyDict>() {

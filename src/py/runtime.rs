@@ -6,11 +6,12 @@
 //! Every lock here is taken with the GIL held and never kept across a release of it: so no other thread can hold
 //! one at the moment of a fork.
 
+use std::cell::Cell;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -22,6 +23,14 @@ const SHUTDOWN: Duration = Duration::from_millis(500);
 
 static RUNTIME: Mutex<Option<Owned<Runtime>>> = Mutex::new(None);
 static EXITING: AtomicBool = AtomicBool::new(false);
+
+/// How many threads are in code of ours that may call Python, and so may lose the GIL there.
+static INSIDE: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    /// Whether this thread runs the exit handlers.
+    static LEAVING: Cell<bool> = const { Cell::new(false) };
+}
 
 /// A lock that a panic elsewhere cannot poison for us: what it guards is valid after every statement.
 pub fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -163,11 +172,40 @@ pub fn handle(py: Python<'_>) -> PyResult<Handle> {
 /// Stops the runtime, waiting at most half a second. Registered with `atexit`.
 #[pyfunction]
 fn shutdown(py: Python<'_>) {
+    LEAVING.set(true);
     EXITING.store(true, Ordering::Release);
     let runtime = lock(&RUNTIME).take();
-    if let Some(runtime) = runtime.filter(Owned::is_here) {
-        py.detach(|| runtime.into_inner().shutdown_timeout(SHUTDOWN));
+    py.detach(|| {
+        let bound = Instant::now() + SHUTDOWN;
+        while INSIDE.load(Ordering::Acquire) > 0 && Instant::now() < bound {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        if let Some(runtime) = runtime.filter(Owned::is_here) {
+            runtime
+                .into_inner()
+                .shutdown_timeout(bound.saturating_duration_since(Instant::now()));
+        }
+    });
+}
+
+/// A stay in code of ours that may call Python.
+pub struct Inside(());
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        INSIDE.fetch_sub(1, Ordering::AcqRel);
     }
+}
+
+/// Every entry that may call Python holds what this gives. Once the interpreter shuts down, the threads that are
+/// inside are waited for, and no other comes in: only daemon threads are left then, and CPython would end them in the
+/// middle of our frames (see [`stay_out_if_exiting`]).
+pub fn enter(py: Python<'_>) -> Inside {
+    if EXITING.load(Ordering::Acquire) && !LEAVING.get() {
+        py.detach(stay_out_if_exiting);
+    }
+    INSIDE.fetch_add(1, Ordering::AcqRel);
+    Inside(())
 }
 
 /// Stops a daemon thread that wakes up while the interpreter shuts down.

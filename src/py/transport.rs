@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::PyBytes;
 
 use super::awaitable::{Pending, Seat};
 use super::blocking::{BlockingStream, receive};
@@ -21,16 +21,23 @@ use super::stream::{Delivery, Stream, StreamCore};
 use super::wake::{Alarm, Sleeper, hub};
 use crate::error::{Error, Kind};
 use crate::http::config::resolve_key;
-use crate::http::{Base, Client, Config, Method, Mode, Origin, ProxyRule, Request, Timeouts};
+use crate::http::{
+    Base, Client, Config, Method, Mode, Origin, ProxyRule, Request, Retry, Timeouts,
+};
 use crate::inbox::{CAPACITY, Inbox};
+use crate::stats::{About, Journal, Trace};
 
 /// `(connect, first_token, idle, total)` in seconds; `None` is no limit.
 type Limits = (Option<f64>, Option<f64>, Option<f64>, Option<f64>);
+
+/// `(retries, first, budget, retry_after)`, all but the first in seconds.
+type Tries = (u32, f64, f64, f64);
 
 /// A client of one server, with its connection pool.
 #[pyclass(frozen, module = "metagpt_ollama_rs._core")]
 pub struct Transport {
     config: Config,
+    journal: Option<Arc<Journal>>,
     pool: Mutex<Option<Owned<Client>>>,
     closed: AtomicBool,
 }
@@ -70,53 +77,57 @@ impl Transport {
         handle(py)?.spawn(async move { client.pump(request, inbox, mode).await });
         Ok(())
     }
+
+    /// A request, and the trace that accompanies it.
+    fn request(
+        &self,
+        py: Python<'_>,
+        method: &str,
+        path: &str,
+        payload: Option<&Bound<'_, PyAny>>,
+        limits: Option<Limits>,
+        streamed: bool,
+    ) -> PyResult<(Request, Arc<Trace>)> {
+        let method = match method {
+            "GET" => Method::Get,
+            "DELETE" => Method::Delete,
+            "HEAD" => Method::Head,
+            _ => Method::Post,
+        };
+        let body = payload
+            .filter(|payload| !payload.is_none())
+            .map(|payload| {
+                if let Ok(body) = payload.cast::<PyBytes>() {
+                    return Ok(body.as_bytes().to_vec());
+                }
+                let mut body = Vec::with_capacity(1024);
+                super::json::from_python(payload, &mut body).map(|()| body)
+            })
+            .transpose()?;
+        let timeouts = limits.map(|limits| timeouts(py, limits)).transpose()?;
+        let about = About {
+            model: model_of(payload),
+            host: self.config.base.display(),
+            endpoint: format!("/{}", path.trim_start_matches('/')),
+            streamed,
+        };
+        let trace = Trace::new(about, self.journal.clone());
+        let request = Request {
+            method,
+            body,
+            timeouts,
+            trace: Some(Arc::clone(&trace)),
+            ..Request::get(path)
+        };
+        Ok((request, trace))
+    }
 }
 
-fn request(
-    py: Python<'_>,
-    method: &str,
-    path: &str,
-    payload: Option<&Bound<'_, PyAny>>,
-    limits: Option<Limits>,
-) -> PyResult<Request> {
-    let method = match method {
-        "GET" => Method::Get,
-        "DELETE" => Method::Delete,
-        "HEAD" => Method::Head,
-        _ => Method::Post,
-    };
-    let body = payload
-        .filter(|payload| !payload.is_none())
-        .map(|payload| {
-            if let Ok(body) = payload.cast::<PyBytes>() {
-                return Ok(body.as_bytes().to_vec());
-            }
-            let mut body = Vec::with_capacity(1024);
-            super::json::from_python(payload, &mut body).map(|()| body)
-        })
-        .transpose()?;
-    let timeouts = limits.map(|limits| timeouts(py, limits)).transpose()?;
-    Ok(Request {
-        method,
-        path: path.to_owned(),
-        body,
-        timeouts,
-        headers: Vec::new(),
-    })
-}
-
-/// The model that a payload names, for error messages.
+/// The model that a payload names.
 fn model_of(payload: Option<&Bound<'_, PyAny>>) -> String {
     payload
-        .and_then(|payload| {
-            payload
-                .cast::<PyDict>()
-                .ok()?
-                .get_item("model")
-                .ok()??
-                .extract()
-                .ok()
-        })
+        .filter(|payload| !payload.is_none())
+        .and_then(|payload| payload.get_item("model").ok()?.extract().ok())
         .unwrap_or_default()
 }
 
@@ -140,6 +151,22 @@ fn timeouts(py: Python<'_>, limits: Limits) -> PyResult<Timeouts> {
     })
 }
 
+fn retry(py: Python<'_>, (count, first, budget, retry_after): Tries) -> PyResult<Retry> {
+    let seconds = |name: &str, value: f64| {
+        Duration::try_from_secs_f64(value).map_err(|_| {
+            let message =
+                format!("{name} of the retries must be a number of seconds, and is {value}.");
+            errors::to_python(py, Error::new(Kind::Config, message))
+        })
+    };
+    Ok(Retry {
+        count,
+        first: seconds("first", first)?,
+        budget: seconds("budget", budget)?,
+        retry_after: seconds("retry_after", retry_after)?,
+    })
+}
+
 fn weak<T: Sleeper + 'static>(sleeper: &Arc<T>) -> Weak<dyn Sleeper> {
     let sleeper: Arc<dyn Sleeper> = Arc::clone(sleeper) as Arc<dyn Sleeper>;
     Arc::downgrade(&sleeper)
@@ -150,7 +177,7 @@ impl Transport {
     /// A client for `address`: a `base_url` as configurations write it, or with `is_host` a value in the manner of
     /// `OLLAMA_HOST`. Raises `ConfigurationError` for what cannot be used; nothing is sent.
     #[new]
-    #[pyo3(signature = (address, *, is_host, headers, api_key, proxy, limits, max_line, max_body))]
+    #[pyo3(signature = (address, *, is_host, headers, api_key, proxy, limits, retries, max_line, max_body))]
     #[expect(
         clippy::too_many_arguments,
         reason = "keywords of the one Python caller"
@@ -163,6 +190,7 @@ impl Transport {
         api_key: Option<&str>,
         proxy: Option<String>,
         limits: Option<Limits>,
+        retries: Option<Tries>,
         max_line: Option<usize>,
         max_body: Option<usize>,
     ) -> PyResult<Self> {
@@ -181,10 +209,16 @@ impl Transport {
         if let Some(limits) = limits {
             config.timeouts = timeouts(py, limits)?;
         }
+        if let Some(retries) = retries {
+            config.retry = retry(py, retries)?;
+        }
         config.max_line = max_line.unwrap_or(config.max_line);
         config.max_body = max_body.unwrap_or(config.max_body);
+        // Read here, with the GIL held, because nothing may change the environment meanwhile.
+        let place = std::env::var("METAGPT_OLLAMA_STATS").unwrap_or_default();
         let transport = Self {
             config,
+            journal: Journal::at(&place),
             pool: Mutex::new(None),
             closed: AtomicBool::new(false),
         };
@@ -224,7 +258,7 @@ impl Transport {
         lines: bool,
         limits: Option<Limits>,
     ) -> PyResult<Stream> {
-        let request = request(py, "POST", path, payload, limits)?;
+        let (request, trace) = self.request(py, "POST", path, payload, limits, true)?;
         let (hub, event_loop) = hub(py)?;
         let inbox = Inbox::new(CAPACITY);
         let (items, how) = if lines {
@@ -232,18 +266,13 @@ impl Transport {
         } else {
             (Made::records(py, made), Mode::Deltas)
         };
-        let core = StreamCore::new(
-            Arc::clone(&inbox),
-            Seat::new(&event_loop),
-            items,
-            model_of(payload),
-        );
+        let core = StreamCore::new(Arc::clone(&inbox), Seat::new(&event_loop), items, trace);
         inbox.set_wake(Some(Arc::new(Alarm {
             hub,
             sleeper: weak(&core),
         })));
         self.pump(py, request, how, &inbox)?;
-        Ok(Stream::new(core))
+        Stream::new(py, core)
     }
 
     /// Sends `payload` and calls `on_text(str)` with each piece of the answer; awaited, gives the final object.
@@ -257,7 +286,7 @@ impl Transport {
         on_thinking: Option<Py<PyAny>>,
         limits: Option<Limits>,
     ) -> PyResult<Pending> {
-        let request = request(py, "POST", path, payload, limits)?;
+        let (request, trace) = self.request(py, "POST", path, payload, limits, true)?;
         let (hub, event_loop) = hub(py)?;
         let inbox = Inbox::new(CAPACITY);
         let delivery = Delivery::new(
@@ -266,7 +295,7 @@ impl Transport {
             Seat::new(&event_loop),
             on_text,
             on_thinking,
-            model_of(payload),
+            trace,
         )?;
         inbox.set_wake(Some(Arc::new(Alarm {
             hub,
@@ -276,91 +305,67 @@ impl Transport {
         Ok(Pending::new(delivery))
     }
 
-    /// Sends a request and gives, awaited, its whole reply: parsed, or with `raw` as `(bytes, content type)`, or with
-    /// `vectors` as `(bytearray, rows, width, dict)`.
-    #[pyo3(signature = (method, path, payload, raw, limits, *, vectors = false))]
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "arguments of the one Python caller"
-    )]
+    /// Sends a request and gives, awaited, its whole reply in a form: `answer` (parsed), `status` (the same, or `None`
+    /// for an empty body), `bytes` (`(bytes, content type)`) or `vectors` (`(bytearray, rows, width, dict)`).
+    #[pyo3(signature = (method, path, payload, form, limits))]
     fn call(
         &self,
         py: Python<'_>,
         method: &str,
         path: &str,
         payload: Option<&Bound<'_, PyAny>>,
-        raw: bool,
+        form: &str,
         limits: Option<Limits>,
-        vectors: bool,
     ) -> PyResult<Pending> {
-        let request = request(py, method, path, payload, limits)?;
+        let (request, trace) = self.request(py, method, path, payload, limits, false)?;
         let client = self.client(py)?;
         let (hub, event_loop) = hub(py)?;
-        let form = match (vectors, raw) {
-            (true, _) => Form::Vectors,
-            (false, true) => Form::Bytes,
-            (false, false) => Form::Answer,
-        };
-        let call = Call::new(
-            Seat::new(&event_loop),
-            form,
-            self.config.base.url(path),
-            model_of(payload),
-        );
-        let (waiting, sleeper) = (Arc::downgrade(&call), weak(&call));
-        let task = handle(py)?.spawn(async move {
-            let reply = client.call(request).await;
-            if let Some(call) = waiting.upgrade() {
-                call.finish(reply);
-                crate::inbox::Wake::wake(&Alarm { hub, sleeper });
-            }
+        let form = Form::named(form)?;
+        let call = Call::new(Seat::new(&event_loop), form, trace);
+        let promise = call.promise(Alarm {
+            hub,
+            sleeper: weak(&call),
         });
+        let task = handle(py)?.spawn(async move { promise.keep(client.call(request).await) });
         call.runs_as(task.abort_handle());
         Ok(Pending::new(call))
     }
 
     /// As `call`, for requests about models rather than to them: an ordinary asyncio future of pyo3-async-runtimes.
-    /// With `empty` an empty body is right and gives `None`.
-    #[pyo3(signature = (method, path, payload, empty, limits))]
+    #[pyo3(signature = (method, path, payload, form, limits))]
     fn manage<'py>(
         &self,
         py: Python<'py>,
         method: &str,
         path: &str,
         payload: Option<&Bound<'py, PyAny>>,
-        empty: bool,
+        form: &str,
         limits: Option<Limits>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let request = request(py, method, path, payload, limits)?;
+        let (request, trace) = self.request(py, method, path, payload, limits, false)?;
         let client = self.client(py)?;
-        let url = self.config.base.url(path);
-        let model = model_of(payload);
-        let form = if empty { Form::Status } else { Form::Answer };
+        let form = Form::named(form)?;
         super::futures::into_python(py, async move {
             let reply = client.call(request).await;
             Ok(super::futures::Late(move |py: Python<'_>| {
-                form.to_python(py, reply, &url, &model)
+                form.to_python(py, reply, &trace)
             }))
         })
     }
 
-    /// As `call`, waiting in this thread. With `empty` an empty body is right and gives `None`.
-    #[pyo3(signature = (method, path, payload, empty, limits, *, vectors = false))]
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "arguments of the one Python caller"
-    )]
+    /// As `call`, waiting in this thread.
+    #[pyo3(signature = (method, path, payload, form, limits))]
     fn call_blocking(
         &self,
         py: Python<'_>,
         method: &str,
         path: &str,
         payload: Option<&Bound<'_, PyAny>>,
-        empty: bool,
+        form: &str,
         limits: Option<Limits>,
-        vectors: bool,
     ) -> PyResult<Py<PyAny>> {
-        let request = request(py, method, path, payload, limits)?;
+        let (request, trace) = self.request(py, method, path, payload, limits, false)?;
+        let form = Form::named(form)?;
         let client = self.client(py)?;
         let (sender, receiver) = std::sync::mpsc::sync_channel(1);
         let task = handle(py)?.spawn(async move {
@@ -373,12 +378,7 @@ impl Transport {
                 return Err(interrupt);
             }
         };
-        let form = match (vectors, empty) {
-            (true, _) => Form::Vectors,
-            (false, true) => Form::Status,
-            (false, false) => Form::Answer,
-        };
-        form.to_python(py, reply, &self.config.base.url(path), &model_of(payload))
+        form.to_python(py, reply, &trace)
     }
 
     /// As `stream`, as an ordinary iterator.
@@ -391,14 +391,10 @@ impl Transport {
         made: Option<Py<PyAny>>,
         limits: Option<Limits>,
     ) -> PyResult<BlockingStream> {
-        let request = request(py, "POST", path, payload, limits)?;
+        let (request, trace) = self.request(py, "POST", path, payload, limits, true)?;
         let inbox = Inbox::new(CAPACITY);
         self.pump(py, request, Mode::Deltas, &inbox)?;
-        Ok(BlockingStream::new(
-            inbox,
-            Made::records(py, made),
-            model_of(payload),
-        ))
+        Ok(BlockingStream::new(inbox, Made::records(py, made), trace))
     }
 
     /// Closes the pool. Streams under way go on to their end; new requests raise `ClosedError`.

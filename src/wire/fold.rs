@@ -51,16 +51,7 @@ impl Fold {
         replace(&mut answer.role, delta.role.as_ref());
         replace(&mut answer.created_at, delta.created_at.as_ref());
         replace(&mut answer.done_reason, delta.done_reason.as_ref());
-        let (sum, new) = (&mut answer.counters, &delta.counters);
-        sum.total_duration = new.total_duration.or(sum.total_duration);
-        sum.load_duration = new.load_duration.or(sum.load_duration);
-        sum.prompt_eval_count = new.prompt_eval_count.or(sum.prompt_eval_count);
-        sum.prompt_eval_cached_count = new
-            .prompt_eval_cached_count
-            .or(sum.prompt_eval_cached_count);
-        sum.prompt_eval_duration = new.prompt_eval_duration.or(sum.prompt_eval_duration);
-        sum.eval_count = new.eval_count.or(sum.eval_count);
-        sum.eval_duration = new.eval_duration.or(sum.eval_duration);
+        answer.counters.update(&delta.counters);
         if !delta.tool_calls.is_empty() {
             answer.tool_lines.push(delta.line.clone());
             for call in &delta.tool_calls {

@@ -71,6 +71,21 @@ pub struct Counters {
     pub eval_duration: Option<u64>,
 }
 
+impl Counters {
+    /// Takes over what `new` says.
+    pub fn update(&mut self, new: &Self) {
+        self.total_duration = new.total_duration.or(self.total_duration);
+        self.load_duration = new.load_duration.or(self.load_duration);
+        self.prompt_eval_count = new.prompt_eval_count.or(self.prompt_eval_count);
+        self.prompt_eval_cached_count = new
+            .prompt_eval_cached_count
+            .or(self.prompt_eval_cached_count);
+        self.prompt_eval_duration = new.prompt_eval_duration.or(self.prompt_eval_duration);
+        self.eval_count = new.eval_count.or(self.eval_count);
+        self.eval_duration = new.eval_duration.or(self.eval_duration);
+    }
+}
+
 /// What one line says when it is more than an ordinary piece of content.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Delta {

@@ -180,7 +180,7 @@ def test_the_server_sees_a_blocking_reader_leave(ollama_server: ScriptedServer, 
 @pytest.mark.parametrize("name", faults.MALFORMED)
 def test_malformed_http_is_an_error(ollama_server: ScriptedServer, name: str) -> None:
     ollama_server.on("POST", "/api/chat", lambda request: faults.MALFORMED[name]())
-    client = Client(ollama_server.url)
+    client = Client(ollama_server.url, retries=0)
     with pytest.raises(errors.OllamaError):
         client.chat("m", MESSAGES)
     with pytest.raises(errors.OllamaError):

@@ -97,7 +97,7 @@ def test_refusals_by_status(
     )
     ollama_server.on("POST", "/api/chat", reply)
     with pytest.raises(expected, match=str(status)) as caught:
-        Client(ollama_server.url).chat("m", [])
+        Client(ollama_server.url, retries=0).chat("m", [])
     assert type(caught.value) is expected
     assert (caught.value.status, caught.value.retry_after, caught.value.body) == (status, 7.0, body)
 

@@ -15,4 +15,5 @@ mod refusals;
 mod replay;
 mod replies;
 mod requests;
+mod retries;
 mod server;

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use metagpt_ollama_rs::error::{Error, Kind};
-use metagpt_ollama_rs::http::{Base, Client, Config, Mode, Origin, Request};
+use metagpt_ollama_rs::http::{Base, Client, Config, Mode, Origin, Request, Retry};
 use metagpt_ollama_rs::inbox::{CAPACITY, Inbox, Taken};
 use metagpt_ollama_rs::wire::{Answer, Batch, Fold};
 use tokio::runtime::Runtime;
@@ -49,7 +49,11 @@ pub struct Server {
 impl Server {
     /// Serves one connection after the other; each is closed at the end of its script.
     pub fn start(scripts: Vec<Vec<Do>>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::listening(TcpListener::bind("127.0.0.1:0").unwrap(), scripts)
+    }
+
+    /// As `start`, on a socket that listens already.
+    pub fn listening(listener: TcpListener, scripts: Vec<Vec<Do>>) -> Self {
         let address = listener.local_addr().unwrap();
         listener.set_nonblocking(true).unwrap();
         let thread = std::thread::spawn(move || {
@@ -66,8 +70,13 @@ impl Server {
         Self::start(vec![vec![Do::Read, Do::send(reply)]])
     }
 
+    /// The settings of a client of this server. It tries once, so that a script is all that happens.
     pub fn config(&self) -> Config {
-        Config::new(Base::parse(&self.address.to_string(), Origin::BaseUrl).unwrap())
+        let base = Base::parse(&self.address.to_string(), Origin::BaseUrl).unwrap();
+        Config {
+            retry: Retry::OFF,
+            ..Config::new(base)
+        }
     }
 
     pub fn client(&self) -> Client {

@@ -1,0 +1,124 @@
+//! What the server can say about a failure: which models it has when one is missing, and whether the model was in
+//! memory when its first token did not come.
+//!
+//! Asked after the failed request is over, once and briefly. Whatever becomes of the question, the failure itself is
+//! what the caller gets.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::client::{Client, Request};
+use super::config::Timeouts;
+use super::retry::Retry;
+use crate::error::{Error, Kind};
+use crate::stats::Trace;
+
+/// How long an answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Adds to `error` what the server knows about the model of the call `trace`.
+pub(super) async fn explain(client: &Client, trace: Option<&Trace>, mut error: Error) -> Error {
+    let Some(model) = trace
+        .map(|trace| trace.about().model.as_str())
+        .filter(|model| !model.is_empty())
+    else {
+        return error;
+    };
+    if is_missing_model(&error) {
+        error.available = names(client, "/api/tags").await.ok().flatten();
+    } else if error.phase == Some("first_token") {
+        let found = names(client, "/api/ps").await;
+        let says = match &found {
+            Ok(Some(names)) if names.iter().any(|name| is_same(name, model)) => {
+                error.loaded = Some(true);
+                format!(
+                    "The model {model} is in memory (loaded): the prompt is long, or the server is busy with other requests."
+                )
+            }
+            Ok(Some(_)) => {
+                error.loaded = Some(false);
+                format!("The model {model} is not in memory yet: still loading or queued.")
+            }
+            Err(failure) if failure.kind == Kind::Timeout => {
+                "The server does not answer /api/ps either: it hangs, or its machine is overloaded."
+                    .to_owned()
+            }
+            _ => return error,
+        };
+        error.message = format!("{} {says}", error.message);
+    }
+    error
+}
+
+/// A path that does not exist answers in plain text, a model that does not in JSON (ollama-wire.md 5.6).
+fn is_missing_model(error: &Error) -> bool {
+    let json = error
+        .body
+        .as_deref()
+        .is_some_and(|body| body.trim_ascii_start().starts_with(b"{"));
+    let text = error.server_text.as_deref().unwrap_or_default();
+    error.status == Some(404) && error.kind == Kind::Status && json && text.contains("model")
+}
+
+/// The names of the models that `path` lists; `None` if the reply is no list of models.
+async fn names(client: &Client, path: &str) -> Result<Option<Vec<String>>, Error> {
+    let request = Request {
+        timeouts: Some(Timeouts {
+            connect: PATIENCE,
+            first_token: PATIENCE,
+            idle: PATIENCE,
+            total: Some(PATIENCE),
+        }),
+        retry: Some(Retry::OFF),
+        ..Request::get(path)
+    };
+    let reply = client
+        .whole(request, &client.config().base.url(path))
+        .await?;
+    let listed: Option<Value> = serde_json::from_slice(&reply.body).ok();
+    let models = listed
+        .as_ref()
+        .and_then(|listed| listed.get("models")?.as_array());
+    Ok(models.map(|models| {
+        let name = |model: &Value| {
+            model
+                .get("name")
+                .or_else(|| model.get("model"))?
+                .as_str()
+                .map(str::to_owned)
+        };
+        models.iter().filter_map(name).collect()
+    }))
+}
+
+/// Whether the server's full name is what was asked for: without a tag that is `latest`.
+fn is_same(full: &str, asked: &str) -> bool {
+    full.eq_ignore_ascii_case(asked)
+        || full
+            .len()
+            .checked_sub(":latest".len())
+            .and_then(|at| full.split_at_checked(at))
+            .is_some_and(|(name, tag)| tag == ":latest" && name.eq_ignore_ascii_case(asked))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_same;
+
+    #[test]
+    fn names_without_a_tag_mean_the_latest() {
+        for (full, asked, same) in [
+            ("a:latest", "a", true),
+            ("a:latest", "a:latest", true),
+            ("A:7b", "a:7b", true),
+            ("a:7b", "a", false),
+            ("ab:latest", "a", false),
+            ("a", "a", true),
+            ("a", "ab", false),
+            ("ü", "u", false),
+        ] {
+            assert_eq!(is_same(full, asked), same, "{full} {asked}");
+        }
+    }
+}

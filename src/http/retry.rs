@@ -1,0 +1,295 @@
+//! Asking once more when that may help: the server is being restarted, or is too busy at the moment.
+//!
+//! Only before the first byte of an answer, only for failures that pass ([`Repeat`]), and briefly: `MetaGPT` tries
+//! three times itself, and a server that is down should cost it seconds. A time limit that ran out is never tried
+//! again: a client that leaves ends the loading of its model, and would start it anew with every try.
+
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::client::{Method, Request};
+use crate::error::{Error, Repeat};
+use crate::stats::Trace;
+
+/// Each wait is so many times as long as the one before.
+const GROWTH: u32 = 4;
+
+/// The longest wait of our own choice.
+const LONGEST: Duration = Duration::from_secs(1);
+
+/// Routes that change something: they are not repeated when the server may have done it already.
+const CHANGING: [&str; 3] = ["/api/copy", "/api/create", "/api/push"];
+
+/// How often and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// Tries after the first one.
+    pub count: u32,
+    /// The first wait, give or take a quarter; the next ones grow fourfold, up to a second.
+    pub first: Duration,
+    /// No retry begins later than this after the request, what `Retry-After` asked for not counted.
+    pub budget: Duration,
+    /// The longest `Retry-After` that is obeyed. A server that asks for more gets no retry.
+    pub retry_after: Duration,
+}
+
+impl Retry {
+    /// One try only.
+    pub const OFF: Self = Self {
+        count: 0,
+        first: Duration::ZERO,
+        budget: Duration::ZERO,
+        retry_after: Duration::ZERO,
+    };
+
+    /// How long to wait before retry number `taken` (from 0), `spent` after the request; `None`: give up. `roll` is
+    /// from 0 to 1 and spreads the waits of many clients.
+    fn wait(&self, taken: u32, spent: Duration, asked: Option<f64>, roll: f64) -> Option<Duration> {
+        if taken >= self.count {
+            return None;
+        }
+        if let Some(asked) = asked {
+            let wait = Duration::try_from_secs_f64(asked).ok()?;
+            return (wait <= self.retry_after).then_some(wait);
+        }
+        let grown = self.first.saturating_mul(GROWTH.saturating_pow(taken));
+        let wait = grown
+            .min(LONGEST.max(self.first))
+            .mul_f64(0.75 + 0.5 * roll);
+        (spent.saturating_add(wait) <= self.budget).then_some(wait)
+    }
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            count: 2,
+            first: Duration::from_millis(200),
+            budget: Duration::from_secs(3),
+            retry_after: Duration::from_secs(10),
+        }
+    }
+}
+
+/// The tries of one request.
+pub(super) struct Tries {
+    policy: Retry,
+    since: Instant,
+    /// When the total limit runs out.
+    end: Option<Instant>,
+    /// Spent on waits that the server asked for.
+    obeyed: Duration,
+    taken: u32,
+    changing: bool,
+}
+
+impl Tries {
+    /// Begins with `request`, now. `total` is its total limit.
+    pub(super) fn new(policy: Retry, request: &Request, total: Option<Duration>) -> Self {
+        let since = Instant::now();
+        let path = request.path.as_str();
+        Self {
+            policy,
+            since,
+            end: total.and_then(|total| since.checked_add(total)),
+            obeyed: Duration::ZERO,
+            taken: 0,
+            changing: request.method == Method::Delete || CHANGING.contains(&path),
+        }
+    }
+
+    /// When the request was made.
+    pub(super) fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// Waits until it is time for another try, or gives `error` back because there is none.
+    pub(super) async fn after(
+        &mut self,
+        mut error: Error,
+        trace: Option<&Trace>,
+    ) -> Result<(), Error> {
+        let Some(wait) = self.next(&error, roll()) else {
+            if self.taken > 0 {
+                error.message = format!("{} Tried {} times.", error.message, self.taken + 1);
+            }
+            return Err(error);
+        };
+        self.taken += 1;
+        if error.retry_after.is_some() {
+            self.obeyed = self.obeyed.saturating_add(wait);
+        }
+        if let Some(trace) = trace {
+            let about = trace.about();
+            trace.retry(format!(
+                "retry {} of {} of {}{} after {:.1} s: {}",
+                self.taken,
+                self.policy.count,
+                about.host,
+                about.endpoint,
+                wait.as_secs_f64(),
+                error.message
+            ));
+        }
+        sleep(wait).await;
+        Ok(())
+    }
+
+    fn next(&self, error: &Error, roll: f64) -> Option<Duration> {
+        match error.repeat {
+            Repeat::Never => return None,
+            Repeat::Unsure if self.changing => return None,
+            Repeat::Unsure | Repeat::Safe => {}
+        }
+        let now = Instant::now();
+        let spent = now.duration_since(self.since).saturating_sub(self.obeyed);
+        let wait = self
+            .policy
+            .wait(self.taken, spent, error.retry_after, roll)?;
+        let in_time = self.end.is_none_or(|end| now + wait < end);
+        in_time.then_some(wait)
+    }
+}
+
+/// A number from 0 to 1 that differs from client to client: the hasher's keys are random.
+fn roll() -> f64 {
+    let bits = RandomState::new().hash_one(0_u8) >> 32;
+    u32::try_from(bits).map_or(0.5, |bits| f64::from(bits) / f64::from(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::error::Kind;
+
+    fn milliseconds(wait: Option<Duration>) -> Option<u128> {
+        wait.map(|wait| wait.as_millis())
+    }
+
+    #[test]
+    fn waits_grow_are_spread_and_have_a_ceiling() {
+        let policy = Retry {
+            count: 5,
+            budget: Duration::MAX,
+            ..Retry::default()
+        };
+        let waits = |roll| {
+            (0..6)
+                .map(|taken| milliseconds(policy.wait(taken, Duration::ZERO, None, roll)))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            waits(0.5),
+            [
+                Some(200),
+                Some(800),
+                Some(1000),
+                Some(1000),
+                Some(1000),
+                None
+            ]
+        );
+        assert_eq!(
+            waits(0.0),
+            [Some(150), Some(600), Some(750), Some(750), Some(750), None]
+        );
+        assert_eq!(
+            waits(1.0),
+            [
+                Some(250),
+                Some(1000),
+                Some(1250),
+                Some(1250),
+                Some(1250),
+                None
+            ]
+        );
+    }
+
+    #[test]
+    fn the_budget_ends_it() {
+        let policy = Retry::default();
+        let spent = |milliseconds| Duration::from_millis(milliseconds);
+        assert_eq!(
+            milliseconds(policy.wait(0, spent(2800), None, 0.5)),
+            Some(200)
+        );
+        assert_eq!(policy.wait(0, spent(2801), None, 0.5), None);
+        assert_eq!(policy.wait(2, spent(0), None, 0.5), None);
+        assert_eq!(Retry::OFF.wait(0, spent(0), None, 0.5), None);
+    }
+
+    #[test]
+    fn what_the_server_asks_for_is_obeyed_within_reason() {
+        let policy = Retry::default();
+        let late = Duration::from_secs(60);
+        assert_eq!(
+            milliseconds(policy.wait(0, late, Some(7.0), 0.9)),
+            Some(7000)
+        );
+        assert_eq!(milliseconds(policy.wait(0, late, Some(0.0), 0.9)), Some(0));
+        assert_eq!(policy.wait(0, late, Some(10.5), 0.9), None);
+        assert_eq!(policy.wait(0, late, Some(f64::INFINITY), 0.9), None);
+        assert_eq!(policy.wait(2, late, Some(1.0), 0.9), None);
+    }
+
+    #[test]
+    fn rolls_lie_between_zero_and_one() {
+        assert!(
+            (0..1000)
+                .map(|_| roll())
+                .all(|roll| (0.0..=1.0).contains(&roll))
+        );
+    }
+
+    #[tokio::test]
+    async fn only_failures_that_pass_are_repeated() {
+        let policy = Retry {
+            first: Duration::from_nanos(1),
+            ..Retry::default()
+        };
+        let failure = |repeat| {
+            let mut error = Error::new(Kind::Connect, "no.");
+            error.repeat = repeat;
+            error
+        };
+        let delete = Request {
+            method: Method::Delete,
+            ..Request::get("/api/delete")
+        };
+        for (request, repeat, tries) in [
+            (Request::get("/api/tags"), Repeat::Never, 1),
+            (Request::get("/api/tags"), Repeat::Safe, 3),
+            (Request::get("/api/tags"), Repeat::Unsure, 3),
+            (Request::post("/api/pull", "{}"), Repeat::Unsure, 3),
+            (Request::post("/api/copy", "{}"), Repeat::Safe, 3),
+            (Request::post("/api/copy", "{}"), Repeat::Unsure, 1),
+            (delete.clone(), Repeat::Unsure, 1),
+            (delete, Repeat::Safe, 3),
+        ] {
+            let mut policy = Tries::new(policy, &request, None);
+            let mut count = 1;
+            while policy.after(failure(repeat), None).await.is_ok() {
+                count += 1;
+            }
+            assert_eq!(count, tries, "{request:?} {repeat:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_total_limit_ends_it() {
+        let policy = Retry {
+            first: Duration::from_secs(1),
+            ..Retry::default()
+        };
+        let mut error = Error::new(Kind::Connect, "no.");
+        error.repeat = Repeat::Safe;
+        let total = Some(Duration::from_millis(10));
+        let mut tries = Tries::new(policy, &Request::get("/"), total);
+        assert_eq!(tries.after(error, None).await.unwrap_err().message, "no.");
+    }
+}

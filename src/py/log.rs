@@ -1,0 +1,36 @@
+//! Log lines: where `MetaGPT` logs when it is loaded, otherwise through Python's `logging`.
+
+use pyo3::exceptions::PyException;
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+
+use crate::stats::Trace;
+
+/// Logs what `trace` has noted since the last time: called where a result is handed to Python, never on the I/O thread.
+pub fn report(py: Python<'_>, trace: &Trace) -> PyResult<()> {
+    for note in trace.take_notes() {
+        log(py, "warning", PyString::new(py, &note).as_any())?;
+    }
+    Ok(())
+}
+
+/// Logs where `MetaGPT` logs when it is loaded, otherwise through `logging`. A log that fails spoils no answer.
+pub fn log(py: Python<'_>, level: &str, message: &Bound<'_, PyAny>) -> PyResult<()> {
+    let done = logger(py).and_then(|logger| logger.call_method1(level, (message,)));
+    match done {
+        Err(error) if error.is_instance_of::<PyException>(py) => error.write_unraisable(py, None),
+        other => drop(other?),
+    }
+    Ok(())
+}
+
+fn logger(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    let modules = py.import("sys")?.getattr("modules")?;
+    let theirs = modules.call_method1("get", ("metagpt.logs",))?;
+    // Half imported (this runs inside its import), it has no logger yet.
+    if let Some(logger) = theirs.getattr_opt("logger")? {
+        return Ok(logger);
+    }
+    py.import("logging")?
+        .call_method1("getLogger", ("metagpt_ollama_rs",))
+}

@@ -1,0 +1,73 @@
+//! The records of calls for `metagpt_ollama_rs.stats`.
+
+use pyo3::exceptions::PyValueError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::stats;
+use crate::stats::Trace;
+use crate::wire::{Counters, fold_body};
+
+/// Whole bodies longer than this are not read a second time for their counts.
+const SHORT: usize = 64 << 10;
+
+/// The records of this process as a list of dicts, the oldest first.
+#[pyfunction]
+pub fn stats_records(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    let records = stats::records();
+    let text =
+        serde_json::to_vec(&records).map_err(|error| PyValueError::new_err(error.to_string()))?;
+    super::json::to_python(py, &text)
+}
+
+/// Forgets the records of this process.
+#[pyfunction]
+pub fn stats_clear() {
+    stats::clear();
+}
+
+/// Keeps the last `capacity` records from now on.
+#[pyfunction]
+pub fn stats_resize(capacity: usize) {
+    stats::resize(capacity);
+}
+
+/// Tells `trace` the counts of a parsed reply: Ollama's own, or the `usage` of the compatible endpoints.
+pub fn note_answer(reply: &Bound<'_, PyAny>, trace: &Trace) {
+    let Ok(reply) = reply.cast::<PyDict>() else {
+        return;
+    };
+    let py = reply.py();
+    let count =
+        |record: &Bound<'_, PyDict>, name| record.get_item(name).ok()??.extract::<u64>().ok();
+    let mut counters = Counters {
+        total_duration: count(reply, intern!(py, "total_duration")),
+        load_duration: count(reply, intern!(py, "load_duration")),
+        prompt_eval_count: count(reply, intern!(py, "prompt_eval_count")),
+        prompt_eval_cached_count: count(reply, intern!(py, "prompt_eval_cached_count")),
+        prompt_eval_duration: count(reply, intern!(py, "prompt_eval_duration")),
+        eval_count: count(reply, intern!(py, "eval_count")),
+        eval_duration: count(reply, intern!(py, "eval_duration")),
+    };
+    if let Ok(Some(usage)) = reply.get_item(intern!(py, "usage"))
+        && let Ok(usage) = usage.cast::<PyDict>()
+    {
+        counters.prompt_eval_count = count(usage, intern!(py, "prompt_tokens"));
+        counters.eval_count = count(usage, intern!(py, "completion_tokens"));
+    }
+    let reason: Option<String> = reply
+        .get_item(intern!(py, "done_reason"))
+        .ok()
+        .flatten()
+        .and_then(|reason| reason.extract().ok());
+    trace.answer(&counters, reason.as_deref(), true);
+}
+
+/// As `note_answer`, for a body that is handed on unread.
+pub fn note_body(body: &[u8], trace: &Trace) {
+    if body.len() <= SHORT {
+        let (answer, _) = fold_body(body);
+        trace.answer(&answer.counters, answer.done_reason.as_deref(), true);
+    }
+}
