@@ -3,9 +3,16 @@
 A record wraps the dict that was received and copies nothing. ``reply.message.content`` and
 ``reply["message"]["content"]`` are the same; a field that Ollama left out is ``None`` as an attribute and a
 ``KeyError`` as an item, as in ollama-python. Fields that this package doesn't know stay reachable in both ways.
+
+The pieces of a stream are the hot objects here. For an ordinary line the core (``src/py/mold.rs``) makes no dict: it
+fills the slots in which ``ChatResponse``, ``GenerateResponse`` and ``Message`` keep what such a line says, so that a
+plain read of them runs no code of ours. Everything else asks for ``_data``; the dict is then made from the slots, the
+slots are emptied, and from there on the record is like any other.
 """
 
 from __future__ import annotations
+
+from metagpt_ollama_rs import _core
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +27,9 @@ class Record:
     _data: dict[str, Any]
     _fields: frozenset[str] = frozenset()
     _nested: dict[str, type[Record]] = {}
+    # What an ordinary line says, in the order of the wire: always the same, and in slots.
+    _constant: dict[str, Any] = {}
+    _ordinary: tuple[str, ...] = ()
 
     def __init_subclass__(cls) -> None:
         own = (name for name in cls.__annotations__ if not name.startswith("_"))
@@ -39,7 +49,21 @@ class Record:
             return [nested(item) if isinstance(item, dict) else item for item in value]
         return value
 
+    def _settle(self) -> dict[str, Any]:
+        read = object.__getattribute__
+        data = dict(self._constant)
+        try:
+            for name in self._ordinary:
+                value = read(self, name)
+                data[name] = value._data if isinstance(value, Record) else value
+        except AttributeError:
+            # Another thread has emptied the slots.
+            return read(self, "_data")  # type: ignore[no-any-return]
+        return _core.settle(self, data, self._ordinary)
+
     def __getattr__(self, name: str) -> Any:
+        if name == "_data":
+            return self._settle()
         if name in self._data:
             return self._wrap(name, self._data[name])
         if name in self._fields:
@@ -86,8 +110,6 @@ class Record:
 
     def model_dump_json(self) -> str:
         """The JSON object as text."""
-        from metagpt_ollama_rs import _core
-
         return _core.dumps(self._data).decode()
 
     def __eq__(self, other: object) -> bool:
@@ -125,7 +147,9 @@ class ToolCall(Record):
 class Message(Record):
     """A message of a chat; ``thinking`` and ``tool_calls`` are None when there are none."""
 
-    __slots__ = ()
+    __slots__ = ("content",)
+    _constant = {"role": "assistant"}
+    _ordinary = ("content",)
     _nested = {"tool_calls": ToolCall}
     role: str
     content: str | None
@@ -151,7 +175,7 @@ Logprob._nested = {"top_logprobs": Logprob}
 class _Generation(Record):
     """What chat and generate have in common: counts in tokens, durations in nanoseconds, None where absent."""
 
-    __slots__ = ()
+    __slots__ = ("created_at", "done", "model")
     _nested = {"logprobs": Logprob}
     model: str | None
     created_at: str | None
@@ -197,7 +221,8 @@ class _Generation(Record):
 class ChatResponse(_Generation):
     """A reply of ``/api/chat``, or one piece of it."""
 
-    __slots__ = ()
+    __slots__ = ("message",)
+    _ordinary = ("model", "created_at", "message", "done")
     _nested = {"message": Message, "logprobs": Logprob}
     message: Message
 
@@ -205,7 +230,8 @@ class ChatResponse(_Generation):
 class GenerateResponse(_Generation):
     """A reply of ``/api/generate``, or one piece of it. ``context`` is a list of token ids."""
 
-    __slots__ = ()
+    __slots__ = ("response",)
+    _ordinary = ("model", "created_at", "response", "done")
     response: str
     thinking: str | None
     context: Sequence[int] | None

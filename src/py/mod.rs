@@ -3,7 +3,7 @@
 //! * `runtime`: the tokio runtime, keyed by process; `wake`: how its thread wakes an event loop.
 //! * `awaitable`, `reader`, `stream`, `call`, `blocking`: the ways to wait for a reply.
 //! * `transport`: the client; `futures`: single futures by pyo3-async-runtimes.
-//! * `json`, `answer`, `reply`, `decode`, `delta`: JSON text and Python objects.
+//! * `json`, `answer`, `reply`, `decode`, `delta`: JSON text and Python objects; `mold`: the objects of ordinary lines.
 //! * `errors`: the one conversion to exceptions; `log`: log lines; `stats`: the records of calls.
 
 mod answer;
@@ -16,6 +16,7 @@ mod errors;
 mod futures;
 mod json;
 mod log;
+mod mold;
 mod reader;
 mod reply;
 mod runtime;
@@ -45,6 +46,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<delta::StreamDecoder>()?;
     module.add_function(wrap_pyfunction!(loads, module)?)?;
     module.add_function(wrap_pyfunction!(dumps, module)?)?;
+    module.add_function(wrap_pyfunction!(mold::settle, module)?)?;
     module.add_function(wrap_pyfunction!(stats::stats_records, module)?)?;
     module.add_function(wrap_pyfunction!(stats::stats_clear, module)?)?;
     module.add_function(wrap_pyfunction!(stats::stats_resize, module)?)?;

@@ -14,6 +14,7 @@ use pyo3::{PyTraverseError, PyVisit};
 
 use super::errors::{self, Context};
 use super::log;
+use super::mold::{Known, Mold};
 use super::runtime::lock;
 use crate::error::{Error, Kind};
 use crate::inbox::{Inbox, Taken};
@@ -25,8 +26,8 @@ pub const FAIR: usize = 256;
 
 /// What the items of a stream become.
 pub enum Made {
-    /// Instances of a class made from the line's dict, or the dict itself.
-    Records(Option<Py<PyAny>>),
+    /// Instances of a class made from the line's dict, or the dict itself. Ordinary lines by a mold of the class.
+    Records(Option<Py<PyAny>>, Option<Mold>),
     /// The lines as they came, as bytes.
     Lines,
 }
@@ -35,6 +36,7 @@ pub struct Reader {
     batch: Batch,
     next: usize,
     text_from: usize,
+    known: Option<Known>,
     fold: Fold,
     end: Option<Result<(), Error>>,
     /// An item could not be converted, and those before it had to be handed on first.
@@ -45,12 +47,19 @@ pub struct Reader {
 }
 
 impl Made {
-    /// Visits the class, for the cycle collector.
+    /// Instances of `class`, or dicts.
+    pub fn records(py: Python<'_>, class: Option<Py<PyAny>>) -> Self {
+        let mold = class.as_ref().and_then(|class| Mold::of(class.bind(py)));
+        Self::Records(class, mold)
+    }
+
+    /// Visits the classes, for the cycle collector.
     pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        match self {
-            Self::Records(Some(class)) => visit.call(class),
-            Self::Records(None) | Self::Lines => Ok(()),
-        }
+        let Self::Records(class, mold) = self else {
+            return Ok(());
+        };
+        visit.call(class)?;
+        mold.as_ref().map_or(Ok(()), |mold| mold.traverse(visit))
     }
 }
 
@@ -153,20 +162,26 @@ impl Reader {
         };
         self.next += 1;
         let value = match (item, made) {
-            (Item::Text { end, stamp }, Made::Records(class)) => {
+            (Item::Text { end, stamp }, Made::Records(class, mold)) => {
                 let text = self
                     .batch
                     .text
                     .get(self.text_from..*end)
                     .unwrap_or_default();
                 self.text_from = *end;
+                if let (Some(mold), Some(template)) = (mold, &self.batch.template) {
+                    let known = Known::of(&mut self.known, py, template);
+                    if let Some(record) = mold.cast(py, known, stamp, text)? {
+                        return Ok(Some(record.unbind()));
+                    }
+                }
                 wrap(
                     py,
                     text_record(py, &self.batch, stamp, text)?,
                     class.as_ref(),
                 )?
             }
-            (Item::Full(delta), Made::Records(class)) => {
+            (Item::Full(delta), Made::Records(class, _)) => {
                 if delta.line.is_empty() {
                     return Ok(None);
                 }
@@ -303,6 +318,7 @@ impl Desk {
             batch: Batch::default(),
             next: 0,
             text_from: 0,
+            known: None,
             fold: Fold::default(),
             end: None,
             failure: None,

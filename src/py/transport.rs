@@ -266,7 +266,7 @@ impl Transport {
         let (items, how) = if lines {
             (Made::Lines, Mode::Lines)
         } else {
-            (Made::Records(made), Mode::Deltas)
+            (Made::records(py, made), Mode::Deltas)
         };
         let core = StreamCore::new(Arc::clone(&inbox), Seat::new(&event_loop), items, trace);
         inbox.set_wake(Some(Arc::new(Alarm {
@@ -402,7 +402,7 @@ impl Transport {
         let (request, trace) = self.request(py, "POST", path, payload, limits, true)?;
         let inbox = Inbox::new(CAPACITY);
         self.pump(py, request, Mode::Deltas, &inbox)?;
-        Ok(BlockingStream::new(inbox, Made::Records(made), trace))
+        Ok(BlockingStream::new(inbox, Made::records(py, made), trace))
     }
 
     /// Closes the pool. Streams under way go on to their end; new requests raise `ClosedError`.

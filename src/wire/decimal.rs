@@ -168,6 +168,10 @@ mod tests {
             self.0 ^= self.0 >> 27;
             self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
         }
+
+        fn below(&mut self, limit: usize) -> usize {
+            usize::try_from(self.next() % u64::try_from(limit).unwrap()).unwrap()
+        }
     }
 
     fn check(text: &str) {
@@ -284,14 +288,10 @@ mod tests {
             let power = i64::try_from(random.next() % 140).unwrap() - 80;
             check(&format!("{digits}e{power}"));
             let text = digits.to_string();
-            let (front, back) =
-                text.split_at(1 + usize::try_from(random.next() % 1000).unwrap() % text.len());
+            let (front, back) = text.split_at(1 + random.below(text.len()));
             let more = if back.is_empty() { "0" } else { back };
             check(&format!("{front}.{more}"));
-            check(&format!(
-                "-0.{}{text}",
-                "0".repeat((random.next() % 12) as usize)
-            ));
+            check(&format!("-0.{}{text}", "0".repeat(random.below(12))));
         }
     }
 
