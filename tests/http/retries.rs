@@ -13,6 +13,9 @@ use crate::server::{
     DONE, Do, STREAM, Server, block_on, chunk, line, pump, read_all, reply, runtime, streamed,
 };
 
+/// What a server does on one connection.
+type Script = fn() -> Vec<Do>;
+
 const AT_ONCE: Retry = Retry {
     count: 2,
     first: Duration::from_millis(1),
@@ -71,7 +74,7 @@ fn good() -> Vec<Do> {
 
 #[test]
 fn what_passes_is_tried_again() {
-    let scripts: [(&str, fn() -> Vec<Do>, &str); 7] = [
+    let scripts: [(&str, Script, &str); 7] = [
         ("502", || once("502 Bad Gateway", ""), "502"),
         ("503", || once("503 Service Unavailable", ""), "503"),
         ("504", || once("504 Gateway Timeout", ""), "504"),
@@ -124,7 +127,7 @@ fn the_last_failure_counts_and_says_how_often() {
 
 #[test]
 fn what_does_not_pass_is_tried_once() {
-    let scripts: [(&str, fn() -> Vec<Do>); 7] = [
+    let scripts: [(&str, Script); 7] = [
         ("400", || once("400 Bad Request", "")),
         ("404", || once("404 Not Found", "")),
         ("500", || once("500 Internal Server Error", "")),
@@ -227,7 +230,7 @@ fn json(body: &str) -> Vec<Do> {
 
 #[test]
 fn a_first_token_that_does_not_come_is_asked_about() {
-    let cases: [(&str, fn() -> Vec<Do>, Option<bool>, &str); 5] = [
+    let cases: [(&str, Script, Option<bool>, &str); 5] = [
         (
             "in-memory",
             || json("{\"models\":[{\"name\":\"in-memory:latest\"}]}"),
