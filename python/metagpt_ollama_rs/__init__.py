@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         GenerateResponse,
         Message,
     )
+    from metagpt_ollama_rs.vectors import Vectors
 
 _LAZY = {
     "AsyncClient": "client",
@@ -37,6 +38,7 @@ _LAZY = {
     "EmbeddingsResponse": "responses",
     "GenerateResponse": "responses",
     "Message": "responses",
+    "Vectors": "vectors",
 }
 
 __all__ = [
@@ -51,6 +53,7 @@ __all__ = [
     "Retry",
     "StreamDecoder",
     "Timeout",
+    "Vectors",
     "__version__",
     "decode",
     "get_choice",

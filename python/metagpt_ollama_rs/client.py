@@ -33,6 +33,7 @@ from metagpt_ollama_rs.responses import (
     ShowResponse,
     StatusResponse,
 )
+from metagpt_ollama_rs.vectors import Vectors, ask, ask_blocking, check_count
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -283,9 +284,33 @@ class AsyncClient(_Base):
         *,
         timeout: float | Timeout | None = None,
     ) -> EmbedResponse:
-        """``POST /api/embed``: one vector for each text of ``input``, in their order."""
+        """``POST /api/embed``: one vector for each text of ``input``, in their order, as lists of Python floats.
+
+        All texts go in one request. If the server refuses them for one text of the list, that one is searched for
+        with further requests (at most log2(n) + 2), and the `BadInputError` names it.
+        """
         payload = embed_payload(model, input, truncate, options, keep_alive, dimensions)
-        return EmbedResponse(await self.request_json("/api/embed", payload, timeout=timeout))
+        reply = EmbedResponse(await ask(lambda body: self.request_json("/api/embed", body, timeout=timeout), payload))
+        check_count(len(reply.embeddings or ()), payload)
+        return reply
+
+    async def embed_array(
+        self,
+        model: str = "",
+        input: str | Sequence[str] = "",
+        truncate: bool | None = None,
+        options: Mapping[str, Any] | Any | None = None,
+        keep_alive: float | str | None = None,
+        dimensions: int | None = None,
+        *,
+        timeout: float | Timeout | None = None,
+    ) -> Vectors:
+        """As `embed`, as one block of 32-bit floats, which ``numpy.asarray`` takes without a copy. Several times
+        faster: no Python object is made for a number."""
+        payload = embed_payload(model, input, truncate, options, keep_alive, dimensions)
+        vectors = Vectors(*await ask(lambda body: self._vectors(body, timeout), payload))
+        check_count(len(vectors), payload)
+        return vectors
 
     async def embeddings(
         self,
@@ -330,12 +355,12 @@ class AsyncClient(_Base):
 
     async def delete(self, model: str) -> StatusResponse:
         """Removes ``model`` from the server's disk."""
-        await self._manage("DELETE", "/api/delete", {"model": model}, empty=True)
+        await self._manage("DELETE", "/api/delete", {"model": model}, form="status")
         return StatusResponse({"status": "success"})
 
     async def copy(self, source: str, destination: str) -> StatusResponse:
         """Gives the model ``source`` a second name."""
-        await self._manage("POST", "/api/copy", {"source": source, "destination": destination}, empty=True)
+        await self._manage("POST", "/api/copy", {"source": source, "destination": destination}, form="status")
         return StatusResponse({"status": "success"})
 
     async def stream_text(
@@ -367,7 +392,7 @@ class AsyncClient(_Base):
         timeout: float | Timeout | None = None,
     ) -> Any:
         """The whole reply, parsed. A body of several lines (a server that streams all the same) is folded into one."""
-        return await self._transport.call(method, path, payload, False, _limits(timeout))
+        return await self._transport.call(method, path, payload, "answer", _limits(timeout))
 
     async def request_bytes(
         self,
@@ -378,7 +403,7 @@ class AsyncClient(_Base):
         timeout: float | Timeout | None = None,
     ) -> tuple[bytes, str]:
         """The body of the reply as it came, and its content type."""
-        reply = await self._transport.call(method, path, payload, True, _limits(timeout))
+        reply = await self._transport.call(method, path, payload, "bytes", _limits(timeout))
         return cast("tuple[bytes, str]", reply)
 
     async def stream_lines(
@@ -400,10 +425,13 @@ class AsyncClient(_Base):
             return self._transport.stream(path, payload, made, False, _limits(timeout))
         return made(await self.request_json(path, payload, timeout=timeout))
 
+    async def _vectors(self, payload: Mapping[str, Any], timeout: float | Timeout | None) -> Any:
+        return await self._transport.call("POST", "/api/embed", payload, "vectors", _limits(timeout))
+
     async def _manage(
-        self, method: str, path: str, payload: dict[str, Any] | None = None, *, empty: bool = False
+        self, method: str, path: str, payload: dict[str, Any] | None = None, *, form: str = "answer"
     ) -> Any:
-        return await self._transport.manage(method, path, payload, empty, None)
+        return await self._transport.manage(method, path, payload, form, None)
 
     async def _progress(self, path: str, payload: dict[str, Any]) -> Any:
         if payload["stream"]:
@@ -524,7 +552,30 @@ class Client(_Base):
     ) -> EmbedResponse:
         """As `AsyncClient.embed`."""
         payload = embed_payload(model, input, truncate, options, keep_alive, dimensions)
-        return EmbedResponse(self._call("POST", "/api/embed", payload, timeout=timeout))
+        reply = EmbedResponse(
+            ask_blocking(lambda body: self._call("POST", "/api/embed", body, timeout=timeout), payload)
+        )
+        check_count(len(reply.embeddings or ()), payload)
+        return reply
+
+    def embed_array(
+        self,
+        model: str = "",
+        input: str | Sequence[str] = "",
+        truncate: bool | None = None,
+        options: Mapping[str, Any] | Any | None = None,
+        keep_alive: float | str | None = None,
+        dimensions: int | None = None,
+        *,
+        timeout: float | Timeout | None = None,
+    ) -> Vectors:
+        """As `AsyncClient.embed_array`."""
+        payload = embed_payload(model, input, truncate, options, keep_alive, dimensions)
+        vectors = Vectors(
+            *ask_blocking(lambda body: self._call("POST", "/api/embed", body, form="vectors", timeout=timeout), payload)
+        )
+        check_count(len(vectors), payload)
+        return vectors
 
     def embeddings(
         self,
@@ -569,12 +620,12 @@ class Client(_Base):
 
     def delete(self, model: str) -> StatusResponse:
         """Removes ``model`` from the server's disk."""
-        self._call("DELETE", "/api/delete", {"model": model}, empty=True)
+        self._call("DELETE", "/api/delete", {"model": model}, form="status")
         return StatusResponse({"status": "success"})
 
     def copy(self, source: str, destination: str) -> StatusResponse:
         """Gives the model ``source`` a second name."""
-        self._call("POST", "/api/copy", {"source": source, "destination": destination}, empty=True)
+        self._call("POST", "/api/copy", {"source": source, "destination": destination}, form="status")
         return StatusResponse({"status": "success"})
 
     def _ask(
@@ -588,12 +639,12 @@ class Client(_Base):
         self,
         method: str,
         path: str,
-        payload: dict[str, Any] | None = None,
+        payload: Mapping[str, Any] | None = None,
         *,
-        empty: bool = False,
+        form: str = "answer",
         timeout: float | Timeout | None = None,
     ) -> Any:
-        return self._transport.call_blocking(method, path, payload, empty, _limits(timeout))
+        return self._transport.call_blocking(method, path, payload, form, _limits(timeout))
 
     def _progress(self, path: str, payload: dict[str, Any]) -> Any:
         if payload["stream"]:

@@ -10,7 +10,8 @@
     ├── ProtocolError                           the peer does not speak HTTP, or is not an Ollama server
     ├── ResponseError                           the server refused the request
     │   ├── BadRequestError(ValueError)         400, and what under 500 or 501 is the caller's
-    │   │   └── ContextOverflowError            the prompt is longer than the context
+    │   │   ├── ContextOverflowError            the prompt is longer than the context
+    │   │   └── BadInputError                   one input of a batch of embeddings, by its index
     │   ├── AuthenticationError                 401, 403
     │   ├── NotFoundError                       404 of a path
     │   ├── ModelNotFoundError                  404 of a model
@@ -134,6 +135,18 @@ class ContextOverflowError(BadRequestError):
 
     prompt_tokens: int | None = None
     context_length: int | None = None
+
+
+class BadInputError(BadRequestError):
+    """One input of a batch cannot be embedded, and for it the server refused all of them.
+
+    Attributes:
+        index: which one, from 0; the first that was found, there may be more.
+        length: its length in characters, or None if it is no text.
+    """
+
+    index: int = 0
+    length: int | None = None
 
 
 class AuthenticationError(ResponseError):
@@ -448,6 +461,7 @@ def _revive(cls: type[OllamaError], args: tuple[Any, ...], state: dict[str, Any]
 
 __all__ = [
     "AuthenticationError",
+    "BadInputError",
     "BadRequestError",
     "ClosedError",
     "ConfigurationError",

@@ -172,6 +172,27 @@ class _Generation(Record):
         count, duration = self.eval_count, self.eval_duration
         return count * 1e9 / duration if count and duration else None
 
+    @property
+    def load_seconds(self) -> float | None:
+        """Seconds for loading the model; None if the server did not say."""
+        return None if self.load_duration is None else self.load_duration / 1e9
+
+    @property
+    def prompt_tokens(self) -> int | None:
+        """Tokens of the prompt, those from the cache among them (of all inputs, for embeddings); None if the server
+        did not say."""
+        return self.prompt_eval_count
+
+    @property
+    def cached_tokens(self) -> int | None:
+        """Tokens of the prompt that the server still had in its cache; None if the server did not say."""
+        return self.prompt_eval_cached_count
+
+    @property
+    def answer_tokens(self) -> int | None:
+        """Tokens of the answer, thinking among them; None if the server did not say."""
+        return self.eval_count
+
 
 class ChatResponse(_Generation):
     """A reply of ``/api/chat``, or one piece of it."""

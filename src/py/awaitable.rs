@@ -5,10 +5,13 @@
 
 use std::sync::Arc;
 
-use pyo3::exceptions::PyStopIteration;
+use pyo3::exceptions::{PyBaseException, PyStopIteration};
+use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+use pyo3::{PyTraverseError, PyVisit};
 
-use super::runtime::Owned;
+use super::runtime::{Owned, enter};
 use super::wake::{Waiter, running_loop};
 use crate::error::{Error, Kind};
 
@@ -24,6 +27,12 @@ impl Seat {
             waiter: Waiter::default(),
             event_loop: event_loop.clone().unbind(),
         }
+    }
+
+    /// See [`Awaited::traverse`].
+    pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.event_loop)?;
+        self.waiter.traverse(visit)
     }
 
     fn park<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -46,24 +55,62 @@ pub trait Awaited: Send + Sync {
     fn seat(&self) -> &Seat;
     /// Ends the request: the server sees the connection close.
     fn abort(&self);
+    /// Visits every Python object that is held, for the cycle collector. Takes no lock that may be held.
+    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError>;
 }
 
-/// One step of the awaiting task: raises `StopIteration(result)`, or returns the future to wait for.
-pub fn step<'py>(py: Python<'py>, awaited: &dyn Awaited) -> PyResult<Bound<'py, PyAny>> {
+/// What one step of the awaiting task comes to.
+pub enum Step<'py> {
+    /// What to yield to the task: a future to wait for, or `None` to let the loop serve others.
+    Yield(Bound<'py, PyAny>),
+    /// The result.
+    Done(Py<PyAny>),
+}
+
+/// One step of the awaiting task.
+pub fn step<'py>(py: Python<'py>, awaited: &dyn Awaited) -> PyResult<Step<'py>> {
     if let Some(value) = awaited.poll(py)? {
-        return Err(finished(value));
+        return Ok(Step::Done(value));
     }
     let future = awaited.seat().park(py)?;
     match awaited.poll(py) {
-        Ok(None) => Ok(future),
+        Ok(None) => Ok(Step::Yield(future)),
         Ok(Some(value)) => {
             awaited.seat().waiter.clear();
-            Err(finished(value))
+            Ok(Step::Done(value))
         }
         Err(error) => {
             awaited.seat().waiter.clear();
             Err(error)
         }
+    }
+}
+
+impl<'py> Step<'py> {
+    /// For `send`: raises `StopIteration(result)`.
+    pub fn sent(self) -> PyResult<Bound<'py, PyAny>> {
+        match self {
+            Self::Yield(future) => Ok(future),
+            Self::Done(value) => Err(finished(value)),
+        }
+    }
+
+    /// For `__next__`: as `sent`, but the exception is left with the interpreter instead of being made. Up to Python
+    /// 3.11 it then takes the result out again without ever making an exception object.
+    pub fn next(self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let value = match self {
+            Self::Yield(future) => return Ok(Some(future)),
+            Self::Done(value) => value,
+        };
+        let plain = !value.bind(py).is_instance_of::<PyTuple>()
+            && !value.bind(py).is_instance_of::<PyBaseException>();
+        if !plain {
+            return Err(finished(value));
+        }
+        // SAFETY: the GIL is held and no exception is set. A null result with an exception set is how an iterator
+        // raises; nothing but the return stands between the two.
+        unsafe { ffi::PyErr_SetObject(ffi::PyExc_StopIteration, value.as_ptr()) };
+        Ok(None)
     }
 }
 
@@ -73,7 +120,9 @@ pub fn thrown(
     kind: &Bound<'_, PyAny>,
     value: Option<&Bound<'_, PyAny>>,
 ) -> PyErr {
-    awaited.seat().waiter.clear();
+    // A task that is cancelled has had its future cancelled; one that is not done belongs to another task, which the
+    // end of the request will wake.
+    awaited.seat().waiter.forget_if_done(kind.py());
     awaited.abort();
     match value.filter(|value| !value.is_none()) {
         Some(value) => PyErr::from_value(value.clone()),
@@ -107,6 +156,17 @@ impl Pending {
     }
 }
 
+/// Visits what `awaited` holds, if this is its only owner: held twice, it would be counted twice.
+pub fn traverse<T: Awaited + ?Sized>(
+    awaited: &Owned<Arc<T>>,
+    visit: &PyVisit<'_>,
+) -> Result<(), PyTraverseError> {
+    match awaited.get() {
+        Ok(awaited) if Arc::strong_count(awaited) == 1 => awaited.traverse(visit),
+        _ => Ok(()),
+    }
+}
+
 impl Drop for Pending {
     fn drop(&mut self) {
         if let Ok(awaited) = self.awaited.get() {
@@ -117,6 +177,14 @@ impl Drop for Pending {
 
 #[pymethods]
 impl Pending {
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        traverse(&self.awaited, &visit)
+    }
+
+    fn __clear__(&self) {
+        self.close();
+    }
+
     fn __await__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
         slf
     }
@@ -125,13 +193,15 @@ impl Pending {
         slf
     }
 
-    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        step(py, self.here(py)?)
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let _inside = enter(py);
+        step(py, self.here(py)?)?.next(py)
     }
 
     fn send<'py>(&self, py: Python<'py>, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let _ = value;
-        step(py, self.here(py)?)
+        let _inside = enter(py);
+        step(py, self.here(py)?)?.sent()
     }
 
     #[pyo3(signature = (kind, value=None, traceback=None, /))]

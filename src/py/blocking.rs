@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 
 use super::errors::{self, misuse};
 use super::reader::{Desk, Made, Next};
-use super::runtime::{Owned, stay_out_if_exiting};
+use super::runtime::{Owned, enter, stay_out_if_exiting};
 use crate::error::{Error, Kind};
 use crate::inbox::Inbox;
 use crate::stats::Trace;
@@ -96,12 +96,12 @@ impl BlockingStream {
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         let inbox = self.here(py)?;
         loop {
-            let next = self
-                .desk
-                .with(|reader| reader.item(py, inbox, &self.made))
-                .ok_or_else(|| {
-                    misuse("this stream is being read already: read it from one thread at a time")
-                })??;
+            let inside = enter(py);
+            let next = self.desk.with(|reader| reader.item(py, inbox, &self.made));
+            drop(inside);
+            let next = next.ok_or_else(|| {
+                misuse("this stream is being read already: read it from one thread at a time")
+            })??;
             match next {
                 Next::Item(item) => return Ok(Some(item)),
                 Next::End => return Ok(None),
@@ -119,7 +119,7 @@ impl BlockingStream {
     fn close(&self) {
         if let Ok(inbox) = self.inbox.get() {
             inbox.abort();
-            self.desk.with(super::reader::Reader::cancel);
+            self.desk.cancel();
         }
     }
 

@@ -1,17 +1,19 @@
 //! A request whose reply is read whole: awaited on a loop, or waited for in a thread.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use pyo3::prelude::*;
+use pyo3::{PyTraverseError, PyVisit};
 use tokio::task::AbortHandle;
 
 use super::awaitable::{Awaited, Seat};
 use super::log;
 use super::reply::Form;
 use super::runtime::lock;
-use super::wake::Sleeper;
-use crate::error::Error;
+use super::wake::{Alarm, Sleeper};
+use crate::error::{Error, Kind};
 use crate::http::Reply;
+use crate::inbox::Wake;
 use crate::stats::Trace;
 
 /// The state of a call that is awaited.
@@ -34,14 +36,47 @@ impl Call {
         })
     }
 
-    /// Stores what came; the caller wakes the loop afterwards.
-    pub fn finish(&self, reply: Result<Reply, Error>) {
-        *lock(&self.reply) = Some(reply);
+    /// What finishes the call from the I/O thread, even if that ends before a reply is there.
+    pub fn promise(self: &Arc<Self>, alarm: Alarm) -> Promise {
+        Promise {
+            call: Arc::downgrade(self),
+            alarm,
+        }
     }
 
     /// The task to stop when nobody waits any more.
     pub fn runs_as(&self, task: AbortHandle) {
         *lock(&self.task) = Some(task);
+    }
+}
+
+/// See [`Call::promise`].
+pub struct Promise {
+    /// Empty once it is kept.
+    call: Weak<Call>,
+    alarm: Alarm,
+}
+
+impl Promise {
+    /// Hands over the reply and wakes whoever waits.
+    pub fn keep(mut self, reply: Result<Reply, Error>) {
+        self.finish(reply);
+    }
+
+    fn finish(&mut self, reply: Result<Reply, Error>) {
+        if let Some(call) = std::mem::take(&mut self.call).upgrade() {
+            *lock(&call.reply) = Some(reply);
+            self.alarm.wake();
+        }
+    }
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        self.finish(Err(Error::new(
+            Kind::Closed,
+            "The I/O thread stopped before a reply was there.",
+        )));
     }
 }
 
@@ -66,6 +101,10 @@ impl Awaited for Call {
 
     fn seat(&self) -> &Seat {
         &self.seat
+    }
+
+    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.seat.traverse(visit)
     }
 
     fn abort(&self) {

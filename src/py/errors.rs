@@ -3,7 +3,7 @@
 //! The choice of the class is made in Python (`errors.from_core`), next to the tree of classes, so that it stands in
 //! one place; this module hands over the facts.
 
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration, PyStopIteration};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
@@ -65,4 +65,17 @@ fn build(py: Python<'_>, error: Error, context: &Context<'_>) -> PyResult<PyErr>
 /// For what only a misuse of the awaitables can cause.
 pub fn misuse(message: &'static str) -> PyErr {
     PyRuntimeError::new_err(message)
+}
+
+/// `error` as it may leave an awaitable or an iterator: a `StopIteration` of the user's code would pass for a result
+/// there, or for the end, and becomes a `RuntimeError` as in generators (PEP 479).
+pub fn not_a_stop(py: Python<'_>, error: PyErr) -> PyErr {
+    if !error.is_instance_of::<PyStopIteration>(py)
+        && !error.is_instance_of::<PyStopAsyncIteration>(py)
+    {
+        return error;
+    }
+    let wrapped = PyRuntimeError::new_err("the callback raised StopIteration");
+    wrapped.set_cause(py, Some(error));
+    wrapped
 }

@@ -24,12 +24,17 @@ mod stream;
 mod transport;
 mod wake;
 
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use pyo3::exceptions::PyImportError;
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 /// The compiled core of `metagpt_ollama_rs`; use the names of the package instead.
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    refuse_other_interpreters()?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("DEBUG_BUILD", cfg!(debug_assertions))?;
     module.add_class::<transport::Transport>()?;
@@ -47,6 +52,19 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(decode::get_choice, module)?)?;
     module.add_function(wrap_pyfunction!(decode::get_response_choice, module)?)?;
     Ok(())
+}
+
+/// What is cached here belongs to the interpreter that imported the module first, and would break in another.
+fn refuse_other_interpreters() -> PyResult<()> {
+    static FIRST: AtomicI64 = AtomicI64::new(-1);
+    // SAFETY: the GIL is held, so there is a current interpreter.
+    let own = unsafe { ffi::PyInterpreterState_GetID(ffi::PyInterpreterState_Get()) };
+    match FIRST.compare_exchange(-1, own, Ordering::AcqRel, Ordering::Acquire) {
+        Err(first) if first != own => Err(PyImportError::new_err(
+            "metagpt_ollama_rs works in one interpreter of a process, and another has imported it already",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// The value of JSON text, as `json.loads` has it.

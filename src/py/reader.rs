@@ -3,11 +3,14 @@
 //! Shared by the three doors of a stream. A reader is moved out of its lock while Python code may run, so that a
 //! callback which comes back to the same stream finds the place empty and is told so, instead of a deadlock.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use pyo3::exceptions::PyException;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
+use pyo3::{PyTraverseError, PyVisit};
 
 use super::errors::{self, Context};
 use super::log;
@@ -16,6 +19,9 @@ use crate::error::{Error, Kind};
 use crate::inbox::{Inbox, Taken};
 use crate::stats::Trace;
 use crate::wire::{Batch, Fold, Item, Shape, Stamp};
+
+/// After so many ready items the reading task lets the loop serve others once.
+pub const FAIR: usize = 256;
 
 /// What the items of a stream become.
 pub enum Made {
@@ -31,9 +37,21 @@ pub struct Reader {
     text_from: usize,
     fold: Fold,
     end: Option<Result<(), Error>>,
+    /// An item could not be converted, and those before it had to be handed on first.
+    failure: Option<PyErr>,
     trace: Arc<Trace>,
     /// What happened before the first item was logged.
     reported: bool,
+}
+
+impl Made {
+    /// Visits the class, for the cycle collector.
+    pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match self {
+            Self::Records(Some(class)) => visit.call(class),
+            Self::Records(None) | Self::Lines => Ok(()),
+        }
+    }
 }
 
 /// What a reader has next.
@@ -81,6 +99,10 @@ impl Reader {
     /// The next item as Python sees it.
     pub fn item(&mut self, py: Python<'_>, inbox: &Inbox, made: &Made) -> PyResult<Next> {
         loop {
+            if let Some(error) = self.failure.take() {
+                inbox.abort();
+                return Err(self.unconvertible(py, error));
+            }
             if !self.refill(inbox) {
                 return Ok(Next::Nothing);
             }
@@ -88,19 +110,41 @@ impl Reader {
             if self.at_end() {
                 return self.check_end(py).map(|()| Next::End);
             }
-            if let Some(item) = self.advance(py, made)? {
-                return Ok(Next::Item(item));
+            match self.advance(py, made) {
+                Ok(Some(item)) => return Ok(Next::Item(item)),
+                Ok(None) => {}
+                Err(error) => self.failure = Some(error),
             }
         }
     }
 
-    /// All items that are at hand, without waiting. An end is left for the next call.
-    pub fn items(&mut self, py: Python<'_>, made: &Made) -> PyResult<Vec<Py<PyAny>>> {
-        let mut items = Vec::with_capacity(self.batch.items.len().saturating_sub(self.next));
-        while self.next < self.batch.items.len() {
-            items.extend(self.advance(py, made)?);
+    /// What is at hand after a first item, without waiting, up to a fair number. An end, and what cannot be converted,
+    /// are left for the next call.
+    pub fn items(&mut self, py: Python<'_>, made: &Made) -> Vec<Py<PyAny>> {
+        let mut items = Vec::new();
+        while self.next < self.batch.items.len() && items.len() < FAIR {
+            match self.advance(py, made) {
+                Ok(item) => items.extend(item),
+                Err(error) => {
+                    self.failure = Some(error);
+                    break;
+                }
+            }
         }
-        Ok(items)
+        items
+    }
+
+    /// Ends the stream with an item that cannot be converted: what comes after it would be an answer with a hole.
+    fn unconvertible(&mut self, py: Python<'_>, error: PyErr) -> PyErr {
+        self.cancel();
+        if !error.is_instance_of::<PyException>(py) {
+            return error;
+        }
+        let error = errors::not_a_stop(py, error);
+        let message = format!("A line of the reply cannot be converted: {error}.");
+        let failure = self.failure(py, Error::new(Kind::Decode, message));
+        failure.set_cause(py, Some(error));
+        failure
     }
 
     fn advance(&mut self, py: Python<'_>, made: &Made) -> PyResult<Option<Py<PyAny>>> {
@@ -134,17 +178,19 @@ impl Reader {
         Ok(Some(value))
     }
 
-    /// Calls `on_text` (and `on_thinking`) with each piece that is at hand, in order.
-    ///
-    /// The reader stays usable after a callback raised: what it had not handed on is dropped.
+    /// Calls `on_text` (and `on_thinking`) with the pieces that are at hand, in order, until `go_on` says no.
     pub fn deliver(
         &mut self,
         py: Python<'_>,
         on_text: &Bound<'_, PyAny>,
         on_thinking: Option<&Bound<'_, PyAny>>,
+        mut go_on: impl FnMut() -> bool,
     ) -> PyResult<()> {
         self.report(py)?;
         while let Some(item) = self.batch.items.get(self.next) {
+            if !go_on() {
+                break;
+            }
             self.next += 1;
             match item {
                 Item::Text { end, .. } => {
@@ -196,8 +242,11 @@ impl Reader {
         super::answer::to_python(py, &std::mem::take(&mut self.fold).finish())
     }
 
-    /// Ends the stream on the reader's side: what comes next is an error that says so.
+    /// Ends the stream on the reader's side: what comes next is an error that says so, unless nothing was to come.
     pub fn cancel(&mut self) {
+        if self.at_end() && matches!(self.end, Some(Ok(()))) {
+            return;
+        }
         self.batch.clear();
         (self.next, self.text_from) = (0, 0);
         self.end = Some(Err(Error::new(
@@ -243,26 +292,48 @@ fn text_record<'py>(
 }
 
 /// A reader behind a lock, and moved out of it for use.
-pub struct Desk(Mutex<Option<Box<Reader>>>);
+pub struct Desk {
+    reader: Mutex<Option<Box<Reader>>>,
+    cancelled: AtomicBool,
+}
 
 impl Desk {
     pub fn new(trace: Arc<Trace>) -> Self {
-        Self(Mutex::new(Some(Box::new(Reader {
+        let reader = Reader {
             batch: Batch::default(),
             next: 0,
             text_from: 0,
             fold: Fold::default(),
             end: None,
+            failure: None,
             trace,
             reported: false,
-        }))))
+        };
+        Self {
+            reader: Mutex::new(Some(Box::new(reader))),
+            cancelled: AtomicBool::new(false),
+        }
+    }
+
+    /// Cancels the reader: now, or when whoever works on it is done with the item at hand.
+    pub fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Release);
+        self.with(|_| ());
+    }
+
+    /// Whether `cancel` was called.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Acquire)
     }
 
     /// Runs `work` on the reader, which is in nobody's hands meanwhile; `None` if somebody else has it.
     pub fn with<T>(&self, work: impl FnOnce(&mut Reader) -> T) -> Option<T> {
-        let mut reader = lock(&self.0).take()?;
+        let mut reader = lock(&self.reader).take()?;
         let result = work(&mut reader);
-        *lock(&self.0) = Some(reader);
+        if self.is_cancelled() {
+            reader.cancel();
+        }
+        *lock(&self.reader) = Some(reader);
         Some(result)
     }
 }

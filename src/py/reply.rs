@@ -1,15 +1,16 @@
 //! A whole reply as Python sees it.
 
+use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::{PyByteArray, PyBytes, PyDict};
 
 use super::errors::{self, Context};
 use super::stats;
 use crate::error::{Error, Kind};
 use crate::http::Reply;
 use crate::stats::Trace;
-use crate::wire::{Batch, Decoder, Fold, Framing, MAX_LINE, Outcome};
+use crate::wire::{Batch, Decoder, Fold, Framing, MAX_LINE, Outcome, floats};
 
 /// What becomes of the body of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,9 +21,24 @@ pub enum Form {
     Answer,
     /// As `Answer`, and `None` for the empty body with which some endpoints answer.
     Status,
+    /// The vectors of a reply of embeddings: `(bytearray of f32, rows, width, dict of everything else that is known)`.
+    Vectors,
 }
 
 impl Form {
+    /// The form that the clients call `name`.
+    pub fn named(name: &str) -> PyResult<Self> {
+        match name {
+            "answer" => Ok(Self::Answer),
+            "bytes" => Ok(Self::Bytes),
+            "status" => Ok(Self::Status),
+            "vectors" => Ok(Self::Vectors),
+            _ => Err(PyValueError::new_err(format!(
+                "{name:?} is no form of a reply: answer, bytes, status or vectors"
+            ))),
+        }
+    }
+
     /// The result of a call, or the exception for its failure. Ends `trace`; what that noted is the caller's to log.
     pub fn to_python(
         self,
@@ -54,6 +70,7 @@ impl Form {
                 stats::note_answer(value.bind(py), trace);
                 Ok(value)
             }
+            Self::Vectors => vectors(py, &reply, trace),
         }
     }
 }
@@ -67,6 +84,51 @@ fn failed(py: Python<'_>, error: Error, partial: &str, thinking: &str, trace: &T
         thinking,
     };
     errors::in_context(py, error, &context)
+}
+
+fn vectors(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> {
+    let floats = match py.detach(|| floats::read(&reply.body)) {
+        Ok(floats) if floats.failed => return answer(py, reply, trace),
+        Ok(floats) => floats,
+        Err(error) => {
+            let about = trace.about();
+            let error = Error::new(Kind::Decode, error.to_string())
+                .at(&format!("{}{}", about.host, about.endpoint))
+                .after(reply.status);
+            return Err(failed(py, error, "", "", trace));
+        }
+    };
+    trace.answer(&floats.counters, None, true);
+    let bytes = PyByteArray::new_with(py, size_of_val(floats.values.as_slice()), |bytes| {
+        for (bytes, value) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(&floats.values) {
+            *bytes = value.to_ne_bytes();
+        }
+        Ok(())
+    })?;
+    let known = PyDict::new(py);
+    if let Some(model) = &floats.model {
+        known.set_item(intern!(py, "model"), model)?;
+    }
+    let counters = [
+        (
+            intern!(py, "total_duration"),
+            floats.counters.total_duration,
+        ),
+        (intern!(py, "load_duration"), floats.counters.load_duration),
+        (
+            intern!(py, "prompt_eval_count"),
+            floats.counters.prompt_eval_count,
+        ),
+    ];
+    for (name, value) in counters {
+        if let Some(value) = value {
+            known.set_item(name, value)?;
+        }
+    }
+    Ok((bytes, floats.rows, floats.width, known)
+        .into_pyobject(py)?
+        .into_any()
+        .unbind())
 }
 
 fn answer(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> {

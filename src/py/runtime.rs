@@ -6,11 +6,12 @@
 //! Every lock here is taken with the GIL held and never kept across a release of it: so no other thread can hold
 //! one at the moment of a fork.
 
+use std::cell::Cell;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -23,9 +24,51 @@ const SHUTDOWN: Duration = Duration::from_millis(500);
 static RUNTIME: Mutex<Option<Owned<Runtime>>> = Mutex::new(None);
 static EXITING: AtomicBool = AtomicBool::new(false);
 
+/// How many threads are in code of ours that may call Python, and so may lose the GIL there.
+static INSIDE: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    /// Whether this thread runs the exit handlers.
+    static LEAVING: Cell<bool> = const { Cell::new(false) };
+}
+
 /// A lock that a panic elsewhere cannot poison for us: what it guards is valid after every statement.
 pub fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The number of this process. Asking the system costs as much as everything else about an item that is ready, so the
+/// answer is kept, and a fork forgets it.
+#[cfg(unix)]
+fn process() -> u32 {
+    use std::sync::Once;
+    use std::sync::atomic::AtomicU32;
+    static WATCH: Once = Once::new();
+    static WATCHED: AtomicBool = AtomicBool::new(false);
+    static KNOWN: AtomicU32 = AtomicU32::new(0);
+    extern "C" fn forget() {
+        KNOWN.store(0, Ordering::Relaxed);
+    }
+    let known = KNOWN.load(Ordering::Relaxed);
+    if known != 0 {
+        return known;
+    }
+    WATCH.call_once(|| {
+        // SAFETY: the handler only stores to an atomic, which is allowed in a forked child.
+        if unsafe { libc::pthread_atfork(None, None, Some(forget)) } == 0 {
+            WATCHED.store(true, Ordering::Relaxed);
+        }
+    });
+    let process = std::process::id();
+    if WATCHED.load(Ordering::Relaxed) {
+        KNOWN.store(process, Ordering::Relaxed);
+    }
+    process
+}
+
+#[cfg(not(unix))]
+fn process() -> u32 {
+    std::process::id()
 }
 
 /// A value that belongs to the process that made it: in any other process it is leaked instead of dropped.
@@ -38,13 +81,13 @@ impl<T> Owned<T> {
     pub fn new(value: T) -> Self {
         Self {
             value: ManuallyDrop::new(value),
-            process: std::process::id(),
+            process: process(),
         }
     }
 
     /// Whether the value was made in this process.
     pub fn is_here(&self) -> bool {
-        self.process == std::process::id()
+        self.process == process()
     }
 
     /// The value, or the error that tells a forked child what happened.
@@ -129,11 +172,40 @@ pub fn handle(py: Python<'_>) -> PyResult<Handle> {
 /// Stops the runtime, waiting at most half a second. Registered with `atexit`.
 #[pyfunction]
 fn shutdown(py: Python<'_>) {
+    LEAVING.set(true);
     EXITING.store(true, Ordering::Release);
     let runtime = lock(&RUNTIME).take();
-    if let Some(runtime) = runtime.filter(Owned::is_here) {
-        py.detach(|| runtime.into_inner().shutdown_timeout(SHUTDOWN));
+    py.detach(|| {
+        let bound = Instant::now() + SHUTDOWN;
+        while INSIDE.load(Ordering::Acquire) > 0 && Instant::now() < bound {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        if let Some(runtime) = runtime.filter(Owned::is_here) {
+            runtime
+                .into_inner()
+                .shutdown_timeout(bound.saturating_duration_since(Instant::now()));
+        }
+    });
+}
+
+/// A stay in code of ours that may call Python.
+pub struct Inside(());
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        INSIDE.fetch_sub(1, Ordering::AcqRel);
     }
+}
+
+/// Every entry that may call Python holds what this gives. Once the interpreter shuts down, the threads that are
+/// inside are waited for, and no other comes in: only daemon threads are left then, and CPython would end them in the
+/// middle of our frames (see [`stay_out_if_exiting`]).
+pub fn enter(py: Python<'_>) -> Inside {
+    if EXITING.load(Ordering::Acquire) && !LEAVING.get() {
+        py.detach(stay_out_if_exiting);
+    }
+    INSIDE.fetch_add(1, Ordering::AcqRel);
+    Inside(())
 }
 
 /// Stops a daemon thread that wakes up while the interpreter shuts down.

@@ -2,24 +2,50 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyStopAsyncIteration;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
+use pyo3::{PyTraverseError, PyVisit};
 
-use super::awaitable::{Awaited, Ready, Seat, step, thrown};
-use super::errors::misuse;
-use super::reader::{Desk, Made, Next};
-use super::runtime::{Owned, lock};
+use super::awaitable::{Awaited, Ready, Seat, Step, step, thrown, traverse};
+use super::errors::{misuse, not_a_stop};
+use super::reader::{Desk, FAIR, Made, Next};
+use super::runtime::{Owned, enter, lock};
 use super::wake::Sleeper;
 use crate::inbox::Inbox;
 use crate::stats::Trace;
 
-/// After so many ready items the reading task lets the loop serve others once.
-const FAIR: u32 = 256;
-
 const BUSY: &str = "this stream is being read already: read it from one task at a time";
+
+/// How much one task or callback may do before the loop serves others: so many items, or so much time.
+struct Budget {
+    left: usize,
+    until: Instant,
+}
+
+impl Budget {
+    const TIME: Duration = Duration::from_millis(1);
+    /// The clock is looked at once for so many items.
+    const LOOK: usize = 16;
+
+    fn new() -> Self {
+        Self {
+            left: FAIR,
+            until: Instant::now() + Self::TIME,
+        }
+    }
+
+    /// Spends `items`; false when nothing is left.
+    fn spend(&mut self, items: usize) -> bool {
+        let before = self.left;
+        self.left = self.left.saturating_sub(items);
+        self.left > 0
+            && (before / Self::LOOK == self.left / Self::LOOK || Instant::now() < self.until)
+    }
+}
 
 /// What the item door and the batch door of one stream share.
 pub struct StreamCore {
@@ -27,7 +53,7 @@ pub struct StreamCore {
     seat: Seat,
     desk: Desk,
     made: Made,
-    served: Mutex<u32>,
+    budget: Mutex<Budget>,
 }
 
 impl StreamCore {
@@ -37,29 +63,34 @@ impl StreamCore {
             seat,
             desk: Desk::new(trace),
             made,
-            served: Mutex::new(0),
+            budget: Mutex::new(Budget::new()),
         })
     }
 
-    fn cancel(&self) {
-        self.inbox.abort();
-        self.desk.with(super::reader::Reader::cancel);
+    /// Spends `items` of the budget; true, with a new one, when it is time to let others go on.
+    fn is_tired(&self, items: usize) -> bool {
+        let mut budget = lock(&self.budget);
+        let tired = !budget.spend(items);
+        if tired {
+            *budget = Budget::new();
+        }
+        tired
     }
 }
 
 impl Sleeper for StreamCore {
     fn on_wake(&self, py: Python<'_>) -> PyResult<()> {
+        *lock(&self.budget) = Budget::new();
         self.seat.waiter.unpark(py)
     }
 }
 
 impl Awaited for StreamCore {
     fn poll(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        match self
+        let next = self
             .desk
-            .with(|reader| reader.item(py, &self.inbox, &self.made))
-            .ok_or_else(|| misuse(BUSY))??
-        {
+            .with(|reader| reader.item(py, &self.inbox, &self.made));
+        match next.ok_or_else(|| misuse(BUSY))?? {
             Next::Item(item) => Ok(Some(item)),
             Next::Nothing => Ok(None),
             Next::End => Err(PyStopAsyncIteration::new_err(())),
@@ -71,25 +102,27 @@ impl Awaited for StreamCore {
     }
 
     fn abort(&self) {
-        self.cancel();
+        self.inbox.abort();
+        self.desk.cancel();
+    }
+
+    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.made.traverse(visit)?;
+        self.seat.traverse(visit)
     }
 }
 
 /// The batch door: all items that have arrived, as one list.
-struct BatchDoor(Arc<StreamCore>);
+struct BatchDoor<'a>(&'a StreamCore);
 
-impl Awaited for BatchDoor {
+impl Awaited for BatchDoor<'_> {
     fn poll(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        let core = &self.0;
-        let Some(first) = core.poll(py)? else {
+        let Some(first) = self.0.poll(py)? else {
             return Ok(None);
         };
-        let rest = core
-            .desk
-            .with(|reader| reader.items(py, &core.made))
-            .ok_or_else(|| misuse(BUSY))??;
+        let rest = self.0.desk.with(|reader| reader.items(py, &self.0.made));
         let batch = PyList::new(py, [first])?;
-        for item in rest {
+        for item in rest.ok_or_else(|| misuse(BUSY))? {
             batch.append(item)?;
         }
         Ok(Some(batch.into_any().unbind()))
@@ -100,54 +133,48 @@ impl Awaited for BatchDoor {
     }
 
     fn abort(&self) {
-        self.0.cancel();
+        self.0.abort();
+    }
+
+    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.0.traverse(visit)
     }
 }
 
-/// A reply as it arrives: an asynchronous iterator over its items, and its own awaitable.
-///
-/// Closing it, dropping it or cancelling the task that reads it ends the request on the server.
+/// The awaitable of a stream: the same one for each item. The last one of a stream that goes ends the request.
 #[pyclass(frozen, module = "metagpt_ollama_rs._core")]
-pub struct Stream {
+pub struct Turn {
     core: Owned<Arc<StreamCore>>,
     batched: bool,
 }
 
-impl Stream {
-    pub fn new(core: Arc<StreamCore>) -> Self {
-        Self {
-            core: Owned::new(core),
-            batched: false,
-        }
-    }
-
+impl Turn {
     fn here(&self, py: Python<'_>) -> PyResult<&Arc<StreamCore>> {
         self.core
             .get()
             .map_err(|error| super::errors::to_python(py, error))
     }
 
-    fn next<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+    fn step<'py>(&self, py: Python<'py>) -> PyResult<Step<'py>> {
         let core = self.here(py)?;
-        let rest = {
-            let mut served = lock(&core.served);
-            *served += 1;
-            *served >= FAIR && std::mem::take(&mut *served) > 0
-        };
-        if rest {
-            return Ok(py.None().into_bound(py));
+        if core.is_tired(1) {
+            return Ok(Step::Yield(py.None().into_bound(py)));
         }
-        if self.batched {
-            step(py, &BatchDoor(Arc::clone(core)))
-        } else {
-            step(py, &**core)
+        if !self.batched {
+            return step(py, &**core);
         }
+        let step = step(py, &BatchDoor(core))?;
+        if let Step::Done(batch) = &step {
+            // The list counts by its length: a reader of lists must not hold the loop longer than one of items.
+            let items = batch.bind(py).len().unwrap_or(1);
+            lock(&core.budget).spend(items);
+        }
+        Ok(step)
     }
 }
 
-impl Drop for Stream {
+impl Drop for Turn {
     fn drop(&mut self) {
-        // The door that `batches()` gave out shares the core: only the last door ends the request.
         if let Ok(core) = self.core.get()
             && Arc::strong_count(core) == 1
         {
@@ -157,13 +184,13 @@ impl Drop for Stream {
 }
 
 #[pymethods]
-impl Stream {
-    fn __aiter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
-        slf
+impl Turn {
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        traverse(&self.core, &visit)
     }
 
-    fn __anext__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
-        slf
+    fn __clear__(&self) {
+        self.close();
     }
 
     fn __await__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
@@ -174,13 +201,15 @@ impl Stream {
         slf
     }
 
-    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.next(py)
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let _inside = enter(py);
+        self.step(py)?.next(py)
     }
 
     fn send<'py>(&self, py: Python<'py>, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let _ = value;
-        self.next(py)
+        let _inside = enter(py);
+        self.step(py)?.sent()
     }
 
     #[pyo3(signature = (kind, value=None, traceback=None, /))]
@@ -195,11 +224,53 @@ impl Stream {
         Err(thrown(&**self.here(py)?, kind, value))
     }
 
-    /// Ends the request if it is still under way; the server sees the connection close.
     fn close(&self) {
         if let Ok(core) = self.core.get() {
             core.seat.waiter.clear();
-            core.cancel();
+            core.abort();
+        }
+    }
+}
+
+/// A reply as it arrives: an asynchronous iterator over its items.
+///
+/// Closing it, dropping it or cancelling the task that reads it ends the request on the server.
+#[pyclass(frozen, module = "metagpt_ollama_rs._core")]
+pub struct Stream {
+    turn: Py<Turn>,
+}
+
+impl Stream {
+    pub fn new(py: Python<'_>, core: Arc<StreamCore>) -> PyResult<Self> {
+        Self::door(py, core, false)
+    }
+
+    fn door(py: Python<'_>, core: Arc<StreamCore>, batched: bool) -> PyResult<Self> {
+        let core = Owned::new(core);
+        let turn = Py::new(py, Turn { core, batched })?;
+        Ok(Self { turn })
+    }
+}
+
+#[pymethods]
+impl Stream {
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.turn)
+    }
+
+    fn __aiter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __anext__(&self, py: Python<'_>) -> Py<Turn> {
+        self.turn.clone_ref(py)
+    }
+
+    /// Ends the request if it is still under way; the server sees the connection close. A task that waits for an item
+    /// gets a `ClosedError`.
+    fn close(&self) {
+        if let Ok(core) = self.turn.get().core.get() {
+            core.abort();
         }
     }
 
@@ -220,10 +291,7 @@ impl Stream {
 
     /// The same stream as an asynchronous iterator over lists: all items that have arrived, at least one.
     fn batches(&self, py: Python<'_>) -> PyResult<Self> {
-        Ok(Self {
-            core: Owned::new(Arc::clone(self.here(py)?)),
-            batched: true,
-        })
+        Self::door(py, Arc::clone(self.turn.get().here(py)?), true)
     }
 }
 
@@ -271,20 +339,30 @@ impl Delivery {
         Ok(delivery)
     }
 
-    /// Hands on all that has arrived, and notes the outcome when that was the end.
-    fn drain(&self, py: Python<'_>) -> PyResult<()> {
+    /// Hands on what has arrived, up to a fair number, and notes the outcome when that was the end. True: there may be
+    /// more, and it is time to let others go on.
+    fn drain(&self, py: Python<'_>) -> PyResult<bool> {
         let on_text = self.on_text.bind(py);
         let on_thinking = self.on_thinking.as_ref().map(|callback| callback.bind(py));
+        let mut budget = Budget::new();
+        let mut tired = false;
         // A callback that re-enters the loop (nest_asyncio) can bring this here again: the outer call goes on then.
         let outcome = self.desk.with(|reader| {
-            while reader.refill(&self.inbox) {
+            while !tired && reader.refill(&self.inbox) {
                 if reader.at_end() {
                     return Some(reader.check_end(py).and_then(|()| reader.answer(py)));
                 }
-                if let Err(error) = reader.deliver(py, on_text, on_thinking) {
+                let go_on = || {
+                    tired = !budget.spend(1);
+                    !tired && !self.desk.is_cancelled()
+                };
+                if let Err(error) = reader.deliver(py, on_text, on_thinking, go_on) {
                     self.inbox.abort();
                     reader.cancel();
-                    return Some(Err(error));
+                    return Some(Err(not_a_stop(py, error)));
+                }
+                if self.desk.is_cancelled() {
+                    reader.cancel();
                 }
             }
             None
@@ -292,32 +370,56 @@ impl Delivery {
         match outcome.flatten() {
             Some(outcome) => {
                 lock(&self.outcome).get_or_insert(outcome);
-                self.seat.waiter.unpark(py)
+                self.seat.waiter.unpark(py)?;
+                Ok(false)
             }
-            None => Ok(()),
+            None => Ok(tired),
         }
+    }
+
+    /// `drain` now, and the rest later.
+    fn drain_fairly(&self, py: Python<'_>) -> PyResult<()> {
+        if self.drain(py)? {
+            self.schedule(py)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Lets the loop call `drain`, in the context of the caller, when it has served others.
+    fn schedule(&self, py: Python<'_>) -> PyResult<()> {
+        let Some(drain) = self.drain.get() else {
+            return Ok(());
+        };
+        if self.scheduled.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        let keywords = PyDict::new(py);
+        keywords.set_item(intern!(py, "context"), &self.context)?;
+        self.seat
+            .event_loop
+            .bind(py)
+            .call_method(intern!(py, "call_soon"), (drain,), Some(&keywords))
+            .map(drop)
     }
 }
 
 impl Sleeper for Delivery {
     fn on_wake(&self, py: Python<'_>) -> PyResult<()> {
-        let Some(drain) = self.drain.get() else {
-            return Ok(());
-        };
-        let event_loop = self.seat.event_loop.bind(py);
-        if event_loop.hasattr(intern!(py, "_nest_patched"))? {
-            // A loop that nest_asyncio has patched may be run again by a callback, and would then want to enter the
-            // context of the reader callback a second time. So the callbacks get a handle of their own there.
-            if !self.scheduled.swap(true, Ordering::Relaxed) {
-                let keywords = PyDict::new(py);
-                keywords.set_item(intern!(py, "context"), &self.context)?;
-                event_loop.call_method(intern!(py, "call_soon"), (drain,), Some(&keywords))?;
-            }
-            return Ok(());
+        // A loop that nest_asyncio has patched may be run again by a callback, and would then want to enter the context
+        // of the reader callback a second time. So the callbacks get a handle of their own there.
+        let patched = self
+            .seat
+            .event_loop
+            .bind(py)
+            .hasattr(intern!(py, "_nest_patched"))?;
+        match self.drain.get() {
+            Some(drain) if !patched && !self.scheduled.load(Ordering::Relaxed) => self
+                .context
+                .call_method1(py, intern!(py, "run"), (drain,))
+                .map(drop),
+            _ => self.schedule(py),
         }
-        self.context
-            .call_method1(py, intern!(py, "run"), (drain,))
-            .map(drop)
     }
 }
 
@@ -327,7 +429,7 @@ impl Awaited for Delivery {
         if let Some(outcome) = known {
             return outcome.map(Some);
         }
-        self.drain(py)?;
+        self.drain_fairly(py)?;
         let outcome = lock(&self.outcome).take();
         outcome.transpose()
     }
@@ -338,7 +440,19 @@ impl Awaited for Delivery {
 
     fn abort(&self) {
         self.inbox.abort();
-        self.desk.with(super::reader::Reader::cancel);
+        self.desk.cancel();
+    }
+
+    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.on_text)?;
+        visit.call(&self.on_thinking)?;
+        visit.call(&self.context)?;
+        if let Ok(outcome) = self.outcome.try_lock()
+            && let Some(Ok(outcome)) = &*outcome
+        {
+            visit.call(outcome)?;
+        }
+        self.seat.traverse(visit)
     }
 }
 
@@ -349,11 +463,16 @@ pub struct Drain(Owned<Weak<Delivery>>);
 #[pymethods]
 impl Drain {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
+        let _inside = enter(py);
         let Some(delivery) = self.0.upgrade() else {
             return Ok(());
         };
-        let result = delivery.drain(py);
+        let tired = delivery.drain(py);
         delivery.scheduled.store(false, Ordering::Relaxed);
-        result
+        if tired? {
+            delivery.schedule(py)
+        } else {
+            Ok(())
+        }
     }
 }

@@ -274,7 +274,7 @@ impl Transport {
             sleeper: weak(&core),
         })));
         self.pump(py, request, how, &inbox)?;
-        Ok(Stream::new(core))
+        Stream::new(py, core)
     }
 
     /// Sends `payload` and calls `on_text(str)` with each piece of the answer; awaited, gives the final object.
@@ -307,49 +307,46 @@ impl Transport {
         Ok(Pending::new(delivery))
     }
 
-    /// Sends a request and gives, awaited, its whole reply: parsed, or with `raw` as `(bytes, content type)`.
-    #[pyo3(signature = (method, path, payload, raw, limits))]
+    /// Sends a request and gives, awaited, its whole reply in a form: `answer` (parsed), `status` (the same, or `None`
+    /// for an empty body), `bytes` (`(bytes, content type)`) or `vectors` (`(bytearray, rows, width, dict)`).
+    #[pyo3(signature = (method, path, payload, form, limits))]
     fn call(
         &self,
         py: Python<'_>,
         method: &str,
         path: &str,
         payload: Option<&Bound<'_, PyAny>>,
-        raw: bool,
+        form: &str,
         limits: Option<Limits>,
     ) -> PyResult<Pending> {
         let (request, trace) = self.request(py, method, path, payload, limits, false)?;
         let client = self.client(py)?;
         let (hub, event_loop) = hub(py)?;
-        let form = if raw { Form::Bytes } else { Form::Answer };
+        let form = Form::named(form)?;
         let call = Call::new(Seat::new(&event_loop), form, trace);
-        let (waiting, sleeper) = (Arc::downgrade(&call), weak(&call));
-        let task = handle(py)?.spawn(async move {
-            let reply = client.call(request).await;
-            if let Some(call) = waiting.upgrade() {
-                call.finish(reply);
-                crate::inbox::Wake::wake(&Alarm { hub, sleeper });
-            }
+        let promise = call.promise(Alarm {
+            hub,
+            sleeper: weak(&call),
         });
+        let task = handle(py)?.spawn(async move { promise.keep(client.call(request).await) });
         call.runs_as(task.abort_handle());
         Ok(Pending::new(call))
     }
 
     /// As `call`, for requests about models rather than to them: an ordinary asyncio future of pyo3-async-runtimes.
-    /// With `empty` an empty body is right and gives `None`.
-    #[pyo3(signature = (method, path, payload, empty, limits))]
+    #[pyo3(signature = (method, path, payload, form, limits))]
     fn manage<'py>(
         &self,
         py: Python<'py>,
         method: &str,
         path: &str,
         payload: Option<&Bound<'py, PyAny>>,
-        empty: bool,
+        form: &str,
         limits: Option<Limits>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let (request, trace) = self.request(py, method, path, payload, limits, false)?;
         let client = self.client(py)?;
-        let form = if empty { Form::Status } else { Form::Answer };
+        let form = Form::named(form)?;
         // The result is made on the I/O thread, where nothing can be logged.
         let report = Report(Arc::clone(&trace));
         let future = super::futures::into_python(py, async move {
@@ -362,18 +359,19 @@ impl Transport {
         Ok(future)
     }
 
-    /// As `call`, waiting in this thread. With `empty` an empty body is right and gives `None`.
-    #[pyo3(signature = (method, path, payload, empty, limits))]
+    /// As `call`, waiting in this thread.
+    #[pyo3(signature = (method, path, payload, form, limits))]
     fn call_blocking(
         &self,
         py: Python<'_>,
         method: &str,
         path: &str,
         payload: Option<&Bound<'_, PyAny>>,
-        empty: bool,
+        form: &str,
         limits: Option<Limits>,
     ) -> PyResult<Py<PyAny>> {
         let (request, trace) = self.request(py, method, path, payload, limits, false)?;
+        let form = Form::named(form)?;
         let client = self.client(py)?;
         let (sender, receiver) = std::sync::mpsc::sync_channel(1);
         let task = handle(py)?.spawn(async move {
@@ -386,7 +384,6 @@ impl Transport {
                 return Err(interrupt);
             }
         };
-        let form = if empty { Form::Status } else { Form::Answer };
         let result = form.to_python(py, reply, &trace);
         super::log::report(py, &trace)?;
         result

@@ -17,8 +17,9 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyWeakrefReference;
+use pyo3::{PyTraverseError, PyVisit};
 
-use super::runtime::{Owned, lock};
+use super::runtime::{Owned, enter, lock};
 use crate::inbox::Wake;
 
 /// What a hub wakes: a stream, a delivery or a call that waits on its loop.
@@ -91,6 +92,7 @@ pub struct Hub {
 #[pymethods]
 impl Hub {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
+        let _inside = enter(py);
         let Ok(core) = self.core.get() else {
             return Ok(());
         };
@@ -242,6 +244,26 @@ impl Waiter {
             }
         }
         Ok(())
+    }
+
+    /// Forgets the parked task if its future is done: cancelled, that is.
+    pub fn forget_if_done(&self, py: Python<'_>) {
+        let future = lock(&self.0).as_ref().map(|future| future.clone_ref(py));
+        let done = future.is_some_and(|future| {
+            let done = future.bind(py).call_method0(intern!(py, "done"));
+            done.and_then(|done| done.is_truthy()).unwrap_or(true)
+        });
+        if done {
+            self.clear();
+        }
+    }
+
+    /// Visits the parked task's future, for the cycle collector.
+    pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match self.0.try_lock() {
+            Ok(future) => future.as_ref().map_or(Ok(()), |future| visit.call(future)),
+            Err(_) => Ok(()),
+        }
     }
 
     /// Forgets the parked task: it goes on by itself, or was cancelled.

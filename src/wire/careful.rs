@@ -30,6 +30,13 @@ pub(super) fn rewrite(line: &str, out: &mut Vec<u8>) -> Result<(), Fault> {
     Ok(())
 }
 
+/// How long the first JSON value of `text` is, with the white space before it.
+pub(super) fn length(text: &str) -> Result<usize, Fault> {
+    let mut walk = Walk::over(text);
+    walk.value()?;
+    Ok(walk.at)
+}
+
 /// The source text of a member of the object `value`; the last one where the key comes twice.
 pub(super) fn member<'a>(value: &'a str, key: &str) -> Option<&'a str> {
     let mut walk = Walk::over(value);

@@ -368,7 +368,7 @@ fn trimmed(mut text: &[u8]) -> &[u8] {
 }
 
 /// The beginning of a line, for people.
-fn excerpt(line: &[u8]) -> String {
+pub(super) fn excerpt(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(line.get(..400).unwrap_or(line));
     let mut short: String = text.chars().take(200).collect();
     if short.len() < line.len() {

@@ -14,12 +14,15 @@
 //! | `careful` | what simd-json refuses although it is legal |
 //! | `text` | the inside of a JSON string |
 //! | `fold` | items to the answer |
+//! | `floats`, `decimal` | a reply with vectors to one block of f32; decimal text to the nearest f32 |
 //! | `last` | the lines of a whole body from its end, for `decode` |
 
 mod careful;
 mod chunk;
+mod decimal;
 mod decoder;
 mod fast;
+pub mod floats;
 mod fold;
 pub mod last;
 mod lines;

@@ -325,3 +325,17 @@ def test_records_are_pickled_compared_and_shown() -> None:
 def test_a_record_goes_over_the_json_bridge() -> None:
     reply = responses.Message({"role": "user", "content": "\u4e2d"})
     assert json.loads(reply.model_dump_json()) == {"role": "user", "content": "\u4e2d"}
+
+
+def test_usage_in_tokens_and_seconds() -> None:
+    counts = {"prompt_eval_count": 20, "prompt_eval_cached_count": 12, "eval_count": 6}
+    times = {"eval_duration": 2_000_000_000, "load_duration": 500_000_000}
+    for kind in (responses.ChatResponse, responses.GenerateResponse, responses.EmbedResponse):
+        reply = kind({**counts, **times})
+        assert (reply.prompt_tokens, reply.cached_tokens, reply.answer_tokens) == (20, 12, 6)
+        assert (reply.tokens_per_second, reply.load_seconds) == (3.0, 0.5)
+        silent = kind({"model": "m"})
+        assert (silent.prompt_tokens, silent.cached_tokens, silent.answer_tokens) == (None, None, None)
+        assert (silent.tokens_per_second, silent.load_seconds) == (None, None)
+    assert responses.ChatResponse({"load_duration": 0}).load_seconds == 0.0
+    assert responses.ChatResponse({"eval_count": 3, "eval_duration": 0}).tokens_per_second is None

@@ -123,7 +123,7 @@ def ask(client: Client, recording: recorded.Transcript, stream: bool) -> None:
     if stream:
         list(transport.stream_blocking(recording.path, payload, None, None))
     else:
-        transport.call_blocking(recording.method, recording.path, payload, True, None)
+        transport.call_blocking(recording.method, recording.path, payload, "status", None)
 
 
 @pytest.mark.parametrize(("name", "expected"), TABLE.items(), ids=TABLE.keys())

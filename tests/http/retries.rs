@@ -13,9 +13,6 @@ use crate::server::{
     DONE, Do, STREAM, Server, block_on, chunk, line, pump, read_all, reply, runtime, streamed,
 };
 
-/// What a server does on one connection.
-type Script = fn() -> Vec<Do>;
-
 const AT_ONCE: Retry = Retry {
     count: 2,
     first: Duration::from_millis(1),
@@ -71,6 +68,9 @@ fn once(status: &str, headers: &str) -> Vec<Do> {
 fn good() -> Vec<Do> {
     vec![Do::Read, Do::send(streamed("Hi"))]
 }
+
+/// Makes what a server does with one connection.
+type Script = fn() -> Vec<Do>;
 
 #[test]
 fn what_passes_is_tried_again() {

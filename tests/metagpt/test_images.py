@@ -9,7 +9,7 @@ from metagpt.provider.base_llm import BaseLLM
 
 from metagpt_ollama_rs.errors import ConfigurationError, ModelNotFoundError
 from metagpt_ollama_rs.provider.images import METAGPT_PREFIX, image_base64
-from metagpt_ollama_rs.testing import Reply
+from metagpt_ollama_rs.testing import Reply, faults
 
 PNG_BYTES = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAIAAAABCAAAAADRSSBWAAAAC0lEQVR42mNQuAAAARMA8S/PZdIAAAAASUVORK5CYII="
@@ -57,13 +57,36 @@ def test_row_8_a_png_data_uri_is_cut_wrongly_by_the_original(duel, sees):
     assert outcome.ours.sent["messages"][0]["images"] == [PNG]
 
 
-def test_row_8_a_url_is_refused_and_not_cut(duel, sees):
-    url = "https://example.com/pictures/a-cat.png"
-    outcome = duel(lambda llm: llm.aask("What?", images=url), model=sees("sees-url"))
-    assert outcome.original.sent["messages"][0].get("images") == ([url[len(METAGPT_PREFIX) :]] if KEPT else None)
-    assert isinstance(outcome.ours.error, ConfigurationError)
-    assert url in str(outcome.ours.error)
-    assert outcome.ours.requests == []
+def test_row_8_a_url_is_fetched_and_not_cut(duel, sees, server):
+    url = f"{server.url}/pictures/a-cat.png?size=2"
+    server.on("GET", "/pictures/a-cat.png", Reply.body(PNG_BYTES, "image/png"))
+    outcome = duel(lambda llm: llm.aask("What?", images=[JPEG, url, PNG]), model=sees("sees-url"))
+    cut = [JPEG, url[len(METAGPT_PREFIX) :], PNG]
+    assert outcome.original.sent["messages"][0].get("images") == (cut if KEPT else None)
+    assert outcome.ours.sent["messages"][-1]["images"] == [JPEG, PNG, PNG]
+    fetched = next(request for request in outcome.ours.requests if request.method == "GET")
+    assert fetched.target == "/pictures/a-cat.png?size=2"
+    assert fetched.header("Authorization") is None
+
+
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        (Reply.text("<html>", content_type="text/html"), "text/html"),
+        (Reply.json({"a": 1}), "no image"),
+        (Reply.text("not here", 404), "404"),
+        (faults.redirect("http://127.0.0.1:1/elsewhere.png"), "elsewhere"),
+    ],
+    ids=["a page", "JSON", "missing", "a redirect"],
+)
+def test_row_8_a_url_that_gives_no_image_is_an_error(ask, sees, server, reply, words):
+    url = f"{server.url}/pictures/a-dog.png"
+    server.on("GET", "/pictures/a-dog.png", reply)
+    outcome = ask("ours", lambda llm: llm.aask("What?", images=url), model=sees("sees-bad-url"))
+    assert isinstance(outcome.error, ConfigurationError)
+    assert url in str(outcome.error)
+    assert words in str(outcome.error)
+    assert not [request for request in outcome.requests if request.path == "/api/chat"]
 
 
 def test_row_8_a_model_that_cannot_see_is_an_error(duel, sees):

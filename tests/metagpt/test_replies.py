@@ -16,6 +16,7 @@ from metagpt_ollama_rs.errors import (
     InterruptedStreamError,
     MidStreamError,
     ModelNotFoundError,
+    RequestTimeout,
 )
 from metagpt_ollama_rs.testing import Reply, faults, lines
 
@@ -37,6 +38,48 @@ def test_row_11_a_server_that_is_down_is_a_connection_error_that_metagpt_retries
     assert not isinstance(outcome.original.error, ConnectionError)
     assert isinstance(outcome.ours.error, ConnectError)
     assert isinstance(outcome.ours.error, ConnectionError)
+
+
+def test_row_10_a_stream_longer_than_the_timeout(duel, server):
+    server.on("POST", "/api/chat", lambda request: Reply.chat("1 2 3 4 5 6").slowly(0.3))
+    outcome = duel(streamed, timeout=1)
+    assert isinstance(outcome.original.error, asyncio.TimeoutError)
+    assert outcome.ours.value == "1 2 3 4 5 6"
+
+
+def test_row_10_a_server_that_stops_in_the_middle(duel, server):
+    server.on("POST", "/api/chat", lambda request: Reply.chat("Once upon").gated(1))
+    outcome = duel(streamed, timeout=1)
+    assert outcome.original.failure == "TimeoutError"
+    assert isinstance(outcome.ours.error, RequestTimeout)
+    assert (outcome.ours.error.phase, outcome.ours.error.seconds) == ("idle", 1.0)
+    assert outcome.ours.error.partial == "Once"
+    assert len(outcome.ours.requests) == 1
+
+
+def test_row_10_a_server_that_never_begins(ask, server):
+    server.on("POST", "/api/chat", lambda request: Reply.chat("Once").gated(0))
+    error = ask("ours", streamed, timeout=1).error
+    assert isinstance(error, RequestTimeout)
+    assert error.phase == "first_token"
+    assert not isinstance(error, ConnectionError)
+
+
+def test_row_20_the_proxy_of_the_configuration(duel, server):
+    address = "http://ollama.invalid:11434"
+    server.on("POST", f"{address}/api/chat", Reply.chat("through the proxy"))
+    outcome = duel(streamed, base_url=f"{address}/api", proxy=server.url)
+    assert outcome.original.error is not None
+    assert outcome.original.requests == []
+    assert outcome.ours.value == "through the proxy"
+
+
+def test_row_20_loopback_goes_through_no_proxy_of_the_environment(duel, answers, monkeypatch):
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    answers("Hello world")
+    outcome = duel(streamed)
+    assert outcome.original.value == outcome.ours.value == "Hello world"
 
 
 def test_row_11_a_server_that_comes_back_while_metagpt_retries(ask, answers, server, monkeypatch):
@@ -227,6 +270,36 @@ def test_row_21_the_refusal_of_a_long_prompt_names_both_numbers(duel, server):
     assert outcome.original.value["error"] == words
     assert isinstance(outcome.ours.error, ContextOverflowError)
     assert (outcome.ours.error.prompt_tokens, outcome.ours.error.context_length) == (5012, 4096)
+
+
+@pytest.mark.parametrize("call", [streamed, whole])
+@pytest.mark.parametrize(("sent", "read", "warned"), [(30_000, 1026, True), (30_000, 6014, False), (900, 30, False)])
+def test_row_21_an_old_server_that_cuts_in_silence_is_told_of(call, sent, read, warned, ask, answers):
+    from metagpt.logs import logger
+
+    said: list[str] = []
+    sink = logger.add(said.append, level="WARNING", format="{message}")
+    answers("Hello", counts={"prompt_eval_count": read})
+    try:
+        question = [{"role": "user", "content": "x" * sent}]
+        stream = call is streamed
+        assert ask("ours", lambda llm: llm.acompletion_text(question, stream=stream)).value == "Hello"
+    finally:
+        logger.remove(sink)
+    assert any(f"only {read} tokens" in line for line in said) is warned
+
+
+@pytest.mark.parametrize("kind", ["OllamaLLM", "OllamaGenerate"])
+def test_row_22_a_format_is_passed_on_and_thinking_kept_out_of_its_way(kind, duel, answers):
+    answers('{"a": 1}')
+    outcome = duel(streamed, kind=kind)
+    assert "format" not in outcome.original.sent
+    schema = {"type": "object", "properties": {"a": {"type": "integer"}}}
+    for extra, think in ({}, False), ({"think": "true"}, True):
+        fields = {"format": json.dumps(schema), **extra}
+        sent = duel(streamed, kind=kind, extra_fields=fields)
+        assert "format" not in sent.original.sent
+        assert (sent.ours.sent["format"], sent.ours.sent["think"]) == (schema, think)
 
 
 @pytest.mark.parametrize("call", [streamed, whole])

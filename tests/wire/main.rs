@@ -9,6 +9,7 @@
 mod support;
 
 mod cuts;
+mod floats;
 mod framing;
 mod meaning;
 mod paths;

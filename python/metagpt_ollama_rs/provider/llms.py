@@ -36,6 +36,7 @@ from ..errors import (
     from_core,
 )
 from ..options import Settings, fields_set, overlay, read_settings
+from .images import fetch_images, image_lists
 from .messages import OllamaMessageAPI, OllamaMessageBase, OllamaMessageChat, OllamaMessageGenerate, OllamaMessageMeta
 from .replaced import REQUEST, current, untouched
 from .thinking import ThinkSplitter, split_thinking
@@ -52,6 +53,11 @@ _GET_CHOICE = (OllamaMessageChat.get_choice, OllamaMessageGenerate.get_choice)
 # What `on_error: text` turns into an answer: the server's word against the request. That there is no server, that it
 # is silent, or that the configuration is wrong is raised in any case.
 _SERVER_SAID = (ResponseError, StreamError, ProtocolError, EmptyAnswerError)
+
+
+# A prompt is taken for cut when a token would stand for more bytes than in any language or code; short ones never.
+CUT_TOKENS = 256
+CUT_BYTES_PER_TOKEN = 12
 
 
 class _Built:
@@ -180,6 +186,7 @@ class OllamaLLM(BaseLLM):
         reply = await client.request_json(path_of(message.api_suffix), payload, timeout=self._limits(timeout))
         if not isinstance(reply, dict):
             raise ProtocolError(f"the server answered {type(reply).__name__} in the place of a JSON object")
+        self._warn_if_cut(payload, reply)
         return self._accounted(reply)
 
     async def _ask_deltas(
@@ -202,6 +209,7 @@ class OllamaLLM(BaseLLM):
         for piece in splitter.finish():
             log(piece)
         log("\n")
+        self._warn_if_cut(payload, reply)
         return _text_of(self._accounted(reply))
 
     async def _ask_bytes(
@@ -323,6 +331,9 @@ class OllamaLLM(BaseLLM):
         if message.api_suffix in ("/chat", "/generate"):
             payload["stream"] = stream
             payload.setdefault("truncate", False)
+            if payload.get("format"):
+                # A model that can think does so unless told not to, and on many servers breaks the format by it.
+                payload.setdefault("think", False)
         return payload
 
     def _settings(self) -> Settings:
@@ -354,9 +365,9 @@ class OllamaLLM(BaseLLM):
         return Timeout(**limits)
 
     async def _check_images(self, client: AsyncClient, payload: dict[str, Any]) -> None:
-        messages = payload.get("messages") or ()
-        if payload.get("images") or any(isinstance(item, dict) and item.get("images") for item in messages):
+        if image_lists(payload):
             await check_vision(client, str(payload.get("model")))
+            await fetch_images(payload, self._settings().client.proxy)
 
     async def _asked(
         self, client: AsyncClient, payload: dict[str, Any], ask: Callable[[dict[str, Any]], Awaitable[_T]]
@@ -389,6 +400,18 @@ class OllamaLLM(BaseLLM):
             )
         self._keep(reply, text, holder.get("thinking") or "")
         return reply
+
+    def _warn_if_cut(self, payload: dict[str, Any], reply: dict[str, Any]) -> None:
+        """Warns when the server must have read much less than it was sent: one too old for ``truncate: false``."""
+        read = (reply.get("prompt_eval_count") or 0) + (reply.get("prompt_eval_cached_count") or 0)
+        texts = [payload.get("prompt"), payload.get("system")]
+        texts += [item.get("content") for item in payload.get("messages") or () if isinstance(item, dict)]
+        size = sum(len(text.encode("utf-8", "replace")) for text in texts if isinstance(text, str))
+        if read >= CUT_TOKENS and size > read * CUT_BYTES_PER_TOKEN:
+            logger.warning(
+                f"the server read only {read} tokens of a prompt of {size} bytes: it seems to have cut the prompt to "
+                f"fit the context. hint: set llm.context_length (num_ctx) higher, or update Ollama, which then refuses"
+            )
 
     def _keep(self, final: dict[str, Any], text: str, thinking: str) -> None:
         self.reasoning_content = thinking or None

@@ -1,0 +1,454 @@
+//! A reply with vectors, read straight from its text into one row-major block of f32 (ollama-wire.md 4, 6.3).
+//!
+//! One pass: the arrays of numbers go to `decimal`, strings and everything unknown are passed over by `careful`. Keys
+//! may come in any order; where one comes twice the last counts, as in any JSON reader.
+//!
+//! Each number is the f32 nearest to its decimal text, rounded once. So the 17 digits with which `/api/embeddings`
+//! writes an f32 widened to a double give that very f32 back, and no number goes through an f64 on its way.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::Counters;
+use super::careful;
+use super::decimal;
+use super::decoder::excerpt;
+
+/// The vectors of a reply, and what it says beside them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Floats {
+    /// `rows * width` finite numbers, row after row.
+    pub values: Vec<f32>,
+    pub rows: usize,
+    pub width: usize,
+    pub model: Option<String>,
+    pub counters: Counters,
+    /// The reply has an `error` that is an object or a text with something in it: a refusal, whatever else is there.
+    pub failed: bool,
+}
+
+/// Why a body gives no vectors. Positions are bytes from the start of the body.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FloatsError {
+    #[error("the reply is not UTF-8 (at byte {position})")]
+    NotUtf8 { position: usize },
+    #[error("the reply ends in the middle, after {position} bytes")]
+    Truncated { position: usize },
+    #[error("the reply is no JSON (at byte {position}): {excerpt}")]
+    NotJson { position: usize, excerpt: String },
+    #[error("the reply has no {wanted} at byte {position}: {excerpt}")]
+    Unexpected {
+        wanted: &'static str,
+        position: usize,
+        excerpt: String,
+    },
+    #[error("number {column} of vector {row} is not a number (at byte {position}): {excerpt}")]
+    NotANumber {
+        row: usize,
+        column: usize,
+        position: usize,
+        excerpt: String,
+    },
+    #[error("number {column} of vector {row} does not fit a 32-bit float (at byte {position})")]
+    NotFinite {
+        row: usize,
+        column: usize,
+        position: usize,
+    },
+    #[error("vector {row} has {found} numbers, and those before it have {width}")]
+    Ragged {
+        row: usize,
+        found: usize,
+        width: usize,
+    },
+    #[error("vector {row} is no base64 text of 32-bit floats (at byte {position})")]
+    NotBase64 { row: usize, position: usize },
+    #[error("the indexes of the {rows} vectors are not 0 to {rows} less one")]
+    Indexes { rows: usize },
+}
+
+/// Reads the whole body of a reply of `/api/embed`, `/api/embeddings` or `/v1/embeddings`.
+///
+/// A reply without vectors, or with `null` or an empty vector in place of the only one, has `rows` 0.
+pub fn read(body: &[u8]) -> Result<Floats, FloatsError> {
+    let text = std::str::from_utf8(body).map_err(|error| FloatsError::NotUtf8 {
+        position: error.valid_up_to(),
+    })?;
+    let mut reader = Reader {
+        text,
+        at: 0,
+        floats: Floats::default(),
+        indexes: Vec::new(),
+    };
+    reader.object(Reader::member)?;
+    reader.blank();
+    if reader.at != text.len() {
+        return Err(reader.fault());
+    }
+    reader.sort()?;
+    Ok(reader.floats)
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+    floats: Floats,
+    /// The `index` of each row so far, where it was given (`/v1/embeddings`).
+    indexes: Vec<Option<usize>>,
+}
+
+type Done = Result<(), FloatsError>;
+
+impl<'a> Reader<'a> {
+    fn rest(&self) -> &'a [u8] {
+        self.text.as_bytes().get(self.at..).unwrap_or_default()
+    }
+
+    #[inline]
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    #[inline]
+    fn blank(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            self.at += 1;
+        }
+    }
+
+    /// Takes `wanted` if it comes next after white space.
+    #[inline]
+    fn eat(&mut self, wanted: u8) -> bool {
+        self.blank();
+        let found = self.peek() == Some(wanted);
+        self.at += usize::from(found);
+        found
+    }
+
+    #[cold]
+    fn excerpt(&self) -> String {
+        excerpt(self.rest())
+    }
+
+    /// The JSON is wrong here, or ends here.
+    #[cold]
+    fn fault(&self) -> FloatsError {
+        if self.at >= self.text.len() {
+            return FloatsError::Truncated { position: self.at };
+        }
+        FloatsError::NotJson {
+            position: self.at,
+            excerpt: self.excerpt(),
+        }
+    }
+
+    /// The JSON may be right, but is not what the endpoint answers.
+    #[cold]
+    fn unexpected(&self, wanted: &'static str) -> FloatsError {
+        if self.at >= self.text.len() {
+            return self.fault();
+        }
+        FloatsError::Unexpected {
+            wanted,
+            position: self.at,
+            excerpt: self.excerpt(),
+        }
+    }
+
+    /// The source of the next value, which is passed over.
+    fn value(&mut self) -> Result<&'a str, FloatsError> {
+        self.blank();
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        match careful::length(rest) {
+            Ok(length) => {
+                self.at += length;
+                Ok(rest.get(..length).unwrap_or_default())
+            }
+            Err(fault) => {
+                self.at += fault.0;
+                // A word or an escape that the end cuts is found wrong where it begins.
+                let tail = self.rest();
+                let word = ["true", "false", "null"]
+                    .iter()
+                    .any(|word| word.as_bytes().starts_with(tail));
+                let escape = match tail.strip_prefix(b"\\u") {
+                    Some(digits) => digits.len() < 4 && digits.iter().all(u8::is_ascii_hexdigit),
+                    None => tail == b"\\",
+                };
+                if word || escape {
+                    self.at = self.text.len();
+                }
+                Err(self.fault())
+            }
+        }
+    }
+
+    /// Reads an object, calling `member` with each key at the place of its value.
+    fn object(&mut self, member: impl Fn(&mut Self, &str) -> Done) -> Done {
+        if !self.eat(b'{') {
+            return Err(self.unexpected("object"));
+        }
+        if self.eat(b'}') {
+            return Ok(());
+        }
+        loop {
+            self.blank();
+            let key = match self.peek() {
+                Some(b'"') => careful::string(self.value()?).unwrap_or_default(),
+                _ => return Err(self.fault()),
+            };
+            if !self.eat(b':') {
+                return Err(self.fault());
+            }
+            self.blank();
+            member(self, &key)?;
+            if self.eat(b'}') {
+                return Ok(());
+            }
+            if !self.eat(b',') {
+                return Err(self.fault());
+            }
+        }
+    }
+
+    /// Reads an array, calling `element` at the place of each element.
+    fn array(&mut self, element: impl Fn(&mut Self) -> Done) -> Done {
+        if !self.eat(b'[') {
+            return Err(self.unexpected("array"));
+        }
+        if self.eat(b']') {
+            return Ok(());
+        }
+        loop {
+            element(self)?;
+            if self.eat(b']') {
+                return Ok(());
+            }
+            if !self.eat(b',') {
+                return Err(self.fault());
+            }
+        }
+    }
+
+    fn member(&mut self, key: &str) -> Done {
+        match key {
+            "embeddings" => {
+                self.start();
+                self.unless_null(|reader| reader.array(|reader| reader.row(false)))
+            }
+            "embedding" => {
+                self.start();
+                self.unless_null(|reader| reader.row(false))?;
+                // An empty vector is how this endpoint answers an empty prompt.
+                self.floats.rows = usize::from(self.floats.width > 0);
+                Ok(())
+            }
+            "data" => {
+                self.start();
+                self.unless_null(|reader| reader.array(Self::entry))
+            }
+            _ => {
+                let value = self.value()?;
+                self.note(key, value);
+                Ok(())
+            }
+        }
+    }
+
+    fn unless_null(&mut self, read: impl FnOnce(&mut Self) -> Done) -> Done {
+        if self.peek() == Some(b'n') {
+            return self.value().map(drop);
+        }
+        read(self)
+    }
+
+    fn start(&mut self) {
+        self.floats.values.clear();
+        (self.floats.rows, self.floats.width) = (0, 0);
+        self.indexes.clear();
+        // The shortest texts of normalised vectors have 12 characters on average, the comma among them.
+        self.floats.values.reserve(self.rest().len() / 12);
+    }
+
+    /// An element of the `data` of `/v1/embeddings`.
+    fn entry(&mut self) -> Done {
+        let (rows, start) = (self.floats.rows, self.floats.values.len());
+        self.indexes.push(None);
+        self.blank();
+        let place = self.at;
+        self.object(|reader, key| match key {
+            "embedding" => {
+                reader.floats.rows = rows;
+                reader.floats.values.truncate(start);
+                reader.row(true)
+            }
+            "index" => {
+                let value = reader.value()?;
+                if let Some(index) = reader.indexes.last_mut() {
+                    *index = value.parse().ok();
+                }
+                Ok(())
+            }
+            _ => reader.value().map(drop),
+        })?;
+        if self.floats.rows == rows {
+            self.at = place;
+            return Err(self.unexpected("embedding"));
+        }
+        Ok(())
+    }
+
+    /// One vector; as base64 text only where the endpoint may answer that.
+    fn row(&mut self, base64: bool) -> Done {
+        let before = self.floats.values.len();
+        self.blank();
+        if base64 && self.peek() == Some(b'"') {
+            self.base64()?;
+        } else {
+            self.numbers()?;
+        }
+        let row = self.floats.rows;
+        let found = self.floats.values.len() - before;
+        if row == 0 {
+            self.floats.width = found;
+        } else if found != self.floats.width {
+            return Err(FloatsError::Ragged {
+                row,
+                found,
+                width: self.floats.width,
+            });
+        }
+        self.floats.rows += 1;
+        Ok(())
+    }
+
+    fn numbers(&mut self) -> Done {
+        if !self.eat(b'[') {
+            return Err(self.unexpected("array of numbers"));
+        }
+        if self.eat(b']') {
+            return Ok(());
+        }
+        let before = self.floats.values.len();
+        loop {
+            self.blank();
+            let column = self.floats.values.len() - before;
+            let Some((value, length)) = decimal::read(self.rest()) else {
+                return Err(self.no_number(column));
+            };
+            if !value.is_finite() {
+                return Err(FloatsError::NotFinite {
+                    row: self.floats.rows,
+                    column,
+                    position: self.at,
+                });
+            }
+            self.floats.values.push(value);
+            self.at += length;
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(b']') => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                _ if self.eat(b',') => {}
+                _ if self.eat(b']') => return Ok(()),
+                _ => return Err(self.fault()),
+            }
+        }
+    }
+
+    #[cold]
+    fn no_number(&self, column: usize) -> FloatsError {
+        let rest = self.rest();
+        let cut = rest
+            .iter()
+            .all(|byte| byte.is_ascii_digit() || b"-+.eE".contains(byte));
+        if cut {
+            return FloatsError::Truncated {
+                position: self.text.len(),
+            };
+        }
+        FloatsError::NotANumber {
+            row: self.floats.rows,
+            column,
+            position: self.at,
+            excerpt: self.excerpt(),
+        }
+    }
+
+    fn base64(&mut self) -> Done {
+        let (row, position) = (self.floats.rows, self.at);
+        let wrong = FloatsError::NotBase64 { row, position };
+        let text = careful::string(self.value()?).unwrap_or_default();
+        let Ok(bytes) = STANDARD.decode(text.as_bytes()) else {
+            return Err(wrong);
+        };
+        let (words, []) = bytes.as_chunks::<4>() else {
+            return Err(wrong);
+        };
+        for (column, word) in words.iter().enumerate() {
+            let value = f32::from_le_bytes(*word);
+            if !value.is_finite() {
+                return Err(FloatsError::NotFinite {
+                    row,
+                    column,
+                    position,
+                });
+            }
+            self.floats.values.push(value);
+        }
+        Ok(())
+    }
+
+    /// What a reply says beside its vectors.
+    fn note(&mut self, key: &str, value: &str) {
+        let counters = &mut self.floats.counters;
+        let count = |value: &str| value.parse().ok();
+        match key {
+            "model" => {
+                self.floats.model = careful::string(value).map(std::borrow::Cow::into_owned);
+            }
+            "error" => {
+                let text = value.starts_with('"') && value != "\"\"";
+                self.floats.failed = text || value.starts_with('{');
+            }
+            "total_duration" => counters.total_duration = count(value),
+            "load_duration" => counters.load_duration = count(value),
+            "prompt_eval_count" => counters.prompt_eval_count = count(value),
+            "prompt_eval_cached_count" => counters.prompt_eval_cached_count = count(value),
+            "prompt_eval_duration" => counters.prompt_eval_duration = count(value),
+            "usage" => {
+                counters.prompt_eval_count =
+                    careful::member(value, "prompt_tokens").and_then(count);
+            }
+            _ => {}
+        }
+    }
+
+    /// Brings the rows into the order of their indexes, where all of them have one.
+    fn sort(&mut self) -> Done {
+        let Some(indexes) = self.indexes.iter().copied().collect::<Option<Vec<_>>>() else {
+            return Ok(());
+        };
+        if indexes.iter().enumerate().all(|(row, index)| row == *index) {
+            return Ok(());
+        }
+        let rows = self.floats.rows;
+        let mut order = vec![None; rows];
+        for (row, index) in indexes.into_iter().enumerate() {
+            match order.get_mut(index) {
+                Some(place @ None) => *place = Some(row),
+                _ => return Err(FloatsError::Indexes { rows }),
+            }
+        }
+        let width = self.floats.width;
+        let mut sorted = Vec::with_capacity(self.floats.values.len());
+        for row in order.into_iter().flatten() {
+            let source = self.floats.values.get(row * width..(row + 1) * width);
+            sorted.extend_from_slice(source.unwrap_or_default());
+        }
+        self.floats.values = sorted;
+        Ok(())
+    }
+}
