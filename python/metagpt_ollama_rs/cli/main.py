@@ -21,7 +21,7 @@ DONE = 0
 FIXABLE = 1
 UNEXPECTED = 2
 
-COMMANDS = ("serve",)
+COMMANDS = ("install", "uninstall", "status", "run", "serve")
 
 
 class Command(Protocol):
@@ -99,7 +99,7 @@ class _Version(argparse.Action):
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="metagpt-ollama", description="Ollama for MetaGPT: helpers around the provider.")
-    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    parser.add_argument("-V", "--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for name in COMMANDS:
         command = _command(name)

@@ -25,7 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gguf", type=Path, required=True, metavar="FILE", help="the model file")
     parser.add_argument("--name", default="smollm2:135m", help="the name clients ask for (default: %(default)s)")
     parser.add_argument(
-        "--embeddings", action="store_true", help="serve the file a second time, as the embedding model NAME-embed"
+        "--embeddings",
+        action="store_true",
+        help="serve the file a second time, as an embedding model (NAME:TAG as NAME-embed:TAG)",
     )
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=_port, default=11434, help="0 takes any free port (default: %(default)s)")

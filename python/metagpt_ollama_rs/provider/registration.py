@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from metagpt.configs.llm_config import LLMType
+from metagpt.logs import logger
+from metagpt.provider import llm_provider_registry
 from metagpt.provider.llm_provider_registry import LLM_REGISTRY
 
+from ..switch.files import notice
 from .llms import OllamaEmbed, OllamaEmbeddings, OllamaGenerate, OllamaLLM
 
 __all__ = ["register"]
@@ -16,3 +21,6 @@ def register() -> None:
     LLM_REGISTRY.register(LLMType.OLLAMA_GENERATE, OllamaGenerate)
     LLM_REGISTRY.register(LLMType.OLLAMA_EMBEDDINGS, OllamaEmbeddings)
     LLM_REGISTRY.register(LLMType.OLLAMA_EMBED, OllamaEmbed)
+    warning = notice(Path(llm_provider_registry.__file__).parents[1])
+    if warning is not None:
+        logger.warning(warning)

@@ -1,0 +1,72 @@
+"""`metagpt-ollama run -- COMMAND …`: a command whose MetaGPT uses this provider, with no file changed."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from .main import DONE, CliError, say
+
+if TYPE_CHECKING:
+    from ..switch.running import Ended
+
+NAME = "run"
+SUMMARY = "Run a command that starts Python with this provider, without changing a file."
+
+_DESCRIPTION = """\
+Runs COMMAND (`metagpt "..."`, `python script.py`, anything that starts Python) with this provider in the place of
+MetaGPT's own, in every Python process below it, without changing a file. At the end a summary for each model goes to
+stderr. Exits with the command's status; with 1 when a provider error ended the run though the command exits with 0, as
+MetaGPT does. Processes started with python -I, -E or -S, or with a fresh environment (sudo, env -i), are not reached.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the arguments."""
+    parser.set_defaults(parser=parser)
+    parser.usage = "metagpt-ollama run [options] -- COMMAND [ARGUMENT ...]"
+    parser.description = _DESCRIPTION
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("command_line", nargs=argparse.REMAINDER, metavar="COMMAND", help="what to run")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs the command, prints the summary on stderr, gives the exit status."""
+    from ..switch import running
+
+    command: list[str] = arguments.command_line
+    if command and command[0] == "--":
+        command = command[1:]
+    if not command:
+        arguments.parser.error("no command to run")
+    program = running.find_program(command[0])
+    if program is None:
+        raise CliError(f"{command[0]}: no such program", hint="a script needs its interpreter: python script.py")
+    try:
+        ended = running.run([program, *command[1:]])
+    except OSError as error:
+        raise CliError(f"{program} cannot be started: {error.strerror}", hint="is it for this machine?") from error
+    return _sum_up(command, ended)
+
+
+def _sum_up(command: list[str], ended: Ended) -> int:
+    """Says on stderr what the calls came to, and gives the exit status."""
+    from ..switch import summary
+
+    if ended.calls is None:
+        say("metagpt-ollama: no summary, since METAGPT_OLLAMA_STATS sends the calls to a socket")
+        return ended.status
+    rows = summary.totals(ended.calls)
+    if rows:
+        say(summary.table(rows))
+    elif ended.switched:
+        say("metagpt-ollama: no call was made to Ollama")
+    else:
+        say("metagpt-ollama: nothing was switched over: the command did not import MetaGPT's providers")
+    reason = summary.ended_by(ended.calls)
+    if ended.status != DONE or reason is None:
+        return ended.status
+    raise CliError(
+        f"{command[0]} exited with 0, but a provider error ended its run: {reason}",
+        hint="what MetaGPT printed above has the details",
+    )

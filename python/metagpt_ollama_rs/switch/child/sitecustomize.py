@@ -1,0 +1,87 @@
+"""Runs at the start of every Python process of `metagpt-ollama run`: swaps two modules of MetaGPT on import.
+
+This folder is put first on PYTHONPATH, and Python imports `sitecustomize` by itself; a `sitecustomize` that the
+environment has besides is run after this one. Most processes that come by here never import MetaGPT: nothing of
+this package is loaded, and nothing is done but to set up two finders, before one of the modules is asked for.
+
+One finder knows this package, for a command whose interpreter does not have it. The other gives the two modules a
+loader that compiles the edited text. That text is never cached: the installation's own bytecode stays as it is.
+
+Whatever Python the command starts comes by here, older ones too: no syntax in this file is newer than Python 3.0.
+"""
+
+import os
+import sys
+
+_HERE = os.path.dirname(os.path.abspath(__file__))
+_PACKAGE = os.path.dirname(os.path.dirname(_HERE))
+_MODULES = {
+    "metagpt.provider.ollama_api": "provider/ollama_api.py",
+    "metagpt.configs.llm_config": "configs/llm_config.py",
+}
+
+
+def _switch_on() -> None:
+    from importlib.machinery import PathFinder, SourceFileLoader
+    from importlib.util import spec_from_file_location
+
+    class Edited(SourceFileLoader):
+        """Loads a module of MetaGPT from its edited text."""
+
+        def get_source(self, fullname):  # type: ignore[no-untyped-def]
+            from metagpt_ollama_rs.switch.edits import edited_for_run
+
+            return edited_for_run(_MODULES[fullname], super().get_source(fullname) or "")[0]
+
+        def get_code(self, fullname):  # type: ignore[no-untyped-def]
+            from metagpt_ollama_rs.switch.edits import edited_for_run
+
+            text, warning = edited_for_run(_MODULES[fullname], super().get_source(fullname) or "")
+            if warning:
+                sys.stderr.write("metagpt-ollama: " + warning + "\n")
+            code = compile(text, self.path, "exec", dont_inherit=True)
+            try:
+                # The word for the command that something was switched over at all.
+                with open(os.path.join(os.environ["METAGPT_OLLAMA_RUN"], fullname), "w", encoding="utf-8"):
+                    pass
+            except (OSError, KeyError):
+                pass
+            return code
+
+    class EditedFinder:
+        @staticmethod
+        def find_spec(fullname, path=None, target=None):  # type: ignore[no-untyped-def]
+            spec = PathFinder.find_spec(fullname, path) if fullname in _MODULES else None
+            if spec is not None and isinstance(spec.loader, SourceFileLoader):
+                spec.loader = Edited(fullname, spec.loader.path)
+            return spec
+
+    class PackageFinder:
+        @staticmethod
+        def find_spec(fullname, path=None, target=None):  # type: ignore[no-untyped-def]
+            if fullname != "metagpt_ollama_rs":
+                return None
+            return spec_from_file_location(
+                fullname, os.path.join(_PACKAGE, "__init__.py"), submodule_search_locations=[_PACKAGE]
+            )
+
+    sys.meta_path.insert(0, EditedFinder)
+    sys.meta_path.append(PackageFinder)
+
+
+def _run_the_other() -> None:
+    """Runs the `sitecustomize` that this one hides, under its name, as if this one were not there."""
+    from importlib.machinery import PathFinder
+    from importlib.util import module_from_spec
+
+    sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) != _HERE]
+    spec = PathFinder.find_spec("sitecustomize", sys.path)
+    if spec is not None and spec.loader is not None:
+        module = module_from_spec(spec)
+        sys.modules["sitecustomize"] = module
+        spec.loader.exec_module(module)
+
+
+if "METAGPT_OLLAMA_RUN" in os.environ and sys.version_info >= (3, 9):
+    _switch_on()
+_run_the_other()

@@ -1,0 +1,128 @@
+"""What becomes of MetaGPT's two files, as text to text. No I/O but reading the originals that this package carries.
+
+Also loaded into the processes of `metagpt-ollama run` when they import MetaGPT: keep its imports few.
+
+The empty key. `LLMConfig` checks `api_key` before it has looked at `api_type`, so the check itself cannot know that the
+key is Ollama's. Hence a validator that runs before all fields: for the four Ollama types it drops an empty key or the
+placeholder of MetaGPT's example, and the field's default (`sk-`, which is never sent) takes its place. Every other
+type is checked as before. The embedding section has no such check: MetaGPT takes an empty key there as it is.
+"""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+__all__ = [
+    "BACKUP_SUFFIX",
+    "CONFIG",
+    "DROP_IN",
+    "FILES",
+    "PROVIDER",
+    "RELEASES",
+    "RUN_VARIABLE",
+    "EditError",
+    "accept_empty_key",
+    "edited",
+    "edited_for_run",
+    "is_drop_in",
+    "originals",
+]
+
+PROVIDER = "provider/ollama_api.py"
+CONFIG = "configs/llm_config.py"
+FILES = (PROVIDER, CONFIG)
+
+BACKUP_SUFFIX = ".metagpt-ollama.bak"
+
+# Set in the processes of `metagpt-ollama run`: the folder of the run, where they leave word (see `running`).
+RUN_VARIABLE = "METAGPT_OLLAMA_RUN"
+
+# MetaGPT's published release, whose files are carried along: the name of their folder, and how people call it.
+RELEASES = {"0.8.2": "MetaGPT 0.8.2"}
+
+DROP_IN = f"""\
+# Written by `metagpt-ollama install`: metagpt_ollama_rs in the place of MetaGPT's own Ollama provider.
+# To undo it: metagpt-ollama uninstall
+# Or, without that command: move ollama_api.py{BACKUP_SUFFIX}, beside this file, back over it.
+from metagpt_ollama_rs.provider import *  # noqa: F403
+"""
+
+_IMPORT = "from pydantic import field_validator\n"
+_CHECK = '    @field_validator("api_key")\n    @classmethod\n    def check_llm_key(cls, v):\n'
+_NO_KEY = f"""\
+    # Written by `metagpt-ollama install`: Ollama needs no key, so an empty one is as good as none.
+    # To undo it: metagpt-ollama uninstall
+    # Or, without that command: move llm_config.py{BACKUP_SUFFIX}, beside this file, back over it.
+    @model_validator(mode="before")
+    @classmethod
+    def ollama_needs_no_key(cls, data):
+        if isinstance(data, dict) and data.get("api_key", "") in ("", None, "YOUR_API_KEY"):
+            kind = data.get("api_type")
+            if getattr(kind, "value", kind) in ("ollama", "ollama.generate", "ollama.embeddings", "ollama.embed"):
+                return {{name: value for name, value in data.items() if name != "api_key"}}
+        return data
+
+"""
+
+
+class EditError(ValueError):
+    """The text is not the one that the edit is made for."""
+
+
+def originals(relative: str) -> dict[str, str]:
+    """The file `relative` of MetaGPT's package as each known release ships it, by the release's name in `RELEASES`."""
+    folder = Path(__file__).parent / "originals"
+    name = Path(relative).stem + ".txt"
+    return {release: (folder / release / name).read_text(encoding="utf-8") for release in RELEASES}
+
+
+def edited(relative: str, source: str) -> str:
+    """What `install` makes of `source`, the original text of the file `relative`.
+
+    Raises `EditError` for a text that the edit does not fit.
+    """
+    return DROP_IN if relative == PROVIDER else accept_empty_key(source)
+
+
+def accept_empty_key(source: str) -> str:
+    """`llm_config.py` with an empty key accepted for Ollama. Raises `EditError` where its check is not found once."""
+    if _NO_KEY in source:
+        return source
+    if source.count(_IMPORT) != 1 or source.count(_CHECK) != 1:
+        raise EditError("LLMConfig's check of api_key is not where it is expected")
+    with_import = source.replace(_IMPORT, "from pydantic import field_validator, model_validator\n")
+    return with_import.replace(_CHECK, _NO_KEY + _CHECK)
+
+
+def is_drop_in(source: str) -> bool:
+    """True for a module that does nothing but our star import, whoever wrote it."""
+    try:
+        body = ast.parse(source).body
+    except (SyntaxError, ValueError):
+        return False
+    if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+        body = body[1:]
+    imports = [item for item in body if isinstance(item, ast.ImportFrom) and item.module != "__future__"]
+    return (
+        all(isinstance(item, ast.ImportFrom) for item in body)
+        and len(imports) == 1
+        and (imports[0].module, imports[0].level) == ("metagpt_ollama_rs.provider", 0)
+        and [name.name for name in imports[0].names] == ["*"]
+    )
+
+
+def edited_for_run(relative: str, source: str) -> tuple[str, str]:
+    """What `run` executes in the place of `source`, and a warning for people, or "".
+
+    Nothing on disk is at stake, so a file of an unknown release is edited as well where the edit fits.
+    """
+    if relative == PROVIDER:
+        if is_drop_in(source):
+            return source, ""
+        known = source in originals(relative).values()
+        return DROP_IN, "" if known else f"MetaGPT's {relative} is not the one of a known release; it is not in force"
+    try:
+        return accept_empty_key(source), ""
+    except EditError as error:
+        return source, f"MetaGPT's {relative} stays as it is ({error}): set llm.api_key, any text will do"

@@ -1,0 +1,294 @@
+"""MetaGPT's two files on disk: what state they are in, how they are switched over and restored.
+
+Nothing is patched blindly: only a file that is, byte for byte but for its line ends, the one of a known release is
+replaced, and only a file that is what `install` wrote is restored. Everything is checked, and every new file is
+written out, before the first one is put in place.
+
+A package manager may have linked the files to its cache or to other environments, so none is ever written to: a new
+file is renamed over the old one, whose very inode becomes the backup where links can be made.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import enum
+import os
+import shutil
+import stat
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Optional
+
+from .edits import BACKUP_SUFFIX, FILES, PROVIDER, RELEASES, edited, is_drop_in, originals
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["Change", "File", "RefusedError", "State", "install", "notice", "overwritten", "read", "uninstall"]
+
+# Of a diff, more lines than this tell that it is another version and no more.
+_MOST_LINES = 200
+
+
+class State(enum.Enum):
+    """What a file is."""
+
+    ORIGINAL = "original"  # as a known release ships it
+    SWITCHED = "switched"  # as `install` writes it
+    BY_HAND = "by hand"  # our one line, written by the user
+    OTHER = "other"  # none of these
+    MISSING = "missing"
+
+
+class RefusedError(Exception):
+    """A file is not what it should be. `diff` shows how, or is ""; `hint` says what to do. Nothing was changed."""
+
+    def __init__(self, message: str, hint: str, diff: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+        self.diff = diff
+
+
+@dataclass(frozen=True)
+class File:
+    """One of the two files, as it was read. `release` is a key of `edits.RELEASES` for an original."""
+
+    relative: str
+    path: Path
+    state: State
+    data: bytes
+    release: Optional[str]
+    backup: Optional[bytes]
+
+    @property
+    def backup_path(self) -> Path:
+        return self.path.with_name(self.path.name + BACKUP_SUFFIX)
+
+
+@dataclass(frozen=True)
+class Change:
+    """What was done with a file, for people."""
+
+    relative: str
+    done: str
+
+
+def read(folder: Path) -> list[File]:
+    """The two files below MetaGPT's package `folder`. Raises OSError for one that cannot be read."""
+    return [_read(folder, relative) for relative in FILES]
+
+
+def install(folder: Path) -> list[Change]:
+    """Switches the installation over. Running it again changes nothing.
+
+    Raises `RefusedError` for a file that is not the one of a known release, OSError where files cannot be written; the
+    files are then as they were.
+    """
+    files = read(folder)
+    for file in files:
+        _refuse_unknown(file, "installed")
+    waiting = [file for file in files if file.state is State.ORIGINAL]
+    with contextlib.ExitStack() as cleanup:
+        staged = [(file, _stage(file, cleanup)) for file in waiting]
+        undo = cleanup.enter_context(contextlib.ExitStack())
+        for file, new in staged:
+            _keep_original(file, undo)
+            os.replace(new, file.path)
+            undo.callback(os.replace, file.backup_path, file.path)
+        undo.pop_all()
+    for file in waiting:
+        _forget_compiled(file.path)
+    return [Change(file.relative, _installed(file)) for file in files]
+
+
+def uninstall(folder: Path) -> list[Change]:
+    """Restores the originals byte for byte and removes the backups. Running it again changes nothing.
+
+    Raises `RefusedError` for a file that was edited after `install` or has no backup, OSError where files cannot be
+    written.
+    """
+    files = read(folder)
+    for file in files:
+        _refuse_unknown(file, "restored")
+        if file.state is State.SWITCHED or (file.state is State.BY_HAND and file.backup is not None):
+            _refuse_without_backup(file)
+    for file in files:
+        if file.backup is None:
+            continue
+        if file.state is State.ORIGINAL:
+            file.backup_path.unlink()
+        else:
+            os.replace(file.backup_path, file.path)
+            _forget_compiled(file.path)
+    return [Change(file.relative, _uninstalled(file)) for file in files]
+
+
+def overwritten(file: File) -> bool:
+    """True when `install` was here and something, such as an upgrade of MetaGPT, has put a file of its own in place."""
+    return file.backup is not None and file.state in (State.ORIGINAL, State.OTHER, State.MISSING)
+
+
+def notice(folder: Path) -> Optional[str]:
+    """What a program that uses this package should be told about the installation below `folder`, or None."""
+    with contextlib.suppress(OSError):
+        if any(overwritten(file) for file in read(folder)):
+            return (
+                "MetaGPT was upgraded or installed anew after `metagpt-ollama install`, which undid it: "
+                "only programs that import metagpt_ollama_rs.provider, as this one does, still use this provider. "
+                "Run `metagpt-ollama install` again, or `metagpt-ollama uninstall` to forget it"
+            )
+    return None
+
+
+def _read(folder: Path, relative: str) -> File:
+    path = folder / relative
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        data = None
+    try:
+        backup = path.with_name(path.name + BACKUP_SUFFIX).read_bytes()
+    except FileNotFoundError:
+        backup = None
+    if data is None:
+        return File(relative, path, State.MISSING, b"", None, backup)
+    release = _release(relative, data)
+    if release is not None:
+        state = State.ORIGINAL
+    elif _text(data) in [edited(relative, original) for original in originals(relative).values()]:
+        state = State.SWITCHED
+    elif relative == PROVIDER and is_drop_in(_text(data)):
+        state = State.BY_HAND
+    else:
+        state = State.OTHER
+    return File(relative, path, state, data, release, backup)
+
+
+def _release(relative: str, data: bytes) -> Optional[str]:
+    text = _text(data)
+    return next((release for release, original in originals(relative).items() if original == text), None)
+
+
+def _text(data: bytes) -> str:
+    # A file that is no UTF-8 is none of those that are known, whatever stands for its odd bytes.
+    return data.decode("utf-8", "backslashreplace").replace("\r\n", "\n")
+
+
+def _stage(file: File, cleanup: contextlib.ExitStack) -> Path:
+    """Writes the new file beside the old one, with its mode and line ends."""
+    assert file.release is not None
+    text = edited(file.relative, originals(file.relative)[file.release])
+    if b"\r\n" in file.data:
+        text = text.replace("\n", "\r\n")
+    handle, name = tempfile.mkstemp(prefix=f".{file.path.name}.", dir=file.path.parent)
+    new = Path(name)
+    cleanup.callback(new.unlink, missing_ok=True)
+    with open(handle, "wb") as stream:
+        stream.write(text.encode("utf-8"))
+        stream.flush()
+        os.fsync(stream.fileno())
+    before = file.path.stat()
+    new.chmod(stat.S_IMODE(before.st_mode))
+    if hasattr(os, "chown") and (before.st_uid, before.st_gid) != (new.stat().st_uid, new.stat().st_gid):
+        with contextlib.suppress(PermissionError):
+            os.chown(new, before.st_uid, before.st_gid)
+    return new
+
+
+def _keep_original(file: File, undo: contextlib.ExitStack) -> None:
+    """Makes the backup, over one of an earlier version of MetaGPT."""
+    if file.backup == file.data:
+        return
+    new = file.backup_path.with_name(f".{file.backup_path.name}.{os.getpid()}")
+    new.unlink(missing_ok=True)
+    try:
+        try:
+            os.link(file.path, new, follow_symlinks=False)
+        except (OSError, NotImplementedError):
+            shutil.copy2(file.path, new)
+        if new.read_bytes() != file.data:
+            raise RefusedError(f"{file.path} was changed by someone else just now", "run the command again")
+        os.replace(new, file.backup_path)
+    finally:
+        new.unlink(missing_ok=True)
+    if file.backup is None:
+        undo.callback(file.backup_path.unlink, missing_ok=True)
+
+
+def _forget_compiled(path: Path) -> None:
+    """Deletes the bytecode of the file that was replaced.
+
+    Python looks at a file's time and size, but not where the bytecode was compiled with `unchecked-hash`.
+    """
+    with contextlib.suppress(OSError):
+        for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
+            compiled.unlink()
+
+
+def _refuse_unknown(file: File, purpose: str) -> None:
+    if file.state is State.MISSING:
+        raise RefusedError(
+            f"{file.path} is missing: this is no complete MetaGPT",
+            "install MetaGPT anew (pip install --force-reinstall)",
+        )
+    if file.state is not State.OTHER:
+        return
+    name, diff = _difference(file)
+    raise RefusedError(
+        f"nothing was {purpose}: {file.path} is not the file of a known release; it differs from {name}, as shown",
+        "another version of MetaGPT, or edited by hand: put the original back, "
+        "or leave the files alone and use `metagpt-ollama run`",
+        diff,
+    )
+
+
+def _refuse_without_backup(file: File) -> None:
+    if file.backup is None:
+        raise RefusedError(
+            f"nothing was restored: {file.backup_path} is missing",
+            "get the original from MetaGPT itself: pip install --force-reinstall --no-deps metagpt==VERSION",
+        )
+    if _release(file.relative, file.backup) is None:
+        raise RefusedError(
+            f"nothing was restored: {file.backup_path} is not the file of a known release of MetaGPT",
+            "compare it with what you expect, and move it back by hand",
+        )
+
+
+def _difference(file: File) -> tuple[str, str]:
+    """The known text that is nearest to the file: its name, and the diff from it to the file."""
+    known: dict[str, str] = {}
+    for release, original in originals(file.relative).items():
+        known[f"{RELEASES[release]}, switched over"] = edited(file.relative, original)
+        known[RELEASES[release]] = original
+    found = _text(file.data).splitlines(keepends=True)
+    diffs = {name: list(_diff(name, text, file, found)) for name, text in known.items()}
+    name = min(diffs, key=lambda one: (len(diffs[one]), -list(diffs).index(one)))
+    lines = diffs[name]
+    left = len(lines) - _MOST_LINES
+    return name, "".join(lines[:_MOST_LINES]) + (f"… and {left} more lines\n" if left > 0 else "")
+
+
+def _diff(name: str, text: str, file: File, found: Sequence[str]) -> Iterator[str]:
+    lines = difflib.unified_diff(text.splitlines(keepends=True), found, f"{file.relative} ({name})", str(file.path))
+    for line in lines:
+        yield line if line.endswith("\n") else f"{line}\n\\ no newline at the end\n"
+
+
+def _installed(file: File) -> str:
+    if file.state is State.SWITCHED:
+        return "switched over already"
+    if file.state is State.BY_HAND:
+        return "switched over already, by hand: left as it is"
+    what = "imports metagpt_ollama_rs now" if file.relative == PROVIDER else "accepts an empty key for Ollama now"
+    return f"{what}; the original is kept beside it, as {file.backup_path.name}"
+
+
+def _uninstalled(file: File) -> str:
+    if file.state is State.BY_HAND and file.backup is None:
+        return "imports metagpt_ollama_rs, but not by `metagpt-ollama install`: left as it is"
+    if file.state is not State.ORIGINAL:
+        return "restored"
+    return "MetaGPT's own already; a backup was removed" if file.backup is not None else "MetaGPT's own already"

@@ -1,0 +1,121 @@
+"""An installed MetaGPT: where it is, for which interpreter, and what it does when it is imported there."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+from . import find as finder
+from . import probe as prover
+from .edits import RUN_VARIABLE
+
+__all__ = ["Installation", "NotFoundError", "find", "prove"]
+
+# For the first import of MetaGPT on a slow disk.
+_PATIENCE = 300
+
+_CONFIG = """\
+llm:
+  api_type: ollama
+  base_url: http://127.0.0.1:11434
+  api_key: ollama
+  model: any
+"""
+
+
+class NotFoundError(Exception):
+    """No MetaGPT, or no interpreter; `hint` says what to do."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+@dataclass(frozen=True)
+class Installation:
+    """`folder` is MetaGPT's package; `version` may be unknown (a checkout on the path); `python` runs it.
+
+    `package_error` is why this package cannot be imported there, or None.
+    """
+
+    python: str
+    folder: Path
+    version: Optional[str]
+    package_error: Optional[str] = None
+
+    def __str__(self) -> str:
+        return f"MetaGPT {self.version or '(version unknown)'} in {self.folder}"
+
+
+def find(python: Optional[str] = None) -> Installation:
+    """The MetaGPT of this interpreter, or of the one at the path `python`. Raises `NotFoundError`."""
+    found = finder.find() if python is None else _ask(python)
+    where = found["python"]
+    if found["folder"] is None and found["leftover"] is not None:
+        raise NotFoundError(
+            f"MetaGPT is not installed any more: only a remainder is left in {found['leftover']}",
+            "delete that folder, backups included, or install MetaGPT again",
+        )
+    if found["folder"] is None:
+        raise NotFoundError(
+            f"MetaGPT is not installed for {where}",
+            "name the interpreter that has it with --python PATH, or install it there",
+        )
+    return Installation(where, Path(found["folder"]), found["version"], found.get("package"))
+
+
+def prove(installation: Installation) -> dict[str, Any]:
+    """What `probe.prove` finds in a fresh process of the interpreter, configured in a scratch folder."""
+    with tempfile.TemporaryDirectory(prefix="metagpt-ollama-") as scratch:
+        (Path(scratch) / "config").mkdir()
+        (Path(scratch) / "config" / "config2.yaml").write_text(_CONFIG, encoding="utf-8")
+        result = Path(scratch) / "result.json"
+        environment = {**os.environ, "HOME": scratch, "METAGPT_PROJECT_ROOT": scratch}
+        # Inside `metagpt-ollama run` the question is still what the files do by themselves.
+        environment.pop(RUN_VARIABLE, None)
+        try:
+            done = subprocess.run(
+                [installation.python, "-c", _text_of(prover), str(result)],
+                env=environment,
+                cwd=scratch,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                check=False,
+                timeout=_PATIENCE,
+            )
+            found: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
+        except subprocess.TimeoutExpired:
+            return {**prover.NOTHING, "error": f"importing MetaGPT took longer than {_PATIENCE} seconds"}
+        except (OSError, ValueError):
+            last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+            return {**prover.NOTHING, "error": " ".join(["the process that imports MetaGPT broke off:", *last])}
+        return found
+
+
+def _ask(python: str) -> dict[str, Any]:
+    try:
+        done = subprocess.run(
+            [python, "-c", _text_of(finder)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_PATIENCE,
+        )
+        found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    except OSError as error:
+        raise NotFoundError(f"{python} cannot be started: {error.strerror}", "check --python") from error
+    except (ValueError, IndexError, subprocess.TimeoutExpired) as error:
+        raise NotFoundError(f"{python} is not a Python of version 3.9 or newer", "check --python") from error
+    if tuple(found["python_version"]) < (3, 9):
+        raise NotFoundError(f"{python} is older than Python 3.9", "check --python")
+    return found
+
+
+def _text_of(module: Any) -> str:
+    return Path(module.__file__).read_text(encoding="utf-8")

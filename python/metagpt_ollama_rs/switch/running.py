@@ -1,0 +1,135 @@
+"""Runs a command whose Python processes use this provider, without a file of MetaGPT being touched.
+
+The switch travels in the environment: a folder on PYTHONPATH whose `sitecustomize` (see `child`) swaps the two modules
+when they are imported. So it reaches every Python process below the command, whichever interpreter starts it, except
+where Python is told not to look (`-I`, `-E`, `-S`) or the environment is dropped on the way (`sudo`, `env -i`).
+
+The command keeps stdin, stdout, stderr, its terminal and every inherited descriptor. Signals sent to this process are
+passed on. Ctrl-C and Ctrl-\\ in a terminal reach the whole foreground group by themselves, so they are passed on only
+where this process is not in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Optional
+
+from .edits import RUN_VARIABLE
+from .summary import read_calls
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+__all__ = ["STATS_VARIABLE", "Ended", "find_program", "run"]
+
+# Where the provider writes one JSON line for each call.
+STATS_VARIABLE = "METAGPT_OLLAMA_STATS"
+
+_HOOK = Path(__file__).parent / "child"
+_FORWARDED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
+_FROM_TERMINAL = ("SIGINT", "SIGQUIT")
+
+
+@dataclass
+class Ended:
+    """How the command ended: its exit `status` as a shell gives it (128 and the signal's number after a signal),
+    whether a process of it imported MetaGPT's Ollama provider, and the `calls` that the provider wrote down: None when
+    they went to a socket of the user's."""
+
+    status: int
+    switched: bool
+    calls: Optional[list[dict[str, Any]]]
+
+
+def find_program(name: str) -> Optional[str]:
+    """The path of a program: from PATH, else beside this interpreter, whose environment may not be activated."""
+    return shutil.which(name) or shutil.which(name, path=os.path.dirname(sys.executable))
+
+
+def run(command: Sequence[str], more: Optional[Mapping[str, str]] = None) -> Ended:
+    """Runs `command`, whose first item is a path, with the switch in force, and `more` in its environment.
+
+    Raises OSError when it cannot be started.
+    """
+    scratch = tempfile.mkdtemp(prefix="metagpt-ollama-run-")
+    try:
+        environment = {**os.environ, **(more or {}), RUN_VARIABLE: scratch}
+        environment["PYTHONPATH"] = _with_hook(environment.get("PYTHONPATH"))
+        # The user may be collecting statistics too: this run's lines are then those that come after what is there.
+        wanted = environment.get(STATS_VARIABLE) or os.path.join(scratch, "calls.jsonl")
+        stats = None if wanted.startswith("unix:") else Path(wanted).absolute()
+        environment[STATS_VARIABLE] = wanted if stats is None else str(stats)
+        before = stats.stat().st_size if stats is not None and stats.exists() else 0
+        status = _wait_for(command, environment)
+        switched = Path(scratch, "metagpt.provider.ollama_api").exists()
+        return Ended(status, switched, None if stats is None else read_calls(stats, before))
+    finally:
+        # A process that the command left behind may still be writing here.
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _with_hook(path: Optional[str]) -> str:
+    hook = str(_HOOK)
+    return os.pathsep.join([hook, *(entry for entry in (path or "").split(os.pathsep) if entry and entry != hook)])
+
+
+def _wait_for(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    started: list[subprocess.Popen[bytes]] = []
+    with _forwarding(started) as early:
+        process = subprocess.Popen(command, env=environment, close_fds=False)
+        started.append(process)
+        for number in early:
+            _send(process, number)
+        status = process.wait()
+    return status if status >= 0 else 128 - status
+
+
+@contextlib.contextmanager
+def _forwarding(started: list[subprocess.Popen[bytes]]) -> Iterator[list[int]]:
+    """Passes signals on to the process in `started`. Gives the list of those that come before it is there."""
+    early: list[int] = []
+
+    def forward(number: int, _frame: object) -> None:
+        if not started:
+            early.append(number)
+        elif not (signal.Signals(number).name in _FROM_TERMINAL and _in_foreground()):
+            _send(started[0], number)
+
+    before: dict[int, Any] = {}
+    for name in _FORWARDED:
+        number = getattr(signal, name, None)
+        # What is ignored (nohup) is ignored by the command as well.
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            before[number] = signal.signal(number, forward)
+    try:
+        yield early
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _send(process: subprocess.Popen[bytes], number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(number)
+
+
+def _in_foreground() -> bool:
+    """True when this process, and with it the command, gets what is typed in its terminal."""
+    try:
+        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
+    except OSError:
+        return False
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:
+        return False
+    finally:
+        os.close(terminal)

@@ -1,0 +1,153 @@
+"""What the model calls of a run came to: totals for each model, and the error that ended the run, if one did.
+
+Reads the lines that `METAGPT_OLLAMA_STATS` asks for, one JSON object for each call (see `metagpt_ollama_rs.stats`),
+from all processes of the run. What is absent or null counts as nothing: a summary must never be the reason why a run
+fails.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Optional
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+__all__ = ["Totals", "ended_by", "read_calls", "table", "totals"]
+
+# A model that is in memory already takes a few milliseconds to "load"; one that is not, hundreds at the least.
+_LOADED = 0.1
+
+_REASONS = {
+    "config": "the settings cannot be used",
+    "connect": "no connection",
+    "timeout": "the {phase} time limit ran out",
+    "protocol": "the server's reply was not Ollama's",
+    "status": "the server answered {status}",
+    "mid_stream": "the server broke off with an error",
+    "incomplete": "the answer was incomplete",
+    "interrupted": "the connection broke off",
+    "decode": "the answer could not be read",
+}
+
+# Nobody waited for the end of the call: its task was cancelled, often because of another call's error.
+_ABANDONED = "closed"
+
+
+@dataclass
+class Totals:
+    """The calls to one model. `seconds` adds up the calls, also those that ran at the same time; `answer_seconds` is
+    the part of it in which the server wrote `timed_tokens`."""
+
+    model: str
+    calls: int = 0
+    prompt_tokens: int = 0
+    answer_tokens: int = 0
+    seconds: float = 0.0
+    answer_seconds: float = 0.0
+    timed_tokens: int = 0
+    loads: int = 0
+    retries: int = 0
+    truncated: int = 0
+    errors: int = 0
+
+    @property
+    def tokens_per_second(self) -> Optional[float]:
+        """The speed at which answers were written, or None where no call says."""
+        return self.timed_tokens / self.answer_seconds if self.answer_seconds > 0 else None
+
+
+def read_calls(path: Path, start: int = 0) -> list[dict[str, Any]]:
+    """The calls that the file has from byte `start` on; a line that is none (a process was killed) is left out."""
+    try:
+        with path.open("rb") as file:
+            file.seek(start)
+            lines = file.read().splitlines()
+    except OSError:
+        return []
+    calls = []
+    for line in lines:
+        try:
+            call = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(call, dict):
+            calls.append(call)
+    return calls
+
+
+def totals(calls: Iterable[dict[str, Any]]) -> list[Totals]:
+    """The totals of each model, in the order of their first calls; calls that name no model are left out."""
+    models: dict[str, Totals] = {}
+    for call in calls:
+        if not call.get("model"):
+            continue
+        total = models.setdefault(str(call["model"]), Totals(str(call["model"])))
+        total.calls += 1
+        total.prompt_tokens += int(_number(call, "prompt_tokens"))
+        total.answer_tokens += int(_number(call, "answer_tokens"))
+        total.seconds += _number(call, "seconds")
+        if _number(call, "answer_seconds") > 0:
+            total.answer_seconds += _number(call, "answer_seconds")
+            total.timed_tokens += int(_number(call, "answer_tokens"))
+        total.loads += _number(call, "load_seconds") >= _LOADED
+        total.retries += int(_number(call, "retries"))
+        total.truncated += bool(call.get("truncated"))
+        total.errors += bool(call.get("error"))
+    return list(models.values())
+
+
+def ended_by(calls: Sequence[dict[str, Any]]) -> Optional[str]:
+    """The error after which the run did not go on, in words, or None.
+
+    A run went on when a call that was begun after the error succeeded. Calls that were under way when it happened
+    prove nothing: another role's answer may still come in while MetaGPT already gives up. A call that was abandoned is
+    no error of the provider's.
+    """
+    failed = [call for call in calls if call.get("error") not in (None, "", _ABANDONED)]
+    if not failed:
+        return None
+    last = max(failed, key=_end)
+    if any(not call.get("error") and _number(call, "started") >= _end(last) for call in calls):
+        return None
+    return _reason(last)
+
+
+def table(rows: Sequence[Totals]) -> str:
+    """The totals as aligned text, a line for each model."""
+    head = ["model", "calls", "prompt tokens", "answer tokens", "seconds", "tokens/s", "loads", "retries",
+            "truncated", "errors"]  # fmt: skip
+    cells = [head]
+    for row in rows:
+        speed = row.tokens_per_second
+        cells.append(
+            [row.model, f"{row.calls}", f"{row.prompt_tokens}", f"{row.answer_tokens}", f"{row.seconds:.1f}",
+             "-" if speed is None else f"{speed:.1f}",
+             f"{row.loads}", f"{row.retries}", f"{row.truncated}", f"{row.errors}"]
+        )  # fmt: skip
+    widths = [max(len(line[column]) for line in cells) for column in range(len(head))]
+    return "\n".join(
+        "  ".join(cell.rjust(width) if place else cell.ljust(width)
+                  for place, (cell, width) in enumerate(zip(line, widths)))
+        for line in cells
+    )  # fmt: skip
+
+
+def _number(call: dict[str, Any], key: str) -> float:
+    value = call.get(key)
+    return float(value) if isinstance(value, (int, float)) else 0.0
+
+
+def _end(call: dict[str, Any]) -> float:
+    return _number(call, "started") + _number(call, "seconds")
+
+
+def _reason(call: dict[str, Any]) -> str:
+    kind = str(call["error"])
+    what = _REASONS.get(kind, kind).format(phase=call.get("phase") or "total", status=call.get("status") or "an error")
+    where = [f"model {call['model']}"] if call.get("model") else []
+    if call.get("host"):
+        where.append(f"{call['host']}{call.get('endpoint') or ''}")
+    return f"{what} ({', '.join(where)})" if where else what

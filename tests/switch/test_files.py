@@ -1,0 +1,246 @@
+"""Switching files over and back: states, backups, refusals, rights. On the two files alone; nothing is imported."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import sys
+
+import pytest
+
+from metagpt_ollama_rs.switch import edits, files
+from metagpt_ollama_rs.switch.edits import BACKUP_SUFFIX, CONFIG, DROP_IN, FILES, PROVIDER, RELEASES
+from metagpt_ollama_rs.switch.files import RefusedError, State
+
+BACKUPS = {relative + BACKUP_SUFFIX for relative in FILES}
+
+
+def states(copy):
+    return [file.state for file in files.read(copy.folder)]
+
+
+def leftovers(copy):
+    """Files besides the two and their backups."""
+    return set(copy.state()) - set(FILES) - BACKUPS
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_there_and_back_byte_for_byte(skeleton, release):
+    copy = skeleton(release)
+    before = copy.state()
+    files.install(copy.folder)
+    assert states(copy) == [State.SWITCHED] * 2
+    assert copy.path(PROVIDER).read_text() == DROP_IN
+    switched = copy.state()
+    assert set(switched) == set(before) | BACKUPS
+    assert {name: switched[name + BACKUP_SUFFIX] for name in FILES} == before
+    files.uninstall(copy.folder)
+    assert copy.state() == before
+
+
+def test_twice_changes_nothing(skeleton):
+    copy = skeleton("0.8.2")
+    files.install(copy.folder)
+    once = {relative: (copy.path(relative).stat().st_ino, copy.path(relative).read_bytes()) for relative in FILES}
+    assert {change.done for change in files.install(copy.folder)} == {"switched over already"}
+    assert once == {rel: (copy.path(rel).stat().st_ino, copy.path(rel).read_bytes()) for rel in FILES}
+    files.uninstall(copy.folder)
+    before = copy.state()
+    assert {change.done for change in files.uninstall(copy.folder)} == {"MetaGPT's own already"}
+    assert copy.state() == before
+
+
+def test_mode_and_time_of_the_original_come_back(skeleton):
+    copy = skeleton("0.8.2")
+    path = copy.path(PROVIDER)
+    path.chmod(0o640)
+    os.utime(path, (1_000_000_000, 1_000_000_000))
+    files.install(copy.folder)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    files.uninstall(copy.folder)
+    assert (stat.S_IMODE(path.stat().st_mode), path.stat().st_mtime) == (0o640, 1_000_000_000)
+
+
+def test_a_cache_that_the_files_are_linked_to_stays_clean(skeleton, tmp_path):
+    """uv links packages from its cache: writing into the file would change every other environment."""
+    copy = skeleton("0.8.2")
+    cached = tmp_path / "cached.py"
+    os.link(copy.path(PROVIDER), cached)
+    linked = tmp_path / "linked.py"
+    copy.path(CONFIG).rename(linked)
+    copy.path(CONFIG).symlink_to(linked)
+    before = cached.read_bytes(), linked.read_bytes()
+    files.install(copy.folder)
+    assert states(copy) == [State.SWITCHED] * 2
+    assert (cached.read_bytes(), linked.read_bytes()) == before
+    files.uninstall(copy.folder)
+    assert states(copy) == [State.ORIGINAL] * 2
+    assert (cached.read_bytes(), linked.read_bytes()) == before
+    assert copy.path(CONFIG).is_symlink()
+
+
+def test_where_links_cannot_be_made_the_backup_is_a_copy(skeleton, monkeypatch):
+    def refuse(*_arguments, **_options):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    copy = skeleton("0.8.2")
+    before = copy.state()
+    monkeypatch.setattr(os, "link", refuse)
+    files.install(copy.folder)
+    assert states(copy) == [State.SWITCHED] * 2
+    files.uninstall(copy.folder)
+    assert copy.state() == before
+
+
+def test_line_ends_of_a_windows_checkout_are_kept(skeleton):
+    copy = skeleton("0.8.2")
+    for relative in FILES:
+        text = copy.path(relative).read_bytes()
+        copy.path(relative).write_bytes(text.replace(b"\n", b"\r\n"))
+    before = copy.state()
+    files.install(copy.folder)
+    assert states(copy) == [State.SWITCHED] * 2
+    for relative in FILES:
+        data = copy.path(relative).read_bytes()
+        assert data.count(b"\n") == data.count(b"\r\n") > 3
+    files.uninstall(copy.folder)
+    assert copy.state() == before
+
+
+def test_compiled_files_are_not_left_to_win_over_the_new_ones(skeleton):
+    copy = skeleton("0.8.2")
+    cache = copy.path(PROVIDER).parent / "__pycache__"
+    cache.mkdir()
+    stale = cache / f"ollama_api.{sys.implementation.cache_tag}.pyc"
+    other = cache / f"openai_api.{sys.implementation.cache_tag}.pyc"
+    for step in (files.install, files.uninstall):
+        stale.write_bytes(b"unchecked")
+        other.write_bytes(b"another module's")
+        step(copy.folder)
+        assert not stale.exists()
+        assert other.exists()
+
+
+@pytest.mark.parametrize("relative", FILES)
+@pytest.mark.parametrize("release", RELEASES)
+def test_an_edited_original_is_refused_with_the_edit(skeleton, release, relative):
+    copy = skeleton(release)
+    with copy.path(relative).open("a") as file:
+        file.write("MINE = 1\n")
+    before = copy.state()
+    with pytest.raises(RefusedError, match=f"{relative} is not the file of a known release") as caught:
+        files.install(copy.folder)
+    assert copy.state() == before
+    changed = [line for line in caught.value.diff.splitlines() if line.startswith(("+", "-"))]
+    assert changed[0].startswith(f"--- {relative} (")
+    assert changed[1:] == [f"+++ {copy.path(relative)}", "+MINE = 1"]
+    assert "metagpt-ollama run" in caught.value.hint
+
+
+def test_an_edit_after_the_installation_is_not_lost(skeleton):
+    copy = skeleton("0.8.2")
+    files.install(copy.folder)
+    with copy.path(PROVIDER).open("a") as file:
+        file.write("OllamaLLM.timeout = 3\n")
+    before = copy.state()
+    for step in (files.install, files.uninstall):
+        with pytest.raises(RefusedError, match="switched over, as shown") as caught:
+            step(copy.folder)
+        assert "+OllamaLLM.timeout = 3\n" in caught.value.diff
+        assert copy.state() == before
+
+
+def test_another_file_altogether_is_not_shown_in_full(skeleton):
+    copy = skeleton("0.8.2")
+    copy.path(PROVIDER).write_bytes(b"\xff\xfe not a line of it\n" * 1000)
+    with pytest.raises(RefusedError) as caught:
+        files.install(copy.folder)
+    assert caught.value.diff.endswith(" more lines\n")
+    assert caught.value.diff.count("\n") < 210
+
+
+def test_a_missing_file_is_told(skeleton):
+    copy = skeleton("0.8.2")
+    copy.path(CONFIG).unlink()
+    before = copy.state()
+    with pytest.raises(RefusedError, match="is missing: this is no complete MetaGPT"):
+        files.install(copy.folder)
+    assert copy.state() == before
+
+
+def test_our_line_written_by_hand_is_left_alone(skeleton):
+    copy = skeleton("0.8.2")
+    copy.path(PROVIDER).write_text("from metagpt_ollama_rs.provider import *\n")
+    before = copy.state()
+    first, second = files.install(copy.folder)
+    assert first.done == "switched over already, by hand: left as it is"
+    assert second.done.startswith("accepts an empty key for Ollama now")
+    assert states(copy) == [State.BY_HAND, State.SWITCHED]
+    first, second = files.uninstall(copy.folder)
+    assert first.done.endswith("left as it is")
+    assert second.done == "restored"
+    assert copy.state() == before
+
+
+def test_an_upgrade_of_metagpt_is_noticed_and_made_good(skeleton):
+    copy = skeleton("0.8.2")
+    files.install(copy.folder)
+    assert files.notice(copy.folder) is None
+    # pip removes the files that it knows by name, and writes those of the new version.
+    for relative in FILES:
+        copy.path(relative).unlink()
+        copy.path(relative).write_text(edits.originals(relative)["0.8.2"])
+    assert [files.overwritten(file) for file in files.read(copy.folder)] == [True, True]
+    assert "Run `metagpt-ollama install` again" in files.notice(copy.folder)
+    upgraded = {relative: copy.state()[relative] for relative in FILES}
+    files.install(copy.folder)
+    assert files.notice(copy.folder) is None
+    files.uninstall(copy.folder)
+    assert copy.state() == upgraded
+
+
+def test_backups_of_an_upgraded_metagpt_are_not_put_back(skeleton):
+    copy = skeleton("0.8.2")
+    files.install(copy.folder)
+    for relative in FILES:
+        copy.path(relative).write_text(edits.originals(relative)["0.8.2"])
+    assert {change.done for change in files.uninstall(copy.folder)} == {"MetaGPT's own already; a backup was removed"}
+    assert {rel: copy.path(rel).read_text() for rel in FILES} == {rel: edits.originals(rel)["0.8.2"] for rel in FILES}
+    assert leftovers(copy) == set()
+    assert files.notice(copy.folder) is None
+
+
+@pytest.mark.parametrize("damage", ["removed", "edited"])
+def test_without_a_good_backup_nothing_is_restored(skeleton, damage):
+    copy = skeleton("0.8.2")
+    files.install(copy.folder)
+    backup = copy.path(CONFIG + BACKUP_SUFFIX)
+    backup.unlink()
+    if damage == "edited":
+        backup.write_text("pass\n")
+    before = copy.state()
+    with pytest.raises(RefusedError, match=r"nothing was restored: .*llm_config\.py"):
+        files.uninstall(copy.folder)
+    assert copy.state() == before
+
+
+@pytest.mark.parametrize("call", ["mkstemp", "replace"])
+def test_what_cannot_be_written_leaves_everything_as_it_was(skeleton, monkeypatch, call):
+    """The second file fails: the first one must be as before. A real read-only folder does not stop root."""
+    copy = skeleton("0.8.2")
+    before = copy.state()
+    owner = files.tempfile if call == "mkstemp" else os
+    real = getattr(owner, call)
+
+    def fails_for_the_second(*arguments, **options):
+        place = options.get("dir", arguments[-1] if arguments else "")
+        if "llm_config.py" in str(place) or str(place).endswith("configs"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(place))
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(owner, call, fails_for_the_second)
+    with pytest.raises(PermissionError):
+        files.install(copy.folder)
+    monkeypatch.undo()
+    assert copy.state() == before

@@ -1,0 +1,349 @@
+"""`metagpt-ollama run`: the switch in the child, the child's streams, status and signals, the summary at the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+from metagpt_ollama_rs.switch import running
+from metagpt_ollama_rs.testing import Reply
+
+ASK = """
+import asyncio, sys
+from metagpt.config2 import Config
+from metagpt.context import Context
+import metagpt.provider.ollama_api as module
+
+llm = Context(config=Config.default()).llm()
+answer = asyncio.run(llm.aask("Say hello."))
+print()
+print(type(llm).__module__, module.OllamaLLM is type(llm), "|", answer)
+"""
+
+# As users write it: MetaGPT logs the error of a call and ends with 0.
+TEAM = """
+import asyncio
+from metagpt.actions import Action
+from metagpt.roles import Role
+from metagpt.team import Team
+
+class Greet(Action):
+    name: str = "Greet"
+
+    async def run(self, messages):
+        return await self._aask("Say hello.")
+
+class Greeter(Role):
+    name: str = "Greta"
+    profile: str = "Greeter"
+
+    def __init__(self, **fields):
+        super().__init__(**fields)
+        self.set_actions([Greet])
+
+async def main():
+    team = Team()
+    team.hire([Greeter()])
+    team.invest(1.0)
+    team.run_project("Greet the user.")
+    await team.run(n_round=1)
+
+asyncio.run(main())
+"""
+
+RUN = [sys.executable, "-m", "metagpt_ollama_rs.cli", "run", "--"]
+
+# Stands for the provider: writes down what a test says that it called.
+WRITE_CALLS = "import os, sys; open(os.environ['METAGPT_OLLAMA_STATS'], 'a').write(sys.argv[1])"
+
+
+def ours(copy, *arguments, **changes):
+    return copy.command("run", "--", *arguments, **changes)
+
+
+def lines(*calls):
+    return "".join(json.dumps(call) + "\n" for call in calls)
+
+
+@pytest.mark.timeout(330)
+def test_the_guides_config_works_and_no_file_is_touched(copy, guides_config, ollama_server):
+    ollama_server.answer("Hello from the script")
+    copy.configure(guides_config)
+    before = copy.state()
+    done = ours(copy, sys.executable, "-c", ASK)
+    assert done.code == 0, done.err
+    assert done.out.splitlines()[-1] == "metagpt_ollama_rs.provider.llms True | Hello from the script"
+    assert ollama_server.last.path == "/api/chat"
+    assert copy.state() == before
+    row = done.err.splitlines()[-1].split()
+    assert (row[0], row[1], row[-3:]) == ("smollm2", "1", ["0", "0", "0"])
+    # Nor is the edited text cached: without `run` MetaGPT is as it was.
+    assert "Please set your API key" in copy.python(ASK).err
+
+
+@pytest.mark.timeout(330)
+def test_an_installed_drop_in_is_no_hindrance(copy, guides_config, ollama_server):
+    ollama_server.answer("Hello from the script")
+    copy.configure(guides_config)
+    copy.command("install")
+    done = ours(copy, sys.executable, "-c", ASK)
+    assert done.code == 0, done.err
+    assert done.out.splitlines()[-1] == "metagpt_ollama_rs.provider.llms True | Hello from the script"
+
+
+@pytest.mark.timeout(330)
+def test_processes_of_processes_and_console_scripts_are_reached(copy, guides_config, ollama_server, tmp_path):
+    ollama_server.answer("Hello from the script")
+    copy.configure(guides_config)
+    script = tmp_path / "agent"
+    script.write_text(f"#!{sys.executable}\n{ASK}")
+    script.chmod(0o755)
+    done = ours(copy, "sh", "-c", f"cd / && {script}")
+    assert done.code == 0, done.err
+    assert done.out.splitlines()[-1] == "metagpt_ollama_rs.provider.llms True | Hello from the script"
+
+
+@pytest.mark.timeout(330)
+def test_an_edited_file_is_replaced_with_a_warning(copy, guides_config, ollama_server):
+    ollama_server.answer("Hello from the script")
+    copy.configure(guides_config)
+    with copy.path("provider/ollama_api.py").open("a") as file:
+        file.write("# mine\n")
+    done = ours(copy, sys.executable, "-c", ASK)
+    assert done.code == 0, done.err
+    assert "metagpt-ollama: MetaGPT's provider/ollama_api.py is not the one of a known release" in done.err
+
+
+@pytest.mark.timeout(330)
+def test_a_team_that_a_provider_error_ended_is_a_failure(copy, guides_config, ollama_server):
+    ollama_server.on("POST", "/api/chat", Reply.error("model 'smollm2' not found", 404))
+    copy.configure(guides_config)
+    done = ours(copy, sys.executable, "-c", TEAM)
+    assert done.code == 1, done.err
+    error, hint = done.err.splitlines()[-2:]
+    assert error == (
+        f"error: {sys.executable} exited with 0, but a provider error ended its run: "
+        f"the server answered 404 (model smollm2, {ollama_server.url}/api/chat)"
+    )
+    assert hint == "hint: what MetaGPT printed above has the details"
+
+    ollama_server.reset()
+    ollama_server.answer("Hello from the script")
+    done = ours(copy, sys.executable, "-c", TEAM)
+    assert done.code == 0, done.err
+    assert "Hello from the script" in done.out
+
+
+def test_streams_and_arguments_go_through_untouched(skeleton):
+    copy = skeleton("0.8.2")
+    program = "import sys; data = sys.stdin.buffer.read(); sys.stdout.buffer.write(data[::-1]); print(sys.argv[1:])"
+    command = [*RUN, sys.executable, "-c", program, "--", "-x", "a b"]
+    done = subprocess.run(
+        command, input=b"\x00\xff\n", capture_output=True, env=copy.environment(), timeout=50, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, b"\n\xff\x00['--', '-x', 'a b']\n")
+    told = b"metagpt-ollama: nothing was switched over: the command did not import MetaGPT's providers\n"
+    assert done.stderr == told
+
+
+@pytest.mark.parametrize("status", [0, 1, 3, 255])
+def test_the_commands_status_is_ours(skeleton, status):
+    assert ours(skeleton("0.8.2"), sys.executable, "-c", f"raise SystemExit({status})").code == status
+
+
+def test_a_command_killed_by_a_signal_ends_as_in_a_shell(skeleton):
+    assert ours(skeleton("0.8.2"), "sh", "-c", "kill -9 $$").code == 128 + signal.SIGKILL
+
+
+def test_what_cannot_be_run_is_told(skeleton, tmp_path):
+    copy = skeleton("0.8.2")
+    absent = ours(copy, "no-such-program")
+    assert (absent.code, absent.out) == (1, "")
+    assert absent.err.splitlines()[0] == "error: no-such-program: no such program"
+    nothing = copy.command("run", "--")
+    assert nothing.code == 2
+    assert nothing.err == "error: no command to run\nhint: metagpt-ollama run --help\n"
+    broken = tmp_path / "broken"
+    broken.write_bytes(b"\x7fELF nothing")
+    broken.chmod(0o755)
+    assert ours(copy, broken).err.splitlines()[0] == f"error: {broken} cannot be started: Exec format error"
+
+
+def test_programs_beside_the_interpreter_need_no_activation(monkeypatch, tmp_path):
+    scripts = tmp_path / "bin"
+    scripts.mkdir()
+    program = scripts / "metagpt"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr(sys, "executable", str(scripts / "python"))
+    assert running.find_program("metagpt") == str(program)
+    assert running.find_program("absent") is None
+
+
+def test_the_summary_and_the_error_that_ended_the_run(skeleton):
+    copy = skeleton("0.8.2")
+    good = {"started": 1.0, "model": "qwen3", "seconds": 3.0, "prompt_tokens": 9, "answer_tokens": 10}
+    good["answer_seconds"] = 2.0
+    bad = {"started": 5.0, "model": "qwen3", "seconds": 1.0, "retries": 2, "error": "status", "status": 503}
+    done = ours(copy, sys.executable, "-c", WRITE_CALLS, lines(good))
+    assert (done.code, done.out) == (0, "")
+    head, row = done.err.splitlines()
+    assert head.split()[-4:] == ["loads", "retries", "truncated", "errors"]
+    assert row.split() == ["qwen3", "1", "9", "10", "3.0", "5.0", "0", "0", "0", "0"]
+    done = ours(copy, sys.executable, "-c", WRITE_CALLS, lines(good, bad))
+    assert (done.code, done.out) == (1, "")
+    assert done.err.splitlines()[1].split() == ["qwen3", "2", "9", "10", "4.0", "5.0", "0", "2", "0", "1"]
+    assert done.err.splitlines()[2:] == [
+        f"error: {sys.executable} exited with 0, but a provider error ended its run: "
+        "the server answered 503 (model qwen3)",
+        "hint: what MetaGPT printed above has the details",
+    ]
+    # The run went on after the error; and a status of the command's own is not overruled.
+    assert ours(copy, sys.executable, "-c", WRITE_CALLS, lines(bad, {**good, "started": 6.5})).code == 0
+    failing = ours(copy, sys.executable, "-c", WRITE_CALLS + "; sys.exit(7)", lines(bad))
+    assert failing.code == 7
+    assert "provider error ended" not in failing.err
+
+
+def test_statistics_that_the_user_collects_are_kept_and_not_counted_again(skeleton, tmp_path):
+    copy = skeleton("0.8.2")
+    file = tmp_path / "mine.jsonl"
+    file.write_text(lines({"model": "before", "error": "old"}))
+    done = ours(copy, sys.executable, "-c", WRITE_CALLS, lines({"model": "now"}), METAGPT_OLLAMA_STATS=str(file))
+    assert done.code == 0
+    assert [line.split()[:2] for line in done.err.splitlines()[1:]] == [["now", "1"]]
+    assert [json.loads(line)["model"] for line in file.read_text().splitlines()] == ["before", "now"]
+
+
+def test_a_socket_of_the_users_gets_the_calls_and_there_is_no_summary(skeleton):
+    program = "import os; print(os.environ['METAGPT_OLLAMA_STATS'])"
+    done = ours(skeleton("0.8.2"), sys.executable, "-c", program, METAGPT_OLLAMA_STATS="unix:/nowhere")
+    assert (done.code, done.out) == (0, "unix:/nowhere\n")
+    assert done.err == "metagpt-ollama: no summary, since METAGPT_OLLAMA_STATS sends the calls to a socket\n"
+
+
+def test_nothing_is_left_behind(skeleton, tmp_path):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    program = "import os; print(os.environ['METAGPT_OLLAMA_RUN'])"
+    done = ours(skeleton("0.8.2"), sys.executable, "-c", program, TMPDIR=str(scratch))
+    assert done.out.startswith(str(scratch))
+    assert list(scratch.iterdir()) == []
+
+
+def test_the_environments_own_sitecustomize_runs_as_well(skeleton):
+    copy = skeleton("0.8.2")
+    (copy.root / "sitecustomize.py").write_text("import builtins\nbuiltins.WHO = __name__ + ' ' + __file__\n")
+    program = """
+        import sitecustomize, sys
+        print(WHO)
+        print(sitecustomize.__file__)
+        print([p for p in sys.path if p.endswith("child")])
+    """
+    done = ours(copy, sys.executable, "-c", textwrap.dedent(program))
+    own = copy.root / "sitecustomize.py"
+    assert done.out.splitlines() == [f"sitecustomize {own}", str(own), "[]"]
+
+
+def test_a_broken_sitecustomize_is_reported_as_python_does(skeleton):
+    copy = skeleton("0.8.2")
+    (copy.root / "sitecustomize.py").write_text("raise RuntimeError('theirs')\n")
+    done = ours(copy, sys.executable, "-c", "print('went on')")
+    assert done.out == "went on\n"
+    assert "Error in sitecustomize" in done.err
+    assert "RuntimeError: theirs" in done.err
+
+
+def test_other_programs_load_nothing_of_this_package(skeleton):
+    program = "import sys; print([name for name in sys.modules if name.startswith('metagpt')])"
+    assert ours(skeleton("0.8.2"), sys.executable, "-c", program).out == "[]\n"
+
+
+def test_an_interpreter_without_this_package_gets_it_when_it_asks(skeleton, tmp_path):
+    other = tmp_path / "other"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", other], check=True, timeout=50)
+    program = "from metagpt_ollama_rs import StreamDecoder; print(StreamDecoder.__name__)"
+    copy = skeleton("0.8.2")
+    assert "ModuleNotFoundError" in copy.run(other / "bin" / "python", "-c", program).err
+    done = ours(copy, other / "bin" / "python", "-c", program)
+    assert (done.code, done.out) == (0, "StreamDecoder\n")
+
+
+def test_isolated_pythons_are_not_reached_and_it_is_said(skeleton):
+    done = ours(skeleton("0.8.2"), sys.executable, "-I", "-c", "import sys; print(len(sys.meta_path) > 0)")
+    assert (done.code, done.out) == (0, "True\n")
+    assert "nothing was switched over" in done.err
+
+
+WAIT = """
+import os, signal, sys, time
+def heard(number, frame):
+    print("heard", signal.Signals(number).name, flush=True)
+    sys.exit(5)
+for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"):
+    signal.signal(getattr(signal, name), heard)
+print("ready", flush=True)
+while True:
+    time.sleep(0.05)
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"])
+def test_signals_are_passed_on(skeleton, name):
+    process = subprocess.Popen(
+        [*RUN, sys.executable, "-c", WAIT],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=skeleton("0.8.2").environment(),
+        start_new_session=True,
+    )
+    try:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(getattr(signal, name))
+        out, err = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.communicate()
+    assert (process.returncode, out) == (5, f"heard {name}\n")
+    assert "Traceback" not in err
+
+
+def test_ctrl_c_in_a_terminal_reaches_the_command_once(skeleton):
+    """The terminal tells the whole group: a signal passed on besides would be a second one."""
+    program = WAIT.replace("sys.exit(5)", "heard.count = getattr(heard, 'count', 0) + 1")
+    # A second one would come within this time.
+    program = program.replace("while True", "end = time.monotonic() + 1.5\nwhile time.monotonic() < end")
+    program += "print('times', heard.count, flush=True)\n"
+    environment = skeleton("0.8.2").environment()
+    command = [*RUN, sys.executable, "-c", program]
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(command[0], command, environment)
+    seen = b""
+    try:
+        end = time.monotonic() + 40
+        typed = False
+        while time.monotonic() < end:
+            try:
+                seen += os.read(terminal, 4096)
+            except OSError:
+                break
+            if b"ready" in seen and not typed:
+                typed = True
+                os.write(terminal, b"\x03")
+        _, status = os.waitpid(pid, 0)
+    finally:
+        os.close(terminal)
+    assert os.waitstatus_to_exitcode(status) == 0, seen
+    assert seen.count(b"heard SIGINT") == 1
+    assert b"times 1" in seen

@@ -1,0 +1,102 @@
+"""Totals, the error that ended a run, and the table, from hand-written lines."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from metagpt_ollama_rs import stats
+from metagpt_ollama_rs.switch.summary import Totals, ended_by, read_calls, table, totals
+
+GOOD = {
+    "started": 100.0, "process": 7, "model": "qwen3", "host": "http://127.0.0.1:11434", "endpoint": "/api/chat",
+    "streamed": True, "first_token_seconds": 0.5, "seconds": 2.0, "load_seconds": 0.05, "prompt_seconds": 0.2,
+    "answer_seconds": 1.5, "prompt_tokens": 300, "answer_tokens": 60, "cached_tokens": 10, "tokens_per_second": 40.0,
+    "retries": 0, "truncated": False, "error": None, "phase": None, "status": None,
+}  # fmt: skip
+AT = "(model qwen3, http://127.0.0.1:11434/api/chat)"
+
+
+def call(**fields):
+    return {**GOOD, **fields}
+
+
+def failed(error="mid_stream", **fields):
+    return call(error=error, answer_tokens=None, answer_seconds=None, **fields)
+
+
+def test_totals_are_of_each_model():
+    calls = [
+        call(load_seconds=4.2),
+        call(retries=2, truncated=True),
+        call(model="nomic", prompt_tokens=7, answer_tokens=None, answer_seconds=None, seconds=0.25),
+        failed(seconds=1.0),
+        call(model=None, endpoint="/api/version"),
+    ]
+    assert totals(calls) == [
+        Totals("qwen3", 3, 900, 120, 5.0, 3.0, 120, loads=1, retries=2, truncated=1, errors=1),
+        Totals("nomic", 1, 7, 0, 0.25),
+    ]
+    assert [total.tokens_per_second for total in totals(calls)] == [40.0, None]
+
+
+def test_the_table_is_aligned():
+    rows = [
+        Totals("qwen3:8b", 12, 34567, 890, 20.04, 12.34, 890, loads=1, retries=2, truncated=3, errors=4),
+        Totals("nomic-embed-text", 1, 7, 0, 0.25),
+    ]
+    assert table(rows).splitlines() == [
+        "model             calls  prompt tokens  answer tokens  seconds  tokens/s  loads  retries  truncated  errors",
+        "qwen3:8b             12          34567            890     20.0      72.1      1        2          3       4",
+        "nomic-embed-text      1              7              0      0.2         -      0        0          0       0",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("calls", "reason"),
+    [
+        ([], None),
+        ([call()], None),
+        ([call(), failed(started=103.0)], f"the server broke off with an error {AT}"),
+        # It went on after the error.
+        ([failed(), call(started=103.0)], None),
+        ([failed(), call(started=103.0), failed("connect", started=106.0)], f"no connection {AT}"),
+        # Another role's answer was under way, and came in while MetaGPT was giving up.
+        ([failed(seconds=1.0), call(started=100.5, seconds=9.0)], f"the server broke off with an error {AT}"),
+        # Giving up cancels the others, which end later.
+        ([failed(seconds=1.0), failed("closed", seconds=1.1)], f"the server broke off with an error {AT}"),
+        ([failed("closed")], None),
+        ([failed("timeout", phase="idle")], f"the idle time limit ran out {AT}"),
+        ([failed("status", status=503)], f"the server answered 503 {AT}"),
+        ([failed("connect", model=None, endpoint="/api/tags")], "no connection (http://127.0.0.1:11434/api/tags)"),
+        ([{"error": "something new"}], "something new"),
+    ],
+)
+def test_what_ended_a_run(calls, reason):
+    assert ended_by(calls) == reason
+
+
+def test_lines_that_are_none_are_left_out(tmp_path):
+    file = tmp_path / "calls.jsonl"
+    assert read_calls(file) == []
+    file.write_text('{"model": "a"}\n[]\n"text"\n\n{"model": "b"}\n{"model": "cut o', encoding="utf-8")
+    assert [found["model"] for found in read_calls(file)] == ["a", "b"]
+    before = file.stat().st_size
+    with file.open("a") as more:
+        more.write("\n" + json.dumps(GOOD) + "\n")
+    assert [found["model"] for found in read_calls(file, before)] == ["qwen3"]
+
+
+def test_every_kind_of_error_has_words():
+    kinds = re.findall(r"``(\w+)``", re.search(r"``error`` \(None, or (.*?)\)", stats.records.__doc__, re.DOTALL)[1])
+    assert len(kinds) > 8
+    for kind in kinds:
+        if kind != "closed":
+            assert not ended_by([failed(kind)]).startswith(kind)
+
+
+def test_odd_values_count_as_nothing():
+    odd = {"model": 3, "seconds": "long", "prompt_tokens": None, "retries": []}
+    assert totals([odd]) == [Totals("3", 1)]
