@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--embeddings",
         action="store_true",
-        help="serve the file a second time, as an embedding model (NAME:TAG as NAME-embed:TAG)",
+        help="serve the file for embeddings too (NAME:TAG as NAME-embed:TAG)",
     )
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=_port, default=11434, help="0 takes any free port (default: %(default)s)")
