@@ -228,7 +228,7 @@ _HINTS: dict[type[OllamaError], str] = {
     ProtocolError: "is base_url the address of an Ollama server, such as http://127.0.0.1:11434?",
     ResponseError: "the server's own log says more (`journalctl -u ollama`, or the window of `ollama serve`)",
     BadRequestError: "correct the request as the server says; `ollama show MODEL` lists what the model can do",
-    AuthenticationError: "no key was sent, or a wrong one: set api_key (or OLLAMA_API_KEY), or run `ollama signin` there",
+    AuthenticationError: "no key, or a wrong one: set api_key (or OLLAMA_API_KEY), or run `ollama signin` there",
     NotFoundError: "base_url must be the server's address without a path of its own; or update Ollama",
     RateLimitError: "wait, or ask less often",
     ServerBusyError: "ask less at once, or raise OLLAMA_MAX_QUEUE on the server",
