@@ -53,7 +53,7 @@ def chat_model(client: Client) -> str | None:
 
 def running_ollama() -> tuple[Server | None, str]:
     """The user's own Ollama, or None and the reason why not."""
-    with Client(timeout=PROBE) as client:
+    with Client(timeout=PROBE, retries=0) as client:
         where = client.base_url
         try:
             model = chat_model(client)
