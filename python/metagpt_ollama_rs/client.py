@@ -14,7 +14,7 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple, cast, overload
 
 from metagpt_ollama_rs import _core
-from metagpt_ollama_rs.errors import ConfigurationError, ProtocolError
+from metagpt_ollama_rs.errors import ConfigurationError, from_core
 from metagpt_ollama_rs.payloads import (
     chat_payload,
     create_payload,
@@ -100,11 +100,8 @@ _TEXT = {"/api/chat": ("message",), "/api/generate": ("response", "image")}
 def _having(reply: dict[str, Any], *names: str) -> dict[str, Any]:
     """``reply``, if it has one of the fields. Raises ProtocolError for an object that answers nothing."""
     if not any(name in reply for name in names):
-        raise ProtocolError(f"The reply has no {names[0]!r}, only {', '.join(reply) or 'nothing'}.", hint=_NO_OLLAMA)
+        raise from_core("protocol", message=f"The reply has no {names[0]!r}, only {', '.join(reply) or 'nothing'}.")
     return reply
-
-
-_NO_OLLAMA = "is base_url the address of an Ollama server, such as http://127.0.0.1:11434?"
 
 
 class _Base:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 # A model that is in memory already takes a few milliseconds to "load"; one that is not, hundreds at the least.
-_LOADED = 0.1
+LOADED = 0.1
 
 _SUMS = {
     "prompt_tokens": "prompt_tokens",
@@ -68,7 +68,7 @@ def summary() -> dict[str | None, dict[str, Any]]:
         empty = {"calls": 0, "loads": 0, "errors": 0, "tokens_per_second": None, **dict.fromkeys(_SUMS, 0)}
         sums = models.setdefault(model, empty)
         sums["calls"] += 1
-        sums["loads"] += (record["load_seconds"] or 0) >= _LOADED
+        sums["loads"] += (record["load_seconds"] or 0) >= LOADED
         sums["errors"] += record["error"] is not None
         for name, key in _SUMS.items():
             sums[name] += record[key] or 0

@@ -11,14 +11,13 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Optional
 
+from ..stats import LOADED
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 __all__ = ["Totals", "ended_by", "read_calls", "table", "totals"]
-
-# A model that is in memory already takes a few milliseconds to "load"; one that is not, hundreds at the least.
-_LOADED = 0.1
 
 _REASONS = {
     "config": "the settings cannot be used",
@@ -92,7 +91,7 @@ def totals(calls: Iterable[dict[str, Any]]) -> list[Totals]:
         if _number(call, "answer_seconds") > 0:
             total.answer_seconds += _number(call, "answer_seconds")
             total.timed_tokens += int(_number(call, "answer_tokens"))
-        total.loads += _number(call, "load_seconds") >= _LOADED
+        total.loads += _number(call, "load_seconds") >= LOADED
         total.retries += int(_number(call, "retries"))
         total.truncated += bool(call.get("truncated"))
         total.errors += bool(call.get("error"))
