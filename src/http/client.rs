@@ -2,17 +2,26 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+#[cfg(target_os = "linux")]
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::redirect::Policy;
+use bytes::Bytes;
+use reqwest::Url;
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
+};
 
 use super::config::{Config, Timeouts, real_key};
-use super::connect::Watch;
+#[cfg(target_os = "linux")]
+use super::direct;
 use super::exchange::Exchange;
 use super::explain::explain;
+use super::general::General;
+use super::lane::{Lane, Sender};
 use super::pump;
 use super::redact::Secrets;
 use super::retry::Retry;
@@ -20,11 +29,14 @@ use crate::error::{Error, Kind};
 use crate::inbox::Inbox;
 use crate::stats::Trace;
 
+/// Numbers the clients of the process.
+static NUMBER: AtomicU64 = AtomicU64::new(0);
+
 /// How long an unused connection is kept. Ollama itself never closes one; whatever stands between may, and then the
 /// retry of a stale connection hides it.
-const POOL_IDLE: Duration = Duration::from_secs(600);
+pub(super) const POOL_IDLE: Duration = Duration::from_secs(600);
 
-const USER_AGENT: &str = concat!("metagpt-ollama-rs/", env!("CARGO_PKG_VERSION"));
+const OWN_NAME: &str = concat!("metagpt-ollama-rs/", env!("CARGO_PKG_VERSION"));
 
 /// Headers that frame the message: set by hand they would break it.
 const FRAMING: [&str; 4] = [
@@ -35,18 +47,36 @@ const FRAMING: [&str; 4] = [
 ];
 
 /// A pooled client. Clones share the pool; safe to use from any thread, but only on the runtime it is first used on.
+/// One that [`Client::on`] has bound to a reactor runs there, and has a pool there.
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
+    lane: Lane,
 }
 
 struct Inner {
     config: Config,
-    http: reqwest::Client,
+    sender: Sender,
     headers: HeaderMap,
-    /// The proxy in use, without credentials.
-    via: Option<String>,
     secrets: Secrets,
+    /// Neither TLS nor a proxy stands between here and the server.
+    plain: bool,
+    /// The reactors on which connections may be left.
+    #[cfg(target_os = "linux")]
+    reactors: Mutex<Vec<direct::Driver>>,
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let reactors = self
+            .reactors
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        for driver in reactors {
+            direct::forget(driver, self.sender.number);
+        }
+    }
 }
 
 /// The verbs that Ollama's routes use.
@@ -144,36 +174,46 @@ impl Client {
         add_headers(&mut headers, &config.headers)?;
         let secrets = Secrets::of(&config);
         let route = config.proxy.resolve(&config.base)?;
-        let mut builder = reqwest::Client::builder()
-            .user_agent(USER_AGENT)
-            .redirect(Policy::none())
-            .referer(false)
-            .no_proxy()
-            .tcp_nodelay(true)
-            .pool_idle_timeout(POOL_IDLE)
-            .http1_only()
-            .connector_layer(Watch(config.timeouts.connect));
-        // Loading the machine's certificates takes milliseconds, and fails where there are none.
-        if !config.base.is_https() && !route.as_ref().is_some_and(|route| route.https) {
-            builder = builder.tls_certs_only([]);
-        }
-        let mut via = None;
-        if let Some(route) = route {
-            builder = builder.proxy(route.proxy);
-            via = Some(route.shown);
-        }
-        let http = builder.build().map_err(|error| {
-            let cause = super::fault::root_cause(&error);
-            Error::new(Kind::Config, format!("TLS cannot be set up on this machine (are CA certificates installed?): {cause}."))
-        })?;
+        let plain = route.is_none() && !config.base.is_https();
+        let sender = Sender {
+            general: General::new(&config, route)?,
+            number: NUMBER.fetch_add(1, Ordering::Relaxed),
+        };
         Ok(Self {
             inner: Arc::new(Inner {
                 config,
-                http,
+                sender,
                 headers,
-                via,
                 secrets,
+                plain,
+                #[cfg(target_os = "linux")]
+                reactors: Mutex::default(),
             }),
+            lane: Lane::General,
+        })
+    }
+
+    /// This client on `reactor`, where its futures have to run from then on; `None` where TLS or a proxy is needed,
+    /// which a reactor does not have.
+    #[cfg(target_os = "linux")]
+    pub fn on(&self, reactor: &direct::Reactor) -> Option<Self> {
+        if !self.inner.plain {
+            return None;
+        }
+        let driver = reactor.driver();
+        let mut reactors = self
+            .inner
+            .reactors
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if !reactors.iter().any(|known| known.is(&driver)) {
+            reactors.retain(direct::Driver::is_alive);
+            reactors.push(driver.clone());
+        }
+        drop(reactors);
+        Some(Self {
+            inner: Arc::clone(&self.inner),
+            lane: Lane::Direct(driver),
         })
     }
 
@@ -213,38 +253,70 @@ impl Client {
         pump::run(self, request, &inbox, mode).await;
     }
 
-    pub(super) fn http(&self) -> &reqwest::Client {
-        &self.inner.http
+    pub(super) fn sender(&self) -> &Sender {
+        &self.inner.sender
     }
 
-    pub(super) fn via(&self) -> Option<&str> {
-        self.inner.via.as_deref()
+    pub(super) fn lane(&self) -> &Lane {
+        &self.lane
     }
 
-    /// The request as reqwest wants it.
-    pub(super) fn prepare(&self, request: Request, url: &str) -> Result<reqwest::Request, Error> {
+    /// The request as the lanes want it.
+    pub(super) fn prepare(&self, request: Request, url: &str) -> Result<Prepared, Error> {
         let unusable = || {
             Error::new(
                 Kind::Config,
                 format!("{:?} is no path of a URL.", request.path),
             )
         };
-        let url = reqwest::Url::parse(url).map_err(|_| unusable())?;
+        let url = Url::parse(url).map_err(|_| unusable())?;
         let method = match request.method {
             Method::Get => reqwest::Method::GET,
             Method::Post => reqwest::Method::POST,
             Method::Delete => reqwest::Method::DELETE,
             Method::Head => reqwest::Method::HEAD,
         };
-        let mut prepared = reqwest::Request::new(method, url);
-        let headers = prepared.headers_mut();
-        headers.clone_from(&self.inner.headers);
+        let mut headers = self.inner.headers.clone();
         if request.body.is_some() && !headers.contains_key(CONTENT_TYPE) {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
-        add_headers(headers, &request.headers)?;
-        *prepared.body_mut() = request.body.map(reqwest::Body::from);
-        Ok(prepared)
+        add_headers(&mut headers, &request.headers)?;
+        for (name, value) in [(ACCEPT, "*/*"), (USER_AGENT, OWN_NAME)] {
+            headers
+                .entry(name)
+                .or_insert(HeaderValue::from_static(value));
+        }
+        if !headers.contains_key(HOST) {
+            let host = url.host_str().unwrap_or_default();
+            let place = match url.port() {
+                Some(port) => HeaderValue::from_str(&format!("{host}:{port}")),
+                None => HeaderValue::from_str(host),
+            };
+            headers.insert(HOST, place.map_err(|_| unusable())?);
+        }
+        Ok(Prepared {
+            method,
+            url,
+            headers,
+            body: request.body.map(Bytes::from),
+        })
+    }
+}
+
+/// A request that can be sent, more than once.
+pub(super) struct Prepared {
+    pub(super) method: reqwest::Method,
+    pub(super) url: Url,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Option<Bytes>,
+}
+
+impl Prepared {
+    pub(super) fn for_reqwest(&self) -> reqwest::Request {
+        let mut request = reqwest::Request::new(self.method.clone(), self.url.clone());
+        request.headers_mut().clone_from(&self.headers);
+        *request.body_mut() = self.body.clone().map(reqwest::Body::from);
+        request
     }
 }
 

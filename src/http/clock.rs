@@ -1,35 +1,38 @@
 //! The time limits of one exchange, kept by a single timer that is moved lazily: a read costs no timer operation.
 
 use std::future::Future;
-use std::pin::Pin;
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
+use super::attempt::Attempt;
 use super::config::Timeouts;
-use super::connect::Attempt;
+use super::lane::{Lane, Timer};
 use crate::error::{Error, Kind};
 
-/// Watches first token, idle and total. The connect limit belongs to `connect`, which alone sees connections.
+/// As good as no limit, and within what the clock can express.
+pub(super) const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Watches first token, idle and total. The connect limit belongs to the lanes, which alone see connections.
 pub(super) struct Clock {
     limits: Timeouts,
     total: Option<Instant>,
     /// When the phase began, or the last read ended.
     since: Instant,
     first: bool,
-    timer: Pin<Box<Sleep>>,
+    timer: Timer,
 }
 
 impl Clock {
     /// Starts now, waiting for the first byte. The total limit counts from `asked`, when the first try was made.
-    pub(super) fn start(limits: Timeouts, asked: Instant) -> Self {
+    pub(super) fn start(lane: &Lane, limits: Timeouts, asked: Instant) -> Self {
         let now = Instant::now();
         let mut clock = Self {
             limits,
             total: limits.total.and_then(|limit| asked.checked_add(limit)),
             since: now,
             first: true,
-            timer: Box::pin(sleep_until(now)),
+            timer: lane.timer(now),
         };
         clock.arm();
         clock
@@ -63,7 +66,7 @@ impl Clock {
                         return Err(error);
                     }
                     let at = self.deadline();
-                    self.timer.as_mut().reset(at);
+                    self.timer.reset(at);
                 }
             }
         }
@@ -72,8 +75,8 @@ impl Clock {
     /// Moves the timer only when it would fire too late; one that fires early is moved on then.
     fn arm(&mut self) {
         let at = self.deadline();
-        if at < self.timer.deadline() || self.timer.is_elapsed() {
-            self.timer.as_mut().reset(at);
+        if at < self.timer.deadline() || self.timer.deadline() <= Instant::now() {
+            self.timer.reset(at);
         }
     }
 
@@ -120,6 +123,5 @@ pub(super) fn timeout(phase: &'static str, limit: Duration, what: &str) -> Error
 
 /// `start + limit`; a limit beyond what the clock can express is a year.
 fn later(start: Instant, limit: Duration) -> Instant {
-    const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
     start + limit.min(YEAR)
 }

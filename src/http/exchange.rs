@@ -1,26 +1,24 @@
 //! One request and its reply: sent (again, where that may help), checked, read piece by piece.
 //!
-//! A pooled connection that turns out to be dead is replaced once and at once; everything else is `retry`'s.
+//! A pooled connection that turns out to be dead is replaced by its lane, once and at once; everything else is `retry`'s.
 
-use std::future::Future;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
-use bytes::Bytes;
+use reqwest::StatusCode;
 use reqwest::header::{
     CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER,
     TRANSFER_ENCODING,
 };
-use reqwest::{Response, StatusCode};
+use tokio::time::Instant;
 
+use super::attempt::Attempt;
 use super::base::{Base, Origin};
-use super::client::{Client, Request};
+use super::client::{Client, Prepared, Request};
 use super::clock::Clock;
 use super::config::Timeouts;
-use super::connect::Attempt;
 use super::fault;
+use super::lane::{Lane, Response};
 use super::retry::Tries;
 use crate::error::Error;
 use crate::stats::Trace;
@@ -36,24 +34,12 @@ const MAX_RESERVE: u64 = 16 << 20;
 
 /// A reply with a status of success, whose body is read piece by piece.
 pub(super) struct Exchange {
+    lane: Lane,
     response: Response,
     clock: Clock,
     content_type: String,
     /// Told when the body begins, once the head is accepted.
     trace: Option<Arc<Trace>>,
-}
-
-/// What a read without waiting found.
-pub(super) enum Ready {
-    Piece(Bytes),
-    End,
-    Nothing,
-}
-
-impl From<Option<Bytes>> for Ready {
-    fn from(piece: Option<Bytes>) -> Self {
-        piece.map_or(Self::End, Self::Piece)
-    }
 }
 
 impl Exchange {
@@ -66,24 +52,18 @@ impl Exchange {
         let mut tries = Tries::new(policy, &request, limits.total);
         let prepared = client.prepare(request, url)?;
         loop {
-            let failure = match prepared.try_clone() {
-                Some(prepared) => {
-                    let clock = Clock::start(limits, tries.since());
-                    match Self::send(client, prepared, limits, clock).await {
-                        Ok(mut exchange) => match exchange.accept(url).await {
-                            Ok(()) => {
-                                exchange.trace = trace;
-                                return Ok(exchange);
-                            }
-                            Err(failure) => failure,
-                        },
-                        Err(failure) => failure,
+            let failure = match Self::send(client, &prepared, limits, tries.since()).await {
+                Ok(mut exchange) => match exchange.accept(url).await {
+                    Ok(()) => {
+                        exchange.trace = trace;
+                        return Ok(exchange);
                     }
-                }
-                None => fault::protocol("The request cannot be sent."),
+                    Err(failure) => failure,
+                },
+                Err(failure) => failure,
             };
             tries
-                .after(client.redact(failure), trace.as_deref())
+                .after(client.redact(failure), client.lane(), trace.as_deref())
                 .await?;
         }
     }
@@ -91,39 +71,20 @@ impl Exchange {
     /// Sends a request once, or twice where a pooled connection was dead.
     async fn send(
         client: &Client,
-        mut prepared: reqwest::Request,
+        prepared: &Prepared,
         limits: Timeouts,
-        mut clock: Clock,
+        asked: Instant,
     ) -> Result<Self, Error> {
-        let mut replaced = false;
-        let response = loop {
-            let spare = prepared.try_clone();
-            let attempt = Attempt::new(limits.connect);
-            let sending = attempt.watch(client.http().execute(prepared));
-            match (clock.guard(sending, Some(&attempt)).await?, spare) {
-                (Ok(response), _) => break response,
-                (Err(error), Some(spare))
-                    if !replaced
-                        && !attempt.is_fresh()
-                        && attempt.is_young()
-                        && fault::is_stale(&error) =>
-                {
-                    replaced = true;
-                    prepared = spare;
-                }
-                (Err(error), _) => {
-                    return Err(fault::sending(
-                        &error,
-                        client.config().base.is_https(),
-                        client.via(),
-                    ));
-                }
-            }
-        };
+        let lane = client.lane().clone();
+        let mut clock = Clock::start(&lane, limits, asked);
+        let attempt = Attempt::new(limits.connect);
+        let sending = client.sender().send(&lane, prepared, &attempt);
+        let response = clock.guard(sending, Some(&attempt)).await??;
         let content_type = header(response.headers(), &CONTENT_TYPE)
             .unwrap_or_default()
             .to_owned();
         Ok(Self {
+            lane,
             response,
             clock,
             content_type,
@@ -159,42 +120,24 @@ impl Exchange {
             .to_ascii_lowercase()
     }
 
-    /// The next piece of the body; `None` at its end. At most one network read lies behind it.
-    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Error> {
-        let read = self.clock.guard(self.response.chunk(), None).await;
+    /// Waits for more of the body and shows its pieces to `take` until that says no; what is left is for the next call.
+    /// At most one network read lies behind it. True: the body has ended.
+    pub(super) async fn pull(&mut self, take: impl FnMut(&[u8]) -> bool) -> Result<bool, Error> {
+        let mut come = false;
+        let mut take = take;
+        let reading = self.response.pull(|piece| {
+            come = true;
+            take(piece)
+        });
+        let read = self.clock.guard(reading, None).await;
         self.clock.tick();
-        if let (Some(trace), Ok(Ok(Some(_)))) = (&self.trace, &read) {
+        if let Some(trace) = &self.trace
+            && come
+        {
             trace.begin();
         }
-        match read {
-            Ok(Ok(piece)) => Ok(piece),
-            Ok(Err(error)) => Err(fault::reading(&error).after(self.status())),
-            Err(error) => Err(error.after(self.status())),
-        }
-    }
-
-    /// The next piece if it is there already. The connection hands its pieces over one at a time, so its task gets one
-    /// turn to cut the next one out of what it has read; without that turn a burst costs five times the CPU.
-    pub(super) async fn ready(&mut self) -> Result<Ready, Error> {
-        let status = self.status();
-        let mut reading = pin!(self.response.chunk());
-        let mut turn_given = false;
-        let read = std::future::poll_fn(|cx| match reading.as_mut().poll(cx) {
-            Poll::Ready(read) => Poll::Ready(Some(read)),
-            Poll::Pending if turn_given => Poll::Ready(None),
-            Poll::Pending => {
-                turn_given = true;
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
-        })
-        .await;
-        match read {
-            Some(Ok(Some(piece))) => Ok(Ready::Piece(piece)),
-            Some(Ok(None)) => Ok(Ready::End),
-            Some(Err(error)) => Err(fault::reading(&error).after(status)),
-            None => Ok(Ready::Nothing),
-        }
+        read.and_then(|read| read)
+            .map_err(|error| error.after(self.status()))
     }
 
     /// The time until now was the reader's, not the server's.
@@ -204,21 +147,36 @@ impl Exchange {
 
     /// The whole body, at most `limit` bytes of it.
     pub(super) async fn whole(&mut self, limit: usize) -> Result<Vec<u8>, Error> {
-        let expected = self.response.content_length().unwrap_or(0).min(MAX_RESERVE);
+        let expected = self.response.expected().unwrap_or(0).min(MAX_RESERVE);
         let mut body = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
-        while let Some(piece) = self.next().await? {
-            if body.len() + piece.len() > limit {
+        let mut fits = true;
+        loop {
+            let ended = self
+                .pull(|piece| {
+                    fits = body.len() + piece.len() <= limit;
+                    if fits {
+                        body.extend_from_slice(piece);
+                    }
+                    fits
+                })
+                .await?;
+            if !fits {
                 return Err(fault::protocol(format!(
                     "The reply's body is longer than the limit of {limit} bytes."
                 ))
                 .after(self.status()));
             }
-            body.extend_from_slice(&piece);
+            if ended {
+                return Ok(body);
+            }
         }
-        Ok(body)
     }
 
-    /// What hyper lets pass and no Ollama sends.
+    pub(super) fn lane(&self) -> &Lane {
+        &self.lane
+    }
+
+    /// What is good HTTP and nothing that an Ollama sends.
     fn check(&self, url: &str) -> Result<(), Error> {
         let status = self.response.status();
         let headers = self.response.headers();
@@ -260,16 +218,20 @@ impl Exchange {
     async fn refusal(&mut self) -> Error {
         let mut body = Vec::new();
         if coding(self.response.headers()).is_none() {
+            let lane = self.lane.clone();
             let reading = async {
-                while let Ok(Some(piece)) = self.next().await {
-                    body.extend_from_slice(&piece);
-                    if body.len() >= MAX_REFUSAL {
+                loop {
+                    let pulled = self.pull(|piece| {
+                        body.extend_from_slice(piece);
+                        body.len() < MAX_REFUSAL
+                    });
+                    if !matches!(pulled.await, Ok(false)) || body.len() >= MAX_REFUSAL {
                         break;
                     }
                 }
             };
             // What has arrived when the time is up is what there is.
-            let _ = tokio::time::timeout(REFUSAL_PATIENCE, reading).await;
+            lane.within(REFUSAL_PATIENCE, reading).await;
         }
         body.truncate(MAX_REFUSAL);
         let headers = self.response.headers();

@@ -7,8 +7,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use reqwest::StatusCode;
 use serde_json::Value;
 
+use super::attempt::TooSlow;
 use super::clock::timeout;
-use super::connect::TooSlow;
+#[cfg(target_os = "linux")]
+use super::direct;
 use crate::error::{Error, Kind, Repeat};
 
 /// The longest server text that is put into a message.
@@ -19,7 +21,7 @@ pub(super) fn protocol(message: impl Into<String>) -> Error {
     Error::new(Kind::Protocol, message)
 }
 
-/// A request that got no reply head.
+/// A request that got no reply head, in the general lane.
 pub(super) fn sending(error: &reqwest::Error, https: bool, via: Option<&str>) -> Error {
     if let Some(TooSlow(limit)) = cause(error) {
         return timeout("connect", *limit, "a connection");
@@ -35,51 +37,72 @@ pub(super) fn sending(error: &reqwest::Error, https: bool, via: Option<&str>) ->
     }
     let io = io_kind(error);
     if error.is_connect() {
-        let what = match io {
-            Some(ErrorKind::ConnectionRefused) => {
-                "nothing listens there (connection refused)".to_owned()
-            }
-            _ if error.is_dns() => format!("its name is not known ({})", root_cause(error)),
+        return match io {
+            _ if error.is_dns() => unknown_name(&root_cause(error), &through),
             Some(ErrorKind::InvalidData | ErrorKind::UnexpectedEof) if https => {
-                format!("the TLS handshake failed ({})", root_cause(error))
+                let cause = format!("the TLS handshake failed ({})", root_cause(error));
+                unreachable(io, &cause, &through)
             }
-            _ => root_cause(error),
+            _ => unreachable(io, &root_cause(error), &through),
         };
-        let mut failure = Error::new(
-            Kind::Connect,
-            format!("The server cannot be reached{through}: {what}."),
-        );
-        if let Some(
-            ErrorKind::ConnectionRefused
-            | ErrorKind::ConnectionReset
-            | ErrorKind::ConnectionAborted,
-        ) = io
-        {
-            failure.repeat = Repeat::Safe;
-        }
-        return failure;
     }
     match cause::<hyper::Error>(error) {
-        Some(http) if http.is_parse() => {
-            let mut error = protocol(format!(
-                "The server's reply is no valid HTTP: {}.",
-                root_cause(error)
-            ));
-            error.began = true;
-            error
-        }
-        _ => {
-            let mut failure = Error::new(
-                Kind::Connect,
-                format!(
-                    "The server closed the connection{through} before it replied ({}).",
-                    root_cause(error)
-                ),
-            );
-            failure.repeat = Repeat::Unsure;
-            failure
-        }
+        Some(http) if http.is_parse() => no_http(&root_cause(error)),
+        _ => closed(&root_cause(error), &through),
     }
+}
+
+/// What went wrong in the direct lane.
+#[cfg(target_os = "linux")]
+pub(super) fn direct(failure: direct::Failure) -> Error {
+    use direct::Failure;
+    match failure {
+        Failure::TooSlow(TooSlow(limit)) => timeout("connect", limit, "a connection"),
+        Failure::Name(error) => unknown_name(&error.to_string(), ""),
+        Failure::Unreachable(error) => unreachable(Some(error.kind()), &error.to_string(), ""),
+        Failure::Closed { cause, .. } => closed(&cause.to_string(), ""),
+        Failure::Head(fault) => no_http(&fault.to_string()),
+        Failure::Framing(fault) => broken_framing(&fault.to_string()),
+        Failure::BrokeOff(Some(error)) if !broke_off(error.kind()) => {
+            interrupted(&error.to_string())
+        }
+        Failure::BrokeOff(_) => cut(),
+    }
+}
+
+fn unknown_name(cause: &str, through: &str) -> Error {
+    let message =
+        format!("The server cannot be reached{through}: its name is not known ({cause}).");
+    Error::new(Kind::Connect, message)
+}
+
+fn unreachable(io: Option<ErrorKind>, cause: &str, through: &str) -> Error {
+    let what = match io {
+        Some(ErrorKind::ConnectionRefused) => "nothing listens there (connection refused)",
+        _ => cause,
+    };
+    let message = format!("The server cannot be reached{through}: {what}.");
+    let mut failure = Error::new(Kind::Connect, message);
+    if let Some(
+        ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted,
+    ) = io
+    {
+        failure.repeat = Repeat::Safe;
+    }
+    failure
+}
+
+fn closed(cause: &str, through: &str) -> Error {
+    let message = format!("The server closed the connection{through} before it replied ({cause}).");
+    let mut failure = Error::new(Kind::Connect, message);
+    failure.repeat = Repeat::Unsure;
+    failure
+}
+
+fn no_http(cause: &str) -> Error {
+    let mut error = protocol(format!("The server's reply is no valid HTTP: {cause}."));
+    error.began = true;
+    error
 }
 
 /// Whether a pooled connection turned out to be dead before any byte of a reply: the request may go out once more.
@@ -95,24 +118,32 @@ pub(super) fn is_stale(error: &reqwest::Error) -> bool {
     })
 }
 
-/// A body that could not be read to its end.
+/// A body that could not be read to its end, in the general lane.
 pub(super) fn reading(error: &reqwest::Error) -> Error {
     let io = io_kind(error);
     let incomplete = cause::<hyper::Error>(error).is_some_and(hyper::Error::is_incomplete_message);
     match io {
-        Some(ErrorKind::InvalidData | ErrorKind::InvalidInput) => protocol(format!(
-            "The reply's framing is broken: {}.",
-            root_cause(error)
-        )),
-        Some(kind) if !broke_off(kind) && !incomplete => Error::new(
-            Kind::Interrupted,
-            format!("The reply broke off: {}.", root_cause(error)),
-        ),
-        _ => Error::new(
-            Kind::Interrupted,
-            "The reply broke off: the server closed the connection before its end.",
-        ),
+        Some(ErrorKind::InvalidData | ErrorKind::InvalidInput) => {
+            broken_framing(&root_cause(error))
+        }
+        Some(kind) if !broke_off(kind) && !incomplete => interrupted(&root_cause(error)),
+        _ => cut(),
     }
+}
+
+fn broken_framing(cause: &str) -> Error {
+    protocol(format!("The reply's framing is broken: {cause}."))
+}
+
+fn interrupted(cause: &str) -> Error {
+    Error::new(Kind::Interrupted, format!("The reply broke off: {cause}."))
+}
+
+fn cut() -> Error {
+    Error::new(
+        Kind::Interrupted,
+        "The reply broke off: the server closed the connection before its end.",
+    )
 }
 
 fn broke_off(kind: ErrorKind) -> bool {

@@ -4,7 +4,8 @@
 //! * [`config`] is what a client is made from: base, headers, key, limits; [`proxy`] says when a proxy is used.
 //! * [`client`] is the pooled client with its two verbs: `call` (the whole reply) and `pump` (a stream into an inbox).
 //! * `exchange` is one request and its checked reply, read piece by piece under the four time limits of `clock`.
-//! * `connect` times the making of a connection and tells whether a pooled one was used.
+//! * `lane` is the choice between `general` (reqwest on a tokio runtime: everything) and [`direct`] (plain HTTP on sockets in
+//!   the caller's event loop: less, and much faster); `attempt` tells how far a connection of either is.
 //! * `pump` reads the pieces of a stream, `sink` makes items or lines of them, and both put them into the inbox.
 //! * `retry` says when a request is sent again, `explain` asks the server about a failure.
 //! * `redact` keeps secrets out of errors.
@@ -12,14 +13,18 @@
 //!
 //! Everything here hands out [`crate::error::Error`] only; a malformed reply is an error and never an answer.
 
+mod attempt;
 pub mod base;
 pub mod client;
 mod clock;
 pub mod config;
-mod connect;
+#[cfg(target_os = "linux")]
+pub mod direct;
 mod exchange;
 mod explain;
 mod fault;
+mod general;
+mod lane;
 pub mod proxy;
 mod pump;
 mod redact;

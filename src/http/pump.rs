@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::client::{Client, Mode, Request};
-use super::exchange::{Exchange, Ready};
+use super::exchange::Exchange;
 use super::explain::explain;
 use super::fault;
 use super::sink::{Deltas, Lines, Sink};
@@ -14,9 +14,6 @@ use crate::stats::Trace;
 
 /// How long the end of the body is waited for after `done: true`, so that the connection can be used again.
 const AFTERMATH: Duration = Duration::from_millis(100);
-
-/// How many pieces, and how many bytes of them, are taken together when they are there already.
-const AT_ONCE: (usize, usize) = (256, 128 << 10);
 
 /// Routes whose streams report progress: their last line has the status `success` instead of `done`.
 const PROGRESS: [&str; 3] = ["/api/pull", "/api/push", "/api/create"];
@@ -97,40 +94,36 @@ async fn relay(
     let mut checked = is_json(&exchange.media_type())?;
     let mut empty = true;
     loop {
-        let mut read = exchange.next().await.map(Ready::from);
-        let (mut pieces, mut bytes) = AT_ONCE;
-        while let Ok(Ready::Piece(piece)) = &read {
+        let mut failure = None;
+        let pulled = exchange.pull(|piece| {
             empty = false;
-            pieces -= 1;
-            bytes = bytes.saturating_sub(piece.len());
             let result = if checked {
                 Ok(())
             } else {
                 looks_like_json(piece).map(|seen| checked = seen)
             };
-            if let Err(error) = result.and_then(|()| sink.feed(piece)) {
-                read = Err(error);
-            } else if sink.is_done() || pieces == 0 || bytes == 0 {
-                read = Ok(Ready::Nothing);
-            } else {
-                read = exchange.ready().await;
-            }
+            failure = result.and_then(|()| sink.feed(piece)).err();
+            failure.is_none() && !sink.is_done()
+        });
+        let mut read = pulled.await;
+        if let Some(failure) = failure {
+            read = Err(failure);
         }
-        if let Ok(Ready::End) = read {
-            read = sink.finish().map(|()| Ready::End);
+        if let Ok(true) = read {
+            read = sink.finish().map(|()| true);
         }
         sink.flush(inbox);
         if let Some(trace) = trace
-            && (sink.is_done() || !matches!(read, Ok(Ready::Nothing)))
+            && (sink.is_done() || !matches!(read, Ok(false)))
         {
             let (counters, done_reason) = sink.said();
             trace.answer(&counters, done_reason.as_deref(), sink.is_done());
         }
         match read? {
-            Ready::End if empty => return Err(fault::protocol("The reply is empty.")),
-            Ready::End => return sink.verdict(),
-            _ if sink.is_done() => return aftermath(exchange, sink).await,
-            _ => {}
+            true if empty => return Err(fault::protocol("The reply is empty.")),
+            true => return sink.verdict(),
+            false if sink.is_done() => return aftermath(exchange, sink).await,
+            false => {}
         }
         inbox.room().await;
         exchange.tick();
@@ -140,14 +133,23 @@ async fn relay(
 /// Reads on to the end of a body whose last line has come. Only an error line still counts: a server that breaks off
 /// now has said everything.
 async fn aftermath(exchange: &mut Exchange, sink: &mut impl Sink) -> Result<(), Error> {
+    let lane = exchange.lane().clone();
     let rest = async {
-        while let Ok(Some(piece)) = exchange.next().await {
-            sink.feed(&piece)?;
+        let mut fed = Ok(());
+        loop {
+            let pulled = exchange.pull(|piece| {
+                fed = sink.feed(piece);
+                fed.is_ok()
+            });
+            let pulled = pulled.await;
+            std::mem::replace(&mut fed, Ok(()))?;
+            if !matches!(pulled, Ok(false)) {
+                return sink.finish();
+            }
         }
-        sink.finish()
     };
-    match tokio::time::timeout(AFTERMATH, rest).await {
-        Ok(Err(error)) if error.kind == Kind::MidStream => Err(error),
+    match lane.within(AFTERMATH, rest).await {
+        Some(Err(error)) if error.kind == Kind::MidStream => Err(error),
         _ => Ok(()),
     }
 }

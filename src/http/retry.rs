@@ -7,9 +7,10 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::client::{Method, Request};
+use super::lane::Lane;
 use crate::error::{Error, Repeat};
 use crate::stats::Trace;
 
@@ -109,6 +110,7 @@ impl Tries {
     pub(super) async fn after(
         &mut self,
         mut error: Error,
+        lane: &Lane,
         trace: Option<&Trace>,
     ) -> Result<(), Error> {
         let Some(wait) = self.next(&error, roll()) else {
@@ -133,7 +135,7 @@ impl Tries {
                 error.message
             ));
         }
-        sleep(wait).await;
+        lane.sleep(wait).await;
         Ok(())
     }
 
@@ -273,7 +275,11 @@ mod tests {
         ] {
             let mut policy = Tries::new(policy, &request, None);
             let mut count = 1;
-            while policy.after(failure(repeat), None).await.is_ok() {
+            while policy
+                .after(failure(repeat), &Lane::General, None)
+                .await
+                .is_ok()
+            {
                 count += 1;
             }
             assert_eq!(count, tries, "{request:?} {repeat:?}");
@@ -290,6 +296,13 @@ mod tests {
         error.repeat = Repeat::Safe;
         let total = Some(Duration::from_millis(10));
         let mut tries = Tries::new(policy, &Request::get("/"), total);
-        assert_eq!(tries.after(error, None).await.unwrap_err().message, "no.");
+        assert_eq!(
+            tries
+                .after(error, &Lane::General, None)
+                .await
+                .unwrap_err()
+                .message,
+            "no."
+        );
     }
 }

@@ -3,10 +3,11 @@
 use std::net::TcpListener;
 
 use metagpt_ollama_rs::error::Kind;
-use metagpt_ollama_rs::http::{Base, Client, Config, Mode, Origin, Request};
+use metagpt_ollama_rs::http::{Base, Config, Mode, Origin, Request};
 
 use crate::server::{
-    DONE, Do, STREAM, Server, block_on, chunk, kind, line, pump, read_all, reply, runtime, streamed,
+    DONE, Do, STREAM, Server, block_on, chunk, kind, line, made, pump, read_all, reply, runtime,
+    streamed,
 };
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
@@ -172,7 +173,7 @@ fn nobody_listens() {
         .local_addr()
         .unwrap();
     let base = Base::parse(&format!("http://user:secret@{address}"), Origin::BaseUrl).unwrap();
-    let client = Client::new(Config::new(base)).unwrap();
+    let client = made(Config::new(base)).unwrap();
     let runtime = runtime();
     let called = block_on(&runtime, client.call(Request::get("/api/version"))).unwrap_err();
     let inbox = pump(
@@ -198,9 +199,7 @@ fn a_name_that_does_not_exist() {
     let base = Base::parse("ollama.invalid", Origin::Host).unwrap();
     let error = block_on(
         &runtime(),
-        Client::new(Config::new(base))
-            .unwrap()
-            .call(Request::get("/")),
+        made(Config::new(base)).unwrap().call(Request::get("/")),
     )
     .unwrap_err();
     assert_eq!((error.kind, error.began), (Kind::Connect, false), "{error}");
@@ -215,7 +214,7 @@ fn https_to_a_server_without_tls_is_a_connection_error() {
         Do::Peek,
     ]]);
     let base = Base::parse(&format!("https://{}", server.address), Origin::BaseUrl).unwrap();
-    match Client::new(Config::new(base)) {
+    match made(Config::new(base)) {
         Ok(client) => {
             let error = block_on(&runtime(), client.call(Request::get("/"))).unwrap_err();
             assert_eq!((error.kind, error.began), (Kind::Connect, false), "{error}");
@@ -239,11 +238,7 @@ fn a_proxy_that_is_down_is_named_without_its_password() {
     let mut config = Config::new(Base::default());
     config.proxy =
         metagpt_ollama_rs::http::ProxyRule::Explicit(format!("http://user:secret@{address}"));
-    let error = block_on(
-        &runtime(),
-        Client::new(config).unwrap().call(Request::get("/")),
-    )
-    .unwrap_err();
+    let error = block_on(&runtime(), made(config).unwrap().call(Request::get("/"))).unwrap_err();
     assert_eq!(error.kind, Kind::Connect);
     assert!(
         error

@@ -6,13 +6,13 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use metagpt_ollama_rs::error::{Error, Kind};
-use metagpt_ollama_rs::http::{Base, Client, Config, Mode, Origin, Request, Timeouts};
+use metagpt_ollama_rs::http::{Base, Config, Mode, Origin, Request, Timeouts};
 use metagpt_ollama_rs::inbox::{CAPACITY, Taken};
 use metagpt_ollama_rs::wire::{Batch, Fold};
 
 use crate::server::{
-    DONE, Do, PATIENCE, STREAM, Server, block_on, chunk, line, pump, read_all, runtime, streamed,
-    take,
+    DONE, Do, PATIENCE, STREAM, Server, block_on, chunk, line, made, pump, read_all, runtime,
+    streamed, take,
 };
 
 const SHORT: Duration = Duration::from_millis(150);
@@ -39,7 +39,7 @@ fn time_out(script: fn() -> Vec<Do>, timeouts: Timeouts) -> [(String, Error); 2]
         } else {
             request.timeouts = Some(timeouts);
         }
-        let (runtime, client) = (runtime(), Client::new(config).unwrap());
+        let (runtime, client) = (runtime(), made(config).unwrap());
         let (answer, end) = read_all(&pump(&runtime, &client, request, Mode::Deltas));
         server.seen();
         (answer.content, end.unwrap_err())
@@ -145,7 +145,7 @@ fn connect_runs_out_in_a_tls_handshake() {
         limits.first_token = SHORT / 2;
     });
     // A machine without certificates cannot make such a client; there is nothing to time then.
-    let Ok(client) = Client::new(config) else {
+    let Ok(client) = made(config) else {
         return;
     };
     let error = block_on(&runtime(), client.call(Request::get("/"))).unwrap_err();
@@ -177,7 +177,7 @@ fn a_long_stream_outlives_every_limit_but_total() {
         limits.first_token = Duration::from_millis(400);
         limits.idle = Duration::from_millis(400);
     });
-    let (runtime, client) = (runtime(), Client::new(config).unwrap());
+    let (runtime, client) = (runtime(), made(config).unwrap());
     let (answer, end) = read_all(&pump(
         &runtime,
         &client,
@@ -200,7 +200,7 @@ fn endless_limits_are_no_limits() {
         idle: never,
         total: Some(never),
     };
-    let (runtime, client) = (runtime(), Client::new(config).unwrap());
+    let (runtime, client) = (runtime(), made(config).unwrap());
     let (_, end) = read_all(&pump(
         &runtime,
         &client,
@@ -377,7 +377,7 @@ fn a_reader_that_takes_its_time_does_not_run_into_the_idle_limit() {
     let server = Server::start(vec![vec![Do::Read, Do::send(reply)]]);
     let mut config = server.config();
     config.timeouts.idle = Duration::from_millis(200);
-    let (runtime, client) = (runtime(), Client::new(config).unwrap());
+    let (runtime, client) = (runtime(), made(config).unwrap());
     let inbox = pump(
         &runtime,
         &client,

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use metagpt_ollama_rs::error::Kind;
-use metagpt_ollama_rs::http::{Client, Request, Timeouts};
+use metagpt_ollama_rs::http::{Request, Timeouts};
 
-use crate::server::{DONE, Do, PATIENCE, STREAM, Server, block_on, chat, chunk, reply, runtime};
+use crate::server::{
+    DONE, Do, PATIENCE, STREAM, Server, block_on, chat, chunk, made, reply, runtime,
+};
 
 #[test]
 fn redirects_name_the_base_url_to_write() {
@@ -180,7 +182,7 @@ fn a_refusal_whose_body_does_not_end_is_not_waited_for() {
     ]]);
     let mut config = server.config();
     config.timeouts.idle = 2 * PATIENCE;
-    let (_, end) = chat(&Client::new(config).unwrap());
+    let (_, end) = chat(&made(config).unwrap());
     let error = end.unwrap_err();
     assert_eq!((error.kind, error.status), (Kind::Status, Some(503)));
     assert_eq!(error.server_text.as_deref(), Some("busy"));
@@ -272,7 +274,7 @@ fn whole_replies() {
         let mut config = server.config();
         config.max_body = 4096;
         config.timeouts = small;
-        let client = Client::new(config).unwrap();
+        let client = made(config).unwrap();
         let reply = block_on(&runtime(), client.call(Request::get("/api/version")));
         match (reply, expected) {
             (Ok(reply), Ok(body)) => {

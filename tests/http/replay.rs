@@ -4,11 +4,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use metagpt_ollama_rs::error::Kind;
-use metagpt_ollama_rs::http::{Client, Method, Mode, Request};
+use metagpt_ollama_rs::http::{Method, Mode, Request};
 use metagpt_ollama_rs::inbox::Taken;
 use metagpt_ollama_rs::wire::{Batch, Item, Outcome, fold_body};
 
-use crate::server::{Do, PATIENCE, Server, block_on, pump, read_all, runtime};
+use crate::server::{Do, PATIENCE, Server, block_on, made, pump, read_all, runtime};
 
 struct Recording {
     name: String,
@@ -131,7 +131,7 @@ fn generations_are_pumped_to_the_recorded_outcome() {
         let name = &recording.name;
         for size in sizes(recording.response.len()) {
             let server = recording.server(size);
-            let client = Client::new(server.config()).unwrap();
+            let client = made(server.config()).unwrap();
             let inbox = pump(&runtime, &client, recording.ask(), Mode::Deltas);
             let (mut answer, end) = read_all(&inbox);
             if recording.status() >= 400 {

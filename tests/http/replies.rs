@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use metagpt_ollama_rs::error::Kind;
-use metagpt_ollama_rs::http::{Client, Mode, Request};
+use metagpt_ollama_rs::http::{Mode, Request};
 
 use crate::server::{
-    DONE, Do, STREAM, Server, chat, chunk, kind, line, pump, read_all, reply, runtime, streamed,
+    DONE, Do, STREAM, Server, chat, chunk, kind, line, made, pump, read_all, reply, runtime,
+    streamed,
 };
 
 /// What a pumped reply comes to.
@@ -70,7 +71,7 @@ fn check(name: &str, bytes: &str, closed: &Outcome, open: &Outcome) {
         let server = Server::start(vec![script]);
         let mut config = server.config();
         config.timeouts.idle = Duration::from_millis(500);
-        let (answer, end) = chat(&Client::new(config).unwrap());
+        let (answer, end) = chat(&made(config).unwrap());
         let context = format!(
             "{name}, {}: {end:?}",
             if held { "held open" } else { "closed" }
@@ -519,7 +520,7 @@ fn lines_longer_than_the_cap() {
         ));
         let mut config = server.config();
         config.max_line = 1000;
-        let client = Client::new(config).unwrap();
+        let client = made(config).unwrap();
         let runtime = runtime();
         let inbox = pump(&runtime, &client, Request::post("/api/chat", "{}"), mode);
         let (_, end) = read_all(&inbox);

@@ -3,9 +3,9 @@
 use metagpt_ollama_rs::error::Kind;
 use metagpt_ollama_rs::http::config::resolve_key;
 use metagpt_ollama_rs::http::proxy::Environment;
-use metagpt_ollama_rs::http::{Base, Client, Config, Method, Origin, ProxyRule, Request};
+use metagpt_ollama_rs::http::{Base, Config, Method, Origin, ProxyRule, Request};
 
-use crate::server::{Server, block_on, reply, runtime};
+use crate::server::{Server, block_on, made, reply, runtime};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -14,7 +14,7 @@ fn sent(request: Request, change: impl FnOnce(&mut Config, &Server)) -> String {
     let server = Server::answering(reply("200 OK", "application/json", "{}"));
     let mut config = server.config();
     change(&mut config, &server);
-    let client = Client::new(config).unwrap();
+    let client = made(config).unwrap();
     block_on(&runtime(), client.call(request)).unwrap();
     let address = server.address.to_string();
     String::from_utf8(server.seen().remove(0).remove(0))
@@ -173,12 +173,12 @@ fn what_cannot_be_sent_is_a_configuration_error() {
         (proxy("http://"), "no URL"),
         (proxy("http://u:secret@ho st:1"), "no URL"),
     ] {
-        let error = Client::new(config).unwrap_err();
+        let error = made(config).unwrap_err();
         assert_eq!((error.kind, error.began), (Kind::Config, false), "{error}");
         assert!(error.message.contains(says), "{error}");
         assert!(!format!("{error:?}").contains("secret"), "{error:?}");
     }
-    let client = Client::new(base()).unwrap();
+    let client = made(base()).unwrap();
     let request = Request {
         headers: vec![("a b".to_owned(), String::new())],
         ..Request::get("/")
@@ -231,11 +231,7 @@ fn a_proxy_of_the_environment_is_for_other_machines() {
 
     let mut config = Config::new(Base::parse("http://ollama.invalid:99", Origin::BaseUrl).unwrap());
     config.proxy = environment("http://127.0.0.1:1", Some(".invalid"));
-    let error = block_on(
-        &runtime(),
-        Client::new(config).unwrap().call(Request::get("/")),
-    )
-    .unwrap_err();
+    let error = block_on(&runtime(), made(config).unwrap().call(Request::get("/"))).unwrap_err();
     assert_eq!(error.kind, Kind::Connect);
     assert!(error.message.contains("its name is not known"), "{error}");
 }

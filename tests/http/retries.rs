@@ -10,7 +10,7 @@ use metagpt_ollama_rs::stats::{About, Record, Trace, records};
 use metagpt_ollama_rs::wire::Answer;
 
 use crate::server::{
-    DONE, Do, STREAM, Server, block_on, chunk, line, pump, read_all, reply, runtime, streamed,
+    DONE, Do, STREAM, Server, block_on, chunk, line, made, pump, read_all, reply, runtime, streamed,
 };
 
 const AT_ONCE: Retry = Retry {
@@ -21,7 +21,7 @@ const AT_ONCE: Retry = Retry {
 };
 
 fn client(server: &Server) -> Client {
-    Client::new(Config {
+    made(Config {
         retry: AT_ONCE,
         ..server.config()
     })
@@ -166,7 +166,7 @@ fn a_refused_connection_is_tried_again_until_somebody_listens() {
         first: Duration::from_millis(5),
         ..AT_ONCE
     };
-    let client = Client::new(Config {
+    let client = made(Config {
         retry,
         ..Config::new(base)
     })
@@ -198,7 +198,7 @@ fn an_abort_ends_a_wait() {
         budget: never * 3,
         ..AT_ONCE
     };
-    let client = Client::new(Config {
+    let client = made(Config {
         retry,
         ..server.config()
     })
@@ -265,7 +265,7 @@ fn a_first_token_that_does_not_come_is_asked_about() {
         };
         config.timeouts.first_token = Duration::from_millis(100);
         let (request, _) = traced(name);
-        let (_, end) = stream(&Client::new(config).unwrap(), request);
+        let (_, end) = stream(&made(config).unwrap(), request);
         let error = end.unwrap_err();
         assert_eq!(
             (error.kind, error.phase, error.loaded),
@@ -328,10 +328,7 @@ fn a_server_that_repeats_a_secret_is_not_quoted() {
         proxy: ProxyRule::Explicit(format!("http://ann:proxy-word@{}", server.address)),
         ..Config::new(base)
     };
-    let (_, end) = stream(
-        &Client::new(config).unwrap(),
-        Request::post("/api/chat", "{}"),
-    );
+    let (_, end) = stream(&made(config).unwrap(), Request::post("/api/chat", "{}"));
     let error = end.unwrap_err();
     assert_eq!(error.server_text.as_deref(), Some("no: ***, ***, ***, ***"));
     assert_eq!(

@@ -3,10 +3,14 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
+#[cfg(target_os = "linux")]
+use std::sync::OnceLock;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use metagpt_ollama_rs::error::{Error, Kind};
+#[cfg(target_os = "linux")]
+use metagpt_ollama_rs::http::direct::Reactor;
 use metagpt_ollama_rs::http::{Base, Client, Config, Mode, Origin, Request, Retry};
 use metagpt_ollama_rs::inbox::{CAPACITY, Inbox, Taken};
 use metagpt_ollama_rs::wire::{Answer, Batch, Fold};
@@ -80,7 +84,7 @@ impl Server {
     }
 
     pub fn client(&self) -> Client {
-        Client::new(self.config()).unwrap()
+        made(self.config()).unwrap()
     }
 
     /// Waits for the end of the script.
@@ -164,6 +168,35 @@ fn read_request(stream: &mut TcpStream) -> Vec<u8> {
     stream.read_exact(&mut body).unwrap();
     request.extend_from_slice(&body);
     request
+}
+
+/// Whether this binary is the one that tests the direct lane: both are built of the same files.
+const DIRECT: bool = !env!("CARGO_CRATE_NAME").eq_ignore_ascii_case("http");
+
+/// The reactor of the direct lane, in place of an event loop on a thread of its own.
+#[cfg(target_os = "linux")]
+fn reactor() -> &'static Reactor {
+    static REACTOR: OnceLock<Reactor> = OnceLock::new();
+    REACTOR.get_or_init(|| {
+        let reactor = Reactor::new().unwrap();
+        let driven = reactor.clone();
+        std::thread::spawn(move || {
+            loop {
+                driven.wait(PATIENCE);
+            }
+        });
+        reactor
+    })
+}
+
+/// A client in the lane that is tested. What needs TLS or a proxy has the general lane only.
+pub fn made(config: Config) -> Result<Client, Error> {
+    let client = Client::new(config)?;
+    #[cfg(target_os = "linux")]
+    if DIRECT {
+        return Ok(client.on(reactor()).unwrap_or(client));
+    }
+    Ok(client)
 }
 
 /// A runtime as the extension has it: one worker thread.

@@ -1,0 +1,127 @@
+//! Making connections without blocking: names are resolved on a thread of their own, and the addresses of a name are
+//! tried side by side, a quarter of a second apart ("happy eyeballs", RFC 8305), so that a dead one costs no more.
+
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::reactor::{Driver, WRITABLE, Watched};
+
+/// How long the next address waits for the one before it.
+const STAGGER: Duration = Duration::from_millis(250);
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub(super) enum Unreachable {
+    /// The name is not known.
+    Name(io::Error),
+    Address(io::Error),
+}
+
+/// A connection to `host`, which is a name or an address.
+pub(super) async fn connect(
+    driver: &Driver,
+    host: &str,
+    port: u16,
+) -> Result<Watched, Unreachable> {
+    let mut addresses = match host.parse::<IpAddr>() {
+        Ok(address) => VecDeque::from([SocketAddr::new(address, port)]),
+        Err(_) => resolve(host, port).await.map_err(Unreachable::Name)?,
+    };
+    let mut attempts: Vec<Watched> = Vec::new();
+    let mut first_failure = None;
+    loop {
+        if let Some(address) = addresses.pop_front() {
+            match start(driver, address) {
+                Ok(attempt) => attempts.push(attempt),
+                Err(error) => {
+                    first_failure.get_or_insert(error);
+                    continue;
+                }
+            }
+        }
+        let timer = (!addresses.is_empty()).then(|| driver.timer(Instant::now() + STAGGER));
+        let mut timer = pin!(timer);
+        // A connection, or `None` when it is time for the next address.
+        let connected = poll_fn(|context| {
+            let mut at = 0;
+            while let Some(attempt) = attempts.get(at) {
+                if attempt.poll_for(context, WRITABLE).is_pending() {
+                    at += 1;
+                    continue;
+                }
+                let attempt = attempts.swap_remove(at);
+                match outcome(&attempt) {
+                    Ok(()) => return Poll::Ready(Some(attempt)),
+                    Err(error) => {
+                        first_failure.get_or_insert(error);
+                        return Poll::Ready(None);
+                    }
+                }
+            }
+            match timer.as_mut().as_pin_mut() {
+                Some(timer) => timer.poll(context).map(|()| None),
+                None if attempts.is_empty() => Poll::Ready(None),
+                None => Poll::Pending,
+            }
+        })
+        .await;
+        if let Some(connection) = connected {
+            connection.readiness.forget();
+            let _ = connection.stream.set_nodelay(true);
+            return Ok(connection);
+        }
+        if attempts.is_empty() && addresses.is_empty() {
+            return Err(Unreachable::Address(first_failure.unwrap_or_else(|| {
+                io::Error::new(io::ErrorKind::NotFound, "the name has no address")
+            })));
+        }
+    }
+}
+
+fn start(driver: &Driver, address: SocketAddr) -> io::Result<Watched> {
+    driver.watch(mio::net::TcpStream::connect(address)?)
+}
+
+/// What became of an attempt whose socket is writable.
+fn outcome(attempt: &Watched) -> io::Result<()> {
+    match attempt.stream.take_error()? {
+        Some(error) => Err(error),
+        None => attempt.stream.peer_addr().map(drop),
+    }
+}
+
+/// The addresses of a name, the families taking turns.
+async fn resolve(host: &str, port: u16) -> io::Result<VecDeque<SocketAddr>> {
+    let (sender, receiver) = oneshot::channel();
+    let name = host.to_owned();
+    std::thread::Builder::new()
+        .name("metagpt-ollama-dns".to_owned())
+        .spawn(move || {
+            let found = (name.as_str(), port).to_socket_addrs();
+            // Nobody may wait any more.
+            let _ = sender.send(found.map(Iterator::collect::<Vec<_>>));
+        })?;
+    let found = receiver
+        .await
+        .map_err(|_| io::Error::other("the thread that looked it up ended"))??;
+    let Some(first) = found.first().map(SocketAddr::is_ipv4) else {
+        return Ok(VecDeque::new());
+    };
+    let (mut own, mut other): (VecDeque<_>, VecDeque<_>) = found
+        .into_iter()
+        .partition(|address| address.is_ipv4() == first);
+    let mut addresses = VecDeque::with_capacity(own.len() + other.len());
+    while !own.is_empty() || !other.is_empty() {
+        addresses.extend(own.pop_front());
+        addresses.extend(other.pop_front());
+    }
+    Ok(addresses)
+}

@@ -1,0 +1,296 @@
+//! The direct lane: plain `http://` without a proxy, on sockets that live in the event loop of the caller.
+//!
+//! No second thread, no queue between threads, no wake-up across them: the [`Reactor`] stands in the caller's event loop
+//! as one file descriptor, and what has arrived is decoded where it is read. Only the lookup of a name takes a thread.
+//!
+//! * [`reactor`] runs tasks and watches sockets and timers; `connect` makes connections, `pool` keeps them.
+//! * [`framing`] reads heads and bodies without I/O, and is as strict as the general lane.
+//! * Here is one request on one connection, and its response.
+
+mod connect;
+pub mod framing;
+mod pool;
+mod reactor;
+
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use reqwest::Method;
+use tokio::time::Instant;
+
+pub(super) use self::reactor::{Driver, Timer};
+pub use self::reactor::{Handle, Reactor};
+
+use self::connect::{Unreachable, connect};
+use self::framing::{Body, Fault, Head};
+use self::reactor::Watched;
+use super::attempt::{Attempt, TooSlow};
+use super::client::Prepared;
+use super::clock::YEAR;
+
+/// Why there is no response, or not all of it.
+#[derive(Debug)]
+pub(super) enum Failure {
+    TooSlow(TooSlow),
+    /// The name of the server is not known.
+    Name(io::Error),
+    Unreachable(io::Error),
+    /// The connection ended before the head of a response was there; whether a part of it was.
+    Closed {
+        cause: io::Error,
+        began: bool,
+    },
+    /// The head is none.
+    Head(Fault),
+    /// The body is broken.
+    Framing(Fault),
+    /// The body broke off.
+    BrokeOff(Option<io::Error>),
+}
+
+impl Failure {
+    fn closed(cause: io::Error, began: bool) -> Self {
+        Self::Closed { cause, began }
+    }
+}
+
+/// Ends what a client has left on its reactors.
+pub(super) fn forget(driver: &Driver, client: u64) {
+    driver.pools(|pools| pools.forget(client));
+}
+
+/// Sends `request` for `client`, on a connection that it has used before if there is one. One that turns out to be dead
+/// is replaced once and at once.
+pub(super) async fn send(
+    driver: &Driver,
+    client: u64,
+    request: &Prepared,
+    attempt: &Arc<Attempt>,
+) -> Result<Response, Failure> {
+    let message = message(request);
+    if let Some(connection) = driver.pools(|pools| pools.take(client)).flatten() {
+        let sent = ask(connection, client, &request.method, &message).await;
+        if !matches!(sent, Err(Failure::Closed { began: false, .. }) if attempt.is_young()) {
+            return sent;
+        }
+    }
+    let host = request.url.host_str().unwrap_or_default();
+    let host = host.trim_matches(['[', ']']);
+    let port = request.url.port_or_known_default().unwrap_or(80);
+    let limit = attempt.limit().min(YEAR);
+    let connection = {
+        let _making = attempt.connecting();
+        tokio::select! {
+            biased;
+            connected = connect(driver, host, port) => connected,
+            () = driver.timer(Instant::now() + limit) => return Err(Failure::TooSlow(TooSlow(limit))),
+        }
+    };
+    let connection = connection.map_err(|error| match error {
+        Unreachable::Name(error) => Failure::Name(error),
+        Unreachable::Address(error) => Failure::Unreachable(error),
+    })?;
+    attempt.connected();
+    ask(connection, client, &request.method, &message).await
+}
+
+/// The bytes of `request`.
+fn message(request: &Prepared) -> Vec<u8> {
+    let Prepared {
+        method,
+        url,
+        headers,
+        body,
+    } = request;
+    let length = body.as_ref().map_or(0, Bytes::len);
+    let mut message = Vec::with_capacity(512 + length);
+    let mut put = |parts: &[&[u8]]| {
+        for part in parts {
+            message.extend_from_slice(part);
+        }
+    };
+    put(&[method.as_str().as_bytes(), b" ", url.path().as_bytes()]);
+    if let Some(query) = url.query() {
+        put(&[b"?", query.as_bytes()]);
+    }
+    put(&[b" HTTP/1.1\r\n"]);
+    for (name, value) in headers {
+        put(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
+    }
+    if body.is_some() || method == Method::POST {
+        put(&[b"content-length: ", length.to_string().as_bytes(), b"\r\n"]);
+    }
+    put(&[b"\r\n", body.as_deref().unwrap_or_default()]);
+    message
+}
+
+/// Sends `message` on `connection` and reads the head of the response. A server may reply before it has read all.
+async fn ask(
+    connection: Watched,
+    client: u64,
+    method: &Method,
+    message: &[u8],
+) -> Result<Response, Failure> {
+    let driver = connection.driver().clone();
+    let mut unsent = message;
+    let mut refused = None;
+    let mut head = Vec::new();
+    let (head, carry) = poll_fn(|context| {
+        while refused.is_none() && !unsent.is_empty() {
+            match connection.poll_write(context, unsent) {
+                Poll::Ready(Ok(count)) => unsent = unsent.get(count..).unwrap_or_default(),
+                Poll::Ready(Err(error)) => refused = Some(error),
+                Poll::Pending => break,
+            }
+        }
+        loop {
+            let read = driver.with_buffer(|buffer| {
+                connection.poll_read(context, buffer).map_ok(|count| {
+                    let bytes = buffer.get(..count).unwrap_or_default();
+                    (count > 0).then(|| begin(&mut head, bytes))
+                })
+            });
+            let failed = match read {
+                Ok(Poll::Pending) => return Poll::Pending,
+                Ok(Poll::Ready(Ok(Some(Ok(None))))) => continue,
+                Ok(Poll::Ready(Ok(Some(Ok(Some(begun)))))) => return Poll::Ready(Ok(begun)),
+                Ok(Poll::Ready(Ok(Some(Err(fault))))) => {
+                    return Poll::Ready(Err(Failure::Head(fault)));
+                }
+                Ok(Poll::Ready(Ok(None))) => io::ErrorKind::UnexpectedEof.into(),
+                Ok(Poll::Ready(Err(error))) | Err(error) => error,
+            };
+            let cause = refused.take().unwrap_or(failed);
+            return Poll::Ready(Err(Failure::closed(cause, !head.is_empty())));
+        }
+    })
+    .await?;
+    let body = head.body(method).map_err(Failure::Head)?;
+    Ok(Response {
+        reusable: unsent.is_empty() && head.keeps_alive(),
+        connection: Some(connection),
+        client,
+        head,
+        body,
+        carry,
+        tired: false,
+    })
+}
+
+/// Adds `bytes` to the beginning of a response: its head and what stands after it, once that is whole.
+fn begin(known: &mut Vec<u8>, bytes: &[u8]) -> Result<Option<(Head, Vec<u8>)>, Fault> {
+    let first = known.is_empty();
+    if !first {
+        known.extend_from_slice(bytes);
+    }
+    let all = if first { bytes } else { known.as_slice() };
+    if let Some((head, length)) = Head::read(all)? {
+        let rest = all.get(length..).unwrap_or_default().to_vec();
+        return Ok(Some((head, rest)));
+    }
+    if first {
+        known.extend_from_slice(bytes);
+    }
+    Ok(None)
+}
+
+/// A response whose body is read piece by piece. Dropped before its end, it closes the connection.
+pub(super) struct Response {
+    /// Until the body has ended.
+    connection: Option<Watched>,
+    client: u64,
+    head: Head,
+    body: Body,
+    /// What was read and not used yet.
+    carry: Vec<u8>,
+    reusable: bool,
+    /// The last read was as large as a read can be, so others are served before the next.
+    tired: bool,
+}
+
+impl Response {
+    pub(super) fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// How many bytes of the body are to come, if that is known.
+    pub(super) fn expected(&self) -> Option<u64> {
+        self.body.expected()
+    }
+
+    /// Reads once, and shows the pieces of the body to `take` until that says no; what is left is for the next call.
+    /// True: the body has ended.
+    pub(super) async fn pull(
+        &mut self,
+        mut take: impl FnMut(&[u8]) -> bool,
+    ) -> Result<bool, Failure> {
+        if !self.carry.is_empty() {
+            let carry = std::mem::take(&mut self.carry);
+            self.digest(&carry, &mut take)?;
+        } else if !self.body.is_complete() {
+            poll_fn(|context| self.poll_read(context, &mut take)).await?;
+        }
+        let ended = self.body.is_complete();
+        if ended
+            && let Some(connection) = self.connection.take()
+            && self.reusable
+        {
+            let driver = connection.driver().clone();
+            driver.pools(|pools| pools.keep(self.client, connection));
+        }
+        Ok(ended)
+    }
+
+    fn poll_read(
+        &mut self,
+        context: &Context<'_>,
+        take: &mut impl FnMut(&[u8]) -> bool,
+    ) -> Poll<Result<(), Failure>> {
+        if std::mem::take(&mut self.tired) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let Some(connection) = self.connection.take() else {
+            return Poll::Ready(Err(Failure::BrokeOff(None)));
+        };
+        let read = connection.driver().with_buffer(|buffer| {
+            connection.poll_read(context, buffer).map_ok(|count| {
+                let bytes = buffer.get(..count).unwrap_or_default();
+                self.tired = count == buffer.len();
+                if bytes.is_empty() {
+                    self.reusable = false;
+                    return self.body.end().map_err(|_| Failure::BrokeOff(None));
+                }
+                self.digest(bytes, take)
+            })
+        });
+        self.connection = Some(connection);
+        match read {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(Ok(result))) => Poll::Ready(result),
+            Ok(Poll::Ready(Err(error))) | Err(error) => {
+                Poll::Ready(Err(Failure::BrokeOff(Some(error))))
+            }
+        }
+    }
+
+    fn digest(
+        &mut self,
+        bytes: &[u8],
+        take: &mut impl FnMut(&[u8]) -> bool,
+    ) -> Result<(), Failure> {
+        let used = self.body.feed(bytes, take).map_err(Failure::Framing)?;
+        if let Some(rest) = bytes.get(used..).filter(|rest| !rest.is_empty()) {
+            if self.body.is_complete() {
+                // Nobody asked for more: whatever it is, it must not become the beginning of another answer.
+                self.reusable = false;
+            } else {
+                self.carry = rest.to_vec();
+            }
+        }
+        Ok(())
+    }
+}

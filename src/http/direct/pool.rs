@@ -1,0 +1,77 @@
+//! Connections that wait for another request, kept by client. They stay watched, so that a server which closes one is
+//! noticed at once and the descriptor goes.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::time::Instant;
+
+use super::reactor::{READABLE, Watched};
+use crate::http::client::POOL_IDLE;
+
+/// The idle connections of one event loop.
+#[derive(Default)]
+pub(super) struct Pools(Mutex<HashMap<u64, Vec<Idle>>>);
+
+struct Idle {
+    connection: Watched,
+    since: Instant,
+}
+
+impl Pools {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Vec<Idle>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A connection of `client` that is open as far as can be seen: the one used last.
+    pub(super) fn take(&self, client: u64) -> Option<Watched> {
+        loop {
+            let idle = self.lock().get_mut(&client)?.pop()?;
+            if idle.since.elapsed() < POOL_IDLE && idle.connection.is_silent() {
+                return Some(idle.connection);
+            }
+        }
+    }
+
+    /// Keeps `connection` for `client`.
+    pub(super) fn keep(&self, client: u64, connection: Watched) {
+        connection.readiness.forget();
+        let since = Instant::now();
+        let mut pools = self.lock();
+        pools
+            .entry(client)
+            .or_default()
+            .push(Idle { connection, since });
+    }
+
+    /// Drops the connections on which something has come: their end, or what nobody asked for.
+    pub(super) fn sweep(&self) {
+        self.drop_where(|_, idle| idle.connection.readiness.has(READABLE));
+    }
+
+    /// Drops the connections of `client`.
+    pub(super) fn forget(&self, client: u64) {
+        self.drop_where(|owner, _| owner == client);
+    }
+
+    pub(super) fn clear(&self) {
+        self.drop_where(|_, _| true);
+    }
+
+    fn drop_where(&self, gone: impl Fn(u64, &Idle) -> bool) {
+        let mut dropped = Vec::new();
+        self.lock().retain(|client, pool| {
+            dropped.extend(pool.extract_if(.., |idle| gone(*client, idle)));
+            !pool.is_empty()
+        });
+        drop(dropped);
+    }
+}
+
+impl Watched {
+    /// Whether nothing has come: neither an end nor bytes that belong to no request.
+    fn is_silent(&self) -> bool {
+        let peeked = self.stream.peek(&mut [0]);
+        matches!(peeked, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+    }
+}

@@ -1,0 +1,634 @@
+//! An executor and its sockets in one file descriptor, driven by somebody else's event loop.
+//!
+//! The owner of the event loop watches [`Reactor::descriptor`]. Whenever that becomes readable it calls
+//! [`Reactor::turn`], which asks the kernel what has happened and lets every task go on that has a reason to. A task is
+//! an ordinary future; it may be polled by any thread, but never by two at once, and nothing waits in here.
+//!
+//! Every lock is held for a few instructions only: never while a task runs, a future is dropped or the kernel is asked.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Registry, Token};
+use tokio::time::Instant;
+
+use super::pool::Pools;
+
+/// What one read may bring: a burst is taken in large pieces, and no stream holds the others up for long.
+const READ: usize = 256 << 10;
+
+/// How many events are taken from the kernel in one turn; the rest waits for the next.
+const EVENTS: usize = 1024;
+
+const WAKE: Token = Token(0);
+const TIMER: Token = Token(1);
+const FIRST_SOCKET: usize = 2;
+
+type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The tasks, sockets, timers and idle connections of one event loop. Clones share them; dropping the last one ends
+/// the tasks and closes the sockets.
+#[derive(Clone)]
+pub struct Reactor(Arc<Owner>);
+
+struct Owner(Arc<Shared>);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        let tasks = std::mem::take(&mut self.0.state().tasks);
+        for task in tasks.into_values() {
+            task.end();
+        }
+        self.0.pools.clear();
+    }
+}
+
+/// What tasks know of their reactor.
+#[derive(Clone)]
+pub(in crate::http) struct Driver(Weak<Shared>);
+
+struct Shared {
+    poll: Mutex<Option<(mio::Poll, Events)>>,
+    registry: Registry,
+    descriptor: RawFd,
+    waker: mio::Waker,
+    timer: OwnedFd,
+    state: Mutex<State>,
+    pools: Pools,
+    /// What sockets are read into: one buffer for all of them, because a read is used up before the next one.
+    buffer: Mutex<Vec<u8>>,
+}
+
+#[derive(Default)]
+struct State {
+    next: usize,
+    sockets: HashMap<usize, Arc<Readiness>>,
+    tasks: HashMap<usize, Arc<Task>>,
+    queue: Vec<Arc<Task>>,
+    timers: BTreeMap<(Instant, usize), Waker>,
+    /// When the timer descriptor becomes readable.
+    armed: Option<Instant>,
+    /// A turn is under way, and will look at the queue once more before it ends.
+    turning: bool,
+}
+
+impl State {
+    fn number(&mut self) -> usize {
+        self.next = self.next.max(FIRST_SOCKET) + 1;
+        self.next
+    }
+}
+
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Reactor {
+    /// A reactor with nothing to do. Fails where the process may open no more files.
+    pub fn new() -> io::Result<Self> {
+        let poll = mio::Poll::new()?;
+        let registry = poll.registry().try_clone()?;
+        let waker = mio::Waker::new(&registry, WAKE)?;
+        // SAFETY: timerfd_create takes two integers; a negative result is checked below.
+        let raw = unsafe {
+            libc::timerfd_create(
+                libc::CLOCK_MONOTONIC,
+                libc::TFD_CLOEXEC | libc::TFD_NONBLOCK,
+            )
+        };
+        if raw < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: `raw` was just opened and nobody else owns it.
+        let timer = unsafe { OwnedFd::from_raw_fd(raw) };
+        registry.register(&mut SourceFd(&raw), TIMER, Interest::READABLE)?;
+        Ok(Self(Arc::new(Owner(Arc::new(Shared {
+            descriptor: poll.as_raw_fd(),
+            poll: Mutex::new(Some((poll, Events::with_capacity(EVENTS)))),
+            registry,
+            waker,
+            timer,
+            state: Mutex::default(),
+            pools: Pools::default(),
+            buffer: Mutex::default(),
+        })))))
+    }
+
+    /// What the event loop has to watch: readable when a turn is due.
+    pub fn descriptor(&self) -> RawFd {
+        self.0.0.descriptor
+    }
+
+    /// Lets everything go on that can, without waiting. A call from inside a turn does nothing.
+    pub fn turn(&self) {
+        self.0.0.turn(Some(Duration::ZERO));
+    }
+
+    /// As `turn`, after waiting for a reason: for code that has no event loop.
+    pub fn wait(&self, limit: Duration) {
+        self.0.0.turn(Some(limit));
+    }
+
+    /// Starts `work`, which is polled for the first time before this returns.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> Handle {
+        let shared = &self.0.0;
+        let mut state = shared.state();
+        let number = state.number();
+        let task = Arc::new(Task {
+            driver: self.driver(),
+            number,
+            queued: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            work: Mutex::new(Some(Box::pin(work))),
+        });
+        state.tasks.insert(number, Arc::clone(&task));
+        drop(state);
+        let handle = Handle(Arc::downgrade(&task));
+        task.run();
+        handle
+    }
+
+    pub(in crate::http) fn driver(&self) -> Driver {
+        Driver(Arc::downgrade(&self.0.0))
+    }
+}
+
+impl fmt::Debug for Reactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reactor").finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    fn turn(&self, limit: Option<Duration>) {
+        let Some((mut poll, mut events)) = lock(&self.poll).take() else {
+            return;
+        };
+        let asked = poll.poll(&mut events, limit);
+        self.state().turning = true;
+        if asked.is_ok() {
+            self.notice(&events);
+        }
+        *lock(&self.poll) = Some((poll, events));
+        let queue = std::mem::take(&mut self.state().queue);
+        for task in queue {
+            task.run();
+        }
+        let mut state = self.state();
+        state.turning = false;
+        let more = !state.queue.is_empty();
+        drop(state);
+        if more {
+            self.notify();
+        }
+    }
+
+    /// Notes what has happened to sockets and timers, and queues whoever waits for it.
+    fn notice(&self, events: &Events) {
+        let mut idle = false;
+        for event in events {
+            match event.token() {
+                WAKE => {}
+                TIMER => self.ring(),
+                Token(number) => {
+                    let readiness = self.state().sockets.get(&number).map(Arc::clone);
+                    idle |= readiness.is_some_and(|readiness| readiness.note(event));
+                }
+            }
+        }
+        if idle {
+            self.pools.sweep();
+        }
+    }
+
+    /// Wakes whose time has come, and sets the timer for the next.
+    fn ring(&self) {
+        // The descriptor is edge-triggered and set anew below, so its counter need not be read.
+        let now = Instant::now();
+        let mut due = Vec::new();
+        let mut state = self.state();
+        state.armed = None;
+        while let Some(entry) = state.timers.first_entry()
+            && entry.key().0 <= now
+        {
+            due.push(entry.remove());
+        }
+        if let Some((at, _)) = state.timers.first_key_value().map(|(key, _)| *key) {
+            self.arm(&mut state, at);
+        }
+        drop(state);
+        due.into_iter().for_each(Waker::wake);
+    }
+
+    /// Makes sure that the timer rings at `at` or before.
+    fn arm(&self, state: &mut State, at: Instant) {
+        if state.armed.is_some_and(|armed| armed <= at) {
+            return;
+        }
+        state.armed = Some(at);
+        let left = at.saturating_duration_since(Instant::now());
+        let value = libc::itimerspec {
+            it_interval: libc::timespec {
+                tv_sec: 0,
+                tv_nsec: 0,
+            },
+            it_value: libc::timespec {
+                tv_sec: libc::time_t::try_from(left.as_secs()).unwrap_or(libc::time_t::MAX),
+                // Zero would switch the timer off.
+                tv_nsec: libc::c_long::from(left.subsec_nanos()).max(1),
+            },
+        };
+        // SAFETY: the descriptor is open, `value` lives through the call, and no old value is asked for.
+        unsafe {
+            libc::timerfd_settime(
+                self.timer.as_raw_fd(),
+                0,
+                &raw const value,
+                std::ptr::null_mut(),
+            );
+        }
+    }
+
+    fn enqueue(&self, task: Arc<Task>) {
+        let mut state = self.state();
+        state.queue.push(task);
+        let turning = state.turning;
+        drop(state);
+        if !turning {
+            self.notify();
+        }
+    }
+
+    /// Makes the descriptor readable.
+    fn notify(&self) {
+        // It fails only where the counter would overflow, and then the descriptor is readable.
+        let _ = self.waker.wake();
+    }
+}
+
+/// A future under way.
+struct Task {
+    driver: Driver,
+    number: usize,
+    queued: AtomicBool,
+    /// Nobody wants it any more.
+    ended: AtomicBool,
+    /// Empty while it is polled, and at its end.
+    work: Mutex<Option<Work>>,
+}
+
+impl Wake for Task {
+    fn wake(self: Arc<Self>) {
+        if !self.queued.swap(true, Ordering::AcqRel)
+            && let Some(shared) = self.driver.0.upgrade()
+        {
+            shared.enqueue(self);
+        }
+    }
+}
+
+impl Task {
+    fn run(self: &Arc<Self>) {
+        self.queued.store(false, Ordering::Release);
+        let Some(mut work) = lock(&self.work).take() else {
+            return;
+        };
+        let waker = Waker::from(Arc::clone(self));
+        let mut context = Context::from_waker(&waker);
+        // A task that panics ends; what it leaves behind is closed by its drops.
+        let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(&mut context)));
+        if matches!(polled, Ok(Poll::Pending)) && !self.ended.load(Ordering::Acquire) {
+            *lock(&self.work) = Some(work);
+        } else {
+            self.end();
+            drop(work);
+        }
+    }
+
+    /// Drops the work, now or when it has been polled.
+    fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+        if let Some(shared) = self.driver.0.upgrade() {
+            let task = shared.state().tasks.remove(&self.number);
+            drop(task);
+        }
+        let work = lock(&self.work).take();
+        drop(work);
+    }
+}
+
+/// What ends a task before its time.
+#[derive(Clone, Debug, Default)]
+pub struct Handle(Weak<Task>);
+
+impl Handle {
+    /// Drops the task's future, at once unless it is being polled.
+    pub fn abort(&self) {
+        if let Some(task) = self.0.upgrade() {
+            task.end();
+        }
+    }
+
+    /// Lets the task go on at once, if it has been woken.
+    pub fn hurry(&self) {
+        if let Some(task) = self.0.upgrade()
+            && task.queued.load(Ordering::Acquire)
+        {
+            task.run();
+        }
+    }
+}
+
+impl fmt::Debug for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Task")
+            .field("number", &self.number)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The reactor is gone: its event loop was closed.
+fn gone() -> io::Error {
+    io::Error::other("the event loop was closed")
+}
+
+impl Driver {
+    /// Whether both belong to one reactor.
+    pub(in crate::http) fn is(&self, other: &Self) -> bool {
+        self.0.ptr_eq(&other.0)
+    }
+
+    /// Whether the reactor is still there.
+    pub(in crate::http) fn is_alive(&self) -> bool {
+        self.0.strong_count() > 0
+    }
+
+    fn shared(&self) -> io::Result<Arc<Shared>> {
+        self.0.upgrade().ok_or_else(gone)
+    }
+
+    /// Runs `work` with the connections that wait for another request.
+    pub(super) fn pools<T>(&self, work: impl FnOnce(&Pools) -> T) -> Option<T> {
+        self.0.upgrade().map(|shared| work(&shared.pools))
+    }
+
+    /// Runs `work` with the buffer for reads.
+    pub(super) fn with_buffer<T>(&self, work: impl FnOnce(&mut [u8]) -> T) -> io::Result<T> {
+        let shared = self.shared()?;
+        let mut buffer = lock(&shared.buffer);
+        if buffer.is_empty() {
+            buffer.resize(READ, 0);
+        }
+        Ok(work(&mut buffer))
+    }
+
+    /// Watches `stream` from now on.
+    pub(super) fn watch(&self, mut stream: mio::net::TcpStream) -> io::Result<Watched> {
+        let shared = self.shared()?;
+        let readiness = Arc::new(Readiness::default());
+        let number = {
+            let mut state = shared.state();
+            let number = state.number();
+            state.sockets.insert(number, Arc::clone(&readiness));
+            number
+        };
+        let watched = |stream| Watched {
+            stream,
+            readiness,
+            driver: self.clone(),
+            number,
+        };
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let registered = shared
+            .registry
+            .register(&mut stream, Token(number), interest);
+        let watched = watched(stream);
+        registered.map(|()| watched)
+    }
+
+    /// Completes at `at`.
+    pub(in crate::http) fn timer(&self, at: Instant) -> Timer {
+        Timer {
+            driver: self.clone(),
+            at,
+            key: None,
+        }
+    }
+}
+
+/// What is known of a socket; events are noted once, on the edge.
+#[derive(Default)]
+pub(super) struct Readiness {
+    flags: AtomicU8,
+    waker: Mutex<Option<Waker>>,
+}
+
+pub(super) const READABLE: u8 = 1;
+pub(super) const WRITABLE: u8 = 2;
+/// The other side will send no more: there is something to read for ever, if only the end.
+const ENDED: u8 = 4;
+
+impl Readiness {
+    /// Notes `event` and wakes whoever waits. True: nobody does.
+    fn note(&self, event: &mio::event::Event) -> bool {
+        let mut flags = 0;
+        if event.is_readable() || event.is_error() {
+            flags |= READABLE;
+        }
+        if event.is_writable() || event.is_write_closed() || event.is_error() {
+            flags |= WRITABLE;
+        }
+        if event.is_read_closed() || event.is_error() {
+            flags |= READABLE | ENDED;
+        }
+        self.flags.fetch_or(flags, Ordering::AcqRel);
+        let waker = lock(&self.waker).take();
+        match waker {
+            Some(waker) => {
+                waker.wake();
+                false
+            }
+            None => flags & READABLE != 0,
+        }
+    }
+
+    pub(super) fn has(&self, flag: u8) -> bool {
+        self.flags.load(Ordering::Acquire) & flag != 0
+    }
+
+    /// Everything that had come was taken: the next edge will tell.
+    fn clear(&self, flag: u8) {
+        self.flags.fetch_and(!flag, Ordering::AcqRel);
+    }
+
+    fn register(&self, context: &Context<'_>) {
+        let mut waker = lock(&self.waker);
+        match &*waker {
+            Some(known) if known.will_wake(context.waker()) => {}
+            _ => *waker = Some(context.waker().clone()),
+        }
+    }
+
+    /// Nobody waits any more.
+    pub(super) fn forget(&self) {
+        let waker = lock(&self.waker).take();
+        drop(waker);
+    }
+}
+
+/// A connection that is being watched, until it is dropped.
+pub(super) struct Watched {
+    pub(super) stream: mio::net::TcpStream,
+    pub(super) readiness: Arc<Readiness>,
+    driver: Driver,
+    number: usize,
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if let Some(shared) = self.driver.0.upgrade() {
+            let known = shared.state().sockets.remove(&self.number);
+            drop(known);
+            // A forked child may hold the socket open, so closing it here would not end the watch.
+            let _ = shared.registry.deregister(&mut self.stream);
+        }
+    }
+}
+
+impl Watched {
+    pub(super) fn driver(&self) -> &Driver {
+        &self.driver
+    }
+
+    /// Does `work` on the socket once `flag` says that it may succeed; waits when it would block. `drained` tells from
+    /// the result that there is nothing left, which saves the attempt to find out.
+    fn poll_io<T>(
+        &self,
+        context: &Context<'_>,
+        flag: u8,
+        mut work: impl FnMut(&mio::net::TcpStream) -> io::Result<T>,
+        drained: impl Fn(&T) -> bool,
+    ) -> Poll<io::Result<T>> {
+        if self.readiness.has(flag) {
+            loop {
+                match work(&self.stream) {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        self.readiness.clear(flag);
+                        break;
+                    }
+                    Ok(done) => {
+                        if drained(&done) && !self.readiness.has(ENDED) {
+                            self.readiness.clear(flag);
+                        }
+                        return Poll::Ready(Ok(done));
+                    }
+                    Err(error) => return Poll::Ready(Err(error)),
+                }
+            }
+        }
+        self.readiness.register(context);
+        Poll::Pending
+    }
+
+    /// Reads once into `buffer`.
+    pub(super) fn poll_read(
+        &self,
+        context: &Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let length = buffer.len();
+        let read = |mut stream: &mio::net::TcpStream| io::Read::read(&mut stream, buffer);
+        self.poll_io(context, READABLE, read, |count| *count < length)
+    }
+
+    /// Writes once from `bytes`.
+    pub(super) fn poll_write(
+        &self,
+        context: &Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let write = |mut stream: &mio::net::TcpStream| io::Write::write(&mut stream, bytes);
+        self.poll_io(context, WRITABLE, write, |count| *count < bytes.len())
+    }
+
+    /// Waits for `flag`.
+    pub(super) fn poll_for(&self, context: &Context<'_>, flag: u8) -> Poll<()> {
+        if self.readiness.has(flag) {
+            return Poll::Ready(());
+        }
+        self.readiness.register(context);
+        Poll::Pending
+    }
+}
+
+/// Completes at a time, which can be moved.
+pub(in crate::http) struct Timer {
+    driver: Driver,
+    at: Instant,
+    /// Where it stands among the reactor's timers, once somebody waits.
+    key: Option<(Instant, usize)>,
+}
+
+impl Timer {
+    pub(in crate::http) fn deadline(&self) -> Instant {
+        self.at
+    }
+
+    /// Moves it. One that is waited for and fires too early because of that is set again at the next poll.
+    pub(in crate::http) fn reset(&mut self, at: Instant) {
+        self.at = at;
+    }
+
+    fn remove(&mut self) {
+        if let (Some(key), Some(shared)) = (self.key.take(), self.driver.0.upgrade()) {
+            let waker = shared.state().timers.remove(&key);
+            drop(waker);
+        }
+    }
+}
+
+impl Future for Timer {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let now = Instant::now();
+        if now >= self.at {
+            self.remove();
+            return Poll::Ready(());
+        }
+        if self.key.is_some_and(|(at, _)| now < at && at <= self.at) {
+            return Poll::Pending;
+        }
+        self.remove();
+        if let Some(shared) = self.driver.0.upgrade() {
+            let mut state = shared.state();
+            let key = (self.at, state.number());
+            state.timers.insert(key, context.waker().clone());
+            shared.arm(&mut state, self.at);
+            drop(state);
+            self.key = Some(key);
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        self.remove();
+    }
+}

@@ -1,0 +1,83 @@
+//! Watching connections being made, on behalf of the request that needs one.
+//!
+//! reqwest has one connect limit for a whole client and does not tell whether a request went out on a pooled
+//! connection. This layer around its connector does both per request: the connector runs inside the task of the
+//! request, so a task-local leads from it back to the request. A connection that is being made when a pooled one
+//! becomes free is finished in a task of its own; it finds no task-local and keeps the client's limit.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::http::attempt::{Attempt, TooSlow};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+tokio::task_local! {
+    static ATTEMPT: Arc<Attempt>;
+}
+
+/// Runs `work` with `attempt` in the connector's sight.
+pub(super) async fn watch<T>(attempt: &Arc<Attempt>, work: impl Future<Output = T>) -> T {
+    ATTEMPT.scope(Arc::clone(attempt), work).await
+}
+
+/// Wraps reqwest's connector; the limit is for connections that no request waits for.
+#[derive(Clone)]
+pub(super) struct Watch(pub(super) Duration);
+
+impl<S> Layer<S> for Watch {
+    type Service = Watched<S>;
+
+    fn layer(&self, inner: S) -> Watched<S> {
+        Watched {
+            inner,
+            limit: self.0,
+        }
+    }
+}
+
+#[derive(Clone)]
+pub(super) struct Watched<S> {
+    inner: S,
+    limit: Duration,
+}
+
+impl<S, R> Service<R> for Watched<S>
+where
+    S: Service<R, Error = BoxError>,
+    S::Future: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, target: R) -> Self::Future {
+        let attempt = ATTEMPT.try_with(Arc::clone).ok();
+        let limit = attempt
+            .as_ref()
+            .map_or(self.limit, |attempt| attempt.limit());
+        let making = attempt.as_ref().map(Attempt::connecting);
+        let connecting = self.inner.call(target);
+        Box::pin(async move {
+            let _making = making;
+            let connection = match tokio::time::timeout(limit, connecting).await {
+                Ok(result) => result?,
+                Err(_) => return Err(TooSlow(limit).into()),
+            };
+            if let Some(attempt) = attempt {
+                attempt.connected();
+            }
+            Ok(connection)
+        })
+    }
+}

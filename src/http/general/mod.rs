@@ -1,0 +1,155 @@
+//! The general lane: reqwest on a tokio runtime. TLS, proxies, and every caller that has no event loop for the direct
+//! lane to live in.
+
+mod connect;
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use reqwest::header::HeaderMap;
+use reqwest::redirect::Policy;
+use reqwest::{Response as Received, StatusCode};
+
+use self::connect::{Watch, watch};
+use super::attempt::Attempt;
+use super::client::{POOL_IDLE, Prepared};
+use super::config::Config;
+use super::fault;
+use super::proxy::Route;
+use crate::error::{Error, Kind};
+
+/// How many pieces, and how many bytes of them, are taken together when they are there already.
+const AT_ONCE: (usize, usize) = (256, 128 << 10);
+
+/// reqwest's client, set up for one server.
+pub(super) struct General {
+    http: reqwest::Client,
+    https: bool,
+    /// The proxy in use, without credentials.
+    via: Option<String>,
+}
+
+impl General {
+    pub(super) fn new(config: &Config, route: Option<Route>) -> Result<Self, Error> {
+        let https = config.base.is_https();
+        let mut builder = reqwest::Client::builder()
+            .redirect(Policy::none())
+            .referer(false)
+            .no_proxy()
+            .tcp_nodelay(true)
+            .pool_idle_timeout(POOL_IDLE)
+            .http1_only()
+            .connector_layer(Watch(config.timeouts.connect));
+        // Loading the machine's certificates takes milliseconds, and fails where there are none.
+        if !https && !route.as_ref().is_some_and(|route| route.https) {
+            builder = builder.tls_certs_only([]);
+        }
+        let mut via = None;
+        if let Some(route) = route {
+            builder = builder.proxy(route.proxy);
+            via = Some(route.shown);
+        }
+        let http = builder.build().map_err(|error| {
+            let cause = fault::root_cause(&error);
+            Error::new(Kind::Config, format!("TLS cannot be set up on this machine (are CA certificates installed?): {cause}."))
+        })?;
+        Ok(Self { http, https, via })
+    }
+
+    /// Sends `request`, once more where a pooled connection was dead.
+    pub(super) async fn send(
+        &self,
+        request: &Prepared,
+        attempt: &Arc<Attempt>,
+    ) -> Result<Response, Error> {
+        let mut replaced = false;
+        loop {
+            let sending = self.http.execute(request.for_reqwest());
+            match watch(attempt, sending).await {
+                Ok(response) => return Ok(Response(response)),
+                Err(error)
+                    if !replaced
+                        && !attempt.is_fresh()
+                        && attempt.is_young()
+                        && fault::is_stale(&error) =>
+                {
+                    replaced = true;
+                }
+                Err(error) => return Err(fault::sending(&error, self.https, self.via.as_deref())),
+            }
+        }
+    }
+}
+
+/// A response whose body is read piece by piece.
+pub(super) struct Response(Received);
+
+/// What a read without waiting found.
+enum Ready {
+    Piece(Bytes),
+    End,
+    Nothing,
+}
+
+impl Response {
+    pub(super) fn status(&self) -> StatusCode {
+        self.0.status()
+    }
+
+    pub(super) fn headers(&self) -> &HeaderMap {
+        self.0.headers()
+    }
+
+    /// How many bytes of the body are to come, if that is known.
+    pub(super) fn expected(&self) -> Option<u64> {
+        self.0.content_length()
+    }
+
+    /// Waits for a piece of the body, and shows it and those that are there already to `take` until that says no; the
+    /// rest is for the next call. True: the body has ended.
+    pub(super) async fn pull(
+        &mut self,
+        mut take: impl FnMut(&[u8]) -> bool,
+    ) -> Result<bool, Error> {
+        let mut read = match self.0.chunk().await {
+            Ok(piece) => piece.map_or(Ready::End, Ready::Piece),
+            Err(error) => return Err(fault::reading(&error)),
+        };
+        let (mut pieces, mut bytes) = AT_ONCE;
+        while let Ready::Piece(piece) = read {
+            pieces -= 1;
+            bytes = bytes.saturating_sub(piece.len());
+            if !take(&piece) || pieces == 0 || bytes == 0 {
+                return Ok(false);
+            }
+            read = self.ready().await?;
+        }
+        Ok(matches!(read, Ready::End))
+    }
+
+    /// The next piece if it is there already. The connection hands its pieces over one at a time, so its task gets one
+    /// turn to cut the next one out of what it has read; without that turn a burst costs five times the CPU.
+    async fn ready(&mut self) -> Result<Ready, Error> {
+        let mut reading = pin!(self.0.chunk());
+        let mut turn_given = false;
+        let read = std::future::poll_fn(|cx| match reading.as_mut().poll(cx) {
+            Poll::Ready(read) => Poll::Ready(Some(read)),
+            Poll::Pending if turn_given => Poll::Ready(None),
+            Poll::Pending => {
+                turn_given = true;
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+        })
+        .await;
+        match read {
+            Some(Ok(Some(piece))) => Ok(Ready::Piece(piece)),
+            Some(Ok(None)) => Ok(Ready::End),
+            Some(Err(error)) => Err(fault::reading(&error)),
+            None => Ok(Ready::Nothing),
+        }
+    }
+}
