@@ -4,7 +4,6 @@
 //! one Python callback serves all sockets that are ready in a turn of the loop. Lanes are kept by the loop itself, as hubs
 //! are. A loop without `add_reader` has none, and its requests take the general lane.
 
-use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
@@ -92,7 +91,7 @@ fn new_lane<'py>(
     py: Python<'py>,
     event_loop: &Bound<'py, PyAny>,
 ) -> PyResult<Option<Bound<'py, Lane>>> {
-    let reactor = Reactor::new().map_err(io::Error::from)?;
+    let reactor = Reactor::new()?;
     let descriptor = reactor.descriptor();
     let core = Arc::new(LaneCore {
         reactor,

@@ -13,7 +13,7 @@ use pyo3::{PyTraverseError, PyVisit};
 use super::awaitable::{Awaited, Ready, Seat, Step, step, thrown, traverse};
 use super::errors::{misuse, not_a_stop};
 use super::place::Task;
-use super::reader::{Desk, FAIR, Made, Next};
+use super::reader::{Desk, FAIR, Listener, Made, Next};
 use super::runtime::{Owned, enter, lock};
 use super::wake::Sleeper;
 use crate::inbox::Inbox;
@@ -323,6 +323,8 @@ pub struct Delivery {
     seat: Seat,
     desk: Desk,
     on_text: Py<PyAny>,
+    /// What `on_text` has handed over to.
+    heir: OnceLock<Py<PyAny>>,
     on_thinking: Option<Py<PyAny>>,
     context: Py<PyAny>,
     drain: OnceLock<Py<Drain>>,
@@ -350,6 +352,7 @@ impl Delivery {
             seat,
             desk: Desk::new(trace),
             on_text,
+            heir: OnceLock::new(),
             on_thinking,
             context,
             drain: OnceLock::new(),
@@ -371,6 +374,7 @@ impl Delivery {
     /// more, and it is time to let others go on.
     fn drain(&self, py: Python<'_>) -> PyResult<bool> {
         let on_text = self.on_text.bind(py);
+        let mut on_text = Listener::new(on_text, &self.heir);
         let on_thinking = self.on_thinking.as_ref().map(|callback| callback.bind(py));
         let mut budget = Budget::new();
         let mut tired = false;
@@ -384,7 +388,7 @@ impl Delivery {
                     tired = !budget.spend(1);
                     !tired && !self.desk.is_cancelled()
                 };
-                if let Err(error) = reader.deliver(py, on_text, on_thinking, go_on) {
+                if let Err(error) = reader.deliver(py, &mut on_text, on_thinking, go_on) {
                     hang_up(&self.inbox, &self.task);
                     reader.cancel();
                     return Some(Err(not_a_stop(py, error)));
@@ -473,6 +477,9 @@ impl Awaited for Delivery {
 
     fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.on_text)?;
+        if let Some(heir) = self.heir.get() {
+            visit.call(heir)?;
+        }
         visit.call(&self.on_thinking)?;
         visit.call(&self.context)?;
         if let Ok(outcome) = self.outcome.try_lock()
