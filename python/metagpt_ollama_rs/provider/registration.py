@@ -10,7 +10,8 @@ from metagpt.provider import llm_provider_registry
 from metagpt.provider.llm_provider_registry import LLM_REGISTRY
 
 from ..switch.files import notice
-from .llms import OllamaEmbed, OllamaEmbeddings, OllamaGenerate, OllamaLLM
+from .embeddings import OllamaEmbed, OllamaEmbeddings
+from .llms import OllamaGenerate, OllamaLLM
 
 __all__ = ["register"]
 
