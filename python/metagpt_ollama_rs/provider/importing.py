@@ -21,19 +21,23 @@ Action = Callable[[ModuleType], None]
 def when_imported(name: str, action: Action) -> None:
     """Calls ``action`` with the module ``name``: now if it is imported already, otherwise right after its import.
 
-    What ``action`` raises is raised by the import. Each call adds one action.
+    What ``action`` raises is raised by the import. Asking again for what is still waited for adds nothing.
     """
     module = sys.modules.get(name)
-    if module is None:
-        sys.meta_path.insert(0, _Finder(name, action))
-    else:
+    if module is not None:
         action(module)
+    elif not any(isinstance(finder, _Finder) and finder.waits_for(name, action) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Finder(name, action))
 
 
 class _Finder(MetaPathFinder):
     def __init__(self, name: str, action: Action) -> None:
         self._name, self._action = name, action
         self._searching = False
+
+    def waits_for(self, name: str, action: Action) -> bool:
+        """Whether this one was made for the same purpose."""
+        return (self._name, self._action) == (name, action)
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Optional[ModuleSpec]:
         if fullname != self._name or self._searching:

@@ -43,7 +43,6 @@ class _Filling(NamedTuple):
 
 
 _filling: ContextVar[Optional[_Filling]] = ContextVar("metagpt_ollama_rs_filling", default=None)
-_waiting: set[str] = set()
 _explained: set[str] = set()
 
 
@@ -86,15 +85,7 @@ def watch_nodes() -> None:
 
     A test that replaces the method puts back what it found, which may be the method without the wrapper.
     """
-    if _MODULE in _waiting:
-        return
-    _waiting.add(_MODULE)
-
-    def found(module: ModuleType) -> None:
-        _waiting.discard(_MODULE)
-        _wrap(module.ActionNode)
-
-    when_imported(_MODULE, found)
+    when_imported(_MODULE, _wrap)
 
 
 def _object(text: str) -> Optional[dict[str, Any]]:
@@ -105,7 +96,8 @@ def _object(text: str) -> Optional[dict[str, Any]]:
     return value if isinstance(value, dict) else None
 
 
-def _wrap(node_class: Any) -> None:
+def _wrap(module: ModuleType) -> None:
+    node_class = module.ActionNode
     ask = node_class._aask_v1
     if getattr(ask, "_knows_structured_answers", False):
         return
