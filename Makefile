@@ -42,7 +42,7 @@ METAGPT_TESTS := tests/metagpt tests/examples tests/switch
 QUICK ?=
 RESULTS ?= target/bench.json
 
-.PHONY: help demo test test-rust test-python test-metagpt bench lint lint-rust lint-python format wheel lock clean
+.PHONY: help demo test test-rust test-python test-metagpt bench bench-structured lint lint-rust lint-python format wheel lock clean
 
 help:
 	@echo 'make demo     a MetaGPT role answers through this provider, from a real model'
@@ -50,6 +50,7 @@ help:
 	@echo 'make lint     formatting, clippy, ruff, mypy, the stub against the binary'
 	@echo 'make format   what of that can be mended by itself'
 	@echo 'make bench    CPU time beside the original provider and ollama-python (QUICK=1: two minutes)'
+	@echo 'make bench-structured  how many ActionNodes a small model fills, by the original provider and by ours'
 	@echo 'make wheel    the wheel to publish, in dist/'
 	@echo 'make lock     pin the newest versions of the requirements'
 	@echo 'make clean    remove environments and build results'
@@ -99,6 +100,9 @@ ifeq ($(QUICK),)
 else
 	$(METAGPT)/bin/python -m benches --quick --results $(RESULTS)
 endif
+
+bench-structured: $(METAGPT)/.package
+	@$(METAGPT)/bin/python -m benches.structured
 
 wheel: target/.wheel
 

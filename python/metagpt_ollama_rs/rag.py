@@ -1,7 +1,7 @@
 """Embeddings for LlamaIndex on this package's clients: what MetaGPT's RAG embeds with, and usable without MetaGPT.
 
 A batch of texts is one request, parsed in Rust; the asynchronous methods leave the event loop free, also one that
-nest_asyncio has entered again. It needs ``llama-index-core`` 0.10 or newer, and nothing of ``llama-index-embeddings-*``.
+nest_asyncio has entered again. It needs ``llama-index-core`` 0.10 or newer, and no ``llama-index-embeddings-*``.
 
     embedding = OllamaEmbedding("nomic-embed-text")
     vectors = embedding.get_text_embedding_batch(texts)
@@ -39,7 +39,7 @@ REQUESTS_AT_ONCE = 4
 _logger = logging.getLogger(__name__)
 
 
-class OllamaEmbedding(BaseEmbedding):  # type: ignore[misc]
+class OllamaEmbedding(BaseEmbedding):
     """LlamaIndex's embedding interface on Ollama's ``/api/embed``.
 
     Vectors are lists of floats, each exactly the 32-bit float nearest to the server's number.

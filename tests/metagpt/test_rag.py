@@ -1,6 +1,6 @@
 """The embedding class for LlamaIndex, with the release that MetaGPT 0.8.2 pins, and its place in MetaGPT's factory.
 
-LlamaIndex's core is in a folder of its own (``make test-metagpt`` fills it). MetaGPT's factory also imports LlamaIndex's
+LlamaIndex's core is in a folder of its own (``make test-metagpt`` fills it). MetaGPT's factory also imports the
 packages for four services, which are not installed: modules with nothing but the class's name stand in for them.
 """
 
@@ -97,8 +97,7 @@ def test_the_event_loop_is_free_while_the_server_works(make, server):
 
     async def ask():
         waiting = asyncio.ensure_future(make().aget_text_embedding("a"))
-        while not server.requests:
-            await asyncio.sleep(0.001)
+        await asyncio.to_thread(server.wait_for_request, 1)
         released.set()
         return await waiting
 
@@ -117,8 +116,7 @@ def test_only_some_batches_are_asked_for_at_once(make, server):
 
     async def ask():
         waiting = asyncio.ensure_future(embedding.aget_text_embedding_batch(["a"] * 6))
-        while len(server.requests) < 2:
-            await asyncio.sleep(0.001)
+        await asyncio.to_thread(server.wait_for_request, 2)
         # A third request would have every chance to arrive before these.
         with Client(server.url) as client:
             for _ in range(20):
@@ -394,5 +392,5 @@ def test_dimensions_that_metagpt_would_guess_are_warned_of_once(stand_ins, confi
 def test_no_model_in_the_configuration(stand_ins, configured):
     configured(model=None)
     factory = importlib.import_module("metagpt.rag.factories.embedding")
-    with pytest.raises(ConfigurationError, match="embedding.model is not set"):
+    with pytest.raises(ConfigurationError, match=r"embedding\.model is not set"):
         factory.get_rag_embedding()

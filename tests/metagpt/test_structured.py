@@ -53,7 +53,9 @@ def metagpts_own_method(monkeypatch):
 
 def plan(**fields):
     types = fields or {"Title": (str, "Shop"), "Tasks": (List[str], ["Draw"]), "Days": (int, 1)}
-    return ActionNode.from_children("Plan", [ActionNode(key, kind, "…", example) for key, (kind, example) in types.items()])
+    return ActionNode.from_children(
+        "Plan", [ActionNode(key, kind, "…", example) for key, (kind, example) in types.items()]
+    )
 
 
 def fill(node=None, **arguments):
@@ -74,7 +76,9 @@ def test_the_schema_is_sent_and_the_answer_is_parsed(duel, answers):
     assert "[CONTENT]" not in "".join(outcome.ours.deltas)
 
 
-@pytest.mark.parametrize(("kind", "stream"), [("OllamaLLM", False), ("OllamaGenerate", True), ("OllamaGenerate", False)])
+@pytest.mark.parametrize(
+    ("kind", "stream"), [("OllamaLLM", False), ("OllamaGenerate", True), ("OllamaGenerate", False)]
+)
 def test_both_endpoints_streamed_or_not(kind, stream, ask, answers):
     answers(json.dumps(ANSWER))
     outcome = ask("ours", fill(), kind=kind, stream=stream, extra_fields=ON)
@@ -261,7 +265,7 @@ class Size(Enum):
 
 class Part(BaseModel):
     name: str
-    parts: List["Part"] = []
+    parts: List[Part] = []
 
 
 class Box(BaseModel):

@@ -1,6 +1,7 @@
 """Every name that ``metagpt/provider/ollama_api.py`` has, in one module, for the package's star import.
 
-Nothing but imports: the classes live in ``messages``, ``llms`` and ``embeddings``, the rest is MetaGPT's and Python's own.
+Nothing but imports: the classes live in ``messages``, ``llms`` and ``embeddings``, the rest is MetaGPT's and Python's
+own.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Structured answers: the schema of an ActionNode becomes the ``format`` of the request that fills it.
 
-The schema is known in ``ActionNode._aask_v1``, which asks ``llm.aask(prompt, …)`` without it. So this method is wrapped,
-once the first provider is made that wants structured answers: the wrapper leaves the schema in a context variable,
+The schema is known in ``ActionNode._aask_v1``, which asks ``llm.aask(prompt, …)`` without it. So this method is
+wrapped, once a provider wants structured answers and not before: the wrapper leaves the schema in a context variable,
 for the node's own LLM object and for as long as the node is being filled, MetaGPT's retries included. Tasks that run
 at the same time have contexts of their own; every other call of the LLM object goes out without a schema.
 
@@ -31,7 +31,7 @@ from ..options import STRUCTURED_VARIABLE, parse_bool
 from ..schemas import answer_schema
 from .importing import when_imported
 
-__all__ = ["by_environment", "complete", "watch_nodes", "wanted_format", "wrapped"]
+__all__ = ["by_environment", "complete", "wanted_format", "watch_nodes", "wrapped"]
 
 _MODULE = "metagpt.actions.action_node"
 _NEEDED = ("output_class_name", "output_data_mapping", "schema")
