@@ -11,8 +11,6 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from metagpt.configs.embedding_config import EmbeddingType
-
 from .importing import when_imported
 
 __all__ = ["serve_rag"]
@@ -26,9 +24,9 @@ def serve_rag() -> None:
 
 
 def _replace(module: ModuleType) -> None:
-    factory = module.RAGEmbeddingFactory
-    stock = factory._create_ollama
-    # One that a user has put there stays.
+    factory = getattr(module, "RAGEmbeddingFactory", None)
+    stock = getattr(factory, "_create_ollama", None)
+    # One that a user has put there stays; and other releases may have none.
     if getattr(getattr(stock, "__code__", None), "co_filename", None) != module.__file__:
         return
 
@@ -38,8 +36,9 @@ def _replace(module: ModuleType) -> None:
 
         return configured_embedding((getattr(self, "config", None) or vars(module)["config"]).embedding)
 
-    factory._create_ollama = _create_ollama
-    ready = getattr(module.get_rag_embedding, "__self__", None)
+    setattr(factory, stock.__name__, _create_ollama)
+    ready = getattr(getattr(module, "get_rag_embedding", None), "__self__", None)
     creators = getattr(ready, "_creators", {})
-    if getattr(creators.get(EmbeddingType.OLLAMA), "__func__", None) is stock:
-        creators[EmbeddingType.OLLAMA] = ready._create_ollama  # type: ignore[union-attr]
+    for kind, creator in list(creators.items()):
+        if getattr(creator, "__func__", None) is stock:
+            creators[kind] = _create_ollama.__get__(ready)
