@@ -338,6 +338,9 @@ def test_metagpts_parser_gives_back_what_the_model_wrote(value, repair, monkeypa
     assert llm_output_postprocess(output=text, schema=schema, req_key="[/CONTENT]") == answer
 
 
-@pytest.mark.parametrize("text", ["no JSON", "[1, 2]", '{"cut": ', "", '[CONTENT]{"a": 1}[/CONTENT]'])
+@pytest.mark.parametrize(
+    "text",
+    ["no JSON", pytest.param('{"a": ' * 100_000, id="deep"), "[1, 2]", '{"cut": ', "", '[CONTENT]{"a": 1}[/CONTENT]'],
+)
 def test_what_is_no_object_is_left_alone(text):
     assert wrapped(text) == text

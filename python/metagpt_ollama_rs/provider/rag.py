@@ -36,7 +36,7 @@ def _replace(module: ModuleType) -> None:
 
         return configured_embedding((getattr(self, "config", None) or vars(module)["config"]).embedding)
 
-    setattr(factory, stock.__name__, _create_ollama)
+    module.RAGEmbeddingFactory._create_ollama = _create_ollama
     ready = getattr(getattr(module, "get_rag_embedding", None), "__self__", None)
     creators = getattr(ready, "_creators", {})
     for kind, creator in list(creators.items()):

@@ -91,7 +91,7 @@ def watch_nodes() -> None:
 def _object(text: str) -> Optional[dict[str, Any]]:
     try:
         value = json.loads(text, strict=False)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 
