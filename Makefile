@@ -42,7 +42,7 @@ METAGPT_TESTS := tests/metagpt tests/examples tests/switch
 QUICK ?=
 RESULTS ?= target/bench.json
 
-.PHONY: help demo test test-rust test-python test-metagpt bench lint lint-rust lint-python format wheel lock clean
+.PHONY: help demo test test-rust test-python test-metagpt bench bench-structured lint lint-rust lint-python format wheel lock clean
 
 help:
 	@echo 'make demo     a MetaGPT role answers through this provider, from a real model'
@@ -50,6 +50,7 @@ help:
 	@echo 'make lint     formatting, clippy, ruff, mypy, the stub against the binary'
 	@echo 'make format   what of that can be mended by itself'
 	@echo 'make bench    CPU time beside the original provider and ollama-python (QUICK=1: two minutes)'
+	@echo 'make bench-structured  how many ActionNodes a small model fills, by the original provider and by ours'
 	@echo 'make wheel    the wheel to publish, in dist/'
 	@echo 'make lock     pin the newest versions of the requirements'
 	@echo 'make clean    remove environments and build results'
@@ -66,7 +67,7 @@ test-rust:
 test-python: $(VENV)/.package
 	$(VENV)/bin/pytest tests $(addprefix --ignore=,$(METAGPT_TESTS)) $(PYTEST_ARGS)
 
-test-metagpt: $(METAGPT)/.package
+test-metagpt: $(METAGPT)/.package target/llama-index/.done
 	$(METAGPT)/bin/pytest $(METAGPT_TESTS) $(PYTEST_ARGS)
 
 lint: lint-rust lint-python
@@ -100,6 +101,9 @@ else
 	$(METAGPT)/bin/python -m benches --quick --results $(RESULTS)
 endif
 
+bench-structured: $(METAGPT)/.package
+	@$(METAGPT)/bin/python -m benches.structured
+
 wheel: target/.wheel
 
 lock: $(VENV)/.uv
@@ -107,6 +111,9 @@ lock: $(VENV)/.uv
 	$(UV) pip compile --quiet --upgrade --python-version 3.11 --no-emit-index-url \
 	    --override requirements/metagpt-overrides.txt $(addprefix --no-emit-package ,$(UNUSED)) \
 	    requirements/metagpt.in -o requirements/metagpt.txt
+	$(UV) pip compile --quiet --upgrade --python-version 3.11 --no-emit-index-url --constraint requirements/metagpt.txt \
+	    $(shell sed -n 's/^\([a-z0-9._-]*\)==.*/--no-emit-package \1/p' requirements/metagpt.txt) \
+	    --custom-compile-command "make lock" requirements/rag.in -o requirements/rag.txt
 
 # Half a gigabyte that MetaGPT 0.8.2 asks for and loads in its document stores only, which no test touches.
 UNUSED := faiss-cpu lancedb lance-namespace lance-namespace-urllib3-client pyarrow
@@ -128,6 +135,13 @@ $(VENV)/.tools: requirements/test.txt requirements/model.txt $(VENV)/.uv
 $(METAGPT)/.tools: requirements/metagpt.txt requirements/model.txt $(VENV)/.uv
 	test -x $(METAGPT)/bin/python || $(UV) venv --quiet --python $(PYO3_PYTHON) $(METAGPT)
 	$(UV) pip install --quiet --python $(METAGPT)/bin/python --no-deps -r requirements/metagpt.txt -r requirements/model.txt
+	@touch $@
+
+# LlamaIndex's core in a folder of its own, which the tests of the embedding class put on the path: MetaGPT's extra for
+# RAG would bring gigabytes, and MetaGPT is tested without.
+target/llama-index/.done: requirements/rag.txt $(METAGPT)/.tools
+	rm -rf target/llama-index
+	$(UV) pip install --quiet --python $(METAGPT)/bin/python --no-deps --target target/llama-index -r requirements/rag.txt
 	@touch $@
 
 target/.wheel-quick: $(VENV)/.tools $(SOURCES)

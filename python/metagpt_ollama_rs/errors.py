@@ -283,6 +283,10 @@ _SAID: tuple[tuple[tuple[str, ...], str], ...] = (
     (('option "',), "correct the type of this option, in options or in MetaGPT's extra_fields"),
     (("invalid format",), 'format must be "json" or a JSON Schema object'),
     (
+        ("grammar", "schema conversion"),
+        'the server cannot hold the model to this schema: simplify format, or set structured: "false" for this model',
+    ),
+    (
         ("missing request body", "unexpected eof", "invalid character", "cannot unmarshal"),
         "the request is not the JSON "
         "that this endpoint takes: check the types of its fields, or what a proxy makes of it",

@@ -240,6 +240,13 @@ def test_nothing_is_left_behind(skeleton, tmp_path):
     assert list(scratch.iterdir()) == []
 
 
+def test_structured_is_passed_on_in_the_environment(skeleton):
+    program = "import os; print(os.environ.get('METAGPT_OLLAMA_STRUCTURED'))"
+    copy = skeleton("0.8.2")
+    assert copy.command("run", "--structured", "--", sys.executable, "-c", program).out == "true\n"
+    assert ours(copy, sys.executable, "-c", program).out == "None\n"
+
+
 def test_the_environments_own_sitecustomize_runs_as_well(skeleton):
     copy = skeleton("0.8.2")
     (copy.root / "sitecustomize.py").write_text("import builtins\nbuiltins.WHO = __name__ + ' ' + __file__\n")
