@@ -101,7 +101,7 @@ def test_a_client_that_leaves_before_the_first_token_stops_the_model(endpoint, o
 
 
 def test_a_client_that_reads_nothing_and_leaves_stops_the_model(endpoint, ollama_server):
-    """The stream then stands at a send, not at a wait for the model."""
+    """A model that is never short of words: the endpoint is busy sending, not waiting for it."""
     gate = Gate(free=1000)
     ollama_server.queue(gated(gate, ["x" * 50_000] * 2000), path="/api/chat")
     with asking(endpoint, prompt="Count."):
