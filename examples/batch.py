@@ -129,6 +129,7 @@ def main() -> None:
             model = options.model or chat_model(client)
             # A model that is not there is told now, not after the first file.
             client.show(model)
+        print(f"Asking {model} about {len(files)} files, {options.at_once} at a time", file=sys.stderr)
         with path.open("a+", encoding="utf-8", errors="replace") as output:
             counts = asyncio.run(run(files, output, options.question, model, options.at_once))
     except (OllamaError, OSError) as error:
