@@ -211,16 +211,12 @@ class OllamaLLM(BaseLLM):
     ) -> str:
         log = current("log_llm_stream", log_llm_stream)
         splitter = ThinkSplitter()
-        settled = False
 
-        def on_text(text: str) -> None:
-            nonlocal settled
-            if settled:
-                log(text)
-                return
+        def on_text(text: str) -> object:
             for piece in splitter.feed(text):
                 log(piece)
-            settled = splitter.settled
+            # All that follows is answer, and goes to the log without a stop here.
+            return log if splitter.settled else None
 
         reply = await client.stream_text(path_of(message.api_suffix), payload, on_text, timeout=self._limits(timeout))
         for piece in splitter.finish():
