@@ -117,7 +117,13 @@ def ranges(figure: Figure, groups: dict[str, list[Row]]) -> str:
     marks.parts.clear()
     for decade in range(decades + 1):
         marks.vertical(place(10.0 ** (first + decade)), TOP + 8, drawing.y)
-        marks.text(place(10.0 ** (first + decade)), TOP, f"{10.0 ** (first + decade):,.{max(0, -first - decade)}f}", "tick", "middle")
+        marks.text(
+            place(10.0 ** (first + decade)),
+            TOP,
+            f"{10.0 ** (first + decade):,.{max(0, -first - decade)}f}",
+            "tick",
+            "middle",
+        )
     drawing.parts[grid:grid] = marks.parts
     return drawing.render()
 

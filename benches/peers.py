@@ -73,6 +73,10 @@ class Peer:
         pass
 
 
+def nothing(text: str) -> None:
+    """What `log_llm_stream` does."""
+
+
 class Provider(Peer):
     """A MetaGPT provider, called as a Role calls it, below the prompt handling of `aask`."""
 
@@ -84,7 +88,6 @@ class Provider(Peer):
         from loguru import logger
 
         self.log = metagpt.logs.set_llm_stream_logfunc
-        self.log(lambda text: None)
         # Each cost update is logged, at a price that is MetaGPT's and the same for everyone.
         logger.remove()
         self.llm = functools.cache(self.build)
@@ -100,6 +103,7 @@ class Provider(Peer):
         )
 
     async def stream(self, model: str) -> str:
+        self.log(nothing)
         return await self.llm(model, stream=True).acompletion_text(MESSAGES, stream=True)
 
     async def follow(self, model: str, receive: Receive) -> None:

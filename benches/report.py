@@ -29,7 +29,8 @@ def about(content: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in content["versions"].items())
     return (
         f"Of `{COMMANDS[content['size']]}` (up to {content['rounds']} rounds) on {machine['cores']} cores "
-        f"({machine['processor']}), {machine['system']}, Python {machine['python']}; {versions}."
+        f"({machine['processor']}), {machine['system']}, load average {machine['load']}, "
+        f"Python {machine['python']}; {versions}."
     )
 
 

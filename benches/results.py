@@ -69,6 +69,8 @@ def write(path: Path, results: list[Result], size: str) -> None:
             "processor": processor(),
             "cores": len(os.sched_getaffinity(0)),
             "python": platform.python_version(),
+            # Over the last quarter of an hour. A run alone makes about two.
+            "load": round(os.getloadavg()[2], 1),
         },
         "versions": dict(versions()),
         "results": [row for result in results for row in result.rows()],
