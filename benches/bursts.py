@@ -18,7 +18,7 @@ def cases(size: Size) -> list[Case]:
     # Few streams are repeated, so that each sample is long beside the clock's grain.
     plan = {
         Size.FULL: [(1, 1000, 40), (16, 1000, 4), (256, 1000, 1)],
-        Size.QUICK: [(1, 1000, 10), (16, 1000, 1), (256, 100, 1)],
+        Size.QUICK: [(1, 1000, 10), (16, 1000, 1), (256, 50, 1)],
         Size.SMOKE: [(1, 40, 1), (16, 20, 1)],
     }[size]
     return [

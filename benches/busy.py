@@ -21,7 +21,7 @@ WHAT = {"tokens": throttled, "requests": short}
 
 
 def cases(size: Size) -> list[Case]:
-    lines, single, many = {Size.FULL: (200, 40, 192), Size.QUICK: (60, 8, 64), Size.SMOKE: (4, 2, 4)}[size]
+    lines, single, many = {Size.FULL: (200, 40, 192), Size.QUICK: (40, 8, 64), Size.SMOKE: (4, 2, 4)}[size]
     plan: list[tuple[str, str, dict[str, Any]]] = [
         ("16 streams, a token per 4 ms", "tokens", {"streams": 16, "lines": lines, "rate": 250}),
         ("short requests, 1 at a time", "requests", {"requests": single, "at_once": 1}),

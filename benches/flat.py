@@ -15,7 +15,7 @@ FIGURES = (Figure("long", "CPU per token by the length of the answer", ("cpu_us"
 def cases(size: Size) -> list[Case]:
     lengths = {
         Size.FULL: [1_000, 100_000, 1_000_000],
-        Size.QUICK: [1_000, 100_000],
+        Size.QUICK: [1_000, 50_000],
         Size.SMOKE: [1_000, 2_000],
     }[size]
     return [

@@ -24,7 +24,7 @@ STATEMENTS = {
 
 
 def cases(size: Size) -> list[Case]:
-    processes = {Size.FULL: 5, Size.QUICK: 2, Size.SMOKE: 1}[size]
+    processes = {Size.FULL: 5, Size.QUICK: 1, Size.SMOKE: 1}[size]
     entrants = tuple(Entrant(name, "", {"statement": statement}) for name, statement in STATEMENTS.items())
     rounds = 2 if size is Size.QUICK else None
     return [

@@ -23,7 +23,7 @@ MIB = 1 << 20
 
 def cases(size: Size) -> list[Case]:
     streams, lines, tokens = {
-        Size.FULL: (256, 1000, 1_000_000), Size.QUICK: (256, 1000, 64_000), Size.SMOKE: (8, 20, 640),
+        Size.FULL: (256, 1000, 1_000_000), Size.QUICK: (256, 1000, 32_000), Size.SMOKE: (8, 20, 640),
     }[size]  # fmt: skip
     return [
         Case(

@@ -17,7 +17,7 @@ MODEL = "short-12"
 
 
 def cases(size: Size) -> list[Case]:
-    requests = {Size.FULL: 640, Size.QUICK: 192, Size.SMOKE: 8}[size]
+    requests = {Size.FULL: 640, Size.QUICK: 128, Size.SMOKE: 8}[size]
     return [
         Case(name=f"{at_once} at a time", parameters={"requests": requests, "at_once": at_once})
         for at_once in (1, 64 if size is not Size.SMOKE else 4)

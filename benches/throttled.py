@@ -22,7 +22,7 @@ FIGURES = (
 
 
 def cases(size: Size) -> list[Case]:
-    seconds = {Size.FULL: 1.5, Size.QUICK: 0.4, Size.SMOKE: 0.02}[size]
+    seconds = {Size.FULL: 1.5, Size.QUICK: 0.3, Size.SMOKE: 0.02}[size]
     plan = [(1, 1000), (16, 250), (256, 20)] if size is not Size.SMOKE else [(1, 1000), (8, 250)]
     return [
         Case(
