@@ -38,18 +38,22 @@ SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md LICENSE \
 # Tests in these folders need MetaGPT; all others run where it is not installed.
 METAGPT_TESTS := tests/metagpt tests/examples tests/switch
 
-# `make bench QUICK=1` ends within two minutes; RESULTS names the file that gets every number.
+# `make bench QUICK=1` ends within two minutes; RESULTS names the file that gets every number. METAGPT_OLLAMA_LANE of
+# the environment reaches our clients, except where a peer has a lane of its own.
 QUICK ?=
 RESULTS ?= target/bench.json
 
-.PHONY: help demo test test-rust test-python test-metagpt bench bench-structured lint lint-rust lint-python format wheel lock clean
+.PHONY: help demo test test-rust test-python test-metagpt instructions instructions-baseline bench bench-report bench-structured lint lint-rust lint-python format wheel lock clean
 
 help:
 	@echo 'make demo     a MetaGPT role answers through this provider, from a real model'
 	@echo 'make test     every test: Rust, Python, Python with MetaGPT'
 	@echo 'make lint     formatting, clippy, ruff, mypy, the stub against the binary'
 	@echo 'make format   what of that can be mended by itself'
-	@echo 'make bench    CPU time beside the original provider and ollama-python (QUICK=1: two minutes)'
+	@echo 'make bench    CPU time and latency beside the original provider and ollama-python (QUICK=1: two minutes)'
+	@echo 'make bench-report   its numbers and figures into docs/performance.md'
+	@echo 'make instructions   instructions per decoded line against the baseline (part of make test)'
+	@echo 'make instructions-baseline   accept what they are now'
 	@echo 'make bench-structured  how many ActionNodes a small model fills, by the original provider and by ours'
 	@echo 'make wheel    the wheel to publish, in dist/'
 	@echo 'make lock     pin the newest versions of the requirements'
@@ -58,11 +62,18 @@ help:
 demo: $(METAGPT)/.package
 	@$(METAGPT)/bin/python examples/demo.py $(if $(PROMPT),--prompt "$(PROMPT)")
 
-test: test-rust test-python test-metagpt
+test: test-rust instructions test-python test-metagpt
 
 test-rust:
 	cargo test --locked --quiet --all-targets
 	cargo test --locked --quiet --doc
+
+# Needs valgrind, and says so where there is none.
+instructions:
+	@$(PYTHON) benches/instructions/check.py
+
+instructions-baseline:
+	@$(PYTHON) benches/instructions/check.py --renew
 
 test-python: $(VENV)/.package
 	$(VENV)/bin/pytest tests $(addprefix --ignore=,$(METAGPT_TESTS)) $(PYTEST_ARGS)
@@ -75,8 +86,8 @@ lint: lint-rust lint-python
 lint-rust: $(VENV)/.tools
 	@cargo fmt --version >/dev/null 2>&1 || { echo 'rustfmt is missing; hint: rustup component add rustfmt' >&2; exit 1; }
 	@cargo clippy --version >/dev/null 2>&1 || { echo 'clippy is missing; hint: rustup component add clippy' >&2; exit 1; }
-	cargo fmt --check
-	cargo clippy --locked --quiet --all-targets -- -D warnings
+	cargo fmt --all --check
+	cargo clippy --locked --quiet --workspace --all-targets -- -D warnings
 	cargo clippy --locked --quiet --all-targets --features python -- -D warnings
 
 lint-python: $(VENV)/.package
@@ -86,7 +97,7 @@ lint-python: $(VENV)/.package
 	$(VENV)/bin/python -m mypy.stubtest metagpt_ollama_rs._core
 
 format: $(VENV)/.tools
-	cargo fmt
+	cargo fmt --all
 	$(VENV)/bin/ruff check --quiet --fix .
 	$(VENV)/bin/ruff format --quiet .
 
@@ -100,6 +111,9 @@ ifeq ($(QUICK),)
 else
 	$(METAGPT)/bin/python -m benches --quick --results $(RESULTS)
 endif
+
+bench-report: $(METAGPT)/.package
+	$(METAGPT)/bin/python -m benches.report $(RESULTS) --into docs/performance.md
 
 bench-structured: $(METAGPT)/.package
 	@$(METAGPT)/bin/python -m benches.structured
