@@ -52,6 +52,8 @@ pub struct Record {
     /// Which limit ran out, for `timeout`.
     pub phase: Option<&'static str>,
     pub status: Option<u16>,
+    /// No call of its own: the reply of a call that ended well, which has a record, was found to be no answer.
+    pub rejected: bool,
 }
 
 /// Which call it is.
@@ -83,6 +85,7 @@ struct State {
     counters: Counters,
     truncated: bool,
     complete: bool,
+    rejected: bool,
     finished: bool,
 }
 
@@ -122,6 +125,11 @@ impl Trace {
         state.counters.update(counters);
         state.truncated |= done_reason == Some("length");
         state.complete |= complete;
+    }
+
+    /// See [`Record::rejected`].
+    pub fn reject(&self) {
+        lock(&self.state).rejected = true;
     }
 
     /// Makes the record of a call that ended well or with `failure`. Only the first call counts.
@@ -187,6 +195,7 @@ impl Trace {
             error: error.map(|error| error.kind.name()),
             phase: error.and_then(|error| error.phase),
             status: error.and_then(|error| error.status),
+            rejected: state.rejected,
         }
     }
 }

@@ -94,6 +94,7 @@ def test_a_call_leaves_a_record(ollama_server: ScriptedServer, door: str) -> Non
         "error": None,
         "phase": None,
         "status": None,
+        "rejected": False,
     }
 
 
