@@ -70,6 +70,7 @@ pub struct About {
 #[derive(Debug)]
 pub struct Trace {
     about: About,
+    rejected: bool,
     process: u32,
     started: SystemTime,
     clock: Instant,
@@ -85,15 +86,24 @@ struct State {
     counters: Counters,
     truncated: bool,
     complete: bool,
-    rejected: bool,
     finished: bool,
 }
 
 impl Trace {
     /// A call that begins now.
     pub fn new(about: About, journal: Option<Arc<Journal>>) -> Arc<Self> {
+        Self::begun(about, journal, false)
+    }
+
+    /// What stands for no call of its own (see [`Record::rejected`]).
+    pub fn rejecting(about: About, journal: Option<Arc<Journal>>) -> Arc<Self> {
+        Self::begun(about, journal, true)
+    }
+
+    fn begun(about: About, journal: Option<Arc<Journal>>, rejected: bool) -> Arc<Self> {
         Arc::new(Self {
             about,
+            rejected,
             process: std::process::id(),
             started: SystemTime::now(),
             clock: Instant::now(),
@@ -125,11 +135,6 @@ impl Trace {
         state.counters.update(counters);
         state.truncated |= done_reason == Some("length");
         state.complete |= complete;
-    }
-
-    /// See [`Record::rejected`].
-    pub fn reject(&self) {
-        lock(&self.state).rejected = true;
     }
 
     /// Makes the record of a call that ended well or with `failure`. Only the first call counts.
@@ -195,7 +200,7 @@ impl Trace {
             error: error.map(|error| error.kind.name()),
             phase: error.and_then(|error| error.phase),
             status: error.and_then(|error| error.status),
-            rejected: state.rejected,
+            rejected: self.rejected,
         }
     }
 }

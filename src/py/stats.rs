@@ -38,6 +38,10 @@ pub fn stats_resize(capacity: usize) {
 /// or with `rejected` of the reply of a call that ended well. Raises `ValueError` for a `kind` that is none.
 #[pyfunction]
 #[pyo3(signature = (kind, *, model, host, endpoint, streamed, status, rejected))]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "keywords of the one Python caller"
+)]
 pub fn stats_fail(
     py: Python<'_>,
     kind: &str,
@@ -57,10 +61,12 @@ pub fn stats_fail(
         streamed,
     };
     let place = std::env::var("METAGPT_OLLAMA_STATS").unwrap_or_default();
-    let trace = Trace::new(about, Journal::at(&place));
-    if rejected {
-        trace.reject();
-    }
+    let make = if rejected {
+        Trace::rejecting
+    } else {
+        Trace::new
+    };
+    let trace = make(about, Journal::at(&place));
     let mut error = Error::new(kind, "");
     error.status = status;
     trace.finish(Some(&error));
