@@ -98,6 +98,14 @@ def test_a_call_leaves_a_record(ollama_server: ScriptedServer, door: str) -> Non
     }
 
 
+def test_an_error_of_a_kind_that_there_is_not_has_no_record() -> None:
+    with pytest.raises(ValueError, match="is no kind of error"):
+        metagpt_ollama_rs._core.stats_fail(
+            "odd", model="m", host="", endpoint="", streamed=False, status=None, rejected=False
+        )
+    assert stats.records() == []
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_an_answer_at_its_limit_is_truncated(ollama_server: ScriptedServer, stream: bool) -> None:
     ollama_server.on("POST", "/api/chat", counted(stream, done_reason="length"))

