@@ -11,10 +11,10 @@ Records are made by the compiled core, once a call, when the call ends; nothing 
 provider refuses by itself has one too: a request that it doesn't send, a reply that it doesn't take for an answer. All
 functions are thread-safe. A forked child starts without records.
 
-When ``METAGPT_OLLAMA_STATS`` names a file at the time a client is made (or the provider refuses something), each record
-is also appended to that file as one line of JSON. ``unix:/path`` sends the lines to a datagram socket instead. Each line is one write, so
-any number of processes may share a file. A place that cannot be written to is logged once for each client, and fails
-no call.
+When ``METAGPT_OLLAMA_STATS`` names a file at the time a client is made (or the provider refuses something), each
+record is also appended to that file as one line of JSON. ``unix:/path`` sends the lines to a datagram socket instead.
+Each line is one write, so any number of processes may share a file. A place that cannot be written to is logged once
+for each client, and fails no call.
 """
 
 from __future__ import annotations
