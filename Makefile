@@ -36,7 +36,7 @@ SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md LICENSE \
     $(shell find src python -name __pycache__ -prune -o \( -type d -o -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name py.typed \) -print)
 
 # Tests in these folders need MetaGPT; all others run where it is not installed.
-METAGPT_TESTS := tests/metagpt tests/examples tests/switch
+METAGPT_TESTS := tests/metagpt tests/examples tests/switch tests/real
 
 # `make bench QUICK=1` ends within two minutes; RESULTS names the file that gets every number. METAGPT_OLLAMA_LANE of
 # the environment reaches our clients, except where a peer has a lane of its own.

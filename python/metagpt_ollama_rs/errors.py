@@ -217,6 +217,7 @@ _BY_KIND: dict[str, type[OllamaError]] = {
     "incomplete": IncompleteError,
     "interrupted": InterruptedStreamError,
     "decode": DecodeError,
+    "empty_answer": EmptyAnswerError,
     "closed": ClosedError,
 }
 
@@ -238,6 +239,7 @@ _HINTS: dict[type[OllamaError], str] = {
     InterruptedStreamError: "was the server stopped? The text so far is in `partial`",
     DecodeError: "does a proxy change the replies? The text so far is in `partial`",
     ContextOverflowError: "raise context_length (num_ctx) to fit the prompt and the answer, or shorten the prompt",
+    EmptyAnswerError: "raise num_predict (max_token) or num_ctx (context_length), or switch thinking off",
     ClosedError: "make a new client, or start a new request",
 }
 
@@ -360,6 +362,12 @@ def from_core(
         hint = _explain_refusal(error) or hint
     error.hint = hint
     return error
+
+
+def kind_of(error: OllamaError) -> str:
+    """The name of the kind in the records of calls: that of the nearest class that has one."""
+    classes = {cls: kind for kind, cls in _BY_KIND.items()}
+    return next((classes[cls] for cls in type(error).__mro__ if cls in classes), "protocol")
 
 
 def _refusal(status: int, text: str, body: bytes) -> type[OllamaError]:

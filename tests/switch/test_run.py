@@ -135,6 +135,14 @@ def test_a_team_that_a_provider_error_ended_is_a_failure(copy, guides_config, ol
     )
     assert hint == "hint: what MetaGPT printed above has the details"
 
+    # The server is content, the provider is not.
+    ollama_server.on("POST", "/api/chat", Reply.chat("", done_reason="length"))
+    done = ours(copy, sys.executable, "-c", TEAM)
+    assert done.code == 1, done.err
+    assert "ended its run: the model used up its tokens without answering (model smollm2" in done.err
+    row = done.err.splitlines()[-3].split()
+    assert (row[0], row[1], row[-1]) == ("smollm2", "1", "1")
+
     ollama_server.reset()
     ollama_server.answer("Hello from the script")
     done = ours(copy, sys.executable, "-c", TEAM)

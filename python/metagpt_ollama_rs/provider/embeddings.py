@@ -10,6 +10,7 @@ from metagpt.provider.general_api_requestor import OpenAIResponse
 from ..errors import ProtocolError
 from .llms import Messages, OllamaLLM
 from .messages import OllamaMessageAPI, OllamaMessageBase
+from .records import asking, recorded
 from .replaced import REQUEST, untouched
 from .transport import path_of
 
@@ -42,6 +43,7 @@ class OllamaEmbeddings(OllamaLLM):
     def _llama_embedding_key(self) -> str:
         return "embedding"
 
+    @recorded(streamed=False)
     async def _achat_completion(self, messages: Messages, timeout: int = USE_CONFIG_TIMEOUT) -> Any:
         message = self._message()
         payload = self._payload(message, messages, stream=False)
@@ -55,8 +57,11 @@ class OllamaEmbeddings(OllamaLLM):
             return self._vectors(message.decode(resp))
         client, path, limits = self._client(), path_of(message.api_suffix), self._limits(timeout)
         if untouched(message, "decode", _DECODE):
-            return self._vectors(await client.request_json(path, payload, timeout=limits))
-        data, content_type = await client.request_bytes(path, payload, timeout=limits)
+            with asking():
+                reply = await client.request_json(path, payload, timeout=limits)
+            return self._vectors(reply)
+        with asking():
+            data, content_type = await client.request_bytes(path, payload, timeout=limits)
         return self._vectors(message.decode(OpenAIResponse(data, {"content-type": content_type})))
 
     async def _achat_completion_stream(self, messages: Messages, timeout: int = USE_CONFIG_TIMEOUT) -> Any:

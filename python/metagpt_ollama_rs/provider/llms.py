@@ -39,6 +39,7 @@ from ..errors import (
 from ..options import Settings, fields_set, overlay, read_settings
 from .images import fetch_images, image_lists
 from .messages import OllamaMessageAPI, OllamaMessageBase, OllamaMessageChat, OllamaMessageGenerate, OllamaMessageMeta
+from .records import asking, record, recorded
 from .replaced import REQUEST, current, untouched
 from .structured import by_environment, complete, wanted_format, watch_nodes, wrapped
 from .thinking import ThinkSplitter, split_thinking
@@ -95,7 +96,11 @@ class OllamaLLM(BaseLLM):
         self.cost_manager = current("TokenCostManager", TokenCostManager)()
         self.on_error = on_error
         self.reasoning_content: Optional[str] = None
-        self.__init_ollama(config)
+        try:
+            self.__init_ollama(config)
+        except OllamaError as error:
+            self._record(error, streamed=False)
+            raise
         if self.answers_structured:
             watch_nodes()
 
@@ -163,6 +168,7 @@ class OllamaLLM(BaseLLM):
         """Answers ``messages`` with the server's whole reply, not streamed."""
         return await self._achat_completion(messages, timeout=self.get_timeout(timeout))
 
+    @recorded(streamed=False)
     async def _achat_completion(self, messages: Messages, timeout: int = USE_CONFIG_TIMEOUT) -> dict[str, Any]:
         message = self._message()
         payload = self._payload(message, messages, stream=False)
@@ -176,8 +182,9 @@ class OllamaLLM(BaseLLM):
             ask = self._ask_whole if short else self._ask_bytes
             return await self._asked(client, payload, lambda body: ask(client, message, body, timeout))
         except _SERVER_SAID as error:
-            return self._as_text(error)
+            return self._as_text(error, streamed=False)
 
+    @recorded(streamed=True)
     async def _achat_completion_stream(self, messages: Messages, timeout: int = USE_CONFIG_TIMEOUT) -> str:
         message = self._message()
         payload = self._payload(message, messages, stream=True)
@@ -195,12 +202,13 @@ class OllamaLLM(BaseLLM):
             ask = self._ask_deltas if short else self._ask_lines
             return await self._asked(client, payload, lambda body: ask(client, message, body, timeout))
         except _SERVER_SAID as error:
-            return self.get_choice_text(self._as_text(error))
+            return self.get_choice_text(self._as_text(error, streamed=True))
 
     async def _ask_whole(
         self, client: AsyncClient, message: OllamaMessageBase, payload: dict[str, Any], timeout: int
     ) -> dict[str, Any]:
-        reply = await client.request_json(path_of(message.api_suffix), payload, timeout=self._limits(timeout))
+        with asking():
+            reply = await client.request_json(path_of(message.api_suffix), payload, timeout=self._limits(timeout))
         if "message" not in reply and "response" not in reply:
             raise ProtocolError(f"the reply has no message, only {', '.join(reply) or 'nothing'}", model=self.model)
         self._warn_if_cut(payload, reply)
@@ -218,7 +226,9 @@ class OllamaLLM(BaseLLM):
             # All that follows is answer, and goes to the log without a stop here.
             return log if splitter.settled else None
 
-        reply = await client.stream_text(path_of(message.api_suffix), payload, on_text, timeout=self._limits(timeout))
+        path, limits = path_of(message.api_suffix), self._limits(timeout)
+        with asking():
+            reply = await client.stream_text(path, payload, on_text, timeout=limits)
         for piece in splitter.finish():
             log(piece)
         log("\n")
@@ -228,17 +238,19 @@ class OllamaLLM(BaseLLM):
     async def _ask_bytes(
         self, client: AsyncClient, message: OllamaMessageBase, payload: dict[str, Any], timeout: int
     ) -> dict[str, Any]:
-        data, content_type = await client.request_bytes(
-            path_of(message.api_suffix), payload, timeout=self._limits(timeout)
-        )
+        path, limits = path_of(message.api_suffix), self._limits(timeout)
+        with asking():
+            data, content_type = await client.request_bytes(path, payload, timeout=limits)
         return self._processing_openai_response(OpenAIResponse(data, {"content-type": content_type}))
 
     async def _ask_lines(
         self, client: AsyncClient, message: OllamaMessageBase, payload: dict[str, Any], timeout: int
     ) -> str:
         async def chunks() -> AsyncGenerator[OpenAIResponse, None]:
-            async for line in client.stream_lines(path_of(message.api_suffix), payload, timeout=self._limits(timeout)):
-                yield OpenAIResponse(line, {})
+            lines = client.stream_lines(path_of(message.api_suffix), payload, timeout=self._limits(timeout))
+            with asking():
+                async for line in lines:
+                    yield OpenAIResponse(line, {})
 
         if untouched(self, "_processing_openai_response_async_generator", _PROCESS_STREAM):
             return await self._collect(chunks(), must_end=True)
@@ -463,8 +475,13 @@ class OllamaLLM(BaseLLM):
             raise from_core("protocol", message=f"{text} | Raw: {reply['raw_data']}", model=self.model)
         raise from_core("status", message=text, server_text=text, model=self.model)
 
-    def _as_text(self, error: OllamaError) -> dict[str, Any]:
+    def _record(self, error: OllamaError, *, streamed: bool) -> None:
+        """Makes a record of an error of ours. Code that has replaced the requestor asks without the client."""
+        record(self, error, streamed=streamed, replied=untouched(self.client, "arequest", REQUEST))
+
+    def _as_text(self, error: OllamaError, *, streamed: bool) -> dict[str, Any]:
         """The error as the error dict of ``decode``, where the settings want it so; raises it otherwise."""
+        self._record(error, streamed=streamed)
         if (self.on_error or self._settings().client.on_error) != "text":
             raise error
         return {"error": getattr(error, "error", "") or error.message, "raw_data": ""}
