@@ -38,7 +38,7 @@ impl LaneCore {
     }
 }
 
-/// The lane of one event loop; calling it is the reader callback.
+/// The lane of one event loop; its bound method `turn` is the reader callback.
 #[pyclass(frozen, module = "metagpt_ollama_rs._core")]
 pub struct Lane {
     core: Owned<Arc<LaneCore>>,
@@ -46,7 +46,7 @@ pub struct Lane {
 
 #[pymethods]
 impl Lane {
-    fn __call__(&self, py: Python<'_>) -> PyResult<()> {
+    fn turn(&self, py: Python<'_>) -> PyResult<()> {
         let _inside = enter(py);
         let Ok(core) = self.core.get() else {
             return Ok(());
@@ -100,7 +100,8 @@ fn new_lane<'py>(
     });
     let core = Owned::new(core);
     let lane = Bound::new(py, Lane { core })?;
-    match event_loop.call_method1(intern!(py, "add_reader"), (descriptor, &lane)) {
+    let turn = lane.getattr(intern!(py, "turn"))?;
+    match event_loop.call_method1(intern!(py, "add_reader"), (descriptor, turn)) {
         Ok(_) => Ok(Some(lane)),
         Err(error) if error.is_instance_of::<PyNotImplementedError>(py) => Ok(None),
         Err(error) => Err(error),

@@ -5,7 +5,7 @@
 //! * `awaitable`, `reader`, `stream`, `call`, `blocking`: the ways to wait for a reply.
 //! * `transport`: the client; `futures`: single futures by pyo3-async-runtimes.
 //! * `json`, `answer`, `reply`, `decode`, `delta`: JSON text and Python objects; `mold`: the objects of ordinary lines.
-//! * `errors`: the one conversion to exceptions; `log`: log lines; `stats`: the records of calls.
+//! * `vector`: calls on hot paths. `errors`: the one conversion to exceptions; `log`: log lines; `stats`: the records of calls.
 
 mod answer;
 mod awaitable;
@@ -27,6 +27,7 @@ mod runtime;
 mod stats;
 mod stream;
 mod transport;
+mod vector;
 mod wake;
 
 use std::sync::atomic::{AtomicI64, Ordering};

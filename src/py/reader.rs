@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use pyo3::exceptions::PyException;
-use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
@@ -17,6 +16,7 @@ use super::errors::{self, Context};
 use super::log;
 use super::mold::{Known, Mold};
 use super::runtime::lock;
+use super::vector;
 use crate::error::{Error, Kind};
 use crate::inbox::{Inbox, Taken};
 use crate::stats::Trace;
@@ -295,16 +295,8 @@ impl<'a, 'py> Listener<'a, 'py> {
     }
 }
 
-/// `callable(text)`, without a tuple for the arguments: that costs a third of a call.
 fn call_with_text<'py>(callable: &Bound<'py, PyAny>, text: &str) -> PyResult<Bound<'py, PyAny>> {
-    let py = callable.py();
-    let text = PyString::new(py, text);
-    let end = std::ptr::null_mut::<ffi::PyObject>();
-    // SAFETY: both objects are alive, the arguments end with a null, and the result is new or null with an exception.
-    unsafe {
-        let result = ffi::PyObject_CallFunctionObjArgs(callable.as_ptr(), text.as_ptr(), end);
-        Bound::from_owned_ptr_or_err(py, result)
-    }
+    vector::call(callable, &PyString::new(callable.py(), text))
 }
 
 fn wrap(py: Python<'_>, value: Bound<'_, PyAny>, class: Option<&Py<PyAny>>) -> PyResult<Py<PyAny>> {

@@ -15,6 +15,7 @@ use super::errors::{misuse, not_a_stop};
 use super::place::Task;
 use super::reader::{Desk, FAIR, Listener, Made, Next};
 use super::runtime::{Owned, enter, lock};
+use super::vector;
 use super::wake::Sleeper;
 use crate::inbox::Inbox;
 use crate::stats::Trace;
@@ -327,7 +328,7 @@ pub struct Delivery {
     heir: OnceLock<Py<PyAny>>,
     on_thinking: Option<Py<PyAny>>,
     context: Py<PyAny>,
-    drain: OnceLock<Py<Drain>>,
+    drain: OnceLock<Py<PyAny>>,
     /// `drain` has a handle of its own on the loop, or runs from it.
     scheduled: AtomicBool,
     outcome: Mutex<Option<PyResult<Py<PyAny>>>>,
@@ -360,8 +361,10 @@ impl Delivery {
             outcome: Mutex::new(None),
             task: OnceLock::new(),
         });
-        let drain = Py::new(py, Drain(Owned::new(Arc::downgrade(&delivery))))?;
-        let _ = delivery.drain.set(drain);
+        let drain = Bound::new(py, Drain(Owned::new(Arc::downgrade(&delivery))))?;
+        let _ = delivery
+            .drain
+            .set(drain.getattr(intern!(py, "run"))?.unbind());
         Ok(delivery)
     }
 
@@ -440,16 +443,13 @@ impl Sleeper for Delivery {
     fn on_wake(&self, py: Python<'_>) -> PyResult<()> {
         // A loop that nest_asyncio has patched may be run again by a callback, and would then want to enter the context
         // of the reader callback a second time. So the callbacks get a handle of their own there.
-        let patched = self
-            .seat
-            .event_loop
-            .bind(py)
-            .hasattr(intern!(py, "_nest_patched"))?;
+        let event_loop = self.seat.event_loop.bind(py);
+        let patched = vector::has_attribute(event_loop, intern!(py, "_nest_patched"))?;
         match self.drain.get() {
-            Some(drain) if !patched && !self.scheduled.load(Ordering::Relaxed) => self
-                .context
-                .call_method1(py, intern!(py, "run"), (drain,))
-                .map(drop),
+            Some(drain) if !patched && !self.scheduled.load(Ordering::Relaxed) => {
+                let context = self.context.bind(py);
+                vector::call_method(context, intern!(py, "run"), drain.bind(py)).map(drop)
+            }
             _ => self.schedule(py),
         }
     }
@@ -491,13 +491,14 @@ impl Awaited for Delivery {
     }
 }
 
-/// The bound method `drain` of a delivery, as something that a context can run.
+/// A delivery's `drain`, of which a context can run the bound method `run`. A bound method is called without a tuple for
+/// its arguments, which an object with `__call__` is not.
 #[pyclass(frozen, module = "metagpt_ollama_rs._core")]
 pub struct Drain(Owned<Weak<Delivery>>);
 
 #[pymethods]
 impl Drain {
-    fn __call__(&self, py: Python<'_>) -> PyResult<()> {
+    fn run(&self, py: Python<'_>) -> PyResult<()> {
         let _inside = enter(py);
         let Some(delivery) = self.0.upgrade() else {
             return Ok(());
