@@ -38,6 +38,14 @@ impl LaneCore {
     }
 }
 
+impl LaneCore {
+    /// Wakes whoever has been armed.
+    fn serve(&self, py: Python<'_>) -> PyResult<()> {
+        let ready = std::mem::take(&mut *lock(&self.ready));
+        wake_all(py, ready)
+    }
+}
+
 /// The lane of one event loop; its bound method `turn` is the reader callback.
 #[pyclass(frozen, module = "metagpt_ollama_rs._core")]
 pub struct Lane {
@@ -52,9 +60,14 @@ impl Lane {
             return Ok(());
         };
         core.serving.store(true, Ordering::Release);
-        core.reactor.turn();
-        let ready = std::mem::take(&mut *lock(&core.ready));
-        let result = wake_all(py, ready);
+        // First those that were armed since the last turn.
+        let mut result = core.serve(py);
+        core.reactor.turn(|| {
+            let served = core.serve(py);
+            if result.is_ok() {
+                result = served;
+            }
+        });
         core.serving.store(false, Ordering::Release);
         if !lock(&core.ready).is_empty() {
             core.reactor.notify();

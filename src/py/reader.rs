@@ -23,7 +23,7 @@ use crate::stats::Trace;
 use crate::wire::{Batch, Fold, Item, Shape, Stamp};
 
 /// After so many ready items the reading task lets the loop serve others once.
-pub const FAIR: usize = 1024;
+pub const FAIR: usize = 512;
 
 /// What the items of a stream become.
 pub enum Made {

@@ -6,7 +6,7 @@
 //!
 //! Every lock is held for a few instructions only: never while a task runs, a future is dropped or the kernel is asked.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -74,7 +74,7 @@ struct State {
     next: usize,
     sockets: HashMap<usize, Arc<Readiness>>,
     tasks: HashMap<usize, Arc<Task>>,
-    queue: Vec<Arc<Task>>,
+    queue: VecDeque<Arc<Task>>,
     timers: BTreeMap<(Instant, usize), Waker>,
     /// When the timer descriptor becomes readable.
     armed: Option<Instant>,
@@ -129,14 +129,16 @@ impl Reactor {
         self.0.0.descriptor
     }
 
-    /// Lets everything go on that can, without waiting. A call from inside a turn does nothing.
-    pub fn turn(&self) {
-        self.0.0.turn(Some(Duration::ZERO));
+    /// Lets everything go on that can, without waiting, and calls `after` when a task has had its share. What that task
+    /// has produced is best used up then, while it is in the caches and before the next one produces more. `after` may
+    /// come back here.
+    pub fn turn(&self, after: impl FnMut()) {
+        self.0.0.turn(Duration::ZERO, after);
     }
 
     /// As `turn`, after waiting for a reason: for code that has no event loop.
     pub fn wait(&self, limit: Duration) {
-        self.0.0.turn(Some(limit));
+        self.0.0.turn(limit, || {});
     }
 
     /// Makes a turn due.
@@ -179,19 +181,24 @@ impl Shared {
         lock(&self.state)
     }
 
-    fn turn(&self, limit: Option<Duration>) {
+    fn turn(&self, limit: Duration, mut after: impl FnMut()) {
         let Some((mut poll, mut events)) = lock(&self.poll).take() else {
             return;
         };
-        let asked = poll.poll(&mut events, limit);
+        let asked = poll.poll(&mut events, Some(limit));
         self.state().turning = true;
         if asked.is_ok() {
             self.notice(&events);
         }
         *lock(&self.poll) = Some((poll, events));
-        let queue = std::mem::take(&mut self.state().queue);
-        for task in queue {
+        // Those that are queued meanwhile have their share in the next turn.
+        let mut left = self.state().queue.len();
+        while left > 0
+            && let Some(task) = self.next()
+        {
+            left -= 1;
             task.run();
+            after();
         }
         let mut state = self.state();
         state.turning = false;
@@ -200,6 +207,10 @@ impl Shared {
         if more {
             self.notify();
         }
+    }
+
+    fn next(&self) -> Option<Arc<Task>> {
+        self.state().queue.pop_front()
     }
 
     /// Notes what has happened to sockets and timers, and queues whoever waits for it.
@@ -270,7 +281,7 @@ impl Shared {
 
     fn enqueue(&self, task: Arc<Task>) {
         let mut state = self.state();
-        state.queue.push(task);
+        state.queue.push_back(task);
         let turning = state.turning;
         drop(state);
         if !turning {
