@@ -392,8 +392,8 @@ class AsyncClient(_Base):
 
         ``on_text`` is called once for each piece of the answer, in order, as it arrives, in the context of the
         caller (``contextvars``); what it raises ends the request and comes out here. A callable that it returns takes
-        its place for the rest, once. ``payload`` is sent with ``"stream": true``. The result has Ollama's own shape: ``{"message": {"content": …}, "done": true, …}`` of
-        ``/api/chat``, ``{"response": …}`` of ``/api/generate``.
+        its place for the rest, once. ``payload`` is sent with ``"stream": true``. The result has Ollama's own shape:
+        ``{"message": {"content": …}, "done": true, …}`` of ``/api/chat``, ``{"response": …}`` of ``/api/generate``.
         """
         body = {**payload, "stream": True}
         result = await self._transport.deliver(path, body, on_text, on_thinking, _limits(timeout))

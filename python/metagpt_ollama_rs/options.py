@@ -20,7 +20,8 @@ import difflib
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any, Callable, Optional
 
@@ -301,10 +302,10 @@ def read_settings(config: Any, api: str) -> Settings:
     return settings
 
 
-def fields_set(config: Any) -> Iterable[str]:
+def fields_set(config: Any) -> AbstractSet[str]:
     """The names of the fields that the user set, as pydantic keeps them; none for a configuration of another make."""
     found = getattr(config, "model_fields_set", ())
-    return found if isinstance(found, (set, frozenset)) else ()
+    return found if isinstance(found, (set, frozenset)) else frozenset()
 
 
 def _known(name: str) -> Setting:

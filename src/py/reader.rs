@@ -77,7 +77,7 @@ impl Reader {
         if self.next < self.batch.items.len() || self.end.is_some() {
             return true;
         }
-        self.batch.clear();
+        self.batch.release();
         (self.next, self.text_from) = (0, 0);
         match inbox.take(&mut self.batch) {
             Taken::Items => {

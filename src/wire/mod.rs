@@ -167,6 +167,19 @@ impl Batch {
         self.full_bytes = 0;
     }
 
+    /// Empties the batch, and gives back what a burst has blown up: hundreds of streams that wait hold little then.
+    pub fn release(&mut self) {
+        const ITEMS: usize = 128;
+        const TEXT: usize = 8 << 10;
+        self.clear();
+        if self.items.capacity() > ITEMS {
+            self.items = Vec::new();
+        }
+        if self.text.capacity() > TEXT {
+            self.text = String::new();
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
     }

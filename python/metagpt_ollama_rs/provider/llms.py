@@ -83,7 +83,7 @@ class OllamaLLM(BaseLLM):
     _built: Optional[_Built] = None
     _model: Optional[str] = None
     _config_model: Optional[str] = None
-    _read: Optional[tuple[Any, Settings]] = None
+    _read: Optional[tuple[Any, Any, Any, Settings]] = None
     last_response: Optional[dict[str, Any]] = None
 
     def __init__(self, config: LLMConfig, on_error: Optional[str] = None) -> None:
@@ -371,11 +371,12 @@ class OllamaLLM(BaseLLM):
     def _settings(self) -> Settings:
         """The configuration of this moment, read anew only when it has changed."""
         api, config = self._llama_api_inuse, self.config
-        values = {**getattr(config, "__dict__", {}), "extra_fields": {**(getattr(config, "extra_fields", None) or {})}}
-        state = (api, values, {*fields_set(config)})
-        if self._read is None or self._read[0] != state:
-            self._read = (state, read_settings(config, api.name.lower()))
-        return self._read[1]
+        values, names = getattr(config, "__dict__", {}), fields_set(config)
+        # Compared in place, four times a call; what is kept is copied, because users edit `extra_fields`.
+        if self._read is None or self._read[:3] != (api, values, names):
+            kept = {name: {**value} if isinstance(value, dict) else value for name, value in values.items()}
+            self._read = (api, kept, {*names}, read_settings(config, api.name.lower()))
+        return self._read[3]
 
     def _client(self) -> AsyncClient:
         config = self.config
