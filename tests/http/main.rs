@@ -10,7 +10,11 @@
 
 mod bases;
 mod connections;
+#[cfg(target_os = "linux")]
+mod framing;
 mod limits;
+#[cfg(target_os = "linux")]
+mod oracle;
 mod refusals;
 mod replay;
 mod replies;
