@@ -193,6 +193,12 @@ impl Client {
         })
     }
 
+    /// Whether [`Client::on`] succeeds.
+    #[cfg(target_os = "linux")]
+    pub fn is_plain(&self) -> bool {
+        self.inner.plain
+    }
+
     /// This client on `reactor`, where its futures have to run from then on; `None` where TLS or a proxy is needed,
     /// which a reactor does not have.
     #[cfg(target_os = "linux")]

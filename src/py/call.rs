@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex, Weak};
 
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
-use tokio::task::AbortHandle;
 
 use super::awaitable::{Awaited, Seat};
 use super::log;
+use super::place::Task;
 use super::reply::Form;
 use super::runtime::lock;
 use super::wake::{Alarm, Sleeper};
@@ -22,7 +22,7 @@ pub struct Call {
     form: Form,
     trace: Arc<Trace>,
     reply: Mutex<Option<Result<Reply, Error>>>,
-    task: Mutex<Option<AbortHandle>>,
+    task: Mutex<Option<Task>>,
 }
 
 impl Call {
@@ -45,7 +45,7 @@ impl Call {
     }
 
     /// The task to stop when nobody waits any more.
-    pub fn runs_as(&self, task: AbortHandle) {
+    pub fn runs_as(&self, task: Task) {
         *lock(&self.task) = Some(task);
     }
 }
@@ -108,7 +108,8 @@ impl Awaited for Call {
     }
 
     fn abort(&self) {
-        if let Some(task) = lock(&self.task).take() {
+        let task = lock(&self.task).take();
+        if let Some(task) = task {
             task.abort();
         }
     }

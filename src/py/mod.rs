@@ -1,6 +1,7 @@
 //! The extension module `metagpt_ollama_rs._core`: everything that knows the GIL or asyncio.
 //!
-//! * `runtime`: the tokio runtime, keyed by process; `wake`: how its thread wakes an event loop.
+//! * `runtime`: the tokio runtime, keyed by process; `wake`: how its thread wakes an event loop; `lane`: the reactor of the
+//!   direct lane in an event loop; `place`: which of the two a request gets.
 //! * `awaitable`, `reader`, `stream`, `call`, `blocking`: the ways to wait for a reply.
 //! * `transport`: the client; `futures`: single futures by pyo3-async-runtimes.
 //! * `json`, `answer`, `reply`, `decode`, `delta`: JSON text and Python objects; `mold`: the objects of ordinary lines.
@@ -15,8 +16,11 @@ mod delta;
 mod errors;
 mod futures;
 mod json;
+#[cfg(target_os = "linux")]
+mod lane;
 mod log;
 mod mold;
+mod place;
 mod reader;
 mod reply;
 mod runtime;

@@ -156,17 +156,19 @@ pub fn handle(py: Python<'_>) -> PyResult<Handle> {
             )
         })?;
     let handle = runtime.handle().clone();
-    let fresh = {
-        let mut slot = lock(&RUNTIME);
-        let fresh = slot.is_none();
-        *slot = Some(Owned::new(runtime));
-        fresh
-    };
-    if fresh {
+    *lock(&RUNTIME) = Some(Owned::new(runtime));
+    watch_exit(py)?;
+    Ok(handle)
+}
+
+/// Makes sure that interpreter exit waits for the threads that are inside, whatever they are inside for.
+pub fn watch_exit(py: Python<'_>) -> PyResult<()> {
+    static WATCHED: AtomicBool = AtomicBool::new(false);
+    if !WATCHED.swap(true, Ordering::AcqRel) {
         let shutdown = wrap_pyfunction!(shutdown, py)?;
         py.import("atexit")?.call_method1("register", (shutdown,))?;
     }
-    Ok(handle)
+    Ok(())
 }
 
 /// Stops the runtime, waiting at most half a second. Registered with `atexit`.

@@ -12,6 +12,7 @@ use pyo3::{PyTraverseError, PyVisit};
 
 use super::awaitable::{Awaited, Ready, Seat, Step, step, thrown, traverse};
 use super::errors::{misuse, not_a_stop};
+use super::place::Task;
 use super::reader::{Desk, FAIR, Made, Next};
 use super::runtime::{Owned, enter, lock};
 use super::wake::Sleeper;
@@ -47,6 +48,14 @@ impl Budget {
     }
 }
 
+/// Tells whoever fills `inbox` that its reader has gone.
+fn hang_up(inbox: &Inbox, task: &OnceLock<Task>) {
+    inbox.abort();
+    if let Some(task) = task.get() {
+        task.hurry();
+    }
+}
+
 /// What the item door and the batch door of one stream share.
 pub struct StreamCore {
     inbox: Arc<Inbox>,
@@ -54,6 +63,7 @@ pub struct StreamCore {
     desk: Desk,
     made: Made,
     budget: Mutex<Budget>,
+    task: OnceLock<Task>,
 }
 
 impl StreamCore {
@@ -64,7 +74,18 @@ impl StreamCore {
             desk: Desk::new(trace),
             made,
             budget: Mutex::new(Budget::new()),
+            task: OnceLock::new(),
         })
+    }
+
+    /// What fills the inbox.
+    pub fn runs_as(&self, task: Task) {
+        let _ = self.task.set(task);
+    }
+
+    /// Ends the request: nobody reads on.
+    fn hang_up(&self) {
+        hang_up(&self.inbox, &self.task);
     }
 
     /// Spends `items` of the budget; true, with a new one, when it is time to let others go on.
@@ -102,7 +123,7 @@ impl Awaited for StreamCore {
     }
 
     fn abort(&self) {
-        self.inbox.abort();
+        self.hang_up();
         self.desk.cancel();
     }
 
@@ -178,7 +199,7 @@ impl Drop for Turn {
         if let Ok(core) = self.core.get()
             && Arc::strong_count(core) == 1
         {
-            core.inbox.abort();
+            core.hang_up();
         }
     }
 }
@@ -308,6 +329,7 @@ pub struct Delivery {
     /// `drain` has a handle of its own on the loop, or runs from it.
     scheduled: AtomicBool,
     outcome: Mutex<Option<PyResult<Py<PyAny>>>>,
+    task: OnceLock<Task>,
 }
 
 impl Delivery {
@@ -333,10 +355,16 @@ impl Delivery {
             drain: OnceLock::new(),
             scheduled: AtomicBool::new(false),
             outcome: Mutex::new(None),
+            task: OnceLock::new(),
         });
         let drain = Py::new(py, Drain(Owned::new(Arc::downgrade(&delivery))))?;
         let _ = delivery.drain.set(drain);
         Ok(delivery)
+    }
+
+    /// What fills the inbox.
+    pub fn runs_as(&self, task: Task) {
+        let _ = self.task.set(task);
     }
 
     /// Hands on what has arrived, up to a fair number, and notes the outcome when that was the end. True: there may be
@@ -357,7 +385,7 @@ impl Delivery {
                     !tired && !self.desk.is_cancelled()
                 };
                 if let Err(error) = reader.deliver(py, on_text, on_thinking, go_on) {
-                    self.inbox.abort();
+                    hang_up(&self.inbox, &self.task);
                     reader.cancel();
                     return Some(Err(not_a_stop(py, error)));
                 }
@@ -439,7 +467,7 @@ impl Awaited for Delivery {
     }
 
     fn abort(&self) {
-        self.inbox.abort();
+        hang_up(&self.inbox, &self.task);
         self.desk.cancel();
     }
 

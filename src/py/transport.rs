@@ -16,11 +16,12 @@ use super::blocking::{BlockingStream, receive};
 use super::call::Call;
 use super::errors;
 use super::log::Report;
+use super::place::{Place, Task};
 use super::reader::Made;
 use super::reply::Form;
-use super::runtime::{Owned, handle, lock};
+use super::runtime::{Owned, enter, handle, lock};
 use super::stream::{Delivery, Stream, StreamCore};
-use super::wake::{Alarm, Sleeper, hub};
+use super::wake::Sleeper;
 use crate::error::{Error, Kind};
 use crate::http::config::resolve_key;
 use crate::http::{
@@ -40,6 +41,8 @@ type Tries = (u32, f64, f64, f64);
 pub struct Transport {
     config: Config,
     journal: Option<Arc<Journal>>,
+    /// Requests of event loops may take the direct lane.
+    direct: bool,
     pool: Mutex<Option<Owned<Client>>>,
     closed: AtomicBool,
 }
@@ -66,18 +69,9 @@ impl Transport {
         Ok(client)
     }
 
-    /// Starts to pump the reply of a request into an inbox, waking `sleeper` on the running loop.
-    fn pump(
-        &self,
-        py: Python<'_>,
-        request: Request,
-        mode: Mode,
-        inbox: &Arc<Inbox>,
-    ) -> PyResult<()> {
-        let client = self.client(py)?;
-        let inbox = Arc::clone(inbox);
-        handle(py)?.spawn(async move { client.pump(request, inbox, mode).await });
-        Ok(())
+    /// Where a request of the running loop runs.
+    fn place<'py>(&self, py: Python<'py>) -> PyResult<Place<'py>> {
+        Place::of(py, self.client(py)?, self.direct)
     }
 
     /// A request, and the trace that accompanies it.
@@ -122,6 +116,42 @@ impl Transport {
             ..Request::get(path)
         };
         Ok((request, trace))
+    }
+}
+
+/// A request that ends with whoever waits for it.
+struct Asked(Task);
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Starts to pump the reply of `request` into `inbox`.
+fn pump(
+    py: Python<'_>,
+    place: Place<'_>,
+    request: Request,
+    mode: Mode,
+    inbox: Arc<Inbox>,
+) -> PyResult<Task> {
+    place.start(py, |client| async move {
+        client.pump(request, inbox, mode).await;
+    })
+}
+
+/// Whether `METAGPT_OLLAMA_LANE` allows the direct lane.
+fn allows_direct(py: Python<'_>) -> PyResult<bool> {
+    match std::env::var("METAGPT_OLLAMA_LANE").as_deref() {
+        Err(_) | Ok("" | "direct") => Ok(true),
+        Ok("general") => Ok(false),
+        Ok(other) => {
+            let message = format!(
+                "METAGPT_OLLAMA_LANE is {other:?}: write general or direct, or leave it out."
+            );
+            Err(errors::to_python(py, Error::new(Kind::Config, message)))
+        }
     }
 }
 
@@ -196,6 +226,7 @@ impl Transport {
         max_line: Option<usize>,
         max_body: Option<usize>,
     ) -> PyResult<Self> {
+        let _inside = enter(py);
         let origin = if is_host {
             Origin::Host
         } else {
@@ -221,6 +252,7 @@ impl Transport {
         let transport = Self {
             config,
             journal: Journal::at(&place),
+            direct: allows_direct(py)?,
             pool: Mutex::new(None),
             closed: AtomicBool::new(false),
         };
@@ -260,20 +292,19 @@ impl Transport {
         lines: bool,
         limits: Option<Limits>,
     ) -> PyResult<Stream> {
+        let _inside = enter(py);
         let (request, trace) = self.request(py, "POST", path, payload, limits, true)?;
-        let (hub, event_loop) = hub(py)?;
+        let place = self.place(py)?;
         let inbox = Inbox::new(CAPACITY);
-        let (items, how) = if lines {
+        let (items, mode) = if lines {
             (Made::Lines, Mode::Lines)
         } else {
             (Made::records(py, made), Mode::Deltas)
         };
-        let core = StreamCore::new(Arc::clone(&inbox), Seat::new(&event_loop), items, trace);
-        inbox.set_wake(Some(Arc::new(Alarm {
-            hub,
-            sleeper: weak(&core),
-        })));
-        self.pump(py, request, how, &inbox)?;
+        let seat = Seat::new(&place.event_loop);
+        let core = StreamCore::new(Arc::clone(&inbox), seat, items, trace);
+        inbox.set_wake(Some(Arc::new(place.alarm(weak(&core)))));
+        core.runs_as(pump(py, place, request, mode, inbox)?);
         Stream::new(py, core)
     }
 
@@ -288,22 +319,20 @@ impl Transport {
         on_thinking: Option<Py<PyAny>>,
         limits: Option<Limits>,
     ) -> PyResult<Pending> {
+        let _inside = enter(py);
         let (request, trace) = self.request(py, "POST", path, payload, limits, true)?;
-        let (hub, event_loop) = hub(py)?;
+        let place = self.place(py)?;
         let inbox = Inbox::new(CAPACITY);
         let delivery = Delivery::new(
             py,
             Arc::clone(&inbox),
-            Seat::new(&event_loop),
+            Seat::new(&place.event_loop),
             on_text,
             on_thinking,
             trace,
         )?;
-        inbox.set_wake(Some(Arc::new(Alarm {
-            hub,
-            sleeper: weak(&delivery),
-        })));
-        self.pump(py, request, Mode::Deltas, &inbox)?;
+        inbox.set_wake(Some(Arc::new(place.alarm(weak(&delivery)))));
+        delivery.runs_as(pump(py, place, request, Mode::Deltas, inbox)?);
         Ok(Pending::new(delivery))
     }
 
@@ -319,17 +348,16 @@ impl Transport {
         form: &str,
         limits: Option<Limits>,
     ) -> PyResult<Pending> {
+        let _inside = enter(py);
         let (request, trace) = self.request(py, method, path, payload, limits, false)?;
-        let client = self.client(py)?;
-        let (hub, event_loop) = hub(py)?;
+        let place = self.place(py)?;
         let form = Form::named(form)?;
-        let call = Call::new(Seat::new(&event_loop), form, trace);
-        let promise = call.promise(Alarm {
-            hub,
-            sleeper: weak(&call),
-        });
-        let task = handle(py)?.spawn(async move { promise.keep(client.call(request).await) });
-        call.runs_as(task.abort_handle());
+        let call = Call::new(Seat::new(&place.event_loop), form, trace);
+        let promise = call.promise(place.alarm(weak(&call)));
+        let task = place.start(py, |client| async move {
+            promise.keep(client.call(request).await);
+        })?;
+        call.runs_as(task);
         Ok(Pending::new(call))
     }
 
@@ -344,13 +372,26 @@ impl Transport {
         form: &str,
         limits: Option<Limits>,
     ) -> PyResult<Bound<'py, PyAny>> {
+        let _inside = enter(py);
         let (request, trace) = self.request(py, method, path, payload, limits, false)?;
-        let client = self.client(py)?;
         let form = Form::named(form)?;
+        let place = self.place(py)?;
         // The result is made on the I/O thread, where nothing can be logged.
         let report = Report(Arc::clone(&trace));
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let task = place.start(py, |client| async move {
+            // Nobody may wait any more.
+            let _ = sender.send(client.call(request).await);
+        })?;
+        let asked = Asked(task);
         let future = super::futures::into_python(py, async move {
-            let reply = client.call(request).await;
+            let reply = receiver.await.unwrap_or_else(|_| {
+                Err(Error::new(
+                    Kind::Closed,
+                    "The event loop was closed before a reply was there.",
+                ))
+            });
+            drop(asked);
             Ok(super::futures::Late(move |py: Python<'_>| {
                 form.to_python(py, reply, &trace)
             }))
@@ -370,6 +411,7 @@ impl Transport {
         form: &str,
         limits: Option<Limits>,
     ) -> PyResult<Py<PyAny>> {
+        let inside = enter(py);
         let (request, trace) = self.request(py, method, path, payload, limits, false)?;
         let form = Form::named(form)?;
         let client = self.client(py)?;
@@ -377,6 +419,7 @@ impl Transport {
         let task = handle(py)?.spawn(async move {
             let _ = sender.send(client.call(request).await);
         });
+        drop(inside);
         let reply = match receive(py, receiver) {
             Ok(reply) => reply,
             Err(interrupt) => {
@@ -384,6 +427,7 @@ impl Transport {
                 return Err(interrupt);
             }
         };
+        let _inside = enter(py);
         let result = form.to_python(py, reply, &trace);
         super::log::report(py, &trace)?;
         result
@@ -399,9 +443,11 @@ impl Transport {
         made: Option<Py<PyAny>>,
         limits: Option<Limits>,
     ) -> PyResult<BlockingStream> {
+        let _inside = enter(py);
         let (request, trace) = self.request(py, "POST", path, payload, limits, true)?;
         let inbox = Inbox::new(CAPACITY);
-        self.pump(py, request, Mode::Deltas, &inbox)?;
+        let (client, producer) = (self.client(py)?, Arc::clone(&inbox));
+        handle(py)?.spawn(async move { client.pump(request, producer, Mode::Deltas).await });
         Ok(BlockingStream::new(inbox, Made::records(py, made), trace))
     }
 

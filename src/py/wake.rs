@@ -1,4 +1,5 @@
-//! How the I/O thread wakes an event loop: one hub for each loop.
+//! How an event loop is woken: by the I/O thread through one hub for each loop, or from the loop's own thread by its
+//! lane (`lane`).
 //!
 //! The I/O thread never takes the GIL. It puts a stream that has something new on the hub's list and, unless the hub
 //! is armed already, writes to a file descriptor which the loop watches (`loop.add_reader`). The reader callback
@@ -19,6 +20,8 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyWeakrefReference;
 use pyo3::{PyTraverseError, PyVisit};
 
+#[cfg(target_os = "linux")]
+use super::lane::LaneCore;
 use super::runtime::{Owned, enter, lock};
 use crate::inbox::Wake;
 
@@ -71,16 +74,46 @@ impl HubCore {
     }
 }
 
-/// The wake-up of one sleeper through its hub.
+/// What rings on an event loop.
+#[derive(Clone)]
+pub enum Bell {
+    /// For what happens on the I/O thread.
+    Hub(Arc<HubCore>),
+    /// For what happens on the loop's own thread.
+    #[cfg(target_os = "linux")]
+    Lane(Weak<LaneCore>),
+}
+
+/// The wake-up of one sleeper.
 pub struct Alarm {
-    pub hub: Arc<HubCore>,
+    pub bell: Bell,
     pub sleeper: Weak<dyn Sleeper>,
 }
 
 impl Wake for Alarm {
     fn wake(&self) {
-        self.hub.arm(self.sleeper.clone());
+        match &self.bell {
+            Bell::Hub(hub) => hub.arm(self.sleeper.clone()),
+            #[cfg(target_os = "linux")]
+            Bell::Lane(lane) => {
+                // A lane that is gone took its loop along: nobody waits there.
+                if let Some(lane) = lane.upgrade() {
+                    lane.arm(self.sleeper.clone());
+                }
+            }
+        }
     }
+}
+
+/// Lets every listed sleeper go on; the first failure is the result.
+pub fn wake_all(py: Python<'_>, sleepers: Vec<Weak<dyn Sleeper>>) -> PyResult<()> {
+    let mut first_failure = Ok(());
+    for sleeper in sleepers {
+        if let Some(sleeper) = sleeper.upgrade() {
+            first_failure = first_failure.and(sleeper.on_wake(py));
+        }
+    }
+    first_failure
 }
 
 /// The hub of one event loop; calling it is the reader callback.
@@ -102,39 +135,37 @@ impl Hub {
         }
         core.armed.store(false, Ordering::Release);
         let ready = std::mem::take(&mut *lock(&core.ready));
-        let mut first_failure = Ok(());
-        for sleeper in ready {
-            if let Some(sleeper) = sleeper.upgrade() {
-                first_failure = first_failure.and(sleeper.on_wake(py));
-            }
-        }
-        first_failure
+        wake_all(py, ready)
     }
 }
 
-static HUBS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-
-/// The hub of the running loop, and that loop.
-pub fn hub(py: Python<'_>) -> PyResult<(Arc<HubCore>, Bound<'_, PyAny>)> {
-    let event_loop = running_loop(py)?;
-    let hubs = HUBS
-        .get_or_try_init(py, || {
-            py.import("weakref")?
-                .getattr("WeakKeyDictionary")?
-                .call0()
-                .map(Bound::unbind)
-        })?
-        .bind(py);
-    let known = hubs.call_method1(intern!(py, "get"), (&event_loop,))?;
+/// The hub of `event_loop`.
+pub fn hub(py: Python<'_>, event_loop: &Bound<'_, PyAny>) -> PyResult<Arc<HubCore>> {
+    static HUBS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let hubs = by_loop(py, &HUBS)?;
+    let known = hubs.call_method1(intern!(py, "get"), (event_loop,))?;
     if let Ok(hub) = known.cast::<Hub>()
         && let Ok(core) = hub.get().core.get()
     {
-        return Ok((Arc::clone(core), event_loop));
+        return Ok(Arc::clone(core));
     }
-    let hub = new_hub(py, &event_loop)?;
-    hubs.set_item(&event_loop, &hub)?;
-    let core = Arc::clone(&hub.get().core);
-    Ok((core, event_loop))
+    let hub = new_hub(py, event_loop)?;
+    hubs.set_item(event_loop, &hub)?;
+    Ok(Arc::clone(&hub.get().core))
+}
+
+/// The `WeakKeyDictionary` in `place`, whose keys are event loops.
+pub fn by_loop<'py>(
+    py: Python<'py>,
+    place: &'static PyOnceLock<Py<PyAny>>,
+) -> PyResult<&'py Bound<'py, PyAny>> {
+    let make = || {
+        py.import("weakref")?
+            .getattr("WeakKeyDictionary")?
+            .call0()
+            .map(Bound::unbind)
+    };
+    place.get_or_try_init(py, make).map(|map| map.bind(py))
 }
 
 /// `asyncio.get_running_loop()`: raises `RuntimeError` outside a coroutine.

@@ -171,7 +171,9 @@ fn read_request(stream: &mut TcpStream) -> Vec<u8> {
 }
 
 /// Whether this binary is the one that tests the direct lane: both are built of the same files.
-const DIRECT: bool = !env!("CARGO_CRATE_NAME").eq_ignore_ascii_case("http");
+fn is_direct() -> bool {
+    env!("CARGO_CRATE_NAME") != "http"
+}
 
 /// The reactor of the direct lane, in place of an event loop on a thread of its own.
 #[cfg(target_os = "linux")]
@@ -193,7 +195,7 @@ fn reactor() -> &'static Reactor {
 pub fn made(config: Config) -> Result<Client, Error> {
     let client = Client::new(config)?;
     #[cfg(target_os = "linux")]
-    if DIRECT {
+    if is_direct() {
         return Ok(client.on(reactor()).unwrap_or(client));
     }
     Ok(client)

@@ -27,7 +27,25 @@ def test_a_client_outlives_its_loops(ollama_server: ScriptedServer) -> None:
     client = AsyncClient(ollama_server.url)
     for _ in range(5):
         assert asyncio.run(streamed(client)) == "Hello world"
+    # Connections of the direct lane belong to their loop and go with it.
+    ollama_server.wait_for_open_connections(0)
+
+
+def test_a_client_of_the_general_lane_keeps_its_connection(
+    ollama_server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("METAGPT_OLLAMA_LANE", "general")
+    ollama_server.answer("Hello world")
+    client = AsyncClient(ollama_server.url)
+    for _ in range(5):
+        assert asyncio.run(streamed(client)) == "Hello world"
     assert ollama_server.connections == 1
+
+
+def test_an_unknown_lane_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("METAGPT_OLLAMA_LANE", "fast")
+    with pytest.raises(errors.ConfigurationError, match='METAGPT_OLLAMA_LANE is "fast": write general or direct'):
+        AsyncClient("http://127.0.0.1:1")
 
 
 def test_a_loop_is_not_kept_alive(ollama_server: ScriptedServer) -> None:

@@ -139,6 +139,11 @@ impl Reactor {
         self.0.0.turn(Some(limit));
     }
 
+    /// Makes a turn due.
+    pub fn notify(&self) {
+        self.0.0.notify();
+    }
+
     /// Starts `work`, which is polled for the first time before this returns.
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> Handle {
         let shared = &self.0.0;

@@ -1,0 +1,104 @@
+//! Where a request runs: in the lane of the running loop if it can, else on the I/O thread.
+
+use std::future::Future;
+use std::sync::Weak;
+
+use pyo3::prelude::*;
+use tokio::task::AbortHandle;
+
+use super::runtime::handle;
+use super::wake::{Alarm, Bell, Sleeper, hub, running_loop};
+#[cfg(target_os = "linux")]
+use super::{errors, lane::lane};
+#[cfg(target_os = "linux")]
+use crate::error::{Error, Kind};
+use crate::http::Client;
+#[cfg(target_os = "linux")]
+use crate::http::direct;
+
+/// The running loop, and the client as it has to be used there.
+pub struct Place<'py> {
+    pub event_loop: Bound<'py, PyAny>,
+    client: Client,
+    bell: Bell,
+}
+
+/// A request under way.
+#[derive(Debug)]
+pub enum Task {
+    General(AbortHandle),
+    #[cfg(target_os = "linux")]
+    Direct(direct::Handle),
+}
+
+impl<'py> Place<'py> {
+    /// The place of a request of `client`. `direct` allows the lane of the loop.
+    pub fn of(py: Python<'py>, client: Client, direct: bool) -> PyResult<Self> {
+        let event_loop = running_loop(py)?;
+        #[cfg(target_os = "linux")]
+        if direct
+            && client.is_plain()
+            && let Some(lane) = lane(py, &event_loop)?
+            && let Some(client) = client.on(lane.reactor())
+        {
+            return Ok(Self {
+                event_loop,
+                client,
+                bell: Bell::Lane(std::sync::Arc::downgrade(&lane)),
+            });
+        }
+        let hub = hub(py, &event_loop)?;
+        Ok(Self {
+            event_loop,
+            client,
+            bell: Bell::Hub(hub),
+        })
+    }
+
+    /// What wakes `sleeper` here.
+    pub fn alarm(&self, sleeper: Weak<dyn Sleeper>) -> Alarm {
+        Alarm {
+            bell: self.bell.clone(),
+            sleeper,
+        }
+    }
+
+    /// Starts `work` with the client.
+    pub fn start<F>(self, py: Python<'py>, work: impl FnOnce(Client) -> F) -> PyResult<Task>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let work = work(self.client);
+        match self.bell {
+            Bell::Hub(_) => Ok(Task::General(handle(py)?.spawn(work).abort_handle())),
+            #[cfg(target_os = "linux")]
+            Bell::Lane(lane) => match lane.upgrade() {
+                Some(lane) => Ok(Task::Direct(lane.reactor().spawn(work))),
+                None => Err(errors::to_python(
+                    py,
+                    Error::new(Kind::Closed, "the event loop is closed"),
+                )),
+            },
+        }
+    }
+}
+
+impl Task {
+    /// Drops the request: the server sees the connection close.
+    pub fn abort(&self) {
+        match self {
+            Self::General(task) => task.abort(),
+            #[cfg(target_os = "linux")]
+            Self::Direct(task) => task.abort(),
+        }
+    }
+
+    /// Lets the request see at once that its reader has gone. On the I/O thread that needs no help.
+    pub fn hurry(&self) {
+        match self {
+            Self::General(_) => {}
+            #[cfg(target_os = "linux")]
+            Self::Direct(task) => task.hurry(),
+        }
+    }
+}
