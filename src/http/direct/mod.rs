@@ -11,6 +11,8 @@ mod connect;
 pub mod framing;
 mod pool;
 mod reactor;
+#[cfg(test)]
+mod tests;
 
 use std::future::poll_fn;
 use std::io;
