@@ -9,6 +9,7 @@
 )]
 
 mod bases;
+mod bodies;
 mod connections;
 #[cfg(target_os = "linux")]
 mod framing;

@@ -36,6 +36,16 @@ const FIRST_SOCKET: usize = 2;
 
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
+/// Where the future of a task is.
+enum Place {
+    /// Here: it waits.
+    Waiting(Work),
+    /// With whoever polls it, who polls it `again` if somebody else wanted to meanwhile.
+    Polled { again: bool },
+    /// It is done, or nobody wants it any more.
+    Ended,
+}
+
 /// The tasks, sockets, timers and idle connections of one event loop. Clones share them; dropping the last one ends
 /// the tasks and closes the sockets.
 #[derive(Clone)]
@@ -129,7 +139,7 @@ impl Reactor {
         self.0.0.descriptor
     }
 
-    /// Lets everything go on that can, without waiting. A call from inside a turn does nothing.
+    /// Lets everything go on that can, without waiting. A call from inside a task lets the others go on.
     pub fn turn(&self) {
         self.0.0.turn(Some(Duration::ZERO));
     }
@@ -153,8 +163,7 @@ impl Reactor {
             driver: self.driver(),
             number,
             queued: AtomicBool::new(false),
-            ended: AtomicBool::new(false),
-            work: Mutex::new(Some(Box::pin(work))),
+            place: Mutex::new(Place::Waiting(Box::pin(work))),
         });
         state.tasks.insert(number, Arc::clone(&task));
         drop(state);
@@ -289,11 +298,9 @@ impl Shared {
 struct Task {
     driver: Driver,
     number: usize,
+    /// Woken, and not polled since.
     queued: AtomicBool,
-    /// Nobody wants it any more.
-    ended: AtomicBool,
-    /// Empty while it is polled, and at its end.
-    work: Mutex<Option<Work>>,
+    place: Mutex<Place>,
 }
 
 impl Wake for Task {
@@ -308,31 +315,61 @@ impl Wake for Task {
 
 impl Task {
     fn run(self: &Arc<Self>) {
-        self.queued.store(false, Ordering::Release);
-        let Some(mut work) = lock(&self.work).take() else {
+        let Some(mut work) = self.take() else {
             return;
         };
         let waker = Waker::from(Arc::clone(self));
         let mut context = Context::from_waker(&waker);
         // A task that panics ends; what it leaves behind is closed by its drops.
         let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(&mut context)));
-        if matches!(polled, Ok(Poll::Pending)) && !self.ended.load(Ordering::Acquire) {
-            *lock(&self.work) = Some(work);
-        } else {
+        if !matches!(polled, Ok(Poll::Pending)) {
             self.end();
             drop(work);
+            return;
+        }
+        let mut place = lock(&self.place);
+        let again = match *place {
+            Place::Polled { again } => again,
+            Place::Waiting(_) | Place::Ended => {
+                drop(place);
+                drop(work);
+                return;
+            }
+        };
+        *place = Place::Waiting(work);
+        drop(place);
+        if again && let Some(shared) = self.driver.0.upgrade() {
+            shared.enqueue(Arc::clone(self));
+        }
+    }
+
+    /// The future, to be polled. `None`: it has ended, or somebody polls it and will do so again.
+    fn take(&self) -> Option<Work> {
+        let mut place = lock(&self.place);
+        match std::mem::replace(&mut *place, Place::Polled { again: false }) {
+            Place::Waiting(work) => {
+                self.queued.store(false, Ordering::Release);
+                Some(work)
+            }
+            Place::Polled { .. } => {
+                *place = Place::Polled { again: true };
+                None
+            }
+            Place::Ended => {
+                *place = Place::Ended;
+                None
+            }
         }
     }
 
     /// Drops the work, now or when it has been polled.
     fn end(&self) {
-        self.ended.store(true, Ordering::Release);
         if let Some(shared) = self.driver.0.upgrade() {
             let task = shared.state().tasks.remove(&self.number);
             drop(task);
         }
-        let work = lock(&self.work).take();
-        drop(work);
+        let place = std::mem::replace(&mut *lock(&self.place), Place::Ended);
+        drop(place);
     }
 }
 

@@ -64,7 +64,7 @@ fn drive(reactor: &Reactor, mut done: impl FnMut() -> bool) {
     let since = Instant::now();
     while !done() {
         assert!(since.elapsed() < PATIENCE, "it hangs");
-        reactor.wait(Duration::from_secs(1));
+        reactor.wait(Duration::from_millis(100));
     }
 }
 
@@ -170,21 +170,72 @@ fn hurry_polls_what_was_woken_and_nothing_else() {
     assert_eq!(polls.get(), 2);
 }
 
+/// A wake that comes while the task is being polled counts, even if somebody tries to run the task before that is over.
 #[test]
-fn a_turn_inside_a_turn_does_nothing() {
+fn a_wake_is_not_lost_in_a_turn_inside_a_turn() {
+    for hurried in [false, true] {
+        let reactor = Reactor::new().unwrap();
+        let (inner, polls) = (reactor.clone(), Count::default());
+        let (others, waker) = (Count::default(), Arc::default());
+        reactor.spawn(counted(&others, &waker));
+        let own: Arc<Mutex<super::Handle>> = Arc::default();
+        let (counted, handle) = (polls.clone(), Arc::clone(&own));
+        let started = reactor.spawn(poll_fn(move |context| {
+            counted.add();
+            if counted.get() > 3 {
+                return Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            if hurried {
+                handle.lock().unwrap().hurry();
+            } else {
+                waker.lock().unwrap().clone().unwrap().wake();
+                inner.turn();
+            }
+            Poll::Pending
+        }));
+        *own.lock().unwrap() = started;
+        drive(&reactor, || polls.get() == 4);
+        // The others go on meanwhile.
+        assert_eq!(others.get(), if hurried { 1 } else { 4 });
+    }
+}
+
+#[test]
+fn threads_that_share_a_reactor_lose_no_wake_and_no_end() {
+    const TASKS: usize = 20_000;
     let reactor = Reactor::new().unwrap();
-    let (inner, polls) = (reactor.clone(), Count::default());
-    let counted = polls.clone();
-    reactor.spawn(poll_fn(move |context| {
-        counted.add();
-        inner.turn();
-        if counted.get() > 2 {
-            return Poll::Ready(());
+    let (ended, drops) = (Count::default(), Count::default());
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| drive(&reactor, || drops.get() == 2 * TASKS));
         }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    }));
-    drive(&reactor, || polls.get() == 3);
+        scope.spawn(|| {
+            for _ in 0..TASKS {
+                let (ended, guard) = (ended.clone(), drops.guard());
+                let mut left = 2;
+                reactor.spawn(poll_fn(move |context| {
+                    let _ = &guard;
+                    if left == 0 {
+                        ended.add();
+                        return Poll::Ready(());
+                    }
+                    left -= 1;
+                    // Polled by another thread, perhaps before this poll is over.
+                    context.waker().wake_by_ref();
+                    Poll::Pending
+                }));
+                let guard = drops.guard();
+                let aborted = reactor.spawn(poll_fn(move |context| {
+                    let _ = &guard;
+                    context.waker().wake_by_ref();
+                    Poll::Pending
+                }));
+                aborted.abort();
+            }
+        });
+    });
+    assert_eq!(ended.get(), TASKS);
 }
 
 #[test]
@@ -463,14 +514,14 @@ fn a_socket_is_not_writable_before_it_is_connected_and_reads_its_end_for_ever() 
     let reactor = Reactor::new().unwrap();
     let driver = reactor.driver();
     let (connection, peer) = pair(&driver);
-    let mut context = Context::from_waker(Waker::noop());
+    let context = Context::from_waker(Waker::noop());
     assert!(connection.poll_for(&context, WRITABLE).is_pending());
     drive(&reactor, || connection.readiness.has(WRITABLE));
     assert!(!connection.readiness.has(READABLE));
     drop(peer);
     drive(&reactor, || connection.readiness.has(READABLE));
     for _ in 0..3 {
-        let read = connection.poll_read(&mut context, &mut [0; 8]);
+        let read = connection.poll_read(&context, &mut [0; 8]);
         assert!(matches!(read, Poll::Ready(Ok(0))), "{read:?}");
     }
 }
@@ -521,21 +572,21 @@ fn a_flood_leaves_room_for_a_trickle_in_every_turn() {
             }
         }
     };
-    let (flooded, trickled) = (Count::default(), Count::default());
-    let handle = reactor.spawn(count(flood, &flooded));
-    reactor.spawn(count(trickle, &trickled));
+    let (much, little) = (Count::default(), Count::default());
+    let handle = reactor.spawn(count(flood, &much));
+    reactor.spawn(count(trickle, &little));
     let (mut sent, mut most) = (0, 0);
-    while flooded.get() < ENOUGH || sent < 200 {
-        if trickled.get() == sent {
+    while much.get() < ENOUGH || sent < 200 {
+        if little.get() == sent {
             trickling.write_all(b"y").unwrap();
             sent += 1;
         }
-        let before = flooded.get();
+        let before = much.get();
         reactor.wait(PATIENCE);
-        most = most.max(flooded.get() - before);
+        most = most.max(much.get() - before);
     }
     assert!(most <= 256 << 10, "{most} bytes in one turn");
-    drive(&reactor, || trickled.get() == sent);
+    drive(&reactor, || little.get() == sent);
     handle.abort();
     flooder.join().unwrap();
 }
