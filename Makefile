@@ -42,7 +42,11 @@ METAGPT_TESTS := tests/metagpt tests/examples tests/switch
 QUICK ?=
 RESULTS ?= target/bench.json
 
-.PHONY: help demo test test-rust test-python test-metagpt bench lint lint-rust lint-python format wheel lock clean
+# `make fuzz` gives each target so long.
+SECONDS ?= 60
+TARGETS ?= decoder floats framing last
+
+.PHONY: help demo test test-rust test-python test-metagpt fuzz bench lint lint-rust lint-python format wheel lock clean
 
 help:
 	@echo 'make demo     a MetaGPT role answers through this provider, from a real model'
@@ -50,6 +54,7 @@ help:
 	@echo 'make lint     formatting, clippy, ruff, mypy, the stub against the binary'
 	@echo 'make format   what of that can be mended by itself'
 	@echo 'make bench    CPU time beside the original provider and ollama-python (QUICK=1: two minutes)'
+	@echo 'make fuzz     parsers against their oracles, SECONDS=60 for each (TARGETS="framing last" for some)'
 	@echo 'make wheel    the wheel to publish, in dist/'
 	@echo 'make lock     pin the newest versions of the requirements'
 	@echo 'make clean    remove environments and build results'
@@ -69,12 +74,23 @@ test-python: $(VENV)/.package
 test-metagpt: $(METAGPT)/.package
 	$(METAGPT)/bin/pytest $(METAGPT_TESTS) $(PYTEST_ARGS)
 
+# The flags that instrument the code are nightly's, and RUSTC_BOOTSTRAP lends them to a stable compiler. What a target finds
+# and what it learns stays under fuzz/; recorded replies are its first inputs.
+fuzz:
+	@cargo fuzz --version >/dev/null 2>&1 || { echo 'cargo-fuzz is missing; hint: cargo install --locked cargo-fuzz' >&2; exit 1; }
+	@for target in $(TARGETS); do \
+	    mkdir -p fuzz/corpus/$$target; \
+	    RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none $$target fuzz/corpus/$$target tests/transcripts/scripted tests/transcripts/smollm2 \
+	        -- -max_total_time=$(SECONDS) -max_len=4096 -use_value_profile=1 -verbosity=0 -print_final_stats=1; \
+	done
+
 lint: lint-rust lint-python
 
 lint-rust: $(VENV)/.tools
 	@cargo fmt --version >/dev/null 2>&1 || { echo 'rustfmt is missing; hint: rustup component add rustfmt' >&2; exit 1; }
 	@cargo clippy --version >/dev/null 2>&1 || { echo 'clippy is missing; hint: rustup component add clippy' >&2; exit 1; }
 	cargo fmt --check
+	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	cargo clippy --locked --quiet --all-targets -- -D warnings
 	cargo clippy --locked --quiet --all-targets --features python -- -D warnings
 
@@ -86,6 +102,7 @@ lint-python: $(VENV)/.package
 
 format: $(VENV)/.tools
 	cargo fmt
+	cargo fmt --manifest-path fuzz/Cargo.toml
 	$(VENV)/bin/ruff check --quiet --fix .
 	$(VENV)/bin/ruff format --quiet .
 
@@ -112,7 +129,7 @@ lock: $(VENV)/.uv
 UNUSED := faiss-cpu lancedb lance-namespace lance-namespace-urllib3-client pyarrow
 
 clean:
-	rm -rf $(VENV) $(METAGPT) target dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(METAGPT) target fuzz/target dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/.uv: requirements/uv.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { \

@@ -6,7 +6,7 @@
 use libfuzzer_sys::fuzz_target;
 use metagpt_ollama_fuzz::{Choices, body, is_json};
 use metagpt_ollama_rs::wire::{
-    Batch, Decoder, Delta, Entry, Framing, MAX_LINE, Stamp, Template, WireError,
+    Batch, Decoder, Delta, Entry, Framing, MAX_LINE, Shape, Stamp, Template, WireError,
 };
 use serde_json::Value;
 
@@ -53,7 +53,10 @@ fn check_line(line: &[u8]) {
     } else if is_json(line) {
         assert!(matches!(reading.error, Some(WireError::NotObject { .. })));
     } else if std::str::from_utf8(line).is_err() {
-        let found = matches!(reading.error, Some(WireError::NotUtf8 { .. } | WireError::NotJson { .. }));
+        let found = matches!(
+            reading.error,
+            Some(WireError::NotUtf8 { .. } | WireError::NotJson { .. })
+        );
         assert!(found, "{:?}", reading.error);
     } else if !text.is_empty() {
         assert!(matches!(reading.error, Some(WireError::NotJson { .. })));
@@ -73,6 +76,19 @@ fn check_line(line: &[u8]) {
         Some(Line::Full(delta)) => {
             assert_eq!(delta.line.trim_ascii(), text);
             assert_eq!(delta.model.as_deref(), value["model"].as_str());
+            let message = match delta.shape {
+                Shape::Chat => &value["message"],
+                Shape::Generate => &value,
+                Shape::OpenAi | Shape::Other => return,
+            };
+            let key = if delta.shape == Shape::Chat {
+                "content"
+            } else {
+                "response"
+            };
+            assert_eq!(delta.content, message[key].as_str().unwrap_or_default());
+            assert_eq!(delta.done, value["done"] == true);
+            assert_eq!(delta.done_reason.as_deref(), value["done_reason"].as_str());
         }
         None => {}
     }

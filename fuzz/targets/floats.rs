@@ -61,7 +61,10 @@ fn rows(members: &[(String, Value)]) -> Option<Vec<Vec<f32>>> {
             let mut entries: Vec<(Option<usize>, Vec<f32>)> = Vec::new();
             for entry in value.as_array()? {
                 let index = entry.get("index").and_then(Value::as_u64);
-                entries.push((index.map(|index| index as usize), row(entry.get("embedding")?)?));
+                entries.push((
+                    index.map(|index| index as usize),
+                    row(entry.get("embedding")?)?,
+                ));
             }
             if entries.iter().all(|(index, _)| index.is_some()) {
                 entries.sort_by_key(|(index, _)| *index);
@@ -93,12 +96,20 @@ fuzz_target!(|input: &[u8]| {
     };
     let expected = rows(&members);
     if let (Ok(floats), Some(rows)) = (&read, &expected) {
-        let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+        let bits = |values: &[f32]| {
+            values
+                .iter()
+                .map(|value| value.to_bits())
+                .collect::<Vec<_>>()
+        };
         assert_eq!(bits(&floats.values), bits(&rows.concat()));
         assert_eq!(floats.rows, rows.len());
         assert_eq!(floats.width, rows.first().map_or(0, Vec::len));
         let model = members.iter().rfind(|(key, _)| key == "model");
-        assert_eq!(floats.model.as_deref(), model.and_then(|(_, value)| value.as_str()));
+        assert_eq!(
+            floats.model.as_deref(),
+            model.and_then(|(_, value)| value.as_str())
+        );
     }
     let vectors = members
         .iter()
