@@ -7,7 +7,7 @@ use std::time::Duration;
 use metagpt_ollama_rs::error::Kind;
 use metagpt_ollama_rs::http::Request;
 
-use crate::server::{Do, Server, block_on, reply, runtime};
+use crate::server::{Do, Server, block_on, is_direct, reply, runtime};
 
 const LARGE: usize = 64 << 20;
 
@@ -64,7 +64,7 @@ fn a_large_request_reaches_a_server_that_reads_slowly() {
 fn a_refusal_before_the_request_was_read_is_the_answer() {
     let refusal = || reply("413 Payload Too Large", "text/plain", "no more than 1 MB");
     let closing: [fn(&mut std::net::TcpStream); 2] = [
-        // Closed with bytes unread: the connection is reset.
+        // Closed with bytes unread, so the connection is reset. The general lane may see that before it reads the answer.
         |_| {},
         // As a careful server does: the rest is read and thrown away.
         |stream| {
@@ -73,7 +73,7 @@ fn a_refusal_before_the_request_was_read_is_the_answer() {
             while stream.read(&mut rest).is_ok_and(|count| count > 0) {}
         },
     ];
-    for close in closing {
+    for close in closing.into_iter().skip(usize::from(!is_direct())) {
         let server = Server::start(vec![vec![Do::Call(Box::new(move |stream| {
             read_head(stream);
             stream.write_all(refusal().as_bytes()).unwrap();
