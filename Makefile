@@ -36,9 +36,10 @@ SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md LICENSE \
     $(shell find src python -name __pycache__ -prune -o \( -type d -o -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name py.typed \) -print)
 
 # Tests in these folders need MetaGPT; all others run where it is not installed.
-METAGPT_TESTS := tests/metagpt tests/examples tests/switch
+METAGPT_TESTS := tests/metagpt tests/examples tests/switch tests/real
 
-# `make bench QUICK=1` ends within two minutes; RESULTS names the file that gets every number.
+# `make bench QUICK=1` ends within two minutes; RESULTS names the file that gets every number. METAGPT_OLLAMA_LANE of
+# the environment reaches our clients, except where a peer has a lane of its own.
 QUICK ?=
 RESULTS ?= target/bench.json
 
@@ -46,14 +47,18 @@ RESULTS ?= target/bench.json
 SECONDS ?= 60
 TARGETS ?= decoder floats framing last
 
-.PHONY: help demo test test-rust test-python test-metagpt fuzz bench lint lint-rust lint-python format wheel lock clean
+.PHONY: help demo test test-rust test-python test-metagpt fuzz instructions instructions-baseline bench bench-report bench-structured lint lint-rust lint-python format wheel lock clean
 
 help:
 	@echo 'make demo     a MetaGPT role answers through this provider, from a real model'
 	@echo 'make test     every test: Rust, Python, Python with MetaGPT'
 	@echo 'make lint     formatting, clippy, ruff, mypy, the stub against the binary'
 	@echo 'make format   what of that can be mended by itself'
-	@echo 'make bench    CPU time beside the original provider and ollama-python (QUICK=1: two minutes)'
+	@echo 'make bench    CPU time and latency beside the original provider and ollama-python (QUICK=1: two minutes)'
+	@echo 'make bench-report   its numbers and figures into docs/performance.md'
+	@echo 'make instructions   instructions per decoded line against the baseline (part of make test)'
+	@echo 'make instructions-baseline   accept what they are now'
+	@echo 'make bench-structured  how many ActionNodes a small model fills, by the original provider and by ours'
 	@echo 'make fuzz     parsers against their oracles, SECONDS=60 for each (TARGETS="framing last" for some)'
 	@echo 'make wheel    the wheel to publish, in dist/'
 	@echo 'make lock     pin the newest versions of the requirements'
@@ -62,16 +67,23 @@ help:
 demo: $(METAGPT)/.package
 	@$(METAGPT)/bin/python examples/demo.py $(if $(PROMPT),--prompt "$(PROMPT)")
 
-test: test-rust test-python test-metagpt
+test: test-rust instructions test-python test-metagpt
 
 test-rust:
 	cargo test --locked --quiet --all-targets
 	cargo test --locked --quiet --doc
 
+# Needs valgrind, and says so where there is none.
+instructions:
+	@$(PYTHON) benches/instructions/check.py
+
+instructions-baseline:
+	@$(PYTHON) benches/instructions/check.py --renew
+
 test-python: $(VENV)/.package
 	$(VENV)/bin/pytest tests $(addprefix --ignore=,$(METAGPT_TESTS)) $(PYTEST_ARGS)
 
-test-metagpt: $(METAGPT)/.package
+test-metagpt: $(METAGPT)/.package target/llama-index/.done
 	$(METAGPT)/bin/pytest $(METAGPT_TESTS) $(PYTEST_ARGS)
 
 # The flags that instrument the code are nightly's, and RUSTC_BOOTSTRAP lends them to a stable compiler. What a target finds
@@ -89,9 +101,9 @@ lint: lint-rust lint-python
 lint-rust: $(VENV)/.tools
 	@cargo fmt --version >/dev/null 2>&1 || { echo 'rustfmt is missing; hint: rustup component add rustfmt' >&2; exit 1; }
 	@cargo clippy --version >/dev/null 2>&1 || { echo 'clippy is missing; hint: rustup component add clippy' >&2; exit 1; }
-	cargo fmt --check
+	cargo fmt --all --check
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
-	cargo clippy --locked --quiet --all-targets -- -D warnings
+	cargo clippy --locked --quiet --workspace --all-targets -- -D warnings
 	cargo clippy --locked --quiet --all-targets --features python -- -D warnings
 
 lint-python: $(VENV)/.package
@@ -101,7 +113,7 @@ lint-python: $(VENV)/.package
 	$(VENV)/bin/python -m mypy.stubtest metagpt_ollama_rs._core
 
 format: $(VENV)/.tools
-	cargo fmt
+	cargo fmt --all
 	cargo fmt --manifest-path fuzz/Cargo.toml
 	$(VENV)/bin/ruff check --quiet --fix .
 	$(VENV)/bin/ruff format --quiet .
@@ -117,6 +129,12 @@ else
 	$(METAGPT)/bin/python -m benches --quick --results $(RESULTS)
 endif
 
+bench-report: $(METAGPT)/.package
+	$(METAGPT)/bin/python -m benches.report $(RESULTS) --into docs/performance.md
+
+bench-structured: $(METAGPT)/.package
+	@$(METAGPT)/bin/python -m benches.structured
+
 wheel: target/.wheel
 
 lock: $(VENV)/.uv
@@ -124,6 +142,9 @@ lock: $(VENV)/.uv
 	$(UV) pip compile --quiet --upgrade --python-version 3.11 --no-emit-index-url \
 	    --override requirements/metagpt-overrides.txt $(addprefix --no-emit-package ,$(UNUSED)) \
 	    requirements/metagpt.in -o requirements/metagpt.txt
+	$(UV) pip compile --quiet --upgrade --python-version 3.11 --no-emit-index-url --constraint requirements/metagpt.txt \
+	    $(shell sed -n 's/^\([a-z0-9._-]*\)==.*/--no-emit-package \1/p' requirements/metagpt.txt) \
+	    --custom-compile-command "make lock" requirements/rag.in -o requirements/rag.txt
 
 # Half a gigabyte that MetaGPT 0.8.2 asks for and loads in its document stores only, which no test touches.
 UNUSED := faiss-cpu lancedb lance-namespace lance-namespace-urllib3-client pyarrow
@@ -145,6 +166,13 @@ $(VENV)/.tools: requirements/test.txt requirements/model.txt $(VENV)/.uv
 $(METAGPT)/.tools: requirements/metagpt.txt requirements/model.txt $(VENV)/.uv
 	test -x $(METAGPT)/bin/python || $(UV) venv --quiet --python $(PYO3_PYTHON) $(METAGPT)
 	$(UV) pip install --quiet --python $(METAGPT)/bin/python --no-deps -r requirements/metagpt.txt -r requirements/model.txt
+	@touch $@
+
+# LlamaIndex's core in a folder of its own, which the tests of the embedding class put on the path: MetaGPT's extra for
+# RAG would bring gigabytes, and MetaGPT is tested without.
+target/llama-index/.done: requirements/rag.txt $(METAGPT)/.tools
+	rm -rf target/llama-index
+	$(UV) pip install --quiet --python $(METAGPT)/bin/python --no-deps --target target/llama-index -r requirements/rag.txt
 	@touch $@
 
 target/.wheel-quick: $(VENV)/.tools $(SOURCES)

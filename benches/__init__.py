@@ -7,9 +7,19 @@ shared machine drifts; ratios are taken within a round.
 * `script`: what the replay server says, byte for byte, and so what each answer must be.
 * `replay`: the server.
 * `peers`: the clients that are compared, one table.
-* `worker`: the process that holds one peer and runs cases when told.
-* `bursts`, `throttled`, `short`, `imports`: a family of cases each; `families` lists them.
-* `report`: medians, ratios with their spread, the table, the JSON file.
+* `cases`: the nouns of a measurement.
+* `worker`: the process that holds one peer and runs cases when told; `nursery` is what some of them are forked from.
+* `bursts`, `throttled`, `short`, `busy`, `flat`, `memory`, `embeddings`, `decode`, `imports`: a family of cases each;
+  `families` lists them.
+* `processes`: starts and stops all these.
+* `results`: medians, ratios with their spread, the JSON file.
+* `tables`, `figures`, `report`: from the JSON file to docs/performance.md (`make bench-report`).
 
-A new measurement is a new module with the same four names as `bursts`, entered in `families`.
+A new measurement is a new module with the same names as `short`, entered in `families`:
+
+* `TITLE`, `UNIT` (what costs are divided by), `COLUMNS` of `tables`, `FIGURES`; its docstring stands in the report;
+* `cases(size)`, and `prepare` (before the clocks start) and `run`, which a worker calls with its peer and the
+  parameters of the case; or `run_here`, which the coordinator calls. `FRESH` asks for a new worker for each sample.
+
+What the core costs without Python is measured by `wire.rs` (criterion) and counted by `instructions` (valgrind).
 """

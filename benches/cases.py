@@ -4,52 +4,90 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+from collections.abc import Callable
 from typing import Any
 
-from benches.peers import BASELINE
+from benches.peers import BASELINE, PEERS
 
 
 class Size(enum.Enum):
-    """How much is run: `FULL` for numbers to publish, `QUICK` within two minutes, `SMOKE` only to see that it works."""
+    """How much is run: `FULL` for numbers to publish, `QUICK` within two minutes, `SMOKE` only to see that it works.
+    The value is the number of rounds."""
 
     FULL = 5
     QUICK = 3
     SMOKE = 1
 
-    @property
-    def rounds(self) -> int:
-        return self.value
+
+@dataclasses.dataclass(frozen=True)
+class Entrant:
+    """A row of a case: its name in the table, the peer whose process runs it, and parameters of its own."""
+
+    name: str
+    peer: str
+    parameters: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def entrants(*names: str) -> tuple[Entrant, ...]:
+    """Peers that enter under their own names."""
+    return tuple(Entrant(name, name) for name in names)
+
+
+CLIENTS = entrants(*(name for name in PEERS if PEERS[name].talks))
+# Without the second lane, where only the difference between clients matters.
+ONE_LANE = tuple(entrant for entrant in CLIENTS if "lane" not in entrant.name)
 
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """One row group of the table: what each of `peers` does, and whose time the ratios are taken against."""
+    """A table: what each entrant does, and whose time the ratios are taken against. `rounds` replaces the size's."""
 
     name: str
-    peers: tuple[str, ...]
     parameters: dict[str, Any]
+    entrants: tuple[Entrant, ...] = CLIENTS
     baseline: str = BASELINE
+    rounds: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """What a run did: units of work, and every text that came out beside the one that should have."""
+    """What a run did.
+
+    `verify` raises AssertionError for an answer that is not the server's, and returns latencies in seconds where they
+    were taken; it is called when the clocks have stopped. `aside` is CPU time (seconds) of the run that is not the
+    entrant's. `measures` go into the sample as they are.
+    """
 
     units: int
-    got: list[str]
-    expected: str
+    verify: Callable[[], list[float]]
+    aside: float = 0.0
+    measures: dict[str, float] = dataclasses.field(default_factory=dict)
 
-    def check(self) -> None:
-        """Raises AssertionError for an answer that is not the server's."""
-        for number, text in enumerate(self.got):
-            if text != self.expected:
-                raise AssertionError(f"answer {number} is {text[:80]!r}…, not {self.expected[:80]!r}…")
+
+def equal(got: list[Any], expected: Any) -> list[float]:
+    """The usual `verify`: each answer is the expected one, and there are no latencies."""
+    for number, answer in enumerate(got):
+        if answer != expected:
+            raise AssertionError(f"answer {number} is {str(answer)[:80]!r}…, not {str(expected)[:80]!r}…")
+    return []
 
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """One measured run: units of work, CPU seconds (user and system) and seconds of wall time."""
+    """One measured run: units of work, CPU seconds (user and system), seconds of wall time, and what else was taken:
+    `p50_us` and `p99_us` of latencies, or a family's own."""
 
     units: int
     cpu: float
     wall: float
+    measures: dict[str, float] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """A figure of a family: bars of a number (`cpu_us`), or with two names the range between them (p50 to p99)."""
+
+    name: str
+    title: str
+    keys: tuple[str, ...]
+    unit: str = "µs"

@@ -1,7 +1,12 @@
-"""All families of cases, in the order of the table."""
+"""All families of cases, in the order of the report."""
 
 from __future__ import annotations
 
-from benches import bursts, imports, short, throttled
+from types import ModuleType
 
-FAMILIES = {family.TITLE: family for family in (bursts, throttled, short, imports)}
+from benches import bursts, busy, decode, embeddings, flat, imports, memory, short, throttled
+
+FAMILIES: dict[str, ModuleType] = {
+    family.TITLE: family
+    for family in (bursts, throttled, short, busy, flat, memory, embeddings, decode, imports)
+}  # fmt: skip

@@ -7,23 +7,35 @@ import subprocess
 import sys
 import time
 
-from benches.cases import Case, Sample, Size
+from benches.cases import Case, Entrant, Figure, Sample, Size
 
 TITLE = "import"
 UNIT = "process"
+COLUMNS = ("cpu_ms", "over_ms")
+FIGURES = (Figure("import", "CPU of a process that imports", ("cpu_us",)),)
 BARE = "bare interpreter"
-STATEMENTS = {BARE: "pass", "metagpt_ollama_rs": "import metagpt_ollama_rs", "ollama-python": "import ollama"}
+STATEMENTS = {
+    BARE: "pass",
+    "metagpt_ollama_rs": "import metagpt_ollama_rs",
+    "metagpt_ollama_rs, both clients": "from metagpt_ollama_rs import AsyncClient, Client",
+    "aiohttp + orjson": "import aiohttp, orjson",
+    "ollama-python": "import ollama",
+}
 
 
 def cases(size: Size) -> list[Case]:
-    processes = {Size.FULL: 20, Size.QUICK: 2, Size.SMOKE: 1}[size]
-    return [Case(name="import", peers=tuple(STATEMENTS), baseline=BARE, parameters={"processes": processes})]
+    processes = {Size.FULL: 5, Size.QUICK: 1, Size.SMOKE: 1}[size]
+    entrants = tuple(Entrant(name, "", {"statement": statement}) for name, statement in STATEMENTS.items())
+    rounds = 2 if size is Size.QUICK else None
+    return [
+        Case("in a process started for it", {"processes": processes}, entrants=entrants, baseline=BARE, rounds=rounds)
+    ]
 
 
-def run_here(peer: str, *, processes: int) -> Sample:
+def run_here(*, statement: str, processes: int) -> Sample:
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     for _ in range(processes):
-        subprocess.run([sys.executable, "-c", STATEMENTS[peer]], check=True)
+        subprocess.run([sys.executable, "-c", statement], check=True)
     wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Sample(units=processes, cpu=cpu, wall=wall)

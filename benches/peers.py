@@ -1,70 +1,128 @@
 """The clients that are compared: one table at the end, one class each.
 
-A peer is imported and built inside its own worker process. `stream` and `once` bring one answer as text; what a peer
-does with each token is what its users do: MetaGPT's providers hand it to `log_llm_stream` (nothing here, on both
-sides), the others join it.
+A peer is imported and built inside its own worker process. What a peer does with each token is what its users do:
+MetaGPT's providers hand it to `log_llm_stream`, the others collect it.
 """
 
 from __future__ import annotations
 
-import abc
 import functools
 import importlib.util
+import json
+import socket
+from collections.abc import Callable
 from typing import Any
+
+from benches import script
 
 MESSAGES = [
     {"role": "system", "content": "You are a product manager, named Alice."},
     {"role": "user", "content": "Write down what the users of a snake game need."},
 ]
+LANE = "METAGPT_OLLAMA_LANE"
+Receive = Callable[[Any], object]
 
 
-class Peer(abc.ABC):
+def inputs(model: str) -> list[str]:
+    """The texts to embed with a model of `script`."""
+    return [f"Requirement {number}" for number in range(script.shape(model)[1][0])]
+
+
+class Peer:
+    """`talks`: it is a client of the server. `metagpt`: its process holds MetaGPT. `environment`: variables that are
+    set before it is built."""
+
+    talks = True
+    metagpt = False
+    environment: dict[str, str] = {}
+
     def __init__(self, address: str) -> None:
         self.address = address
 
-    @abc.abstractmethod
     async def stream(self, model: str) -> str:
         """The text of a streamed chat."""
+        texts: list[str] = []
+        await self.follow(model, texts.append)
+        return "".join(texts)
 
-    @abc.abstractmethod
+    async def follow(self, model: str, receive: Receive) -> None:
+        """Streams a chat; `receive` gets each piece when it arrives."""
+        raise NotImplementedError
+
     async def once(self, model: str) -> str:
         """The text of a chat that is not streamed."""
+        raise NotImplementedError
+
+    async def embed(self, model: str) -> Any:
+        """Vectors as lists of floats."""
+        raise NotImplementedError
+
+    async def embed_buffer(self, model: str) -> Any:
+        """Vectors as a NumPy array of 32-bit floats."""
+        raise NotImplementedError
+
+    async def warm_up(self) -> None:
+        """The first request brings the lazy imports and the connections."""
+        await self.stream("burst-1")
+        await self.once("short-1")
+
+    def prepare(self, model: str) -> None:
+        """Before the clock starts for requests to `model`: what a client has no need to know."""
+
+    async def close(self) -> None:
+        pass
+
+
+def nothing(text: str) -> None:
+    """What `log_llm_stream` does."""
 
 
 class Provider(Peer):
     """A MetaGPT provider, called as a Role calls it, below the prompt handling of `aask`."""
+
+    metagpt = True
 
     def __init__(self, address: str) -> None:
         super().__init__(address)
         import metagpt.logs
         from loguru import logger
 
-        metagpt.logs.set_llm_stream_logfunc(lambda text: None)
+        self.log = metagpt.logs.set_llm_stream_logfunc
         # Each cost update is logged, at a price that is MetaGPT's and the same for everyone.
         logger.remove()
         self.llm = functools.cache(self.build)
 
-    @abc.abstractmethod
-    def provider(self) -> Any:
-        """The provider's class."""
+    def module(self) -> Any:
+        raise NotImplementedError
 
-    def build(self, model: str, stream: bool) -> Any:
+    def build(self, model: str, kind: str = "OllamaLLM", stream: bool = False) -> Any:
         from metagpt.configs.llm_config import LLMConfig
 
-        return self.provider()(
+        return getattr(self.module(), kind)(
             LLMConfig(api_type="ollama", api_key="bench", model=model, base_url=f"{self.address}/api", stream=stream)
         )
 
     async def stream(self, model: str) -> str:
-        return await self.llm(model, True).acompletion_text(MESSAGES, stream=True)
+        self.log(nothing)
+        return await self.llm(model, stream=True).acompletion_text(MESSAGES, stream=True)
+
+    async def follow(self, model: str, receive: Receive) -> None:
+        # The function is the process's: all streams of a run share one.
+        self.log(receive)
+        await self.llm(model, stream=True).acompletion_text(MESSAGES, stream=True)
 
     async def once(self, model: str) -> str:
-        return await self.llm(model, False).acompletion_text(MESSAGES, stream=False)
+        return await self.llm(model).acompletion_text(MESSAGES, stream=False)
+
+    async def embed(self, model: str) -> Any:
+        content = [{"type": "text", "text": text} for text in inputs(model)]
+        llm = self.llm(model, "OllamaEmbed")
+        return await llm.acompletion_text([{"role": "user", "content": content}], stream=False)
 
 
 class Original(Provider):
     @functools.cache  # noqa: B019 - one peer per process
-    def provider(self) -> Any:
+    def module(self) -> Any:
         # The file is loaded under a name of its own: what the registry holds by now may be another provider.
         spec = importlib.util.find_spec("metagpt.provider.ollama_api")
         if spec is None or spec.origin is None:
@@ -77,14 +135,18 @@ class Original(Provider):
             raise RuntimeError(f"{spec.origin} cannot be loaded")
         module = importlib.util.module_from_spec(alone)
         alone.loader.exec_module(module)
-        return module.OllamaLLM
+        return module
 
 
-class Ours(Provider):
-    def provider(self) -> Any:
-        from metagpt_ollama_rs.provider import OllamaLLM
+class OurProvider(Provider):
+    def module(self) -> Any:
+        from metagpt_ollama_rs import provider
 
-        return OllamaLLM
+        return provider
+
+
+class OurProviderGeneral(OurProvider):
+    environment = {LANE: "general"}
 
 
 class OllamaPython(Peer):
@@ -92,17 +154,18 @@ class OllamaPython(Peer):
         super().__init__(address)
         import ollama
 
-        self.client = ollama.AsyncClient(host=address)
+        self.client: Any = ollama.AsyncClient(host=address)
 
-    async def stream(self, model: str) -> str:
-        texts = []
+    async def follow(self, model: str, receive: Receive) -> None:
         async for part in await self.client.chat(model=model, messages=MESSAGES, stream=True):
-            texts.append(part.message.content)
-        return "".join(texts)
+            receive(part.message.content)
 
     async def once(self, model: str) -> str:
         reply = await self.client.chat(model=model, messages=MESSAGES)
         return reply.message.content or ""
+
+    async def embed(self, model: str) -> Any:
+        return (await self.client.embed(model=model, input=inputs(model))).embeddings
 
 
 class OurClient(OllamaPython):
@@ -114,11 +177,144 @@ class OurClient(OllamaPython):
 
         self.client = metagpt_ollama_rs.AsyncClient(host=address)
 
+    async def embed_buffer(self, model: str) -> Any:
+        import numpy
+
+        return numpy.asarray(await self.client.embed_array(model=model, input=inputs(model)))
+
+
+class OurClientGeneral(OurClient):
+    environment = {LANE: "general"}
+
+
+class Minimal(Peer):
+    """What someone writes who wants speed and knows these libraries: aiohttp with one session, orjson for each line."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(address)
+        import aiohttp
+        import orjson
+
+        self.aiohttp, self.orjson = aiohttp, orjson
+        self.session: Any = None
+
+    async def warm_up(self) -> None:
+        self.session = self.aiohttp.ClientSession(connector=self.aiohttp.TCPConnector(limit=0))
+        await super().warm_up()
+
+    async def close(self) -> None:
+        await self.session.close()
+
+    def post(self, path: str, payload: dict[str, Any]) -> Any:
+        headers = {"Content-Type": "application/json"}
+        return self.session.post(self.address + path, data=self.orjson.dumps(payload), headers=headers)
+
+    async def follow(self, model: str, receive: Receive) -> None:
+        async with self.post("/api/chat", {"model": model, "messages": MESSAGES, "stream": True}) as reply:
+            async for line in reply.content:
+                receive(self.orjson.loads(line)["message"]["content"])
+
+    async def once(self, model: str) -> str:
+        async with self.post("/api/chat", {"model": model, "messages": MESSAGES, "stream": False}) as reply:
+            return self.orjson.loads(await reply.read())["message"]["content"]
+
+    async def embed(self, model: str) -> Any:
+        async with self.post("/api/embed", {"model": model, "input": inputs(model)}) as reply:
+            return self.orjson.loads(await reply.read())["embeddings"]
+
+    async def embed_buffer(self, model: str) -> Any:
+        import numpy
+
+        return numpy.array(await self.embed(model), dtype=numpy.float32)
+
+
+class BareSocket(Peer):
+    """The floor: bytes are received and counted, and nothing is parsed. Its answers are the texts that the bytes stand
+    for, if they were all there."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(address)
+        host, port = address.rpartition("/")[2].split(":")
+        self.place = host, int(port)
+        self.idle: list[socket.socket] = []
+        self.buffer = memoryview(bytearray(1 << 20))
+
+    def prepare(self, model: str) -> None:
+        script.length(model, True)
+
+    async def close(self) -> None:
+        for peer in self.idle:
+            peer.close()
+
+    async def fetch(self, model: str, payload: dict[str, Any], receive: Receive | None = None) -> None:
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        peer = self.idle.pop() if self.idle else socket.create_connection(self.place)
+        peer.setblocking(False)
+        left = script.length(model, payload.get("stream", False))
+        body = json.dumps({"model": model, **payload}).encode()
+        done = loop.create_future()
+
+        def readable() -> None:
+            nonlocal left
+            count = peer.recv_into(self.buffer)
+            if receive is not None:
+                receive(bytes(self.buffer[:count]))
+            left -= count
+            if left <= 0 or not count:
+                loop.remove_reader(peer)
+                done.set_result(None)
+
+        loop.add_reader(peer, readable)
+        await loop.sock_sendall(
+            peer, b"POST / HTTP/1.1\r\nHost: bench\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+        )
+        await done
+        if left:
+            raise AssertionError(f"{-left} bytes more than the reply to {model} has")
+        self.idle.append(peer)
+
+    async def stream(self, model: str) -> str:
+        await self.fetch(model, {"messages": MESSAGES, "stream": True})
+        return script.answer(model)
+
+    async def follow(self, model: str, receive: Receive) -> None:
+        await self.fetch(model, {"messages": MESSAGES, "stream": True}, lambda data: receive(data.decode("latin-1")))
+
+    async def once(self, model: str) -> str:
+        await self.fetch(model, {"messages": MESSAGES, "stream": False})
+        return script.answer(model)
+
+    async def embed(self, model: str) -> Any:
+        await self.fetch(model, {"input": inputs(model)})
+        return json.loads(script.vectors(model))["embeddings"]
+
+
+class Decoders(Peer):
+    """The process of cases that need no server."""
+
+    talks = False
+
+    async def warm_up(self) -> None:
+        pass
+
 
 BASELINE = "MetaGPT's original"
+OURS = "our provider"
+CLIENT = "our client"
+OLLAMA_PYTHON = "ollama-python"
+MINIMAL = "aiohttp + orjson"
+FLOOR = "bare socket"
+DECODERS = "decoders"
 PEERS: dict[str, type[Peer]] = {
     BASELINE: Original,
-    "our provider": Ours,
-    "ollama-python": OllamaPython,
-    "our client": OurClient,
+    OURS: OurProvider,
+    f"{OURS}, general lane": OurProviderGeneral,
+    OLLAMA_PYTHON: OllamaPython,
+    MINIMAL: Minimal,
+    CLIENT: OurClient,
+    f"{CLIENT}, general lane": OurClientGeneral,
+    FLOOR: BareSocket,
+    DECODERS: Decoders,
 }

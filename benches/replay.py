@@ -1,7 +1,8 @@
-"""The replay server: answers chat requests from pre-rendered bytes (see `script`), with as little work as it can.
+"""The replay server: answers requests from pre-rendered bytes (see `script`), with as little work as it can.
 
 A process of its own, one thread, one epoll. It prints its port and stops when its standard input ends, so that it
-never outlives the bench that started it.
+never outlives the bench that started it. A burst is written in blocks of a thousand lines, each still an HTTP chunk of
+its own; a paced line gets the time of its sending.
 """
 
 from __future__ import annotations
@@ -17,8 +18,6 @@ from collections.abc import Iterator
 
 from benches import script
 
-STREAM_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
-WHOLE_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: %d\r\n\r\n"
 MODEL = re.compile(rb'"model":\s*"([^"]+)"')
 NOT_STREAMED = re.compile(rb'"stream":\s*false')
 LENGTH = re.compile(rb"\r\ncontent-length:\s*(\d+)", re.IGNORECASE)
@@ -28,13 +27,17 @@ PHASES = 16
 
 
 class Connection:
-    """One socket: bytes of a request still incomplete, bytes not yet sent, and the pace of the stream under way."""
+    """One socket: bytes of a request still incomplete, what is to be sent as soon as the socket takes it, and the lines
+    of the paced stream under way."""
 
     def __init__(self, accepted: socket.socket) -> None:
         self.socket = accepted
         self.received = bytearray()
         self.unsent = memoryview(b"")
-        self.paced: Iterator[bytes] = iter(())
+        self.blocks: Iterator[bytes] = iter(())
+        self.paced: Iterator[tuple[bytes, bytes]] = iter(())
+        self.end = b""
+        self.stuck = False
 
 
 class Server:
@@ -45,15 +48,16 @@ class Server:
         self.connections: dict[int, Connection] = {}
         self.due: list[tuple[float, int, Connection, float]] = []
         self.order = itertools.count()
-        self.bodies: dict[str, bytes] = {}
 
     def run(self) -> None:
         print(self.listener.getsockname()[1], flush=True)
         self.poll.register(self.listener, select.EPOLLIN)
         self.poll.register(sys.stdin, select.EPOLLIN)
         while True:
-            pause = max(0.0, self.due[0][0] - time.monotonic()) if self.due else -1
-            for descriptor, events in self.poll.poll(pause):
+            if self.due:
+                # epoll counts in milliseconds, which is coarse for a thousand tokens a second.
+                select.select([self.poll], [], [], max(0.0, self.due[0][0] - time.monotonic()))
+            for descriptor, events in self.poll.poll(0 if self.due else -1):
                 if descriptor == self.listener.fileno():
                     self.accept()
                 elif descriptor == sys.stdin.fileno():
@@ -70,12 +74,14 @@ class Server:
                 return
             accepted.setblocking(False)
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            # So that a thousand lines are one call.
+            accepted.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
             self.connections[accepted.fileno()] = Connection(accepted)
             self.poll.register(accepted, select.EPOLLIN)
 
     def serve(self, connection: Connection, events: int) -> None:
         if events & select.EPOLLOUT:
-            self.send(connection, b"")
+            self.send(connection)
         if not events & ~select.EPOLLOUT:
             return
         try:
@@ -100,53 +106,59 @@ class Server:
 
     def answer(self, connection: Connection, request: bytes) -> None:
         found = MODEL.search(request)
-        if found is None:
-            self.send(connection, WHOLE_HEAD % 2 + b"{}")
-            return
-        model = found[1].decode()
-        if NOT_STREAMED.search(request):
-            body = script.whole(model)
-            self.send(connection, WHOLE_HEAD % len(body) + body)
-            return
-        rate = script.shape(model)[1]
-        if not rate:
-            if model not in self.bodies:
-                self.bodies[model] = STREAM_HEAD + b"".join(script.chunks(model))
-            self.send(connection, self.bodies[model])
-            return
-        connection.paced = iter(script.chunks(model))
-        self.send(connection, STREAM_HEAD)
-        order = next(self.order)
-        first = time.monotonic() + (order % PHASES + 1) / PHASES / rate
-        heapq.heappush(self.due, (first, order, connection, 1 / rate))
+        model = found[1].decode() if found else ""
+        kind, numbers = script.shape(model)
+        if not model:
+            connection.blocks = iter((script.WHOLE_HEAD % 2 + b"{}",))
+        elif kind == "embed" or NOT_STREAMED.search(request):
+            connection.blocks = iter((script.whole(model),))
+        elif kind == "burst":
+            connection.blocks = script.blocks(model)
+        else:
+            lines, rate = numbers
+            connection.blocks = iter((script.STREAM_HEAD,))
+            connection.paced, connection.end = iter(script.paced(model)), script.end(model, lines)
+            order = next(self.order)
+            first = time.monotonic() + (order % PHASES + 1) / PHASES / rate
+            heapq.heappush(self.due, (first, order, connection, 1 / rate))
+        self.send(connection)
 
     def send_due(self) -> None:
         now = time.monotonic()
         while self.due and self.due[0][0] <= now:
             when, order, connection, pause = heapq.heappop(self.due)
-            line = next(connection.paced, None)
-            if line is not None:
-                self.send(connection, line)
+            cut = next(connection.paced, None)
+            if cut is None:
+                data, connection.end = connection.end, b""
+            else:
+                data = b"%s%019d%s" % (cut[0], time.monotonic_ns(), cut[1])
                 heapq.heappush(self.due, (when + pause, order, connection, pause))
+            if data:
+                connection.unsent = memoryview(bytes(connection.unsent) + data)
+                self.send(connection)
 
-    def send(self, connection: Connection, data: bytes) -> None:
-        """Sends what the socket takes now and keeps the rest for when it is writable again."""
-        waiting = bool(connection.unsent)
-        view = memoryview(bytes(connection.unsent) + data if waiting else data)
-        try:
-            sent = connection.socket.send(view)
-        except BlockingIOError:
-            sent = 0
-        except OSError:
-            self.forget(connection)
-            return
-        connection.unsent = view[sent:]
-        left = bool(connection.unsent)
-        if left != waiting:
-            self.poll.modify(connection.socket, select.EPOLLIN | select.EPOLLOUT if left else select.EPOLLIN)
+    def send(self, connection: Connection) -> None:
+        """Sends what the socket takes now; the rest follows when it is writable again."""
+        while connection.unsent or self.refill(connection):
+            try:
+                sent = connection.socket.send(connection.unsent)
+            except BlockingIOError:
+                break
+            except OSError:
+                self.forget(connection)
+                return
+            connection.unsent = connection.unsent[sent:]
+        stuck = bool(connection.unsent)
+        if stuck != connection.stuck:
+            connection.stuck = stuck
+            self.poll.modify(connection.socket, select.EPOLLIN | select.EPOLLOUT if stuck else select.EPOLLIN)
+
+    def refill(self, connection: Connection) -> bool:
+        connection.unsent = memoryview(next(connection.blocks, b""))
+        return bool(connection.unsent)
 
     def forget(self, connection: Connection) -> None:
-        connection.paced = iter(())
+        connection.paced, connection.end = iter(()), b""
         self.connections.pop(connection.socket.fileno(), None)
         connection.socket.close()
 

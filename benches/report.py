@@ -1,92 +1,81 @@
-"""From samples to something to read: medians per peer, ratios to the baseline within a round, a table, a JSON file."""
+"""The results of a run as part of a page, and its figures.
+
+`python -m benches.report RESULTS --into docs/performance.md`
+
+Replaces what stands between the two marks in the page, and the figures in the folder `figures` beside it. Without
+`--into` the text goes to standard output, and no figure is drawn.
+"""
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import os
-import platform
-import statistics
-from collections.abc import Iterator
+import argparse
+import inspect
+import itertools
+import sys
 from pathlib import Path
 from typing import Any
 
-from benches.cases import Case, Sample
+from benches import figures
+from benches.families import FAMILIES
+from benches.results import Row, read
+from benches.tables import table
+
+BEGIN, END = "<!-- results: written by benches.report -->", "<!-- end of results -->"
+COMMANDS = {"full": "make bench", "quick": "make bench QUICK=1", "smoke": "python -m benches --smoke"}
 
 
-@dataclasses.dataclass(frozen=True)
-class Result:
-    """All samples of one case: per peer one sample for each round."""
-
-    family: str
-    unit: str
-    case: Case
-    samples: dict[str, list[Sample]]
-
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """For each peer: microseconds of CPU per unit, units per second of wall time, CPU relative to the baseline."""
-        base = [sample.cpu / sample.units for sample in self.samples[self.case.baseline]]
-        for peer, samples in self.samples.items():
-            costs = [sample.cpu / sample.units for sample in samples]
-            yield {
-                "family": self.family,
-                "case": self.case.name,
-                "unit": self.unit,
-                "peer": peer,
-                "baseline": self.case.baseline,
-                "cpu_us": spread([1e6 * cost for cost in costs]),
-                "per_second": spread([sample.units / sample.wall for sample in samples]),
-                "ratio": spread([before / cost if cost else 0.0 for before, cost in zip(base, costs)]),
-                "samples": [dataclasses.asdict(sample) for sample in samples],
-            }
+def about(content: dict[str, Any]) -> str:
+    machine = content["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in content["versions"].items())
+    return (
+        f"Of `{COMMANDS[content['size']]}` (up to {content['rounds']} rounds) on {machine['cores']} cores "
+        f"({machine['processor']}), {machine['system']}, load average {machine['load']}, "
+        f"Python {machine['python']}; {versions}."
+    )
 
 
-def spread(values: list[float]) -> dict[str, float]:
-    return {"median": statistics.median(values), "low": min(values), "high": max(values)}
+def text(content: dict[str, Any]) -> str:
+    """The page's part: per family its purpose, its figures and a table per case."""
+    parts = [about(content)]
+    for title, rows in itertools.groupby(content["results"], key=lambda row: row["family"]):
+        family = FAMILIES[title]
+        parts.append(f"### {title[0].upper()}{title[1:]}")
+        parts.append(inspect.cleandoc(family.__doc__ or ""))
+        parts += [f"![{figure.title}](figures/{figure.name}.svg)" for figure in family.FIGURES]
+        for case, found in itertools.groupby(rows, key=lambda row: row["case"]):
+            group: list[Row] = list(found)
+            if case != title:
+                parts.append(f"{case[0].upper()}{case[1:]}:")
+            parts.append(table(group))
+    return "\n\n".join(parts)
 
 
-def table(result: Result) -> str:
-    """The rows of one case. The ratio says how many times less CPU than the baseline's a unit costs."""
-    lines = [f"{result.family}, {result.case.name}: CPU per {result.unit}"]
-    for row in result.rows():
-        cost, rate, ratio = row["cpu_us"], row["per_second"], row["ratio"]
-        compared = (
-            "1"
-            if row["peer"] == row["baseline"]
-            else f"1/{ratio['median']:.1f} (1/{ratio['low']:.1f} to 1/{ratio['high']:.1f})"
-            if ratio["median"] >= 1
-            else f"{inverse(ratio['median'])} ({inverse(ratio['high'])} to {inverse(ratio['low'])})"
-        )
-        lines.append(
-            f"  {row['peer']:<20}{cost['median']:>11.2f} µs ({cost['low']:.2f} to {cost['high']:.2f})".ljust(62)
-            + f"{rate['median']:>11,.0f}/s   {compared}"
-        )
-    return "\n".join(lines)
+def replace(page: str, part: str) -> str:
+    """`page` with `part` between its marks."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"the page lacks {BEGIN!r} or {END!r}")
+    return f"{before}{BEGIN}\n\n{part}\n\n{END}{after}"
 
 
-def inverse(ratio: float) -> str:
-    return f"{1 / ratio:.1f}" if ratio else "-"
-
-
-def write(path: Path, results: list[Result], size: str) -> None:
-    """All numbers and what they were measured on, for figures and for comparing two runs."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    content = {
-        "size": size,
-        "machine": {
-            "system": platform.platform(),
-            "processor": processor(),
-            "cores": len(os.sched_getaffinity(0)),
-            "python": platform.python_version(),
-        },
-        "results": [row for result in results for row in result.rows()],
-    }
-    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def processor() -> str:
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benches.report", description=__doc__)
+    parser.add_argument("results", type=Path, help="what `python -m benches --results` wrote")
+    parser.add_argument("--into", type=Path, help="a page with the two marks")
+    options = parser.parse_args()
+    content = read(options.results)
+    if options.into is None:
+        print(text(content))
+        return
+    page = options.into.read_text(encoding="utf-8")
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
+        options.into.write_text(replace(page, text(content)), encoding="utf-8")
+    except ValueError as error:
+        sys.exit(f"{options.into}: {error}")
+    drawn = figures.draw(content, options.into.parent / "figures")
+    print(f"Wrote {options.into} and {len(drawn)} figures")
+
+
+if __name__ == "__main__":
+    main()

@@ -4,20 +4,16 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use metagpt_ollama_rs::wire::{Batch, Decoder, Fold, Framing, MAX_LINE};
+use metagpt_ollama_rs::wire::{Batch, Decoder, Fold, Framing, MAX_LINE, floats, last};
+
+#[path = "instructions/src/cases.rs"]
+mod cases;
 
 const LINES: u64 = 1_000;
-
-fn chat(text: &str) -> String {
-    format!(
-        r#"{{"model":"smollm2:135m","created_at":"2026-08-21T17:00:05.104512Z","message":{{"role":"assistant","content":"{text}"}},"done":false}}"#
-    )
-}
+const ROWS: usize = 256;
 
 fn body(line: &str) -> Vec<u8> {
-    format!("{line}\n")
-        .repeat(usize::try_from(LINES).unwrap())
-        .into_bytes()
+    line.repeat(usize::try_from(LINES).unwrap()).into_bytes()
 }
 
 fn decode(decoder: &mut Decoder, body: &[u8], batch: &mut Batch) {
@@ -26,33 +22,25 @@ fn decode(decoder: &mut Decoder, body: &[u8], batch: &mut Batch) {
 }
 
 fn lines(criterion: &mut Criterion) {
-    let thinking = chat("").replace(r#"""},"#, r#""","thinking":" word"},"#);
-    let openai = r#"{"id":"chatcmpl-417","object":"chat.completion.chunk","created":1787331605,"model":"smollm2:135m","system_fingerprint":"fp_ollama","choices":[{"index":0,"delta":{"content":"lo"},"finish_reason":null}]}"#;
     let mut group = criterion.benchmark_group("1000 lines");
     group.throughput(Throughput::Elements(LINES));
-    for (name, line, fast) in [
-        ("plain", chat(" word"), true),
-        ("escaped", chat("\\u003cb\\u003e \\\"word\\\"\\n"), true),
-        ("chinese", chat("漢字"), true),
-        (
-            "two hundred characters",
-            chat(&"a longer piece of text, ".repeat(8)),
-            true,
-        ),
-        ("thinking", thinking, false),
-        ("openai", openai.to_owned(), false),
-    ] {
+    for (name, frame, line) in cases::lines() {
+        let framing = match frame {
+            cases::Frame::Ndjson => Framing::Ndjson,
+            cases::Frame::Sse => Framing::Sse,
+        };
+        let ordinary = !matches!(name, "thinking" | "openai");
         let body = body(&line);
         for (path, mut decoder) in [
-            ("fast", Decoder::new(Framing::Ndjson, MAX_LINE)),
-            ("strict", Decoder::strict(Framing::Ndjson, MAX_LINE)),
+            ("fast", Decoder::new(framing, MAX_LINE)),
+            ("strict", Decoder::strict(framing, MAX_LINE)),
         ] {
             let mut batch = Batch::default();
             decode(&mut decoder, &body, &mut batch);
             assert_eq!(batch.len() as u64, LINES);
             assert_eq!(
                 decoder.hits().0 + 1 == LINES,
-                fast && path == "fast",
+                ordinary && path == "fast",
                 "{name} {path}"
             );
             group.bench_function(format!("{name}, {path}"), |bencher| {
@@ -69,7 +57,7 @@ fn fold(criterion: &mut Criterion) {
     let mut batch = Batch::default();
     decode(
         &mut Decoder::new(Framing::Ndjson, MAX_LINE),
-        &body(&chat(" word")),
+        &body(&cases::chat(" word")),
         &mut batch,
     );
     let folded = |batch: &Batch| {
@@ -84,5 +72,36 @@ fn fold(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, lines, fold);
+/// The last line of a whole body is found without a look at the others; finding all of them is the worst case.
+fn whole(criterion: &mut Criterion) {
+    let body = body(&cases::chat(" word"));
+    assert_eq!(last::lines(&body).count() as u64, LINES);
+    let mut group = criterion.benchmark_group("last of 1000 lines");
+    group.bench_function("the last one", |bencher| {
+        bencher.iter(|| last::lines(black_box(&body)).next().map(<[u8]>::len));
+    });
+    group.bench_function("all, from the end", |bencher| {
+        bencher.iter(|| last::lines(black_box(&body)).count());
+    });
+    group.finish();
+}
+
+fn vectors(criterion: &mut Criterion) {
+    let body = cases::vectors(ROWS);
+    let found = floats::read(body.as_bytes()).unwrap();
+    assert_eq!((found.rows, found.width), (ROWS, cases::WIDTH));
+    let mut group = criterion.benchmark_group("256 vectors of 768 floats");
+    group.throughput(Throughput::Elements((ROWS * cases::WIDTH) as u64));
+    group.bench_function("to one block of f32", |bencher| {
+        bencher.iter(|| {
+            floats::read(black_box(body.as_bytes()))
+                .unwrap()
+                .values
+                .len()
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, lines, fold, whole, vectors);
 criterion_main!(benches);

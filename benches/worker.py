@@ -1,20 +1,17 @@
-"""The process that holds one peer. Reads a case per line from standard input, answers with a sample per line.
+"""The process that holds one peer: receives a family and parameters, answers with a `Sample`, until the pipe ends.
 
-`python -m benches.worker PEER ADDRESS`. The event loop lives as long as the process, as in a service; the garbage is
-collected before each run, and answers are checked after it.
+The event loop lives as long as the process, as in a service; the garbage is collected before each run, and answers are
+checked when the clocks have stopped.
 """
 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import gc
-import json
 import os
-import resource
-import sys
 import time
 import warnings
+from multiprocessing.connection import Connection
 from types import ModuleType
 from typing import Any
 
@@ -24,32 +21,33 @@ from benches.peers import PEERS, Peer
 
 
 async def measure(family: ModuleType, peer: Peer, parameters: dict[str, Any]) -> Sample:
+    await family.prepare(peer, **parameters)
     gc.collect()
-    before, began = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+    # The CPU time of the process: user and system, all threads.
+    before, began = time.process_time(), time.perf_counter()
     work = await family.run(peer, **parameters)
-    wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF)
-    work.check()
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Sample(units=work.units, cpu=cpu, wall=wall)
+    wall, after = time.perf_counter() - began, time.process_time()
+    latencies = sorted(work.verify())
+    measures = dict(work.measures)
+    for share in (50, 99) if latencies else ():
+        measures[f"p{share}_us"] = 1e6 * latencies[min(len(latencies) * share // 100, len(latencies) - 1)]
+    return Sample(units=work.units, cpu=after - before - work.aside, wall=wall, measures=measures)
 
 
-def main() -> None:
-    # Samples leave through a descriptor that nothing else writes to: MetaGPT prints.
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+def serve(name: str, address: str, pipe: Connection) -> None:
+    # MetaGPT prints, and the coordinator's standard output is the report.
     os.dup2(2, 1)
     warnings.simplefilter("ignore")
-    name, address = sys.argv[1:]
-    peer = PEERS[name](address)
+    kind = PEERS[name]
+    os.environ.update(kind.environment)
+    peer = kind(address)
     with asyncio.Runner() as runner:
-        # The first request brings the lazy imports and connections.
-        runner.run(peer.stream("burst-1"))
-        runner.run(peer.once("short-1"))
-        print("ready", file=answers, flush=True)
-        for line in sys.stdin:
-            order = json.loads(line)
-            sample = runner.run(measure(FAMILIES[order["family"]], peer, order["parameters"]))
-            print(json.dumps(dataclasses.asdict(sample)), file=answers, flush=True)
-
-
-if __name__ == "__main__":
-    main()
+        runner.run(peer.warm_up())
+        pipe.send("ready")
+        while True:
+            try:
+                family, parameters = pipe.recv()
+            except EOFError:
+                break
+            pipe.send(runner.run(measure(FAMILIES[family], peer, parameters)))
+        runner.run(peer.close())

@@ -26,6 +26,8 @@ pub enum Kind {
     Interrupted,
     /// A line that is no JSON, or longer than the cap, or not UTF-8.
     Decode,
+    /// A whole reply without an answer in it: the model stopped at its token limit before it said anything.
+    EmptyAnswer,
     /// The client or the stream was closed, or belongs to another process (fork) or loop.
     Closed,
 }
@@ -77,6 +79,25 @@ pub struct Context {
 }
 
 impl Kind {
+    const ALL: [Self; 11] = [
+        Self::Config,
+        Self::Connect,
+        Self::Timeout,
+        Self::Protocol,
+        Self::Status,
+        Self::MidStream,
+        Self::Incomplete,
+        Self::Interrupted,
+        Self::Decode,
+        Self::EmptyAnswer,
+        Self::Closed,
+    ];
+
+    /// The kind with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// The name under which Python looks up the exception class.
     pub fn name(self) -> &'static str {
         match self {
@@ -89,6 +110,7 @@ impl Kind {
             Self::Incomplete => "incomplete",
             Self::Interrupted => "interrupted",
             Self::Decode => "decode",
+            Self::EmptyAnswer => "empty_answer",
             Self::Closed => "closed",
         }
     }

@@ -53,6 +53,8 @@ struct State {
     bytes: usize,
     end: Option<Result<(), Error>>,
     wake: Option<Arc<dyn Wake>>,
+    /// How many threads block in `wait`: telling them costs a system call, whether there are any or not.
+    blocked: usize,
 }
 
 impl State {
@@ -157,13 +159,15 @@ impl Inbox {
 
     /// Blocks until items or the end are there, at most for `timeout`; says whether they are.
     pub fn wait(&self, timeout: Duration) -> bool {
-        let state = self.lock();
-        let (state, _) = self
+        let mut state = self.lock();
+        state.blocked += 1;
+        let (mut state, _) = self
             .ready
             .wait_timeout_while(state, timeout, |state| {
                 state.is_empty() && state.end.is_none()
             })
             .unwrap_or_else(PoisonError::into_inner);
+        state.blocked -= 1;
         !state.is_empty() || state.end.is_some()
     }
 
@@ -204,8 +208,9 @@ impl Inbox {
     /// Unlocks, then tells the reader if `edge`.
     fn signal(&self, state: MutexGuard<'_, State>, edge: bool) {
         let wake = if edge { state.wake.clone() } else { None };
+        let blocked = edge && state.blocked > 0;
         drop(state);
-        if edge {
+        if blocked {
             self.ready.notify_all();
         }
         if let Some(wake) = wake {

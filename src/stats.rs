@@ -52,6 +52,8 @@ pub struct Record {
     /// Which limit ran out, for `timeout`.
     pub phase: Option<&'static str>,
     pub status: Option<u16>,
+    /// No call of its own: the reply of a call that ended well, which has a record, was found to be no answer.
+    pub rejected: bool,
 }
 
 /// Which call it is.
@@ -68,6 +70,7 @@ pub struct About {
 #[derive(Debug)]
 pub struct Trace {
     about: About,
+    rejected: bool,
     process: u32,
     started: SystemTime,
     clock: Instant,
@@ -89,8 +92,18 @@ struct State {
 impl Trace {
     /// A call that begins now.
     pub fn new(about: About, journal: Option<Arc<Journal>>) -> Arc<Self> {
+        Self::begun(about, journal, false)
+    }
+
+    /// What stands for no call of its own (see [`Record::rejected`]).
+    pub fn rejecting(about: About, journal: Option<Arc<Journal>>) -> Arc<Self> {
+        Self::begun(about, journal, true)
+    }
+
+    fn begun(about: About, journal: Option<Arc<Journal>>, rejected: bool) -> Arc<Self> {
         Arc::new(Self {
             about,
+            rejected,
             process: std::process::id(),
             started: SystemTime::now(),
             clock: Instant::now(),
@@ -187,6 +200,7 @@ impl Trace {
             error: error.map(|error| error.kind.name()),
             phase: error.and_then(|error| error.phase),
             status: error.and_then(|error| error.status),
+            rejected: self.rejected,
         }
     }
 }

@@ -24,6 +24,7 @@ __all__ = [
     "loads",
     "settle",
     "stats_clear",
+    "stats_fail",
     "stats_records",
     "stats_resize",
 ]
@@ -39,6 +40,9 @@ def settle(record: Any, data: dict[str, Any], names: tuple[str, ...]) -> dict[st
 def stats_records() -> list[dict[str, Any]]: ...
 def stats_clear() -> None: ...
 def stats_resize(capacity: int) -> None: ...
+def stats_fail(
+    kind: str, *, model: str, host: str, endpoint: str, streamed: bool, status: int | None, rejected: bool
+) -> None: ...
 
 @final
 class StreamDecoder:

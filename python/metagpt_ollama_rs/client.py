@@ -391,8 +391,8 @@ class AsyncClient(_Base):
         """Streams the reply to a callback, and returns the final object with the whole text in it.
 
         ``on_text`` is called once for each piece of the answer, in order, as it arrives, in the context of the
-        caller (``contextvars``); what it raises ends the request and comes out here. ``payload`` is sent with
-        ``"stream": true``. The result has Ollama's own shape: ``{"message": {"content": …}, "done": true, …}`` of
+        caller (``contextvars``); what it raises ends the request and comes out here. A callable that it returns takes
+        its place for the rest, once. ``payload`` is sent with ``"stream": true``. The result has Ollama's own shape: ``{"message": {"content": …}, "done": true, …}`` of
         ``/api/chat``, ``{"response": …}`` of ``/api/generate``.
         """
         body = {**payload, "stream": True}

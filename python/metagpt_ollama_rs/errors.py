@@ -217,6 +217,7 @@ _BY_KIND: dict[str, type[OllamaError]] = {
     "incomplete": IncompleteError,
     "interrupted": InterruptedStreamError,
     "decode": DecodeError,
+    "empty_answer": EmptyAnswerError,
     "closed": ClosedError,
 }
 
@@ -238,6 +239,7 @@ _HINTS: dict[type[OllamaError], str] = {
     InterruptedStreamError: "was the server stopped? The text so far is in `partial`",
     DecodeError: "does a proxy change the replies? The text so far is in `partial`",
     ContextOverflowError: "raise context_length (num_ctx) to fit the prompt and the answer, or shorten the prompt",
+    EmptyAnswerError: "raise num_predict (max_token) or num_ctx (context_length), or switch thinking off",
     ClosedError: "make a new client, or start a new request",
 }
 
@@ -282,6 +284,10 @@ _SAID: tuple[tuple[tuple[str, ...], str], ...] = (
     (("invalid input type",), "embed takes a text or a list of texts"),
     (('option "',), "correct the type of this option, in options or in MetaGPT's extra_fields"),
     (("invalid format",), 'format must be "json" or a JSON Schema object'),
+    (
+        ("grammar", "schema conversion"),
+        'the server cannot hold the model to this schema: simplify format, or set structured: "false" for this model',
+    ),
     (
         ("missing request body", "unexpected eof", "invalid character", "cannot unmarshal"),
         "the request is not the JSON "
@@ -356,6 +362,12 @@ def from_core(
         hint = _explain_refusal(error) or hint
     error.hint = hint
     return error
+
+
+def kind_of(error: OllamaError) -> str:
+    """The name of the kind in the records of calls: that of the nearest class that has one."""
+    classes = {cls: kind for kind, cls in _BY_KIND.items()}
+    return next((classes[cls] for cls in type(error).__mro__ if cls in classes), "protocol")
 
 
 def _refusal(status: int, text: str, body: bytes) -> type[OllamaError]:

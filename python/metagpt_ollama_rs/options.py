@@ -29,15 +29,20 @@ from .errors import ConfigurationError
 __all__ = [
     "DEFAULT_TEMPERATURE",
     "SETTINGS",
+    "STRUCTURED_VARIABLE",
     "ClientSettings",
     "Setting",
     "Settings",
     "fields_set",
     "overlay",
+    "parse_bool",
     "read_settings",
 ]
 
 DEFAULT_TEMPERATURE = 0.3
+
+# The environment's word for ``structured``, where a configuration has none: `metagpt-ollama run --structured` sets it.
+STRUCTURED_VARIABLE = "METAGPT_OLLAMA_STRUCTURED"
 
 _TEXT_APIS = ("chat", "generate")
 _EMBED_APIS = ("embed", "embeddings")
@@ -74,7 +79,8 @@ def _seconds(value: Any) -> float:
     return number
 
 
-def _bool(value: Any) -> bool:
+def parse_bool(value: Any) -> bool:
+    """A bool, or its name in any case; raises ``ValueError`` whose text completes "must be …"."""
     if isinstance(value, bool):
         return value
     if isinstance(value, str) and value.strip().lower() in ("true", "false"):
@@ -141,7 +147,7 @@ def _think(value: Any) -> bool | str:
     if isinstance(value, str) and value.strip().lower() in ("low", "medium", "high", "max"):
         return value.strip().lower()
     try:
-        return _bool(value)
+        return parse_bool(value)
     except ValueError:
         raise ValueError("true, false, low, medium, high or max") from None
 
@@ -205,12 +211,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("num_batch", "options", _int),
     Setting("num_gpu", "options", _int),
     Setting("main_gpu", "options", _int),
-    Setting("use_mmap", "options", _bool),
+    Setting("use_mmap", "options", parse_bool),
     Setting("num_thread", "options", _int),
     Setting("draft_num_predict", "options", _int),
     Setting("think", "request", _think, "reasoning", _TEXT_APIS),
     Setting("format", "request", _format, None, _TEXT_APIS),
-    Setting("logprobs", "request", _bool, "logprobs", _TEXT_APIS),
+    Setting("logprobs", "request", parse_bool, "logprobs", _TEXT_APIS),
     Setting("top_logprobs", "request", _top_logprobs, "top_logprobs", _TEXT_APIS),
     Setting("keep_alive", "request", _keep_alive),
     Setting("dimensions", "request", _int, None, ("embed",)),
@@ -221,6 +227,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("idle_timeout", "client", _seconds),
     Setting("total_timeout", "client", _seconds),
     Setting("on_error", "client", _on_error),
+    Setting("structured", "client", parse_bool),
 )
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
@@ -240,7 +247,10 @@ _REFUSED = {
 
 @dataclass
 class ClientSettings:
-    """What is no part of a request: how to reach the server, how long to wait (seconds), what an error becomes."""
+    """What is no part of a request: how to reach the server, how long to wait (seconds), what an error becomes.
+
+    ``structured`` makes the schema of an ActionNode the format of its answer; None leaves that to the environment.
+    """
 
     proxy: Optional[str] = None
     headers: dict[str, str] = field(default_factory=dict)
@@ -249,6 +259,7 @@ class ClientSettings:
     idle_timeout: Optional[float] = None
     total_timeout: Optional[float] = None
     on_error: str = "raise"
+    structured: Optional[bool] = None
 
 
 @dataclass

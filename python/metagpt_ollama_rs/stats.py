@@ -7,13 +7,14 @@
     stats.records()[-1]["tokens_per_second"]
     stats.summary()["smollm2:135m"]["calls"]
 
-Records are made by the compiled core, once a call, when the call ends; nothing is done for each token. All functions
-are thread-safe. A forked child starts without records.
+Records are made by the compiled core, once a call, when the call ends; nothing is done for each token. What MetaGPT's
+provider refuses by itself has one too: a request that it doesn't send, a reply that it doesn't take for an answer. All
+functions are thread-safe. A forked child starts without records.
 
-When ``METAGPT_OLLAMA_STATS`` names a file at the time a client is made, each record of its calls is also appended to
-that file as one line of JSON. ``unix:/path`` sends the lines to a datagram socket instead. Each line is one write, so
-any number of processes may share a file. A place that cannot be written to is logged once for each client, and fails
-no call.
+When ``METAGPT_OLLAMA_STATS`` names a file at the time a client is made (or the provider refuses something), each
+record is also appended to that file as one line of JSON. ``unix:/path`` sends the lines to a datagram socket instead.
+Each line is one write, so any number of processes may share a file. A place that cannot be written to is logged once
+for each client, and fails no call.
 """
 
 from __future__ import annotations
@@ -48,8 +49,9 @@ def records() -> list[dict[str, Any]]:
     ``answer_seconds``; ``prompt_tokens``, ``answer_tokens``, ``cached_tokens``, ``tokens_per_second`` (of the
     answer); ``retries``; ``truncated`` (the answer stopped at its token limit); ``error`` (None, or ``config``,
     ``connect``, ``timeout``, ``protocol``, ``status``, ``mid_stream``, ``incomplete``, ``interrupted``, ``decode``,
-    ``closed``: nobody waited for the end), ``phase`` (which time limit ran out) and ``status`` (of a failed call).
-    What the server did not say is None.
+    ``empty_answer``, ``closed``: nobody waited for the end), ``phase`` (which time limit ran out) and ``status`` (of a
+    failed call); ``rejected`` (no call of its own: MetaGPT's provider made an error of the reply of a call that ended
+    well and has a record before this one). What the server did not say is None.
     """
     return _core.stats_records()
 
@@ -67,7 +69,7 @@ def summary() -> dict[str | None, dict[str, Any]]:
         model = record["model"]
         empty = {"calls": 0, "loads": 0, "errors": 0, "tokens_per_second": None, **dict.fromkeys(_SUMS, 0)}
         sums = models.setdefault(model, empty)
-        sums["calls"] += 1
+        sums["calls"] += not record["rejected"]
         sums["loads"] += (record["load_seconds"] or 0) >= LOADED
         sums["errors"] += record["error"] is not None
         for name, key in _SUMS.items():

@@ -4,7 +4,6 @@
 //! one Python callback serves all sockets that are ready in a turn of the loop. Lanes are kept by the loop itself, as hubs
 //! are. A loop without `add_reader` has none, and its requests take the general lane.
 
-use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
@@ -39,7 +38,15 @@ impl LaneCore {
     }
 }
 
-/// The lane of one event loop; calling it is the reader callback.
+impl LaneCore {
+    /// Wakes whoever has been armed.
+    fn serve(&self, py: Python<'_>) -> PyResult<()> {
+        let ready = std::mem::take(&mut *lock(&self.ready));
+        wake_all(py, ready)
+    }
+}
+
+/// The lane of one event loop; its bound method `turn` is the reader callback.
 #[pyclass(frozen, module = "metagpt_ollama_rs._core")]
 pub struct Lane {
     core: Owned<Arc<LaneCore>>,
@@ -47,15 +54,20 @@ pub struct Lane {
 
 #[pymethods]
 impl Lane {
-    fn __call__(&self, py: Python<'_>) -> PyResult<()> {
+    fn turn(&self, py: Python<'_>) -> PyResult<()> {
         let _inside = enter(py);
         let Ok(core) = self.core.get() else {
             return Ok(());
         };
         core.serving.store(true, Ordering::Release);
-        core.reactor.turn();
-        let ready = std::mem::take(&mut *lock(&core.ready));
-        let result = wake_all(py, ready);
+        // First those that were armed since the last turn.
+        let mut result = core.serve(py);
+        core.reactor.turn(|| {
+            let served = core.serve(py);
+            if result.is_ok() {
+                result = served;
+            }
+        });
         core.serving.store(false, Ordering::Release);
         if !lock(&core.ready).is_empty() {
             core.reactor.notify();
@@ -92,7 +104,7 @@ fn new_lane<'py>(
     py: Python<'py>,
     event_loop: &Bound<'py, PyAny>,
 ) -> PyResult<Option<Bound<'py, Lane>>> {
-    let reactor = Reactor::new().map_err(io::Error::from)?;
+    let reactor = Reactor::new()?;
     let descriptor = reactor.descriptor();
     let core = Arc::new(LaneCore {
         reactor,
@@ -101,7 +113,8 @@ fn new_lane<'py>(
     });
     let core = Owned::new(core);
     let lane = Bound::new(py, Lane { core })?;
-    match event_loop.call_method1(intern!(py, "add_reader"), (descriptor, &lane)) {
+    let turn = lane.getattr(intern!(py, "turn"))?;
+    match event_loop.call_method1(intern!(py, "add_reader"), (descriptor, turn)) {
         Ok(_) => Ok(Some(lane)),
         Err(error) if error.is_instance_of::<PyNotImplementedError>(py) => Ok(None),
         Err(error) => Err(error),

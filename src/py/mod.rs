@@ -5,7 +5,7 @@
 //! * `awaitable`, `reader`, `stream`, `call`, `blocking`: the ways to wait for a reply.
 //! * `transport`: the client; `futures`: single futures by pyo3-async-runtimes.
 //! * `json`, `answer`, `reply`, `decode`, `delta`: JSON text and Python objects; `mold`: the objects of ordinary lines.
-//! * `errors`: the one conversion to exceptions; `log`: log lines; `stats`: the records of calls.
+//! * `vector`: calls on hot paths. `errors`: the one conversion to exceptions; `log`: log lines; `stats`: the records of calls.
 
 mod answer;
 mod awaitable;
@@ -27,6 +27,7 @@ mod runtime;
 mod stats;
 mod stream;
 mod transport;
+mod vector;
 mod wake;
 
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -54,6 +55,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(stats::stats_records, module)?)?;
     module.add_function(wrap_pyfunction!(stats::stats_clear, module)?)?;
     module.add_function(wrap_pyfunction!(stats::stats_resize, module)?)?;
+    module.add_function(wrap_pyfunction!(stats::stats_fail, module)?)?;
     module.add_function(wrap_pyfunction!(decode::decode, module)?)?;
     module.add_function(wrap_pyfunction!(decode::get_choice, module)?)?;
     module.add_function(wrap_pyfunction!(decode::get_response_choice, module)?)?;

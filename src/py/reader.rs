@@ -4,7 +4,7 @@
 //! callback which comes back to the same stream finds the place empty and is told so, instead of a deadlock.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use pyo3::exceptions::PyException;
 use pyo3::intern;
@@ -16,13 +16,14 @@ use super::errors::{self, Context};
 use super::log;
 use super::mold::{Known, Mold};
 use super::runtime::lock;
+use super::vector;
 use crate::error::{Error, Kind};
 use crate::inbox::{Inbox, Taken};
 use crate::stats::Trace;
 use crate::wire::{Batch, Fold, Item, Shape, Stamp};
 
 /// After so many ready items the reading task lets the loop serve others once.
-pub const FAIR: usize = 256;
+pub const FAIR: usize = 512;
 
 /// What the items of a stream become.
 pub enum Made {
@@ -197,7 +198,7 @@ impl Reader {
     pub fn deliver(
         &mut self,
         py: Python<'_>,
-        on_text: &Bound<'_, PyAny>,
+        on_text: &mut Listener<'_, '_>,
         on_thinking: Option<&Bound<'_, PyAny>>,
         mut go_on: impl FnMut() -> bool,
     ) -> PyResult<()> {
@@ -216,15 +217,15 @@ impl Reader {
                         .unwrap_or_default();
                     self.text_from = *end;
                     if !text.is_empty() {
-                        on_text.call1((PyString::new(py, text),))?;
+                        on_text.hear(text)?;
                     }
                 }
                 Item::Full(delta) => {
                     if let Some(on_thinking) = on_thinking.filter(|_| !delta.thinking.is_empty()) {
-                        on_thinking.call1((PyString::new(py, &delta.thinking),))?;
+                        call_with_text(on_thinking, &delta.thinking)?;
                     }
                     if !delta.content.is_empty() {
-                        on_text.call1((PyString::new(py, &delta.content),))?;
+                        on_text.hear(&delta.content)?;
                     }
                 }
             }
@@ -269,6 +270,33 @@ impl Reader {
             "the stream was cancelled or closed before its end",
         )));
     }
+}
+
+/// Who gets the text of an answer: a callable that may hand over to another one, once, by returning it.
+pub struct Listener<'a, 'py> {
+    first: &'a Bound<'py, PyAny>,
+    heir: &'a OnceLock<Py<PyAny>>,
+}
+
+impl<'a, 'py> Listener<'a, 'py> {
+    pub fn new(first: &'a Bound<'py, PyAny>, heir: &'a OnceLock<Py<PyAny>>) -> Self {
+        Self { first, heir }
+    }
+
+    fn hear(&mut self, text: &str) -> PyResult<()> {
+        if let Some(heir) = self.heir.get() {
+            return call_with_text(heir.bind(self.first.py()), text).map(drop);
+        }
+        let result = call_with_text(self.first, text)?;
+        if result.is_callable() {
+            let _ = self.heir.set(result.unbind());
+        }
+        Ok(())
+    }
+}
+
+fn call_with_text<'py>(callable: &Bound<'py, PyAny>, text: &str) -> PyResult<Bound<'py, PyAny>> {
+    vector::call(callable, &PyString::new(callable.py(), text))
 }
 
 fn wrap(py: Python<'_>, value: Bound<'_, PyAny>, class: Option<&Py<PyAny>>) -> PyResult<Py<PyAny>> {

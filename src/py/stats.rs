@@ -5,8 +5,9 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::error::{Error, Kind};
 use crate::stats;
-use crate::stats::Trace;
+use crate::stats::{About, Journal, Trace};
 use crate::wire::{Counters, fold_body};
 
 /// Whole bodies longer than this are not read a second time for their counts.
@@ -31,6 +32,45 @@ pub fn stats_clear() {
 #[pyfunction]
 pub fn stats_resize(capacity: usize) {
     stats::resize(capacity);
+}
+
+/// Makes the record of an error that was raised without the core: of a call that was refused before anything was sent,
+/// or with `rejected` of the reply of a call that ended well. Raises `ValueError` for a `kind` that is none.
+#[pyfunction]
+#[pyo3(signature = (kind, *, model, host, endpoint, streamed, status, rejected))]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "keywords of the one Python caller"
+)]
+pub fn stats_fail(
+    py: Python<'_>,
+    kind: &str,
+    model: String,
+    host: String,
+    endpoint: String,
+    streamed: bool,
+    status: Option<u16>,
+    rejected: bool,
+) -> PyResult<()> {
+    let kind = Kind::named(kind)
+        .ok_or_else(|| PyValueError::new_err(format!("{kind:?} is no kind of error")))?;
+    let about = About {
+        model,
+        host,
+        endpoint,
+        streamed,
+    };
+    let place = std::env::var("METAGPT_OLLAMA_STATS").unwrap_or_default();
+    let make = if rejected {
+        Trace::rejecting
+    } else {
+        Trace::new
+    };
+    let trace = make(about, Journal::at(&place));
+    let mut error = Error::new(kind, "");
+    error.status = status;
+    trace.finish(Some(&error));
+    super::log::report(py, &trace)
 }
 
 /// Tells `trace` the counts of a parsed reply: Ollama's own, or the `usage` of the compatible endpoints.

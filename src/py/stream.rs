@@ -13,8 +13,9 @@ use pyo3::{PyTraverseError, PyVisit};
 use super::awaitable::{Awaited, Ready, Seat, Step, step, thrown, traverse};
 use super::errors::{misuse, not_a_stop};
 use super::place::Task;
-use super::reader::{Desk, FAIR, Made, Next};
+use super::reader::{Desk, FAIR, Listener, Made, Next};
 use super::runtime::{Owned, enter, lock};
+use super::vector;
 use super::wake::Sleeper;
 use crate::inbox::Inbox;
 use crate::stats::Trace;
@@ -323,9 +324,11 @@ pub struct Delivery {
     seat: Seat,
     desk: Desk,
     on_text: Py<PyAny>,
+    /// What `on_text` has handed over to.
+    heir: OnceLock<Py<PyAny>>,
     on_thinking: Option<Py<PyAny>>,
     context: Py<PyAny>,
-    drain: OnceLock<Py<Drain>>,
+    drain: OnceLock<Py<PyAny>>,
     /// `drain` has a handle of its own on the loop, or runs from it.
     scheduled: AtomicBool,
     outcome: Mutex<Option<PyResult<Py<PyAny>>>>,
@@ -350,6 +353,7 @@ impl Delivery {
             seat,
             desk: Desk::new(trace),
             on_text,
+            heir: OnceLock::new(),
             on_thinking,
             context,
             drain: OnceLock::new(),
@@ -357,8 +361,10 @@ impl Delivery {
             outcome: Mutex::new(None),
             task: OnceLock::new(),
         });
-        let drain = Py::new(py, Drain(Owned::new(Arc::downgrade(&delivery))))?;
-        let _ = delivery.drain.set(drain);
+        let drain = Bound::new(py, Drain(Owned::new(Arc::downgrade(&delivery))))?;
+        let _ = delivery
+            .drain
+            .set(drain.getattr(intern!(py, "run"))?.unbind());
         Ok(delivery)
     }
 
@@ -371,6 +377,7 @@ impl Delivery {
     /// more, and it is time to let others go on.
     fn drain(&self, py: Python<'_>) -> PyResult<bool> {
         let on_text = self.on_text.bind(py);
+        let mut on_text = Listener::new(on_text, &self.heir);
         let on_thinking = self.on_thinking.as_ref().map(|callback| callback.bind(py));
         let mut budget = Budget::new();
         let mut tired = false;
@@ -384,7 +391,7 @@ impl Delivery {
                     tired = !budget.spend(1);
                     !tired && !self.desk.is_cancelled()
                 };
-                if let Err(error) = reader.deliver(py, on_text, on_thinking, go_on) {
+                if let Err(error) = reader.deliver(py, &mut on_text, on_thinking, go_on) {
                     hang_up(&self.inbox, &self.task);
                     reader.cancel();
                     return Some(Err(not_a_stop(py, error)));
@@ -436,16 +443,13 @@ impl Sleeper for Delivery {
     fn on_wake(&self, py: Python<'_>) -> PyResult<()> {
         // A loop that nest_asyncio has patched may be run again by a callback, and would then want to enter the context
         // of the reader callback a second time. So the callbacks get a handle of their own there.
-        let patched = self
-            .seat
-            .event_loop
-            .bind(py)
-            .hasattr(intern!(py, "_nest_patched"))?;
+        let event_loop = self.seat.event_loop.bind(py);
+        let patched = vector::has_attribute(event_loop, intern!(py, "_nest_patched"))?;
         match self.drain.get() {
-            Some(drain) if !patched && !self.scheduled.load(Ordering::Relaxed) => self
-                .context
-                .call_method1(py, intern!(py, "run"), (drain,))
-                .map(drop),
+            Some(drain) if !patched && !self.scheduled.load(Ordering::Relaxed) => {
+                let context = self.context.bind(py);
+                vector::call_method(context, intern!(py, "run"), drain.bind(py)).map(drop)
+            }
             _ => self.schedule(py),
         }
     }
@@ -473,6 +477,9 @@ impl Awaited for Delivery {
 
     fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.on_text)?;
+        if let Some(heir) = self.heir.get() {
+            visit.call(heir)?;
+        }
         visit.call(&self.on_thinking)?;
         visit.call(&self.context)?;
         if let Ok(outcome) = self.outcome.try_lock()
@@ -484,13 +491,14 @@ impl Awaited for Delivery {
     }
 }
 
-/// The bound method `drain` of a delivery, as something that a context can run.
+/// A delivery's `drain`, of which a context can run the bound method `run`. A bound method is called without a tuple for
+/// its arguments, which an object with `__call__` is not.
 #[pyclass(frozen, module = "metagpt_ollama_rs._core")]
 pub struct Drain(Owned<Weak<Delivery>>);
 
 #[pymethods]
 impl Drain {
-    fn __call__(&self, py: Python<'_>) -> PyResult<()> {
+    fn run(&self, py: Python<'_>) -> PyResult<()> {
         let _inside = enter(py);
         let Some(delivery) = self.0.upgrade() else {
             return Ok(());

@@ -83,3 +83,9 @@ def test_exceptions_pickle(ollama_server: ScriptedServer) -> None:
 def test_only_what_came_before_a_reply_is_a_connection_error() -> None:
     retried = {name for name in errors.__all__ if issubclass(getattr(errors, name), ConnectionError)}
     assert retried == {"ConnectError", "ConnectTimeout"}
+
+
+def test_a_schema_that_is_no_grammar_is_told_from_other_failures() -> None:
+    error = errors.from_core("status", message="m", status=500, server_text="failed to parse grammar")
+    assert "simplify format" in str(error)
+    assert 'structured: "false"' in str(error)

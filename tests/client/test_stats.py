@@ -94,7 +94,16 @@ def test_a_call_leaves_a_record(ollama_server: ScriptedServer, door: str) -> Non
         "error": None,
         "phase": None,
         "status": None,
+        "rejected": False,
     }
+
+
+def test_an_error_of_a_kind_that_there_is_not_has_no_record() -> None:
+    with pytest.raises(ValueError, match="is no kind of error"):
+        metagpt_ollama_rs._core.stats_fail(
+            "odd", model="m", host="", endpoint="", streamed=False, status=None, rejected=False
+        )
+    assert stats.records() == []
 
 
 @pytest.mark.parametrize("stream", [False, True])

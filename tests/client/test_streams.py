@@ -72,6 +72,26 @@ def test_batches_hold_all_that_has_arrived(ollama_server: ScriptedServer) -> Non
     assert len(batches) < 500
 
 
+def test_a_listener_may_hand_over_once(ollama_server: ScriptedServer) -> None:
+    ollama_server.queue(Reply.chat(["one", "two", "three", "four"]))
+    first: list[str] = []
+    rest: list[str] = []
+
+    def heir(text: str) -> object:
+        rest.append(text)
+        return first.append
+
+    def on_text(text: str) -> object:
+        first.append(text)
+        return heir if text == "two" else "no callable"
+
+    async def work(client: AsyncClient) -> Any:
+        return await client.stream_text("/api/chat", CHAT, on_text)
+
+    assert run(ollama_server, work)["message"]["content"] == "onetwothreefour"
+    assert (first, rest) == (["one", "two"], ["three", "four"])
+
+
 def test_each_piece_is_handed_on_before_the_next_is_sent(ollama_server: ScriptedServer) -> None:
     reply = Reply.chat(["one", "two", "three"]).gated(1)
     gate = reply.gate

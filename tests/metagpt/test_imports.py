@@ -47,7 +47,9 @@ expected = {
     LLMType.OLLAMA_EMBED: ours.OllamaEmbed,
 }
 assert {kind: LLM_REGISTRY.get_provider(kind) for kind in expected} == expected
-assert {cls.__module__ for cls in expected.values()} == {"metagpt_ollama_rs.provider.llms"}
+assert {cls.__module__ for cls in expected.values()} == {
+    f"metagpt_ollama_rs.provider.{name}" for name in ("llms", "embeddings")
+}
 config = LLMConfig(api_type="ollama", model="m", api_key="ollama", base_url="http://127.0.0.1:1/api")
 assert type(create_llm_instance(config)) is ours.OllamaLLM
 assert all(name in vars(ours) for name in ours.__all__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
@@ -38,10 +39,15 @@ def test_decoding_needs_no_event_loop():
     assert "logging" not in after
 
 
-@pytest.mark.parametrize("optional", ["metagpt", "xllamacpp", "numpy", "pydantic", "yaml"])
+@pytest.mark.parametrize("optional", ["metagpt", "xllamacpp", "numpy", "pydantic", "yaml", "llama_index"])
 def test_clients_need_no_other_package(optional):
     after = modules_after("import metagpt_ollama_rs.client, metagpt_ollama_rs.responses, metagpt_ollama_rs.testing")
     assert optional not in after
+
+
+def test_the_embedding_class_says_what_it_needs():
+    with pytest.raises(ImportError, match=r"needs LlamaIndex(.|\n)*hint: pip install llama-index-core"):
+        importlib.import_module("metagpt_ollama_rs.rag")
 
 
 def test_a_debug_build_says_so():

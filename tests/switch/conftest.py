@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from metagpt_ollama_rs.switch.edits import FILES, originals
+from metagpt_ollama_rs.switch import releases
+from metagpt_ollama_rs.switch.releases import CONFIG, FILES, PROVIDER, Release, originals
 
 # The machine's own settings must not decide what a test sees.
 LEFT_OUT = ("OLLAMA_HOST", "OLLAMA_API_KEY", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "NO_COLOR", "TERM",
@@ -132,6 +133,23 @@ embedding:
 """
 
 
+# A version that is known by its sums alone, as those are of which this package carries no copy.
+MADE_UP = {
+    PROVIDER: originals(PROVIDER)["0.8.2"].replace("import json\n", "import json\nimport math\n", 1),
+    CONFIG: originals(CONFIG)["0.8.2"].replace("    GEMINI = ", '    NOBODY = "nobody"\n    GEMINI = ', 1),
+}
+
+
+@pytest.fixture
+def made_up(monkeypatch) -> dict[str, str]:
+    """The files of the version `made-up`, which this process knows for the length of a test."""
+    release = Release(
+        "MetaGPT made-up", {rel: releases.sum_of(text) for rel, text in MADE_UP.items()}, "git diff made-up"
+    )
+    monkeypatch.setitem(releases.RELEASES, "made-up", release)
+    return MADE_UP
+
+
 @pytest.fixture
 def skeleton(tmp_path: Path):
     """Makes a package `metagpt` that has nothing but the two files of a release: enough to be changed, not to run."""
@@ -143,7 +161,8 @@ def skeleton(tmp_path: Path):
         (made.folder / "__init__.py").write_text("raise AssertionError('the command must not import MetaGPT')\n")
         for relative in FILES:
             made.path(relative).parent.mkdir()
-            made.path(relative).write_text(originals(relative)[release], encoding="utf-8")
+            text = MADE_UP[relative] if release == "made-up" else originals(relative)[release]
+            made.path(relative).write_text(text, encoding="utf-8")
         return made
 
     return make

@@ -10,8 +10,9 @@ import pytest
 
 from metagpt_ollama_rs import __version__
 from metagpt_ollama_rs.cli import main as entry
-from metagpt_ollama_rs.switch import edits, files
-from metagpt_ollama_rs.switch.edits import BACKUP_SUFFIX, CONFIG, FILES, PROVIDER
+from metagpt_ollama_rs.switch import files
+from metagpt_ollama_rs.switch.edits import BACKUP_SUFFIX
+from metagpt_ollama_rs.switch.releases import CONFIG, FILES, PROVIDER, originals
 
 ASK = """
 import asyncio
@@ -240,7 +241,7 @@ def test_status_tells_half_a_switch_and_a_broken_one(copy):
 def test_status_of_an_unknown_release_names_the_way_to_the_diff(skeleton):
     copy = skeleton("0.8.2")
     copy.path("__init__.py").write_text("")
-    copy.path(CONFIG).write_text(edits.originals(CONFIG)["0.8.2"] + "# newer\n")
+    copy.path(CONFIG).write_text(originals(CONFIG)["0.8.2"] + "# newer\n")
     done = copy.command("status", "--json")
     told = json.loads(done.out)
     assert (done.code, done.err) == (1, "")

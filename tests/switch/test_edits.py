@@ -1,4 +1,4 @@
-"""What becomes of the two files, as text: for both releases, and with the edited LLMConfig executed."""
+"""What becomes of the two files, as text, and the edited LLMConfig executed."""
 
 from __future__ import annotations
 
@@ -9,19 +9,14 @@ import sys
 import pytest
 
 from metagpt_ollama_rs.switch import edits
-from metagpt_ollama_rs.switch.edits import CONFIG, DROP_IN, PROVIDER, RELEASES, EditError
+from metagpt_ollama_rs.switch.edits import DROP_IN, EditError
+from metagpt_ollama_rs.switch.releases import CONFIG, FILES, PROVIDER, RELEASES, originals, release_of
 
-# Executes a text of llm_config.py in the place of the installed one: main's imports one module that 0.8.2 lacks.
+# Executes a text of llm_config.py in the place of the installed one.
 TRY_KEYS = """
-import enum, json, sys, types
+import json, sys, types
 from pathlib import Path
 
-class CompressType(enum.Enum):
-    NO_COMPRESS = ""
-
-compress = types.ModuleType("metagpt.configs.compress_msg_config")
-compress.CompressType = CompressType
-sys.modules[compress.__name__] = compress
 module = types.ModuleType("edited_llm_config")
 sys.modules[module.__name__] = module
 exec(compile(Path(sys.argv[1]).read_text(), sys.argv[1], "exec"), vars(module))
@@ -50,11 +45,11 @@ print(json.dumps({
 
 
 @pytest.mark.timeout(330)
-@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("release", originals(CONFIG))
 def test_an_empty_key_passes_for_ollama_and_for_nobody_else(release, copy, tmp_path):
     copy.configure("llm:\n  api_type: ollama\n  api_key: x\n  model: m\n")
     file = tmp_path / "llm_config.py"
-    file.write_text(edits.edited(CONFIG, edits.originals(CONFIG)[release]), encoding="utf-8")
+    file.write_text(edits.edited(CONFIG, originals(CONFIG)[release]), encoding="utf-8")
     done = copy.run(sys.executable, "-c", TRY_KEYS, file)
     assert done.code == 0, done.err
     tried = json.loads(done.out.splitlines()[-1])
@@ -69,22 +64,44 @@ def test_an_empty_key_passes_for_ollama_and_for_nobody_else(release, copy, tmp_p
     assert tried["given back"] == tried["dumped"] == "sk-"
 
 
-@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("release", originals(CONFIG))
 def test_editing_twice_is_editing_once(release):
-    once = edits.accept_empty_key(edits.originals(CONFIG)[release])
+    once = edits.accept_empty_key(originals(CONFIG)[release])
     assert edits.accept_empty_key(once) == once
 
 
-@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("release", originals(CONFIG))
 def test_llm_config_keeps_all_lines_but_the_import(release):
-    original = edits.originals(CONFIG)[release]
+    original = originals(CONFIG)[release]
     lines = list(difflib.ndiff(original.splitlines(), edits.edited(CONFIG, original).splitlines()))
     assert [line for line in lines if line.startswith("- ")] == ["- from pydantic import field_validator"]
     assert "+ from pydantic import field_validator, model_validator" in lines
 
 
+@pytest.mark.parametrize("line_end", ["", "# more\n"])
+def test_an_edit_can_be_undone_as_text(line_end):
+    original = originals(CONFIG)["0.8.2"] + line_end
+    assert edits.unedited(CONFIG, edits.edited(CONFIG, original)) == original
+
+
+@pytest.mark.parametrize("name", ["ollama_needs_no_key", "field_validator, model_validator"])
+def test_what_was_not_edited_like_this_has_no_original(name):
+    original = originals(CONFIG)["0.8.2"]
+    assert edits.unedited(CONFIG, original) is None
+    assert edits.unedited(CONFIG, edits.edited(CONFIG, original).replace(name, "other", 1)) is None
+    assert edits.unedited(PROVIDER, DROP_IN) is None
+
+
+def test_releases_are_told_by_their_sums():
+    for relative in FILES:
+        for name, text in originals(relative).items():
+            assert release_of(relative, text) == name
+            assert release_of(relative, text + "\n") is None
+        assert all(len(release.sums[relative]) == 64 for release in RELEASES.values())
+
+
 def test_a_check_that_is_elsewhere_is_not_edited():
-    text = edits.originals(CONFIG)["0.8.2"].replace("check_llm_key", "check_key")
+    text = originals(CONFIG)["0.8.2"].replace("check_llm_key", "check_key")
     with pytest.raises(EditError, match="api_key is not where it is expected"):
         edits.accept_empty_key(text)
 
@@ -92,7 +109,7 @@ def test_a_check_that_is_elsewhere_is_not_edited():
 def test_the_files_say_who_wrote_them_and_how_to_undo_it():
     for relative in (PROVIDER, CONFIG):
         name = relative.split("/")[1]
-        for original in edits.originals(relative).values():
+        for original in originals(relative).values():
             text = edits.edited(relative, original)
             assert "Written by `metagpt-ollama install`" in text
             assert "metagpt-ollama uninstall" in text
@@ -118,13 +135,13 @@ def test_a_drop_in_is_told_by_what_it_does(text, ours):
 
 
 def test_a_run_takes_unknown_releases_as_far_as_the_edit_fits():
-    provider = edits.originals(PROVIDER)["0.8.2"]
+    provider = originals(PROVIDER)["0.8.2"]
     assert edits.edited_for_run(PROVIDER, provider) == (DROP_IN, "")
     assert edits.edited_for_run(PROVIDER, DROP_IN) == (DROP_IN, "")
     text, warning = edits.edited_for_run(PROVIDER, provider + "# mine\n")
     assert text == DROP_IN
     assert "is not in force" in warning
-    config = edits.originals(CONFIG)["0.8.2"] + "# mine\n"
+    config = originals(CONFIG)["0.8.2"] + "# mine\n"
     assert edits.edited_for_run(CONFIG, config) == (edits.accept_empty_key(config), "")
     strange = config.replace("check_llm_key", "check_key")
     text, warning = edits.edited_for_run(CONFIG, strange)

@@ -9,9 +9,10 @@ import sys
 
 import pytest
 
-from metagpt_ollama_rs.switch import edits, files
-from metagpt_ollama_rs.switch.edits import BACKUP_SUFFIX, CONFIG, DROP_IN, FILES, PROVIDER, RELEASES
+from metagpt_ollama_rs.switch import files
+from metagpt_ollama_rs.switch.edits import BACKUP_SUFFIX, DROP_IN
 from metagpt_ollama_rs.switch.files import RefusedError, State
+from metagpt_ollama_rs.switch.releases import CONFIG, FILES, PROVIDER, originals, sum_of
 
 BACKUPS = {relative + BACKUP_SUFFIX for relative in FILES}
 
@@ -25,8 +26,8 @@ def leftovers(copy):
     return set(copy.state()) - set(FILES) - BACKUPS
 
 
-@pytest.mark.parametrize("release", RELEASES)
-def test_there_and_back_byte_for_byte(skeleton, release):
+@pytest.mark.parametrize("release", ["0.8.2", "made-up"])
+def test_there_and_back_byte_for_byte(skeleton, release, made_up):
     copy = skeleton(release)
     before = copy.state()
     files.install(copy.folder)
@@ -34,13 +35,15 @@ def test_there_and_back_byte_for_byte(skeleton, release):
     assert copy.path(PROVIDER).read_text() == DROP_IN
     switched = copy.state()
     assert set(switched) == set(before) | BACKUPS
+    assert [file.release for file in files.read(copy.folder)] == [release] * 2
     assert {name: switched[name + BACKUP_SUFFIX] for name in FILES} == before
     files.uninstall(copy.folder)
     assert copy.state() == before
 
 
-def test_twice_changes_nothing(skeleton):
-    copy = skeleton("0.8.2")
+@pytest.mark.parametrize("release", ["0.8.2", "made-up"])
+def test_twice_changes_nothing(skeleton, release, made_up):
+    copy = skeleton(release)
     files.install(copy.folder)
     once = {relative: (copy.path(relative).stat().st_ino, copy.path(relative).read_bytes()) for relative in FILES}
     assert {change.done for change in files.install(copy.folder)} == {"switched over already"}
@@ -123,7 +126,7 @@ def test_compiled_files_are_not_left_to_win_over_the_new_ones(skeleton):
 
 
 @pytest.mark.parametrize("relative", FILES)
-@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("release", originals(PROVIDER))
 def test_an_edited_original_is_refused_with_the_edit(skeleton, release, relative):
     copy = skeleton(release)
     with copy.path(relative).open("a") as file:
@@ -136,6 +139,50 @@ def test_an_edited_original_is_refused_with_the_edit(skeleton, release, relative
     assert changed[0].startswith(f"--- {relative} (")
     assert changed[1:] == [f"+++ {copy.path(relative)}", "+MINE = 1"]
     assert "metagpt-ollama run" in caught.value.hint
+
+
+@pytest.mark.parametrize("relative", FILES)
+def test_an_edit_of_a_release_without_a_copy_is_refused_with_what_is_known(skeleton, made_up, relative):
+    copy = skeleton("made-up")
+    with copy.path(relative).open("a") as file:
+        file.write("MINE = 1\n")
+    before = copy.state()
+    with pytest.raises(RefusedError, match=f"{relative} is not the file of a known release") as caught:
+        files.install(copy.folder)
+    assert copy.state() == before
+    told = str(caught.value)
+    assert "(MetaGPT 0.8.2, MetaGPT main at commit 1dfce07, MetaGPT made-up); the other file" in told
+    assert f"that of MetaGPT made-up, whose {relative} has the SHA-256 {sum_of(made_up[relative])}" in told
+    assert f"this one has {sum_of(copy.path(relative).read_text())}" in told
+    assert "No copy of it is at hand; this one differs from MetaGPT 0.8.2, as shown" in told
+    # All that can be shown: the edit, and what the releases differ by.
+    assert "+MINE = 1\n" in caught.value.diff
+    assert caught.value.diff.count("\n+") == 3
+    assert caught.value.hint.startswith(f"in a clone of MetaGPT, `git diff made-up -- metagpt/{relative}` shows")
+
+
+@pytest.mark.parametrize("relative", FILES)
+def test_a_backup_serves_as_the_copy_that_is_missing(skeleton, made_up, relative):
+    copy = skeleton("made-up")
+    files.install(copy.folder)
+    with copy.path(relative).open("a") as file:
+        file.write("MINE = 1\n")
+    for step in (files.install, files.uninstall):
+        with pytest.raises(RefusedError, match="it differs from MetaGPT made-up, switched over, as shown") as caught:
+            step(copy.folder)
+        assert [line for line in caught.value.diff.splitlines()[2:] if line[0] in "+-"] == ["+MINE = 1"]
+
+
+def test_an_upgrade_to_a_release_without_a_copy_replaces_the_backups(skeleton, made_up):
+    copy = skeleton("0.8.2")
+    files.install(copy.folder)
+    for relative, text in made_up.items():
+        copy.path(relative).write_text(text)
+    assert [files.overwritten(file) for file in files.read(copy.folder)] == [True, True]
+    upgraded = {relative: copy.state()[relative] for relative in FILES}
+    files.install(copy.folder)
+    files.uninstall(copy.folder)
+    assert copy.state() == upgraded
 
 
 def test_an_edit_after_the_installation_is_not_lost(skeleton):
@@ -190,7 +237,7 @@ def test_an_upgrade_of_metagpt_is_noticed_and_made_good(skeleton):
     # pip removes the files that it knows by name, and writes those of the new version.
     for relative in FILES:
         copy.path(relative).unlink()
-        copy.path(relative).write_text(edits.originals(relative)["0.8.2"])
+        copy.path(relative).write_text(originals(relative)["0.8.2"])
     assert [files.overwritten(file) for file in files.read(copy.folder)] == [True, True]
     assert "Run `metagpt-ollama install` again" in files.notice(copy.folder)
     upgraded = {relative: copy.state()[relative] for relative in FILES}
@@ -204,9 +251,9 @@ def test_backups_of_an_upgraded_metagpt_are_not_put_back(skeleton):
     copy = skeleton("0.8.2")
     files.install(copy.folder)
     for relative in FILES:
-        copy.path(relative).write_text(edits.originals(relative)["0.8.2"])
+        copy.path(relative).write_text(originals(relative)["0.8.2"])
     assert {change.done for change in files.uninstall(copy.folder)} == {"MetaGPT's own already; a backup was removed"}
-    assert {rel: copy.path(rel).read_text() for rel in FILES} == {rel: edits.originals(rel)["0.8.2"] for rel in FILES}
+    assert {rel: copy.path(rel).read_text() for rel in FILES} == {rel: originals(rel)["0.8.2"] for rel in FILES}
     assert leftovers(copy) == set()
     assert files.notice(copy.folder) is None
 

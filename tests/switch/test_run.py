@@ -135,6 +135,14 @@ def test_a_team_that_a_provider_error_ended_is_a_failure(copy, guides_config, ol
     )
     assert hint == "hint: what MetaGPT printed above has the details"
 
+    # The server is content, the provider is not.
+    ollama_server.on("POST", "/api/chat", Reply.chat("", done_reason="length"))
+    done = ours(copy, sys.executable, "-c", TEAM)
+    assert done.code == 1, done.err
+    assert "ended its run: the model used up its tokens without answering (model smollm2" in done.err
+    row = done.err.splitlines()[-3].split()
+    assert (row[0], row[1], row[-1]) == ("smollm2", "1", "1")
+
     ollama_server.reset()
     ollama_server.answer("Hello from the script")
     done = ours(copy, sys.executable, "-c", TEAM)
@@ -238,6 +246,13 @@ def test_nothing_is_left_behind(skeleton, tmp_path):
     done = ours(skeleton("0.8.2"), sys.executable, "-c", program, TMPDIR=str(scratch))
     assert done.out.startswith(str(scratch))
     assert list(scratch.iterdir()) == []
+
+
+def test_structured_is_passed_on_in_the_environment(skeleton):
+    program = "import os; print(os.environ.get('METAGPT_OLLAMA_STRUCTURED'))"
+    copy = skeleton("0.8.2")
+    assert copy.command("run", "--structured", "--", sys.executable, "-c", program).out == "true\n"
+    assert ours(copy, sys.executable, "-c", program).out == "None\n"
 
 
 def test_the_environments_own_sitecustomize_runs_as_well(skeleton):

@@ -42,6 +42,14 @@ def test_totals_are_of_each_model():
     assert [total.tokens_per_second for total in totals(calls)] == [40.0, None]
 
 
+def test_a_reply_that_the_provider_rejects_is_an_error_and_no_second_call():
+    verdict = {"model": "qwen3", "error": "empty_answer", "rejected": True, "started": 102.5, "seconds": 0.0}
+    calls = [call(), {**verdict, "prompt_tokens": None}]
+    assert totals(calls) == [Totals("qwen3", 1, 300, 60, 2.0, 1.5, 60, errors=1)]
+    assert ended_by(calls) == "the model used up its tokens without answering (model qwen3)"
+    assert ended_by([*calls, call(started=103.0)]) is None
+
+
 def test_the_table_is_aligned():
     rows = [
         Totals("qwen3:8b", 12, 34567, 890, 20.04, 12.34, 890, loads=1, retries=2, truncated=3, errors=4),

@@ -27,11 +27,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = "metagpt-ollama run [options] -- COMMAND [ARGUMENT ...]"
     parser.description = _DESCRIPTION
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument(
+        "--structured",
+        action="store_true",
+        help="fill MetaGPT's ActionNodes with JSON that the server holds to their schema; "
+        "for LLMs whose extra_fields say nothing about `structured`",
+    )
     parser.add_argument("command_line", nargs=argparse.REMAINDER, metavar="COMMAND", help="what to run")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command, prints the summary on stderr, gives the exit status."""
+    from ..options import STRUCTURED_VARIABLE
     from ..switch import running
 
     command: list[str] = arguments.command_line
@@ -43,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     if program is None:
         raise CliError(f"{command[0]}: no such program", hint="a script needs its interpreter: python script.py")
     try:
-        ended = running.run([program, *command[1:]])
+        ended = running.run([program, *command[1:]], {STRUCTURED_VARIABLE: "true"} if arguments.structured else None)
     except OSError as error:
         raise CliError(f"{program} cannot be started: {error.strerror}", hint="is it for this machine?") from error
     return _sum_up(command, ended)

@@ -103,11 +103,14 @@ def _as_object(
 
 
 def _as_text(found: Installation, read: list[File], proof: dict[str, Any]) -> str:
-    from ..switch.edits import RELEASES
+    from ..switch.files import State
+    from ..switch.releases import RELEASES
 
     lines = [("MetaGPT", f"{found.version or 'version unknown'}, {found.folder}"), ("Python", found.python)]
     for file in read:
-        release = f" (as in {RELEASES[file.release]})" if file.release is not None else ""
+        release = ""
+        if file.state is State.ORIGINAL and file.release is not None:
+            release = f" (as in {RELEASES[file.release].title})"
         backup = f"; the original is {file.backup_path.name}" if file.backup is not None else ""
         lines.append((file.relative, f"{_STATES[file.state.value]}{release}{backup}"))
     if proof["error"] is None:

@@ -1,4 +1,4 @@
-"""MetaGPT's four Ollama providers on this package's client: the classes that ``ollama_api.py`` has, with its hooks.
+"""MetaGPT's two Ollama providers that answer with text, on this package's client, with the hooks of ``ollama_api.py``.
 
 Two roads lead to a server. The short one hands the request to the client, which decodes in Rust and calls
 ``log_llm_stream`` once for each delta. The compatible one does step by step what MetaGPT's provider does; it is taken
@@ -15,6 +15,7 @@ returned as text, unless ``on_error: text`` asks for the latter. No I/O here.
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Awaitable, Callable
 from typing import Any, AsyncGenerator, Optional, TypeVar
 
@@ -38,11 +39,13 @@ from ..errors import (
 from ..options import Settings, fields_set, overlay, read_settings
 from .images import fetch_images, image_lists
 from .messages import OllamaMessageAPI, OllamaMessageBase, OllamaMessageChat, OllamaMessageGenerate, OllamaMessageMeta
+from .records import asking, record, recorded
 from .replaced import REQUEST, current, untouched
+from .structured import by_environment, complete, wanted_format, watch_nodes, wrapped
 from .thinking import ThinkSplitter, split_thinking
 from .transport import check_vision, path_of, refused_thinking, shared_client
 
-__all__ = ["OllamaEmbed", "OllamaEmbeddings", "OllamaGenerate", "OllamaLLM"]
+__all__ = ["OllamaGenerate", "OllamaLLM"]
 
 Messages = list[dict[str, Any]]
 _T = TypeVar("_T")
@@ -93,7 +96,13 @@ class OllamaLLM(BaseLLM):
         self.cost_manager = current("TokenCostManager", TokenCostManager)()
         self.on_error = on_error
         self.reasoning_content: Optional[str] = None
-        self.__init_ollama(config)
+        try:
+            self.__init_ollama(config)
+        except OllamaError as error:
+            self._record(error, streamed=False)
+            raise
+        if self.answers_structured:
+            watch_nodes()
 
     def __init_ollama(self, config: LLMConfig) -> None:
         self.model = config.model
@@ -129,6 +138,13 @@ class OllamaLLM(BaseLLM):
         settings = self._settings()
         return {"options": {**settings.options}, "stream": self.config.stream, **settings.request}
 
+    @property
+    def answers_structured(self) -> bool:
+        """Whether the nodes that this object fills get structured answers: ``structured`` in ``extra_fields``, else
+        what ``METAGPT_OLLAMA_STRUCTURED`` says."""
+        wanted = self._settings().client.structured
+        return by_environment() if wanted is None else wanted
+
     def support_image_input(self) -> bool:
         """Always True: whether the model can see is asked of the server at the first call with an image."""
         return True
@@ -142,10 +158,17 @@ class OllamaLLM(BaseLLM):
         """The answer's text in a reply."""
         return str(self.ollama_message.get_choice(rsp))
 
+    @functools.wraps(BaseLLM.aask)
+    async def aask(self, *args: Any, **kwargs: Any) -> Any:
+        """The answer to a question, as MetaGPT's ``BaseLLM.aask``; one that fills a node is wrapped for its parser."""
+        answer = await super().aask(*args, **kwargs)
+        return answer if wanted_format(self) is None else wrapped(answer)
+
     async def acompletion(self, messages: Messages, timeout: int = USE_CONFIG_TIMEOUT) -> dict[str, Any]:
         """Answers ``messages`` with the server's whole reply, not streamed."""
         return await self._achat_completion(messages, timeout=self.get_timeout(timeout))
 
+    @recorded(streamed=False)
     async def _achat_completion(self, messages: Messages, timeout: int = USE_CONFIG_TIMEOUT) -> dict[str, Any]:
         message = self._message()
         payload = self._payload(message, messages, stream=False)
@@ -159,8 +182,9 @@ class OllamaLLM(BaseLLM):
             ask = self._ask_whole if short else self._ask_bytes
             return await self._asked(client, payload, lambda body: ask(client, message, body, timeout))
         except _SERVER_SAID as error:
-            return self._as_text(error)
+            return self._as_text(error, streamed=False)
 
+    @recorded(streamed=True)
     async def _achat_completion_stream(self, messages: Messages, timeout: int = USE_CONFIG_TIMEOUT) -> str:
         message = self._message()
         payload = self._payload(message, messages, stream=True)
@@ -178,12 +202,13 @@ class OllamaLLM(BaseLLM):
             ask = self._ask_deltas if short else self._ask_lines
             return await self._asked(client, payload, lambda body: ask(client, message, body, timeout))
         except _SERVER_SAID as error:
-            return self.get_choice_text(self._as_text(error))
+            return self.get_choice_text(self._as_text(error, streamed=True))
 
     async def _ask_whole(
         self, client: AsyncClient, message: OllamaMessageBase, payload: dict[str, Any], timeout: int
     ) -> dict[str, Any]:
-        reply = await client.request_json(path_of(message.api_suffix), payload, timeout=self._limits(timeout))
+        with asking():
+            reply = await client.request_json(path_of(message.api_suffix), payload, timeout=self._limits(timeout))
         if "message" not in reply and "response" not in reply:
             raise ProtocolError(f"the reply has no message, only {', '.join(reply) or 'nothing'}", model=self.model)
         self._warn_if_cut(payload, reply)
@@ -194,18 +219,16 @@ class OllamaLLM(BaseLLM):
     ) -> str:
         log = current("log_llm_stream", log_llm_stream)
         splitter = ThinkSplitter()
-        settled = False
 
-        def on_text(text: str) -> None:
-            nonlocal settled
-            if settled:
-                log(text)
-                return
+        def on_text(text: str) -> object:
             for piece in splitter.feed(text):
                 log(piece)
-            settled = splitter.settled
+            # All that follows is answer, and goes to the log without a stop here.
+            return log if splitter.settled else None
 
-        reply = await client.stream_text(path_of(message.api_suffix), payload, on_text, timeout=self._limits(timeout))
+        path, limits = path_of(message.api_suffix), self._limits(timeout)
+        with asking():
+            reply = await client.stream_text(path, payload, on_text, timeout=limits)
         for piece in splitter.finish():
             log(piece)
         log("\n")
@@ -215,17 +238,19 @@ class OllamaLLM(BaseLLM):
     async def _ask_bytes(
         self, client: AsyncClient, message: OllamaMessageBase, payload: dict[str, Any], timeout: int
     ) -> dict[str, Any]:
-        data, content_type = await client.request_bytes(
-            path_of(message.api_suffix), payload, timeout=self._limits(timeout)
-        )
+        path, limits = path_of(message.api_suffix), self._limits(timeout)
+        with asking():
+            data, content_type = await client.request_bytes(path, payload, timeout=limits)
         return self._processing_openai_response(OpenAIResponse(data, {"content-type": content_type}))
 
     async def _ask_lines(
         self, client: AsyncClient, message: OllamaMessageBase, payload: dict[str, Any], timeout: int
     ) -> str:
         async def chunks() -> AsyncGenerator[OpenAIResponse, None]:
-            async for line in client.stream_lines(path_of(message.api_suffix), payload, timeout=self._limits(timeout)):
-                yield OpenAIResponse(line, {})
+            lines = client.stream_lines(path_of(message.api_suffix), payload, timeout=self._limits(timeout))
+            with asking():
+                async for line in lines:
+                    yield OpenAIResponse(line, {})
 
         if untouched(self, "_processing_openai_response_async_generator", _PROCESS_STREAM):
             return await self._collect(chunks(), must_end=True)
@@ -331,7 +356,14 @@ class OllamaLLM(BaseLLM):
         if message.api_suffix in ("/chat", "/generate"):
             payload["stream"] = stream
             payload.setdefault("truncate", False)
-            if payload.get("format"):
+            if self.answers_structured:
+                watch_nodes()
+            node_format = wanted_format(self)
+            if node_format is not None:
+                # More telling than a format for every call, and the only one that the node's parser takes. Thinking
+                # would come before it, or break it, depending on the server and the model.
+                payload.update(format=node_format, think=False)
+            elif payload.get("format"):
                 # A model that can think does so unless told not to, and on many servers breaks the format by it.
                 payload.setdefault("think", False)
         return payload
@@ -422,6 +454,15 @@ class OllamaLLM(BaseLLM):
                 model=self.model,
                 hint="raise llm.max_token (num_predict) or llm.context_length (num_ctx), or switch thinking off",
             )
+        if final.get("done_reason") == "length" and wanted_format(self) is not None and not complete(text):
+            error = from_core(
+                "incomplete",
+                message="the structured answer was cut at the token limit",
+                partial=text,
+                model=self.model,
+            )
+            error.hint = "raise llm.max_token (num_predict) or llm.context_length (num_ctx)"
+            raise error
 
     def _raise_error(self, reply: Any, partial: Optional[str] = None) -> None:
         """Raises the typed error for an error object, as ``decode`` returns one and a server sends one."""
@@ -434,8 +475,13 @@ class OllamaLLM(BaseLLM):
             raise from_core("protocol", message=f"{text} | Raw: {reply['raw_data']}", model=self.model)
         raise from_core("status", message=text, server_text=text, model=self.model)
 
-    def _as_text(self, error: OllamaError) -> dict[str, Any]:
+    def _record(self, error: OllamaError, *, streamed: bool) -> None:
+        """Makes a record of an error of ours. Code that has replaced the requestor asks without the client."""
+        record(self, error, streamed=streamed, replied=untouched(self.client, "arequest", REQUEST))
+
+    def _as_text(self, error: OllamaError, *, streamed: bool) -> dict[str, Any]:
         """The error as the error dict of ``decode``, where the settings want it so; raises it otherwise."""
+        self._record(error, streamed=streamed)
         if (self.on_error or self._settings().client.on_error) != "text":
             raise error
         return {"error": getattr(error, "error", "") or error.message, "raw_data": ""}
@@ -451,70 +497,6 @@ class OllamaGenerate(OllamaLLM):
     @property
     def _llama_api_inuse(self) -> OllamaMessageAPI:
         return OllamaMessageAPI.GENERATE
-
-
-class OllamaEmbeddings(OllamaLLM):
-    """``ollama.embeddings``: ``/api/embeddings``. The answer is one vector, a list of floats."""
-
-    # The system prompt that MetaGPT puts before every question would be embedded with it.
-    _system_prompt_by_default = False
-
-    @property
-    def _llama_api_inuse(self) -> OllamaMessageAPI:
-        return OllamaMessageAPI.EMBEDDINGS
-
-    @property
-    def _llama_api_kwargs(self) -> dict[str, Any]:
-        settings = self._settings()
-        return {"options": {**settings.options}, **settings.request}
-
-    @property
-    def _llama_embedding_key(self) -> str:
-        return "embedding"
-
-    async def _achat_completion(self, messages: Messages, timeout: int = USE_CONFIG_TIMEOUT) -> Any:
-        message = self._message()
-        payload = self._payload(message, messages, stream=False)
-        if not untouched(self.client, "arequest", REQUEST):
-            resp, _, _ = await self.client.arequest(
-                method=self.http_method,
-                url=message.api_suffix,
-                params=payload,
-                request_timeout=self.get_timeout(timeout),
-            )
-            return self._vectors(message.decode(resp))
-        client, path, limits = self._client(), path_of(message.api_suffix), self._limits(timeout)
-        if untouched(message, "decode", _DECODE):
-            return self._vectors(await client.request_json(path, payload, timeout=limits))
-        data, content_type = await client.request_bytes(path, payload, timeout=limits)
-        return self._vectors(message.decode(OpenAIResponse(data, {"content-type": content_type})))
-
-    async def _achat_completion_stream(self, messages: Messages, timeout: int = USE_CONFIG_TIMEOUT) -> Any:
-        return await self._achat_completion(messages, timeout=self.get_timeout(timeout))
-
-    def get_choice_text(self, rsp: Any) -> Any:
-        """The vectors as they are: an embedding has no text."""
-        return rsp
-
-    def _vectors(self, reply: Any) -> Any:
-        self._raise_error(reply)
-        key = self._llama_embedding_key
-        if not isinstance(reply, dict) or key not in reply:
-            raise ProtocolError(f"the server's reply has no {key!r}", model=self.model)
-        self._update_costs(self.get_usage(reply))
-        return reply[key]
-
-
-class OllamaEmbed(OllamaEmbeddings):
-    """``ollama.embed``: ``/api/embed``. The answer is a list of vectors, one for each text, in order."""
-
-    @property
-    def _llama_api_inuse(self) -> OllamaMessageAPI:
-        return OllamaMessageAPI.EMBED
-
-    @property
-    def _llama_embedding_key(self) -> str:
-        return "embeddings"
 
 
 def _holder(reply: dict[str, Any]) -> tuple[dict[str, Any], str]:

@@ -1,6 +1,7 @@
 """Every name that ``metagpt/provider/ollama_api.py`` has, in one module, for the package's star import.
 
-Nothing but imports: the classes live in ``messages`` and ``llms``, the rest is MetaGPT's and Python's own.
+Nothing but imports: the classes live in ``messages``, ``llms`` and ``embeddings``, the rest is MetaGPT's and Python's
+own.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from metagpt.provider.general_api_requestor import GeneralAPIRequestor, OpenAIRe
 from metagpt.provider.llm_provider_registry import register_provider
 from metagpt.utils.cost_manager import TokenCostManager
 
-from .llms import OllamaEmbed, OllamaEmbeddings, OllamaGenerate, OllamaLLM
+from .embeddings import OllamaEmbed, OllamaEmbeddings
+from .llms import OllamaGenerate, OllamaLLM
 from .messages import (
     OllamaMessageAPI,
     OllamaMessageBase,

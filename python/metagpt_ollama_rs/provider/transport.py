@@ -11,6 +11,7 @@ from typing import Any, Optional
 from .. import AsyncClient
 from ..errors import ConfigurationError, NotFoundError
 from ..options import ClientSettings
+from .records import asking
 
 __all__ = ["check_vision", "path_of", "refused_thinking", "shared_client"]
 
@@ -48,7 +49,8 @@ async def check_vision(client: AsyncClient, model: str) -> None:
     key = (client.base_url, model)
     if key not in _vision:
         try:
-            _vision[key] = _has_vision(await client.show(model))
+            with asking():
+                _vision[key] = _has_vision(await client.show(model))
         except NotFoundError:
             _vision[key] = True
     if not _vision[key]:

@@ -1,4 +1,4 @@
-"""What becomes of MetaGPT's two files, as text to text. No I/O but reading the originals that this package carries.
+"""What becomes of MetaGPT's two files, as text to text. No I/O.
 
 Also loaded into the processes of `metagpt-ollama run` when they import MetaGPT: keep its imports few.
 
@@ -11,35 +11,26 @@ type is checked as before. The embedding section has no such check: MetaGPT take
 from __future__ import annotations
 
 import ast
-from pathlib import Path
+from typing import Optional
+
+from .releases import PROVIDER, release_of
 
 __all__ = [
     "BACKUP_SUFFIX",
-    "CONFIG",
     "DROP_IN",
-    "FILES",
-    "PROVIDER",
-    "RELEASES",
     "RUN_VARIABLE",
     "EditError",
     "accept_empty_key",
     "edited",
     "edited_for_run",
     "is_drop_in",
-    "originals",
+    "unedited",
 ]
-
-PROVIDER = "provider/ollama_api.py"
-CONFIG = "configs/llm_config.py"
-FILES = (PROVIDER, CONFIG)
 
 BACKUP_SUFFIX = ".metagpt-ollama.bak"
 
 # Set in the processes of `metagpt-ollama run`: the folder of the run, where they leave word (see `running`).
 RUN_VARIABLE = "METAGPT_OLLAMA_RUN"
-
-# MetaGPT's published release, whose files are carried along: the name of their folder, and how people call it.
-RELEASES = {"0.8.2": "MetaGPT 0.8.2"}
 
 DROP_IN = f"""\
 # Written by `metagpt-ollama install`: metagpt_ollama_rs in the place of MetaGPT's own Ollama provider.
@@ -49,6 +40,7 @@ from metagpt_ollama_rs.provider import *  # noqa: F403
 """
 
 _IMPORT = "from pydantic import field_validator\n"
+_BOTH_IMPORTS = "from pydantic import field_validator, model_validator\n"
 _CHECK = '    @field_validator("api_key")\n    @classmethod\n    def check_llm_key(cls, v):\n'
 _NO_KEY = f"""\
     # Written by `metagpt-ollama install`: Ollama needs no key, so an empty one is as good as none.
@@ -70,13 +62,6 @@ class EditError(ValueError):
     """The text is not the one that the edit is made for."""
 
 
-def originals(relative: str) -> dict[str, str]:
-    """The file `relative` of MetaGPT's package as each known release ships it, by the release's name in `RELEASES`."""
-    folder = Path(__file__).parent / "originals"
-    name = Path(relative).stem + ".txt"
-    return {release: (folder / release / name).read_text(encoding="utf-8") for release in RELEASES}
-
-
 def edited(relative: str, source: str) -> str:
     """What `install` makes of `source`, the original text of the file `relative`.
 
@@ -85,13 +70,24 @@ def edited(relative: str, source: str) -> str:
     return DROP_IN if relative == PROVIDER else accept_empty_key(source)
 
 
+def unedited(relative: str, text: str) -> Optional[str]:
+    """The original that `edited` made `text` of; None where it did not, or nothing is left of it (the provider)."""
+    if relative == PROVIDER:
+        return None
+    source = text.replace(_NO_KEY, "").replace(_BOTH_IMPORTS, _IMPORT)
+    try:
+        return source if source != text and accept_empty_key(source) == text else None
+    except EditError:
+        return None
+
+
 def accept_empty_key(source: str) -> str:
     """`llm_config.py` with an empty key accepted for Ollama. Raises `EditError` where its check is not found once."""
     if _NO_KEY in source:
         return source
     if source.count(_IMPORT) != 1 or source.count(_CHECK) != 1:
         raise EditError("LLMConfig's check of api_key is not where it is expected")
-    with_import = source.replace(_IMPORT, "from pydantic import field_validator, model_validator\n")
+    with_import = source.replace(_IMPORT, _BOTH_IMPORTS)
     return with_import.replace(_CHECK, _NO_KEY + _CHECK)
 
 
@@ -120,7 +116,7 @@ def edited_for_run(relative: str, source: str) -> tuple[str, str]:
     if relative == PROVIDER:
         if is_drop_in(source):
             return source, ""
-        known = source in originals(relative).values()
+        known = release_of(relative, source) is not None
         return DROP_IN, "" if known else f"MetaGPT's {relative} is not the one of a known release; it is not in force"
     try:
         return accept_empty_key(source), ""

@@ -1,8 +1,8 @@
 """MetaGPT's two files on disk: what state they are in, how they are switched over and restored.
 
-Nothing is patched blindly: only a file that is, byte for byte but for its line ends, the one of a known release is
-replaced, and only a file that is what `install` wrote is restored. Everything is checked, and every new file is
-written out, before the first one is put in place.
+Nothing is patched blindly: only a file that is, byte for byte but for its line ends, the one of a known release (see
+`releases`) is replaced, and only a file that is what `install` wrote is restored. Everything is checked, and every new
+file is written out, before the first one is put in place.
 
 A package manager may have linked the files to its cache or to other environments, so none is ever written to: a new
 file is renamed over the old one, whose very inode becomes the backup where links can be made.
@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
-from .edits import BACKUP_SUFFIX, FILES, PROVIDER, RELEASES, edited, is_drop_in, originals
+from .edits import BACKUP_SUFFIX, DROP_IN, edited, is_drop_in, unedited
+from .releases import FILES, PROVIDER, RELEASES, originals, release_of, sum_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -53,7 +54,11 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class File:
-    """One of the two files, as it was read. `release` is a key of `edits.RELEASES` for an original."""
+    """One of the two files, as it was read.
+
+    `release` is a key of `releases.RELEASES`: of an original its own, of a switched file that of its original, if it
+    can be told.
+    """
 
     relative: str
     path: Path
@@ -87,8 +92,7 @@ def install(folder: Path) -> list[Change]:
     files are then as they were.
     """
     files = read(folder)
-    for file in files:
-        _refuse_unknown(file, "installed")
+    _refuse_unknown(files, "installed")
     waiting = [file for file in files if file.state is State.ORIGINAL]
     with contextlib.ExitStack() as cleanup:
         staged = [(file, _stage(file, cleanup)) for file in waiting]
@@ -110,8 +114,8 @@ def uninstall(folder: Path) -> list[Change]:
     written.
     """
     files = read(folder)
+    _refuse_unknown(files, "restored")
     for file in files:
-        _refuse_unknown(file, "restored")
         if file.state is State.SWITCHED or (file.state is State.BY_HAND and file.backup is not None):
             _refuse_without_backup(file)
     for file in files:
@@ -154,21 +158,19 @@ def _read(folder: Path, relative: str) -> File:
         backup = None
     if data is None:
         return File(relative, path, State.MISSING, b"", None, backup)
-    release = _release(relative, data)
-    if release is not None:
-        state = State.ORIGINAL
-    elif _text(data) in [edited(relative, original) for original in originals(relative).values()]:
-        state = State.SWITCHED
-    elif relative == PROVIDER and is_drop_in(_text(data)):
-        state = State.BY_HAND
-    else:
-        state = State.OTHER
-    return File(relative, path, state, data, release, backup)
-
-
-def _release(relative: str, data: bytes) -> Optional[str]:
     text = _text(data)
-    return next((release for release, original in originals(relative).items() if original == text), None)
+    release = release_of(relative, text)
+    if release is not None:
+        return File(relative, path, State.ORIGINAL, data, release, backup)
+    of_backup = release_of(relative, _text(backup)) if backup is not None else None
+    if relative == PROVIDER and text == DROP_IN:
+        return File(relative, path, State.SWITCHED, data, of_backup, backup)
+    source = unedited(relative, text)
+    release = release_of(relative, source) if source is not None else None
+    if release is not None:
+        return File(relative, path, State.SWITCHED, data, release, backup)
+    state = State.BY_HAND if relative == PROVIDER and is_drop_in(text) else State.OTHER
+    return File(relative, path, state, data, None, backup)
 
 
 def _text(data: bytes) -> str:
@@ -178,8 +180,7 @@ def _text(data: bytes) -> str:
 
 def _stage(file: File, cleanup: contextlib.ExitStack) -> Path:
     """Writes the new file beside the old one, with its mode and line ends."""
-    assert file.release is not None
-    text = edited(file.relative, originals(file.relative)[file.release])
+    text = edited(file.relative, _text(file.data))
     if b"\r\n" in file.data:
         text = text.replace("\n", "\r\n")
     handle, name = tempfile.mkstemp(prefix=f".{file.path.name}.", dir=file.path.parent)
@@ -227,21 +228,44 @@ def _forget_compiled(path: Path) -> None:
             compiled.unlink()
 
 
-def _refuse_unknown(file: File, purpose: str) -> None:
-    if file.state is State.MISSING:
-        raise RefusedError(
-            f"{file.path} is missing: this is no complete MetaGPT",
-            "install MetaGPT anew (pip install --force-reinstall)",
+def _refuse_unknown(files: Sequence[File], purpose: str) -> None:
+    for file in files:
+        if file.state is State.MISSING:
+            raise RefusedError(
+                f"{file.path} is missing: this is no complete MetaGPT",
+                "install MetaGPT anew (pip install --force-reinstall)",
+            )
+        if file.state is State.OTHER:
+            raise _unknown(file, files, purpose)
+
+
+def _unknown(file: File, files: Sequence[File], purpose: str) -> RefusedError:
+    """What is to be told of a file that is none of those that are known."""
+    texts = _known_texts(file)
+    shown, diff = _difference(file, texts)
+    expected = _expected(file, files)
+    known = ", ".join(release.title for release in RELEASES.values())
+    message = f"nothing was {purpose}: {file.path} is not the file of a known release ({known})"
+    hint = "put the original back, or leave the files alone and use `metagpt-ollama run`"
+    if expected is None or RELEASES[expected].title in texts:
+        return RefusedError(
+            f"{message}; it differs from {shown}, as shown",
+            f"another version of MetaGPT, or edited by hand: {hint}",
+            diff,
         )
-    if file.state is not State.OTHER:
-        return
-    name, diff = _difference(file)
-    raise RefusedError(
-        f"nothing was {purpose}: {file.path} is not the file of a known release; it differs from {name}, as shown",
-        "another version of MetaGPT, or edited by hand: put the original back, "
-        "or leave the files alone and use `metagpt-ollama run`",
+    release = RELEASES[expected]
+    return RefusedError(
+        f"{message}; the other file is that of {release.title}, whose {file.relative} has the SHA-256 "
+        f"{release.sums[file.relative]}, while this one has {sum_of(_text(file.data))}. "
+        f"No copy of it is at hand; this one differs from {shown}, as shown",
+        f"in a clone of MetaGPT, `{release.compare} -- metagpt/{file.relative}` shows what was edited: {hint}",
         diff,
     )
+
+
+def _expected(file: File, files: Sequence[File]) -> Optional[str]:
+    """The release that the file should be of: the other file's."""
+    return next((other.release for other in files if other is not file and other.release is not None), None)
 
 
 def _refuse_without_backup(file: File) -> None:
@@ -250,21 +274,31 @@ def _refuse_without_backup(file: File) -> None:
             f"nothing was restored: {file.backup_path} is missing",
             "get the original from MetaGPT itself: pip install --force-reinstall --no-deps metagpt==VERSION",
         )
-    if _release(file.relative, file.backup) is None:
+    if release_of(file.relative, _text(file.backup)) is None:
         raise RefusedError(
             f"nothing was restored: {file.backup_path} is not the file of a known release of MetaGPT",
             "compare it with what you expect, and move it back by hand",
         )
 
 
-def _difference(file: File) -> tuple[str, str]:
-    """The known text that is nearest to the file: its name, and the diff from it to the file."""
-    known: dict[str, str] = {}
-    for release, original in originals(file.relative).items():
-        known[f"{RELEASES[release]}, switched over"] = edited(file.relative, original)
-        known[RELEASES[release]] = original
+def _known_texts(file: File) -> dict[str, str]:
+    """By their names, the texts at hand that the file might have been made of; its backup may be one."""
+    known = originals(file.relative)
+    of_backup = _text(file.backup) if file.backup is not None else ""
+    release = release_of(file.relative, of_backup)
+    if release is not None:
+        known[release] = of_backup
+    texts: dict[str, str] = {}
+    for release, original in known.items():
+        texts[f"{RELEASES[release].title}, switched over"] = edited(file.relative, original)
+        texts[RELEASES[release].title] = original
+    return texts
+
+
+def _difference(file: File, texts: dict[str, str]) -> tuple[str, str]:
+    """Which of the texts is nearest to the file: its name, and the diff from it to the file."""
     found = _text(file.data).splitlines(keepends=True)
-    diffs = {name: list(_diff(name, text, file, found)) for name, text in known.items()}
+    diffs = {name: list(_diff(name, text, file, found)) for name, text in texts.items()}
     name = min(diffs, key=lambda one: (len(diffs[one]), -list(diffs).index(one)))
     lines = diffs[name]
     left = len(lines) - _MOST_LINES

@@ -29,6 +29,7 @@ _REASONS = {
     "incomplete": "the answer was incomplete",
     "interrupted": "the connection broke off",
     "decode": "the answer could not be read",
+    "empty_answer": "the model used up its tokens without answering",
 }
 
 # Nobody waited for the end of the call: its task was cancelled, often because of another call's error.
@@ -84,7 +85,7 @@ def totals(calls: Iterable[dict[str, Any]]) -> list[Totals]:
         if not call.get("model"):
             continue
         total = models.setdefault(str(call["model"]), Totals(str(call["model"])))
-        total.calls += 1
+        total.calls += not call.get("rejected")
         total.prompt_tokens += int(_number(call, "prompt_tokens"))
         total.answer_tokens += int(_number(call, "answer_tokens"))
         total.seconds += _number(call, "seconds")

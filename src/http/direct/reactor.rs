@@ -6,14 +6,14 @@
 //!
 //! Every lock is held for a few instructions only: never while a task runs, a future is dropped or the kernel is asked.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::future::Future;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
@@ -84,7 +84,7 @@ struct State {
     next: usize,
     sockets: HashMap<usize, Arc<Readiness>>,
     tasks: HashMap<usize, Arc<Task>>,
-    queue: Vec<Arc<Task>>,
+    queue: VecDeque<Arc<Task>>,
     timers: BTreeMap<(Instant, usize), Waker>,
     /// When the timer descriptor becomes readable.
     armed: Option<Instant>,
@@ -139,14 +139,16 @@ impl Reactor {
         self.0.0.descriptor
     }
 
-    /// Lets everything go on that can, without waiting. A call from inside a task lets the others go on.
-    pub fn turn(&self) {
-        self.0.0.turn(Some(Duration::ZERO));
+    /// Lets everything go on that can, without waiting, and calls `after` when a task has had its share. What that task
+    /// has produced is best used up then, while it is in the caches and before the next one produces more. `after` may
+    /// come back here.
+    pub fn turn(&self, after: impl FnMut()) {
+        self.0.0.turn(Duration::ZERO, after);
     }
 
     /// As `turn`, after waiting for a reason: for code that has no event loop.
     pub fn wait(&self, limit: Duration) {
-        self.0.0.turn(Some(limit));
+        self.0.0.turn(limit, || {});
     }
 
     /// Makes a turn due.
@@ -188,19 +190,24 @@ impl Shared {
         lock(&self.state)
     }
 
-    fn turn(&self, limit: Option<Duration>) {
+    fn turn(&self, limit: Duration, mut after: impl FnMut()) {
         let Some((mut poll, mut events)) = lock(&self.poll).take() else {
             return;
         };
-        let asked = poll.poll(&mut events, limit);
+        let asked = poll.poll(&mut events, Some(limit));
         self.state().turning = true;
         if asked.is_ok() {
             self.notice(&events);
         }
         *lock(&self.poll) = Some((poll, events));
-        let queue = std::mem::take(&mut self.state().queue);
-        for task in queue {
+        // Those that are queued meanwhile have their share in the next turn.
+        let mut left = self.state().queue.len();
+        while left > 0
+            && let Some(task) = self.next()
+        {
+            left -= 1;
             task.run();
+            after();
         }
         let mut state = self.state();
         state.turning = false;
@@ -209,6 +216,10 @@ impl Shared {
         if more {
             self.notify();
         }
+    }
+
+    fn next(&self) -> Option<Arc<Task>> {
+        self.state().queue.pop_front()
     }
 
     /// Notes what has happened to sockets and timers, and queues whoever waits for it.
@@ -279,7 +290,7 @@ impl Shared {
 
     fn enqueue(&self, task: Arc<Task>) {
         let mut state = self.state();
-        state.queue.push(task);
+        state.queue.push_back(task);
         let turning = state.turning;
         drop(state);
         if !turning {
@@ -475,14 +486,16 @@ impl Driver {
 /// What is known of a socket; events are noted once, on the edge.
 #[derive(Default)]
 pub(super) struct Readiness {
-    flags: AtomicU8,
+    /// The flags, and above them the number of the event that was noted last.
+    state: AtomicUsize,
     waker: Mutex<Option<Waker>>,
 }
 
-pub(super) const READABLE: u8 = 1;
-pub(super) const WRITABLE: u8 = 2;
+pub(super) const READABLE: usize = 1;
+pub(super) const WRITABLE: usize = 2;
 /// The other side will send no more: there is something to read for ever, if only the end.
-const ENDED: u8 = 4;
+const ENDED: usize = 4;
+const EVENT: usize = 8;
 
 impl Readiness {
     /// Notes `event` and wakes whoever waits. True: nobody does.
@@ -497,7 +510,11 @@ impl Readiness {
         if event.is_read_closed() || event.is_error() {
             flags |= READABLE | ENDED;
         }
-        self.flags.fetch_or(flags, Ordering::AcqRel);
+        // Counted, so that a task on another thread does not clear what it has not seen.
+        let noted = |state: usize| Some(state.wrapping_add(EVENT) | flags);
+        let _ = self
+            .state
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, noted);
         let waker = lock(&self.waker).take();
         match waker {
             Some(waker) => {
@@ -508,21 +525,32 @@ impl Readiness {
         }
     }
 
-    pub(super) fn has(&self, flag: u8) -> bool {
-        self.flags.load(Ordering::Acquire) & flag != 0
+    pub(super) fn has(&self, flag: usize) -> bool {
+        self.state() & flag != 0
     }
 
-    /// Everything that had come was taken: the next edge will tell.
-    fn clear(&self, flag: u8) {
-        self.flags.fetch_and(!flag, Ordering::AcqRel);
+    fn state(&self) -> usize {
+        self.state.load(Ordering::Acquire)
     }
 
-    fn register(&self, context: &Context<'_>) {
+    /// Everything that had come when `known` was the state was taken: the next edge will tell, if it has not done so.
+    fn clear(&self, known: usize, flag: usize) {
+        let (taken, order) = (known & !flag, Ordering::AcqRel);
+        let _ = self
+            .state
+            .compare_exchange(known, taken, order, Ordering::Acquire);
+    }
+
+    /// Waits for `flag`. False: it is there already.
+    fn register(&self, context: &Context<'_>, flag: usize) -> bool {
         let mut waker = lock(&self.waker);
         match &*waker {
             Some(known) if known.will_wake(context.waker()) => {}
             _ => *waker = Some(context.waker().clone()),
         }
+        drop(waker);
+        // What was noted before the waker was there has woken nobody.
+        !self.has(flag)
     }
 
     /// Nobody waits any more.
@@ -558,33 +586,35 @@ impl Watched {
 
     /// Does `work` on the socket once `flag` says that it may succeed; waits when it would block. `drained` tells from
     /// the result that there is nothing left, which saves the attempt to find out.
-    fn poll_io<T>(
+    pub(super) fn poll_io<T>(
         &self,
         context: &Context<'_>,
-        flag: u8,
+        flag: usize,
         mut work: impl FnMut(&mio::net::TcpStream) -> io::Result<T>,
         drained: impl Fn(&T) -> bool,
     ) -> Poll<io::Result<T>> {
-        if self.readiness.has(flag) {
-            loop {
-                match work(&self.stream) {
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        self.readiness.clear(flag);
-                        break;
-                    }
-                    Ok(done) => {
-                        if drained(&done) && !self.readiness.has(ENDED) {
-                            self.readiness.clear(flag);
-                        }
-                        return Poll::Ready(Ok(done));
-                    }
-                    Err(error) => return Poll::Ready(Err(error)),
+        loop {
+            let known = self.readiness.state();
+            if known & flag == 0 {
+                if self.readiness.register(context, flag) {
+                    return Poll::Pending;
                 }
+                continue;
+            }
+            match work(&self.stream) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.readiness.clear(known, flag);
+                }
+                Ok(done) => {
+                    if drained(&done) && known & ENDED == 0 {
+                        self.readiness.clear(known, flag);
+                    }
+                    return Poll::Ready(Ok(done));
+                }
+                Err(error) => return Poll::Ready(Err(error)),
             }
         }
-        self.readiness.register(context);
-        Poll::Pending
     }
 
     /// Reads once into `buffer`.
@@ -609,12 +639,12 @@ impl Watched {
     }
 
     /// Waits for `flag`.
-    pub(super) fn poll_for(&self, context: &Context<'_>, flag: u8) -> Poll<()> {
-        if self.readiness.has(flag) {
-            return Poll::Ready(());
+    pub(super) fn poll_for(&self, context: &Context<'_>, flag: usize) -> Poll<()> {
+        if self.readiness.has(flag) || !self.readiness.register(context, flag) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
         }
-        self.readiness.register(context);
-        Poll::Pending
     }
 }
 

@@ -114,7 +114,7 @@ fn a_task_is_polled_before_spawn_returns() {
     reactor.spawn(counted(&polls, &Arc::default()));
     assert_eq!(polls.get(), 1);
     assert!(!is_readable(&reactor));
-    reactor.turn();
+    reactor.turn(|| {});
     assert_eq!(polls.get(), 1);
 }
 
@@ -135,7 +135,7 @@ fn a_wake_from_another_thread_makes_a_turn_due() {
         .unwrap();
         assert!(is_readable(&reactor));
         assert_eq!(polls.get(), round - 1);
-        reactor.turn();
+        reactor.turn(|| {});
         assert_eq!(polls.get(), round);
     }
     assert!(!is_readable(&reactor));
@@ -153,7 +153,7 @@ fn a_task_that_wakes_itself_goes_on_in_the_next_turn() {
     }));
     for round in 2..5 {
         assert!(is_readable(&reactor));
-        reactor.turn();
+        reactor.turn(|| {});
         assert_eq!(polls.get(), round);
     }
 }
@@ -190,7 +190,7 @@ fn a_wake_is_not_lost_in_a_turn_inside_a_turn() {
                 handle.lock().unwrap().hurry();
             } else {
                 waker.lock().unwrap().clone().unwrap().wake();
-                inner.turn();
+                inner.turn(|| {});
             }
             Poll::Pending
         }));
@@ -252,7 +252,7 @@ fn abort_drops_the_future_at_once() {
     assert_eq!(drops.get(), 1);
     handle.abort();
     handle.hurry();
-    reactor.turn();
+    reactor.turn(|| {});
     assert_eq!(drops.get(), 1);
 }
 
@@ -273,7 +273,7 @@ fn a_task_may_abort_itself() {
     assert_eq!(drops.get(), 0);
     *own.lock().unwrap() = handle;
     drive(&reactor, || drops.get() == 1);
-    reactor.turn();
+    reactor.turn(|| {});
     assert_eq!(polls.get(), 2);
 }
 
@@ -291,7 +291,7 @@ fn a_panic_ends_its_task_only() {
     assert_eq!(drops.get(), 1);
     handle.abort();
     waker.lock().unwrap().clone().unwrap().wake();
-    reactor.turn();
+    reactor.turn(|| {});
     assert_eq!(polls.get(), 2);
     assert!(run(&reactor, async { true }));
 }
@@ -396,7 +396,7 @@ fn an_idle_connection_that_the_server_closes_or_talks_on_is_dropped_by_the_next_
         driver.pools(|pools| pools.keep(7, connection)).unwrap();
     }
     // The news that the sockets can be written to is none about idle ones.
-    reactor.turn();
+    reactor.turn(|| {});
     closed_peer.shutdown(Shutdown::Write).unwrap();
     chatty_peer
         .write_all(b"HTTP/1.1 408 Too Slow\r\n\r\n")
@@ -526,6 +526,37 @@ fn a_socket_is_not_writable_before_it_is_connected_and_reads_its_end_for_ever() 
     }
 }
 
+/// Another thread may be in a turn while a task reads: what that notes must not be cleared with what the task has seen.
+#[test]
+fn an_event_noted_during_a_read_is_kept() {
+    let reactor = Reactor::new().unwrap();
+    let driver = reactor.driver();
+    let (connection, mut peer) = pair(&driver);
+    let context = Context::from_waker(Waker::noop());
+    for drained in [true, false] {
+        peer.write_all(b"a").unwrap();
+        drive(&reactor, || connection.readiness.has(READABLE));
+        let mut reads = 0;
+        let mut read = |mut stream: &mio::net::TcpStream| {
+            reads += 1;
+            let done = stream.read(&mut [0; 8]);
+            if reads == 1 {
+                peer.write_all(b"b").unwrap();
+                reactor.wait(PATIENCE);
+                if !drained {
+                    return Err(ErrorKind::WouldBlock.into());
+                }
+            }
+            done
+        };
+        for _ in 0..=usize::from(drained) {
+            let done = connection.poll_io(&context, READABLE, &mut read, |count| *count < 8);
+            assert!(matches!(done, Poll::Ready(Ok(1))), "{done:?}");
+        }
+        assert!(!connection.readiness.has(READABLE));
+    }
+}
+
 /// A response with its head read and a body until the end of the connection.
 fn response(connection: Watched) -> Response {
     let (head, carry) = Beginning::default()
@@ -602,7 +633,7 @@ fn a_waker_that_outlives_its_task_is_harmless() {
         work.take().map_or(Poll::Pending, |_| Poll::Ready(()))
     }));
     waker.lock().unwrap().take().unwrap().wake();
-    reactor.turn();
-    reactor.turn();
+    reactor.turn(|| {});
+    reactor.turn(|| {});
     assert!(!is_readable(&reactor));
 }

@@ -1,0 +1,105 @@
+"""The processes of a bench: the replay server, and workers that hold one peer each. They end with the coordinator."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+from benches import worker
+from benches.cases import Sample
+from benches.peers import PEERS
+
+# Seconds that a sample may take before its worker is given up.
+PATIENCE = 300
+ROOT = Path(__file__).parents[1]
+
+
+class Worker:
+    """A process that runs cases for one peer. Those that hold MetaGPT are forked from one that has imported it, the
+    others are new interpreters."""
+
+    def __init__(self, peer: str, address: str) -> None:
+        context: Any = multiprocessing.get_context("forkserver" if PEERS[peer].metagpt else "spawn")
+        if PEERS[peer].metagpt:
+            context.set_forkserver_preload(["benches.nursery"])
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=worker.serve, args=(peer, address, theirs), name=peer, daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def receive(self) -> Any:
+        if not self.pipe.poll(PATIENCE):
+            raise SystemExit(f"{self.process.name} has said nothing for {PATIENCE} seconds")
+        try:
+            return self.pipe.recv()
+        except (EOFError, ConnectionResetError):
+            self.process.join()
+            status = self.process.exitcode
+            raise SystemExit(f"{self.process.name} ended with status {status}; its message stands above") from None
+
+    def run(self, family: str, parameters: dict[str, Any]) -> Sample:
+        self.pipe.send((family, parameters))
+        return cast("Sample", self.receive())
+
+    def stop(self) -> None:
+        self.pipe.close()
+        self.process.join(20)
+        if self.process.exitcode is None:
+            self.process.kill()
+            self.process.join()
+
+
+class Workers:
+    """Started when they are first needed, and kept."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.kept: dict[str, Worker] = {}
+
+    def start(self, peers: list[str]) -> None:
+        """Those of `peers` that are not there yet, all at once."""
+        new = {peer: Worker(peer, self.address) for peer in dict.fromkeys(peers) if peer not in self.kept}
+        self.kept.update(new)
+        for started in new.values():
+            started.receive()
+
+    @contextlib.contextmanager
+    def fresh(self, peer: str) -> Iterator[Worker]:
+        """One that has done nothing yet."""
+        started = Worker(peer, self.address)
+        try:
+            started.receive()
+            yield started
+        finally:
+            started.stop()
+
+    def stop(self) -> None:
+        for kept in self.kept.values():
+            kept.stop()
+
+
+@contextlib.contextmanager
+def workers() -> Iterator[Workers]:
+    """The replay server, and workers that talk to it."""
+    with tempfile.TemporaryDirectory(prefix="metagpt-ollama-bench-") as scratch, contextlib.ExitStack() as stack:
+        # MetaGPT writes logs where it believes its project to be, and reads the configuration of whoever runs it.
+        # The workers inherit the environment, and with it a choice of lane for all.
+        os.environ.update({"HOME": scratch, "METAGPT_PROJECT_ROOT": scratch})
+        server = stack.enter_context(
+            subprocess.Popen(
+                [sys.executable, "-m", "benches.replay"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            )
+        )
+        # Popen's own exit waits without ending the server's input where the coordinator has failed.
+        stack.callback(cast("Any", server.stdin).close)
+        port = int(cast("Any", server.stdout).readline())
+        found = Workers(f"http://127.0.0.1:{port}")
+        stack.callback(found.stop)
+        yield found

@@ -1,0 +1,92 @@
+"""MetaGPT's two Ollama providers that answer with vectors: ``/api/embeddings`` and ``/api/embed``. No I/O here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from metagpt.const import USE_CONFIG_TIMEOUT
+from metagpt.provider.general_api_requestor import OpenAIResponse
+
+from ..errors import ProtocolError
+from .llms import Messages, OllamaLLM
+from .messages import OllamaMessageAPI, OllamaMessageBase
+from .records import asking, recorded
+from .replaced import REQUEST, untouched
+from .transport import path_of
+
+__all__ = ["OllamaEmbed", "OllamaEmbeddings"]
+
+_DECODE = OllamaMessageBase.decode
+
+
+class OllamaEmbeddings(OllamaLLM):
+    """``ollama.embeddings``: ``/api/embeddings``. The answer is one vector, a list of floats."""
+
+    # The system prompt that MetaGPT puts before every question would be embedded with it.
+    _system_prompt_by_default = False
+
+    @property
+    def _llama_api_inuse(self) -> OllamaMessageAPI:
+        return OllamaMessageAPI.EMBEDDINGS
+
+    @property
+    def answers_structured(self) -> bool:
+        """False: a vector fills no node."""
+        return False
+
+    @property
+    def _llama_api_kwargs(self) -> dict[str, Any]:
+        settings = self._settings()
+        return {"options": {**settings.options}, **settings.request}
+
+    @property
+    def _llama_embedding_key(self) -> str:
+        return "embedding"
+
+    @recorded(streamed=False)
+    async def _achat_completion(self, messages: Messages, timeout: int = USE_CONFIG_TIMEOUT) -> Any:
+        message = self._message()
+        payload = self._payload(message, messages, stream=False)
+        if not untouched(self.client, "arequest", REQUEST):
+            resp, _, _ = await self.client.arequest(
+                method=self.http_method,
+                url=message.api_suffix,
+                params=payload,
+                request_timeout=self.get_timeout(timeout),
+            )
+            return self._vectors(message.decode(resp))
+        client, path, limits = self._client(), path_of(message.api_suffix), self._limits(timeout)
+        if untouched(message, "decode", _DECODE):
+            with asking():
+                reply = await client.request_json(path, payload, timeout=limits)
+            return self._vectors(reply)
+        with asking():
+            data, content_type = await client.request_bytes(path, payload, timeout=limits)
+        return self._vectors(message.decode(OpenAIResponse(data, {"content-type": content_type})))
+
+    async def _achat_completion_stream(self, messages: Messages, timeout: int = USE_CONFIG_TIMEOUT) -> Any:
+        return await self._achat_completion(messages, timeout=self.get_timeout(timeout))
+
+    def get_choice_text(self, rsp: Any) -> Any:
+        """The vectors as they are: an embedding has no text."""
+        return rsp
+
+    def _vectors(self, reply: Any) -> Any:
+        self._raise_error(reply)
+        key = self._llama_embedding_key
+        if not isinstance(reply, dict) or key not in reply:
+            raise ProtocolError(f"the server's reply has no {key!r}", model=self.model)
+        self._update_costs(self.get_usage(reply))
+        return reply[key]
+
+
+class OllamaEmbed(OllamaEmbeddings):
+    """``ollama.embed``: ``/api/embed``. The answer is a list of vectors, one for each text, in order."""
+
+    @property
+    def _llama_api_inuse(self) -> OllamaMessageAPI:
+        return OllamaMessageAPI.EMBED
+
+    @property
+    def _llama_embedding_key(self) -> str:
+        return "embeddings"

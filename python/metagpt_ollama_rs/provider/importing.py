@@ -1,0 +1,77 @@
+"""Does something to a module of MetaGPT when it is imported, which may be never.
+
+Importing it for that purpose would cost seconds, or fail where an extra of MetaGPT is not installed. Standard library
+only.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any, Callable, Optional
+
+__all__ = ["when_imported"]
+
+Action = Callable[[ModuleType], None]
+
+
+def when_imported(name: str, action: Action) -> None:
+    """Calls ``action`` with the module ``name``: now if it is imported already, otherwise right after its import.
+
+    What ``action`` raises is raised by the import. Asking again for what is still waited for adds nothing.
+    """
+    module = sys.modules.get(name)
+    if module is not None:
+        action(module)
+    elif not any(isinstance(finder, _Finder) and finder.waits_for(name, action) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Finder(name, action))
+
+
+class _Finder(MetaPathFinder):
+    def __init__(self, name: str, action: Action) -> None:
+        self._name, self._action = name, action
+        self._searching = False
+
+    def waits_for(self, name: str, action: Action) -> bool:
+        """Whether this one was made for the same purpose."""
+        return (self._name, self._action) == (name, action)
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Optional[ModuleSpec]:
+        if fullname != self._name or self._searching:
+            return None
+        # The finders behind this one have the module; a flag keeps this one out of their way.
+        self._searching = True
+        try:
+            spec = find_spec(fullname)
+        finally:
+            self._searching = False
+        if spec is None or spec.loader is None:
+            return None
+        spec.loader = _Loader(spec.loader, self, self._action)
+        return spec
+
+
+class _Loader(Loader):
+    """The module's own loader in every respect, with the action after it."""
+
+    def __init__(self, loader: Any, finder: _Finder, action: Action) -> None:
+        self._loader, self._finder, self._action = loader, finder, action
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)
+
+    def create_module(self, spec: ModuleSpec) -> Optional[ModuleType]:
+        made: Optional[ModuleType] = self._loader.create_module(spec)
+        return made
+
+    def exec_module(self, module: ModuleType) -> None:
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._loader
+        module.__loader__ = self._loader
+        self._loader.exec_module(module)
+        if self._finder in sys.meta_path:
+            sys.meta_path.remove(self._finder)
+        self._action(module)

@@ -1,0 +1,47 @@
+"""From the section ``embedding:`` of MetaGPT's configuration to an embedding object. Needs LlamaIndex."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from metagpt.logs import logger
+
+from ..errors import ConfigurationError
+from ..rag import BATCH, OllamaEmbedding
+
+__all__ = ["MetaGPTEmbedding", "configured_embedding"]
+
+# What MetaGPT's FAISS and Milvus stores take for granted for Ollama when embedding.dimensions is not set.
+ASSUMED_DIMENSIONS = 4096
+
+
+class MetaGPTEmbedding(OllamaEmbedding):
+    """Warns once of what MetaGPT assumes about vectors whose width the configuration does not have."""
+
+    def _checked(self, vectors: Any) -> Any:
+        first = self.dimension is None
+        checked = super()._checked(vectors)
+        width = vectors.shape[1]
+        if first and self.dimensions is None and width != ASSUMED_DIMENSIONS:
+            logger.warning(
+                f"embedding.dimensions is not set: MetaGPT's FAISS and Milvus stores then expect {ASSUMED_DIMENSIONS}, "
+                f"and {self.model_name} makes {width}. hint: write `dimensions: {width}` under `embedding:` in "
+                f"config2.yaml"
+            )
+        return checked
+
+
+def configured_embedding(wanted: Any) -> MetaGPTEmbedding:
+    """The embedding that MetaGPT's ``EmbeddingConfig`` describes; ``ConfigurationError`` where it names no model."""
+    if not wanted.model:
+        raise ConfigurationError(
+            "embedding.model is not set",
+            hint="write `model: nomic-embed-text`, or another embedding model, under `embedding:` in config2.yaml",
+        )
+    return MetaGPTEmbedding(
+        wanted.model,
+        base_url=wanted.base_url or None,
+        embed_batch_size=wanted.embed_batch_size or BATCH,
+        dimensions=wanted.dimensions or None,
+        api_key=wanted.api_key or None,
+    )

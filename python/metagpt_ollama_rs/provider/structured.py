@@ -1,0 +1,145 @@
+"""Structured answers: the schema of an ActionNode becomes the ``format`` of the request that fills it.
+
+The schema is known in ``ActionNode._aask_v1``, which asks ``llm.aask(prompt, …)`` without it. So this method is
+wrapped, once a provider wants structured answers and not before: the wrapper leaves the schema in a context variable,
+for the node's own LLM object and for as long as the node is being filled, MetaGPT's retries included. Tasks that run
+at the same time have contexts of their own; every other call of the LLM object goes out without a schema.
+
+Nodes are filled in three ways. ``json`` gets a format. ``markdown`` does not: its parser wants headings, which no JSON
+has, and people choose it for answers with code, which JSON spoils. ``raw``, ``code_fill``, ``single_fill`` and
+``xml_fill`` ask for free text and never come by here.
+
+The server answers bare JSON, and MetaGPT's parser wants it between ``[CONTENT]`` and ``[/CONTENT]``. No I/O here.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import os
+import re
+from collections.abc import Mapping
+from contextvars import ContextVar
+from types import ModuleType
+from typing import Any, NamedTuple, Optional
+
+from metagpt.logs import logger
+
+from ..errors import ConfigurationError
+from ..options import STRUCTURED_VARIABLE, parse_bool
+from ..schemas import answer_schema
+from .importing import when_imported
+
+__all__ = ["by_environment", "complete", "wanted_format", "watch_nodes", "wrapped"]
+
+_MODULE = "metagpt.actions.action_node"
+_NEEDED = ("output_class_name", "output_data_mapping", "schema")
+
+
+class _Filling(NamedTuple):
+    llm: Any
+    format: dict[str, Any]
+
+
+_filling: ContextVar[Optional[_Filling]] = ContextVar("metagpt_ollama_rs_filling", default=None)
+_explained: set[str] = set()
+
+
+def by_environment() -> bool:
+    """What ``METAGPT_OLLAMA_STRUCTURED`` says; unset is False. Raises ``ConfigurationError`` for what is no bool."""
+    value = os.environ.get(STRUCTURED_VARIABLE, "")
+    try:
+        return parse_bool(value) if value.strip() else False
+    except ValueError as error:
+        raise ConfigurationError(f"{STRUCTURED_VARIABLE} must be {error}, not {value!r}") from None
+
+
+def wanted_format(llm: object) -> Optional[dict[str, Any]]:
+    """The schema for what ``llm`` is asked at this moment: that of the node it is filling, else None."""
+    filling = _filling.get()
+    return filling.format if filling is not None and filling.llm is llm else None
+
+
+def wrapped(answer: str) -> str:
+    """A structured answer in the form that MetaGPT's parser reads; text that is no JSON object comes back as it is.
+
+    The text survives what MetaGPT does to an answer before it is parsed: it ends at the first ``[/CONTENT]``, and with
+    ``repair_llm_output`` what follows a ``#`` or ``//`` is cut off where an escaped quote hides that it is in a string.
+    """
+    value = _object(answer)
+    if value is None:
+        return answer
+    text = json.dumps(value, indent=4, ensure_ascii=False).replace("[/CONTENT]", "[\\/CONTENT]")
+    text = re.sub(r"\\(.)", lambda pair: "\\u0022" if pair[1] == '"' else pair[0], text)
+    return f"[CONTENT]\n{text}\n[/CONTENT]"
+
+
+def complete(answer: str) -> bool:
+    """Whether ``answer`` is a whole JSON object."""
+    return _object(answer) is not None
+
+
+def watch_nodes() -> None:
+    """Wraps ``ActionNode._aask_v1``, now or when MetaGPT's module is imported. May be called at any time again.
+
+    A test that replaces the method puts back what it found, which may be the method without the wrapper.
+    """
+    when_imported(_MODULE, _wrap)
+
+
+def _object(text: str) -> Optional[dict[str, Any]]:
+    try:
+        value = json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _wrap(module: ModuleType) -> None:
+    node_class = module.ActionNode
+    ask = node_class._aask_v1
+    if getattr(ask, "_knows_structured_answers", False):
+        return
+    signature = inspect.signature(ask)
+    if not all(name in signature.parameters for name in _NEEDED):
+        _explain("signature", "structured answers are not possible: ActionNode._aask_v1 is not the one that is known")
+        return
+
+    @functools.wraps(ask)
+    async def filling(self: Any, *args: Any, **kwargs: Any) -> Any:
+        llm = getattr(self, "llm", None)
+        wanted = None
+        if getattr(llm, "answers_structured", False) is True:
+            bound = signature.bind(self, *args, **kwargs)
+            bound.apply_defaults()
+            wanted = _format_of(self, bound.arguments)
+        token = _filling.set(None if wanted is None else _Filling(llm, wanted))
+        try:
+            return await ask(self, *args, **kwargs)
+        finally:
+            _filling.reset(token)
+
+    filling._knows_structured_answers = True  # type: ignore[attr-defined]
+    node_class._aask_v1 = filling
+
+
+def _format_of(node: Any, arguments: Mapping[str, Any]) -> Optional[dict[str, Any]]:
+    name = arguments["output_class_name"]
+    if arguments["schema"] != "json":
+        _explain(name, f"{name} is filled as {arguments['schema']}: structured answers are for nodes of schema json")
+        return None
+    try:
+        made = node.create_model_class(name, arguments["output_data_mapping"])
+        return answer_schema(made.model_json_schema())
+    except Exception as error:
+        # A type that JSON cannot describe. MetaGPT will meet it too, and has the better place to say so.
+        _explain(name, f"{name} cannot be asked for as a structured answer: {error}")
+        return None
+
+
+def _explain(topic: str, text: str) -> None:
+    """Warns once for each topic: nodes are filled many times."""
+    if topic not in _explained:
+        _explained.add(topic)
+        logger.warning(text)

@@ -1,0 +1,220 @@
+"""Embeddings for LlamaIndex on this package's clients: what MetaGPT's RAG embeds with, and usable without MetaGPT.
+
+A batch of texts is one request, parsed in Rust; the asynchronous methods leave the event loop free, also one that
+nest_asyncio has entered again. It needs ``llama-index-core`` 0.10 or newer, and no ``llama-index-embeddings-*``.
+
+    embedding = OllamaEmbedding("nomic-embed-text")
+    vectors = embedding.get_text_embedding_batch(texts)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Any, Dict, List, Optional
+from weakref import WeakKeyDictionary
+
+from metagpt_ollama_rs import AsyncClient, Client
+from metagpt_ollama_rs.errors import BadInputError, ConfigurationError
+from metagpt_ollama_rs.vectors import Vectors
+
+try:
+    from llama_index.core.bridge.pydantic import Field, PrivateAttr
+    from llama_index.core.embeddings import BaseEmbedding
+except ImportError as missing:
+    raise ImportError(
+        f"metagpt_ollama_rs.rag needs LlamaIndex, and cannot import it: {missing}\n"
+        "hint: pip install llama-index-core, or metagpt[rag] for MetaGPT's RAG"
+    ) from missing
+
+__all__ = ["OllamaEmbedding"]
+
+# A request is answered when its last text is embedded: more texts at once would not be much faster, and on a machine
+# without a GPU long chunks would come close to the time limit.
+BATCH = 32
+# LlamaIndex starts all batches at once. Those that only wait in the server's queue would run into their time limit.
+REQUESTS_AT_ONCE = 4
+
+_logger = logging.getLogger(__name__)
+
+
+class OllamaEmbedding(BaseEmbedding):
+    """LlamaIndex's embedding interface on Ollama's ``/api/embed``.
+
+    Vectors are lists of floats, each exactly the 32-bit float nearest to the server's number.
+
+    Args:
+        model_name: an embedding model, such as ``nomic-embed-text``.
+        base_url: any form of the server's address; None is ``OLLAMA_HOST`` or Ollama's usual address.
+        embed_batch_size: texts in one request, at most 2048.
+        dimensions: width of a vector that is expected, to be checked against what the model gives; it is not sent.
+            None takes any.
+        ollama_additional_kwargs: Ollama's options, such as ``{"num_ctx": 8192}``.
+        keep_alive: how long the model stays in memory: seconds, or a duration such as ``"30m"``.
+        truncate: what becomes of a text that is longer than the model's context. True: the server cuts it in silence.
+            False: ``BadInputError`` with the text's place in its batch. None: it is cut, with a warning.
+        requests_at_once: how many batches the asynchronous methods ask for at the same time, on each event loop.
+        api_key: for a server behind a proxy that wants one; not part of what LlamaIndex stores.
+        timeout: seconds for each request, or a `Timeout`.
+
+    The methods raise ``ConfigurationError`` where ``dimensions`` is not the model's, and else what the clients raise.
+    """
+
+    base_url: Optional[str] = Field(default=None, description="Address of the Ollama server.")
+    dimensions: Optional[int] = Field(default=None, description="Width of a vector that is expected.", gt=0)
+    ollama_additional_kwargs: Dict[str, Any] = Field(default_factory=dict, description="Ollama's options.")
+    keep_alive: Any = Field(default=None, description="How long the model stays in memory.")
+    truncate: Optional[bool] = Field(default=None, description="Whether the server may cut texts that are too long.")
+    requests_at_once: int = Field(default=REQUESTS_AT_ONCE, description="Batches that are asked for at once.", gt=0)
+
+    _blocking: Any = PrivateAttr()
+    _asynchronous: Any = PrivateAttr()
+    _turns: Any = PrivateAttr()
+    _known: Any = PrivateAttr()
+
+    def __init__(
+        self,
+        model_name: str,
+        base_url: Optional[str] = None,
+        embed_batch_size: int = BATCH,
+        dimensions: Optional[int] = None,
+        ollama_additional_kwargs: Optional[Dict[str, Any]] = None,
+        keep_alive: Any = None,
+        truncate: Optional[bool] = None,
+        requests_at_once: int = REQUESTS_AT_ONCE,
+        api_key: Optional[str] = None,
+        timeout: Any = None,
+        **fields: Any,
+    ) -> None:
+        if not 1 <= embed_batch_size <= 2048:
+            raise ConfigurationError(f"embed_batch_size must be from 1 to 2048, and is {embed_batch_size}")
+        super().__init__(
+            model_name=model_name,
+            base_url=base_url,
+            embed_batch_size=embed_batch_size,
+            dimensions=dimensions,
+            ollama_additional_kwargs=ollama_additional_kwargs or {},
+            keep_alive=keep_alive,
+            truncate=truncate,
+            requests_at_once=requests_at_once,
+            **fields,
+        )
+        self._blocking = Client(base_url, api_key=api_key, timeout=timeout)
+        self._asynchronous = AsyncClient(base_url, api_key=api_key, timeout=timeout)
+        self._turns = _Turns(requests_at_once)
+        self._known = None
+
+    @classmethod
+    def class_name(cls) -> str:
+        """The name under which LlamaIndex stores it."""
+        return "OllamaEmbedding"
+
+    @property
+    def dimension(self) -> Optional[int]:
+        """The width of the model's vectors, as soon as it has made one; None before."""
+        known: Optional[int] = self._known
+        return known
+
+    def get_dimension(self) -> int:
+        """The width of the model's vectors; embeds a short text to learn it."""
+        return self._known or len(self._get_text_embedding("a"))
+
+    async def aget_dimension(self) -> int:
+        """As `get_dimension`."""
+        return self._known or len(await self._aget_text_embedding("a"))
+
+    def _get_query_embedding(self, query: str) -> List[float]:
+        return self._get_text_embeddings([query])[0]
+
+    async def _aget_query_embedding(self, query: str) -> List[float]:
+        return (await self._aget_text_embeddings([query]))[0]
+
+    def _get_text_embedding(self, text: str) -> List[float]:
+        return self._get_text_embeddings([text])[0]
+
+    async def _aget_text_embedding(self, text: str) -> List[float]:
+        return (await self._aget_text_embeddings([text]))[0]
+
+    def _get_text_embeddings(self, texts: List[str]) -> List[List[float]]:
+        found: List[List[float]] = []
+        for batch in self._batches(texts):
+            try:
+                vectors = self._blocking.embed_array(**self._request(batch, bool(self.truncate)))
+            except BadInputError as error:
+                self._allow_cutting(error)
+                vectors = self._blocking.embed_array(**self._request(batch, True))
+            found.extend(self._checked(vectors))
+        return found
+
+    async def _aget_text_embeddings(self, texts: List[str]) -> List[List[float]]:
+        found: List[List[float]] = []
+        for batch in self._batches(texts):
+            async with self._turns.of_this_loop():
+                try:
+                    vectors = await self._asynchronous.embed_array(**self._request(batch, bool(self.truncate)))
+                except BadInputError as error:
+                    self._allow_cutting(error)
+                    vectors = await self._asynchronous.embed_array(**self._request(batch, True))
+            found.extend(self._checked(vectors))
+        return found
+
+    async def aget_text_embedding_batch(
+        self, texts: List[str], show_progress: bool = False, **kwargs: Any
+    ) -> List[List[float]]:
+        """The vectors of ``texts``, in their order. ``show_progress`` shows nothing: with it, LlamaIndex 0.10 returns
+        batches in the order in which they were answered."""
+        found: List[List[float]] = await super().aget_text_embedding_batch(texts, show_progress=False, **kwargs)
+        return found
+
+    def _batches(self, texts: Sequence[str]) -> Iterator[Sequence[str]]:
+        # LlamaIndex cuts in batches already; whoever calls these methods directly may not have.
+        for start in range(0, len(texts), self.embed_batch_size):
+            yield texts[start : start + self.embed_batch_size]
+
+    def _request(self, batch: Sequence[str], truncate: bool) -> Dict[str, Any]:
+        return {
+            "model": self.model_name,
+            "input": list(batch),
+            "truncate": truncate,
+            "options": self.ollama_additional_kwargs or None,
+            "keep_alive": self.keep_alive,
+        }
+
+    def _allow_cutting(self, error: BadInputError) -> None:
+        """Warns of a text that is too long, where it may be cut; raises ``error`` for any other reason or setting."""
+        if self.truncate is not None or "context length" not in error.error:
+            raise error
+        _logger.warning(
+            "a text of %s characters is longer than the context of %s: only its beginning is embedded. "
+            "hint: cut documents into shorter pieces (chunk_size)",
+            error.length,
+            self.model_name,
+        )
+
+    def _checked(self, vectors: Vectors) -> List[List[float]]:
+        width = vectors.shape[1]
+        if self.dimensions is not None and width != self.dimensions:
+            raise ConfigurationError(
+                f"embedding.dimensions is {self.dimensions}, but {self.model_name} makes vectors of {width} numbers",
+                hint=f"write `dimensions: {width}` under `embedding:` in config2.yaml, and build stored indexes anew",
+            )
+        self._known = width
+        return vectors.tolist()
+
+
+class _Turns:
+    """A semaphore for each event loop, since one belongs to the loop that first waits on it. Pickles as its number."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+
+    def of_this_loop(self) -> asyncio.Semaphore:
+        loop = asyncio.get_running_loop()
+        if loop not in self._by_loop:
+            self._by_loop[loop] = asyncio.Semaphore(self._number)
+        return self._by_loop[loop]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_Turns, (self._number,))

@@ -1,0 +1,106 @@
+"""Makes of a JSON schema, as pydantic writes one, a schema that a server turns into a grammar for its answers.
+
+Ollama's and llama.cpp's converters know a part of JSON Schema; the rest is ignored by one and refused by another, with
+an error for the whole request. So nothing is passed on but what they all know: definitions stand where they are used,
+alternatives are ``anyOf``, and what a converter cannot hold a model to (defaults, unique items, patterns with
+look-around, names of formats of their own) is left out. Whoever asked checks the answer against the real schema anyway.
+
+Every property is required. A grammar knows no reason to write an optional one, and small models leave out what they
+may. Nothing of MetaGPT or pydantic here; no I/O.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["answer_schema"]
+
+_KEPT = ("type", "enum", "const", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+_SIZES = ("minLength", "maxLength", "minItems", "maxItems")
+# llama.cpp refuses a grammar that repeats something more often than its "sane defaults".
+_MOST_REPEATED = 1000
+_FORMATS = ("date", "time", "date-time", "uuid")
+_PLACES = ("#/$defs/", "#/definitions/")
+# Groups other than plain ones, word borders, classes of Unicode and back references have no counterpart in a grammar.
+_BEYOND_GRAMMARS = re.compile(r"\(\?|\\[bBAZpP1-9]")
+
+
+def answer_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A schema that admits the instances of ``schema`` which have every property, and perhaps some more.
+
+    Only definitions that contain themselves remain in ``$defs``. The order of properties is kept: models write them
+    in this order.
+    """
+    return _Rewriting(schema).whole(schema)
+
+
+class _Rewriting:
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        self._definitions: dict[str, Any] = {**schema.get("definitions", {}), **schema.get("$defs", {})}
+        self._recursive: list[str] = []
+
+    def whole(self, schema: Mapping[str, Any]) -> dict[str, Any]:
+        result = self._part(schema, ())
+        kept: dict[str, Any] = {}
+        # Rewriting a definition may find further ones that contain themselves: the list grows under the loop.
+        for name in self._recursive:
+            kept[name] = self._part(self._definitions[name], (name,))
+        if kept:
+            result["$defs"] = kept
+        return result
+
+    def _part(self, schema: Any, inside: tuple[str, ...]) -> dict[str, Any]:
+        """``inside`` names the definitions that are being put in place around this part."""
+        if not isinstance(schema, Mapping):
+            return {}
+        if "$ref" in schema:
+            return self._definition(str(schema["$ref"]), inside)
+        result: dict[str, Any] = {key: schema[key] for key in _KEPT if key in schema}
+        result.update({key: schema[key] for key in _SIZES if key in schema and schema[key] <= _MOST_REPEATED})
+        if schema.get("format") in _FORMATS:
+            result["format"] = schema["format"]
+        pattern = schema.get("pattern", "")
+        if pattern.startswith("^") and pattern.endswith("$") and not _BEYOND_GRAMMARS.search(pattern):
+            result["pattern"] = pattern
+        for key in ("anyOf", "oneOf"):
+            if key in schema:
+                result["anyOf"] = [self._part(option, inside) for option in schema[key]]
+        for part in schema.get("allOf", ()):
+            result = _both(result, self._part(part, inside))
+        if "properties" in schema:
+            properties = {name: self._part(part, inside) for name, part in schema["properties"].items()}
+            closed = {"properties": properties, "required": list(properties), "additionalProperties": False}
+            result = _both(result, closed)
+        if schema.get("additionalProperties"):
+            result["additionalProperties"] = self._or_anything(schema["additionalProperties"], inside)
+        if "prefixItems" in schema:
+            result["prefixItems"] = [self._part(item, inside) for item in schema["prefixItems"]]
+        elif "items" in schema:
+            result["items"] = self._or_anything(schema["items"], inside)
+        return result
+
+    def _definition(self, reference: str, inside: tuple[str, ...]) -> dict[str, Any]:
+        place = next((place for place in _PLACES if reference.startswith(place)), None)
+        name = reference[len(place) :].replace("~1", "/").replace("~0", "~") if place else ""
+        if name not in self._definitions:
+            return {}
+        if name in inside or name in self._recursive:
+            if name not in self._recursive:
+                self._recursive.append(name)
+            return {"$ref": f"#/$defs/{name}"}
+        return self._part(self._definitions[name], (*inside, name))
+
+    def _or_anything(self, schema: Any, inside: tuple[str, ...]) -> Any:
+        return schema if isinstance(schema, bool) else self._part(schema, inside)
+
+
+def _both(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    """What holds for an object of both kinds: the properties of either."""
+    result = {**first, **second}
+    for key in ("properties", "required"):
+        if key in first and key in second:
+            both = first[key], second[key]
+            result[key] = {**both[0], **both[1]} if key == "properties" else [*dict.fromkeys([*both[0], *both[1]])]
+    return result

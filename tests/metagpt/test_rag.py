@@ -1,0 +1,398 @@
+"""The embedding class for LlamaIndex, with the release that MetaGPT 0.8.2 pins, and its place in MetaGPT's factory.
+
+LlamaIndex's core is in a folder of its own (``make test-metagpt`` fills it). MetaGPT's factory also imports the
+packages for four services, which are not installed: modules with nothing but the class's name stand in for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import importlib.util
+import os
+import pickle
+import subprocess
+import sys
+import textwrap
+import threading
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from metagpt.config2 import config as metagpt_config
+from metagpt.configs.embedding_config import EmbeddingConfig
+from metagpt.logs import logger
+
+from metagpt_ollama_rs import Client
+from metagpt_ollama_rs.errors import BadInputError, ConfigurationError, ModelNotFoundError, ServerError
+from metagpt_ollama_rs.testing import Reply
+
+LLAMA_INDEX = Path(__file__).parents[2] / "target" / "llama-index"
+if not LLAMA_INDEX.is_dir():
+    pytest.skip("LlamaIndex is not there: `make target/llama-index/.done` fetches it", allow_module_level=True)
+# At the end: what MetaGPT's environment has comes first.
+sys.path.append(str(LLAMA_INDEX))
+
+from llama_index.core.schema import TextNode  # noqa: E402
+
+from metagpt_ollama_rs.rag import OllamaEmbedding  # noqa: E402
+
+MODEL = "scripted"
+
+
+def vector(text):
+    return [float(len(text)), 0.5, -1.0]
+
+
+def embed(request):
+    return Reply.embed([vector(text) for text in request.json()["input"]])
+
+
+@pytest.fixture
+def make(server):
+    server.on("POST", "/api/embed", embed)
+
+    def made(**fields):
+        return OllamaEmbedding(MODEL, **{"base_url": server.url, **fields})
+
+    return made
+
+
+def inputs(server):
+    return [request.json()["input"] for request in server.requests]
+
+
+def test_a_batch_is_one_request(make, server):
+    texts = ["a" * size for size in range(1, 6)]
+    embedding = make(embed_batch_size=2)
+    assert embedding.get_text_embedding_batch(texts) == [vector(text) for text in texts]
+    assert inputs(server) == [texts[:2], texts[2:4], texts[4:]]
+    assert asyncio.run(embedding.aget_text_embedding_batch(texts)) == [vector(text) for text in texts]
+    assert sorted(inputs(server)[3:]) == [texts[:2], texts[2:4], texts[4:]]
+
+
+def test_texts_and_queries_one_by_one(make, server):
+    embedding = make(keep_alive="30m", ollama_additional_kwargs={"num_ctx": 8192})
+    assert embedding.get_query_embedding("abc") == embedding.get_text_embedding("abc") == vector("abc")
+
+    async def ask():
+        return await embedding.aget_query_embedding("abc"), await embedding.aget_text_embedding("abc")
+
+    assert asyncio.run(ask()) == (vector("abc"), vector("abc"))
+    sent = {"model": MODEL, "input": ["abc"], "truncate": False, "options": {"num_ctx": 8192}, "keep_alive": "30m"}
+    assert [request.json() for request in server.requests] == [sent] * 4
+
+
+def test_nodes_get_their_vectors(make):
+    nodes = make()([TextNode(text="a"), TextNode(text="bb")])
+    assert [node.embedding for node in nodes] == [vector("a"), vector("bb")]
+
+
+def test_the_event_loop_is_free_while_the_server_works(make, server):
+    released = threading.Event()
+
+    def slow(request):
+        released.wait(20)
+        return embed(request)
+
+    server.on("POST", "/api/embed", slow)
+
+    async def ask():
+        waiting = asyncio.ensure_future(make().aget_text_embedding("a"))
+        await asyncio.to_thread(server.wait_for_request, 1)
+        released.set()
+        return await waiting
+
+    assert asyncio.run(ask()) == vector("a")
+
+
+def test_only_some_batches_are_asked_for_at_once(make, server):
+    released = threading.Event()
+
+    def slow(request):
+        released.wait(20)
+        return embed(request)
+
+    server.on("POST", "/api/embed", slow)
+    embedding = make(embed_batch_size=1, requests_at_once=2)
+
+    async def ask():
+        waiting = asyncio.ensure_future(embedding.aget_text_embedding_batch(["a"] * 6))
+        await asyncio.to_thread(server.wait_for_request, 2)
+        # A third request would have every chance to arrive before these.
+        with Client(server.url) as client:
+            for _ in range(20):
+                client.version()
+                await asyncio.sleep(0)
+        asked = sum(request.path == "/api/embed" for request in server.requests)
+        released.set()
+        return asked, await waiting
+
+    asked, vectors = asyncio.run(ask())
+    assert asked == 2
+    assert len(vectors) == 6
+    # A second event loop has turns of its own.
+    assert len(asyncio.run(embedding.aget_text_embedding_batch(["a"] * 3))) == 3
+
+
+def test_batches_keep_their_order_whichever_is_answered_first(make, server):
+    second = threading.Event()
+
+    def late(request):
+        if request.json()["input"] == ["a"]:
+            second.wait(20)
+        else:
+            second.set()
+        return embed(request)
+
+    server.on("POST", "/api/embed", late)
+    embedding = make(embed_batch_size=1)
+    found = asyncio.run(embedding.aget_text_embedding_batch(["a", "bb"], show_progress=True))
+    assert found == [vector("a"), vector("bb")]
+
+
+def test_the_dimension_is_known(make, server):
+    embedding = make()
+    assert embedding.dimension is None
+    embedding.get_text_embedding("a")
+    assert embedding.dimension == embedding.get_dimension() == 3
+    assert len(server.requests) == 1
+    assert make().get_dimension() == asyncio.run(make().aget_dimension()) == 3
+
+
+def test_other_dimensions_than_expected_say_what_to_write(make):
+    embedding = make(dimensions=4096)
+    words = "embedding.dimensions is 4096, but scripted makes vectors of 3 numbers(.|\n)*write `dimensions: 3`"
+    with pytest.raises(ConfigurationError, match=words):
+        embedding.get_text_embedding("a")
+    with pytest.raises(ConfigurationError, match=words):
+        asyncio.run(embedding.aget_text_embedding_batch(["a"]))
+    assert make(dimensions=3).get_text_embedding("a") == vector("a")
+
+
+def refuse_long(request):
+    asked = request.json()
+    if asked["truncate"] is False and max(map(len, asked["input"])) > 10:
+        return Reply.error("the input length exceeds the context length", 400)
+    return embed(request)
+
+
+def test_a_text_that_is_too_long_is_cut_with_a_warning(make, server, caplog):
+    server.on("POST", "/api/embed", refuse_long)
+    texts = ["a", "b" * 20, "c"]
+    assert make().get_text_embedding_batch(texts) == [vector(text) for text in texts]
+    assert "a text of 20 characters is longer than the context of scripted" in caplog.text
+    caplog.clear()
+    assert asyncio.run(make().aget_text_embedding_batch(texts)) == [vector(text) for text in texts]
+    assert "a text of 20 characters" in caplog.text
+
+
+def test_or_refused_or_cut_in_silence_as_one_likes(make, server, caplog):
+    server.on("POST", "/api/embed", refuse_long)
+    with pytest.raises(BadInputError) as caught:
+        make(truncate=False).get_text_embedding_batch(["a", "b" * 20, "c"])
+    assert caught.value.index == 1
+    assert make(truncate=True).get_text_embedding("b" * 20) == vector("b" * 20)
+    assert caplog.text == ""
+
+
+def test_a_text_that_breaks_the_model_is_not_asked_for_again(make, server):
+    def broken(request):
+        return Reply.error("failed to compute embedding", 500) if "x" in request.json()["input"] else embed(request)
+
+    server.on("POST", "/api/embed", broken)
+    with pytest.raises(BadInputError, match="input 1 of 2"):
+        make().get_text_embedding_batch(["a", "x"])
+    assert all(request.json()["truncate"] is False for request in server.requests)
+
+
+def test_errors_are_the_clients(make, server):
+    server.on("POST", "/api/embed", Reply.error('model "scripted" not found, try pulling it first', 404))
+    with pytest.raises(ModelNotFoundError, match="ollama pull scripted"):
+        make().get_text_embedding("a")
+    server.on("POST", "/api/embed", Reply.error("out of memory", 500))
+    with pytest.raises(ServerError):
+        asyncio.run(make().aget_text_embedding("a"))
+
+
+@pytest.mark.parametrize("size", [0, -1, 2049])
+def test_a_batch_size_that_is_none(make, size):
+    with pytest.raises(ConfigurationError, match="embed_batch_size must be from 1 to 2048"):
+        make(embed_batch_size=size)
+
+
+def test_it_is_stored_without_the_key(make):
+    embedding = make(api_key="secret", dimensions=3)
+    stored = embedding.to_dict()
+    assert stored["class_name"] == "OllamaEmbedding"
+    assert stored["model_name"] == MODEL
+    assert "secret" not in repr(stored)
+    assert OllamaEmbedding.from_dict(stored).get_text_embedding("a") == vector("a")
+
+
+def test_it_pickles(make):
+    embedding = make(dimensions=3, embed_batch_size=7)
+    embedding.get_text_embedding("a")
+    again = pickle.loads(pickle.dumps(embedding))
+    assert (again.embed_batch_size, again.dimensions) == (7, 3)
+    assert again.get_text_embedding("bb") == vector("bb")
+    assert asyncio.run(again.aget_text_embedding("bb")) == vector("bb")
+
+
+NESTED = """
+    import asyncio, sys
+    import nest_asyncio
+
+    nest_asyncio.apply()
+    from metagpt_ollama_rs.rag import OllamaEmbedding
+
+    embedding = OllamaEmbedding("scripted", base_url=sys.argv[1], embed_batch_size=1, requests_at_once=2)
+
+    def blocking(texts):
+        return asyncio.run(embedding.aget_text_embedding_batch(texts))
+
+    async def main():
+        inner = blocking(["a", "bb", "ccc"])
+        inside, outside = await asyncio.gather(nested(), embedding.aget_text_embedding_batch(["a", "bb", "ccc"]))
+        assert inner == inside == outside == embedding.get_text_embedding_batch(["a", "bb", "ccc"])
+        print([vector[0] for vector in inner])
+
+    async def nested():
+        await asyncio.sleep(0)
+        return asyncio.get_event_loop().run_until_complete(embedding.aget_text_embedding_batch(["a", "bb", "ccc"]))
+
+    asyncio.run(main())
+"""
+
+
+def test_inside_of_a_running_loop_through_nest_asyncio(make, server):
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(NESTED), server.url],
+        env={**os.environ, "PYTHONPATH": str(LLAMA_INDEX)},
+        capture_output=True,
+        text=True,
+        timeout=55,
+    )
+    assert done.stdout == "[1.0, 2.0, 3.0]\n", done.stderr
+
+
+@pytest.fixture
+def stand_ins(monkeypatch):
+    """MetaGPT's factory can be imported, and is not yet; afterwards all is as it was."""
+    services = {
+        "azure_openai": "AzureOpenAIEmbedding",
+        "gemini": "GeminiEmbedding",
+        "ollama": "OllamaEmbedding",
+        "openai": "OpenAIEmbedding",
+    }
+    parent = ModuleType("llama_index.embeddings")
+    parent.__path__ = []
+    monkeypatch.setitem(sys.modules, "llama_index.embeddings", parent)
+    for name, exported in services.items():
+        module = ModuleType(f"llama_index.embeddings.{name}")
+        setattr(module, exported, type(exported, (), {}))
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    # The package imports every factory, with FAISS and Chroma in them; the module is wanted alone.
+    import metagpt.rag
+
+    package = ModuleType("metagpt.rag.factories")
+    package.__path__ = [os.path.join(next(iter(metagpt.rag.__path__)), "factories")]
+    monkeypatch.setitem(sys.modules, package.__name__, package)
+    monkeypatch.setitem(sys.modules, "metagpt.rag.factories.base", None)
+    monkeypatch.delitem(sys.modules, "metagpt.rag.factories.base")
+    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
+    yield
+    sys.modules.pop("metagpt.rag.factories.embedding", None)
+
+
+@pytest.fixture
+def configured(make, server, monkeypatch):
+    def configure(**fields):
+        section = EmbeddingConfig(**{"api_type": "ollama", "base_url": server.url, "model": MODEL, **fields})
+        monkeypatch.setattr(metagpt_config, "embedding", section)
+
+    return configure
+
+
+def test_metagpts_rag_gets_it(stand_ins, configured):
+    configured(dimensions=3, embed_batch_size=5)
+    factory = importlib.import_module("metagpt.rag.factories.embedding")
+    embedding = factory.get_rag_embedding()
+    assert isinstance(embedding, OllamaEmbedding)
+    assert (embedding.model_name, embedding.embed_batch_size, embedding.dimensions) == (MODEL, 5, 3)
+    assert embedding.get_text_embedding("a") == vector("a")
+    assert isinstance(factory.RAGEmbeddingFactory().get_rag_embedding(), OllamaEmbedding)
+    assert type(factory.__loader__).__module__.startswith("_frozen_importlib")
+
+
+def test_also_where_rag_was_imported_first(stand_ins, configured, monkeypatch):
+    from metagpt_ollama_rs.provider import importing
+    from metagpt_ollama_rs.provider.rag import serve_rag
+
+    configured()
+    finders = [finder for finder in sys.meta_path if not isinstance(finder, importing._Finder)]
+    monkeypatch.setattr(sys, "meta_path", finders)
+    factory = importlib.import_module("metagpt.rag.factories.embedding")
+    assert factory.RAGEmbeddingFactory._create_ollama.__code__.co_filename == factory.__file__
+    serve_rag()
+    assert isinstance(factory.get_rag_embedding(), OllamaEmbedding)
+    serve_rag()
+    assert isinstance(factory.get_rag_embedding(), OllamaEmbedding)
+
+
+def test_a_users_own_creator_stays(stand_ins, configured, monkeypatch):
+    from metagpt.configs.embedding_config import EmbeddingType
+
+    from metagpt_ollama_rs.provider import importing
+    from metagpt_ollama_rs.provider.rag import serve_rag
+
+    configured()
+    finders = [finder for finder in sys.meta_path if not isinstance(finder, importing._Finder)]
+    monkeypatch.setattr(sys, "meta_path", finders)
+    factory = importlib.import_module("metagpt.rag.factories.embedding")
+    factory.get_rag_embedding.__self__._creators[EmbeddingType.OLLAMA] = lambda: "mine"
+    serve_rag()
+    assert factory.get_rag_embedding() == "mine"
+
+
+def test_the_main_branchs_factory_has_the_configuration_in_itself(configured):
+    from metagpt_ollama_rs.provider.rag import _replace
+
+    configured(dimensions=3)
+    module = ModuleType("metagpt.rag.factories.embedding")
+    module.__file__ = "embedding.py"
+    source = """
+class RAGEmbeddingFactory:
+    def __init__(self, config):
+        self.config = config
+    def _create_ollama(self):
+        return "stock"
+
+def get_rag_embedding(key=None, config=None):
+    return RAGEmbeddingFactory(config)._create_ollama()
+"""
+    exec(compile(source, module.__file__, "exec"), vars(module))
+    _replace(module)
+    assert module.get_rag_embedding(config=metagpt_config).dimensions == 3
+
+
+def test_dimensions_that_metagpt_would_guess_are_warned_of_once(stand_ins, configured):
+    configured()
+    embedding = importlib.import_module("metagpt.rag.factories.embedding").get_rag_embedding()
+    said = []
+    sink = logger.add(said.append, level="WARNING")
+    try:
+        embedding.get_text_embedding("a")
+        embedding.get_text_embedding("a")
+    finally:
+        logger.remove(sink)
+    assert len(said) == 1
+    assert "stores then expect 4096, and scripted makes 3" in said[0]
+    assert "write `dimensions: 3` under `embedding:`" in said[0]
+
+
+def test_no_model_in_the_configuration(stand_ins, configured):
+    configured(model=None)
+    factory = importlib.import_module("metagpt.rag.factories.embedding")
+    with pytest.raises(ConfigurationError, match=r"embedding\.model is not set"):
+        factory.get_rag_embedding()
