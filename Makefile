@@ -43,7 +43,11 @@ METAGPT_TESTS := tests/metagpt tests/examples tests/switch tests/real
 QUICK ?=
 RESULTS ?= target/bench.json
 
-.PHONY: help demo test test-rust test-python test-metagpt instructions instructions-baseline bench bench-report bench-structured lint lint-rust lint-python format wheel lock clean
+# `make fuzz` gives each target so long.
+SECONDS ?= 60
+TARGETS ?= decoder floats framing last
+
+.PHONY: help demo test test-rust test-python test-metagpt fuzz instructions instructions-baseline bench bench-report bench-structured lint lint-rust lint-python format wheel lock clean
 
 help:
 	@echo 'make demo     a MetaGPT role answers through this provider, from a real model'
@@ -55,6 +59,7 @@ help:
 	@echo 'make instructions   instructions per decoded line against the baseline (part of make test)'
 	@echo 'make instructions-baseline   accept what they are now'
 	@echo 'make bench-structured  how many ActionNodes a small model fills, by the original provider and by ours'
+	@echo 'make fuzz     parsers against their oracles, SECONDS=60 for each (TARGETS="framing last" for some)'
 	@echo 'make wheel    the wheel to publish, in dist/'
 	@echo 'make lock     pin the newest versions of the requirements'
 	@echo 'make clean    remove environments and build results'
@@ -81,12 +86,23 @@ test-python: $(VENV)/.package
 test-metagpt: $(METAGPT)/.package target/llama-index/.done
 	$(METAGPT)/bin/pytest $(METAGPT_TESTS) $(PYTEST_ARGS)
 
+# The flags that instrument the code are nightly's, and RUSTC_BOOTSTRAP lends them to a stable compiler. What a target finds
+# and what it learns stays under fuzz/; recorded replies are its first inputs.
+fuzz:
+	@cargo fuzz --version >/dev/null 2>&1 || { echo 'cargo-fuzz is missing; hint: cargo install --locked cargo-fuzz' >&2; exit 1; }
+	@for target in $(TARGETS); do \
+	    mkdir -p fuzz/corpus/$$target; \
+	    RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none $$target fuzz/corpus/$$target tests/transcripts/scripted tests/transcripts/smollm2 \
+	        -- -max_total_time=$(SECONDS) -max_len=4096 -use_value_profile=1 -verbosity=0 -print_final_stats=1; \
+	done
+
 lint: lint-rust lint-python
 
 lint-rust: $(VENV)/.tools
 	@cargo fmt --version >/dev/null 2>&1 || { echo 'rustfmt is missing; hint: rustup component add rustfmt' >&2; exit 1; }
 	@cargo clippy --version >/dev/null 2>&1 || { echo 'clippy is missing; hint: rustup component add clippy' >&2; exit 1; }
 	cargo fmt --all --check
+	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	cargo clippy --locked --quiet --workspace --all-targets -- -D warnings
 	cargo clippy --locked --quiet --all-targets --features python -- -D warnings
 
@@ -98,6 +114,7 @@ lint-python: $(VENV)/.package
 
 format: $(VENV)/.tools
 	cargo fmt --all
+	cargo fmt --manifest-path fuzz/Cargo.toml
 	$(VENV)/bin/ruff check --quiet --fix .
 	$(VENV)/bin/ruff format --quiet .
 
@@ -133,7 +150,7 @@ lock: $(VENV)/.uv
 UNUSED := faiss-cpu lancedb lance-namespace lance-namespace-urllib3-client pyarrow
 
 clean:
-	rm -rf $(VENV) $(METAGPT) target dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(METAGPT) target fuzz/target dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/.uv: requirements/uv.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { \

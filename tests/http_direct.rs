@@ -9,6 +9,8 @@
     clippy::too_many_lines
 )]
 
+#[path = "http/bodies.rs"]
+mod bodies;
 #[path = "http/connections.rs"]
 mod connections;
 #[path = "http/limits.rs"]

@@ -9,8 +9,13 @@
 )]
 
 mod bases;
+mod bodies;
 mod connections;
+#[cfg(target_os = "linux")]
+mod framing;
 mod limits;
+#[cfg(target_os = "linux")]
+mod oracle;
 mod refusals;
 mod replay;
 mod replies;

@@ -171,7 +171,7 @@ fn read_request(stream: &mut TcpStream) -> Vec<u8> {
 }
 
 /// Whether this binary is the one that tests the direct lane: both are built of the same files.
-fn is_direct() -> bool {
+pub fn is_direct() -> bool {
     env!("CARGO_CRATE_NAME") != "http"
 }
 

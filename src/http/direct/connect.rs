@@ -31,10 +31,18 @@ pub(super) async fn connect(
     host: &str,
     port: u16,
 ) -> Result<Watched, Unreachable> {
-    let mut addresses = match host.parse::<IpAddr>() {
+    let addresses = match host.parse::<IpAddr>() {
         Ok(address) => VecDeque::from([SocketAddr::new(address, port)]),
         Err(_) => resolve(host, port).await.map_err(Unreachable::Name)?,
     };
+    connect_any(driver, addresses).await
+}
+
+/// A connection to the first of `addresses` that answers.
+pub(super) async fn connect_any(
+    driver: &Driver,
+    mut addresses: VecDeque<SocketAddr>,
+) -> Result<Watched, Unreachable> {
     let mut attempts: Vec<Watched> = Vec::new();
     let mut first_failure = None;
     loop {

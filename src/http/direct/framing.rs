@@ -9,12 +9,18 @@ use reqwest::header::{
 };
 use reqwest::{Method, StatusCode};
 
-/// The longest head, and the longest extensions or trailers of a chunked body, in bytes.
-const MAX_HEAD: usize = 256 << 10;
-const MAX_EXTRAS: u32 = 16 << 10;
+/// The longest beginning of a response, in bytes: its head and the interim responses before it. It is hyper's limit for
+/// one head; that the interim ones count too keeps a server from holding the event loop with them for ever.
+const MAX_HEAD: usize = 408 << 10;
 
-/// How many header lines a head may have.
+/// The longest extensions of all chunks of a body, and the longest trailers, in bytes; both have to be shorter.
+const MAX_EXTRAS: usize = 16 << 10;
+
+/// How many lines the headers may have, and the trailers.
 const MAX_HEADERS: usize = 100;
+
+/// The largest Content-Length: hyper needs the two values above it for itself.
+const MAX_LENGTH: u64 = u64::MAX - 2;
 
 /// Why a response cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,6 +42,73 @@ pub enum Fault {
     Cut,
 }
 
+/// The beginning of a response, until its head is whole. What comes out does not depend on the cuts, only how soon a
+/// mistake is seen.
+#[derive(Debug, Default)]
+pub struct Beginning {
+    /// What has come since the last interim response.
+    bytes: Vec<u8>,
+    /// How many of them were there when they were last read.
+    read: usize,
+    /// How many bytes came before them.
+    skipped: usize,
+}
+
+impl Beginning {
+    /// Whether anything of a response has come.
+    pub fn has_begun(&self) -> bool {
+        self.skipped > 0 || !self.bytes.is_empty()
+    }
+
+    /// Adds `bytes`: the head and what stands after it, or `None` while more is needed. Responses of status 1xx come
+    /// before the real one and are skipped.
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<Option<(Head, Vec<u8>)>, Fault> {
+        if self.bytes.is_empty() {
+            return self.read(bytes);
+        }
+        self.bytes.extend_from_slice(bytes);
+        // A head is read from its start every time. Once a line, or when it has doubled, is often enough to see a
+        // mistake in time, and seldom enough for one that comes byte by byte.
+        let length = self.bytes.len();
+        if !bytes.contains(&b'\n') && length < 2 * self.read && self.skipped + length < MAX_HEAD {
+            return Ok(None);
+        }
+        let bytes = std::mem::take(&mut self.bytes);
+        self.read(&bytes)
+    }
+
+    /// The connection has ended: what is wrong with the head, if it is more than that it was cut.
+    pub fn end(mut self) -> Fault {
+        let bytes = std::mem::take(&mut self.bytes);
+        self.read(&bytes).err().unwrap_or(Fault::Cut)
+    }
+
+    fn read(&mut self, bytes: &[u8]) -> Result<Option<(Head, Vec<u8>)>, Fault> {
+        let mut rest = bytes;
+        loop {
+            // Empty lines before a head mean nothing.
+            while let [b'\r', b'\n', after @ ..] | [b'\n', after @ ..] = rest {
+                rest = after;
+            }
+            let skipped = self.skipped + bytes.len() - rest.len();
+            let room = MAX_HEAD.saturating_sub(skipped);
+            let Some((head, length)) = Head::read(rest.get(..room).unwrap_or(rest))? else {
+                if rest.len() >= room {
+                    return Err(Fault::HeadTooLong);
+                }
+                self.bytes = rest.to_vec();
+                self.read = rest.len();
+                self.skipped = skipped;
+                return Ok(None);
+            };
+            rest = rest.get(length..).unwrap_or_default();
+            if let Some(head) = head {
+                return Ok(Some((head, rest.to_vec())));
+            }
+        }
+    }
+}
+
 /// Status line and headers of a response.
 #[derive(Debug)]
 pub struct Head {
@@ -46,42 +119,28 @@ pub struct Head {
 }
 
 impl Head {
-    /// Reads the head at the start of `bytes`: the head and its length, or `None` while more bytes are needed.
-    /// Responses of status 1xx come before the real one and are skipped.
-    pub fn read(bytes: &[u8]) -> Result<Option<(Self, usize)>, Fault> {
-        let mut from = 0;
-        loop {
-            let rest = bytes.get(from..).unwrap_or_default();
-            let mut lines = [httparse::EMPTY_HEADER; MAX_HEADERS];
-            let mut response = httparse::Response::new(&mut lines);
-            let length = match response.parse(rest).map_err(Fault::Head)? {
-                httparse::Status::Complete(length) => length,
-                httparse::Status::Partial if rest.len() > MAX_HEAD => {
-                    return Err(Fault::HeadTooLong);
-                }
-                httparse::Status::Partial => return Ok(None),
-            };
-            from += length;
-            let code = response.code.unwrap_or(0);
-            let status = StatusCode::from_u16(code).map_err(|_| Fault::Status(code))?;
-            if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
-                continue;
-            }
-            let mut headers = HeaderMap::with_capacity(response.headers.len());
-            for line in response.headers.iter() {
-                let name = HeaderName::from_bytes(line.name.as_bytes())
-                    .map_err(|_| Fault::Head(httparse::Error::HeaderName))?;
-                let value = HeaderValue::from_bytes(line.value)
-                    .map_err(|_| Fault::Head(httparse::Error::HeaderValue))?;
-                headers.append(name, value);
-            }
-            let head = Self {
-                status,
-                headers,
-                persistent: response.version == Some(1),
-            };
-            return Ok(Some((head, from)));
+    /// Reads the head at the start of `bytes`: the head, or `None` for that of an interim response, and its length; no
+    /// result while more bytes are needed.
+    fn read(bytes: &[u8]) -> Result<Option<(Option<Self>, usize)>, Fault> {
+        let mut lines = [httparse::EMPTY_HEADER; MAX_HEADERS];
+        let mut response = httparse::Response::new(&mut lines);
+        let httparse::Status::Complete(length) = response.parse(bytes).map_err(Fault::Head)? else {
+            return Ok(None);
+        };
+        let code = response.code.unwrap_or(0);
+        let status = StatusCode::from_u16(code).map_err(|_| Fault::Status(code))?;
+        let mut headers = HeaderMap::with_capacity(response.headers.len());
+        for line in response.headers.iter() {
+            let (name, value) = field(line).map_err(Fault::Head)?;
+            headers.append(name, value);
         }
+        let interim = status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS;
+        let head = (!interim).then(|| Self {
+            status,
+            headers,
+            persistent: response.version == Some(1),
+        });
+        Ok(Some((head, length)))
     }
 
     /// Whether the connection can be used again once the body has ended.
@@ -92,7 +151,7 @@ impl Head {
                 .headers
                 .get_all(CONNECTION)
                 .iter()
-                .any(|value| has_token(value, b"close"))
+                .any(|value| parts(value).any(|option| option.eq_ignore_ascii_case("close")))
     }
 
     /// How the body of the answer to a request of `method` is framed.
@@ -108,9 +167,9 @@ impl Head {
             if !self.persistent {
                 return Err(Fault::Old);
             }
-            let coding = last.as_bytes().rsplit(|byte| *byte == b',').next();
-            let chunked =
-                coding.is_some_and(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"chunked"));
+            let chunked = parts(last)
+                .next_back()
+                .is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"));
             return Ok(if chunked {
                 Body::Chunked(Chunks::default())
             } else {
@@ -120,7 +179,9 @@ impl Head {
         let mut length = None;
         for value in self.headers.get_all(CONTENT_LENGTH) {
             for part in value.as_bytes().split(|byte| *byte == b',') {
-                let number = decimal(part.trim_ascii()).ok_or(Fault::Length)?;
+                let number = decimal(part.trim_ascii())
+                    .filter(|number| *number <= MAX_LENGTH)
+                    .ok_or(Fault::Length)?;
                 if length.is_some_and(|length| length != number) {
                     return Err(Fault::Length);
                 }
@@ -131,11 +192,22 @@ impl Head {
     }
 }
 
-fn has_token(value: &HeaderValue, token: &[u8]) -> bool {
+/// The parts of a list; none if it has other characters than those of ASCII.
+fn parts(value: &HeaderValue) -> impl DoubleEndedIterator<Item = &str> {
+    let value = value.to_str().ok();
     value
-        .as_bytes()
-        .split(|byte| *byte == b',')
-        .any(|part| part.trim_ascii().eq_ignore_ascii_case(token))
+        .into_iter()
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+}
+
+fn field(line: &httparse::Header<'_>) -> Result<(HeaderName, HeaderValue), httparse::Error> {
+    let name = HeaderName::from_bytes(line.name.as_bytes());
+    let value = HeaderValue::from_bytes(line.value);
+    Ok((
+        name.map_err(|_| httparse::Error::HeaderName)?,
+        value.map_err(|_| httparse::Error::HeaderValue)?,
+    ))
 }
 
 fn decimal(digits: &[u8]) -> Option<u64> {
@@ -244,8 +316,11 @@ pub struct Chunks {
     state: State,
     /// Bytes of the chunk that are still to come; its size while that is being read.
     left: u64,
-    /// Bytes of extensions and of trailers so far.
-    extras: u32,
+    /// How many bytes of extensions there were.
+    extensions: usize,
+    /// The trailers so far, and how many lines.
+    trailers: Vec<u8>,
+    lines: usize,
 }
 
 /// The longest size that is looked for in one step, in hexadecimal digits.
@@ -326,7 +401,10 @@ impl Chunks {
             }
             (State::Extension, b'\n') => return wrong("the extension of a chunk ends without \\r"),
             (State::Extension, _) => {
-                self.extra("the extensions of the chunks are too long")?;
+                self.extensions += 1;
+                if self.extensions >= MAX_EXTRAS {
+                    return wrong("the extensions of the chunks are too long");
+                }
                 State::Extension
             }
             (State::SizeNewline, b'\n') if self.left == 0 => State::Tail,
@@ -337,27 +415,43 @@ impl Chunks {
             (State::DataReturn | State::DataNewline, _) => {
                 return wrong("a chunk does not end where its size says");
             }
-            (State::Tail, b'\r') => State::TailNewline,
-            (State::Trailer, b'\r') => State::TrailerNewline,
-            (State::Tail | State::Trailer, _) => {
-                self.extra("the trailers are too long")?;
-                State::Trailer
-            }
-            (State::TrailerNewline, b'\n') => State::Tail,
-            (State::TailNewline, b'\n') => State::Complete,
-            (State::TrailerNewline | State::TailNewline, _) => {
-                return wrong("a line after the last chunk ends without \\n");
+            (State::Tail | State::Trailer | State::TrailerNewline | State::TailNewline, _) => {
+                return self.tail(byte);
             }
             (State::Data | State::Complete, _) => self.state,
         })
     }
 
-    fn extra(&mut self, message: &'static str) -> Result<(), Fault> {
-        self.extras += 1;
-        if self.extras > MAX_EXTRAS {
-            return Err(Fault::Chunk(message));
+    /// The state after `byte`, which comes after the last chunk. Trailers are of no use here, but have to be well-formed.
+    fn tail(&mut self, byte: u8) -> Result<State, Fault> {
+        let next = match (self.state, byte) {
+            (State::Tail, b'\r') => State::TailNewline,
+            (State::Trailer, b'\r') => State::TrailerNewline,
+            (State::Tail | State::Trailer, _) => State::Trailer,
+            (State::TrailerNewline, b'\n') => State::Tail,
+            (State::TailNewline, b'\n') => State::Complete,
+            _ => {
+                return Err(Fault::Chunk("a line after the last chunk ends without \\n"));
+            }
+        };
+        if self.trailers.is_empty() && next != State::Trailer {
+            return Ok(next);
         }
-        Ok(())
+        self.trailers.push(byte);
+        self.lines += usize::from(next == State::Tail);
+        if self.trailers.len() >= MAX_EXTRAS || self.lines > MAX_HEADERS {
+            return Err(Fault::Chunk("the trailers are too long"));
+        }
+        if next == State::Complete {
+            let mut fields = [httparse::EMPTY_HEADER; MAX_HEADERS];
+            let room = fields.get_mut(..self.lines).unwrap_or_default();
+            match httparse::parse_headers(&self.trailers, room) {
+                Ok(httparse::Status::Complete((_, trailers)))
+                    if trailers.iter().all(|trailer| field(trailer).is_ok()) => {}
+                _ => return Err(Fault::Chunk("the trailers are no header lines")),
+            }
+        }
+        Ok(next)
     }
 }
 

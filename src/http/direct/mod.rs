@@ -11,6 +11,8 @@ mod connect;
 pub mod framing;
 mod pool;
 mod reactor;
+#[cfg(test)]
+mod tests;
 
 use std::future::poll_fn;
 use std::io;
@@ -25,7 +27,7 @@ pub(super) use self::reactor::{Driver, Timer};
 pub use self::reactor::{Handle, Reactor};
 
 use self::connect::{Unreachable, connect};
-use self::framing::{Body, Fault, Head};
+use self::framing::{Beginning, Body, Fault, Head};
 use self::reactor::Watched;
 use super::attempt::{Attempt, TooSlow};
 use super::client::Prepared;
@@ -137,7 +139,7 @@ async fn ask(
     let driver = connection.driver().clone();
     let mut unsent = message;
     let mut refused = None;
-    let mut head = Vec::new();
+    let mut beginning = Beginning::default();
     let (head, carry) = poll_fn(|context| {
         while refused.is_none() && !unsent.is_empty() {
             match connection.poll_write(context, unsent) {
@@ -150,7 +152,7 @@ async fn ask(
             let read = driver.with_buffer(|buffer| {
                 connection.poll_read(context, buffer).map_ok(|count| {
                     let bytes = buffer.get(..count).unwrap_or_default();
-                    (count > 0).then(|| begin(&mut head, bytes))
+                    (count > 0).then(|| beginning.feed(bytes))
                 })
             });
             let failed = match read {
@@ -163,8 +165,11 @@ async fn ask(
                 Ok(Poll::Ready(Ok(None))) => io::ErrorKind::UnexpectedEof.into(),
                 Ok(Poll::Ready(Err(error))) | Err(error) => error,
             };
-            let cause = refused.take().unwrap_or(failed);
-            return Poll::Ready(Err(Failure::closed(cause, !head.is_empty())));
+            let began = beginning.has_begun();
+            return Poll::Ready(Err(match std::mem::take(&mut beginning).end() {
+                Fault::Cut => Failure::closed(refused.take().unwrap_or(failed), began),
+                fault => Failure::Head(fault),
+            }));
         }
     })
     .await?;
@@ -178,23 +183,6 @@ async fn ask(
         carry,
         tired: false,
     })
-}
-
-/// Adds `bytes` to the beginning of a response: its head and what stands after it, once that is whole.
-fn begin(known: &mut Vec<u8>, bytes: &[u8]) -> Result<Option<(Head, Vec<u8>)>, Fault> {
-    let first = known.is_empty();
-    if !first {
-        known.extend_from_slice(bytes);
-    }
-    let all = if first { bytes } else { known.as_slice() };
-    if let Some((head, length)) = Head::read(all)? {
-        let rest = all.get(length..).unwrap_or_default().to_vec();
-        return Ok(Some((head, rest)));
-    }
-    if first {
-        known.extend_from_slice(bytes);
-    }
-    Ok(None)
 }
 
 /// A response whose body is read piece by piece. Dropped before its end, it closes the connection.

@@ -13,7 +13,7 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
@@ -35,6 +35,16 @@ const TIMER: Token = Token(1);
 const FIRST_SOCKET: usize = 2;
 
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Where the future of a task is.
+enum Place {
+    /// Here: it waits.
+    Waiting(Work),
+    /// With whoever polls it, who polls it `again` if somebody else wanted to meanwhile.
+    Polled { again: bool },
+    /// It is done, or nobody wants it any more.
+    Ended,
+}
 
 /// The tasks, sockets, timers and idle connections of one event loop. Clones share them; dropping the last one ends
 /// the tasks and closes the sockets.
@@ -155,8 +165,7 @@ impl Reactor {
             driver: self.driver(),
             number,
             queued: AtomicBool::new(false),
-            ended: AtomicBool::new(false),
-            work: Mutex::new(Some(Box::pin(work))),
+            place: Mutex::new(Place::Waiting(Box::pin(work))),
         });
         state.tasks.insert(number, Arc::clone(&task));
         drop(state);
@@ -300,11 +309,9 @@ impl Shared {
 struct Task {
     driver: Driver,
     number: usize,
+    /// Woken, and not polled since.
     queued: AtomicBool,
-    /// Nobody wants it any more.
-    ended: AtomicBool,
-    /// Empty while it is polled, and at its end.
-    work: Mutex<Option<Work>>,
+    place: Mutex<Place>,
 }
 
 impl Wake for Task {
@@ -319,31 +326,61 @@ impl Wake for Task {
 
 impl Task {
     fn run(self: &Arc<Self>) {
-        self.queued.store(false, Ordering::Release);
-        let Some(mut work) = lock(&self.work).take() else {
+        let Some(mut work) = self.take() else {
             return;
         };
         let waker = Waker::from(Arc::clone(self));
         let mut context = Context::from_waker(&waker);
         // A task that panics ends; what it leaves behind is closed by its drops.
         let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(&mut context)));
-        if matches!(polled, Ok(Poll::Pending)) && !self.ended.load(Ordering::Acquire) {
-            *lock(&self.work) = Some(work);
-        } else {
+        if !matches!(polled, Ok(Poll::Pending)) {
             self.end();
             drop(work);
+            return;
+        }
+        let mut place = lock(&self.place);
+        let again = match *place {
+            Place::Polled { again } => again,
+            Place::Waiting(_) | Place::Ended => {
+                drop(place);
+                drop(work);
+                return;
+            }
+        };
+        *place = Place::Waiting(work);
+        drop(place);
+        if again && let Some(shared) = self.driver.0.upgrade() {
+            shared.enqueue(Arc::clone(self));
+        }
+    }
+
+    /// The future, to be polled. `None`: it has ended, or somebody polls it and will do so again.
+    fn take(&self) -> Option<Work> {
+        let mut place = lock(&self.place);
+        match std::mem::replace(&mut *place, Place::Polled { again: false }) {
+            Place::Waiting(work) => {
+                self.queued.store(false, Ordering::Release);
+                Some(work)
+            }
+            Place::Polled { .. } => {
+                *place = Place::Polled { again: true };
+                None
+            }
+            Place::Ended => {
+                *place = Place::Ended;
+                None
+            }
         }
     }
 
     /// Drops the work, now or when it has been polled.
     fn end(&self) {
-        self.ended.store(true, Ordering::Release);
         if let Some(shared) = self.driver.0.upgrade() {
             let task = shared.state().tasks.remove(&self.number);
             drop(task);
         }
-        let work = lock(&self.work).take();
-        drop(work);
+        let place = std::mem::replace(&mut *lock(&self.place), Place::Ended);
+        drop(place);
     }
 }
 
@@ -449,14 +486,16 @@ impl Driver {
 /// What is known of a socket; events are noted once, on the edge.
 #[derive(Default)]
 pub(super) struct Readiness {
-    flags: AtomicU8,
+    /// The flags, and above them the number of the event that was noted last.
+    state: AtomicUsize,
     waker: Mutex<Option<Waker>>,
 }
 
-pub(super) const READABLE: u8 = 1;
-pub(super) const WRITABLE: u8 = 2;
+pub(super) const READABLE: usize = 1;
+pub(super) const WRITABLE: usize = 2;
 /// The other side will send no more: there is something to read for ever, if only the end.
-const ENDED: u8 = 4;
+const ENDED: usize = 4;
+const EVENT: usize = 8;
 
 impl Readiness {
     /// Notes `event` and wakes whoever waits. True: nobody does.
@@ -471,7 +510,11 @@ impl Readiness {
         if event.is_read_closed() || event.is_error() {
             flags |= READABLE | ENDED;
         }
-        self.flags.fetch_or(flags, Ordering::AcqRel);
+        // Counted, so that a task on another thread does not clear what it has not seen.
+        let noted = |state: usize| Some(state.wrapping_add(EVENT) | flags);
+        let _ = self
+            .state
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, noted);
         let waker = lock(&self.waker).take();
         match waker {
             Some(waker) => {
@@ -482,21 +525,32 @@ impl Readiness {
         }
     }
 
-    pub(super) fn has(&self, flag: u8) -> bool {
-        self.flags.load(Ordering::Acquire) & flag != 0
+    pub(super) fn has(&self, flag: usize) -> bool {
+        self.state() & flag != 0
     }
 
-    /// Everything that had come was taken: the next edge will tell.
-    fn clear(&self, flag: u8) {
-        self.flags.fetch_and(!flag, Ordering::AcqRel);
+    fn state(&self) -> usize {
+        self.state.load(Ordering::Acquire)
     }
 
-    fn register(&self, context: &Context<'_>) {
+    /// Everything that had come when `known` was the state was taken: the next edge will tell, if it has not done so.
+    fn clear(&self, known: usize, flag: usize) {
+        let (taken, order) = (known & !flag, Ordering::AcqRel);
+        let _ = self
+            .state
+            .compare_exchange(known, taken, order, Ordering::Acquire);
+    }
+
+    /// Waits for `flag`. False: it is there already.
+    fn register(&self, context: &Context<'_>, flag: usize) -> bool {
         let mut waker = lock(&self.waker);
         match &*waker {
             Some(known) if known.will_wake(context.waker()) => {}
             _ => *waker = Some(context.waker().clone()),
         }
+        drop(waker);
+        // What was noted before the waker was there has woken nobody.
+        !self.has(flag)
     }
 
     /// Nobody waits any more.
@@ -532,33 +586,35 @@ impl Watched {
 
     /// Does `work` on the socket once `flag` says that it may succeed; waits when it would block. `drained` tells from
     /// the result that there is nothing left, which saves the attempt to find out.
-    fn poll_io<T>(
+    pub(super) fn poll_io<T>(
         &self,
         context: &Context<'_>,
-        flag: u8,
+        flag: usize,
         mut work: impl FnMut(&mio::net::TcpStream) -> io::Result<T>,
         drained: impl Fn(&T) -> bool,
     ) -> Poll<io::Result<T>> {
-        if self.readiness.has(flag) {
-            loop {
-                match work(&self.stream) {
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        self.readiness.clear(flag);
-                        break;
-                    }
-                    Ok(done) => {
-                        if drained(&done) && !self.readiness.has(ENDED) {
-                            self.readiness.clear(flag);
-                        }
-                        return Poll::Ready(Ok(done));
-                    }
-                    Err(error) => return Poll::Ready(Err(error)),
+        loop {
+            let known = self.readiness.state();
+            if known & flag == 0 {
+                if self.readiness.register(context, flag) {
+                    return Poll::Pending;
                 }
+                continue;
+            }
+            match work(&self.stream) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.readiness.clear(known, flag);
+                }
+                Ok(done) => {
+                    if drained(&done) && known & ENDED == 0 {
+                        self.readiness.clear(known, flag);
+                    }
+                    return Poll::Ready(Ok(done));
+                }
+                Err(error) => return Poll::Ready(Err(error)),
             }
         }
-        self.readiness.register(context);
-        Poll::Pending
     }
 
     /// Reads once into `buffer`.
@@ -583,12 +639,12 @@ impl Watched {
     }
 
     /// Waits for `flag`.
-    pub(super) fn poll_for(&self, context: &Context<'_>, flag: u8) -> Poll<()> {
-        if self.readiness.has(flag) {
-            return Poll::Ready(());
+    pub(super) fn poll_for(&self, context: &Context<'_>, flag: usize) -> Poll<()> {
+        if self.readiness.has(flag) || !self.readiness.register(context, flag) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
         }
-        self.readiness.register(context);
-        Poll::Pending
     }
 }
 
