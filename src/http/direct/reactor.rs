@@ -24,8 +24,11 @@ use tokio::time::Instant;
 
 use super::pool::Pools;
 
-/// What one read may bring: a burst is taken in large pieces, and no stream holds the others up for long.
+/// What one read may bring, and what all reads of a turn may: a burst is taken in large pieces, no stream holds the
+/// others up for long, and of hundreds of streams that burst at once none piles up what its reader has no time for yet.
 const READ: usize = 256 << 10;
+const READS: usize = 1 << 20;
+const LEAST_READ: usize = 16 << 10;
 
 /// How many events are taken from the kernel in one turn; the rest waits for the next.
 const EVENTS: usize = 1024;
@@ -77,6 +80,8 @@ struct Shared {
     pools: Pools,
     /// What sockets are read into: one buffer for all of them, because a read is used up before the next one.
     buffer: Mutex<Vec<u8>>,
+    /// What one read may bring at the moment.
+    share: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -131,6 +136,7 @@ impl Reactor {
             state: Mutex::default(),
             pools: Pools::default(),
             buffer: Mutex::default(),
+            share: AtomicUsize::new(READ),
         })))))
     }
 
@@ -202,6 +208,8 @@ impl Shared {
         *lock(&self.poll) = Some((poll, events));
         // Those that are queued meanwhile have their share in the next turn.
         let mut left = self.state().queue.len();
+        let share = (READS / left.max(1)).clamp(LEAST_READ, READ);
+        self.share.store(share, Ordering::Relaxed);
         while left > 0
             && let Some(task) = self.next()
         {
@@ -446,7 +454,8 @@ impl Driver {
         if buffer.is_empty() {
             buffer.resize(READ, 0);
         }
-        Ok(work(&mut buffer))
+        let share = shared.share.load(Ordering::Relaxed);
+        Ok(work(buffer.get_mut(..share).unwrap_or_default()))
     }
 
     /// Watches `stream` from now on.
