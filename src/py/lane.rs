@@ -7,13 +7,12 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
-use pyo3::exceptions::PyNotImplementedError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
 use super::runtime::{Owned, enter, lock, watch_exit};
-use super::wake::{Sleeper, by_loop, wake_all};
+use super::wake::{Sleeper, by_loop, unwatched, wake_all, watch};
 use crate::http::direct::Reactor;
 
 /// The part of a lane that tasks know.
@@ -104,7 +103,7 @@ fn new_lane<'py>(
     py: Python<'py>,
     event_loop: &Bound<'py, PyAny>,
 ) -> PyResult<Option<Bound<'py, Lane>>> {
-    let reactor = Reactor::new()?;
+    let reactor = Reactor::new().map_err(|error| unwatched(py, &error))?;
     let descriptor = reactor.descriptor();
     let core = Arc::new(LaneCore {
         reactor,
@@ -114,9 +113,5 @@ fn new_lane<'py>(
     let core = Owned::new(core);
     let lane = Bound::new(py, Lane { core })?;
     let turn = lane.getattr(intern!(py, "turn"))?;
-    match event_loop.call_method1(intern!(py, "add_reader"), (descriptor, turn)) {
-        Ok(_) => Ok(Some(lane)),
-        Err(error) if error.is_instance_of::<PyNotImplementedError>(py) => Ok(None),
-        Err(error) => Err(error),
-    }
+    Ok(watch(event_loop, descriptor, &turn)?.then_some(lane))
 }

@@ -13,6 +13,7 @@ use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
+#[cfg(unix)]
 use pyo3::exceptions::PyNotImplementedError;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -23,6 +24,8 @@ use pyo3::{PyTraverseError, PyVisit};
 #[cfg(target_os = "linux")]
 use super::lane::LaneCore;
 use super::runtime::{Owned, enter, lock};
+#[cfg(unix)]
+use crate::error::{Error, Kind};
 use crate::inbox::Wake;
 
 /// What a hub wakes: a stream, a delivery or a call that waits on its loop.
@@ -190,12 +193,10 @@ fn new_hub<'py>(py: Python<'py>, event_loop: &Bound<'py, PyAny>) -> PyResult<Bou
     };
     #[cfg(unix)]
     {
-        let (descriptor, signal) = descriptor()?;
+        let (descriptor, signal) = descriptor().map_err(|error| unwatched(py, &error))?;
         let hub = make(signal)?;
-        match event_loop.call_method1(intern!(py, "add_reader"), (descriptor, &hub)) {
-            Ok(_) => return Ok(hub),
-            Err(error) if error.is_instance_of::<PyNotImplementedError>(py) => {}
-            Err(error) => return Err(error),
+        if watch(event_loop, descriptor, &hub)? {
+            return Ok(hub);
         }
     }
     let event_loop = PyWeakrefReference::new(event_loop)?.unbind();
@@ -208,6 +209,33 @@ fn new_hub<'py>(py: Python<'py>, event_loop: &Bound<'py, PyAny>) -> PyResult<Bou
         let _ = own.set(hub.clone().unbind());
     }
     Ok(hub)
+}
+
+/// Lets `event_loop` call `callback` when `descriptor` is readable; false where loops have no `add_reader`. A loop keeps
+/// the context of that call, which must not be the one of whoever happens to make the first request.
+#[cfg(unix)]
+pub fn watch(
+    event_loop: &Bound<'_, PyAny>,
+    descriptor: i32,
+    callback: &Bound<'_, PyAny>,
+) -> PyResult<bool> {
+    let py = event_loop.py();
+    let context = py
+        .import(intern!(py, "contextvars"))?
+        .call_method0(intern!(py, "Context"))?;
+    let add = event_loop.getattr(intern!(py, "add_reader"))?;
+    match context.call_method1(intern!(py, "run"), (add, descriptor, callback)) {
+        Ok(_) => Ok(true),
+        Err(error) if error.is_instance_of::<PyNotImplementedError>(py) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// What is raised where the system refuses the descriptor that a loop would watch.
+#[cfg(unix)]
+pub fn unwatched(py: Python<'_>, error: &io::Error) -> PyErr {
+    let message = format!("Nothing can be received in this event loop: {error}.");
+    super::errors::to_python(py, Error::new(Kind::Connect, message))
 }
 
 /// A descriptor that becomes readable when something is written, with both its ends.

@@ -22,7 +22,8 @@ async def streamed(client: AsyncClient) -> str:
     return "".join([part.message.content async for part in await client.chat("m", MESSAGES, stream=True)])
 
 
-def test_a_client_outlives_its_loops(ollama_server: ScriptedServer) -> None:
+def test_a_client_outlives_its_loops(ollama_server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("METAGPT_OLLAMA_LANE", "direct")
     ollama_server.answer("Hello world")
     client = AsyncClient(ollama_server.url)
     for _ in range(5):

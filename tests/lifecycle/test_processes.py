@@ -73,6 +73,38 @@ def test_a_child_gets_connections_of_its_own_and_the_parents_stream_goes_on(
 
 
 @FORK
+def test_the_server_sees_the_parent_leave_while_a_child_lives(run: Run, ollama_server: ScriptedServer) -> None:
+    """The child holds a copy of the socket, so closing the parent's alone would tell nobody."""
+    ollama_server.on("POST", "/api/chat", lambda request: Reply.chat("Hello world").gated(1))
+    ollama_server.on(
+        "POST", "/api/show", lambda request: ollama_server.wait_for_hangup() and Reply.json({"license": "x"})
+    )
+    outcome = run(
+        """
+        async def main():
+            client = AsyncClient(URL)
+            stream = await client.chat("m", MESSAGES, stream=True)
+            await stream.__anext__()
+            alive, end = os.pipe()
+            child = os.fork()
+            if child == 0:
+                os.close(end)
+                os.read(alive, 1)
+                os._exit(0)
+            os.close(alive)
+            await stream.aclose()
+            # Answered once the server has seen the stream's end.
+            print((await client.show("m")).license)
+            os.close(end)
+            os.waitpid(child, 0)
+
+        asyncio.run(main())
+        """
+    )
+    assert (outcome.code, outcome.out) == (0, "x\n"), outcome.err
+
+
+@FORK
 def test_a_child_that_exits_in_the_ordinary_way(run: Run, ollama_server: ScriptedServer) -> None:
     ollama_server.answer("Hello world")
     outcome = run(

@@ -36,6 +36,10 @@ impl Pools {
     /// Keeps `connection` for `client`.
     pub(super) fn keep(&self, client: u64, connection: Watched) {
         connection.readiness.forget();
+        // What came together with the end of the reply brings no event any more.
+        if connection.readiness.has(READABLE) && !connection.is_silent() {
+            return;
+        }
         let since = Instant::now();
         let mut pools = self.lock();
         pools
@@ -71,7 +75,13 @@ impl Pools {
 impl Watched {
     /// Whether nothing has come: neither an end nor bytes that belong to no request.
     fn is_silent(&self) -> bool {
+        let known = self.readiness.state();
         let peeked = self.stream.peek(&mut [0]);
-        matches!(peeked, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+        let silent =
+            matches!(peeked, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock);
+        if silent {
+            self.readiness.clear(known, READABLE);
+        }
+        silent
     }
 }

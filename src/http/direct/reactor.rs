@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::net::Shutdown;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -538,12 +539,12 @@ impl Readiness {
         self.state() & flag != 0
     }
 
-    fn state(&self) -> usize {
+    pub(super) fn state(&self) -> usize {
         self.state.load(Ordering::Acquire)
     }
 
     /// Everything that had come when `known` was the state was taken: the next edge will tell, if it has not done so.
-    fn clear(&self, known: usize, flag: usize) {
+    pub(super) fn clear(&self, known: usize, flag: usize) {
         let (taken, order) = (known & !flag, Ordering::AcqRel);
         let _ = self
             .state
@@ -579,10 +580,11 @@ pub(super) struct Watched {
 
 impl Drop for Watched {
     fn drop(&mut self) {
+        // A forked child may hold the socket open, so closing it here would neither tell the server nor end the watch.
+        let _ = self.stream.shutdown(Shutdown::Both);
         if let Some(shared) = self.driver.0.upgrade() {
             let known = shared.state().sockets.remove(&self.number);
             drop(known);
-            // A forked child may hold the socket open, so closing it here would not end the watch.
             let _ = shared.registry.deregister(&mut self.stream);
         }
     }

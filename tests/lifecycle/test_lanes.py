@@ -1,0 +1,203 @@
+"""What both lanes owe a loop: descriptors that go, contexts that are not kept, readers that may be slow.
+
+`make test-general` runs this folder over the general lane; otherwise plain requests take the direct one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import gc
+import os
+import selectors
+import socket
+import threading
+import time
+import weakref
+from pathlib import Path
+from typing import Callable
+
+import pytest
+
+from metagpt_ollama_rs import AsyncClient
+from metagpt_ollama_rs.testing import Reply, ScriptedServer, lines
+
+from .conftest import Run
+
+MESSAGES = [{"role": "user", "content": "hi"}]
+CHAT = {"model": "m", "messages": MESSAGES}
+DESCRIPTORS = Path("/proc/self/fd")
+
+needs_proc = pytest.mark.skipif(not DESCRIPTORS.exists(), reason="this system does not list a process's descriptors")
+
+
+async def streamed(client: AsyncClient) -> str:
+    return "".join([part.message.content async for part in await client.chat("m", MESSAGES, stream=True)])
+
+
+def open_descriptors() -> int:
+    return len(os.listdir(DESCRIPTORS))
+
+
+@pytest.mark.parametrize("selector", [selectors.SelectSelector, selectors.PollSelector])
+def test_loops_on_other_selectors(
+    ollama_server: ScriptedServer, selector: Callable[[], selectors.BaseSelector]
+) -> None:
+    ollama_server.answer("Hello world")
+    client = AsyncClient(ollama_server.url)
+
+    async def work() -> list[str]:
+        seen: list[str] = []
+        await client.stream_text("/api/chat", CHAT, seen.append)
+        return ["".join(seen), await streamed(client), (await client.chat("m", MESSAGES)).message.content]
+
+    loop = asyncio.SelectorEventLoop(selector())
+    try:
+        assert loop.run_until_complete(work()) == ["Hello world"] * 3
+    finally:
+        loop.close()
+
+
+@needs_proc
+def test_a_hundred_loops_leave_no_descriptors(ollama_server: ScriptedServer) -> None:
+    ollama_server.answer("Hello world")
+    client = AsyncClient(ollama_server.url)
+    asyncio.run(streamed(client))
+    before = open_descriptors()
+    for _ in range(100):
+        asyncio.run(streamed(client))
+    # A connection that the server's threads still hold counts two: its socket, and the selector on it.
+    assert open_descriptors() < before + 20
+
+
+@needs_proc
+@pytest.mark.parametrize("whole", [False, True], ids=["streamed", "whole"])
+def test_a_server_that_closes_right_behind_its_reply_leaves_no_socket(
+    ollama_server: ScriptedServer, whole: bool
+) -> None:
+    """Such an end comes together with the reply, and is no event of its own any more."""
+    ollama_server.on("POST", "/api/chat", lambda request: Reply.chat("Hello", stream=not whole).at_once().then("close"))
+
+    async def main() -> tuple[int, int]:
+        client = AsyncClient(ollama_server.url)
+        await client.version()
+        before = open_descriptors()
+        for _ in range(5):
+            await (client.chat("m", MESSAGES) if whole else streamed(client))
+        await asyncio.to_thread(ollama_server.wait_for_open_connections, 0)
+        until = time.monotonic() + 10
+        while open_descriptors() >= before and time.monotonic() < until:
+            await asyncio.sleep(0.01)
+        return before, open_descriptors()
+
+    before, after = asyncio.run(main())
+    # Three less than with one idle connection: its socket here, and the server's with its selector.
+    assert after == before - 3
+
+
+def test_the_first_callers_context_is_not_kept(ollama_server: ScriptedServer) -> None:
+    ollama_server.answer("Hello world")
+    name: contextvars.ContextVar[object] = contextvars.ContextVar("name")
+
+    class Marker:
+        pass
+
+    async def first(client: AsyncClient) -> weakref.ref[Marker]:
+        marker = Marker()
+        name.set(marker)
+        await streamed(client)
+        return weakref.ref(marker)
+
+    async def main() -> None:
+        client = AsyncClient(ollama_server.url)
+        left = await asyncio.create_task(first(client))
+        await streamed(client)
+        gc.collect()
+        assert left() is None
+
+    asyncio.run(main())
+
+
+@needs_proc
+def test_a_process_that_may_open_no_more_files_is_told_so(run: Run, ollama_server: ScriptedServer) -> None:
+    ollama_server.answer("Hello world")
+    outcome = run(
+        """
+        import resource
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+        async def main():
+            client = AsyncClient(URL)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) - 1, limits[1]))
+            try:
+                await client.chat("m", MESSAGES)
+            except errors.ConnectError as error:
+                print("open files" in str(error))
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+            print((await client.chat("m", MESSAGES)).message.content)
+
+        asyncio.run(main())
+        """
+    )
+    assert (outcome.code, outcome.out) == (0, "True\nHello world\n"), outcome.err
+
+
+class Flood:
+    """A server that answers one request without end, and notes when nobody takes any more."""
+
+    LINE = lines.chat_lines(["x" * 1000])[0]
+
+    def __init__(self) -> None:
+        self.blocked = threading.Event()
+        self.sent = 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.thread = threading.Thread(target=self.serve)
+        self.thread.start()
+
+    def serve(self) -> None:
+        self.listener.settimeout(20)
+        connection, _ = self.listener.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\n\r\n")
+            connection.settimeout(0.5)
+            while self.sent < 200_000_000:
+                try:
+                    self.sent += connection.send(self.LINE * 64)
+                except TimeoutError:
+                    self.blocked.set()
+                    connection.settimeout(20)
+                except OSError:
+                    return
+
+    def stop(self) -> None:
+        self.thread.join(30)
+        self.listener.close()
+
+
+@pytest.mark.parametrize("door", ["never reads", "reads a little"])
+def test_a_slow_reader_stops_the_server_and_nobody_else(ollama_server: ScriptedServer, door: str) -> None:
+    ollama_server.answer("Hello world")
+    flood = Flood()
+
+    async def main() -> None:
+        stream = await AsyncClient(flood.url).chat("m", MESSAGES, stream=True)
+        other = AsyncClient(ollama_server.url)
+        for _ in range(2000):
+            if flood.blocked.is_set():
+                break
+            if door == "reads a little":
+                await stream.__anext__()
+            assert await streamed(other) == "Hello world"
+            await asyncio.sleep(0.01)
+        assert flood.blocked.is_set()
+        # What is queued here, and what the kernel holds for both ends.
+        assert flood.sent < 50_000_000
+        assert (await stream.__anext__()).message.content == "x" * 1000
+        await stream.aclose()
+
+    try:
+        asyncio.run(main())
+    finally:
+        flood.stop()
