@@ -77,8 +77,7 @@ impl Watched {
     fn is_silent(&self) -> bool {
         let known = self.readiness.state();
         let peeked = self.stream.peek(&mut [0]);
-        let silent =
-            matches!(peeked, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock);
+        let silent = matches!(peeked, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock);
         if silent {
             self.readiness.clear(known, READABLE);
         }
