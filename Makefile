@@ -47,7 +47,7 @@ RESULTS ?= target/bench.json
 SECONDS ?= 60
 TARGETS ?= decoder floats framing last
 
-.PHONY: help demo test test-rust test-python test-metagpt fuzz instructions instructions-baseline bench bench-report bench-structured lint lint-rust lint-python format wheel lock clean
+.PHONY: help demo test test-rust test-python test-metagpt test-general fuzz instructions instructions-baseline bench bench-report bench-structured lint lint-rust lint-python format wheel lock clean
 
 help:
 	@echo 'make demo     a MetaGPT role answers through this provider, from a real model'
@@ -67,7 +67,7 @@ help:
 demo: $(METAGPT)/.package
 	@$(METAGPT)/bin/python examples/demo.py $(if $(PROMPT),--prompt "$(PROMPT)")
 
-test: test-rust instructions test-python test-metagpt
+test: test-rust instructions test-python test-metagpt test-general
 
 test-rust:
 	cargo test --locked --quiet --all-targets
@@ -95,6 +95,12 @@ fuzz:
 	    RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none $$target fuzz/corpus/$$target tests/transcripts/scripted tests/transcripts/smollm2 \
 	        -- -max_total_time=$(SECONDS) -max_len=4096 -use_value_profile=1 -verbosity=0 -print_final_stats=1; \
 	done
+
+# On Linux the tests above send over the direct lane; what does I/O is tested a second time over the other.
+test-general: export METAGPT_OLLAMA_LANE := general
+test-general: $(VENV)/.package $(METAGPT)/.package
+	$(VENV)/bin/pytest tests/client tests/lifecycle $(PYTEST_ARGS)
+	$(METAGPT)/bin/pytest $(addprefix tests/metagpt/test_,embeddings.py replies.py requests.py streaming.py) $(PYTEST_ARGS)
 
 lint: lint-rust lint-python
 
