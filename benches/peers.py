@@ -84,6 +84,8 @@ class Provider(Peer):
 
     def __init__(self, address: str) -> None:
         super().__init__(address)
+        # Adds the log's sinks, which are removed below.
+        import metagpt.logs  # noqa: F401
         from loguru import logger
 
         # Each cost update is logged, at a price that is MetaGPT's and the same for everyone.
