@@ -84,10 +84,10 @@ class Provider(Peer):
 
     def __init__(self, address: str) -> None:
         super().__init__(address)
-        import metagpt.logs
+        # Adds the log's sinks, which are removed below.
+        import metagpt.logs  # noqa: F401
         from loguru import logger
 
-        self.log = metagpt.logs.set_llm_stream_logfunc
         # Each cost update is logged, at a price that is MetaGPT's and the same for everyone.
         logger.remove()
         self.llm = functools.cache(self.build)
@@ -101,6 +101,10 @@ class Provider(Peer):
         return getattr(self.module(), kind)(
             LLMConfig(api_type="ollama", api_key="bench", model=model, base_url=f"{self.address}/api", stream=stream)
         )
+
+    def log(self, receive: Receive) -> None:
+        """Puts `receive` in the place of `log_llm_stream`, where both providers look for it."""
+        self.module().log_llm_stream = receive
 
     async def stream(self, model: str) -> str:
         self.log(nothing)

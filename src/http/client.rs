@@ -1,10 +1,9 @@
 //! The client: one connection pool, two verbs.
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-#[cfg(target_os = "linux")]
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use base64::Engine;
@@ -58,6 +57,8 @@ struct Inner {
     config: Config,
     sender: Sender,
     headers: HeaderMap,
+    /// By method, path and whether a body comes with it: making one costs as much as sending it.
+    heads: Mutex<HashMap<(Method, String, bool), Arc<Head>>>,
     secrets: Secrets,
     /// Neither TLS nor a proxy stands between here and the server.
     plain: bool,
@@ -80,7 +81,7 @@ impl Drop for Inner {
 }
 
 /// The verbs that Ollama's routes use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Method {
     Get,
     Post,
@@ -184,6 +185,7 @@ impl Client {
                 config,
                 sender,
                 headers,
+                heads: Mutex::default(),
                 secrets,
                 plain,
                 #[cfg(target_os = "linux")]
@@ -269,24 +271,52 @@ impl Client {
 
     /// The request as the lanes want it.
     pub(super) fn prepare(&self, request: Request, url: &str) -> Result<Prepared, Error> {
-        let unusable = || {
-            Error::new(
-                Kind::Config,
-                format!("{:?} is no path of a URL.", request.path),
-            )
+        let head = if request.headers.is_empty() {
+            let key = (request.method, request.path, request.body.is_some());
+            let known = self.inner.heads().get(&key).map(Arc::clone);
+            match known {
+                Some(head) => head,
+                None => {
+                    let head = Arc::new(self.head(key.0, &key.1, key.2, &[], url)?);
+                    let mut heads = self.inner.heads();
+                    if heads.len() >= MAX_HEADS {
+                        heads.clear();
+                    }
+                    heads.insert(key, Arc::clone(&head));
+                    head
+                }
+            }
+        } else {
+            let (path, more) = (&request.path, &request.headers);
+            Arc::new(self.head(request.method, path, request.body.is_some(), more, url)?)
         };
+        Ok(Prepared {
+            head,
+            body: request.body.map(Bytes::from),
+        })
+    }
+
+    fn head(
+        &self,
+        method: Method,
+        path: &str,
+        has_body: bool,
+        more: &[(String, String)],
+        url: &str,
+    ) -> Result<Head, Error> {
+        let unusable = || Error::new(Kind::Config, format!("{path:?} is no path of a URL."));
         let url = Url::parse(url).map_err(|_| unusable())?;
-        let method = match request.method {
+        let method = match method {
             Method::Get => reqwest::Method::GET,
             Method::Post => reqwest::Method::POST,
             Method::Delete => reqwest::Method::DELETE,
             Method::Head => reqwest::Method::HEAD,
         };
         let mut headers = self.inner.headers.clone();
-        if request.body.is_some() && !headers.contains_key(CONTENT_TYPE) {
+        if has_body && !headers.contains_key(CONTENT_TYPE) {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
-        add_headers(&mut headers, &request.headers)?;
+        add_headers(&mut headers, more)?;
         for (name, value) in [(ACCEPT, "*/*"), (USER_AGENT, OWN_NAME)] {
             headers
                 .entry(name)
@@ -300,27 +330,41 @@ impl Client {
             };
             headers.insert(HOST, place.map_err(|_| unusable())?);
         }
-        Ok(Prepared {
+        Ok(Head {
             method,
             url,
             headers,
-            body: request.body.map(Bytes::from),
         })
     }
 }
 
+impl Inner {
+    fn heads(&self) -> MutexGuard<'_, HashMap<(Method, String, bool), Arc<Head>>> {
+        self.heads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How many heads are kept: a client asks for a handful of paths, unless somebody makes them up.
+const MAX_HEADS: usize = 64;
+
 /// A request that can be sent, more than once.
 pub(super) struct Prepared {
+    pub(super) head: Arc<Head>,
+    pub(super) body: Option<Bytes>,
+}
+
+/// A request without its body.
+pub(super) struct Head {
     pub(super) method: reqwest::Method,
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
-    pub(super) body: Option<Bytes>,
 }
 
 impl Prepared {
     pub(super) fn for_reqwest(&self) -> reqwest::Request {
-        let mut request = reqwest::Request::new(self.method.clone(), self.url.clone());
-        request.headers_mut().clone_from(&self.headers);
+        let head = &self.head;
+        let mut request = reqwest::Request::new(head.method.clone(), head.url.clone());
+        request.headers_mut().clone_from(&head.headers);
         *request.body_mut() = self.body.clone().map(reqwest::Body::from);
         request
     }

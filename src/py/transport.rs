@@ -296,15 +296,15 @@ impl Transport {
         let (request, trace) = self.request(py, "POST", path, payload, limits, true)?;
         let place = self.place(py)?;
         let inbox = Inbox::new(CAPACITY);
-        let (made, mode) = if lines {
+        let (kind, how) = if lines {
             (Made::Lines, Mode::Lines)
         } else {
             (Made::records(py, made), Mode::Deltas)
         };
         let seat = Seat::new(&place.event_loop);
-        let core = StreamCore::new(Arc::clone(&inbox), seat, made, trace);
+        let core = StreamCore::new(Arc::clone(&inbox), seat, kind, trace);
         inbox.set_wake(Some(Arc::new(place.alarm(weak(&core)))));
-        core.runs_as(pump(py, place, request, mode, inbox)?);
+        core.runs_as(pump(py, place, request, how, inbox)?);
         Stream::new(py, core)
     }
 

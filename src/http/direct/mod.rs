@@ -74,14 +74,15 @@ pub(super) async fn send(
 ) -> Result<Response, Failure> {
     let message = message(request);
     if let Some(connection) = driver.pools(|pools| pools.take(client)).flatten() {
-        let sent = ask(connection, client, &request.method, &message).await;
+        let sent = ask(connection, client, &request.head.method, &message).await;
         if !matches!(sent, Err(Failure::Closed { began: false, .. }) if attempt.is_young()) {
             return sent;
         }
     }
-    let host = request.url.host_str().unwrap_or_default();
+    let url = &request.head.url;
+    let host = url.host_str().unwrap_or_default();
     let host = host.trim_matches(['[', ']']);
-    let port = request.url.port_or_known_default().unwrap_or(80);
+    let port = url.port_or_known_default().unwrap_or(80);
     let limit = attempt.limit().min(YEAR);
     let connection = {
         let _making = attempt.connecting();
@@ -96,17 +97,12 @@ pub(super) async fn send(
         Unreachable::Address(error) => Failure::Unreachable(error),
     })?;
     attempt.connected();
-    ask(connection, client, &request.method, &message).await
+    ask(connection, client, &request.head.method, &message).await
 }
 
 /// The bytes of `request`.
 fn message(request: &Prepared) -> Vec<u8> {
-    let Prepared {
-        method,
-        url,
-        headers,
-        body,
-    } = request;
+    let Prepared { head, body } = request;
     let length = body.as_ref().map_or(0, Bytes::len);
     let mut message = Vec::with_capacity(512 + length);
     let mut put = |parts: &[&[u8]]| {
@@ -114,15 +110,19 @@ fn message(request: &Prepared) -> Vec<u8> {
             message.extend_from_slice(part);
         }
     };
-    put(&[method.as_str().as_bytes(), b" ", url.path().as_bytes()]);
-    if let Some(query) = url.query() {
+    put(&[
+        head.method.as_str().as_bytes(),
+        b" ",
+        head.url.path().as_bytes(),
+    ]);
+    if let Some(query) = head.url.query() {
         put(&[b"?", query.as_bytes()]);
     }
     put(&[b" HTTP/1.1\r\n"]);
-    for (name, value) in headers {
+    for (name, value) in &head.headers {
         put(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
     }
-    if body.is_some() || method == Method::POST {
+    if body.is_some() || head.method == Method::POST {
         put(&[b"content-length: ", length.to_string().as_bytes(), b"\r\n"]);
     }
     put(&[b"\r\n", body.as_deref().unwrap_or_default()]);
