@@ -52,6 +52,7 @@ TARGETS ?= decoder floats framing last
 help:
 	@echo 'make demo     a MetaGPT role answers through this provider, from a real model'
 	@echo 'make test     every test: Rust, Python, Python with MetaGPT'
+	@echo 'make test-general  what does I/O, over the general lane (part of make test)'
 	@echo 'make lint     formatting, clippy, ruff, mypy, the stub against the binary'
 	@echo 'make format   what of that can be mended by itself'
 	@echo 'make bench    CPU time and latency beside the original provider and ollama-python (QUICK=1: two minutes)'
