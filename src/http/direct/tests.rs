@@ -95,7 +95,7 @@ fn counted(polls: &Count, waker: &Arc<Mutex<Option<Waker>>>) -> impl Future<Outp
 fn pair(driver: &Driver) -> (Watched, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let stream = mio::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let watched = Watched::new(&driver, stream).unwrap();
+    let watched = Watched::new(driver, stream).unwrap();
     let (peer, _) = listener.accept().unwrap();
     peer.set_read_timeout(Some(PATIENCE)).unwrap();
     (watched, peer)
