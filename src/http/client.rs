@@ -274,17 +274,16 @@ impl Client {
         let head = if request.headers.is_empty() {
             let key = (request.method, request.path, request.body.is_some());
             let known = self.inner.heads().get(&key).map(Arc::clone);
-            match known {
-                Some(head) => head,
-                None => {
-                    let head = Arc::new(self.head(key.0, &key.1, key.2, &[], url)?);
-                    let mut heads = self.inner.heads();
-                    if heads.len() >= MAX_HEADS {
-                        heads.clear();
-                    }
-                    heads.insert(key, Arc::clone(&head));
-                    head
+            if let Some(head) = known {
+                head
+            } else {
+                let head = Arc::new(self.head(key.0, &key.1, key.2, &[], url)?);
+                let mut heads = self.inner.heads();
+                if heads.len() >= MAX_HEADS {
+                    heads.clear();
                 }
+                heads.insert(key, Arc::clone(&head));
+                head
             }
         } else {
             let (path, more) = (&request.path, &request.headers);

@@ -12,7 +12,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::reactor::{Driver, WRITABLE, Watched};
+use super::reactor::Driver;
+use super::socket::{WRITABLE, Watched};
 
 /// How long the next address waits for the one before it.
 const STAGGER: Duration = Duration::from_millis(250);
@@ -95,7 +96,7 @@ pub(super) async fn connect_any(
 }
 
 fn start(driver: &Driver, address: SocketAddr) -> io::Result<Watched> {
-    driver.watch(mio::net::TcpStream::connect(address)?)
+    Watched::new(driver, mio::net::TcpStream::connect(address)?)
 }
 
 /// What became of an attempt whose socket is writable.

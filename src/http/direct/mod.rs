@@ -3,7 +3,8 @@
 //! No second thread, no queue between threads, no wake-up across them: the [`Reactor`] stands in the caller's event loop
 //! as one file descriptor, and what has arrived is decoded where it is read. Only the lookup of a name takes a thread.
 //!
-//! * [`reactor`] runs tasks and watches sockets and timers; `connect` makes connections, `pool` keeps them.
+//! * [`reactor`] runs tasks and knows whom an event or a time concerns; `socket` and `timer` are what tasks wait for;
+//!   `connect` makes connections, `pool` keeps them.
 //! * [`framing`] reads heads and bodies without I/O, and is as strict as the general lane.
 //! * Here is one request on one connection, and its response.
 
@@ -11,8 +12,10 @@ mod connect;
 pub mod framing;
 mod pool;
 mod reactor;
+mod socket;
 #[cfg(test)]
 mod tests;
+mod timer;
 
 use std::future::poll_fn;
 use std::io;
@@ -23,12 +26,13 @@ use bytes::Bytes;
 use reqwest::Method;
 use tokio::time::Instant;
 
-pub(super) use self::reactor::{Driver, Timer};
+pub(super) use self::reactor::Driver;
 pub use self::reactor::{Handle, Reactor};
+pub(super) use self::timer::Timer;
 
 use self::connect::{Unreachable, connect};
 use self::framing::{Beginning, Body, Fault, Head};
-use self::reactor::Watched;
+use self::socket::Watched;
 use super::attempt::{Attempt, TooSlow};
 use super::client::Prepared;
 use super::clock::YEAR;

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
-use super::reactor::{READABLE, Watched};
+use super::socket::{READABLE, Watched};
 use crate::http::client::POOL_IDLE;
 
 /// The idle connections of one event loop.

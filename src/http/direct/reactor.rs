@@ -10,7 +10,6 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::Shutdown;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -24,6 +23,8 @@ use mio::{Events, Interest, Registry, Token};
 use tokio::time::Instant;
 
 use super::pool::Pools;
+use super::socket::Readiness;
+use super::timer::Timer;
 
 /// What one read may bring, and what all reads of a turn may: a burst is taken in large pieces, no stream holds the
 /// others up for long, and of hundreds of streams that burst at once none piles up what its reader has no time for yet.
@@ -37,6 +38,9 @@ const EVENTS: usize = 1024;
 const WAKE: Token = Token(0);
 const TIMER: Token = Token(1);
 const FIRST_SOCKET: usize = 2;
+
+/// When a timer rings, and its number.
+pub(super) type TimerKey = (Instant, usize);
 
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -91,7 +95,7 @@ struct State {
     sockets: HashMap<usize, Arc<Readiness>>,
     tasks: HashMap<usize, Arc<Task>>,
     queue: VecDeque<Arc<Task>>,
-    timers: BTreeMap<(Instant, usize), Waker>,
+    timers: BTreeMap<TimerKey, Waker>,
     /// When the timer descriptor becomes readable.
     armed: Option<Instant>,
     /// A turn is under way, and will look at the queue once more before it ends.
@@ -105,7 +109,7 @@ impl State {
     }
 }
 
-fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -459,259 +463,55 @@ impl Driver {
         Ok(work(buffer.get_mut(..share).unwrap_or_default()))
     }
 
-    /// Watches `stream` from now on.
-    pub(super) fn watch(&self, mut stream: mio::net::TcpStream) -> io::Result<Watched> {
+    /// Watches `stream`, which `readiness` is about, from now on, under the number that is returned.
+    pub(super) fn watch(
+        &self,
+        stream: &mut mio::net::TcpStream,
+        readiness: &Arc<Readiness>,
+    ) -> io::Result<usize> {
         let shared = self.shared()?;
-        let readiness = Arc::new(Readiness::default());
-        let number = {
-            let mut state = shared.state();
-            let number = state.number();
-            state.sockets.insert(number, Arc::clone(&readiness));
-            number
-        };
-        let watched = |stream| Watched {
-            stream,
-            readiness,
-            driver: self.clone(),
-            number,
-        };
+        let mut state = shared.state();
+        let number = state.number();
+        state.sockets.insert(number, Arc::clone(readiness));
+        drop(state);
         let interest = Interest::READABLE | Interest::WRITABLE;
-        let registered = shared
-            .registry
-            .register(&mut stream, Token(number), interest);
-        let watched = watched(stream);
-        registered.map(|()| watched)
-    }
-
-    /// Completes at `at`.
-    pub(in crate::http) fn timer(&self, at: Instant) -> Timer {
-        Timer {
-            driver: self.clone(),
-            at,
-            key: None,
+        let registered = shared.registry.register(stream, Token(number), interest);
+        if registered.is_err() {
+            self.unwatch(stream, number);
         }
-    }
-}
-
-/// What is known of a socket; events are noted once, on the edge.
-#[derive(Default)]
-pub(super) struct Readiness {
-    /// The flags, and above them the number of the event that was noted last.
-    state: AtomicUsize,
-    waker: Mutex<Option<Waker>>,
-}
-
-pub(super) const READABLE: usize = 1;
-pub(super) const WRITABLE: usize = 2;
-/// The other side will send no more: there is something to read for ever, if only the end.
-const ENDED: usize = 4;
-const EVENT: usize = 8;
-
-impl Readiness {
-    /// Notes `event` and wakes whoever waits. True: nobody does.
-    fn note(&self, event: &mio::event::Event) -> bool {
-        let mut flags = 0;
-        if event.is_readable() || event.is_error() {
-            flags |= READABLE;
-        }
-        if event.is_writable() || event.is_write_closed() || event.is_error() {
-            flags |= WRITABLE;
-        }
-        if event.is_read_closed() || event.is_error() {
-            flags |= READABLE | ENDED;
-        }
-        // Counted, so that a task on another thread does not clear what it has not seen.
-        let noted = |state: usize| Some(state.wrapping_add(EVENT) | flags);
-        let _ = self
-            .state
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, noted);
-        let waker = lock(&self.waker).take();
-        match waker {
-            Some(waker) => {
-                waker.wake();
-                false
-            }
-            None => flags & READABLE != 0,
-        }
+        registered.map(|()| number)
     }
 
-    pub(super) fn has(&self, flag: usize) -> bool {
-        self.state() & flag != 0
-    }
-
-    pub(super) fn state(&self) -> usize {
-        self.state.load(Ordering::Acquire)
-    }
-
-    /// Everything that had come when `known` was the state was taken: the next edge will tell, if it has not done so.
-    pub(super) fn clear(&self, known: usize, flag: usize) {
-        let (taken, order) = (known & !flag, Ordering::AcqRel);
-        let _ = self
-            .state
-            .compare_exchange(known, taken, order, Ordering::Acquire);
-    }
-
-    /// Waits for `flag`. False: it is there already.
-    fn register(&self, context: &Context<'_>, flag: usize) -> bool {
-        let mut waker = lock(&self.waker);
-        match &*waker {
-            Some(known) if known.will_wake(context.waker()) => {}
-            _ => *waker = Some(context.waker().clone()),
-        }
-        drop(waker);
-        // What was noted before the waker was there has woken nobody.
-        !self.has(flag)
-    }
-
-    /// Nobody waits any more.
-    pub(super) fn forget(&self) {
-        let waker = lock(&self.waker).take();
-        drop(waker);
-    }
-}
-
-/// A connection that is being watched, until it is dropped.
-pub(super) struct Watched {
-    pub(super) stream: mio::net::TcpStream,
-    pub(super) readiness: Arc<Readiness>,
-    driver: Driver,
-    number: usize,
-}
-
-impl Drop for Watched {
-    fn drop(&mut self) {
-        // A forked child may hold the socket open, so closing it here would neither tell the server nor end the watch.
-        let _ = self.stream.shutdown(Shutdown::Both);
-        if let Some(shared) = self.driver.0.upgrade() {
-            let known = shared.state().sockets.remove(&self.number);
+    /// Ends what `watch` has begun.
+    pub(super) fn unwatch(&self, stream: &mut mio::net::TcpStream, number: usize) {
+        if let Some(shared) = self.0.upgrade() {
+            let known = shared.state().sockets.remove(&number);
             drop(known);
-            let _ = shared.registry.deregister(&mut self.stream);
-        }
-    }
-}
-
-impl Watched {
-    pub(super) fn driver(&self) -> &Driver {
-        &self.driver
-    }
-
-    /// Does `work` on the socket once `flag` says that it may succeed; waits when it would block. `drained` tells from
-    /// the result that there is nothing left, which saves the attempt to find out.
-    pub(super) fn poll_io<T>(
-        &self,
-        context: &Context<'_>,
-        flag: usize,
-        mut work: impl FnMut(&mio::net::TcpStream) -> io::Result<T>,
-        drained: impl Fn(&T) -> bool,
-    ) -> Poll<io::Result<T>> {
-        loop {
-            let known = self.readiness.state();
-            if known & flag == 0 {
-                if self.readiness.register(context, flag) {
-                    return Poll::Pending;
-                }
-                continue;
-            }
-            match work(&self.stream) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.readiness.clear(known, flag);
-                }
-                Ok(done) => {
-                    if drained(&done) && known & ENDED == 0 {
-                        self.readiness.clear(known, flag);
-                    }
-                    return Poll::Ready(Ok(done));
-                }
-                Err(error) => return Poll::Ready(Err(error)),
-            }
+            // A forked child may hold the socket open, so closing it here would not end the watch.
+            let _ = shared.registry.deregister(stream);
         }
     }
 
-    /// Reads once into `buffer`.
-    pub(super) fn poll_read(
-        &self,
-        context: &Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        let length = buffer.len();
-        let read = |mut stream: &mio::net::TcpStream| io::Read::read(&mut stream, buffer);
-        self.poll_io(context, READABLE, read, |count| *count < length)
+    /// Wakes `waker` at `at`. The result is for `forget_timer`.
+    pub(super) fn set_timer(&self, at: Instant, waker: &Waker) -> Option<TimerKey> {
+        let shared = self.0.upgrade()?;
+        let mut state = shared.state();
+        let key = (at, state.number());
+        state.timers.insert(key, waker.clone());
+        shared.arm(&mut state, at);
+        Some(key)
     }
 
-    /// Writes once from `bytes`.
-    pub(super) fn poll_write(
-        &self,
-        context: &Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let write = |mut stream: &mio::net::TcpStream| io::Write::write(&mut stream, bytes);
-        self.poll_io(context, WRITABLE, write, |count| *count < bytes.len())
-    }
-
-    /// Waits for `flag`.
-    pub(super) fn poll_for(&self, context: &Context<'_>, flag: usize) -> Poll<()> {
-        if self.readiness.has(flag) || !self.readiness.register(context, flag) {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
-    }
-}
-
-/// Completes at a time, which can be moved.
-pub(in crate::http) struct Timer {
-    driver: Driver,
-    at: Instant,
-    /// Where it stands among the reactor's timers, once somebody waits.
-    key: Option<(Instant, usize)>,
-}
-
-impl Timer {
-    pub(in crate::http) fn deadline(&self) -> Instant {
-        self.at
-    }
-
-    /// Moves it. One that is waited for and fires too early because of that is set again at the next poll.
-    pub(in crate::http) fn reset(&mut self, at: Instant) {
-        self.at = at;
-    }
-
-    fn remove(&mut self) {
-        if let (Some(key), Some(shared)) = (self.key.take(), self.driver.0.upgrade()) {
+    /// Ends what `set_timer` has begun.
+    pub(super) fn forget_timer(&self, key: TimerKey) {
+        if let Some(shared) = self.0.upgrade() {
             let waker = shared.state().timers.remove(&key);
             drop(waker);
         }
     }
-}
 
-impl Future for Timer {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let now = Instant::now();
-        if now >= self.at {
-            self.remove();
-            return Poll::Ready(());
-        }
-        if self.key.is_some_and(|(at, _)| now < at && at <= self.at) {
-            return Poll::Pending;
-        }
-        self.remove();
-        if let Some(shared) = self.driver.0.upgrade() {
-            let mut state = shared.state();
-            let key = (self.at, state.number());
-            state.timers.insert(key, context.waker().clone());
-            shared.arm(&mut state, self.at);
-            drop(state);
-            self.key = Some(key);
-        }
-        Poll::Pending
-    }
-}
-
-impl Drop for Timer {
-    fn drop(&mut self) {
-        self.remove();
+    /// Completes at `at`.
+    pub(in crate::http) fn timer(&self, at: Instant) -> Timer {
+        Timer::new(self.clone(), at)
     }
 }

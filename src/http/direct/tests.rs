@@ -17,7 +17,8 @@ use tokio::time::Instant;
 
 use super::connect::{Unreachable, connect, connect_any};
 use super::framing::{Beginning, Body};
-use super::reactor::{Driver, READABLE, Reactor, WRITABLE, Watched};
+use super::reactor::{Driver, Reactor};
+use super::socket::{READABLE, WRITABLE, Watched};
 use super::{Failure, Response};
 
 /// No step takes this long unless it hangs.
@@ -94,7 +95,7 @@ fn counted(polls: &Count, waker: &Arc<Mutex<Option<Waker>>>) -> impl Future<Outp
 fn pair(driver: &Driver) -> (Watched, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let stream = mio::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let watched = driver.watch(stream).unwrap();
+    let watched = Watched::new(driver, stream).unwrap();
     let (peer, _) = listener.accept().unwrap();
     peer.set_read_timeout(Some(PATIENCE)).unwrap();
     (watched, peer)
