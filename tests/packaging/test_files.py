@@ -15,7 +15,10 @@ MAX_LINES = 700
 
 
 def texts() -> list[Path]:
-    top = [file for file in ROOT.iterdir() if file.is_file() and file.suffix in SUFFIXES - {".txt"}]
+    # In a worktree of git `.git` is a file, too.
+    top = [
+        file for file in ROOT.iterdir() if file.is_file() and file.suffix in SUFFIXES - {".txt"} and file.name != ".git"
+    ]
     below = [file for folder in FOLDERS for file in (ROOT / folder).rglob("*") if file.suffix in SUFFIXES]
     return sorted(
         file for file in top + below
