@@ -76,9 +76,10 @@ pub(super) async fn send(
     request: &Prepared,
     attempt: &Arc<Attempt>,
 ) -> Result<Response, Failure> {
-    let message = message(request);
+    let (message, rest) = message(request);
+    let message = (message.as_slice(), rest);
     if let Some(connection) = driver.pools(|pools| pools.take(client)).flatten() {
-        let sent = ask(connection, client, &request.head.method, &message).await;
+        let sent = ask(connection, client, &request.head.method, message).await;
         if !matches!(sent, Err(Failure::Closed { began: false, .. }) if attempt.is_young()) {
             return sent;
         }
@@ -101,14 +102,23 @@ pub(super) async fn send(
         Unreachable::Address(error) => Failure::Unreachable(error),
     })?;
     attempt.connected();
-    ask(connection, client, &request.head.method, &message).await
+    ask(connection, client, &request.head.method, message).await
 }
 
-/// The bytes of `request`.
-fn message(request: &Prepared) -> Vec<u8> {
+/// From this length on a body is sent from where it is, not from a copy behind its head.
+const LONG: usize = 64 << 10;
+
+/// The bytes of `request`, in two parts.
+fn message(request: &Prepared) -> (Vec<u8>, &[u8]) {
     let Prepared { head, body } = request;
     let length = body.as_ref().map_or(0, Bytes::len);
-    let mut message = Vec::with_capacity(512 + length);
+    let body_bytes = body.as_deref().unwrap_or_default();
+    let (short, long): (&[u8], &[u8]) = if length < LONG {
+        (body_bytes, &[])
+    } else {
+        (&[], body_bytes)
+    };
+    let mut message = Vec::with_capacity(512 + short.len());
     let mut put = |parts: &[&[u8]]| {
         for part in parts {
             message.extend_from_slice(part);
@@ -129,8 +139,8 @@ fn message(request: &Prepared) -> Vec<u8> {
     if body.is_some() || head.method == Method::POST {
         put(&[b"content-length: ", length.to_string().as_bytes(), b"\r\n"]);
     }
-    put(&[b"\r\n", body.as_deref().unwrap_or_default()]);
-    message
+    put(&[b"\r\n", short]);
+    (message, long)
 }
 
 /// Sends `message` on `connection` and reads the head of the response. A server may reply before it has read all.
@@ -138,7 +148,7 @@ async fn ask(
     connection: Watched,
     client: u64,
     method: &Method,
-    message: &[u8],
+    (message, mut rest): (&[u8], &[u8]),
 ) -> Result<Response, Failure> {
     let driver = connection.driver().clone();
     let mut unsent = message;
@@ -147,7 +157,12 @@ async fn ask(
     let (head, carry) = poll_fn(|context| {
         while refused.is_none() && !unsent.is_empty() {
             match connection.poll_write(context, unsent) {
-                Poll::Ready(Ok(count)) => unsent = unsent.get(count..).unwrap_or_default(),
+                Poll::Ready(Ok(count)) => {
+                    unsent = unsent.get(count..).unwrap_or_default();
+                    if unsent.is_empty() {
+                        unsent = std::mem::take(&mut rest);
+                    }
+                }
                 Poll::Ready(Err(error)) => refused = Some(error),
                 Poll::Pending => break,
             }
