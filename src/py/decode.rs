@@ -3,9 +3,12 @@
 //! Wherever the guide's functions return something that is not an error dict, these return an equal value of equal
 //! type; where those give an error dict or raise, these may do better (docs/compatibility.md lists each case).
 
+use std::ffi::CStr;
+
 use pyo3::exceptions::{
     PyException, PyRecursionError, PyTypeError, PyUnicodeDecodeError, PyValueError,
 };
+use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -13,6 +16,7 @@ use pyo3::types::{PyBytes, PyDict, PySlice, PyString};
 
 use super::json::{self, Bytes};
 use super::log::log;
+use super::{ordinary, unary};
 use crate::wire::last;
 
 /// As many characters of a body go into an error dict, a log line or an error text.
@@ -101,18 +105,111 @@ fn decode_with<'py>(py: Python<'py>, bytes: &[u8], errors: &str) -> PyResult<Bou
         .cast_into::<PyString>()?)
 }
 
-/// The last JSON value of a reply's body, whatever its framing (one object, NDJSON, server-sent events).
-///
-/// `response` is an object with a `data` attribute (`OpenAIResponse`) or the body itself: bytes, bytearray,
-/// memoryview or str. The value is what `json.loads` makes of the last line that parses, of any JSON type.
-/// A body in which nothing parses gives `{"error": …, "raw_data": …}` and a warning in the log.
-/// Raises `TypeError` for an argument that holds no body.
-#[pyfunction]
-#[pyo3(signature = (response, /))]
-pub fn decode<'py>(response: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+/// Adds `decode` and `decode_text` to the module.
+pub fn add(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    unary::add(module, c"decode", DECODE, decode_entry)?;
+    unary::add(module, c"decode_text", DECODE_TEXT, decode_text_entry)
+}
+
+const DECODE: &CStr = c"\
+decode(response, /)
+--
+
+The last JSON value of a reply's body, whatever its framing (one object, NDJSON, server-sent events).
+
+`response` is an object with a `data` attribute (`OpenAIResponse`) or the body itself: bytes, bytearray,
+memoryview or str. The value is what `json.loads` makes of the last line that parses, of any JSON type.
+A body in which nothing parses gives `{\"error\": …, \"raw_data\": …}` and a warning in the log.
+Raises `TypeError` for an argument that holds no body.";
+
+const DECODE_TEXT: &CStr = c"\
+decode_text(response, /)
+--
+
+The text in the last JSON value of a reply's body: `get_choice(decode(response))` without the dict in between.
+
+A value of `/api/generate`, which has a `response` and no message, gives that response.
+Raises `TypeError` for an argument that holds no body.";
+
+unsafe extern "C" fn decode_entry(
+    _module: *mut ffi::PyObject,
+    response: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: the interpreter calls this with its lock held and with a live object.
+    unsafe { unary::run(response, quick_dict, decode) }
+}
+
+unsafe extern "C" fn decode_text_entry(
+    _module: *mut ffi::PyObject,
+    response: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: as in `decode_entry`.
+    unsafe { unary::run(response, quick_text, decode_text) }
+}
+
+fn quick_dict<'py>(response: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+    ordinary::dict(response.py(), last_line(response)?)
+}
+
+fn quick_text<'py>(response: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+    ordinary::text(response.py(), last_line(response)?)
+}
+
+/// The last line of a response that is plain bytes.
+#[inline]
+fn last_line<'a>(response: &'a Bound<'_, PyAny>) -> Option<&'a [u8]> {
+    let bytes = response.cast_exact::<PyBytes>().ok()?.as_bytes();
+    last::lines(last::without_mark(bytes)).next()
+}
+
+fn decode<'py>(response: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = response.py();
     let body = Body::of(response)?;
     let text = last::without_mark(body.bytes.as_slice());
+    if let Some(line) = last::lines(text).next()
+        && let Some(value) = known(py, line, ordinary::dict)?
+    {
+        return Ok(value);
+    }
+    decode_body(py, &body, text)
+}
+
+fn decode_text<'py>(response: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = response.py();
+    let body = Body::of(response)?;
+    let text = last::without_mark(body.bytes.as_slice());
+    if let Some(line) = last::lines(text).next()
+        && let Some(value) = known(py, line, ordinary::text)?
+    {
+        return Ok(value);
+    }
+    let value = decode_body(py, &body, text)?;
+    let generated =
+        field(&value, intern!(py, "message"))?.is_none() && value.is_instance_of::<PyDict>();
+    if generated {
+        get_response_choice(&value)
+    } else {
+        get_choice(&value)
+    }
+}
+
+/// What `make` makes of `line` if it is an ordinary line, of a form that is known or is from now on.
+fn known<'py>(
+    py: Python<'py>,
+    line: &[u8],
+    make: fn(Python<'py>, &[u8]) -> Option<Bound<'py, PyAny>>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    if let Some(value) = make(py, line) {
+        return Ok(Some(value));
+    }
+    Ok(if ordinary::learn(py, line)? {
+        make(py, line)
+    } else {
+        None
+    })
+}
+
+fn decode_body<'py>(py: Python<'py>, body: &Body<'py>, text: &[u8]) -> PyResult<Bound<'py, PyAny>> {
     for line in last::lines(text) {
         if let Some(value) = body.parse(py, line)? {
             return Ok(value);
@@ -129,7 +226,7 @@ pub fn decode<'py>(response: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> 
             return Ok(value);
         }
     }
-    describe_failure(py, &body, text)
+    describe_failure(py, body, text)
 }
 
 /// The error dict of a body in which nothing parses.

@@ -1,10 +1,13 @@
-//! Decimal text to the nearest f32, ties to even, in one rounding.
+//! Decimal text to the nearest f32 or f64, ties to even, in one rounding.
 //!
-//! A number of up to 19 significant digits is an integer `w` and a power of ten. `w` as f64, times or over the power as
+//! For f32: a number of up to 19 significant digits is an integer `w` and a power of ten. `w` as f64, times or over the power as
 //! f64, is off by at most three roundings of f64, so by less than 4 units in its last place. Rounding that to f32 gives
 //! the wrong neighbour only where such an error crosses the midpoint of two f32s. Midpoints are recognized by their
 //! lower 29 bits; near one, below the normal range of f32, and for everything longer, Rust's own parser decides, which
 //! rounds every text correctly and takes its time.
+//!
+//! For f64: where `w` and the power of ten are both exact as f64, one multiplication or division rounds once (Clinger).
+//! Rust's own parser decides all else.
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 
@@ -21,50 +24,123 @@ const POWERS: [f64; 46] = [
     1e33, 1e34, 1e35, 1e36, 1e37, 1e38, 1e39, 1e40, 1e41, 1e42, 1e43, 1e44, 1e45,
 ];
 
+/// The largest f64 up to which all integers are one, and the largest power of ten that is.
+const EXACT_INTEGER: u64 = 1 << 53;
+const EXACT_POWER: u64 = 22;
+
+/// A number as `json.loads` tells them apart.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Number {
+    Integer(i64),
+    Float(f64),
+}
+
+/// A JSON number, taken apart.
+struct Parts<'a> {
+    source: &'a [u8],
+    negative: bool,
+    /// All digits together, if `exact`.
+    number: u64,
+    exact: bool,
+    power: i64,
+    /// Neither fraction nor exponent.
+    integer: bool,
+}
+
 /// Reads the JSON number at the start of `text`: the nearest f32 (infinite where it is too large) and the length of
 /// the number. `None`: no JSON number starts here. What follows the number is not looked at.
 #[inline]
 pub(super) fn read(text: &[u8]) -> Option<(f32, usize)> {
-    let (negative, unsigned) = match text.split_first() {
-        Some((b'-', rest)) => (true, rest),
-        _ => (false, text),
-    };
-    let mut rest = unsigned;
-    let mut number = 0;
-    match rest.split_first()? {
-        (b'0', tail) => rest = tail,
-        (b'1'..=b'9', _) => rest = digits(rest, &mut number),
-        _ => return None,
-    }
-    let mut count = unsigned.len() - rest.len();
-    let mut power = 0_i64;
-    if let Some((b'.', fraction)) = rest.split_first() {
-        rest = digits(fraction, &mut number);
-        let places = fraction.len() - rest.len();
-        if places == 0 {
-            return None;
-        }
-        count += places;
-        power = -i64::try_from(places).ok()?;
-    }
-    if let Some((b'e' | b'E', after)) = rest.split_first() {
-        let (exponent, tail) = exponent(after)?;
-        power = power.saturating_add(exponent);
-        rest = tail;
-    }
-    let length = text.len() - rest.len();
-    let source = text.get(..length)?;
-    let size = if count <= 19 || significant(unsigned) <= 19 {
-        estimate(number, power)
+    let parts = Parts::of(text)?;
+    let size = if parts.exact {
+        estimate(parts.number, parts.power)
     } else {
         None
     };
     let value = match size {
-        Some(size) if negative => -size,
+        Some(size) if parts.negative => -size,
         Some(size) => size,
-        None => std::str::from_utf8(source).ok()?.parse().ok()?,
+        None => std::str::from_utf8(parts.source).ok()?.parse().ok()?,
     };
-    Some((value, length))
+    Some((value, parts.source.len()))
+}
+
+/// As `read`, but the nearest f64, or the integer. `None` also for an integer that is no i64.
+#[inline]
+pub(super) fn number(text: &[u8]) -> Option<(Number, usize)> {
+    let parts = Parts::of(text)?;
+    let number = if parts.integer {
+        let size = i64::try_from(parts.number).ok().filter(|_| parts.exact)?;
+        Number::Integer(if parts.negative { -size } else { size })
+    } else {
+        Number::Float(match exact_product(&parts) {
+            Some(size) if parts.negative => -size,
+            Some(size) => size,
+            None => std::str::from_utf8(parts.source).ok()?.parse().ok()?,
+        })
+    };
+    Some((number, parts.source.len()))
+}
+
+impl<'a> Parts<'a> {
+    #[inline]
+    fn of(text: &'a [u8]) -> Option<Self> {
+        let (negative, unsigned) = match text.split_first() {
+            Some((b'-', rest)) => (true, rest),
+            _ => (false, text),
+        };
+        let mut rest = unsigned;
+        let mut number = 0;
+        match rest.split_first()? {
+            (b'0', tail) => rest = tail,
+            (b'1'..=b'9', _) => rest = digits(rest, &mut number),
+            _ => return None,
+        }
+        let mut count = unsigned.len() - rest.len();
+        let mut power = 0_i64;
+        let mut integer = true;
+        if let Some((b'.', fraction)) = rest.split_first() {
+            rest = digits(fraction, &mut number);
+            let places = fraction.len() - rest.len();
+            if places == 0 {
+                return None;
+            }
+            count += places;
+            power = -i64::try_from(places).ok()?;
+            integer = false;
+        }
+        if let Some((b'e' | b'E', after)) = rest.split_first() {
+            let (exponent, tail) = exponent(after)?;
+            power = power.saturating_add(exponent);
+            rest = tail;
+            integer = false;
+        }
+        Some(Self {
+            source: text.get(..text.len() - rest.len())?,
+            negative,
+            number,
+            exact: count <= 19 || significant(unsigned) <= 19,
+            power,
+            integer,
+        })
+    }
+}
+
+/// The f64 of a number whose digits and power are exact as f64: one operation, so one rounding.
+#[inline]
+#[expect(clippy::cast_precision_loss, reason = "exact up to 2^53")]
+fn exact_product(parts: &Parts<'_>) -> Option<f64> {
+    let size = parts.power.unsigned_abs();
+    if !parts.exact || parts.number > EXACT_INTEGER || size > EXACT_POWER {
+        return None;
+    }
+    let scale = *POWERS.get(usize::try_from(size).ok()?)?;
+    let number = parts.number as f64;
+    Some(if parts.power < 0 {
+        number / scale
+    } else {
+        number * scale
+    })
 }
 
 /// The nearest f32 of `number` times ten to the `power`, where f64 is exact enough to tell.
@@ -157,7 +233,7 @@ fn significant(unsigned: &[u8]) -> usize {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
 
-    use super::read;
+    use super::{Number, number, read};
 
     struct Random(u64);
 
@@ -183,6 +259,23 @@ mod tests {
             "{text}: {value:e} for {expected:e}"
         );
         assert_eq!(length, text.len(), "{text}");
+        check_number(text);
+    }
+
+    fn check_number(text: &str) {
+        let found = number(text.as_bytes());
+        if text.contains(['.', 'e', 'E']) {
+            let (Some((Number::Float(value), length)), Ok(expected)) = (found, text.parse::<f64>())
+            else {
+                panic!("{text} is refused");
+            };
+            assert_eq!(value.to_bits(), expected.to_bits(), "{text}");
+            assert_eq!(length, text.len(), "{text}");
+        } else {
+            let expected = text.parse().ok();
+            let value = found.map(|(value, _)| value);
+            assert_eq!(value, expected.map(Number::Integer), "{text}");
+        }
     }
 
     #[test]
@@ -256,6 +349,7 @@ mod tests {
             ":",
         ] {
             assert_eq!(read(text.as_bytes()), None, "{text}");
+            assert_eq!(number(text.as_bytes()), None, "{text}");
         }
         for (text, length) in [("01", 1), ("-00", 2), ("1.5.5", 3), ("1,2", 1), ("0x1", 1)] {
             assert_eq!(read(text.as_bytes()).unwrap().1, length, "{text}");

@@ -113,6 +113,62 @@ pub(super) fn push_string(bytes: &[u8], out: &mut String) -> Option<usize> {
     }
 }
 
+/// The text of a JSON string, its escapes resolved. Not checked to be UTF-8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Content<'a> {
+    pub bytes: &'a [u8],
+    pub ascii: bool,
+}
+
+/// Reads the string whose opening quote stands just before `bytes`: its text and where its closing quote is. Where
+/// there are escapes, the text is put together in `scratch`. `None` for what `push_string` refuses, except that UTF-8
+/// is left to whoever makes a text of the bytes.
+#[inline]
+pub(super) fn content<'a>(
+    bytes: &'a [u8],
+    scratch: &'a mut Vec<u8>,
+) -> Option<(Content<'a>, usize)> {
+    let (length, ascii) = plain_run(bytes);
+    let (run, rest) = bytes.split_at_checked(length)?;
+    if rest.first() == Some(&b'"') {
+        return Some((Content { bytes: run, ascii }, length));
+    }
+    resolved(run, ascii, rest, scratch)
+}
+
+/// `content`, from the first escape at the start of `rest` on.
+fn resolved<'a>(
+    run: &[u8],
+    mut ascii: bool,
+    mut rest: &[u8],
+    scratch: &'a mut Vec<u8>,
+) -> Option<(Content<'a>, usize)> {
+    let all = run.len() + rest.len();
+    scratch.clear();
+    scratch.extend_from_slice(run);
+    while let Some(b'\\') = rest.first() {
+        let (Escape::Char(one), length) = escape(rest)? else {
+            return None;
+        };
+        if one.is_ascii() {
+            scratch.push(u8::try_from(one).ok()?);
+        } else {
+            ascii = false;
+            scratch.extend_from_slice(one.encode_utf8(&mut [0; 4]).as_bytes());
+        }
+        rest = rest.get(length..)?;
+        let (length, plain) = plain_run(rest);
+        let (run, tail) = rest.split_at_checked(length)?;
+        scratch.extend_from_slice(run);
+        ascii &= plain;
+        rest = tail;
+    }
+    (rest.first() == Some(&b'"')).then(|| {
+        let bytes = scratch.as_slice();
+        (Content { bytes, ascii }, all - rest.len())
+    })
+}
+
 /// The text between the quotes of a JSON string that is known to be well formed; lone surrogates become U+FFFD.
 pub(super) fn unescape(inner: &str) -> String {
     let mut out = String::with_capacity(inner.len());

@@ -1,0 +1,314 @@
+//! JSON text to values of the caller's making, in one pass and without a tree in between.
+//!
+//! The reader knows the grammar; a [`Maker`] makes the values. What is refused here need not be wrong: text that is
+//! deeply nested, integers over 64 bits, lone surrogates and the names that only Python knows (`NaN`) are left to a
+//! reader that takes its time. What is accepted has one meaning only.
+
+use std::vec::Drain;
+
+use super::decimal::{self, Number};
+use super::text::{self, Content};
+
+/// Containers inside each other; deeper text is refused.
+pub const MAX_DEPTH: usize = 128;
+
+/// Makes values. `None` ends the reading.
+pub trait Maker {
+    type Value;
+    type Object;
+    type Key;
+
+    fn null(&mut self) -> Option<Self::Value>;
+    fn boolean(&mut self, truth: bool) -> Option<Self::Value>;
+    fn integer(&mut self, number: i64) -> Option<Self::Value>;
+    fn float(&mut self, number: f64) -> Option<Self::Value>;
+    /// Refuses what is not UTF-8.
+    fn string(&mut self, text: Content<'_>) -> Option<Self::Value>;
+    fn array(&mut self, items: Drain<'_, Self::Value>) -> Option<Self::Value>;
+    fn object(&mut self) -> Option<Self::Object>;
+    /// Refuses what is not UTF-8.
+    fn key(&mut self, text: Content<'_>) -> Option<Self::Key>;
+    /// A key that comes again takes the new value.
+    fn member(
+        &mut self,
+        object: &mut Self::Object,
+        key: Self::Key,
+        value: Self::Value,
+    ) -> Option<()>;
+    fn close(&mut self, object: Self::Object) -> Option<Self::Value>;
+}
+
+/// The value of `text`. `scratch` is memory for strings with escapes, and may hold anything.
+pub fn read<M: Maker>(text: &[u8], maker: &mut M, scratch: &mut Vec<u8>) -> Option<M::Value> {
+    let mut reader = Reader {
+        rest: text,
+        maker,
+        scratch,
+        items: Vec::new(),
+    };
+    let value = reader.value(0)?;
+    reader.blank();
+    reader.rest.is_empty().then_some(value)
+}
+
+struct Reader<'t, 'm, M: Maker> {
+    rest: &'t [u8],
+    maker: &'m mut M,
+    scratch: &'m mut Vec<u8>,
+    /// The elements of the arrays that are open.
+    items: Vec<M::Value>,
+}
+
+impl<M: Maker> Reader<'_, '_, M> {
+    #[inline]
+    fn blank(&mut self) {
+        while let Some((b' ' | b'\t' | b'\n' | b'\r', tail)) = self.rest.split_first() {
+            self.rest = tail;
+        }
+    }
+
+    /// Takes `wanted` if it comes next after white space.
+    #[inline]
+    fn eat(&mut self, wanted: u8) -> bool {
+        self.blank();
+        let tail = self.rest.strip_prefix(&[wanted]);
+        self.rest = tail.unwrap_or(self.rest);
+        tail.is_some()
+    }
+
+    fn word(&mut self, word: &[u8]) -> Option<()> {
+        self.rest = self.rest.strip_prefix(word)?;
+        Some(())
+    }
+
+    /// `MAX_DEPTH` bounds the recursion.
+    fn value(&mut self, depth: usize) -> Option<M::Value> {
+        self.blank();
+        match self.rest.first()? {
+            b'"' => {
+                let (text, rest) = string(self.rest, self.scratch)?;
+                self.rest = rest;
+                self.maker.string(text)
+            }
+            b'-' | b'0'..=b'9' => {
+                let (number, length) = decimal::number(self.rest)?;
+                self.rest = self.rest.get(length..)?;
+                match number {
+                    Number::Integer(number) => self.maker.integer(number),
+                    Number::Float(number) => self.maker.float(number),
+                }
+            }
+            b'{' if depth < MAX_DEPTH => self.object(depth + 1),
+            b'[' if depth < MAX_DEPTH => self.array(depth + 1),
+            b't' => self.word(b"true").and_then(|()| self.maker.boolean(true)),
+            b'f' => self.word(b"false").and_then(|()| self.maker.boolean(false)),
+            b'n' => self.word(b"null").and_then(|()| self.maker.null()),
+            _ => None,
+        }
+    }
+
+    fn object(&mut self, depth: usize) -> Option<M::Value> {
+        self.word(b"{")?;
+        let mut object = self.maker.object()?;
+        if !self.eat(b'}') {
+            loop {
+                self.blank();
+                let (text, rest) = string(self.rest, self.scratch)?;
+                self.rest = rest;
+                let key = self.maker.key(text)?;
+                if !self.eat(b':') {
+                    return None;
+                }
+                let value = self.value(depth)?;
+                self.maker.member(&mut object, key, value)?;
+                if self.eat(b',') {
+                    continue;
+                }
+                if self.eat(b'}') {
+                    break;
+                }
+                return None;
+            }
+        }
+        self.maker.close(object)
+    }
+
+    fn array(&mut self, depth: usize) -> Option<M::Value> {
+        self.word(b"[")?;
+        let start = self.items.len();
+        if !self.eat(b']') {
+            loop {
+                let item = self.value(depth)?;
+                self.items.push(item);
+                if self.eat(b',') {
+                    continue;
+                }
+                if self.eat(b']') {
+                    break;
+                }
+                return None;
+            }
+        }
+        self.maker.array(self.items.drain(start..))
+    }
+}
+
+/// The string at the start of `bytes`, and what follows it.
+#[inline]
+fn string<'t: 's, 's>(
+    bytes: &'t [u8],
+    scratch: &'s mut Vec<u8>,
+) -> Option<(Content<'s>, &'t [u8])> {
+    let inner = bytes.strip_prefix(b"\"")?;
+    let (text, length) = text::content(inner, scratch)?;
+    Some((text, inner.get(length + 1..)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Map, Value};
+
+    use super::*;
+
+    struct Tree;
+
+    fn text(text: Content<'_>) -> Option<String> {
+        let string = std::str::from_utf8(text.bytes).ok()?;
+        assert_eq!(text.ascii, string.is_ascii());
+        Some(string.to_owned())
+    }
+
+    impl Maker for Tree {
+        type Value = Value;
+        type Object = Map<String, Value>;
+        type Key = String;
+
+        fn null(&mut self) -> Option<Value> {
+            Some(Value::Null)
+        }
+        fn boolean(&mut self, truth: bool) -> Option<Value> {
+            Some(truth.into())
+        }
+        fn integer(&mut self, number: i64) -> Option<Value> {
+            Some(number.into())
+        }
+        fn float(&mut self, number: f64) -> Option<Value> {
+            Some(number.into())
+        }
+        fn string(&mut self, content: Content<'_>) -> Option<Value> {
+            text(content).map(Value::from)
+        }
+        fn array(&mut self, items: Drain<'_, Value>) -> Option<Value> {
+            Some(items.collect::<Vec<_>>().into())
+        }
+        fn object(&mut self) -> Option<Self::Object> {
+            Some(Map::new())
+        }
+        fn key(&mut self, content: Content<'_>) -> Option<String> {
+            text(content)
+        }
+        fn member(&mut self, object: &mut Self::Object, key: String, value: Value) -> Option<()> {
+            object.insert(key, value);
+            Some(())
+        }
+        fn close(&mut self, object: Self::Object) -> Option<Value> {
+            Some(object.into())
+        }
+    }
+
+    fn tree(text: &[u8]) -> Option<Value> {
+        read(text, &mut Tree, &mut Vec::new())
+    }
+
+    fn values() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+            "[\"\\\\/\u{0}-\u{1f}a-é😀]*".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 40, 6, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                prop::collection::vec((any::<String>(), inner), 0..6)
+                    .prop_map(|pairs| Value::from(pairs.into_iter().collect::<Map<_, _>>())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(value in values(), pretty: bool) {
+            let write = if pretty { serde_json::to_vec_pretty } else { serde_json::to_vec };
+            let text = write(&value).unwrap_or_default();
+            prop_assert_eq!(tree(&text), Some(value));
+        }
+
+        #[test]
+        fn what_is_accepted_is_json(
+            value in values(),
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4_u8), 1..4),
+        ) {
+            let mut text = serde_json::to_vec(&value).unwrap_or_default();
+            for (at, byte, change) in changes {
+                let at = at.index(text.len() + 1);
+                match change {
+                    0 => text.insert(at, byte),
+                    1 => text.insert(at, *b"\"\\{}[],:-.e0 \n".get(usize::from(byte) % 14).unwrap_or(&b'0')),
+                    2 if at < text.len() => drop(text.remove(at)),
+                    _ => text.truncate(at.max(1)),
+                }
+            }
+            if let Some(found) = tree(&text) {
+                // serde_json refuses numbers beyond f64, where Python and this reader have infinity.
+                let text = String::from_utf8_lossy(&text).into_owned();
+                match serde_json::from_str::<Value>(&text) {
+                    Ok(expected) => prop_assert_eq!(found, expected),
+                    Err(error) => prop_assert!(error.to_string().contains("out of range"), "{}: {}", text, error),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_left_to_others() {
+        for text in [
+            "",
+            " ",
+            "NaN",
+            "-Infinity",
+            "9223372036854775808",
+            "\"\\ud800\"",
+            "\"\t\"",
+            "01",
+            "1.",
+            "[1,]",
+            "{\"a\":1,}",
+            "{1:2}",
+            "1 2",
+            "nul",
+            "\"open",
+            "[1",
+            "{\"a\"",
+            "'a'",
+            "\u{feff}1",
+        ] {
+            assert_eq!(tree(text.as_bytes()), None, "{text}");
+        }
+        assert_eq!(tree(b"\"\xff\""), None);
+        let nested = |depth: usize| [vec![b'['; depth], vec![b']'; depth]].concat();
+        assert!(tree(&nested(MAX_DEPTH)).is_some());
+        assert_eq!(tree(&nested(MAX_DEPTH + 1)), None);
+    }
+
+    #[test]
+    fn a_repeated_key_takes_the_last_value() {
+        assert_eq!(
+            tree(b"{\"a\":1,\"b\":2,\"a\":3}"),
+            tree(b"{\"a\":3,\"b\":2}")
+        );
+    }
+}
