@@ -45,7 +45,52 @@ const USUAL: [&str; 22] = [
 
 /// The strings of keys that have been seen, by a hash of their text and compared in full.
 pub struct Keys {
-    places: Vec<Option<(Box<[u8]>, Py<PyString>)>>,
+    places: Vec<Option<Place>>,
+}
+
+struct Place {
+    ends: Ends,
+    text: Box<[u8]>,
+    string: Py<PyString>,
+}
+
+/// The first and the last bytes of a text, and its length: the whole of it up to 16 bytes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Ends {
+    first: u64,
+    last: u64,
+    length: usize,
+}
+
+impl Ends {
+    #[inline]
+    fn of(text: &[u8]) -> Self {
+        let long = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
+        let short = |bytes: &[u8; 4]| u64::from(u32::from_le_bytes(*bytes));
+        let length = text.len();
+        let (first, last) =
+            if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
+                (long(first), long(last))
+            } else if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
+                (short(first), short(last))
+            } else {
+                let all = text.iter().fold(0, |all, byte| all << 8 | u64::from(*byte));
+                (all, 0)
+            };
+        Self {
+            first,
+            last,
+            length,
+        }
+    }
+
+    /// A number below `PLACES`.
+    #[inline]
+    fn place(self) -> usize {
+        const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+        let sum = self.first ^ self.last.rotate_left(25);
+        usize::try_from(sum.wrapping_mul(SPREAD) >> 32).unwrap_or_default() % PLACES
+    }
 }
 
 impl Keys {
@@ -59,36 +104,34 @@ impl Keys {
         keys
     }
 
-    fn place(key: &[u8]) -> usize {
-        const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
-        let word = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
-        let sum = match (key.first_chunk(), key.last_chunk()) {
-            (Some(first), Some(last)) => word(first) ^ word(last).rotate_left(25),
-            _ => key.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)),
-        };
-        let length = u64::try_from(key.len()).unwrap_or_default();
-        let spread = (sum ^ length << 56).wrapping_mul(SPREAD) >> 32;
-        usize::try_from(spread).unwrap_or_default() % PLACES
-    }
-
     fn keep(&mut self, key: &[u8], string: &Bound<'_, PyString>) {
-        if let Some(place) = self.places.get_mut(Self::place(key)) {
-            *place = Some((key.into(), string.clone().unbind()));
+        let ends = Ends::of(key);
+        let new = Place {
+            ends,
+            text: key.into(),
+            string: string.clone().unbind(),
+        };
+        if let Some(place) = self.places.get_mut(ends.place())
+            && let Some(old) = place.replace(new)
+        {
+            // Here, because a `Py` is dropped later where pyo3 does not know that the thread is attached.
+            drop(old.string.into_bound(string.py()));
         }
     }
 
     #[inline]
     fn get<'py>(&mut self, py: Python<'py>, key: Content<'_>) -> Option<Bound<'py, PyString>> {
-        if key.bytes.len() > LONGEST {
-            return string(py, key);
-        }
-        if let Some(Some((text, string))) = self.places.get(Self::place(key.bytes))
-            && **text == *key.bytes
+        let ends = Ends::of(key.bytes);
+        if let Some(Some(place)) = self.places.get(ends.place())
+            && place.ends == ends
+            && (ends.length <= 16 || *place.text == *key.bytes)
         {
-            return Some(string.bind(py).clone());
+            return Some(place.string.bind(py).clone());
         }
         let made = string(py, key)?;
-        self.keep(key.bytes, &made);
+        if ends.length <= LONGEST {
+            self.keep(key.bytes, &made);
+        }
         Some(made)
     }
 }

@@ -148,65 +148,67 @@ unsafe extern "C" fn decode_text_entry(
 }
 
 fn quick_dict<'py>(response: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
-    ordinary::dict(response.py(), last_line(response)?)
+    let py = response.py();
+    let bytes = response.cast_exact::<PyBytes>().ok()?.as_bytes();
+    if let Some(value) = ordinary::dict(py, single_line(bytes)) {
+        return Some(value);
+    }
+    let line = last::lines(last::without_mark(bytes)).next()?;
+    if ordinary::plausible(line) {
+        return None;
+    }
+    json::build(py, line)
 }
 
 fn quick_text<'py>(response: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
-    ordinary::text(response.py(), last_line(response)?)
+    let bytes = response.cast_exact::<PyBytes>().ok()?.as_bytes();
+    ordinary::text(response.py(), single_line(bytes))
 }
 
-/// The last line of a response that is plain bytes.
 #[inline]
-fn last_line<'a>(response: &'a Bound<'_, PyAny>) -> Option<&'a [u8]> {
-    let bytes = response.cast_exact::<PyBytes>().ok()?.as_bytes();
-    last::lines(last::without_mark(bytes)).next()
+fn single_line(body: &[u8]) -> &[u8] {
+    body.strip_suffix(b"\n").unwrap_or(body)
 }
 
 fn decode<'py>(response: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    let py = response.py();
-    let body = Body::of(response)?;
-    let text = last::without_mark(body.bytes.as_slice());
-    if let Some(line) = last::lines(text).next()
-        && let Some(value) = known(py, line, ordinary::dict)?
-    {
-        return Ok(value);
-    }
-    decode_body(py, &body, text)
+    read(response, ordinary::dict, Ok)
 }
 
 fn decode_text<'py>(response: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    read(response, ordinary::text, |value| {
+        let py = value.py();
+        let generated =
+            value.is_instance_of::<PyDict>() && field(&value, intern!(py, "message"))?.is_none();
+        if generated {
+            get_response_choice(&value)
+        } else {
+            get_choice(&value)
+        }
+    })
+}
+
+/// What `ordinary` makes of the body if its last line is an ordinary one, or what `other` makes of its last value.
+fn read<'py>(
+    response: &Bound<'py, PyAny>,
+    ordinary: fn(Python<'py>, &[u8]) -> Option<Bound<'py, PyAny>>,
+    other: fn(Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
     let py = response.py();
     let body = Body::of(response)?;
     let text = last::without_mark(body.bytes.as_slice());
     if let Some(line) = last::lines(text).next()
-        && let Some(value) = known(py, line, ordinary::text)?
+        && ordinary::plausible(line)
     {
-        return Ok(value);
+        let mut value = ordinary(py, line);
+        if value.is_none() && ordinary::learn(py, line)? {
+            value = ordinary(py, line);
+        }
+        if let Some(value) = value {
+            return Ok(value);
+        }
+        drop(PyErr::take(py));
     }
-    let value = decode_body(py, &body, text)?;
-    let generated =
-        field(&value, intern!(py, "message"))?.is_none() && value.is_instance_of::<PyDict>();
-    if generated {
-        get_response_choice(&value)
-    } else {
-        get_choice(&value)
-    }
-}
-
-/// What `make` makes of `line` if it is an ordinary line, of a form that is known or is from now on.
-fn known<'py>(
-    py: Python<'py>,
-    line: &[u8],
-    make: fn(Python<'py>, &[u8]) -> Option<Bound<'py, PyAny>>,
-) -> PyResult<Option<Bound<'py, PyAny>>> {
-    if let Some(value) = make(py, line) {
-        return Ok(Some(value));
-    }
-    Ok(if ordinary::learn(py, line)? {
-        make(py, line)
-    } else {
-        None
-    })
+    other(decode_body(py, &body, text)?)
 }
 
 fn decode_body<'py>(py: Python<'py>, body: &Body<'py>, text: &[u8]) -> PyResult<Bound<'py, PyAny>> {

@@ -64,6 +64,18 @@ pub fn loads<'py>(py: Python<'py>, text: &Bound<'py, PyString>) -> PyResult<Boun
 
 /// The value of `text`, or None where only `json.loads` can tell.
 fn fast<'py>(py: Python<'py>, text: &[u8]) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let value = build(py, text);
+    if value.is_none()
+        && let Some(error) = PyErr::take(py)
+        && !error.is_instance_of::<PyUnicodeDecodeError>(py)
+    {
+        return Err(error);
+    }
+    Ok(value)
+}
+
+/// The value of `text`. None, perhaps with an exception set, where that takes more care. Drops no `Py`.
+pub fn build<'py>(py: Python<'py>, text: &[u8]) -> Option<Bound<'py, PyAny>> {
     let mut memory = MEMORY.take().unwrap_or_else(|| {
         let (scratch, keys) = (Vec::new(), Keys::new(py));
         Box::new(Memory { scratch, keys })
@@ -72,13 +84,7 @@ fn fast<'py>(py: Python<'py>, text: &[u8]) -> PyResult<Option<Bound<'py, PyAny>>
     let value = value::read(text, &mut Builder { py, keys }, scratch);
     scratch.shrink_to(KEEP_BYTES);
     MEMORY.set(Some(memory));
-    if value.is_none()
-        && let Some(error) = PyErr::take(py)
-        && !error.is_instance_of::<PyUnicodeDecodeError>(py)
-    {
-        return Err(error);
-    }
-    Ok(value)
+    value
 }
 
 /// Appends `value` to `out` as compact JSON: UTF-8, nothing escaped that need not be.

@@ -42,26 +42,34 @@ thread_local! {
     static MEMORY: Cell<Option<Box<Memory>>> = const { Cell::new(None) };
 }
 
-/// The dict of `line`, if it is of a form that is known.
+/// The dict of `line`, if it is of a form that is known. Otherwise there may be an exception, and that is no news.
 #[inline]
 pub fn dict<'py>(py: Python<'py>, line: &[u8]) -> Option<Bound<'py, PyAny>> {
     find(line, |known, varying| known.dict(py, &varying))
 }
 
-/// The text of `line`, if it is of a form that is known.
+/// The text of `line`; see `dict`.
 #[inline]
 pub fn text<'py>(py: Python<'py>, line: &[u8]) -> Option<Bound<'py, PyAny>> {
     find(line, |_, varying| {
-        cleared(py, build::string(py, varying.text)).map(Bound::into_any)
+        build::string(py, varying.text).map(Bound::into_any)
     })
+}
+
+/// Whether `line` may be an ordinary line.
+#[inline]
+pub fn plausible(line: &[u8]) -> bool {
+    line.ends_with(END)
 }
 
 /// Learns the form of `line`, if it is an ordinary line. Whether it is one says the result.
 pub fn learn(py: Python<'_>, line: &[u8]) -> PyResult<bool> {
-    if !line.ends_with(END) {
-        return Ok(false);
-    }
-    let Some(form) = Form::of(line) else {
+    let form = if plausible(line) {
+        Form::of(line)
+    } else {
+        None
+    };
+    let Some(form) = form else {
         return Ok(false);
     };
     let known = Known::new(py, form)?;
@@ -90,15 +98,6 @@ fn find<T>(line: &[u8], make: impl FnOnce(&Known, Varying<'_>) -> Option<T>) -> 
     memory.scratch.shrink_to(KEEP_BYTES);
     MEMORY.set(Some(memory));
     found
-}
-
-/// What was made, or None without an exception: then the careful way says what is wrong.
-#[inline]
-fn cleared<T>(py: Python<'_>, made: Option<T>) -> Option<T> {
-    if made.is_none() {
-        drop(PyErr::take(py));
-    }
-    made
 }
 
 impl Known {
@@ -132,24 +131,21 @@ impl Known {
 
     #[inline]
     fn dict<'py>(&self, py: Python<'py>, varying: &Varying<'_>) -> Option<Bound<'py, PyAny>> {
-        let made = (|| {
-            let line = copy(py, &self.line)?;
-            let time = Content {
-                bytes: varying.time,
-                ascii: true,
-            };
-            set(&line, &self.created_at, build::string(py, time)?.as_any())?;
-            let text = build::string(py, varying.text)?.into_any();
-            if let Some((message, name)) = &self.message {
-                let message = copy(py, message)?;
-                set(&message, &self.text, &text)?;
-                set(&line, name, &message)?;
-            } else {
-                set(&line, &self.text, &text)?;
-            }
-            Some(line)
-        })();
-        cleared(py, made)
+        let line = copy(py, &self.line)?;
+        let time = Content {
+            bytes: varying.time,
+            ascii: true,
+        };
+        set(&line, &self.created_at, build::string(py, time)?.as_any())?;
+        let text = build::string(py, varying.text)?.into_any();
+        if let Some((message, name)) = &self.message {
+            let message = copy(py, message)?;
+            set(&message, &self.text, &text)?;
+            set(&line, name, &message)?;
+        } else {
+            set(&line, &self.text, &text)?;
+        }
+        Some(line)
     }
 }
 

@@ -14,7 +14,8 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 
 type Argument<'a, 'py> = &'a Bound<'py, PyAny>;
-/// The answer if it is cheap to tell. Must not drop a `Py`, nor leave an exception.
+/// The answer if it is cheap to tell; otherwise there may be an exception, which is ignored. It drops no `Py`: pyo3 puts
+/// that off, because it is not told that the thread is attached.
 pub type Quick = for<'py> fn(Argument<'_, 'py>) -> Option<Bound<'py, PyAny>>;
 /// The answer in any case.
 pub type Careful = for<'py> fn(Argument<'_, 'py>) -> PyResult<Bound<'py, PyAny>>;
@@ -63,6 +64,8 @@ pub unsafe fn run(
         match known {
             Some(value) => value.into_ptr(),
             None => Python::attach(|py| {
+                // SAFETY: the thread is attached.
+                unsafe { ffi::PyErr_Clear() };
                 // SAFETY: the caller's.
                 let argument = unsafe { Borrowed::from_ptr(py, argument) };
                 answer(py, careful(&argument))

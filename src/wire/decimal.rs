@@ -24,6 +24,9 @@ const POWERS: [f64; 46] = [
     1e33, 1e34, 1e35, 1e36, 1e37, 1e38, 1e39, 1e40, 1e41, 1e42, 1e43, 1e44, 1e45,
 ];
 
+/// 10^0 to 10^7.
+const TENS: [u64; 8] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000];
+
 /// The largest f64 up to which all integers are one, and the largest power of ten that is.
 const EXACT_INTEGER: u64 = 1 << 53;
 const EXACT_POWER: u64 = 22;
@@ -171,11 +174,21 @@ fn digits<'a>(text: &'a [u8], number: &mut u64) -> &'a [u8] {
     let mut rest = text;
     while let Some((word, tail)) = rest.split_first_chunk::<8>() {
         let word = u64::from_le_bytes(*word);
-        if !all_digits(word) {
-            break;
+        // Only digits are below ten after this. A carry makes wrong bits above the first other byte only.
+        let size = word ^ (ONES * 0x30);
+        let others = (size.wrapping_add(ONES * 0x76) | size) & (ONES * 0x80);
+        if others == 0 {
+            *number = number.wrapping_mul(100_000_000).wrapping_add(eight(word));
+            rest = tail;
+            continue;
         }
-        *number = number.wrapping_mul(100_000_000).wrapping_add(eight(word));
-        rest = tail;
+        // Fewer than eight: moved up, so that zeros stand before them.
+        let count = others.trailing_zeros() / 8;
+        if let (1.., Some(scale)) = (count, TENS.get(count as usize)) {
+            let moved = word << (64 - 8 * count);
+            *number = number.wrapping_mul(*scale).wrapping_add(eight(moved));
+        }
+        return rest.get(count as usize..).unwrap_or_default();
     }
     while let Some((digit @ b'0'..=b'9', tail)) = rest.split_first() {
         *number = number
@@ -184,13 +197,6 @@ fn digits<'a>(text: &'a [u8], number: &mut u64) -> &'a [u8] {
         rest = tail;
     }
     rest
-}
-
-/// Whether all eight bytes are digits: their upper halves are 3, and still are when 6 is added.
-#[inline]
-fn all_digits(word: u64) -> bool {
-    let upper = ONES * 0xf0;
-    word & upper == ONES * 0x30 && word.wrapping_add(ONES * 0x06) & upper == ONES * 0x30
 }
 
 /// The number that eight digits make, the first of them in the lowest byte: pairs, then fours, then all.
@@ -260,6 +266,11 @@ mod tests {
         );
         assert_eq!(length, text.len(), "{text}");
         check_number(text);
+        // With something behind it, digits are read by eights.
+        let longer = format!("{text},\"/:0123456789");
+        assert_eq!(read(longer.as_bytes()), Some((value, length)), "{text}");
+        let both = [text, &longer].map(|text| number(text.as_bytes()));
+        assert_eq!(both[0], both[1], "{text}");
     }
 
     fn check_number(text: &str) {

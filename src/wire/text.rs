@@ -1,8 +1,5 @@
 //! The inside of a JSON string: where it must be looked at, and what its escapes say.
 
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGH: u64 = 0x8080_8080_8080_8080;
-
 /// What a backslash sequence stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Escape {
@@ -14,27 +11,19 @@ pub(super) enum Escape {
 /// How many bytes come before the first quote, backslash or control character, and whether they are all ASCII.
 #[inline]
 pub(super) fn plain_run(bytes: &[u8]) -> (usize, bool) {
-    let mut high = 0;
-    let (words, tail) = bytes.as_chunks::<8>();
+    let mut ascii = true;
+    let (blocks, tail) = bytes.as_chunks::<BLOCK>();
     let mut at = 0;
-    for word in words {
-        let word = u64::from_le_bytes(*word);
-        // In each mask the lowest bit set is exact; a borrow makes wrong bits only above it, and only the lowest counts.
-        let quote = word ^ (ONES * 0x22);
-        let slash = word ^ (ONES * 0x5c);
-        let stop = ((quote.wrapping_sub(ONES) & !quote)
-            | (slash.wrapping_sub(ONES) & !slash)
-            | (word.wrapping_sub(ONES * 0x20) & !word))
-            & HIGH;
+    for block in blocks {
+        let (stop, high) = masks(block);
         if stop != 0 {
             let before = (stop & stop.wrapping_neg()) - 1;
-            high |= word & HIGH & before;
-            return (at + (stop.trailing_zeros() / 8) as usize, high == 0);
+            ascii &= high & before == 0;
+            return (at + (stop.trailing_zeros() / BITS) as usize, ascii);
         }
-        high |= word & HIGH;
-        at += 8;
+        ascii &= high == 0;
+        at += BLOCK;
     }
-    let mut ascii = high == 0;
     for &byte in tail {
         if byte < 0x20 || byte == b'"' || byte == b'\\' {
             break;
@@ -43,6 +32,54 @@ pub(super) fn plain_run(bytes: &[u8]) -> (usize, bool) {
         at += 1;
     }
     (at, ascii)
+}
+
+/// How many bytes are looked at in one step, and how many bits of a mask stand for a byte.
+#[cfg(target_arch = "x86_64")]
+const BLOCK: usize = 16;
+#[cfg(target_arch = "x86_64")]
+const BITS: u32 = 1;
+#[cfg(not(target_arch = "x86_64"))]
+const BLOCK: usize = 8;
+#[cfg(not(target_arch = "x86_64"))]
+const BITS: u32 = 8;
+
+/// Where `block` has a byte that stops a run, and where one that is not ASCII. The first byte has the lowest bits, and
+/// of the first mask only the lowest bit set is sure.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+fn masks(block: &[u8; BLOCK]) -> (u32, u32) {
+    use std::arch::x86_64::{
+        _mm_cmpeq_epi8, _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128,
+        _mm_set1_epi8,
+    };
+    // SAFETY: every x86-64 has SSE2, and the load reads the 16 bytes of the block, wherever they are.
+    unsafe {
+        let bytes = _mm_loadu_si128(block.as_ptr().cast());
+        let quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x22));
+        let slash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x5c));
+        let control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);
+        let stop = _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quote, slash), control));
+        (
+            stop.cast_unsigned(),
+            _mm_movemask_epi8(bytes).cast_unsigned(),
+        )
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+#[inline]
+fn masks(block: &[u8; BLOCK]) -> (u64, u64) {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let word = u64::from_le_bytes(*block);
+    // A borrow makes wrong bits only above the lowest one.
+    let quote = word ^ (ONES * 0x22);
+    let slash = word ^ (ONES * 0x5c);
+    let stop = (quote.wrapping_sub(ONES) & !quote)
+        | (slash.wrapping_sub(ONES) & !slash)
+        | (word.wrapping_sub(ONES * 0x20) & !word);
+    (stop & HIGH, word & HIGH)
 }
 
 /// Reads the escape at the start of `bytes` (its first byte is the backslash): its meaning and its length.
@@ -186,4 +223,41 @@ pub(super) fn unescape(inner: &str) -> String {
     }
     out.push_str(rest);
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain_run;
+
+    #[test]
+    fn a_run_ends_where_the_first_special_byte_is() {
+        for byte in 0..=u8::MAX {
+            for length in 0..40 {
+                for at in 0..length {
+                    let mut bytes = vec![b'x'; length];
+                    bytes
+                        .iter_mut()
+                        .skip(at)
+                        .step_by(3)
+                        .for_each(|place| *place = byte);
+                    let special = byte < 0x20 || byte == b'"' || byte == b'\\';
+                    let expected = if special {
+                        (at, true)
+                    } else {
+                        (length, byte < 0x80)
+                    };
+                    assert_eq!(plain_run(&bytes), expected, "{byte:#x} at {at} of {length}");
+                    // What stands behind the end of a run does not count.
+                    let mut longer = [
+                        &bytes,
+                        &b"\"\xff\"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"[..],
+                    ]
+                    .concat();
+                    assert_eq!(plain_run(&longer), expected);
+                    longer.insert(0, 0xe9);
+                    assert_eq!(plain_run(&longer), (expected.0 + 1, false));
+                }
+            }
+        }
+    }
 }
