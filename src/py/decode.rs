@@ -17,7 +17,7 @@ use pyo3::types::{PyBytes, PyDict, PySlice, PyString};
 use super::json::{self, Bytes};
 use super::log::log;
 use super::{ordinary, unary};
-use crate::wire::last;
+use crate::wire::{Form, last};
 
 /// As many characters of a body go into an error dict, a log line or an error text.
 const RAW_CHARACTERS: isize = 200;
@@ -154,10 +154,11 @@ fn quick_dict<'py>(response: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
         return Some(value);
     }
     let line = last::lines(last::without_mark(bytes)).next()?;
-    if ordinary::plausible(line) {
-        return None;
+    // One that may be worth learning goes the careful way.
+    match Form::of(line) {
+        Some(_) => None,
+        None => json::build(py, line),
     }
-    json::build(py, line)
 }
 
 fn quick_text<'py>(response: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
@@ -196,9 +197,7 @@ fn read<'py>(
     let py = response.py();
     let body = Body::of(response)?;
     let text = last::without_mark(body.bytes.as_slice());
-    if let Some(line) = last::lines(text).next()
-        && ordinary::plausible(line)
-    {
+    if let Some(line) = last::lines(text).next() {
         let mut value = ordinary(py, line);
         if value.is_none() && ordinary::learn(py, line)? {
             value = ordinary(py, line);

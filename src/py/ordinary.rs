@@ -15,8 +15,6 @@ use crate::wire::{Content, Form, Shape, Varying};
 
 /// As many forms are kept.
 const FORMS: usize = 8;
-/// How every ordinary line ends.
-const END: &[u8] = b",\"done\":false}";
 /// More memory than this is not kept for the texts of lines.
 const KEEP_BYTES: usize = 1 << 20;
 
@@ -56,20 +54,9 @@ pub fn text<'py>(py: Python<'py>, line: &[u8]) -> Option<Bound<'py, PyAny>> {
     })
 }
 
-/// Whether `line` may be an ordinary line.
-#[inline]
-pub fn plausible(line: &[u8]) -> bool {
-    line.ends_with(END)
-}
-
 /// Learns the form of `line`, if it is an ordinary line. Whether it is one says the result.
 pub fn learn(py: Python<'_>, line: &[u8]) -> PyResult<bool> {
-    let form = if plausible(line) {
-        Form::of(line)
-    } else {
-        None
-    };
-    let Some(form) = form else {
+    let Some(form) = Form::of(line) else {
         return Ok(false);
     };
     let known = Known::new(py, form)?;

@@ -6,8 +6,8 @@
 //! lower 29 bits; near one, below the normal range of f32, and for everything longer, Rust's own parser decides, which
 //! rounds every text correctly and takes its time.
 //!
-//! For f64: where `w` and the power of ten are both exact as f64, one multiplication or division rounds once (Clinger).
-//! Rust's own parser decides all else.
+//! For f64: where `w` and the power of ten are both exact as f64, one multiplication or division rounds once (Clinger);
+//! where both fit 64 bits, a division of integers tells where to round. Rust's own parser decides all else.
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 
@@ -61,8 +61,8 @@ pub(super) fn read(text: &[u8]) -> Option<(f32, usize)> {
         None
     };
     let value = match size {
-        Some(size) if parts.negative => -size,
-        Some(size) => size,
+        // Signs are as good as random, so one branch on them is enough.
+        Some(size) => f32::from_bits(size.to_bits() | u32::from(parts.negative) << 31),
         None => std::str::from_utf8(parts.source).ok()?.parse().ok()?,
     };
     Some((value, parts.source.len()))
@@ -76,9 +76,9 @@ pub(super) fn number(text: &[u8]) -> Option<(Number, usize)> {
         let size = i64::try_from(parts.number).ok().filter(|_| parts.exact)?;
         Number::Integer(if parts.negative { -size } else { size })
     } else {
-        Number::Float(match exact_product(&parts) {
-            Some(size) if parts.negative => -size,
-            Some(size) => size,
+        let size = exact_product(&parts).or_else(|| rounded_quotient(&parts));
+        Number::Float(match size {
+            Some(size) => f64::from_bits(size.to_bits() | u64::from(parts.negative) << 63),
             None => std::str::from_utf8(parts.source).ok()?.parse().ok()?,
         })
     };
@@ -144,6 +144,25 @@ fn exact_product(parts: &Parts<'_>) -> Option<f64> {
     } else {
         number * scale
     })
+}
+
+/// The f64 nearest to digits over a power of ten that fits 64 bits: one division of integers, whose quotient has 63 or
+/// 64 bits. A remainder sets the lowest, which is far below what f64 has room for, so the conversion rounds rightly.
+/// This is how the 17 digits of an f32 that was widened to a double are read.
+#[expect(clippy::cast_precision_loss, reason = "the one rounding to f64")]
+fn rounded_quotient(parts: &Parts<'_>) -> Option<f64> {
+    let places = u32::try_from(parts.power.checked_neg()?).ok()?;
+    let divisor = 10_u64.checked_pow(places)?;
+    if !parts.exact || parts.number == 0 {
+        return None;
+    }
+    let (up, down) = (parts.number.leading_zeros(), divisor.leading_zeros());
+    let dividend = u128::from(parts.number << up) << 63;
+    let divisor = u128::from(divisor << down);
+    let quotient = u64::try_from(dividend / divisor).ok()?;
+    let rest = u64::from(dividend % divisor != 0);
+    let scale = f64::from_bits(u64::from(1023 + down - 63 - up) << 52);
+    Some((quotient | rest) as f64 * scale)
 }
 
 /// The nearest f32 of `number` times ten to the `power`, where f64 is exact enough to tell.
@@ -397,6 +416,14 @@ mod tests {
             let more = if back.is_empty() { "0" } else { back };
             check(&format!("{front}.{more}"));
             check(&format!("-0.{}{text}", "0".repeat(random.below(12))));
+            // Around the middle between two f64s.
+            let middle = (1 << 53 | digits >> 11) * 2 + 1;
+            for near in middle - 1..=middle + 1 {
+                let text = near.to_string();
+                check_number(&format!("{text}.0"));
+                let (front, back) = text.split_at(1 + random.below(text.len()));
+                check_number(&format!("{front}.{back}0"));
+            }
         }
     }
 

@@ -46,19 +46,13 @@ impl Form {
     /// The form of `line`, if it is an ordinary line and nothing else. The form fixes each byte between the strings, so
     /// what fits it needs no JSON parser to be known for one.
     pub fn of(line: &[u8]) -> Option<Self> {
+        let shape = shape(line)?;
         let (prefix, model) = beginning(line)?;
-        let mut form = Self {
+        Some(Self {
             prefix: prefix.to_vec(),
-            template: Arc::default(),
-        };
-        [Shape::Chat, Shape::Generate]
-            .into_iter()
-            .find_map(|shape| {
-                let model = model.clone();
-                form.template = Arc::new(Template { shape, model });
-                form.whole(line, &mut Vec::new()).map(drop)
-            })?;
-        Some(form)
+            template: Arc::new(Template { shape, model }),
+        })
+        .filter(|form| form.whole(line, &mut Vec::new()).is_some())
     }
 
     /// The parts that all lines of this form have in common.
@@ -110,6 +104,17 @@ impl Form {
             Shape::Generate => rest.strip_prefix(GENERATE_END),
             Shape::OpenAi | Shape::Other => None,
         }
+    }
+}
+
+/// The only shape that an ordinary `line` can have, by its end.
+fn shape(line: &[u8]) -> Option<Shape> {
+    if line.ends_with(CHAT_END) {
+        Some(Shape::Chat)
+    } else if line.ends_with(GENERATE_END) {
+        Some(Shape::Generate)
+    } else {
+        None
     }
 }
 

@@ -90,20 +90,24 @@ impl<M: Maker> Reader<'_, '_, M> {
                 self.rest = rest;
                 self.maker.string(text)
             }
-            b'-' | b'0'..=b'9' => {
-                let (number, length) = decimal::number(self.rest)?;
-                self.rest = self.rest.get(length..)?;
-                match number {
-                    Number::Integer(number) => self.maker.integer(number),
-                    Number::Float(number) => self.maker.float(number),
-                }
-            }
+            b'-' | b'0'..=b'9' => self.number(),
             b'{' if depth < MAX_DEPTH => self.object(depth + 1),
             b'[' if depth < MAX_DEPTH => self.array(depth + 1),
             b't' => self.word(b"true").and_then(|()| self.maker.boolean(true)),
             b'f' => self.word(b"false").and_then(|()| self.maker.boolean(false)),
             b'n' => self.word(b"null").and_then(|()| self.maker.null()),
             _ => None,
+        }
+    }
+
+    /// Kept apart, so that the recursion has a small frame.
+    #[inline(never)]
+    fn number(&mut self) -> Option<M::Value> {
+        let (number, length) = decimal::number(self.rest)?;
+        self.rest = self.rest.get(length..)?;
+        match number {
+            Number::Integer(number) => self.maker.integer(number),
+            Number::Float(number) => self.maker.float(number),
         }
     }
 
@@ -138,7 +142,11 @@ impl<M: Maker> Reader<'_, '_, M> {
         let start = self.items.len();
         if !self.eat(b']') {
             loop {
-                let item = self.value(depth)?;
+                // The vectors of embeddings are why numbers have a way of their own.
+                let item = match self.rest.first()? {
+                    b'-' | b'0'..=b'9' => self.number()?,
+                    _ => self.value(depth)?,
+                };
                 self.items.push(item);
                 if self.eat(b',') {
                     continue;
