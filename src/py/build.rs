@@ -68,13 +68,19 @@ impl Ends {
         let long = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
         let short = |bytes: &[u8; 4]| u64::from(u32::from_le_bytes(*bytes));
         let length = text.len();
-        let (first, last) = if let Some((first, last)) = chunks::<8>(text) {
-            (long(first), long(last))
-        } else if let Some((first, last)) = chunks::<4>(text) {
-            (short(first), short(last))
-        } else {
-            let all = text.iter().fold(0, |all, byte| all << 8 | u64::from(*byte));
-            (all, 0)
+        let (first, last) = match length {
+            8.. => (
+                text.first_chunk().map_or(0, long),
+                text.last_chunk().map_or(0, long),
+            ),
+            4.. => (
+                text.first_chunk().map_or(0, short),
+                text.last_chunk().map_or(0, short),
+            ),
+            _ => {
+                let all = text.iter().fold(0, |all, byte| all << 8 | u64::from(*byte));
+                (all, 0)
+            }
         };
         Self {
             first,
@@ -90,11 +96,6 @@ impl Ends {
         let sum = self.first ^ self.last.rotate_left(25);
         usize::try_from(sum.wrapping_mul(SPREAD) >> 32).unwrap_or_default() % PLACES
     }
-}
-
-#[inline]
-fn chunks<const N: usize>(text: &[u8]) -> Option<(&[u8; N], &[u8; N])> {
-    text.first_chunk().zip(text.last_chunk())
 }
 
 impl Keys {
