@@ -1,8 +1,8 @@
 """An Ollama client with a Rust core, made first for MetaGPT.
 
-``decode`` and ``get_choice`` read replies (the guide's functions, exact and fast); ``StreamDecoder`` turns bytes into
-deltas; ``Client`` and ``AsyncClient`` talk to a server, and ``stats`` has a record of each call;
-``metagpt_ollama_rs.provider`` puts them under MetaGPT.
+``decode`` and ``get_choice`` read replies (the guide's functions, exact and fast), and ``decode_text`` is both in one;
+``StreamDecoder`` turns bytes into deltas; ``Client`` and ``AsyncClient`` talk to a server, and ``stats`` has a record
+of each call; ``metagpt_ollama_rs.provider`` puts them under MetaGPT.
 
 Importing this package imports neither asyncio nor anything of MetaGPT. The clients are loaded when they are first used.
 """

@@ -36,7 +36,7 @@ use std::sync::Arc;
 pub use decoder::Decoder;
 pub use fast::{Form, Varying};
 pub use fold::{Fold, fold_body};
-pub use text::Content;
+pub use text::{Content, widen, widens};
 
 /// How the body is framed. `Auto` decides by the first non-blank bytes (`data:` or `:` means SSE).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

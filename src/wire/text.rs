@@ -206,6 +206,96 @@ fn resolved<'a>(
     })
 }
 
+/// Whether `widen` beats a decoder that reads byte by byte.
+pub fn widens() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::arch::is_x86_feature_detected!("ssse3");
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
+/// Puts the characters of a text that is mostly Chinese, Japanese or Korean into `out`; `None` if it is not UTF-8.
+pub fn widen(bytes: &[u8], out: &mut Vec<u32>) -> Option<()> {
+    /// So little is made room for in vain where runs of such characters are short.
+    const STEP: usize = 400;
+    out.clear();
+    out.reserve(bytes.len() / 3);
+    let mut rest = bytes;
+    while let Some(&first) = rest.first() {
+        #[cfg(target_arch = "x86_64")]
+        if first & 0xf0 == 0xe0 && widens() {
+            // SAFETY: the processor has what the function needs.
+            let read = unsafe { fours(rest.get(..STEP).unwrap_or(rest), out) };
+            if read > 0 {
+                rest = rest.get(read..)?;
+                continue;
+            }
+        }
+        let length = match first {
+            0..0x80 => 1,
+            0xc0..0xe0 => 2,
+            0xe0..0xf0 => 3,
+            _ => 4,
+        };
+        let (character, tail) = rest.split_at_checked(length)?;
+        out.push(std::str::from_utf8(character).ok()?.chars().next()?.into());
+        rest = tail;
+    }
+    Some(())
+}
+
+/// Widens characters of three bytes, four in one step, and says how many bytes these were.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "ssse3")]
+fn fours(bytes: &[u8], out: &mut Vec<u32>) -> usize {
+    use std::arch::x86_64::{
+        __m128i, _mm_and_si128, _mm_cmpeq_epi32, _mm_loadu_si128, _mm_movemask_epi8, _mm_or_si128,
+        _mm_set1_epi32, _mm_setr_epi8, _mm_setzero_si128, _mm_shuffle_epi8, _mm_srli_epi32,
+        _mm_storeu_si128,
+    };
+    let spread = _mm_setr_epi8(2, 1, 0, -1, 5, 4, 3, -1, 8, 7, 6, -1, 11, 10, 9, -1);
+    let equal = |lanes: __m128i, mask: i32, wanted: i32| {
+        _mm_cmpeq_epi32(
+            _mm_and_si128(lanes, _mm_set1_epi32(mask)),
+            _mm_set1_epi32(wanted),
+        )
+    };
+    let start = out.len();
+    out.resize(start + bytes.len() / 3, 0);
+    let places = out.get_mut(start..).unwrap_or_default();
+    let mut count = 0;
+    let mut rest = bytes;
+    for place in places.as_chunks_mut::<4>().0 {
+        let (Some(block), Some(tail)) = (rest.first_chunk::<16>(), rest.get(12..)) else {
+            break;
+        };
+        // SAFETY: the load reads the 16 bytes of the block, wherever they are.
+        let block = unsafe { _mm_loadu_si128(block.as_ptr().cast()) };
+        let lanes = _mm_shuffle_epi8(block, spread);
+        let low = _mm_and_si128(lanes, _mm_set1_epi32(0x3f));
+        let middle = _mm_and_si128(_mm_srli_epi32::<2>(lanes), _mm_set1_epi32(0xfc0));
+        let high = _mm_and_si128(_mm_srli_epi32::<4>(lanes), _mm_set1_epi32(0xf000));
+        let characters = _mm_or_si128(_mm_or_si128(low, middle), high);
+        let marked = equal(lanes, 0x00f0_c0c0, 0x00e0_8080);
+        // What fewer bytes would say, and half a surrogate pair.
+        let long = _mm_cmpeq_epi32(
+            _mm_and_si128(characters, _mm_set1_epi32(0xf800)),
+            _mm_setzero_si128(),
+        );
+        let half = equal(characters, 0xf800, 0xd800);
+        let wrong = _mm_movemask_epi8(_mm_or_si128(long, half));
+        if _mm_movemask_epi8(marked) != 0xffff || wrong != 0 {
+            break;
+        }
+        // SAFETY: the store fills the 16 bytes of the array.
+        unsafe { _mm_storeu_si128(place.as_mut_ptr().cast(), characters) };
+        rest = tail;
+        count += 4;
+    }
+    out.truncate(start + count);
+    bytes.len() - rest.len()
+}
+
 /// The text between the quotes of a JSON string that is known to be well formed; lone surrogates become U+FFFD.
 pub(super) fn unescape(inner: &str) -> String {
     let mut out = String::with_capacity(inner.len());
@@ -227,7 +317,63 @@ pub(super) fn unescape(inner: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::plain_run;
+    use proptest::prelude::*;
+
+    use super::{plain_run, widen};
+
+    fn widened(bytes: &[u8]) -> Option<Vec<u32>> {
+        let mut out = vec![7];
+        widen(bytes, &mut out).map(|()| out)
+    }
+
+    fn characters(bytes: &[u8]) -> Option<Vec<u32>> {
+        let text = std::str::from_utf8(bytes).ok()?;
+        Some(text.chars().map(u32::from).collect())
+    }
+
+    #[test]
+    fn every_character_is_widened() {
+        for character in '\0'..=char::MAX {
+            for text in [
+                format!("{character}"),
+                format!("你{character}好{character}{character}你好你好"),
+            ] {
+                assert_eq!(widened(text.as_bytes()), characters(text.as_bytes()));
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_no_utf8_is_not_widened(
+            text in "[a你好😀é\u{d7ff}\u{e000}你好你好你好]{0,24}",
+            at: prop::sample::Index,
+            bytes in prop::collection::vec(prop_oneof![any::<u8>(), 0x80..=0xff_u8], 0..4),
+            gone in 0..4_usize,
+        ) {
+            let mut all = text.into_bytes();
+            let at = at.index(all.len() + 1);
+            all.splice(at..(at + gone).min(all.len()), bytes);
+            prop_assert_eq!(widened(&all), characters(&all));
+        }
+    }
+
+    #[test]
+    fn three_bytes_that_are_no_character() {
+        for bytes in [
+            b"\xe0\x80\x80",
+            b"\xe0\x9f\xbf",
+            b"\xed\xa0\x80",
+            b"\xed\xbf\xbf",
+        ] {
+            for text in [
+                [&bytes[..], "你好".as_bytes()].concat(),
+                ["你".as_bytes(), bytes, b"ab"].concat(),
+            ] {
+                assert_eq!(widened(&text), None);
+            }
+        }
+    }
 
     #[test]
     fn a_run_ends_where_the_first_special_byte_is() {
