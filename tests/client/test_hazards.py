@@ -121,7 +121,8 @@ def test_a_fast_stream_does_not_hold_the_loop(ollama_server: ScriptedServer, doo
 
     turns, count = asyncio.run(main())
     assert count >= 20_000
-    assert turns >= 20
+    # One for about a thousand items, and for what they take in time.
+    assert turns >= 15
 
 
 @pytest.mark.parametrize("stop", [StopIteration, StopIteration("x"), StopAsyncIteration])

@@ -87,7 +87,7 @@ def test_lines_of_changing_forms(lines: list[bytes], end: str) -> None:
 
 
 @given(st.data())
-@settings(DETERMINISTIC, max_examples=3000)
+@DETERMINISTIC
 def test_mutated_lines(data: st.DataObject) -> None:
     line = data.draw(ordinary())
     check(line)
