@@ -55,6 +55,12 @@ def to_dict() -> Read:
 
 
 def to_text() -> Read:
+    from metagpt_ollama_rs import decode_text
+
+    return decode_text
+
+
+def to_delta() -> Read:
     from metagpt_ollama_rs import StreamDecoder
 
     feed = StreamDecoder().feed
@@ -99,7 +105,8 @@ LINE: dict[str, Callable[[], Read]] = {
     "msgspec, typed": with_msgspec,
     "ollama-python's model": with_ollama_python,
     "our decode, to dict": to_dict,
-    "our StreamDecoder, to text": to_text,
+    "our decode_text": to_text,
+    "our StreamDecoder, to text": to_delta,
 }
 BODY: dict[str, Callable[[], Read]] = {
     "plain Python": lambda: last_with(json.loads),

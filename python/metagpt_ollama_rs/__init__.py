@@ -1,8 +1,8 @@
 """An Ollama client with a Rust core, made first for MetaGPT.
 
-``decode`` and ``get_choice`` read replies (the guide's functions, exact and fast); ``StreamDecoder`` turns bytes into
-deltas; ``Client`` and ``AsyncClient`` talk to a server, and ``stats`` has a record of each call;
-``metagpt_ollama_rs.provider`` puts them under MetaGPT.
+``decode`` and ``get_choice`` read replies (the guide's functions, exact and fast), and ``decode_text`` is both in one;
+``StreamDecoder`` turns bytes into deltas; ``Client`` and ``AsyncClient`` talk to a server, and ``stats`` has a record
+of each call; ``metagpt_ollama_rs.provider`` puts them under MetaGPT.
 
 Importing this package imports neither asyncio nor anything of MetaGPT. The clients are loaded when they are first used.
 """
@@ -10,7 +10,7 @@ Importing this package imports neither asyncio nor anything of MetaGPT. The clie
 from __future__ import annotations
 
 from metagpt_ollama_rs import _core, errors
-from metagpt_ollama_rs._core import Delta, StreamDecoder, __version__, decode, get_choice
+from metagpt_ollama_rs._core import Delta, StreamDecoder, __version__, decode, decode_text, get_choice
 from metagpt_ollama_rs.errors import *  # noqa: F403
 
 TYPE_CHECKING = False
@@ -56,6 +56,7 @@ __all__ = [
     "Vectors",
     "__version__",
     "decode",
+    "decode_text",
     "get_choice",
     *errors.__all__,
 ]

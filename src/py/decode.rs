@@ -3,9 +3,12 @@
 //! Wherever the guide's functions return something that is not an error dict, these return an equal value of equal
 //! type; where those give an error dict or raise, these may do better (docs/compatibility.md lists each case).
 
+use std::ffi::CStr;
+
 use pyo3::exceptions::{
     PyException, PyRecursionError, PyTypeError, PyUnicodeDecodeError, PyValueError,
 };
+use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -13,7 +16,8 @@ use pyo3::types::{PyBytes, PyDict, PySlice, PyString};
 
 use super::json::{self, Bytes};
 use super::log::log;
-use crate::wire::last;
+use super::{ordinary, unary};
+use crate::wire::{Form, last};
 
 /// As many characters of a body go into an error dict, a log line or an error text.
 const RAW_CHARACTERS: isize = 200;
@@ -101,18 +105,112 @@ fn decode_with<'py>(py: Python<'py>, bytes: &[u8], errors: &str) -> PyResult<Bou
         .cast_into::<PyString>()?)
 }
 
-/// The last JSON value of a reply's body, whatever its framing (one object, NDJSON, server-sent events).
-///
-/// `response` is an object with a `data` attribute (`OpenAIResponse`) or the body itself: bytes, bytearray,
-/// memoryview or str. The value is what `json.loads` makes of the last line that parses, of any JSON type.
-/// A body in which nothing parses gives `{"error": …, "raw_data": …}` and a warning in the log.
-/// Raises `TypeError` for an argument that holds no body.
-#[pyfunction]
-#[pyo3(signature = (response, /))]
-pub fn decode<'py>(response: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+/// Adds `decode` and `decode_text` to the module.
+pub fn add(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    unary::add(module, c"decode", DECODE, decode_entry)?;
+    unary::add(module, c"decode_text", DECODE_TEXT, decode_text_entry)
+}
+
+const DECODE: &CStr = c"\
+decode(response, /)
+--
+
+The last JSON value of a reply's body, whatever its framing (one object, NDJSON, server-sent events).
+
+`response` is an object with a `data` attribute (`OpenAIResponse`) or the body itself: bytes, bytearray,
+memoryview or str. The value is what `json.loads` makes of the last line that parses, of any JSON type.
+A body in which nothing parses gives `{\"error\": …, \"raw_data\": …}` and a warning in the log.
+Raises `TypeError` for an argument that holds no body.";
+
+const DECODE_TEXT: &CStr = c"\
+decode_text(response, /)
+--
+
+The text in the last JSON value of a reply's body: `get_choice(decode(response))` without the dict in between.
+
+A value of `/api/generate`, which has a `response` and no message, gives that response.
+Raises `TypeError` for an argument that holds no body.";
+
+unsafe extern "C" fn decode_entry(
+    _module: *mut ffi::PyObject,
+    response: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: the interpreter calls this with its lock held and with a live object.
+    unsafe { unary::run(response, quick_dict, decode) }
+}
+
+unsafe extern "C" fn decode_text_entry(
+    _module: *mut ffi::PyObject,
+    response: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: as in `decode_entry`.
+    unsafe { unary::run(response, quick_text, decode_text) }
+}
+
+fn quick_dict<'py>(response: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+    let py = response.py();
+    let bytes = response.cast_exact::<PyBytes>().ok()?.as_bytes();
+    if let Some(value) = ordinary::dict(py, single_line(bytes)) {
+        return Some(value);
+    }
+    let line = last::lines(last::without_mark(bytes)).next()?;
+    // One that may be worth learning goes the careful way.
+    match Form::of(line) {
+        Some(_) => None,
+        None => json::build(py, line),
+    }
+}
+
+fn quick_text<'py>(response: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+    let bytes = response.cast_exact::<PyBytes>().ok()?.as_bytes();
+    ordinary::text(response.py(), single_line(bytes))
+}
+
+#[inline]
+fn single_line(body: &[u8]) -> &[u8] {
+    body.strip_suffix(b"\n").unwrap_or(body)
+}
+
+fn decode<'py>(response: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    read(response, ordinary::dict, Ok)
+}
+
+fn decode_text<'py>(response: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    read(response, ordinary::text, |value| {
+        let py = value.py();
+        let generated =
+            value.is_instance_of::<PyDict>() && field(&value, intern!(py, "message"))?.is_none();
+        if generated {
+            get_response_choice(&value)
+        } else {
+            get_choice(&value)
+        }
+    })
+}
+
+/// What `ordinary` makes of the body if its last line is an ordinary one, or what `other` makes of its last value.
+fn read<'py>(
+    response: &Bound<'py, PyAny>,
+    ordinary: fn(Python<'py>, &[u8]) -> Option<Bound<'py, PyAny>>,
+    other: fn(Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
     let py = response.py();
     let body = Body::of(response)?;
     let text = last::without_mark(body.bytes.as_slice());
+    if let Some(line) = last::lines(text).next() {
+        let mut value = ordinary(py, line);
+        if value.is_none() && ordinary::learn(py, line)? {
+            value = ordinary(py, line);
+        }
+        if let Some(value) = value {
+            return Ok(value);
+        }
+        drop(PyErr::take(py));
+    }
+    other(decode_body(py, &body, text)?)
+}
+
+fn decode_body<'py>(py: Python<'py>, body: &Body<'py>, text: &[u8]) -> PyResult<Bound<'py, PyAny>> {
     for line in last::lines(text) {
         if let Some(value) = body.parse(py, line)? {
             return Ok(value);
@@ -129,7 +227,7 @@ pub fn decode<'py>(response: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> 
             return Ok(value);
         }
     }
-    describe_failure(py, &body, text)
+    describe_failure(py, body, text)
 }
 
 /// The error dict of a body in which nothing parses.

@@ -1,8 +1,8 @@
 //! JSON text to Python objects and back, equal to what Python's `json` does.
 //!
-//! Reading: simd-json fills a tape from a copy of the text, and the tape becomes Python objects. Whatever it refuses or
-//! cannot represent (NaN, lone surrogates, integers over 64 bits, deep nesting, plain errors) goes, from the untouched
-//! text, to `json.loads` itself, so that values and exceptions are its own.
+//! Reading: one pass over the text makes the objects (`wire::value`, `build`). Whatever that refuses or cannot represent
+//! (NaN, lone surrogates, integers over 64 bits, deep nesting, plain errors) goes to `json.loads` itself, so that values
+//! and exceptions are its own.
 //!
 //! Writing: compact UTF-8 text of the objects that people put into a request; an error names the place in the value.
 //!
@@ -11,11 +11,10 @@
 use std::cell::Cell;
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
-use std::slice::Iter;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyTypeError, PyUnicodeDecodeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -23,36 +22,24 @@ use pyo3::types::{
     PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMemoryView, PyString, PyTuple,
     PyType,
 };
-use simd_json::tape::{Node, Tape};
-use simd_json::{Buffers, INPUT_PADDING, StaticNode};
 
-/// Deeper text goes to `json.loads`, whose own limit depends on the caller's stack: below this depth it never refuses.
-const FAST_DEPTH: usize = 128;
+use super::build::{Builder, Keys};
+use crate::wire::value;
+
 /// Scratch memory above this is given back after use.
 const KEEP_BYTES: usize = 1 << 20;
 /// Nesting of a value to be written beyond which it is taken for circular.
 const WRITE_DEPTH: usize = 512;
 
-/// What the fast parser needs, kept from call to call.
-struct Scratch {
-    text: Vec<u8>,
-    buffers: Buffers,
-    tape: Tape<'static>,
-}
-
-impl Scratch {
-    fn new() -> Self {
-        Self {
-            text: Vec::new(),
-            buffers: Buffers::with_max_depth(0, FAST_DEPTH),
-            tape: Tape(Vec::new()),
-        }
-    }
+/// What the fast reader needs, kept from call to call.
+struct Memory {
+    scratch: Vec<u8>,
+    keys: Keys,
 }
 
 thread_local! {
-    // Taken out while in use: building objects may run a garbage collection, and that any Python code, this parser too.
-    static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
+    // Taken out while in use: building objects may run a garbage collection, and that any Python code, this reader too.
+    static MEMORY: Cell<Option<Box<Memory>>> = const { Cell::new(None) };
 }
 
 /// The value that `json.loads` has for `text` (UTF-8, no byte order mark).
@@ -77,61 +64,27 @@ pub fn loads<'py>(py: Python<'py>, text: &Bound<'py, PyString>) -> PyResult<Boun
 
 /// The value of `text`, or None where only `json.loads` can tell.
 fn fast<'py>(py: Python<'py>, text: &[u8]) -> PyResult<Option<Bound<'py, PyAny>>> {
-    let mut scratch = SCRATCH.take().unwrap_or_else(|| Box::new(Scratch::new()));
-    scratch.text.clear();
-    scratch.text.reserve(text.len() + INPUT_PADDING);
-    scratch.text.extend_from_slice(text);
-    scratch.text.resize(text.len() + INPUT_PADDING, 0);
-    let Scratch {
-        text: copy,
-        buffers,
-        tape: spare,
-    } = &mut *scratch;
-    let mut tape = std::mem::replace(spare, Tape(Vec::new())).reset();
-    let value = match simd_json::fill_tape_padded(copy, text.len(), buffers, &mut tape) {
-        Ok(()) => build(py, &mut tape.0.iter()).map(Some),
-        Err(_) => Ok(None),
-    };
-    *spare = tape.reset();
-    if text.len() <= KEEP_BYTES {
-        SCRATCH.set(Some(scratch));
+    let value = build(py, text);
+    if value.is_none()
+        && let Some(error) = PyErr::take(py)
+        && !error.is_instance_of::<PyUnicodeDecodeError>(py)
+    {
+        return Err(error);
     }
-    value
+    Ok(value)
 }
 
-/// The object that starts at the next node. `FAST_DEPTH` bounds the recursion.
-fn build<'py>(py: Python<'py>, nodes: &mut Iter<'_, Node<'_>>) -> PyResult<Bound<'py, PyAny>> {
-    Ok(match nodes.next() {
-        Some(Node::String(text)) => PyString::new(py, text).into_any(),
-        Some(Node::Object { len, .. }) => {
-            let dict = PyDict::new(py);
-            for _ in 0..*len {
-                let Some(Node::String(key)) = nodes.next() else {
-                    return Err(PyValueError::new_err(
-                        "a JSON object with a key that is no string",
-                    ));
-                };
-                let key = PyString::new(py, key);
-                // As with json.loads, a repeated key keeps its first place and takes the last value.
-                dict.set_item(key, build(py, nodes)?)?;
-            }
-            dict.into_any()
-        }
-        Some(Node::Array { len, .. }) => {
-            let list = PyList::empty(py);
-            for _ in 0..*len {
-                list.append(build(py, nodes)?)?;
-            }
-            list.into_any()
-        }
-        Some(Node::Static(StaticNode::I64(number))) => number.into_pyobject(py)?.into_any(),
-        Some(Node::Static(StaticNode::U64(number))) => number.into_pyobject(py)?.into_any(),
-        Some(Node::Static(StaticNode::F64(number))) => PyFloat::new(py, *number).into_any(),
-        Some(Node::Static(StaticNode::Bool(truth))) => {
-            PyBool::new(py, *truth).to_owned().into_any()
-        }
-        Some(Node::Static(StaticNode::Null)) | None => py.None().into_bound(py),
-    })
+/// The value of `text`. None, perhaps with an exception set, where that takes more care. Drops no `Py`.
+pub fn build<'py>(py: Python<'py>, text: &[u8]) -> Option<Bound<'py, PyAny>> {
+    let mut memory = MEMORY.take().unwrap_or_else(|| {
+        let (scratch, keys) = (Vec::new(), Keys::new(py));
+        Box::new(Memory { scratch, keys })
+    });
+    let Memory { scratch, keys } = &mut *memory;
+    let value = value::read(text, &mut Builder { py, keys }, scratch);
+    scratch.shrink_to(KEEP_BYTES);
+    MEMORY.set(Some(memory));
+    value
 }
 
 /// Appends `value` to `out` as compact JSON: UTF-8, nothing escaped that need not be.

@@ -4,12 +4,14 @@
 //!   direct lane in an event loop; `place`: which of the two a request gets.
 //! * `awaitable`, `reader`, `stream`, `call`, `blocking`: the ways to wait for a reply.
 //! * `transport`: the client; `futures`: single futures by pyo3-async-runtimes.
-//! * `json`, `answer`, `reply`, `decode`, `delta`: JSON text and Python objects; `mold`: the objects of ordinary lines.
-//! * `vector`: calls on hot paths. `errors`: the one conversion to exceptions; `log`: log lines; `stats`: the records of calls.
+//! * `json`, `build`, `answer`, `reply`, `decode`, `delta`: JSON text and Python objects; `mold`, `ordinary`: the objects of
+//!   ordinary lines.
+//! * `vector`, `unary`: calls on hot paths. `errors`: the one conversion to exceptions; `log`: log lines; `stats`: the records of calls.
 
 mod answer;
 mod awaitable;
 mod blocking;
+mod build;
 mod call;
 mod decode;
 mod delta;
@@ -20,6 +22,7 @@ mod json;
 mod lane;
 mod log;
 mod mold;
+mod ordinary;
 mod place;
 mod reader;
 mod reply;
@@ -27,6 +30,7 @@ mod runtime;
 mod stats;
 mod stream;
 mod transport;
+mod unary;
 mod vector;
 mod wake;
 
@@ -56,7 +60,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(stats::stats_clear, module)?)?;
     module.add_function(wrap_pyfunction!(stats::stats_resize, module)?)?;
     module.add_function(wrap_pyfunction!(stats::stats_fail, module)?)?;
-    module.add_function(wrap_pyfunction!(decode::decode, module)?)?;
+    decode::add(module)?;
     module.add_function(wrap_pyfunction!(decode::get_choice, module)?)?;
     module.add_function(wrap_pyfunction!(decode::get_response_choice, module)?)?;
     Ok(())

@@ -1,10 +1,13 @@
-//! Decimal text to the nearest f32, ties to even, in one rounding.
+//! Decimal text to the nearest f32 or f64, ties to even, in one rounding.
 //!
-//! A number of up to 19 significant digits is an integer `w` and a power of ten. `w` as f64, times or over the power as
+//! For f32: a number of up to 19 significant digits is an integer `w` and a power of ten. `w` as f64, times or over the power as
 //! f64, is off by at most three roundings of f64, so by less than 4 units in its last place. Rounding that to f32 gives
 //! the wrong neighbour only where such an error crosses the midpoint of two f32s. Midpoints are recognized by their
 //! lower 29 bits; near one, below the normal range of f32, and for everything longer, Rust's own parser decides, which
 //! rounds every text correctly and takes its time.
+//!
+//! For f64: where `w` and the power of ten are both exact as f64, one multiplication or division rounds once (Clinger);
+//! where both fit 64 bits, a division of integers tells where to round. Rust's own parser decides all else.
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 
@@ -21,50 +24,145 @@ const POWERS: [f64; 46] = [
     1e33, 1e34, 1e35, 1e36, 1e37, 1e38, 1e39, 1e40, 1e41, 1e42, 1e43, 1e44, 1e45,
 ];
 
+/// 10^0 to 10^7.
+const TENS: [u64; 8] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000];
+
+/// The largest f64 up to which all integers are one, and the largest power of ten that is.
+const EXACT_INTEGER: u64 = 1 << 53;
+const EXACT_POWER: u64 = 22;
+
+/// A number as `json.loads` tells them apart.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Number {
+    Integer(i64),
+    Float(f64),
+}
+
+/// A JSON number, taken apart.
+struct Parts<'a> {
+    source: &'a [u8],
+    negative: bool,
+    /// All digits together, if `exact`.
+    number: u64,
+    exact: bool,
+    power: i64,
+    /// Neither fraction nor exponent.
+    integer: bool,
+}
+
 /// Reads the JSON number at the start of `text`: the nearest f32 (infinite where it is too large) and the length of
 /// the number. `None`: no JSON number starts here. What follows the number is not looked at.
 #[inline]
 pub(super) fn read(text: &[u8]) -> Option<(f32, usize)> {
-    let (negative, unsigned) = match text.split_first() {
-        Some((b'-', rest)) => (true, rest),
-        _ => (false, text),
-    };
-    let mut rest = unsigned;
-    let mut number = 0;
-    match rest.split_first()? {
-        (b'0', tail) => rest = tail,
-        (b'1'..=b'9', _) => rest = digits(rest, &mut number),
-        _ => return None,
-    }
-    let mut count = unsigned.len() - rest.len();
-    let mut power = 0_i64;
-    if let Some((b'.', fraction)) = rest.split_first() {
-        rest = digits(fraction, &mut number);
-        let places = fraction.len() - rest.len();
-        if places == 0 {
-            return None;
-        }
-        count += places;
-        power = -i64::try_from(places).ok()?;
-    }
-    if let Some((b'e' | b'E', after)) = rest.split_first() {
-        let (exponent, tail) = exponent(after)?;
-        power = power.saturating_add(exponent);
-        rest = tail;
-    }
-    let length = text.len() - rest.len();
-    let source = text.get(..length)?;
-    let size = if count <= 19 || significant(unsigned) <= 19 {
-        estimate(number, power)
+    let parts = Parts::of(text)?;
+    let size = if parts.exact {
+        estimate(parts.number, parts.power)
     } else {
         None
     };
     let value = match size {
-        Some(size) if negative => -size,
-        Some(size) => size,
-        None => std::str::from_utf8(source).ok()?.parse().ok()?,
+        // Signs are as good as random, so one branch on them is enough.
+        Some(size) => f32::from_bits(size.to_bits() | u32::from(parts.negative) << 31),
+        None => std::str::from_utf8(parts.source).ok()?.parse().ok()?,
     };
-    Some((value, length))
+    Some((value, parts.source.len()))
+}
+
+/// As `read`, but the nearest f64, or the integer. `None` also for an integer that is no i64.
+#[inline]
+pub(super) fn number(text: &[u8]) -> Option<(Number, usize)> {
+    let parts = Parts::of(text)?;
+    let number = if parts.integer {
+        let size = i64::try_from(parts.number).ok().filter(|_| parts.exact)?;
+        Number::Integer(if parts.negative { -size } else { size })
+    } else {
+        let size = exact_product(&parts).or_else(|| rounded_quotient(&parts));
+        Number::Float(match size {
+            Some(size) => f64::from_bits(size.to_bits() | u64::from(parts.negative) << 63),
+            None => std::str::from_utf8(parts.source).ok()?.parse().ok()?,
+        })
+    };
+    Some((number, parts.source.len()))
+}
+
+impl<'a> Parts<'a> {
+    #[inline]
+    fn of(text: &'a [u8]) -> Option<Self> {
+        let (negative, unsigned) = match text.split_first() {
+            Some((b'-', rest)) => (true, rest),
+            _ => (false, text),
+        };
+        let mut rest = unsigned;
+        let mut number = 0;
+        match rest.split_first()? {
+            (b'0', tail) => rest = tail,
+            (b'1'..=b'9', _) => rest = digits(rest, &mut number),
+            _ => return None,
+        }
+        let mut count = unsigned.len() - rest.len();
+        let mut power = 0_i64;
+        let mut integer = true;
+        if let Some((b'.', fraction)) = rest.split_first() {
+            rest = digits(fraction, &mut number);
+            let places = fraction.len() - rest.len();
+            if places == 0 {
+                return None;
+            }
+            count += places;
+            power = -i64::try_from(places).ok()?;
+            integer = false;
+        }
+        if let Some((b'e' | b'E', after)) = rest.split_first() {
+            let (exponent, tail) = exponent(after)?;
+            power = power.saturating_add(exponent);
+            rest = tail;
+            integer = false;
+        }
+        Some(Self {
+            source: text.get(..text.len() - rest.len())?,
+            negative,
+            number,
+            exact: count <= 19 || significant(unsigned) <= 19,
+            power,
+            integer,
+        })
+    }
+}
+
+/// The f64 of a number whose digits and power are exact as f64: one operation, so one rounding.
+#[inline]
+#[expect(clippy::cast_precision_loss, reason = "exact up to 2^53")]
+fn exact_product(parts: &Parts<'_>) -> Option<f64> {
+    let size = parts.power.unsigned_abs();
+    if !parts.exact || parts.number > EXACT_INTEGER || size > EXACT_POWER {
+        return None;
+    }
+    let scale = *POWERS.get(usize::try_from(size).ok()?)?;
+    let number = parts.number as f64;
+    Some(if parts.power < 0 {
+        number / scale
+    } else {
+        number * scale
+    })
+}
+
+/// The f64 nearest to digits over a power of ten that fits 64 bits: one division of integers, whose quotient has 63 or
+/// 64 bits. A remainder sets the lowest, which is far below what f64 has room for, so the conversion rounds rightly.
+/// This is how the 17 digits of an f32 that was widened to a double are read.
+#[expect(clippy::cast_precision_loss, reason = "the one rounding to f64")]
+fn rounded_quotient(parts: &Parts<'_>) -> Option<f64> {
+    let places = u32::try_from(parts.power.checked_neg()?).ok()?;
+    let divisor = 10_u64.checked_pow(places)?;
+    if !parts.exact || parts.number == 0 {
+        return None;
+    }
+    let (up, down) = (parts.number.leading_zeros(), divisor.leading_zeros());
+    let dividend = u128::from(parts.number << up) << 63;
+    let divisor = u128::from(divisor << down);
+    let quotient = u64::try_from(dividend / divisor).ok()?;
+    let rest = u64::from(dividend % divisor != 0);
+    let scale = f64::from_bits(u64::from(1023 + down - 63 - up) << 52);
+    Some((quotient | rest) as f64 * scale)
 }
 
 /// The nearest f32 of `number` times ten to the `power`, where f64 is exact enough to tell.
@@ -95,11 +193,21 @@ fn digits<'a>(text: &'a [u8], number: &mut u64) -> &'a [u8] {
     let mut rest = text;
     while let Some((word, tail)) = rest.split_first_chunk::<8>() {
         let word = u64::from_le_bytes(*word);
-        if !all_digits(word) {
-            break;
+        // Only digits are below ten after this. A carry makes wrong bits above the first other byte only.
+        let size = word ^ (ONES * 0x30);
+        let others = (size.wrapping_add(ONES * 0x76) | size) & (ONES * 0x80);
+        if others == 0 {
+            *number = number.wrapping_mul(100_000_000).wrapping_add(eight(word));
+            rest = tail;
+            continue;
         }
-        *number = number.wrapping_mul(100_000_000).wrapping_add(eight(word));
-        rest = tail;
+        // Fewer than eight: moved up, so that zeros stand before them.
+        let count = others.trailing_zeros() / 8;
+        if let (1.., Some(scale)) = (count, TENS.get(count as usize)) {
+            let moved = word << (64 - 8 * count);
+            *number = number.wrapping_mul(*scale).wrapping_add(eight(moved));
+        }
+        return rest.get(count as usize..).unwrap_or_default();
     }
     while let Some((digit @ b'0'..=b'9', tail)) = rest.split_first() {
         *number = number
@@ -108,13 +216,6 @@ fn digits<'a>(text: &'a [u8], number: &mut u64) -> &'a [u8] {
         rest = tail;
     }
     rest
-}
-
-/// Whether all eight bytes are digits: their upper halves are 3, and still are when 6 is added.
-#[inline]
-fn all_digits(word: u64) -> bool {
-    let upper = ONES * 0xf0;
-    word & upper == ONES * 0x30 && word.wrapping_add(ONES * 0x06) & upper == ONES * 0x30
 }
 
 /// The number that eight digits make, the first of them in the lowest byte: pairs, then fours, then all.
@@ -157,7 +258,7 @@ fn significant(unsigned: &[u8]) -> usize {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
 
-    use super::read;
+    use super::{Number, number, read};
 
     struct Random(u64);
 
@@ -183,6 +284,28 @@ mod tests {
             "{text}: {value:e} for {expected:e}"
         );
         assert_eq!(length, text.len(), "{text}");
+        check_number(text);
+        // With something behind it, digits are read by eights.
+        let longer = format!("{text},\"/:0123456789");
+        assert_eq!(read(longer.as_bytes()), Some((value, length)), "{text}");
+        let both = [text, &longer].map(|text| number(text.as_bytes()));
+        assert_eq!(both[0], both[1], "{text}");
+    }
+
+    fn check_number(text: &str) {
+        let found = number(text.as_bytes());
+        if text.contains(['.', 'e', 'E']) {
+            let (Some((Number::Float(value), length)), Ok(expected)) = (found, text.parse::<f64>())
+            else {
+                panic!("{text} is refused");
+            };
+            assert_eq!(value.to_bits(), expected.to_bits(), "{text}");
+            assert_eq!(length, text.len(), "{text}");
+        } else {
+            let expected = text.parse().ok();
+            let value = found.map(|(value, _)| value);
+            assert_eq!(value, expected.map(Number::Integer), "{text}");
+        }
     }
 
     #[test]
@@ -256,6 +379,7 @@ mod tests {
             ":",
         ] {
             assert_eq!(read(text.as_bytes()), None, "{text}");
+            assert_eq!(number(text.as_bytes()), None, "{text}");
         }
         for (text, length) in [("01", 1), ("-00", 2), ("1.5.5", 3), ("1,2", 1), ("0x1", 1)] {
             assert_eq!(read(text.as_bytes()).unwrap().1, length, "{text}");
@@ -292,6 +416,14 @@ mod tests {
             let more = if back.is_empty() { "0" } else { back };
             check(&format!("{front}.{more}"));
             check(&format!("-0.{}{text}", "0".repeat(random.below(12))));
+            // Around the middle between two f64s.
+            let middle = (1 << 53 | digits >> 11) * 2 + 1;
+            for near in middle - 1..=middle + 1 {
+                let text = near.to_string();
+                check_number(&format!("{text}.0"));
+                let (front, back) = text.split_at(1 + random.below(text.len()));
+                check_number(&format!("{front}.{back}0"));
+            }
         }
     }
 

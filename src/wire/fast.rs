@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use super::chunk::Ordinary;
-use super::text;
+use super::text::{self, Content};
 use super::{Shape, Stamp, Template};
 
 const TIME: &[u8] = b"\",\"created_at\":\"";
@@ -19,54 +19,112 @@ const GENERATE_END: &[u8; 15] = b"\",\"done\":false}";
 
 /// The form that ordinary lines of one stream have.
 #[derive(Debug)]
-pub(super) struct Form {
+pub struct Form {
     /// Everything up to the opening quote of the time.
     prefix: Vec<u8>,
-    pub template: Arc<Template>,
+    pub(super) template: Arc<Template>,
+}
+
+/// What a line says beyond its form. The text is not checked to be UTF-8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Varying<'a> {
+    /// ASCII, without escapes.
+    pub time: &'a [u8],
+    pub text: Content<'a>,
 }
 
 impl Form {
     /// The form of `line`, which the strict path has read as an ordinary line of `template`.
-    pub fn learn(line: &[u8], template: &Arc<Template>) -> Option<Self> {
-        let start = b"{\"model\":\"";
-        let mut model = String::new();
-        let end = start.len() + text::push_string(line.strip_prefix(start)?, &mut model)?;
-        line.get(end..)?.strip_prefix(TIME)?;
-        let prefix = line.get(..end + TIME.len())?.to_vec();
+    pub(super) fn learn(line: &[u8], template: &Arc<Template>) -> Option<Self> {
+        let (prefix, model) = beginning(line)?;
         (model == template.model).then(|| Self {
-            prefix,
+            prefix: prefix.to_vec(),
             template: Arc::clone(template),
         })
+    }
+
+    /// The form of `line`, if it is an ordinary line and nothing else. The form fixes each byte between the strings, so
+    /// what fits it needs no JSON parser to be known for one.
+    pub fn of(line: &[u8]) -> Option<Self> {
+        let shape = shape(line)?;
+        let (prefix, model) = beginning(line)?;
+        Some(Self {
+            prefix: prefix.to_vec(),
+            template: Arc::new(Template { shape, model }),
+        })
+        .filter(|form| form.whole(line, &mut Vec::new()).is_some())
+    }
+
+    /// The parts that all lines of this form have in common.
+    pub fn template(&self) -> &Template {
+        &self.template
+    }
+
+    /// What `line` says, if it is of this form to its last byte. `scratch` holds the text where it has escapes.
+    #[inline]
+    pub fn whole<'a>(&self, line: &'a [u8], scratch: &'a mut Vec<u8>) -> Option<Varying<'a>> {
+        let (time, rest) = self.open(line)?;
+        let (text, length) = text::content(rest, scratch)?;
+        let end = self.close(rest.get(length..)?)?;
+        end.is_empty().then_some(Varying { time, text })
     }
 
     /// Reads the line at the start of `bytes`: appends its text to `out`, and returns its length and time.
     /// When it returns `None`, `out` may have grown.
     #[inline]
-    pub fn read(&self, bytes: &[u8], out: &mut String) -> Option<(usize, Stamp)> {
+    pub(super) fn read(&self, bytes: &[u8], out: &mut String) -> Option<(usize, Stamp)> {
+        let (time, rest) = self.open(bytes)?;
+        let stamp = Stamp::from_plain(time)?;
+        let rest = self.close(rest.get(text::push_string(rest, out)?..)?)?;
+        Some((bytes.len() - rest.len(), stamp))
+    }
+
+    /// The time of the line at the start of `bytes`, and everything from its text on.
+    #[inline]
+    fn open<'a>(&self, bytes: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
         let time = bytes.strip_prefix(self.prefix.as_slice())?;
         let (length, ascii) = text::plain_run(time.get(..=Stamp::MAX).unwrap_or(time));
         let (time, rest) = time.split_at_checked(length)?;
-        if !ascii {
+        if !ascii || length > Stamp::MAX {
             return None;
         }
-        let stamp = Stamp::from_plain(time)?;
         let rest = match self.template.shape {
-            Shape::Chat => {
-                let content = rest.strip_prefix(CHAT)?;
-                content
-                    .get(text::push_string(content, out)?..)?
-                    .strip_prefix(CHAT_END)?
-            }
-            Shape::Generate => {
-                let content = rest.strip_prefix(GENERATE)?;
-                content
-                    .get(text::push_string(content, out)?..)?
-                    .strip_prefix(GENERATE_END)?
-            }
+            Shape::Chat => rest.strip_prefix(CHAT)?,
+            Shape::Generate => rest.strip_prefix(GENERATE)?,
             Shape::OpenAi | Shape::Other => return None,
         };
-        Some((bytes.len() - rest.len(), stamp))
+        Some((time, rest))
     }
+
+    /// What follows the line; `rest` begins with the closing quote of its text.
+    #[inline]
+    fn close<'a>(&self, rest: &'a [u8]) -> Option<&'a [u8]> {
+        match self.template.shape {
+            Shape::Chat => rest.strip_prefix(CHAT_END),
+            Shape::Generate => rest.strip_prefix(GENERATE_END),
+            Shape::OpenAi | Shape::Other => None,
+        }
+    }
+}
+
+/// The only shape that an ordinary `line` can have, by its end.
+fn shape(line: &[u8]) -> Option<Shape> {
+    if line.ends_with(CHAT_END) {
+        Some(Shape::Chat)
+    } else if line.ends_with(GENERATE_END) {
+        Some(Shape::Generate)
+    } else {
+        None
+    }
+}
+
+/// Everything up to the opening quote of the time, and the model.
+fn beginning(line: &[u8]) -> Option<(&[u8], String)> {
+    let start = b"{\"model\":\"";
+    let mut model = String::new();
+    let end = start.len() + text::push_string(line.strip_prefix(start)?, &mut model)?;
+    line.get(end..)?.strip_prefix(TIME)?;
+    Some((line.get(..end + TIME.len())?, model))
 }
 
 impl Stamp {

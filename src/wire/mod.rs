@@ -14,7 +14,8 @@
 //! | `careful` | what simd-json refuses although it is legal |
 //! | `text` | the inside of a JSON string |
 //! | `fold` | items to the answer |
-//! | `floats`, `decimal` | a reply with vectors to one block of f32; decimal text to the nearest f32 |
+//! | `floats`, `decimal` | a reply with vectors to one block of f32; decimal text to the nearest f32 or f64 |
+//! | `value` | any JSON text to values of the caller's making |
 //! | `last` | the lines of a whole body from its end, for `decode` |
 
 mod careful;
@@ -28,11 +29,14 @@ pub mod last;
 mod lines;
 mod sse;
 mod text;
+pub mod value;
 
 use std::sync::Arc;
 
 pub use decoder::Decoder;
+pub use fast::{Form, Varying};
 pub use fold::{Fold, fold_body};
+pub use text::{Content, widen, widens};
 
 /// How the body is framed. `Auto` decides by the first non-blank bytes (`data:` or `:` means SSE).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,7 +128,7 @@ pub struct Stamp {
 }
 
 /// The parts of an ordinary content line that repeat from line to line.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Template {
     pub shape: Shape,
     pub model: String,

@@ -1,8 +1,5 @@
 //! The inside of a JSON string: where it must be looked at, and what its escapes say.
 
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGH: u64 = 0x8080_8080_8080_8080;
-
 /// What a backslash sequence stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Escape {
@@ -14,27 +11,19 @@ pub(super) enum Escape {
 /// How many bytes come before the first quote, backslash or control character, and whether they are all ASCII.
 #[inline]
 pub(super) fn plain_run(bytes: &[u8]) -> (usize, bool) {
-    let mut high = 0;
-    let (words, tail) = bytes.as_chunks::<8>();
+    let mut ascii = true;
+    let (blocks, tail) = bytes.as_chunks::<BLOCK>();
     let mut at = 0;
-    for word in words {
-        let word = u64::from_le_bytes(*word);
-        // In each mask the lowest bit set is exact; a borrow makes wrong bits only above it, and only the lowest counts.
-        let quote = word ^ (ONES * 0x22);
-        let slash = word ^ (ONES * 0x5c);
-        let stop = ((quote.wrapping_sub(ONES) & !quote)
-            | (slash.wrapping_sub(ONES) & !slash)
-            | (word.wrapping_sub(ONES * 0x20) & !word))
-            & HIGH;
+    for block in blocks {
+        let (stop, high) = masks(block);
         if stop != 0 {
             let before = (stop & stop.wrapping_neg()) - 1;
-            high |= word & HIGH & before;
-            return (at + (stop.trailing_zeros() / 8) as usize, high == 0);
+            ascii &= high & before == 0;
+            return (at + (stop.trailing_zeros() / BITS) as usize, ascii);
         }
-        high |= word & HIGH;
-        at += 8;
+        ascii &= high == 0;
+        at += BLOCK;
     }
-    let mut ascii = high == 0;
     for &byte in tail {
         if byte < 0x20 || byte == b'"' || byte == b'\\' {
             break;
@@ -43,6 +32,54 @@ pub(super) fn plain_run(bytes: &[u8]) -> (usize, bool) {
         at += 1;
     }
     (at, ascii)
+}
+
+/// How many bytes are looked at in one step, and how many bits of a mask stand for a byte.
+#[cfg(target_arch = "x86_64")]
+const BLOCK: usize = 16;
+#[cfg(target_arch = "x86_64")]
+const BITS: u32 = 1;
+#[cfg(not(target_arch = "x86_64"))]
+const BLOCK: usize = 8;
+#[cfg(not(target_arch = "x86_64"))]
+const BITS: u32 = 8;
+
+/// Where `block` has a byte that stops a run, and where one that is not ASCII. The first byte has the lowest bits, and
+/// of the first mask only the lowest bit set is sure.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+fn masks(block: &[u8; BLOCK]) -> (u32, u32) {
+    use std::arch::x86_64::{
+        _mm_cmpeq_epi8, _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128,
+        _mm_set1_epi8,
+    };
+    // SAFETY: every x86-64 has SSE2, and the load reads the 16 bytes of the block, wherever they are.
+    unsafe {
+        let bytes = _mm_loadu_si128(block.as_ptr().cast());
+        let quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x22));
+        let slash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x5c));
+        let control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);
+        let stop = _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quote, slash), control));
+        (
+            stop.cast_unsigned(),
+            _mm_movemask_epi8(bytes).cast_unsigned(),
+        )
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+#[inline]
+fn masks(block: &[u8; BLOCK]) -> (u64, u64) {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let word = u64::from_le_bytes(*block);
+    // A borrow makes wrong bits only above the lowest one.
+    let quote = word ^ (ONES * 0x22);
+    let slash = word ^ (ONES * 0x5c);
+    let stop = (quote.wrapping_sub(ONES) & !quote)
+        | (slash.wrapping_sub(ONES) & !slash)
+        | (word.wrapping_sub(ONES * 0x20) & !word);
+    (stop & HIGH, word & HIGH)
 }
 
 /// Reads the escape at the start of `bytes` (its first byte is the backslash): its meaning and its length.
@@ -113,6 +150,152 @@ pub(super) fn push_string(bytes: &[u8], out: &mut String) -> Option<usize> {
     }
 }
 
+/// The text of a JSON string, its escapes resolved. Not checked to be UTF-8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Content<'a> {
+    pub bytes: &'a [u8],
+    pub ascii: bool,
+}
+
+/// Reads the string whose opening quote stands just before `bytes`: its text and where its closing quote is. Where
+/// there are escapes, the text is put together in `scratch`. `None` for what `push_string` refuses, except that UTF-8
+/// is left to whoever makes a text of the bytes.
+#[inline]
+pub(super) fn content<'a>(
+    bytes: &'a [u8],
+    scratch: &'a mut Vec<u8>,
+) -> Option<(Content<'a>, usize)> {
+    let (length, ascii) = plain_run(bytes);
+    let (run, rest) = bytes.split_at_checked(length)?;
+    if rest.first() == Some(&b'"') {
+        return Some((Content { bytes: run, ascii }, length));
+    }
+    resolved(run, ascii, rest, scratch)
+}
+
+/// `content`, from the first escape at the start of `rest` on.
+fn resolved<'a>(
+    run: &[u8],
+    mut ascii: bool,
+    mut rest: &[u8],
+    scratch: &'a mut Vec<u8>,
+) -> Option<(Content<'a>, usize)> {
+    let all = run.len() + rest.len();
+    scratch.clear();
+    scratch.extend_from_slice(run);
+    while let Some(b'\\') = rest.first() {
+        let (Escape::Char(one), length) = escape(rest)? else {
+            return None;
+        };
+        if one.is_ascii() {
+            scratch.push(u8::try_from(one).ok()?);
+        } else {
+            ascii = false;
+            scratch.extend_from_slice(one.encode_utf8(&mut [0; 4]).as_bytes());
+        }
+        rest = rest.get(length..)?;
+        let (length, plain) = plain_run(rest);
+        let (run, tail) = rest.split_at_checked(length)?;
+        scratch.extend_from_slice(run);
+        ascii &= plain;
+        rest = tail;
+    }
+    (rest.first() == Some(&b'"')).then(|| {
+        let bytes = scratch.as_slice();
+        (Content { bytes, ascii }, all - rest.len())
+    })
+}
+
+/// Whether `widen` beats a decoder that reads byte by byte.
+pub fn widens() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::arch::is_x86_feature_detected!("ssse3");
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
+/// Puts the characters of a text that is mostly Chinese, Japanese or Korean into `out`; `None` if it is not UTF-8.
+pub fn widen(bytes: &[u8], out: &mut Vec<u32>) -> Option<()> {
+    /// So little is made room for in vain where runs of such characters are short.
+    const STEP: usize = 400;
+    out.clear();
+    out.reserve(bytes.len() / 3);
+    let mut rest = bytes;
+    while let Some(&first) = rest.first() {
+        #[cfg(target_arch = "x86_64")]
+        if first & 0xf0 == 0xe0 && widens() {
+            // SAFETY: the processor has what the function needs.
+            let read = unsafe { fours(rest.get(..STEP).unwrap_or(rest), out) };
+            if read > 0 {
+                rest = rest.get(read..)?;
+                continue;
+            }
+        }
+        let length = match first {
+            0..0x80 => 1,
+            0xc0..0xe0 => 2,
+            0xe0..0xf0 => 3,
+            _ => 4,
+        };
+        let (character, tail) = rest.split_at_checked(length)?;
+        out.push(std::str::from_utf8(character).ok()?.chars().next()?.into());
+        rest = tail;
+    }
+    Some(())
+}
+
+/// Widens characters of three bytes, four in one step, and says how many bytes these were.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "ssse3")]
+fn fours(bytes: &[u8], out: &mut Vec<u32>) -> usize {
+    use std::arch::x86_64::{
+        __m128i, _mm_and_si128, _mm_cmpeq_epi32, _mm_loadu_si128, _mm_movemask_epi8, _mm_or_si128,
+        _mm_set1_epi32, _mm_setr_epi8, _mm_setzero_si128, _mm_shuffle_epi8, _mm_srli_epi32,
+        _mm_storeu_si128,
+    };
+    let spread = _mm_setr_epi8(2, 1, 0, -1, 5, 4, 3, -1, 8, 7, 6, -1, 11, 10, 9, -1);
+    let equal = |lanes: __m128i, mask: i32, wanted: i32| {
+        _mm_cmpeq_epi32(
+            _mm_and_si128(lanes, _mm_set1_epi32(mask)),
+            _mm_set1_epi32(wanted),
+        )
+    };
+    let start = out.len();
+    out.resize(start + bytes.len() / 3, 0);
+    let places = out.get_mut(start..).unwrap_or_default();
+    let mut count = 0;
+    let mut rest = bytes;
+    for place in places.as_chunks_mut::<4>().0 {
+        let (Some(block), Some(tail)) = (rest.first_chunk::<16>(), rest.get(12..)) else {
+            break;
+        };
+        // SAFETY: the load reads the 16 bytes of the block, wherever they are.
+        let block = unsafe { _mm_loadu_si128(block.as_ptr().cast()) };
+        let lanes = _mm_shuffle_epi8(block, spread);
+        let low = _mm_and_si128(lanes, _mm_set1_epi32(0x3f));
+        let middle = _mm_and_si128(_mm_srli_epi32::<2>(lanes), _mm_set1_epi32(0xfc0));
+        let high = _mm_and_si128(_mm_srli_epi32::<4>(lanes), _mm_set1_epi32(0xf000));
+        let characters = _mm_or_si128(_mm_or_si128(low, middle), high);
+        let marked = equal(lanes, 0x00f0_c0c0, 0x00e0_8080);
+        // What fewer bytes would say, and half a surrogate pair.
+        let long = _mm_cmpeq_epi32(
+            _mm_and_si128(characters, _mm_set1_epi32(0xf800)),
+            _mm_setzero_si128(),
+        );
+        let half = equal(characters, 0xf800, 0xd800);
+        let wrong = _mm_movemask_epi8(_mm_or_si128(long, half));
+        if _mm_movemask_epi8(marked) != 0xffff || wrong != 0 {
+            break;
+        }
+        // SAFETY: the store fills the 16 bytes of the array.
+        unsafe { _mm_storeu_si128(place.as_mut_ptr().cast(), characters) };
+        rest = tail;
+        count += 4;
+    }
+    out.truncate(start + count);
+    bytes.len() - rest.len()
+}
+
 /// The text between the quotes of a JSON string that is known to be well formed; lone surrogates become U+FFFD.
 pub(super) fn unescape(inner: &str) -> String {
     let mut out = String::with_capacity(inner.len());
@@ -130,4 +313,41 @@ pub(super) fn unescape(inner: &str) -> String {
     }
     out.push_str(rest);
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain_run;
+
+    #[test]
+    fn a_run_ends_where_the_first_special_byte_is() {
+        for byte in 0..=u8::MAX {
+            for length in 0..40 {
+                for at in 0..length {
+                    let mut bytes = vec![b'x'; length];
+                    bytes
+                        .iter_mut()
+                        .skip(at)
+                        .step_by(3)
+                        .for_each(|place| *place = byte);
+                    let special = byte < 0x20 || byte == b'"' || byte == b'\\';
+                    let expected = if special {
+                        (at, true)
+                    } else {
+                        (length, byte < 0x80)
+                    };
+                    assert_eq!(plain_run(&bytes), expected, "{byte:#x} at {at} of {length}");
+                    // What stands behind the end of a run does not count.
+                    let mut longer = [
+                        &bytes,
+                        &b"\"\xff\"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"[..],
+                    ]
+                    .concat();
+                    assert_eq!(plain_run(&longer), expected);
+                    longer.insert(0, 0xe9);
+                    assert_eq!(plain_run(&longer), (expected.0 + 1, false));
+                }
+            }
+        }
+    }
 }

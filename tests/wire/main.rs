@@ -14,3 +14,5 @@ mod framing;
 mod meaning;
 mod paths;
 mod strings;
+mod value;
+mod widen;
