@@ -25,7 +25,8 @@ const BUSY: &str = "this stream is being read already: read it from one task at 
 /// How much one task or callback may do before the loop serves others: so many items, or so much time.
 struct Budget {
     left: usize,
-    until: Instant,
+    /// Set by the first item: the time before it went to others, and a turn of the loop may take them longer than this.
+    until: Option<Instant>,
 }
 
 impl Budget {
@@ -36,7 +37,7 @@ impl Budget {
     fn new() -> Self {
         Self {
             left: FAIR,
-            until: Instant::now() + Self::TIME,
+            until: None,
         }
     }
 
@@ -44,8 +45,11 @@ impl Budget {
     fn spend(&mut self, items: usize) -> bool {
         let before = self.left;
         self.left = self.left.saturating_sub(items);
-        self.left > 0
-            && (before / Self::LOOK == self.left / Self::LOOK || Instant::now() < self.until)
+        let Some(until) = self.until else {
+            self.until = Some(Instant::now() + Self::TIME);
+            return self.left > 0;
+        };
+        self.left > 0 && (before / Self::LOOK == self.left / Self::LOOK || Instant::now() < until)
     }
 }
 

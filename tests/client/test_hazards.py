@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+import time
 import weakref
 from typing import Any, Callable
 
@@ -123,6 +124,37 @@ def test_a_fast_stream_does_not_hold_the_loop(ollama_server: ScriptedServer, doo
     assert count >= 20_000
     # One for about a thousand items, and for what they take in time.
     assert turns >= 15
+
+
+@pytest.mark.parametrize("door", ["callback", "batches", "items"])
+def test_a_loop_that_others_keep_busy_does_not_hold_a_stream(ollama_server: ScriptedServer, door: str) -> None:
+    """Each turn of the loop takes others longer than a stream may use at once."""
+    ollama_server.queue(Reply.chat(["x"] * 200).at_once())
+
+    async def read(client: AsyncClient) -> int:
+        seen: list[str] = []
+        if door == "callback":
+            await client.stream_text("/api/chat", CHAT, seen.append)
+        elif door == "items":
+            seen.extend([part.message.content async for part in await start(client)])
+        else:
+            async for batch in (await start(client)).batches():
+                seen.extend(part.message.content for part in batch)
+        return len("".join(seen))
+
+    async def main() -> int:
+        async def other() -> None:
+            while True:
+                time.sleep(0.003)  # noqa: ASYNC251
+                await asyncio.sleep(0)
+
+        task = asyncio.create_task(other())
+        try:
+            return await asyncio.wait_for(read(AsyncClient(ollama_server.url)), 20)
+        finally:
+            task.cancel()
+
+    assert asyncio.run(main()) == 200
 
 
 @pytest.mark.parametrize("stop", [StopIteration, StopIteration("x"), StopAsyncIteration])

@@ -35,17 +35,23 @@ impl Pools {
 
     /// Keeps `connection` for `client`.
     pub(super) fn keep(&self, client: u64, connection: Watched) {
+        self.keep_since(client, connection, Instant::now());
+    }
+
+    /// Keeps `connection`, which is idle since then, and drops those of the client that nobody has needed for long.
+    pub(super) fn keep_since(&self, client: u64, connection: Watched, since: Instant) {
         connection.readiness.forget();
         // What came together with the end of the reply brings no event any more.
         if connection.readiness.has(READABLE) && !connection.is_silent() {
             return;
         }
-        let since = Instant::now();
         let mut pools = self.lock();
-        pools
-            .entry(client)
-            .or_default()
-            .push(Idle { connection, since });
+        let pool = pools.entry(client).or_default();
+        let old = pool.partition_point(|idle| idle.since.elapsed() >= POOL_IDLE);
+        let dropped: Vec<_> = pool.drain(..old).collect();
+        pool.push(Idle { connection, since });
+        drop(pools);
+        drop(dropped);
     }
 
     /// Drops the connections on which something has come: their end, or what nobody asked for.

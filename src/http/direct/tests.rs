@@ -20,6 +20,7 @@ use super::framing::{Beginning, Body};
 use super::reactor::{Driver, Reactor};
 use super::socket::{READABLE, WRITABLE, Watched};
 use super::{Failure, Response};
+use crate::http::client::POOL_IDLE;
 
 /// No step takes this long unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -434,6 +435,40 @@ fn a_pool_gives_out_nothing_dead_even_before_a_turn() {
     driver.pools(|pools| pools.keep(7, closed)).unwrap();
     assert!(driver.pools(|pools| pools.take(8)).flatten().is_none());
     assert!(driver.pools(|pools| pools.take(7)).flatten().is_none());
+    assert!(sees_end(&peer));
+}
+
+#[test]
+fn connections_that_nobody_has_needed_for_long_go_when_another_is_kept() {
+    let reactor = Reactor::new().unwrap();
+    let driver = reactor.driver();
+    let Some(long_ago) = Instant::now().checked_sub(POOL_IDLE) else {
+        // The machine was started a moment ago, and its clock knows no such time.
+        return;
+    };
+    let (unused, unused_peer) = pair(&driver);
+    let (used, used_peer) = pair(&driver);
+    driver
+        .pools(|pools| pools.keep_since(7, unused, long_ago))
+        .unwrap();
+    driver.pools(|pools| pools.keep(7, used)).unwrap();
+    assert!(sees_end(&unused_peer));
+    let kept = driver.pools(|pools| pools.take(7)).flatten().unwrap();
+    assert_eq!(
+        kept.stream.local_addr().unwrap(),
+        used_peer.peer_addr().unwrap()
+    );
+}
+
+#[test]
+fn an_end_that_came_with_the_reply_is_seen_when_the_connection_is_kept() {
+    let reactor = Reactor::new().unwrap();
+    let driver = reactor.driver();
+    let (connection, peer) = pair(&driver);
+    peer.shutdown(Shutdown::Write).unwrap();
+    let readiness = Arc::clone(&connection.readiness);
+    drive(&reactor, || readiness.has(READABLE));
+    driver.pools(|pools| pools.keep(7, connection)).unwrap();
     assert!(sees_end(&peer));
 }
 
