@@ -23,8 +23,11 @@ _SIZES = ("minLength", "maxLength", "minItems", "maxItems")
 _MOST_REPEATED = 1000
 _FORMATS = ("date", "time", "date-time", "uuid")
 _PLACES = ("#/$defs/", "#/definitions/")
-# Groups other than plain ones, word borders, classes of Unicode and back references have no counterpart in a grammar.
-_BEYOND_GRAMMARS = re.compile(r"\(\?|\\[bBAZpP1-9]")
+# Groups other than plain ones have no counterpart in a grammar, and an escape that llama.cpp's grammars don't know
+# spoils the whole request.
+_BEYOND_GRAMMARS = re.compile(r"\(\?|\\[^nrt\\\[\]]")
+# An empty schema means any value, but to llama.cpp an object.
+_ANYTHING = {"type": ["string", "number", "boolean", "null", "object", "array"]}
 
 
 def answer_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -43,6 +46,8 @@ class _Rewriting:
 
     def whole(self, schema: Mapping[str, Any]) -> dict[str, Any]:
         result = self._part(schema, ())
+        if result == _ANYTHING:
+            result = {}
         kept: dict[str, Any] = {}
         # Rewriting a definition may find further ones that contain themselves: the list grows under the loop.
         for name in self._recursive:
@@ -54,7 +59,7 @@ class _Rewriting:
     def _part(self, schema: Any, inside: tuple[str, ...]) -> dict[str, Any]:
         """``inside`` names the definitions that are being put in place around this part."""
         if not isinstance(schema, Mapping):
-            return {}
+            return dict(_ANYTHING)
         if "$ref" in schema:
             return self._definition(str(schema["$ref"]), inside)
         result: dict[str, Any] = {key: schema[key] for key in _KEPT if key in schema}
@@ -77,15 +82,15 @@ class _Rewriting:
             result["additionalProperties"] = self._or_anything(schema["additionalProperties"], inside)
         if "prefixItems" in schema:
             result["prefixItems"] = [self._part(item, inside) for item in schema["prefixItems"]]
-        elif "items" in schema:
+        elif schema.get("items"):
             result["items"] = self._or_anything(schema["items"], inside)
-        return result
+        return result or dict(_ANYTHING)
 
     def _definition(self, reference: str, inside: tuple[str, ...]) -> dict[str, Any]:
         place = next((place for place in _PLACES if reference.startswith(place)), None)
         name = reference[len(place) :].replace("~1", "/").replace("~0", "~") if place else ""
         if name not in self._definitions:
-            return {}
+            return dict(_ANYTHING)
         if name in inside or name in self._recursive:
             if name not in self._recursive:
                 self._recursive.append(name)

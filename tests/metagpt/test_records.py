@@ -50,6 +50,15 @@ def test_a_model_without_vision(ask, answers, server):
     assert (record["error"], record["rejected"], record["host"]) == ("config", False, server.url)
 
 
+def test_an_image_that_cannot_be_fetched(ask, server):
+    outcome = ask("ours", lambda llm: llm.aask("What?", images=["http://127.0.0.1:1/a.png"]))
+    assert outcome.failure == "ConfigurationError"
+    # The one of the request for the image, which knows no model.
+    assert records() == []
+    (record,) = records(None)
+    assert (record["error"], record["host"]) == ("connect", "http://127.0.0.1:1")
+
+
 @pytest.mark.parametrize(
     ("call", "config", "kind"),
     [

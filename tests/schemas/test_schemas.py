@@ -83,6 +83,10 @@ def test_two_that_contain_each_other():
     assert references
 
 
+# To llama.cpp an empty schema is that of an object.
+ANYTHING = {"type": ["string", "number", "boolean", "null", "object", "array"]}
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
@@ -91,8 +95,12 @@ def test_two_that_contain_each_other():
         ({"type": "object", "additionalProperties": {"type": "integer"}}, None),
         ({"type": "object", "additionalProperties": True}, None),
         ({"type": "object", "propertyNames": {"enum": ["a"]}}, {"type": "object"}),
-        ({"type": "array", "items": {}, "uniqueItems": True}, {"type": "array", "items": {}}),
-        ({"type": "array", "prefixItems": [{"type": "string"}, {}], "minItems": 2, "maxItems": 2}, None),
+        ({"type": "array", "items": {}, "uniqueItems": True}, {"type": "array"}),
+        (
+            {"type": "array", "prefixItems": [{"type": "string"}, {}], "minItems": 2, "maxItems": 2},
+            {"type": "array", "prefixItems": [{"type": "string"}, ANYTHING], "minItems": 2, "maxItems": 2},
+        ),
+        ({"anyOf": [{}, {"type": "null"}]}, {"anyOf": [ANYTHING, {"type": "null"}]}),
         ({"type": "string", "minLength": 1, "maxLength": 100000}, {"type": "string", "minLength": 1}),
         ({"type": "string", "format": "date-time"}, None),
         ({"type": "string", "format": "email"}, {"type": "string"}),
@@ -101,9 +109,12 @@ def test_two_that_contain_each_other():
         ({"type": "string", "pattern": "^(?!x)[a-z]$"}, {"type": "string"}),
         ({"type": "integer", "minimum": 1, "multipleOf": 2}, {"type": "integer", "minimum": 1}),
         ({"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 9, "maximum": 8}, None),
-        ({"$ref": "#/$defs/Missing"}, {}),
-        ({}, {}),
-        (True, {}),
+        ({"type": "string", "pattern": r"^\d{4}-\d\d$"}, {"type": "string"}),
+        ({"type": "string", "pattern": r"^a\$"}, {"type": "string"}),
+        ({"type": "string", "pattern": r"^\[[a-z]+\]$"}, None),
+        ({"$ref": "#/$defs/Missing"}, ANYTHING),
+        ({}, ANYTHING),
+        (True, ANYTHING),
     ],
 )
 def test_what_every_server_knows_stays_and_the_rest_goes(given, expected):

@@ -291,3 +291,34 @@ def test_what_cannot_be_written_leaves_everything_as_it_was(skeleton, monkeypatc
         files.install(copy.folder)
     monkeypatch.undo()
     assert copy.state() == before
+
+
+def test_what_cannot_be_restored_leaves_everything_switched_over(skeleton, monkeypatch):
+    copy = skeleton("0.8.2")
+    files.install(copy.folder)
+    before = copy.state()
+    real = os.replace
+
+    def fails_for_the_second(source, target):
+        if str(target).endswith("llm_config.py"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(target))
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", fails_for_the_second)
+    with pytest.raises(PermissionError):
+        files.uninstall(copy.folder)
+    monkeypatch.undo()
+    assert copy.state() == before
+
+
+def test_a_backup_of_another_release_is_not_put_back(skeleton, made_up):
+    copy = skeleton("0.8.2")
+    files.install(copy.folder)
+    # The configuration is the upgraded MetaGPT's; the provider was switched by hand, its backup is from before.
+    copy.path(PROVIDER).write_text("from metagpt_ollama_rs.provider import *  # by hand\n")
+    copy.path(CONFIG).write_text(made_up[CONFIG])
+    files.install(copy.folder)
+    before = copy.state()
+    with pytest.raises(RefusedError, match=r"is of MetaGPT 0\.8\.2, and the other file .* is of MetaGPT made-up"):
+        files.uninstall(copy.folder)
+    assert copy.state() == before

@@ -16,6 +16,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 from .. import AsyncClient
 from ..errors import ConfigurationError, OllamaError
+from .records import mark
 
 __all__ = ["METAGPT_PREFIX", "fetch_images", "image_base64", "image_lists"]
 
@@ -79,10 +80,13 @@ async def _fetched(url: str, proxy: Optional[str]) -> str:
         ) as client:
             data, content_type = await client.request_bytes(path or "/", method="GET")
     except OllamaError as error:
-        raise ConfigurationError(
+        failure = ConfigurationError(
             f"the image {_short(url)} cannot be fetched: {error.message}",
             hint="download it and pass the path of the file, or its base64",
-        ) from error
+        )
+        # The client has made the record, which names the image's server.
+        mark(failure)
+        raise failure from error
     if not content_type.lower().startswith("image/") and not data.startswith(_MAGIC):
         raise ConfigurationError(f"the URL {_short(url)} answers {content_type or 'something'}, and no image")
     return base64.b64encode(data).decode("ascii")

@@ -6,6 +6,7 @@ from typing import Any
 
 from metagpt.logs import logger
 
+from ..client import Timeout
 from ..errors import ConfigurationError
 from ..rag import BATCH, OllamaEmbedding
 
@@ -14,6 +15,9 @@ __all__ = ["MetaGPTEmbedding", "configured_embedding"]
 # What MetaGPT's FAISS and Milvus stores take for granted for Ollama when embedding.dimensions is not set.
 ASSUMED_DIMENSIONS = 4096
 
+# Seconds for a batch: a large model on a CPU takes minutes for one, and others wait in the server's queue meanwhile.
+PATIENCE = 3600.0
+
 
 class MetaGPTEmbedding(OllamaEmbedding):
     """Warns once of what MetaGPT assumes about vectors whose width the configuration does not have."""
@@ -21,6 +25,11 @@ class MetaGPTEmbedding(OllamaEmbedding):
     def _checked(self, vectors: Any) -> Any:
         first = self.dimension is None
         checked = super()._checked(vectors)
+        if first:
+            logger.info(
+                "RAG asks /api/embed, whose vectors have length 1; MetaGPT's own class asked /api/embeddings, whose "
+                "vectors have not. An index that was stored with those has to be built anew"
+            )
         width = vectors.shape[1]
         if first and self.dimensions is None and width != ASSUMED_DIMENSIONS:
             logger.warning(
@@ -44,4 +53,5 @@ def configured_embedding(wanted: Any) -> MetaGPTEmbedding:
         embed_batch_size=wanted.embed_batch_size or BATCH,
         dimensions=wanted.dimensions or None,
         api_key=wanted.api_key or None,
+        timeout=Timeout(first_token=PATIENCE),
     )

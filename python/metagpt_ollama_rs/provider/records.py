@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 from .. import _core
 from ..errors import ConfigurationError, OllamaError, kind_of
 
-__all__ = ["asking", "record", "recorded"]
+__all__ = ["asking", "mark", "record", "recorded"]
 
 _F = TypeVar("_F", bound=Callable[..., Awaitable[Any]])
 _MARK = "_recorded"
@@ -27,8 +27,13 @@ def asking() -> Iterator[None]:
     try:
         yield
     except OllamaError as error:
-        setattr(error, _MARK, True)
+        mark(error)
         raise
+
+
+def mark(error: OllamaError) -> None:
+    """Says that the failure behind ``error`` has a record."""
+    setattr(error, _MARK, True)
 
 
 def record(llm: Any, error: OllamaError, *, streamed: bool, replied: bool) -> None:
@@ -38,7 +43,7 @@ def record(llm: Any, error: OllamaError, *, streamed: bool, replied: bool) -> No
     """
     if getattr(error, _MARK, False):
         return
-    setattr(error, _MARK, True)
+    mark(error)
     host = ""
     with contextlib.suppress(OllamaError):
         host = llm._client().base_url

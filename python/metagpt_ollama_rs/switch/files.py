@@ -111,20 +111,26 @@ def uninstall(folder: Path) -> list[Change]:
     """Restores the originals byte for byte and removes the backups. Running it again changes nothing.
 
     Raises `RefusedError` for a file that was edited after `install` or has no backup, OSError where files cannot be
-    written.
+    written; the files are then as they were.
     """
     files = read(folder)
     _refuse_unknown(files, "restored")
     for file in files:
         if file.state is State.SWITCHED or (file.state is State.BY_HAND and file.backup is not None):
-            _refuse_without_backup(file)
-    for file in files:
-        if file.backup is None:
-            continue
-        if file.state is State.ORIGINAL:
-            file.backup_path.unlink()
-        else:
+            _refuse_without_backup(file, files)
+    with contextlib.ExitStack() as cleanup:
+        waiting = [file for file in files if file.backup is not None and file.state is not State.ORIGINAL]
+        staged = [(file, _aside(file, cleanup)) for file in waiting]
+        undo = cleanup.enter_context(contextlib.ExitStack())
+        for file, switched in staged:
             os.replace(file.backup_path, file.path)
+            # In the reverse order: the original goes back to its place first.
+            undo.callback(os.replace, switched, file.path)
+            undo.callback(os.replace, file.path, file.backup_path)
+        undo.pop_all()
+    for file in files:
+        if file.backup is not None:
+            file.backup_path.unlink(missing_ok=True)
             _forget_compiled(file.path)
     return [Change(file.relative, _uninstalled(file)) for file in files]
 
@@ -205,10 +211,7 @@ def _keep_original(file: File, undo: contextlib.ExitStack) -> None:
     new = file.backup_path.with_name(f".{file.backup_path.name}.{os.getpid()}")
     new.unlink(missing_ok=True)
     try:
-        try:
-            os.link(file.path, new, follow_symlinks=False)
-        except (OSError, NotImplementedError):
-            shutil.copy2(file.path, new)
+        _link(file.path, new)
         if new.read_bytes() != file.data:
             raise RefusedError(f"{file.path} was changed by someone else just now", "run the command again")
         os.replace(new, file.backup_path)
@@ -216,6 +219,23 @@ def _keep_original(file: File, undo: contextlib.ExitStack) -> None:
         new.unlink(missing_ok=True)
     if file.backup is None:
         undo.callback(file.backup_path.unlink, missing_ok=True)
+
+
+def _link(source: Path, new: Path) -> None:
+    """A second name for a file, or a copy where there can be none."""
+    try:
+        os.link(source, new, follow_symlinks=False)
+    except (OSError, NotImplementedError):
+        shutil.copy2(source, new)
+
+
+def _aside(file: File, cleanup: contextlib.ExitStack) -> Path:
+    """The file as it is, under another name until `cleanup`."""
+    aside = file.path.with_name(f".{file.path.name}.{os.getpid()}")
+    aside.unlink(missing_ok=True)
+    cleanup.callback(aside.unlink, missing_ok=True)
+    _link(file.path, aside)
+    return aside
 
 
 def _forget_compiled(path: Path) -> None:
@@ -268,16 +288,23 @@ def _expected(file: File, files: Sequence[File]) -> Optional[str]:
     return next((other.release for other in files if other is not file and other.release is not None), None)
 
 
-def _refuse_without_backup(file: File) -> None:
+def _refuse_without_backup(file: File, files: Sequence[File]) -> None:
     if file.backup is None:
         raise RefusedError(
             f"nothing was restored: {file.backup_path} is missing",
             "get the original from MetaGPT itself: pip install --force-reinstall --no-deps metagpt==VERSION",
         )
-    if release_of(file.relative, _text(file.backup)) is None:
+    found, expected = release_of(file.relative, _text(file.backup)), _expected(file, files)
+    if found is None:
         raise RefusedError(
             f"nothing was restored: {file.backup_path} is not the file of a known release of MetaGPT",
             "compare it with what you expect, and move it back by hand",
+        )
+    if expected is not None and found != expected:
+        raise RefusedError(
+            f"nothing was restored: {file.backup_path} is of {RELEASES[found].title}, and the other file of this "
+            f"MetaGPT is of {RELEASES[expected].title}",
+            f"delete that backup, and get {file.relative} from MetaGPT itself",
         )
 
 
