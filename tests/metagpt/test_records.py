@@ -51,10 +51,11 @@ def test_a_model_without_vision(ask, answers, server):
 
 
 def test_an_image_that_cannot_be_fetched(ask, server):
-    outcome = ask("ours", lambda llm: llm.aask("What?", images=["http://127.0.0.1:1/a.png"]))
+    server.on("POST", "/api/show", Reply.json({"capabilities": ["completion", "vision"]}))
+    outcome = ask("ours", lambda llm: llm.aask("What?", images=["http://127.0.0.1:1/a.png"]), model="seeing")
     assert outcome.failure == "ConfigurationError"
     # The one of the request for the image, which knows no model.
-    assert records() == []
+    assert records("seeing") == []
     (record,) = records(None)
     assert (record["error"], record["host"]) == ("connect", "http://127.0.0.1:1")
 
