@@ -122,9 +122,11 @@ impl Exchange {
 
     /// Waits for more of the body and shows its pieces to `take` until that says no; what is left is for the next call.
     /// At most one network read lies behind it. True: the body has ended.
-    pub(super) async fn pull(&mut self, take: impl FnMut(&[u8]) -> bool) -> Result<bool, Error> {
+    pub(super) async fn pull(
+        &mut self,
+        mut take: impl FnMut(&[u8]) -> bool,
+    ) -> Result<bool, Error> {
         let mut come = false;
-        let mut take = take;
         let reading = self.response.pull(|piece| {
             come = true;
             take(piece)

@@ -35,9 +35,7 @@ impl LaneCore {
             self.reactor.notify();
         }
     }
-}
 
-impl LaneCore {
     /// Wakes whoever has been armed.
     fn serve(&self, py: Python<'_>) -> PyResult<()> {
         let ready = std::mem::take(&mut *lock(&self.ready));

@@ -57,12 +57,6 @@ pub(super) enum Failure {
     BrokeOff(Option<io::Error>),
 }
 
-impl Failure {
-    fn closed(cause: io::Error, began: bool) -> Self {
-        Self::Closed { cause, began }
-    }
-}
-
 /// Ends what a client has left on its reactors.
 pub(super) fn forget(driver: &Driver, client: u64) {
     driver.pools(|pools| pools.forget(client));
@@ -186,7 +180,10 @@ async fn ask(
             };
             let began = beginning.has_begun();
             return Poll::Ready(Err(match std::mem::take(&mut beginning).end() {
-                Fault::Cut => Failure::closed(refused.take().unwrap_or(failed), began),
+                Fault::Cut => Failure::Closed {
+                    cause: refused.take().unwrap_or(failed),
+                    began,
+                },
                 fault => Failure::Head(fault),
             }));
         }
