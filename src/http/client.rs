@@ -209,7 +209,8 @@ impl Client {
     /// which a reactor does not have.
     #[cfg(target_os = "linux")]
     pub fn on(&self, reactor: &direct::Reactor, runtime: Runtime) -> Option<Self> {
-        self.is_plain().then(|| self.bound(reactor.driver(), runtime))
+        self.is_plain()
+            .then(|| self.bound(reactor.driver(), runtime))
     }
 
     #[cfg(target_os = "linux")]
@@ -224,6 +225,11 @@ impl Client {
             inner: Arc::clone(&self.inner),
             lane: Lane::Direct(driver, runtime),
         }
+    }
+
+    /// The proxy that requests go through, without credentials.
+    pub fn proxy(&self) -> Option<&str> {
+        self.inner.sender.general.proxy()
     }
 
     pub fn config(&self) -> &Config {
@@ -384,7 +390,9 @@ impl Client {
     fn at(&self, target: &Url, home: Option<&Url>) -> Result<Self, Error> {
         let mut base = Base::parse(&target.origin().ascii_serialization(), Origin::BaseUrl)?;
         let mut known = lock(&self.inner.moved);
-        let found = known.iter().find(|client| client.inner.config.base.is_at(&base));
+        let found = known
+            .iter()
+            .find(|client| client.inner.config.base.is_at(&base));
         let client = if let Some(client) = found {
             client.clone()
         } else {

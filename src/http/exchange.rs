@@ -5,10 +5,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::Url;
 use reqwest::header::{
     CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, RETRY_AFTER, TRANSFER_ENCODING,
 };
-use reqwest::Url;
 use tokio::time::Instant;
 
 use super::attempt::Attempt;
@@ -86,7 +86,8 @@ impl Exchange {
         while let Some(target) = exchange.accept(&at.1).await? {
             let from = &at.1.head.url;
             let status = exchange.response.status();
-            let refused = |why| redirect::refused(from, status, &target, why).after(status.as_u16());
+            let refused =
+                |why| redirect::refused(from, status, &target, why).after(status.as_u16());
             if passed.len() >= redirect::MAX {
                 return Err(refused("it is one of too many in a row"));
             }

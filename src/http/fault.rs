@@ -57,7 +57,15 @@ fn unsent(error: &reqwest::Error, https: bool, via: Option<&Via>) -> Error {
         }
         return match (io, via) {
             _ if error.is_dns() => unknown_name(&root, via),
-            (Some(ErrorKind::InvalidData | ErrorKind::UnexpectedEof), None) if https => {
+            (
+                Some(
+                    ErrorKind::InvalidData
+                    | ErrorKind::UnexpectedEof
+                    | ErrorKind::ConnectionReset
+                    | ErrorKind::BrokenPipe,
+                ),
+                None,
+            ) if https => {
                 let mut failure = unreachable(
                     io,
                     &format!("the TLS handshake failed ({root})"),
@@ -66,22 +74,25 @@ fn unsent(error: &reqwest::Error, https: bool, via: Option<&Via>) -> Error {
                 failure.tls = Some("other");
                 failure
             }
-            (None, Some(via)) if root.ends_with(UNAUTHORIZED) => {
-                refusal(
-                    StatusCode::PROXY_AUTHENTICATION_REQUIRED,
-                    "",
-                    Vec::new(),
-                    None,
-                    Some(&via.shown),
-                )
-            }
+            (None, Some(via)) if root.ends_with(UNAUTHORIZED) => refusal(
+                StatusCode::PROXY_AUTHENTICATION_REQUIRED,
+                "",
+                Vec::new(),
+                None,
+                Some(&via.shown),
+            ),
             (None, Some(via)) => Error::new(
                 Kind::Connect,
-                format!("The proxy {} makes no connection to the server ({root}).", via.shown),
+                format!(
+                    "There is no connection through the proxy {} ({root}).",
+                    via.shown
+                ),
             ),
-            (Some(_), Some(via)) => {
-                unreachable(io, &root, &format!("The proxy {} cannot be reached", via.shown))
-            }
+            (Some(_), Some(via)) => unreachable(
+                io,
+                &root,
+                &format!("The proxy {} cannot be reached", via.shown),
+            ),
             (_, None) => unreachable(io, &root, "The server cannot be reached"),
         };
     }
@@ -160,7 +171,9 @@ fn names(presented: &[String]) -> String {
         return "no name at all (it has no subjectAltName)".to_owned();
     }
     let bare = presented.iter().map(|name| {
-        let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+        let inner = name
+            .split_once('(')
+            .and_then(|(_, rest)| rest.strip_suffix(')'));
         inner.unwrap_or(name).trim_matches('"')
     });
     shortened(&bare.collect::<Vec<_>>().join(", "))
@@ -228,7 +241,9 @@ fn closed(cause: &str, who: &str) -> Error {
 }
 
 fn no_http(cause: &str, through: &str) -> Error {
-    let mut error = protocol(format!("The server's reply{through} is no valid HTTP: {cause}."));
+    let mut error = protocol(format!(
+        "The server's reply{through} is no valid HTTP: {cause}."
+    ));
     error.began = true;
     error
 }
@@ -295,7 +310,10 @@ pub(super) fn refusal(
 ) -> Error {
     let text = server_text(media_type, &body);
     let proxy = proxy.filter(|_| is_of_proxy(status, &body));
-    let who = proxy.map_or_else(|| "The server".to_owned(), |proxy| format!("The proxy {proxy}"));
+    let who = proxy.map_or_else(
+        || "The server".to_owned(),
+        |proxy| format!("The proxy {proxy}"),
+    );
     let shown = text
         .as_deref()
         .map(|text| format!(": {}", shortened(text)))

@@ -77,7 +77,10 @@ impl Target {
         let host = base.host().trim_end_matches('.').to_ascii_lowercase();
         Self {
             scheme: if base.is_https() { "https" } else { "http" },
-            address: host.parse().ok().map(|address: IpAddr| address.to_canonical()),
+            address: host
+                .parse()
+                .ok()
+                .map(|address: IpAddr| address.to_canonical()),
             host,
             port: base.port(),
         }
@@ -92,7 +95,9 @@ impl Target {
             None => entry,
         };
         let (name, port) = without_port(rest);
-        if !matches!(port, None | Some("*")) && port.and_then(|port| port.parse().ok()) != Some(self.port) {
+        if !matches!(port, None | Some("*"))
+            && port.and_then(|port| port.parse().ok()) != Some(self.port)
+        {
             return false;
         }
         if name == "*" {
@@ -126,18 +131,25 @@ impl Target {
 
     fn is_in(&self, network: &str, length: &str) -> bool {
         let network = network.trim_matches(['[', ']']).parse::<IpAddr>();
-        let (Some(address), Ok(network), Ok(length)) = (self.address, network, length.parse::<u32>())
+        let (Some(address), Ok(network), Ok(length)) =
+            (self.address, network, length.parse::<u32>())
         else {
             return false;
         };
         match (address, network) {
             (IpAddr::V4(address), IpAddr::V4(network)) if length <= 32 => {
                 let rest = 32 - length;
-                (address.to_bits() ^ network.to_bits()).checked_shr(rest).unwrap_or(0) == 0
+                (address.to_bits() ^ network.to_bits())
+                    .checked_shr(rest)
+                    .unwrap_or(0)
+                    == 0
             }
             (IpAddr::V6(address), IpAddr::V6(network)) if length <= 128 => {
                 let rest = 128 - length;
-                (address.to_bits() ^ network.to_bits()).checked_shr(rest).unwrap_or(0) == 0
+                (address.to_bits() ^ network.to_bits())
+                    .checked_shr(rest)
+                    .unwrap_or(0)
+                    == 0
             }
             _ => false,
         }
@@ -146,7 +158,10 @@ impl Target {
 
 /// An entry's name, without brackets, and its port. A bare IPv6 address has colons of its own.
 fn without_port(entry: &str) -> (&str, Option<&str>) {
-    if let Some((name, rest)) = entry.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+    if let Some((name, rest)) = entry
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once(']'))
+    {
         return match rest.strip_prefix(':') {
             Some(port) => (name, Some(port)),
             None if rest.is_empty() => (name, None),

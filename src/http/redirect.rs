@@ -22,11 +22,12 @@ pub(super) fn target(
     let place = headers
         .get(LOCATION)
         .and_then(|location| from.join(str::from_utf8(location.as_bytes()).ok()?).ok())
-        .and_then(|mut place| {
-            place.set_username("").ok()?;
-            place.set_password(None).ok()?;
+        .map(|mut place| {
+            // A URL that can have neither has neither.
+            let _ = place.set_username("");
+            let _ = place.set_password(None);
             place.set_fragment(None);
-            Some(place)
+            place
         });
     let Some(place) = place else {
         return Err(fault::protocol(format!(

@@ -58,7 +58,8 @@ impl Default for Trust {
 impl Trust {
     /// What the variables of this process say now. The files are read when TLS is needed.
     pub fn from_env() -> Self {
-        let given = |name: &str| std::env::var_os(name).filter(|value: &OsString| !value.is_empty());
+        let given =
+            |name: &str| std::env::var_os(name).filter(|value: &OsString| !value.is_empty());
         let folders = given("SSL_CERT_DIR").map(|folders| {
             std::env::split_paths(&folders)
                 .filter(|folder| !folder.as_os_str().is_empty())

@@ -61,6 +61,11 @@ impl General {
         Ok(Self { http, https, via })
     }
 
+    /// The proxy in use, without credentials.
+    pub(super) fn proxy(&self) -> Option<&str> {
+        self.via.as_ref().map(|via| via.shown.as_str())
+    }
+
     /// The proxy that may reply in the server's place. Through a tunnel only the server does.
     pub(super) fn may_reply(&self) -> Option<&str> {
         let via = self.via.as_ref().filter(|via| via.http && !self.https)?;
