@@ -93,12 +93,13 @@ async def _fetched(url: str, proxy: Optional[str], verify: Union[bool, str]) -> 
         except OllamaError as error:
             # The client follows redirects on one host; images often lie on another.
             to = error.location if isinstance(error, ProtocolError) else None
-            if to and left and not _obstacle(at, to):
-                at = to
-                continue
             cause = error.message
-            if to:
-                cause = f"it is redirected to {_short(to.split('?')[0])}, {_obstacle(at, to) or 'one time too many'}"
+            if to and urlsplit(to).hostname != parts.hostname:
+                why = _obstacle(error.url or at, to)
+                if left and not why:
+                    at = to
+                    continue
+                cause = f"it is redirected to {_short(to.split('?')[0])}, {why or 'one time too many'}"
             failure = ConfigurationError(
                 f"the image {_short(url)} cannot be fetched: {cause}",
                 hint="download it and pass the path of the file, or its base64",
