@@ -32,6 +32,9 @@ _REASONS = {
     "empty_answer": "the model used up its tokens without answering",
 }
 
+# Of a line that tells of a call's beginning. Of a process that was killed nothing else is left.
+_UNDER_WAY = "begun"
+
 # Nobody waited for the end of the call: its task was cancelled, often because of another call's error.
 _ABANDONED = "closed"
 
@@ -39,7 +42,7 @@ _ABANDONED = "closed"
 @dataclass
 class Totals:
     """The calls to one model. `seconds` adds up the calls, also those that ran at the same time; `answer_seconds` is
-    the part of it in which the server wrote `timed_tokens`."""
+    the part of it in which the server wrote `timed_tokens`. `unfinished` calls had no end when the lines were read."""
 
     model: str
     calls: int = 0
@@ -52,6 +55,7 @@ class Totals:
     retries: int = 0
     truncated: int = 0
     errors: int = 0
+    unfinished: int = 0
 
     @property
     def tokens_per_second(self) -> Optional[float]:
@@ -60,7 +64,8 @@ class Totals:
 
 
 def read_calls(path: Path, start: int = 0) -> list[dict[str, Any]]:
-    """The calls that the file has from byte `start` on; a line that is none (a process was killed) is left out."""
+    """The calls that the file has from byte `start` on, one object for each: its record, or what was written when it
+    began if nothing says that it ended. A line that is none (a process was killed) is left out."""
     try:
         with path.open("rb") as file:
             file.seek(start)
@@ -75,7 +80,8 @@ def read_calls(path: Path, start: int = 0) -> list[dict[str, Any]]:
             continue
         if isinstance(call, dict):
             calls.append(call)
-    return calls
+    ended = {str(call.get("id")) for call in calls if not _is_under_way(call)}
+    return [call for call in calls if not (_is_under_way(call) and str(call.get("id")) in ended)]
 
 
 def totals(calls: Iterable[dict[str, Any]]) -> list[Totals]:
@@ -96,6 +102,7 @@ def totals(calls: Iterable[dict[str, Any]]) -> list[Totals]:
         total.retries += int(_number(call, "retries"))
         total.truncated += bool(call.get("truncated"))
         total.errors += bool(call.get("error"))
+        total.unfinished += _is_under_way(call)
     return list(models.values())
 
 
@@ -110,7 +117,8 @@ def ended_by(calls: Sequence[dict[str, Any]]) -> Optional[str]:
     if not failed:
         return None
     last = max(failed, key=_end)
-    if any(not call.get("error") and _number(call, "started") >= _end(last) for call in calls):
+    ended = [call for call in calls if not _is_under_way(call)]
+    if any(not call.get("error") and _number(call, "started") >= _end(last) for call in ended):
         return None
     return _reason(last)
 
@@ -133,6 +141,10 @@ def table(rows: Sequence[Totals]) -> str:
                   for place, (cell, width) in enumerate(zip(line, widths)))
         for line in cells
     )  # fmt: skip
+
+
+def _is_under_way(call: dict[str, Any]) -> bool:
+    return call.get("state") == _UNDER_WAY
 
 
 def _number(call: dict[str, Any], key: str) -> float:
