@@ -181,8 +181,8 @@ class AsyncClient(_Base):
         api_key: sent as a bearer token; placeholders such as ``sk-`` and ``ollama`` are not sent.
         proxy: URL of a proxy; default: the environment's, never for loopback.
         verify: whose certificates count for ``https://``: True (the machine's, or those of ``SSL_CERT_FILE`` and
-            ``SSL_CERT_DIR``), the path of a PEM file or of a folder of them, an ``ssl.SSLContext`` (its CA certificates,
-            nothing else of it), or False for anybody's, with a warning.
+            ``SSL_CERT_DIR``), the path of a PEM file or of a folder of them, an ``ssl.SSLContext`` (its CA
+            certificates, nothing else of it), or False for anybody's, with a warning.
         retries: how often a request is sent again while no answer has begun, or a `Retry`; 0 switches it off.
         max_line: longest line of a stream, in bytes (default 64 MiB).
         max_body: longest reply that is read whole, in bytes.

@@ -271,13 +271,14 @@ _PROXY_DOWN = "is the proxy right and running? Correct it, or leave it out and a
 _PROXY_HINTS = {
     407: "write user and password into the proxy's URL: http://USER:PASSWORD@HOST:PORT, in proxy or HTTP_PROXY "
     "(HTTPS_PROXY)",
-    403: "the proxy does not let the request through: add the server's host to NO_PROXY, or ask who runs the proxy",
-    511: "the network wants a sign-in: open a web page in a browser, or add the server's host to NO_PROXY",
+    403: "the proxy does not let the request through: leave it out for this server (NO_PROXY, or no proxy setting), or "
+    "ask who runs it",
+    511: "the network wants a sign-in: open a web page in a browser, or leave the proxy out for this server (NO_PROXY)",
 }
 
 _PROXY_FAILED = (
     "the proxy has not reached the server: is base_url right as the proxy sees it, and Ollama running there? "
-    "A server nearby belongs in NO_PROXY"
+    "A server nearby belongs in NO_PROXY (and wants no proxy setting)"
 )
 
 _PHASE_HINTS = {

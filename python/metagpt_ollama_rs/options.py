@@ -23,7 +23,7 @@ import re
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Any, Callable, Optional, Union
+from typing import Any, Callable, Optional
 
 from .errors import ConfigurationError
 
@@ -265,7 +265,7 @@ class ClientSettings:
     """
 
     proxy: Optional[str] = None
-    verify: Union[bool, str] = True
+    verify: bool | str = True
     headers: dict[str, str] = field(default_factory=dict)
     connect_timeout: Optional[float] = None
     first_token_timeout: Optional[float] = None

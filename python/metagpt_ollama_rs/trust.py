@@ -17,7 +17,7 @@ __all__ = ["Certificates", "read_verify", "warn_unverified"]
 
 
 class Certificates(NamedTuple):
-    """The certificates of an ``ssl.SSLContext`` (which does not pickle), and whether they must be for the host's name."""
+    """What an ``ssl.SSLContext``, which does not pickle, has: certificates, and whether names are checked."""
 
     certificates: list[bytes]
     names: bool

@@ -81,31 +81,37 @@ impl Exchange {
         asked: Instant,
     ) -> Result<Self, Error> {
         let mut exchange = Self::send(client, first, limits, asked).await?;
-        let mut at = (client.clone(), first.clone());
         let mut passed: Vec<Url> = Vec::new();
-        while let Some(target) = exchange.accept(&at.1).await? {
-            let from = &at.1.head.url;
-            let status = exchange.response.status();
-            let refused =
-                |why| redirect::refused(from, status, &target, why).after(status.as_u16());
-            if passed.len() >= redirect::MAX {
-                return Err(refused("it is one of too many in a row"));
-            }
-            if *from == target || passed.contains(&target) {
-                return Err(refused("it leads in a circle"));
+        let mut moved: Option<Prepared> = None;
+        loop {
+            let request = moved.as_ref().unwrap_or(first);
+            let Some(target) = exchange.accept(request).await? else {
+                return Ok(exchange);
+            };
+            let from = &request.head.url;
+            let obstacle = if passed.len() >= redirect::MAX {
+                Some("it is one of too many in a row")
+            } else if *from == target || passed.contains(&target) {
+                Some("it leads in a circle")
+            } else {
+                None
+            };
+            if let Some(why) = obstacle {
+                let status = exchange.response.status();
+                let refused = redirect::refused(from, status, &target, why);
+                return Err(exchange.located(refused.after(status.as_u16())));
             }
             exchange.discard().await;
             passed.push(from.clone());
             let place = redirect::shown(&target);
-            at = client.follow(&at.1, target)?;
-            let sent = Self::send(&at.0, &at.1, limits, asked).await;
-            exchange = sent.map_err(|error| error.at(&place))?;
+            let (there, next) = client.follow(request, target)?;
+            exchange = Self::send(&there, &next, limits, asked)
+                .await
+                .map_err(|error| error.at(&place))?;
             exchange.moved = Some(place);
-            if client.has_credentials() && !at.0.has_credentials() {
-                exchange.withheld = true;
-            }
+            exchange.withheld = client.has_credentials() && !there.has_credentials();
+            moved = Some(next);
         }
-        Ok(exchange)
     }
 
     /// Sends a request once, or twice where a pooled connection was dead.

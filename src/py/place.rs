@@ -34,7 +34,7 @@ pub enum Task {
 /// The runtime for the tasks of a loop, which run with the GIL held or without.
 #[cfg(target_os = "linux")]
 fn runtime() -> Result<tokio::runtime::Handle, Error> {
-    Python::attach(|py| handle(py)).map_err(|_| {
+    Python::attach(handle).map_err(|_| {
         let message = "the interpreter is shutting down: no request can be made any more";
         Error::new(Kind::Closed, message)
     })

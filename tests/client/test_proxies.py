@@ -224,6 +224,16 @@ def test_a_tunnel_that_is_refused(tunnel: Callable[..., str], answer: bytes, kin
         assert "hunter2secret" not in str(error)
 
 
+def test_one_that_never_answers() -> None:
+    # Connections are taken by the system, and nobody reads from them.
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        proxy = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        for error in failures("https://ollama.invalid", proxy=proxy, verify=False, timeout=Timeout(connect=0.2)):
+            assert isinstance(error, errors.ConnectTimeout)
+            assert f"a connection through the proxy {proxy}" in error.message
+            assert "is the proxy right and running?" in error.hint
+
+
 def test_tls_through_a_tunnel(
     tunnel: Callable[..., str], ollama_server: ScriptedServer, tls_front: Callable[..., Any], certificates: Path
 ) -> None:

@@ -101,7 +101,8 @@ def test_one_file_may_hold_several(
 ) -> None:
     ollama_server.answer("Hello")
     bundle = tmp_path / "bundle.pem"
-    bundle.write_bytes(b"# ours\n" + b"".join((certificates / f"{n}.pem").read_bytes() for n in ("itself", "authority")))
+    both = [(certificates / f"{name}.pem").read_bytes() for name in ("itself", "authority")]
+    bundle.write_bytes(b"# ours\n" + b"".join(both))
     for certificate in ("server", "itself"):
         assert ask(tls_front(certificate).url, verify=bundle) == "Hello"
 

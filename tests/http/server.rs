@@ -193,6 +193,7 @@ fn reactor() -> &'static Reactor {
 
 /// The runtime for what a reactor cannot do.
 #[cfg(target_os = "linux")]
+#[expect(clippy::unnecessary_wraps, reason = "the extension's may fail")]
 fn elsewhere() -> Result<tokio::runtime::Handle, Error> {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     Ok(RUNTIME.get_or_init(runtime).handle().clone())

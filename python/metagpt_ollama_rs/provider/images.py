@@ -12,7 +12,7 @@ import base64
 import binascii
 import ipaddress
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any, Optional
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from .. import AsyncClient
@@ -63,7 +63,7 @@ def image_lists(payload: dict[str, Any]) -> list[list[str]]:
     return [holder["images"] for holder in holders if isinstance(holder, dict) and holder.get("images")]
 
 
-async def fetch_images(payload: dict[str, Any], proxy: Optional[str], verify: Union[bool, str] = True) -> None:
+async def fetch_images(payload: dict[str, Any], proxy: Optional[str], verify: bool | str = True) -> None:
     """Puts the images themselves in the place of the http(s) URLs in a request's body; order and number stay.
 
     Raises ``ConfigurationError``, which names the URL, for one that answers no image, or one of over 20 MiB.
@@ -74,7 +74,7 @@ async def fetch_images(payload: dict[str, Any], proxy: Optional[str], verify: Un
         images[at] = image
 
 
-async def _fetched(url: str, proxy: Optional[str], verify: Union[bool, str]) -> str:
+async def _fetched(url: str, proxy: Optional[str], verify: bool | str) -> str:
     at = url
     for left in reversed(range(FETCH_REDIRECTS + 1)):
         parts = urlsplit(at)

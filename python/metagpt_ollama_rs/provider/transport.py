@@ -1,7 +1,7 @@
 """The clients that the providers share, and what has been learned about the models behind them.
 
-One client, and so one connection pool, for each server, key, proxy, trust and set of headers in the process: five calls and
-several LLM objects use the same connections. All I/O is the client's; this module only keeps clients and facts.
+One client, and so one connection pool, for each server, key, proxy, trust and set of headers in the process: five calls
+and several LLM objects use the same connections. All I/O is the client's; this module only keeps clients and facts.
 """
 
 from __future__ import annotations
