@@ -63,7 +63,7 @@ pub struct Context {
     pub server_text: Option<String>,
     /// The whole body of a refusal (at most 64 KiB of it), for what the text alone does not say.
     pub body: Option<Vec<u8>>,
-    /// For `Timeout`: `connect`, `first_token`, `idle` or `total`. For `Connect`: `name`, if that is not known.
+    /// For `Timeout`: `connect`, `first_token`, `idle` or `total`.
     pub phase: Option<&'static str>,
     /// For `Timeout`: the limit that ran out, in seconds.
     pub seconds: Option<f64>,
@@ -80,9 +80,9 @@ pub struct Context {
     pub proxy: Option<String>,
     /// For a redirect that is not followed: where it leads, without user and password.
     pub location: Option<String>,
-    /// For a TLS handshake that failed, as far as the cure depends on it: `untrusted`, `expired`, `early`, `name`, `plain`
-    /// (what answers does not speak TLS) or `other`.
-    pub tls: Option<&'static str>,
+    /// For `Connect`, as far as the cure depends on it: `unknown_name`, `closed` (before a reply), or of a TLS handshake
+    /// `untrusted`, `expired`, `early`, `wrong_name`, `plain` (what answers does not speak TLS), `handshake` (any other).
+    pub cause: Option<&'static str>,
 }
 
 impl Kind {
@@ -142,7 +142,7 @@ impl Error {
             available: None,
             proxy: None,
             location: None,
-            tls: None,
+            cause: None,
         }))
     }
 

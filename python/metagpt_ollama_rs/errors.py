@@ -260,9 +260,9 @@ _TLS_HINTS = {
     "`extra_fields: {verify: /path/ca.pem}`) or SSL_CERT_FILE",
     "expired": "renew the server's certificate; or is this machine's clock wrong?",
     "early": "is this machine's clock right, or the server's certificate made too early?",
-    "name": "write the host in base_url as the certificate has it, or make a certificate for this one (subjectAltName)",
+    "wrong_name": "write the host in base_url as the certificate has it, or make a certificate for this one (subjectAltName)",
     "plain": "write http:// in base_url",
-    "other": "does the server speak TLS (else write http://), and does this machine trust its certificate (verify)?",
+    "handshake": "does the server speak TLS (else write http://), and does this machine trust its certificate (verify)?",
 }
 
 _PROXY_DOWN = "is the proxy right and running? Correct it, or leave it out and add the host to NO_PROXY"
@@ -370,7 +370,7 @@ def from_core(
     available: list[str] | None = None,
     proxy: str | None = None,
     location: str | None = None,
-    tls: str | None = None,
+    cause: str | None = None,
     partial: str = "",
     partial_thinking: str = "",
 ) -> OllamaError:
@@ -396,7 +396,7 @@ def from_core(
         elif (url or "").startswith("https:"):
             hint += "; does the server speak TLS? Else write http://"
     elif cls is ConnectError:
-        hint = _explain_connection(phase, tls, proxy) or hint
+        hint = _explain_connection(cause, proxy, url or "") or hint
     elif isinstance(error, ProtocolError):
         error.location = location
         if proxy:
@@ -468,17 +468,20 @@ def _explain_text(text: str) -> str:
     return ""
 
 
-def _explain_connection(phase: str | None, tls: str | None, proxy: str | None) -> str:
-    if tls:
-        own = "; a proxy that opens TLS has a CA of its own" if proxy and tls == "untrusted" else ""
-        return _TLS_HINTS[tls] + own
+def _explain_connection(cause: str | None, proxy: str | None, url: str) -> str:
+    if cause in _TLS_HINTS:
+        own = "; a proxy that opens TLS has a CA of its own" if proxy and cause == "untrusted" else ""
+        return _TLS_HINTS[cause] + own
     if proxy:
         remote = proxy.replace("socks4:", "socks4a:").replace("socks5:", "socks5h:")
-        if phase == "name" and remote != proxy:
+        if cause == "unknown_name" and remote != proxy:
             return f"write {remote} to have the proxy look up names, or correct base_url (or OLLAMA_HOST)"
         return _PROXY_DOWN
-    if phase == "name":
+    if cause == "unknown_name":
         return "is the host's name spelled right? Correct base_url (or OLLAMA_HOST)"
+    if cause == "closed":
+        secure = "" if url.startswith("https:") else "; or it speaks TLS only: write https://"
+        return f"the server's own log says more (`journalctl -u ollama`, or the window of `ollama serve`){secure}"
     return ""
 
 

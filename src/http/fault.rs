@@ -26,7 +26,11 @@ pub(super) fn protocol(message: impl Into<String>) -> Error {
 pub(super) fn sending(error: &reqwest::Error, https: bool, via: Option<&Via>) -> Error {
     let mut failure = unsent(error, https, via);
     // Whose certificate it is, and what it says, is the server's matter; only an unknown issuer may be the proxy's own.
-    let of_server = https && !matches!(failure.tls, None | Some("untrusted" | "other"));
+    let of_server = https
+        && matches!(
+            failure.cause,
+            Some("expired" | "early" | "wrong_name" | "plain")
+        );
     if let Some(via) = via
         && !of_server
         && failure.kind != Kind::Config
@@ -71,7 +75,7 @@ fn unsent(error: &reqwest::Error, https: bool, via: Option<&Via>) -> Error {
                     &format!("the TLS handshake failed ({root})"),
                     "The server cannot be reached",
                 );
-                failure.tls = Some("other");
+                failure.cause = Some("handshake");
                 failure
             }
             (None, Some(via)) if root.ends_with(UNAUTHORIZED) => refusal(
@@ -146,22 +150,23 @@ fn handshake(error: &rustls::Error, through: &str) -> Error {
             expected,
             presented,
         }) => (
-            "name",
+            "wrong_name",
             format!(
                 "its certificate is for {}, not for {}",
                 names(presented),
                 expected.to_str()
             ),
         ),
-        Tls::InvalidCertificate(Certificate::NotValidForName) => {
-            ("name", "its certificate is for another name".to_owned())
-        }
+        Tls::InvalidCertificate(Certificate::NotValidForName) => (
+            "wrong_name",
+            "its certificate is for another name".to_owned(),
+        ),
         Tls::InvalidMessage(_) => ("plain", "what answers there does not speak TLS".to_owned()),
-        other => ("other", format!("the TLS handshake failed ({other})")),
+        other => ("handshake", format!("the TLS handshake failed ({other})")),
     };
     let message = format!("The server cannot be reached{through}: {what}.");
     let mut failure = Error::new(Kind::Connect, message);
-    failure.tls = Some(cause);
+    failure.cause = Some(cause);
     failure
 }
 
@@ -214,7 +219,7 @@ fn unknown_name(cause: &str, via: Option<&Via>) -> Error {
         ),
     };
     let mut failure = Error::new(Kind::Connect, message);
-    failure.phase = Some("name");
+    failure.cause = Some("unknown_name");
     failure
 }
 
@@ -236,6 +241,7 @@ fn unreachable(io: Option<ErrorKind>, cause: &str, what: &str) -> Error {
 fn closed(cause: &str, who: &str) -> Error {
     let message = format!("{who} closed the connection before it replied ({cause}).");
     let mut failure = Error::new(Kind::Connect, message);
+    failure.cause = Some("closed");
     failure.repeat = Repeat::Unsure;
     failure
 }

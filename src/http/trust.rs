@@ -3,7 +3,6 @@
 //! rustls believes authorities only, and refuses a server's own certificate that is marked as one (openssl's default
 //! for self-signed ones) even where that very certificate is trusted. Other TLS libraries take it, and so does this.
 
-use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs;
 use std::io::Read;
@@ -130,7 +129,7 @@ fn machine(builder: ClientBuilder) -> Result<ClientBuilder, Error> {
 #[cfg(not(any(windows, target_vendor = "apple", target_os = "android")))]
 fn machine(builder: ClientBuilder) -> Result<ClientBuilder, Error> {
     let found = rustls_native_certs::load_native_certs();
-    if roots(&found.certs).is_none() {
+    if found.certs.is_empty() {
         let cause = found.errors.first().map(|error| format!(" ({error})"));
         return Err(wrong(&format!(
             "TLS cannot be set up: this machine has no CA certificates that can be read{}. Install them (the package \
@@ -155,7 +154,7 @@ fn believing(
         .map_err(|error| unusable(&error))?;
     let verifier = Verifier {
         chain,
-        known: certificates.into_iter().collect(),
+        known: certificates,
         names,
     };
     let mut config = ClientConfig::builder_with_provider(provider)
@@ -204,7 +203,7 @@ fn in_file(path: &Path, name: &str) -> Result<Vec<CertificateDer<'static>>, Erro
 fn in_folder(path: &Path, name: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
     let unusable = |what: &str| wrong(&format!("{name} names {}, which {what}", path.display()));
     let unreadable = |error: std::io::Error| unusable(&format!("cannot be read: {error}"));
-    let mut certificates = HashSet::new();
+    let mut certificates = Vec::new();
     for entry in fs::read_dir(path).map_err(unreadable)? {
         // Such folders hold other files as well, and dead links.
         if let Ok(found) = in_file(&entry.map_err(unreadable)?.path(), name) {
@@ -214,7 +213,10 @@ fn in_folder(path: &Path, name: &str) -> Result<Vec<CertificateDer<'static>>, Er
     if certificates.is_empty() {
         return Err(unusable("holds no file with a certificate in PEM form"));
     }
-    Ok(certificates.into_iter().collect())
+    // Most files have links to them beside them, named by a hash.
+    certificates.sort_unstable_by(|a, b| a.as_ref().cmp(b.as_ref()));
+    certificates.dedup();
+    Ok(certificates)
 }
 
 fn wrong(what: &str) -> Error {
@@ -225,7 +227,7 @@ fn wrong(what: &str) -> Error {
 #[derive(Debug)]
 struct Verifier {
     chain: Arc<WebPkiServerVerifier>,
-    known: HashSet<CertificateDer<'static>>,
+    known: Vec<CertificateDer<'static>>,
     names: bool,
 }
 
@@ -258,7 +260,7 @@ impl ServerCertVerifier for Verifier {
             // The first thing that is looked at are the dates, so these hold. An authority in a server's place is
             // among the others.
             CertificateError::UnknownIssuer | CertificateError::Other(_)
-                if self.known.contains(end_entity) =>
+                if self.known.iter().any(|known| known == end_entity) =>
             {
                 if self.names {
                     verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;

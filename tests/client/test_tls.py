@@ -154,6 +154,11 @@ def test_a_server_without_tls() -> None:
     assert error.hint == "write http:// in base_url"
 
 
+def test_a_server_that_wants_tls(tls_front: Fronts) -> None:
+    error = refused(tls_front().url.replace("https:", "http:"))
+    assert "write https://" in error.hint
+
+
 def test_a_server_that_hangs_up_in_the_handshake() -> None:
     url, thread = serving(b"")
     error = refused(url)

@@ -219,7 +219,7 @@ fn https_to_a_server_without_tls_is_a_connection_error() {
             let error = block_on(&runtime(), client.call(Request::get("/"))).unwrap_err();
             assert_eq!((error.kind, error.began), (Kind::Connect, false), "{error}");
             assert!(error.message.contains("does not speak TLS"), "{error}");
-            assert_eq!(error.tls, Some("plain"));
+            assert_eq!(error.cause, Some("plain"));
             server.seen();
         }
         // A machine without certificates cannot make such a client, and says so.

@@ -4,7 +4,7 @@ use metagpt_ollama_rs::error::{Error, Kind};
 use metagpt_ollama_rs::http::proxy::Environment;
 use metagpt_ollama_rs::http::{Base, Client, Config, Origin, ProxyRule, Request, Trust};
 
-use crate::server::{Do, Server, block_on, made, reply, runtime};
+use crate::server::{Do, PATIENCE, Server, block_on, made, reply, runtime};
 
 fn is_direct(base: &str, no: &str) -> bool {
     let base = Base::parse(base, Origin::BaseUrl).unwrap();
@@ -225,7 +225,7 @@ fn a_tunnel_that_a_proxy_refuses() {
             error.message.contains(&format!("he proxy {place} ")),
             "{error}"
         );
-        assert_eq!((&error.proxy, error.tls), (&Some(place), None));
+        assert_eq!((&error.proxy, error.cause), (&Some(place), None));
     }
 }
 
@@ -249,11 +249,11 @@ fn a_proxy_that_closes_is_named() {
 
 #[test]
 fn a_proxy_whose_name_nobody_knows() {
-    for (proxy, says, phase) in [
+    for (proxy, says, cause) in [
         (
             "http://proxy.invalid:1",
             "The proxy http://proxy.invalid:1 cannot be reached",
-            Some("name"),
+            Some("unknown_name"),
         ),
         // Whether the name or the proxy itself is at fault, its library does not tell.
         (
@@ -264,7 +264,7 @@ fn a_proxy_whose_name_nobody_knows() {
         (
             "socks5://127.0.0.1:1",
             "or the proxy's, is not known here",
-            Some("name"),
+            Some("unknown_name"),
         ),
         (
             "socks5h://127.0.0.1:1",
@@ -280,9 +280,11 @@ fn a_proxy_whose_name_nobody_knows() {
         let base = Base::parse("http://ollama.invalid", Origin::BaseUrl).unwrap();
         let mut config = Config::new(base);
         config.proxy = ProxyRule::Explicit(proxy.to_owned());
+        // Name servers take their time for names that do not exist.
+        config.timeouts.connect = PATIENCE;
         let client = made(config).unwrap();
         let error = block_on(&runtime(), client.call(Request::get("/"))).unwrap_err();
-        assert_eq!((error.kind, error.phase), (Kind::Connect, phase), "{error}");
+        assert_eq!((error.kind, error.cause), (Kind::Connect, cause), "{error}");
         assert!(error.message.contains(says), "{error}");
         assert_eq!(error.proxy.as_deref(), Some(proxy));
     }
