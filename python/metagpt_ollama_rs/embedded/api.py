@@ -14,8 +14,8 @@ from .models import full_name
 
 if TYPE_CHECKING:
     from .engine import Runner
+    from .exchange import Exchange
     from .models import Model
-    from .server import Exchange
 
 VERSION = "0.33.0"
 

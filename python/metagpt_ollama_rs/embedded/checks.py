@@ -55,6 +55,8 @@ _DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
 
 FOREVER = float("inf")
 
+BUSY = "server busy, please try again.  maximum pending requests exceeded"
+
 
 class Refusal(Exception):
     """An answer `{"error": text}` under `status`.
