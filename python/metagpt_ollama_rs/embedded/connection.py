@@ -23,7 +23,7 @@ _HOST = re.compile(r"(?:(?P<name>[a-z0-9._-]*)|\[(?P<address>[0-9a-f:.]+)\])(?::
 # How long a refused client may take to read why, in seconds.
 _LINGER = 3.0
 
-_Event = Union[h11.Event, type[h11.PAUSED]]
+_Event = Union[h11.Event, type[h11.NEED_DATA], type[h11.PAUSED]]
 
 
 class Limits(NamedTuple):

@@ -76,8 +76,10 @@ class Runner:
             "pooled": model.file.of_architecture("pooling_type") is not None,
         }
         self.settings = settings
+        # Schemas that were tried, as JSON, and whether they were.
+        self.obeyed: dict[str, bool] = {}
         try:
-            # A folder that nobody else may enter. The name of a socket has about a hundred bytes, and TMPDIR may be long.
+            # A folder that nobody else may enter. A socket's name has about a hundred bytes, and TMPDIR may be long.
             parent = tempfile.gettempdir()
             self._folder = tempfile.mkdtemp(prefix="runner-", dir=parent if len(os.fsencode(parent)) < 70 else "/tmp")
         except OSError as error:

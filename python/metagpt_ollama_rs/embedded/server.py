@@ -179,6 +179,9 @@ class EmbeddedServer:
                 exchange.refuse(refusal)
             except ClientLeftError:
                 raise
+            except OSError as error:
+                # The model's file is gone, or this process is out of descriptors.
+                exchange.refuse(Refusal(500, str(error)))
             except Exception:
                 # A mistake of this server: told to whoever runs it; the client sees what Ollama shows after a panic.
                 traceback.print_exc()

@@ -194,9 +194,7 @@ def head(
 ) -> bytes:
     """Status line and `fields`, the blank line included."""
     lines = [f"HTTP/1.1 {status} {REASONS.get(status, 'status code ' + str(status))}"]
-    lines.extend(
-        f"{name}: {value}" for name, value in fields(content_type, length=length, headers=headers, date=date)
-    )
+    lines.extend(f"{name}: {value}" for name, value in fields(content_type, length=length, headers=headers, date=date))
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
