@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import signal
+import stat
 import struct
 import threading
 import time
@@ -216,6 +217,20 @@ def test_several_clients_take_turns(chat):
     assert [answer["done_reason"] for answer in answers] == ["length"] * 4
 
 
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="descriptors are listed in /proc")
+def test_the_runner_is_reached_by_this_user_only(server, chat):
+    chat()
+    runner = runner_of(server)
+    files = f"/proc/{runner.pid}/fd"
+    opened = {os.readlink(os.path.join(files, number)) for number in os.listdir(files)}
+    for table in ("tcp", "tcp6"):
+        with open(f"/proc/net/{table}", encoding="ascii") as lines:
+            listening = {f"socket:[{line.split()[9]}]" for line in list(lines)[1:] if line.split()[3] == "0A"}
+        assert not opened & listening
+    folder = os.path.dirname(runner._address)
+    assert stat.S_IMODE(os.stat(folder).st_mode) == 0o700
+
+
 def test_a_file_that_cannot_be_loaded_is_a_500(tmp_path):
     path = tmp_path / "tiny.gguf"
     path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, 0))
@@ -240,6 +255,7 @@ def test_no_process_and_no_thread_stay_behind(gguf):
         assert runner.alive
         connection.close()
     assert not runner.alive
+    assert not os.path.exists(os.path.dirname(runner._address))
     assert set(threading.enumerate()) <= before
 
 

@@ -24,8 +24,9 @@ VERSION = "0.33.0"
 _AGES = 292 * 365.25 * 86400
 
 
-# As many as llama.cpp can use.
+# As many as llama.cpp can use, and as few as its first trial of a model takes.
 _MOST_THREADS = 512
+_LEAST_BATCH = 4
 
 # A text that begins no JSON, and a bias that makes a token certain where nothing forbids it.
 _NO_JSON = "z"
@@ -210,7 +211,7 @@ class Api:
             context_length=context,
             shift=asked.get("shift", True),
             threads=min(max(values["num_thread"] or 0, 0), _MOST_THREADS),
-            batch=min(max(values["num_batch"] or 0, 0), context),
+            batch=min(max(values["num_batch"], _LEAST_BATCH), context) if values["num_batch"] else 0,
             gpu_layers=values["num_gpu"],
         )
 

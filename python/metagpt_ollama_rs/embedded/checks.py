@@ -286,7 +286,8 @@ def _go_type_error(found: str, field: str, wanted: str) -> str:
 
 
 def _go_syntax_error(text: str, error: json.JSONDecodeError) -> str:
-    rest = text[error.pos :]
+    # Go points at what follows the backslash.
+    rest = text[error.pos + error.msg.startswith("Invalid \\escape") :]
     context = next((words for start, words in _CONTEXTS if error.msg.startswith(start)), None)
     if context is None:
         rest = rest.lstrip(" \t\r\n")

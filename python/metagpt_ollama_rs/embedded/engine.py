@@ -90,6 +90,8 @@ class Runner:
                 [sys.executable, "-m", "metagpt_ollama_rs.embedded.runner", json.dumps(asked)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
+                # A runner that aborts would call a debugger to print where it was.
+                env={**os.environ, "GGML_NO_BACKTRACE": "1"},
             )
         except OSError as error:
             shutil.rmtree(self._folder, ignore_errors=True)

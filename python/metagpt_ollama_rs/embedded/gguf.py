@@ -92,7 +92,8 @@ class Gguf:
     @property
     def quantization(self) -> str:
         """Such as `Q4_1`, `unknown` for a number this reader has no name for."""
-        return _FILE_TYPES.get(self.metadata.get("general.file_type", -1), "unknown")
+        number = self.metadata.get("general.file_type")
+        return _FILE_TYPES.get(number, "unknown") if isinstance(number, int) else "unknown"
 
 
 def read(path: Path) -> Gguf:

@@ -57,6 +57,8 @@ def for_runner(values: dict[str, Any], context_length: int) -> dict[str, Any]:
     most = 10 * context_length
     if not 0 <= values["num_predict"] <= most:
         request["n_predict"] = most
+    if values["repeat_last_n"] == -1:
+        request["repeat_last_n"] = context_length
     # llama.cpp takes what is larger than 32 bits modulo, and finds an empty word everywhere.
     request["seed"] = values["seed"] % (1 << 32)
     request["stop"] = [word for word in values["stop"] if word]
