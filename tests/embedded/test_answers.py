@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import stat
 import struct
 import threading
@@ -35,6 +36,18 @@ def test_streamed_and_whole_answers_have_the_same_text(chat):
     assert whole["message"]["content"]
     assert streamed.lines[-1]["eval_count"] == whole["eval_count"] == 4
     assert streamed.lines[-1]["done_reason"] == whole["done_reason"] == "length"
+
+
+def test_a_stream_over_http_1_0_has_no_chunks(server):
+    body = json.dumps({"model": "smollm2", "prompt": "hi", "options": {"num_thread": 1, "num_predict": 2}})
+    with socket.create_connection((server.host, server.port), timeout=55) as sock:
+        sock.sendall(f"POST /api/generate HTTP/1.0\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+        received = b""
+        while data := sock.recv(1 << 16):
+            received += data
+    head, _, lines = received.partition(b"\r\n\r\n")
+    assert b"chunked" not in head
+    assert json.loads(lines.splitlines()[-1])["done"] is True
 
 
 def test_counts_are_those_of_the_prompt_in_the_models_template(chat):

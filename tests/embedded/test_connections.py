@@ -14,8 +14,7 @@ import time
 
 import pytest
 
-from metagpt_ollama_rs.embedded import EmbeddedServer
-from metagpt_ollama_rs.embedded.connection import Limits
+from metagpt_ollama_rs.embedded import EmbeddedServer, Limits
 
 
 @pytest.fixture(scope="session")
@@ -145,6 +144,16 @@ def test_http_1_0_has_an_answer_that_it_can_read(plain):
     code, answer = answered(plain, request.encode())
     assert code == 404
     assert json.loads(answer)["error"].endswith("not found")
+
+
+def test_a_model_file_that_is_gone_is_an_error_with_its_name(tmp_path, tiny):
+    path = tmp_path / "gone.gguf"
+    path.write_bytes(tiny.read_bytes())
+    with EmbeddedServer(path, name="tiny") as server:
+        path.unlink()
+        code, body = answered(server, b"GET /api/tags HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    assert code == 500
+    assert "gone.gguf" in json.loads(body)["error"]
 
 
 def test_requests_may_follow_each_other_before_their_answers(plain):

@@ -18,8 +18,9 @@ xllamacpp, an extra of this one), which runs in a process of its own as Ollama's
 
 from __future__ import annotations
 
+from .connection import Limits
 from .engine import Engine
 from .models import Model, open_models
 from .server import EmbeddedServer
 
-__all__ = ["EmbeddedServer", "Engine", "Model", "open_models"]
+__all__ = ["EmbeddedServer", "Engine", "Limits", "Model", "open_models"]
