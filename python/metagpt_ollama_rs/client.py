@@ -21,6 +21,7 @@ from metagpt_ollama_rs.payloads import (
     embed_payload,
     embeddings_payload,
     generate_payload,
+    text_of,
 )
 from metagpt_ollama_rs.responses import (
     ChatResponse,
@@ -33,13 +34,27 @@ from metagpt_ollama_rs.responses import (
     ShowResponse,
     StatusResponse,
 )
+from metagpt_ollama_rs.spelling import unknown_argument
 from metagpt_ollama_rs.vectors import Vectors, ask, ask_blocking, check_count
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-    from typing import Literal, Optional
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+    from datetime import timedelta
+    from typing import Literal, NoReturn, Optional, Protocol, Union
+
+    class HttpxTimeout(Protocol):
+        """The four limits of ``httpx.Timeout``."""
+
+        connect: float | None
+        read: float | None
+        write: float | None
+        pool: float | None
 
     Limits = tuple[Optional[float], Optional[float], Optional[float], Optional[float]]
+    Patience = Union[float, timedelta, "Timeout", HttpxTimeout, None]
+    Text = Union[str, bytes, bytearray, memoryview]
+    Texts = Union[Text, Iterable[Text]]
+    KeepAlive = Union[float, str, timedelta, None]
 
 
 class Timeout(NamedTuple):
@@ -74,14 +89,36 @@ class Retry(NamedTuple):
     retry_after: float = 10.0
 
 
-def _limits(timeout: float | Timeout | None) -> Limits | None:
+def _limits(timeout: Patience) -> Limits | None:
     """A single number bounds the wait for the first token and each pause, never a healthy stream as a whole."""
     if timeout is None:
         return None
     if isinstance(timeout, Timeout):
-        return (timeout.connect, timeout.first_token, timeout.idle, timeout.total)
-    seconds = float(timeout)
+        connect, first_token, idle, total = (
+            _seconds(value, f"timeout.{name}") for name, value in zip(Timeout._fields, timeout)
+        )
+        return (connect, first_token, idle, total)
+    if all(hasattr(timeout, name) for name in ("connect", "read", "write", "pool")):
+        # What httpx calls reading is the wait for each piece of a reply. Requests here wait for no place in a pool.
+        read = _seconds(timeout.read, "timeout.read")  # type: ignore[union-attr]
+        return (_seconds(timeout.connect, "timeout.connect"), read, read, None)  # type: ignore[union-attr]
+    seconds = cast("float", _seconds(timeout, "timeout"))
     return (min(seconds, 5.0), seconds, seconds, None)
+
+
+def _seconds(value: Any, where: str) -> float | None:
+    from datetime import timedelta
+    from numbers import Real
+
+    if value is None:
+        return None
+    seconds: Any = value.total_seconds() if isinstance(value, timedelta) else value
+    if isinstance(seconds, bool) or not isinstance(seconds, Real) or not 0 < seconds < 1e19:
+        raise ConfigurationError(
+            f"{where} must be a positive number of seconds, and is {value!r:.60}",
+            hint="give a number, a timedelta or a Timeout; in a Timeout, None is no limit",
+        )
+    return float(seconds)
 
 
 def _retry(retries: int | Retry | None) -> tuple[int, float, float, float] | None:
@@ -91,6 +128,33 @@ def _retry(retries: int | Retry | None) -> tuple[int, float, float, float] | Non
     if not 0 <= policy.retries < 2**32:
         raise ConfigurationError(f"retries must be a number from 0 on, and is {policy.retries}")
     return (policy.retries, policy.first, policy.budget, policy.retry_after)
+
+
+def _plain(value: Any, where: str) -> str:
+    """A text without surrogates, such as the environment's undecodable bytes leave: the core takes none."""
+    text = text_of(value, where)
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _headers(headers: Any) -> list[tuple[str, str]]:
+    items = headers.items() if hasattr(headers, "items") else headers
+    try:
+        pairs = [(name, value) for name, value in items if value is not None]
+    except (TypeError, ValueError):
+        raise ConfigurationError(
+            f"headers is a {type(headers).__name__}", hint='headers are a dict such as {"X-Team": "a"}'
+        ) from None
+    return [(_plain(name, "the name of a header"), _plain(value, f"headers[{name!r:.60}]")) for name, value in pairs]
+
+
+def _refuse_unknown(called: str, unknown: Mapping[str, Any]) -> None:
+    """Raises TypeError for an argument that a class or a method does not have."""
+    for name in unknown:
+        import inspect
+
+        function = getattr(AsyncClient, called, _Base.__init__)
+        known = [name for name in inspect.signature(function).parameters if name not in ("self", "unknown")]
+        raise unknown_argument(called, name, known)
 
 
 # Where a whole reply has what it was asked for; images of servers that make them included.
@@ -110,16 +174,22 @@ class _Base:
         host: str | None = None,
         *,
         headers: Mapping[str, str] | None = None,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
         api_key: str | None = None,
         proxy: str | None = None,
         retries: int | Retry | None = None,
         max_line: int | None = None,
         max_body: int | None = None,
+        **unknown: NoReturn,
     ) -> None:
+        _refuse_unknown(type(self).__name__, unknown)
+        host, api_key, proxy = (
+            value and _plain(value, name) for name, value in (("host", host), ("api_key", api_key), ("proxy", proxy))
+        )
+        pairs = _headers(headers or {})
         self._arguments = {
             "host": host,
-            "headers": dict(headers) if headers else None,
+            "headers": dict(pairs) or None,
             "timeout": timeout,
             "api_key": api_key,
             "proxy": proxy,
@@ -127,11 +197,11 @@ class _Base:
             "max_line": max_line,
             "max_body": max_body,
         }
-        address = host or os.environ.get("OLLAMA_HOST") or ""
+        address = host or _plain(os.environ.get("OLLAMA_HOST", ""), "OLLAMA_HOST")
         self._transport = _core.Transport(
             address,
             is_host=not host,
-            headers=[(name, value) for name, value in (headers or {}).items() if value is not None],
+            headers=pairs,
             api_key=api_key,
             proxy=proxy,
             limits=_limits(timeout),
@@ -168,7 +238,8 @@ class AsyncClient(_Base):
         host: ``http://host:port``, ``host``, ``host:port``, with or without ``/api`` or ``/v1``; default:
             ``OLLAMA_HOST``, else ``http://127.0.0.1:11434``.
         headers: sent with every request.
-        timeout: a number of seconds for the first token and each pause, or a `Timeout`.
+        timeout: a number of seconds (or a timedelta) for the first token and each pause, or a `Timeout`; of an
+            ``httpx.Timeout`` its ``connect`` and ``read`` count.
         api_key: sent as a bearer token; placeholders such as ``sk-`` and ``ollama`` are not sent.
         proxy: URL of a proxy; default: the environment's, never for loopback.
         retries: how often a request is sent again while no answer has begun, or a `Retry`; 0 switches it off.
@@ -206,9 +277,9 @@ class AsyncClient(_Base):
         top_logprobs: int | None = None,
         format: str | Mapping[str, Any] | None = None,
         options: Mapping[str, Any] | Any | None = None,
-        keep_alive: float | str | None = None,
+        keep_alive: KeepAlive = None,
         truncate: bool | None = None,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
     ) -> ChatResponse: ...
 
     @overload
@@ -224,9 +295,9 @@ class AsyncClient(_Base):
         top_logprobs: int | None = None,
         format: str | Mapping[str, Any] | None = None,
         options: Mapping[str, Any] | Any | None = None,
-        keep_alive: float | str | None = None,
+        keep_alive: KeepAlive = None,
         truncate: bool | None = None,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
     ) -> _core.Stream[ChatResponse]: ...
 
     async def chat(
@@ -235,7 +306,7 @@ class AsyncClient(_Base):
         messages: Sequence[Mapping[str, Any] | Any] | None = None,
         *,
         stream: bool = False,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
         **fields: Any,
     ) -> Any:
         """``POST /api/chat``: a `ChatResponse`, or with ``stream`` an asynchronous iterator over its pieces.
@@ -251,11 +322,11 @@ class AsyncClient(_Base):
     async def generate(
         self,
         model: str = "",
-        prompt: str | None = None,
-        suffix: str | None = None,
+        prompt: Text | None = None,
+        suffix: Text | None = None,
         *,
         stream: Literal[False] = False,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
         **fields: Any,
     ) -> GenerateResponse: ...
 
@@ -263,22 +334,22 @@ class AsyncClient(_Base):
     async def generate(
         self,
         model: str = "",
-        prompt: str | None = None,
-        suffix: str | None = None,
+        prompt: Text | None = None,
+        suffix: Text | None = None,
         *,
         stream: Literal[True],
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
         **fields: Any,
     ) -> _core.Stream[GenerateResponse]: ...
 
     async def generate(
         self,
         model: str = "",
-        prompt: str | None = None,
-        suffix: str | None = None,
+        prompt: Text | None = None,
+        suffix: Text | None = None,
         *,
         stream: bool = False,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
         **fields: Any,
     ) -> Any:
         """``POST /api/generate``: a `GenerateResponse`, or with ``stream`` an asynchronous iterator over its pieces.
@@ -292,19 +363,21 @@ class AsyncClient(_Base):
     async def embed(
         self,
         model: str = "",
-        input: str | Sequence[str] = "",
+        input: Texts = "",
         truncate: bool | None = None,
         options: Mapping[str, Any] | Any | None = None,
-        keep_alive: float | str | None = None,
+        keep_alive: KeepAlive = None,
         dimensions: int | None = None,
         *,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
+        **unknown: NoReturn,
     ) -> EmbedResponse:
         """``POST /api/embed``: one vector for each text of ``input``, in their order, as lists of Python floats.
 
         All texts go in one request. If the server refuses them for one text of the list, that one is searched for
         with further requests (at most log2(n) + 2), and the `BadInputError` names it.
         """
+        _refuse_unknown("embed", unknown)
         payload = embed_payload(model, input, truncate, options, keep_alive, dimensions)
         reply = EmbedResponse(await ask(lambda body: self.request_json("/api/embed", body, timeout=timeout), payload))
         check_count(len(reply.embeddings or ()), payload)
@@ -313,16 +386,18 @@ class AsyncClient(_Base):
     async def embed_array(
         self,
         model: str = "",
-        input: str | Sequence[str] = "",
+        input: Texts = "",
         truncate: bool | None = None,
         options: Mapping[str, Any] | Any | None = None,
-        keep_alive: float | str | None = None,
+        keep_alive: KeepAlive = None,
         dimensions: int | None = None,
         *,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
+        **unknown: NoReturn,
     ) -> Vectors:
         """As `embed`, as one block of 32-bit floats, which ``numpy.asarray`` takes without a copy. Several times
         faster: no Python object is made for a number."""
+        _refuse_unknown("embed_array", unknown)
         payload = embed_payload(model, input, truncate, options, keep_alive, dimensions)
         vectors = Vectors(*await ask(lambda body: self._vectors(body, timeout), payload))
         check_count(len(vectors), payload)
@@ -331,13 +406,15 @@ class AsyncClient(_Base):
     async def embeddings(
         self,
         model: str = "",
-        prompt: str | None = None,
+        prompt: Text | None = None,
         options: Mapping[str, Any] | Any | None = None,
-        keep_alive: float | str | None = None,
+        keep_alive: KeepAlive = None,
         *,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
+        **unknown: NoReturn,
     ) -> EmbeddingsResponse:
         """``POST /api/embeddings``, the older endpoint: the vector of one text, not normalised."""
+        _refuse_unknown("embeddings", unknown)
         payload = embeddings_payload(model, prompt, options, keep_alive)
         return EmbeddingsResponse(await self.request_json("/api/embeddings", payload, timeout=timeout))
 
@@ -386,7 +463,7 @@ class AsyncClient(_Base):
         on_text: Callable[[str], object],
         *,
         on_thinking: Callable[[str], object] | None = None,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
     ) -> dict[str, Any]:
         """Streams the reply to a callback, and returns the final object with the whole text in it.
 
@@ -405,7 +482,7 @@ class AsyncClient(_Base):
         payload: Mapping[str, Any] | None = None,
         *,
         method: str = "POST",
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
     ) -> Any:
         """The whole reply, parsed. A body of several lines (a server that streams all the same) is folded into one."""
         return await self._transport.call(method, path, payload, "answer", _limits(timeout))
@@ -416,14 +493,14 @@ class AsyncClient(_Base):
         payload: Mapping[str, Any] | None = None,
         *,
         method: str = "POST",
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
     ) -> tuple[bytes, str]:
         """The body of the reply as it came, and its content type."""
         reply = await self._transport.call(method, path, payload, "bytes", _limits(timeout))
         return cast("tuple[bytes, str]", reply)
 
     async def stream_lines(
-        self, path: str, payload: Mapping[str, Any], *, timeout: float | Timeout | None = None
+        self, path: str, payload: Mapping[str, Any], *, timeout: Patience = None
     ) -> AsyncIterator[bytes]:
         """The lines of a streamed reply as they came, without their line ends; nothing in them is looked at."""
         body = {**payload, "stream": True}
@@ -434,14 +511,12 @@ class AsyncClient(_Base):
         finally:
             stream.close()
 
-    async def _ask(
-        self, path: str, payload: dict[str, Any], made: type[Any], stream: bool, timeout: float | Timeout | None
-    ) -> Any:
+    async def _ask(self, path: str, payload: dict[str, Any], made: type[Any], stream: bool, timeout: Patience) -> Any:
         if stream:
             return self._transport.stream(path, payload, made, False, _limits(timeout))
         return made(_having(await self.request_json(path, payload, timeout=timeout), *_TEXT[path]))
 
-    async def _vectors(self, payload: Mapping[str, Any], timeout: float | Timeout | None) -> Any:
+    async def _vectors(self, payload: Mapping[str, Any], timeout: Patience) -> Any:
         return await self._transport.call("POST", "/api/embed", payload, "vectors", _limits(timeout))
 
     async def _manage(
@@ -481,9 +556,9 @@ class Client(_Base):
         top_logprobs: int | None = None,
         format: str | Mapping[str, Any] | None = None,
         options: Mapping[str, Any] | Any | None = None,
-        keep_alive: float | str | None = None,
+        keep_alive: KeepAlive = None,
         truncate: bool | None = None,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
     ) -> ChatResponse: ...
 
     @overload
@@ -499,9 +574,9 @@ class Client(_Base):
         top_logprobs: int | None = None,
         format: str | Mapping[str, Any] | None = None,
         options: Mapping[str, Any] | Any | None = None,
-        keep_alive: float | str | None = None,
+        keep_alive: KeepAlive = None,
         truncate: bool | None = None,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
     ) -> _core.BlockingStream[ChatResponse]: ...
 
     def chat(
@@ -510,7 +585,7 @@ class Client(_Base):
         messages: Sequence[Mapping[str, Any] | Any] | None = None,
         *,
         stream: bool = False,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
         **fields: Any,
     ) -> Any:
         """As `AsyncClient.chat`; with ``stream`` an iterator."""
@@ -521,11 +596,11 @@ class Client(_Base):
     def generate(
         self,
         model: str = "",
-        prompt: str | None = None,
-        suffix: str | None = None,
+        prompt: Text | None = None,
+        suffix: Text | None = None,
         *,
         stream: Literal[False] = False,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
         **fields: Any,
     ) -> GenerateResponse: ...
 
@@ -533,22 +608,22 @@ class Client(_Base):
     def generate(
         self,
         model: str = "",
-        prompt: str | None = None,
-        suffix: str | None = None,
+        prompt: Text | None = None,
+        suffix: Text | None = None,
         *,
         stream: Literal[True],
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
         **fields: Any,
     ) -> _core.BlockingStream[GenerateResponse]: ...
 
     def generate(
         self,
         model: str = "",
-        prompt: str | None = None,
-        suffix: str | None = None,
+        prompt: Text | None = None,
+        suffix: Text | None = None,
         *,
         stream: bool = False,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
         **fields: Any,
     ) -> Any:
         """As `AsyncClient.generate`; with ``stream`` an iterator."""
@@ -558,15 +633,17 @@ class Client(_Base):
     def embed(
         self,
         model: str = "",
-        input: str | Sequence[str] = "",
+        input: Texts = "",
         truncate: bool | None = None,
         options: Mapping[str, Any] | Any | None = None,
-        keep_alive: float | str | None = None,
+        keep_alive: KeepAlive = None,
         dimensions: int | None = None,
         *,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
+        **unknown: NoReturn,
     ) -> EmbedResponse:
         """As `AsyncClient.embed`."""
+        _refuse_unknown("embed", unknown)
         payload = embed_payload(model, input, truncate, options, keep_alive, dimensions)
         reply = EmbedResponse(
             ask_blocking(lambda body: self._call("POST", "/api/embed", body, timeout=timeout), payload)
@@ -577,15 +654,17 @@ class Client(_Base):
     def embed_array(
         self,
         model: str = "",
-        input: str | Sequence[str] = "",
+        input: Texts = "",
         truncate: bool | None = None,
         options: Mapping[str, Any] | Any | None = None,
-        keep_alive: float | str | None = None,
+        keep_alive: KeepAlive = None,
         dimensions: int | None = None,
         *,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
+        **unknown: NoReturn,
     ) -> Vectors:
         """As `AsyncClient.embed_array`."""
+        _refuse_unknown("embed_array", unknown)
         payload = embed_payload(model, input, truncate, options, keep_alive, dimensions)
         vectors = Vectors(
             *ask_blocking(lambda body: self._call("POST", "/api/embed", body, form="vectors", timeout=timeout), payload)
@@ -596,13 +675,15 @@ class Client(_Base):
     def embeddings(
         self,
         model: str = "",
-        prompt: str | None = None,
+        prompt: Text | None = None,
         options: Mapping[str, Any] | Any | None = None,
-        keep_alive: float | str | None = None,
+        keep_alive: KeepAlive = None,
         *,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
+        **unknown: NoReturn,
     ) -> EmbeddingsResponse:
         """As `AsyncClient.embeddings`."""
+        _refuse_unknown("embeddings", unknown)
         payload = embeddings_payload(model, prompt, options, keep_alive)
         return EmbeddingsResponse(self._call("POST", "/api/embeddings", payload, timeout=timeout))
 
@@ -644,9 +725,7 @@ class Client(_Base):
         self._call("POST", "/api/copy", {"source": source, "destination": destination}, form="status")
         return StatusResponse({"status": "success"})
 
-    def _ask(
-        self, path: str, payload: dict[str, Any], made: type[Any], stream: bool, timeout: float | Timeout | None
-    ) -> Any:
+    def _ask(self, path: str, payload: dict[str, Any], made: type[Any], stream: bool, timeout: Patience) -> Any:
         if stream:
             return self._transport.stream_blocking(path, payload, made, _limits(timeout))
         return made(_having(self._call("POST", path, payload, timeout=timeout), *_TEXT[path]))
@@ -658,7 +737,7 @@ class Client(_Base):
         payload: Mapping[str, Any] | None = None,
         *,
         form: str = "answer",
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
     ) -> Any:
         return self._transport.call_blocking(method, path, payload, form, _limits(timeout))
 
