@@ -11,7 +11,16 @@ from collections.abc import Container
 
 __all__ = ["described"]
 
-_ARGUMENTS = ("args", "arguments", "parameters", "params", "keyword args", "keyword arguments", "other parameters")
+_ARGUMENTS = (
+    "args",
+    "arguments",
+    "attributes",
+    "keyword args",
+    "keyword arguments",
+    "other parameters",
+    "parameters",
+    "params",
+)
 _OUTCOMES = ("return", "returns", "yield", "yields", "raise", "raises")
 
 _GOOGLE = re.compile(r"\*{0,2}(\w+)\s*(?:\(.*?\))?\s*:(?:\s+|$)(.*)")

@@ -7,7 +7,6 @@ import binascii
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import unquote_to_bytes
 
 from metagpt_ollama_rs.errors import ConfigurationError
 
@@ -75,6 +74,8 @@ def is_data_uri(text: str) -> bool:
 
 def data_uri(text: str, where: str) -> str:
     """The bare base64 in a data URI, with or without a type, parameters and ``;base64``."""
+    from urllib.parse import unquote_to_bytes
+
     head, comma, payload = text.partition(",")
     if not comma:
         raise ConfigurationError(f"{where} is a data URI without a comma: {_short(text)}", hint=_HINT)

@@ -8,14 +8,12 @@ easily seen here, is a ConfigurationError that names the place.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from metagpt_ollama_rs.errors import ConfigurationError
 from metagpt_ollama_rs.images import image_texts
 from metagpt_ollama_rs.spelling import near_miss, unknown_argument
-from metagpt_ollama_rs.tools import sent_calls, sent_tools
 
 _CHAT = ("tools", "think", "logprobs", "top_logprobs", "format", "options", "keep_alive", "truncate")
 _GENERATE = (
@@ -41,10 +39,10 @@ _ARGUMENTS = {
     "generate": ("model", "prompt", "suffix", "stream", *_GENERATE, "timeout"),
 }
 
+# Fields of requests and of messages that are one text.
 _TEXTS = ("prompt", "suffix", "system", "template", "role", "content", "thinking", "tool_name", "tool_call_id")
 _BYTES = (bytes, bytearray, memoryview)
 
-_logger = logging.getLogger(__name__)
 _warned: set[str] = set()
 
 
@@ -65,6 +63,8 @@ def chat_payload(model: Any, messages: Any, stream: bool, **fields: Any) -> dict
     payload: dict[str, Any] = {"model": text_of(model, "model"), "messages": _messages(messages), "stream": stream}
     _add(payload, "chat", _CHAT, fields)
     if "tools" in payload:
+        from metagpt_ollama_rs.tools import sent_tools
+
         payload["tools"] = sent_tools(payload["tools"])
     return payload
 
@@ -103,6 +103,8 @@ def create_payload(model: str, stream: bool, fields: Mapping[str, Any]) -> dict[
     rest = {name.rstrip("_"): value for name, value in fields.items() if value is not None}
     if "parameters" in rest:
         rest["parameters"] = _options(rest["parameters"], "parameters")
+    if "messages" in rest:
+        rest["messages"] = _messages(rest["messages"])
     return {"model": text_of(model, "model"), "stream": stream, **rest}
 
 
@@ -157,9 +159,11 @@ def _message(message: Any, where: str) -> dict[str, Any]:
     for name in _TEXTS:
         if name in fields:
             fields[name] = text_of(fields[name], f"{where}.{name}", hint=_MESSAGE_HINT)
-    if fields.get("images"):
+    if "images" in fields:
         fields["images"] = image_texts(fields["images"], f"{where}.images")
-    if fields.get("tool_calls"):
+    if "tool_calls" in fields:
+        from metagpt_ollama_rs.tools import sent_calls
+
         fields["tool_calls"] = sent_calls(fields["tool_calls"], f"{where}.tool_calls")
     return fields
 
@@ -197,9 +201,11 @@ def _options(options: Any, where: str) -> dict[str, Any]:
                     hint=f"did you mean {close}?",
                 )
             # A newer server may know it.
+            import logging
+
             _warned.add(name)
             meant = f". hint: Ollama has {ELSEWHERE[name]}" if name in ELSEWHERE else ""
-            _logger.warning(
+            logging.getLogger(__name__).warning(
                 "%s.%.60s is not a known option of Ollama: it is sent, and ignored by a server that does not know it%s",
                 where,
                 name,

@@ -32,7 +32,6 @@ _FORMATS = {
     "datetime.datetime": "date-time",
     "datetime.date": "date",
     "datetime.time": "time",
-    "datetime.timedelta": "duration",
     "uuid.UUID": "uuid",
 }
 _SETS = (set, frozenset, abc.Set, abc.MutableSet)
@@ -84,7 +83,10 @@ def function_tool(function: Callable[..., Any]) -> dict[str, Any]:
         )
     if isinstance(inner, type) and (_is_model(inner) or _has_fields(inner)):
         described_class = _of_class(inner, (), ())
-        properties = {key: {"description": "", **part} for key, part in described_class["properties"].items()}
+        properties = {
+            key: {**part, "description": part.get("description", "")}
+            for key, part in described_class["properties"].items()
+        }
         needed = described_class.get("required", [])
         description = described_class.get("description", "")
     else:
@@ -256,7 +258,13 @@ def _of_fields(kind: Any, inside: tuple[Any, ...]) -> dict[str, Any]:
         ]
     elif hasattr(kind, "__total__"):
         fields = hints
-        needed = [name for name in hints if name in kind.__required_keys__]
+        # Annotations that are texts hide their Required and NotRequired from the class.
+        said = {name: getattr(typing.get_origin(hint), "_name", None) for name, hint in hints.items()}
+        needed = [
+            name
+            for name in hints
+            if said[name] == "Required" or (name in kind.__required_keys__ and said[name] != "NotRequired")
+        ]
     else:
         fields = dict.fromkeys(kind._fields)
         needed = [name for name in fields if name not in kind._field_defaults]
