@@ -11,17 +11,19 @@ The lower door, which the MetaGPT provider uses, is at the end of `AsyncClient`:
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple, cast, overload
+from typing import TYPE_CHECKING, Any, cast, overload
 
 from metagpt_ollama_rs import _core
-from metagpt_ollama_rs.errors import ConfigurationError, from_core
+from metagpt_ollama_rs.errors import from_core
+from metagpt_ollama_rs.limits import Retry, Timeout, limits_of, tries_of
 from metagpt_ollama_rs.payloads import (
     chat_payload,
     create_payload,
     embed_payload,
     embeddings_payload,
     generate_payload,
-    text_of,
+    header_pairs,
+    plain_text,
 )
 from metagpt_ollama_rs.responses import (
     ChatResponse,
@@ -34,127 +36,19 @@ from metagpt_ollama_rs.responses import (
     ShowResponse,
     StatusResponse,
 )
-from metagpt_ollama_rs.spelling import unknown_argument
+from metagpt_ollama_rs.spelling import refuse_unknown
 from metagpt_ollama_rs.vectors import Vectors, ask, ask_blocking, check_count
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
     from datetime import timedelta
-    from typing import Literal, NoReturn, Optional, Protocol, Union
+    from typing import Literal, NoReturn, Union
 
-    class HttpxTimeout(Protocol):
-        """The four limits of ``httpx.Timeout``."""
+    from metagpt_ollama_rs.limits import Limits, Patience
 
-        connect: float | None
-        read: float | None
-        write: float | None
-        pool: float | None
-
-    Limits = tuple[Optional[float], Optional[float], Optional[float], Optional[float]]
-    Patience = Union[float, timedelta, "Timeout", HttpxTimeout, None]
     Text = Union[str, bytes, bytearray, memoryview]
     Texts = Union[Text, Iterable[Text]]
     KeepAlive = Union[float, str, timedelta, None]
-
-
-class Timeout(NamedTuple):
-    """Four limits in seconds; None is no limit.
-
-    ``connect`` bounds the making of a connection; ``first_token`` the wait from then on to the first byte of the
-    reply, while the server queues, loads the model and reads the prompt; ``idle`` each later pause; ``total``
-    everything together.
-    """
-
-    connect: float | None = 5.0
-    first_token: float | None = 600.0
-    idle: float | None = 120.0
-    total: float | None = None
-
-
-class Retry(NamedTuple):
-    """When a request is sent again: the server refused or dropped the connection before it replied, or answered 502,
-    503, 504 or 429. Only before the first byte of an answer, never after a time limit ran out.
-
-    ``retries`` is the number of tries after the first one; ``first`` the first wait in seconds, give or take a
-    quarter (the next waits grow fourfold, up to a second); no retry begins later than ``budget`` seconds after the
-    request. A server that names a time (``Retry-After``) gets its way, beyond the budget, if it is at most
-    ``retry_after`` seconds; if it is longer there is no retry. The ``total`` time limit bounds all of it.
-
-    A server that is down so costs about one second. MetaGPT tries three times itself.
-    """
-
-    retries: int = 2
-    first: float = 0.2
-    budget: float = 3.0
-    retry_after: float = 10.0
-
-
-def _limits(timeout: Patience) -> Limits | None:
-    """A single number bounds the wait for the first token and each pause, never a healthy stream as a whole."""
-    if timeout is None:
-        return None
-    if isinstance(timeout, Timeout):
-        connect, first_token, idle, total = (
-            _seconds(value, f"timeout.{name}") for name, value in zip(Timeout._fields, timeout)
-        )
-        return (connect, first_token, idle, total)
-    if all(hasattr(timeout, name) for name in ("connect", "read", "write", "pool")):
-        # What httpx calls reading is the wait for each piece of a reply. Requests here wait for no place in a pool.
-        read = _seconds(timeout.read, "timeout.read")  # type: ignore[union-attr]
-        return (_seconds(timeout.connect, "timeout.connect"), read, read, None)  # type: ignore[union-attr]
-    seconds = cast("float", _seconds(timeout, "timeout"))
-    return (min(seconds, 5.0), seconds, seconds, None)
-
-
-def _seconds(value: Any, where: str) -> float | None:
-    from datetime import timedelta
-    from numbers import Real
-
-    if value is None:
-        return None
-    seconds: Any = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(seconds, bool) or not isinstance(seconds, Real) or not 0 < seconds < 1e19:
-        raise ConfigurationError(
-            f"{where} must be a positive number of seconds, and is {value!r:.60}",
-            hint="give a number, a timedelta or a Timeout; in a Timeout, None is no limit",
-        )
-    return float(seconds)
-
-
-def _retry(retries: int | Retry | None) -> tuple[int, float, float, float] | None:
-    if retries is None:
-        return None
-    policy = retries if isinstance(retries, Retry) else Retry(retries)
-    if not 0 <= policy.retries < 2**32:
-        raise ConfigurationError(f"retries must be a number from 0 on, and is {policy.retries}")
-    return (policy.retries, policy.first, policy.budget, policy.retry_after)
-
-
-def _plain(value: Any, where: str) -> str:
-    """A text without surrogates, such as the environment's undecodable bytes leave: the core takes none."""
-    text = text_of(value, where)
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-
-
-def _headers(headers: Any) -> list[tuple[str, str]]:
-    items = headers.items() if hasattr(headers, "items") else headers
-    try:
-        pairs = [(name, value) for name, value in items if value is not None]
-    except (TypeError, ValueError):
-        raise ConfigurationError(
-            f"headers is a {type(headers).__name__}", hint='headers are a dict such as {"X-Team": "a"}'
-        ) from None
-    return [(_plain(name, "the name of a header"), _plain(value, f"headers[{name!r:.60}]")) for name, value in pairs]
-
-
-def _refuse_unknown(called: str, unknown: Mapping[str, Any]) -> None:
-    """Raises TypeError for an argument that a class or a method does not have."""
-    for name in unknown:
-        import inspect
-
-        function = getattr(AsyncClient, called, _Base.__init__)
-        known = [name for name in inspect.signature(function).parameters if name not in ("self", "unknown")]
-        raise unknown_argument(called, name, known)
 
 
 # Where a whole reply has what it was asked for; images of servers that make them included.
@@ -182,11 +76,12 @@ class _Base:
         max_body: int | None = None,
         **unknown: NoReturn,
     ) -> None:
-        _refuse_unknown(type(self).__name__, unknown)
+        refuse_unknown(type(self).__name__, _Base.__init__, unknown)
         host, api_key, proxy = (
-            value and _plain(value, name) for name, value in (("host", host), ("api_key", api_key), ("proxy", proxy))
+            value and plain_text(value, name)
+            for name, value in (("host", host), ("api_key", api_key), ("proxy", proxy))
         )
-        pairs = _headers(headers or {})
+        pairs = header_pairs(headers or {})
         self._arguments = {
             "host": host,
             "headers": dict(pairs) or None,
@@ -197,15 +92,15 @@ class _Base:
             "max_line": max_line,
             "max_body": max_body,
         }
-        address = host or _plain(os.environ.get("OLLAMA_HOST", ""), "OLLAMA_HOST")
+        address = host or plain_text(os.environ.get("OLLAMA_HOST", ""), "OLLAMA_HOST")
         self._transport = _core.Transport(
             address,
             is_host=not host,
             headers=pairs,
             api_key=api_key,
             proxy=proxy,
-            limits=_limits(timeout),
-            retries=_retry(retries),
+            limits=limits_of(timeout),
+            retries=tries_of(retries),
             max_line=max_line,
             max_body=max_body,
         )
@@ -377,7 +272,7 @@ class AsyncClient(_Base):
         All texts go in one request. If the server refuses them for one text of the list, that one is searched for
         with further requests (at most log2(n) + 2), and the `BadInputError` names it.
         """
-        _refuse_unknown("embed", unknown)
+        refuse_unknown("embed", AsyncClient.embed, unknown)
         payload = embed_payload(model, input, truncate, options, keep_alive, dimensions)
         reply = EmbedResponse(await ask(lambda body: self.request_json("/api/embed", body, timeout=timeout), payload))
         check_count(len(reply.embeddings or ()), payload)
@@ -397,7 +292,7 @@ class AsyncClient(_Base):
     ) -> Vectors:
         """As `embed`, as one block of 32-bit floats, which ``numpy.asarray`` takes without a copy. Several times
         faster: no Python object is made for a number."""
-        _refuse_unknown("embed_array", unknown)
+        refuse_unknown("embed_array", AsyncClient.embed_array, unknown)
         payload = embed_payload(model, input, truncate, options, keep_alive, dimensions)
         vectors = Vectors(*await ask(lambda body: self._vectors(body, timeout), payload))
         check_count(len(vectors), payload)
@@ -414,7 +309,7 @@ class AsyncClient(_Base):
         **unknown: NoReturn,
     ) -> EmbeddingsResponse:
         """``POST /api/embeddings``, the older endpoint: the vector of one text, not normalised."""
-        _refuse_unknown("embeddings", unknown)
+        refuse_unknown("embeddings", AsyncClient.embeddings, unknown)
         payload = embeddings_payload(model, prompt, options, keep_alive)
         return EmbeddingsResponse(await self.request_json("/api/embeddings", payload, timeout=timeout))
 
@@ -473,7 +368,7 @@ class AsyncClient(_Base):
         ``{"message": {"content": …}, "done": true, …}`` of ``/api/chat``, ``{"response": …}`` of ``/api/generate``.
         """
         body = {**payload, "stream": True}
-        result = await self._transport.deliver(path, body, on_text, on_thinking, _limits(timeout))
+        result = await self._transport.deliver(path, body, on_text, on_thinking, limits_of(timeout))
         return cast("dict[str, Any]", result)
 
     async def request_json(
@@ -485,7 +380,7 @@ class AsyncClient(_Base):
         timeout: Patience = None,
     ) -> Any:
         """The whole reply, parsed. A body of several lines (a server that streams all the same) is folded into one."""
-        return await self._transport.call(method, path, payload, "answer", _limits(timeout))
+        return await self._transport.call(method, path, payload, "answer", limits_of(timeout))
 
     async def request_bytes(
         self,
@@ -496,7 +391,7 @@ class AsyncClient(_Base):
         timeout: Patience = None,
     ) -> tuple[bytes, str]:
         """The body of the reply as it came, and its content type."""
-        reply = await self._transport.call(method, path, payload, "bytes", _limits(timeout))
+        reply = await self._transport.call(method, path, payload, "bytes", limits_of(timeout))
         return cast("tuple[bytes, str]", reply)
 
     async def stream_lines(
@@ -504,7 +399,7 @@ class AsyncClient(_Base):
     ) -> AsyncIterator[bytes]:
         """The lines of a streamed reply as they came, without their line ends; nothing in them is looked at."""
         body = {**payload, "stream": True}
-        stream = self._transport.stream(path, body, None, True, _limits(timeout))
+        stream = self._transport.stream(path, body, None, True, limits_of(timeout))
         try:
             async for line in stream:
                 yield line
@@ -513,11 +408,11 @@ class AsyncClient(_Base):
 
     async def _ask(self, path: str, payload: dict[str, Any], made: type[Any], stream: bool, timeout: Patience) -> Any:
         if stream:
-            return self._transport.stream(path, payload, made, False, _limits(timeout))
+            return self._transport.stream(path, payload, made, False, limits_of(timeout))
         return made(_having(await self.request_json(path, payload, timeout=timeout), *_TEXT[path]))
 
     async def _vectors(self, payload: Mapping[str, Any], timeout: Patience) -> Any:
-        return await self._transport.call("POST", "/api/embed", payload, "vectors", _limits(timeout))
+        return await self._transport.call("POST", "/api/embed", payload, "vectors", limits_of(timeout))
 
     async def _manage(
         self, method: str, path: str, payload: dict[str, Any] | None = None, *, form: str = "answer"
@@ -643,7 +538,7 @@ class Client(_Base):
         **unknown: NoReturn,
     ) -> EmbedResponse:
         """As `AsyncClient.embed`."""
-        _refuse_unknown("embed", unknown)
+        refuse_unknown("embed", AsyncClient.embed, unknown)
         payload = embed_payload(model, input, truncate, options, keep_alive, dimensions)
         reply = EmbedResponse(
             ask_blocking(lambda body: self._call("POST", "/api/embed", body, timeout=timeout), payload)
@@ -664,7 +559,7 @@ class Client(_Base):
         **unknown: NoReturn,
     ) -> Vectors:
         """As `AsyncClient.embed_array`."""
-        _refuse_unknown("embed_array", unknown)
+        refuse_unknown("embed_array", AsyncClient.embed_array, unknown)
         payload = embed_payload(model, input, truncate, options, keep_alive, dimensions)
         vectors = Vectors(
             *ask_blocking(lambda body: self._call("POST", "/api/embed", body, form="vectors", timeout=timeout), payload)
@@ -683,7 +578,7 @@ class Client(_Base):
         **unknown: NoReturn,
     ) -> EmbeddingsResponse:
         """As `AsyncClient.embeddings`."""
-        _refuse_unknown("embeddings", unknown)
+        refuse_unknown("embeddings", AsyncClient.embeddings, unknown)
         payload = embeddings_payload(model, prompt, options, keep_alive)
         return EmbeddingsResponse(self._call("POST", "/api/embeddings", payload, timeout=timeout))
 
@@ -727,7 +622,7 @@ class Client(_Base):
 
     def _ask(self, path: str, payload: dict[str, Any], made: type[Any], stream: bool, timeout: Patience) -> Any:
         if stream:
-            return self._transport.stream_blocking(path, payload, made, _limits(timeout))
+            return self._transport.stream_blocking(path, payload, made, limits_of(timeout))
         return made(_having(self._call("POST", path, payload, timeout=timeout), *_TEXT[path]))
 
     def _call(
@@ -739,7 +634,7 @@ class Client(_Base):
         form: str = "answer",
         timeout: Patience = None,
     ) -> Any:
-        return self._transport.call_blocking(method, path, payload, form, _limits(timeout))
+        return self._transport.call_blocking(method, path, payload, form, limits_of(timeout))
 
     def _progress(self, path: str, payload: dict[str, Any]) -> Any:
         if payload["stream"]:

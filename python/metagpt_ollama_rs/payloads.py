@@ -58,6 +58,23 @@ def text_of(value: Any, where: str, *, hint: str = "give a text (str)") -> str:
         raise ConfigurationError(f"{where} is bytes that are not UTF-8: {error.reason}", hint=hint) from None
 
 
+def plain_text(value: Any, where: str) -> str:
+    """A text without surrogates, such as the environment's undecodable bytes leave: the core takes none here."""
+    return text_of(value, where).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def header_pairs(headers: Any) -> list[tuple[str, str]]:
+    """Headers as the core takes them. Those that are None are left out."""
+    items = headers.items() if hasattr(headers, "items") else headers
+    try:
+        pairs = [(name, value) for name, value in items if value is not None]
+    except (TypeError, ValueError):
+        raise ConfigurationError(
+            f"headers is a {type(headers).__name__}", hint='headers are a dict such as {"X-Team": "a"}'
+        ) from None
+    return [(plain_text(name, "a header's name"), plain_text(value, f"headers[{name!r:.60}]")) for name, value in pairs]
+
+
 def chat_payload(model: Any, messages: Any, stream: bool, **fields: Any) -> dict[str, Any]:
     """The payload of ``/api/chat``. Raises TypeError for a field that the endpoint does not have."""
     payload: dict[str, Any] = {"model": text_of(model, "model"), "messages": _messages(messages), "stream": stream}
@@ -223,5 +240,7 @@ __all__ = [
     "embed_payload",
     "embeddings_payload",
     "generate_payload",
+    "header_pairs",
+    "plain_text",
     "text_of",
 ]

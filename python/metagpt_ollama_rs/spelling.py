@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
-__all__ = ["near_miss", "unknown_argument"]
+__all__ = ["near_miss", "refuse_unknown", "unknown_argument"]
 
 
 def near_miss(name: str, known: Iterable[str]) -> str | None:
@@ -33,6 +34,16 @@ def unknown_argument(called: str, name: str, known: Iterable[str]) -> TypeError:
     close = near_miss(name, names)
     meant = f"; did you mean {close!r}?" if close else ""
     return TypeError(f"{called}() has no argument {name!r}{meant}; it has {', '.join(names)}")
+
+
+def refuse_unknown(called: str, function: Callable[..., Any], unknown: Mapping[str, object]) -> None:
+    """Raises TypeError for the first of ``unknown``, the arguments of ``function`` that it does not have."""
+    if unknown:
+        import inspect
+
+        known = inspect.signature(function).parameters.values()
+        names = [parameter.name for parameter in known if parameter.kind is not parameter.VAR_KEYWORD]
+        raise unknown_argument(called, next(iter(unknown)), names[1:])
 
 
 def _plain(name: str) -> str:

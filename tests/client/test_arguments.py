@@ -1,4 +1,4 @@
-"""What people put into the arguments of a call: bytes, half surrogates, texts for numbers, names with a slip in them."""
+"""What people put into the arguments of a call: bytes, half surrogates, texts for numbers, misspelt names."""
 
 from __future__ import annotations
 
@@ -317,7 +317,7 @@ def test_time_limits_of_other_makes_hold(ollama_server: ScriptedServer) -> None:
     "timeout", ["5", True, False, -1, 0, float("nan"), float("inf"), (1, 2), [1], {}, b"1", 10**400, timedelta(0)]
 )
 def test_what_is_no_time_limit(ollama_server: ScriptedServer, timeout: Any) -> None:
-    with pytest.raises(errors.ConfigurationError, match="^timeout must be a positive number of seconds"):
+    with pytest.raises(errors.ConfigurationError, match=r"^timeout must be a positive number of seconds"):
         Client(timeout=timeout)
     refused(ollama_server, "^timeout must be", "chat", "m", [], timeout=timeout)
     with pytest.raises(errors.ConfigurationError, match=r"timeout\.first_token must be"):
