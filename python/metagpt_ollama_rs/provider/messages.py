@@ -39,6 +39,9 @@ __all__ = [
 ]
 
 
+_BYTES = (bytes, bytearray, memoryview)
+
+
 class OllamaMessageAPI(Enum):
     """The four endpoints; chat is the default."""
 
@@ -88,14 +91,14 @@ class OllamaMessageBase:
         """The texts and the images of a message's content: a text, a list of parts or of texts, or nothing."""
         if content is None:
             return [], []
-        if isinstance(content, (bytes, bytearray, memoryview)):
+        if isinstance(content, _BYTES):
             return [text_of(content, "the content of a message")], []
         if not isinstance(content, list):
             return [str(content)], []
         texts: list[str] = []
         images: list[str] = []
         for part in content:
-            plain = isinstance(part, (str, bytes, bytearray, memoryview))
+            plain = isinstance(part, (str, *_BYTES))
             text, image = (text_of(part, "a part of a message"), None) if plain else self._parse_input_msg(part)
             if text:
                 texts.append(text)
@@ -232,10 +235,10 @@ class OllamaMessageEmbed(OllamaMessageEmbeddings, metaclass=OllamaMessageMeta):
 
 def _dicts(messages: Any) -> Iterable[Mapping[str, Any]]:
     """MetaGPT's messages as mappings: dicts as they are, a text as a user's message, ``Message`` objects converted."""
-    for message in [messages] if isinstance(messages, (str, Mapping)) else messages:
+    for message in [messages] if isinstance(messages, (str, *_BYTES, Mapping)) else messages:
         if isinstance(message, Mapping):
             yield message
-        elif isinstance(message, str):
+        elif isinstance(message, (str, *_BYTES)):
             yield {"role": "user", "content": message}
         elif hasattr(message, "to_dict"):
             yield message.to_dict()
