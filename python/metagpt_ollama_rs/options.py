@@ -124,13 +124,6 @@ def parse_keep_alive(value: Any) -> float | int | str:
 
     Raises ``ValueError`` whose text completes "must be …".
     """
-    if isinstance(value, timedelta):
-        value = value.total_seconds()
-        return int(value) if value.is_integer() else value
-    if isinstance(value, bool):
-        raise ValueError(_KEEP_ALIVE)
-    if isinstance(value, numbers.Real) and math.isfinite(value):
-        return int(value) if isinstance(value, numbers.Integral) else float(value)
     if isinstance(value, str):
         text = value.strip()
         if re.fullmatch(r"[+-]?\d{1,18}", text):
@@ -139,6 +132,14 @@ def parse_keep_alive(value: Any) -> float | int | str:
             return float(text)
         if _DURATION.fullmatch(text):
             return text
+        raise ValueError(_KEEP_ALIVE)
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+        return int(value) if value.is_integer() else value
+    if isinstance(value, bool):
+        raise ValueError(_KEEP_ALIVE)
+    if isinstance(value, numbers.Real) and math.isfinite(value):
+        return int(value) if isinstance(value, numbers.Integral) else float(value)
     raise ValueError(_KEEP_ALIVE)
 
 
@@ -261,7 +262,7 @@ _EARLIER = (
     "use_mlock",
     "vocab_only",
 )
-KNOWN_OPTIONS = (*(setting.name for setting in SETTINGS if setting.place == "options"), *_EARLIER)
+KNOWN_OPTIONS = frozenset((*(setting.name for setting in SETTINGS if setting.place == "options"), *_EARLIER))
 
 # What Ollama calls an option of other servers and frameworks, or where it wants what people put among the options.
 ELSEWHERE = {

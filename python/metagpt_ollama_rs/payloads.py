@@ -39,8 +39,11 @@ _ARGUMENTS = {
     "generate": ("model", "prompt", "suffix", "stream", *_GENERATE, "timeout"),
 }
 
+_MESSAGE = ("role", "content", "thinking", "images", "tool_calls", "tool_name", "tool_call_id")
 # Fields of requests and of messages that are one text.
-_TEXTS = ("prompt", "suffix", "system", "template", "role", "content", "thinking", "tool_name", "tool_call_id")
+_TEXTS = frozenset(
+    ("prompt", "suffix", "system", "template", "role", "content", "thinking", "tool_name", "tool_call_id")
+)
 _BYTES = (bytes, bytearray, memoryview)
 
 _warned: set[str] = set()
@@ -136,56 +139,71 @@ def _add(payload: dict[str, Any], endpoint: str, known: tuple[str, ...], fields:
         elif name == "keep_alive":
             value = _keep_alive(value)
         elif name in _TEXTS:
-            value = text_of(value, name, hint=_TEXT_HINTS.get(endpoint, "give a text (str)"))
+            several = "embeddings() takes one text; embed() takes several"
+            value = text_of(value, name, hint=several if endpoint == "embeddings" else "give a text (str)")
         payload[name] = value
     return payload
-
-
-_TEXT_HINTS = {"embeddings": "embeddings() takes one text; embed() takes several"}
 
 
 def _inputs(given: Any) -> str | list[str]:
     if isinstance(given, (str, *_BYTES)):
         return text_of(given, "input")
     # A set has no order by which its vectors could be told apart, and of a dict only the keys would be embedded.
-    if isinstance(given, (Mapping, set, frozenset)) or not isinstance(given, Iterable):
+    if not isinstance(given, list) and (
+        isinstance(given, (Mapping, set, frozenset)) or not isinstance(given, Iterable)
+    ):
         raise ConfigurationError(f"input is a {type(given).__name__}", hint="embed takes a text or a list of texts")
-    return [text_of(item, f"input[{index}]", hint="each input is a text (str)") for index, item in enumerate(given)]
+    texts = list(given)
+    if set(map(type, texts)) <= {str}:
+        return texts
+    return [text_of(text, f"input[{index}]", hint="each input is a text (str)") for index, text in enumerate(texts)]
 
 
 def _messages(messages: Any) -> list[dict[str, Any]]:
     if messages is None:
         return []
-    one = isinstance(messages, (str, *_BYTES, Mapping)) or hasattr(messages, "model_dump")
-    if one or not isinstance(messages, Iterable):
+    if isinstance(messages, (str, *_BYTES, Mapping)) or not isinstance(messages, Iterable):
         raise ConfigurationError(
             f"messages is a {type(messages).__name__}, not a list of messages",
             hint='write [{"role": "user", "content": "Hello"}]',
         )
-    return [_message(message, f"messages[{index}]") for index, message in enumerate(messages)]
+    return [_message(message, index) for index, message in enumerate(messages)]
 
 
-def _message(message: Any, where: str) -> dict[str, Any]:
+def _message(message: Any, index: int) -> dict[str, Any]:
     record = message.model_dump(exclude_none=True) if hasattr(message, "model_dump") else message
     if not isinstance(record, Mapping):
         raise ConfigurationError(
-            f"{where} is a {type(message).__name__}",
+            f"messages[{index}] is a {type(message).__name__}",
             hint='a message is a dict such as {"role": "user", "content": "Hello"}',
         )
-    fields = {name: value for name, value in record.items() if value is not None}
-    for name in _TEXTS:
-        if name in fields:
-            fields[name] = text_of(fields[name], f"{where}.{name}", hint=_MESSAGE_HINT)
-    if "images" in fields:
-        fields["images"] = image_texts(fields["images"], f"{where}.images")
-    if "tool_calls" in fields:
-        from metagpt_ollama_rs.tools import sent_calls
-
-        fields["tool_calls"] = sent_calls(fields["tool_calls"], f"{where}.tool_calls")
+    fields = {
+        name: value if name in _TEXTS and isinstance(value, str) else _field(name, value, f"messages[{index}]")
+        for name, value in record.items()
+        if value is not None
+    }
+    if not fields.get("role"):
+        raise ConfigurationError(
+            f"messages[{index}] has no role", hint='write "role": "user" into it, or system, assistant or tool'
+        )
     return fields
 
 
-_MESSAGE_HINT = "it is one text; images go into `images` of the message, and a result of a tool is text, such as JSON"
+def _field(name: Any, value: Any, where: str) -> Any:
+    """The value of a message's field that is not plainly a text."""
+    if name in _TEXTS:
+        hint = "images go into `images` of the message; a tool's result is text, such as JSON"
+        return text_of(value, f"{where}.{name}", hint=hint)
+    if name == "images":
+        return image_texts(value, f"{where}.images")
+    if name == "tool_calls":
+        from metagpt_ollama_rs.tools import sent_calls
+
+        return sent_calls(value, f"{where}.tool_calls")
+    close = near_miss(name, _MESSAGE) if isinstance(name, str) else None
+    if close:
+        raise ConfigurationError(f"{where} has no field {name!r:.60}", hint=f"did you mean {close}?")
+    return value
 
 
 def _keep_alive(value: Any) -> Any:
@@ -201,7 +219,7 @@ def _keep_alive(value: Any) -> Any:
 def _options(options: Any, where: str) -> dict[str, Any]:
     """Options as they are sent. Types are left to the server: it refuses a wrong one and names it, while a name that it
     does not know is ignored in silence."""
-    from metagpt_ollama_rs.options import ELSEWHERE, KNOWN_OPTIONS
+    from metagpt_ollama_rs.options import KNOWN_OPTIONS
 
     record = options.model_dump(exclude_none=True) if hasattr(options, "model_dump") else options
     if not isinstance(record, Mapping):
@@ -209,29 +227,35 @@ def _options(options: Any, where: str) -> dict[str, Any]:
             f"{where} is a {type(options).__name__}", hint='options are a dict such as {"num_predict": 200}'
         )
     found = dict(record)
-    for name in found:
-        if isinstance(name, str) and name not in KNOWN_OPTIONS and name not in _warned:
-            close = near_miss(name, KNOWN_OPTIONS)
-            if close:
-                raise ConfigurationError(
-                    f"{where}.{name:.60} is not an option of Ollama, which would ignore it",
-                    hint=f"did you mean {close}?",
-                )
-            # A newer server may know it.
-            import logging
-
-            _warned.add(name)
-            meant = f". hint: Ollama has {ELSEWHERE[name]}" if name in ELSEWHERE else ""
-            logging.getLogger(__name__).warning(
-                "%s.%.60s is not a known option of Ollama: it is sent, and ignored by a server that does not know it%s",
-                where,
-                name,
-                meant,
-            )
+    if not found.keys() <= KNOWN_OPTIONS:
+        for name in found:
+            if isinstance(name, str) and name not in KNOWN_OPTIONS and name not in _warned:
+                _doubt(name, where)
     if isinstance(found.get("stop"), (str, *_BYTES)):
         # Ollama refuses a plain text here.
         found["stop"] = [found["stop"]]
     return found
+
+
+def _doubt(name: str, where: str) -> None:
+    """Raises ConfigurationError for an option that is a misspelt known one, and warns once of any other that is not
+    known: a newer server may know it."""
+    import logging
+
+    from metagpt_ollama_rs.options import ELSEWHERE, KNOWN_OPTIONS
+
+    close = near_miss(name, sorted(KNOWN_OPTIONS))
+    if close:
+        raise ConfigurationError(
+            f"{where}.{name:.60} is not an option of Ollama, which would ignore it", hint=f"did you mean {close}?"
+        )
+    _warned.add(name)
+    logging.getLogger(__name__).warning(
+        "%s.%.60s is not a known option of Ollama: it is sent, and ignored by a server that does not know it%s",
+        where,
+        name,
+        f". hint: Ollama has {ELSEWHERE[name]}" if name in ELSEWHERE else "",
+    )
 
 
 __all__ = [
