@@ -164,10 +164,7 @@ fn model_of(payload: Option<&Bound<'_, PyAny>>) -> String {
         .and_then(|payload| {
             let model = payload.get_item("model").ok()?;
             let model = model.cast::<PyString>().ok()?;
-            model
-                .extract()
-                .or_else(|_| super::json::joined(model))
-                .ok()
+            model.extract().or_else(|_| super::json::joined(model)).ok()
         })
         .unwrap_or_default()
 }
