@@ -7,7 +7,10 @@ and no defaults. Names, types and texts are read; nothing is called.
 
 from __future__ import annotations
 
+import ast
+import builtins
 import inspect
+import sys
 import typing
 from collections import abc
 from collections.abc import Callable, Iterable, Mapping
@@ -55,7 +58,7 @@ def _tool(tool: Any, where: str) -> Any:
     if isinstance(tool, Mapping) or (hasattr(tool, "model_dump") and not isinstance(tool, type)):
         return tool
     if isinstance(tool, (staticmethod, classmethod)):
-        tool = tool.__func__
+        tool = tool.__get__(None, object)
     if callable(tool):
         return function_tool(tool)
     raise ConfigurationError(
@@ -141,26 +144,58 @@ def _signature(function: Any, inner: Any, name: str) -> tuple[str, dict[str, Any
 
 
 def _hints(annotated: Any) -> dict[str, Any]:
-    """The annotations of a function or class. Those that cannot be evaluated, such as names that only type checkers
-    import, remain texts."""
+    """The annotations of a function or class; those that cannot be evaluated at all remain texts."""
     try:
         return typing.get_type_hints(annotated, include_extras=True)
     except Exception:
+        # A name that only type checkers import, or `X | Y` on Python 3.9: each by itself, then.
         pass
-    import sys
-
     found: dict[str, Any] = {}
-    classes = reversed(annotated.__mro__) if isinstance(annotated, type) else [inspect.unwrap(annotated)]
-    for holder in classes:
-        module = sys.modules.get(getattr(holder, "__module__", None) or "")
-        names = getattr(holder, "__globals__", None) or vars(module) if module else {}
+    for holder in reversed(annotated.__mro__) if isinstance(annotated, type) else [inspect.unwrap(annotated)]:
+        around = getattr(holder, "__globals__", None) or getattr(sys.modules.get(holder.__module__), "__dict__", {})
+        names = _Names({**around, **_enclosing(holder, around), "typing": typing})
         for name, hint in getattr(holder, "__annotations__", {}).items():
-            one = type("_", (), {"__annotations__": {name: hint}})
             try:
-                found.update(typing.get_type_hints(one, names, include_extras=True))
+                found[name] = _evaluated(hint, names) if isinstance(hint, str) else hint
             except Exception:
                 found[name] = hint
     return found
+
+
+def _enclosing(defined: Any, names: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The local names where a function or class was defined, if that call is still under way; no closure has them."""
+    outer = getattr(defined, "__qualname__", "").rpartition(".<locals>.")[0].rpartition(".")[2]
+    frame: Any = inspect.currentframe() if outer else None
+    while frame is not None:
+        if frame.f_code.co_name == outer and frame.f_globals is names:
+            found: Mapping[str, Any] = frame.f_locals
+            return found
+        frame = frame.f_back
+    return {}
+
+
+class _Names(dict[str, Any]):
+    """The names of a module. One that only type checkers import is what `typing` has of that name, or a text."""
+
+    def __missing__(self, name: str) -> Any:
+        return getattr(builtins, name, None) or getattr(typing, name, str)
+
+
+class _Unions(ast.NodeTransformer):
+    """`X | Y` as `Union[X, Y]`, which every Python can evaluate."""
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+        self.generic_visit(node)
+        if not isinstance(node.op, ast.BitOr):
+            return node
+        union = ast.Attribute(ast.Name("typing", ast.Load()), "Union", ast.Load())
+        return ast.Subscript(union, ast.Tuple([node.left, node.right], ast.Load()), ast.Load())
+
+
+def _evaluated(annotation: str, names: _Names) -> Any:
+    tree = ast.fix_missing_locations(_Unions().visit(ast.parse(annotation, mode="eval")))
+    value = eval(compile(tree, "<annotation>", "eval"), {}, names)
+    return _evaluated(value, names) if isinstance(value, str) else value
 
 
 def _schema(hint: Any, inside: tuple[Any, ...] = ()) -> dict[str, Any]:

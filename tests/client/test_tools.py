@@ -149,6 +149,9 @@ TYPES: list[tuple[Any, dict[str, Any]]] = [
     (Annotated[int, "how many"], {"type": "integer", "description": "how many"}),
     (Callable[[int], str], {"type": "string"}),
     ("OnlyForTypeCheckers", {"type": "string"}),
+    ("OnlyForTypeCheckers | int", {"type": ["string", "integer"]}),
+    ("Sequence[OnlyForTypeCheckers]", {"type": "array", "items": {"type": "string"}}),
+    ("OnlyForTypeCheckers.Inner", {"type": "string"}),
     ("list[int]", {"type": "array", "items": {"type": "integer"}}),
     ("a text of no meaning", {"type": "string"}),
 ]
@@ -188,6 +191,37 @@ def test_types_keep_their_meaning(ollama_server: ScriptedServer, kind: Any, sche
     wanted = {"description": "", **schema}
     assert found["properties"] == {"a": wanted, "b": wanted}
     assert found["required"] == ["a"]
+
+
+def test_names_that_only_type_checkers_import(ollama_server: ScriptedServer) -> None:
+    names: dict[str, Any] = {}
+    source = (
+        "from __future__ import annotations\ndef function(a: Sequence[str] | None, b: Mapping[str, Gone], c: int): pass"
+    )
+    exec(source, names)
+    found = tool(ollama_server, names["function"])["parameters"]
+    assert found["properties"] == {
+        "a": {"type": "array", "items": {"type": "string"}, "description": ""},
+        "b": {"type": "object", "additionalProperties": {"type": "string"}, "description": ""},
+        "c": {"type": "integer", "description": ""},
+    }
+    assert found["required"] == ["b", "c"]
+
+
+def test_classes_of_a_function_that_is_under_way(ollama_server: ScriptedServer) -> None:
+    class Size(enum.Enum):
+        SMALL = "small"
+
+    @dataclasses.dataclass
+    class Shirt:
+        size: Size
+
+    def order(shirts: list[Shirt], size: Size | None = None) -> None:
+        pass
+
+    found = tool(ollama_server, order)["parameters"]["properties"]
+    assert found["size"] == {"type": "string", "enum": ["small"], "description": ""}
+    assert found["shirts"]["items"]["properties"] == {"size": {"type": "string", "enum": ["small"]}}
 
 
 def test_pydantic_models(ollama_server: ScriptedServer) -> None:
@@ -388,6 +422,7 @@ CALLABLES: dict[str, tuple[Any, str, list[str]]] = {
     "method": (Search.method, "method", ["query", "limit"]),
     "partial method": (Search("").partly, "method", ["query"]),
     "class method": (Search.of_class, "of_class", ["query", "limit"]),
+    "class method itself": (vars(Search)["of_class"], "of_class", ["query", "limit"]),
     "static method": (Search.static, "static", ["query", "limit"]),
     "static method itself": (vars(Search)["static"], "static", ["query", "limit"]),
     "coroutine": (coroutine, "coroutine", ["query", "limit"]),
