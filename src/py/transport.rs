@@ -157,19 +157,22 @@ fn allows_direct(py: Python<'_>) -> PyResult<bool> {
     }
 }
 
-/// The model that a payload names.
+/// The model that a payload names; `source` is that of a copy.
 fn model_of(payload: Option<&Bound<'_, PyAny>>) -> String {
     payload
         .filter(|payload| !payload.is_none())
         .and_then(|payload| {
-            let model = payload.get_item("model").ok()?;
+            let model = payload
+                .get_item("model")
+                .or_else(|_| payload.get_item("source"));
+            let model = model.ok()?;
             let model = model.cast::<PyString>().ok()?;
             model.extract().or_else(|_| super::json::joined(model)).ok()
         })
         .unwrap_or_default()
 }
 
-/// The error for a payload that has no JSON form. What an object in it raised of its own accord comes through.
+/// The error for a payload that has no JSON form. Other kinds of errors, which an object in it raised, come through.
 fn unsendable(py: Python<'_>, error: PyErr) -> PyErr {
     if !error.is_instance_of::<PyTypeError>(py) && !error.is_instance_of::<PyValueError>(py) {
         return error;

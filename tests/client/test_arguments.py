@@ -420,6 +420,18 @@ def test_a_model_of_a_similar_name(
     assert caught.value.hint.startswith(begin)
 
 
+def test_a_model_of_a_similar_name_where_none_is_to_be_pulled(ollama_server: ScriptedServer) -> None:
+    ollama_server.on("POST", "/api/copy", Reply.error("model 'smolm2' not found", 404))
+    ollama_server.on("DELETE", "/api/delete", Reply.error("model 'smolm2' not found", 404))
+    ollama_server.on("GET", "/api/tags", Reply.json({"models": [{"name": "smollm2:latest"}]}))
+    client = Client(ollama_server.url)
+    for ask in (lambda: client.copy("smolm2", "other"), lambda: client.delete("smolm2")):
+        with pytest.raises(errors.ModelNotFoundError) as caught:
+            ask()
+        assert caught.value.hint == "did you mean smollm2? the server has smollm2:latest"
+        assert caught.value.model == "smolm2"
+
+
 @pytest.mark.parametrize("kind", [Client, AsyncClient])
 def test_a_misspelt_argument_of_a_client(kind: Any) -> None:
     with pytest.raises(TypeError, match=rf"^{kind.__name__}\(\) has no argument 'hostt'; did you mean 'host'\?"):
