@@ -47,7 +47,8 @@ _TRANSPARENT = ("Required", "NotRequired", "ReadOnly", "Final", "ClassVar")
 
 def sent_tools(tools: Any) -> list[Any]:
     """``tools`` of a chat as they are sent. Raises ConfigurationError for what is no tool, with its place."""
-    if tools is None or isinstance(tools, (str, bytes, Mapping)) or callable(tools) or not isinstance(tools, Iterable):
+    one = isinstance(tools, (str, bytes, Mapping)) or callable(tools) or hasattr(tools, "model_dump")
+    if one or not isinstance(tools, Iterable):
         raise ConfigurationError(
             f"tools is a {type(tools).__name__}, not a list", hint="put functions, or dicts, into a list: tools=[…]"
         )
@@ -88,7 +89,7 @@ def function_tool(function: Callable[..., Any]) -> dict[str, Any]:
         described_class = _of_class(inner, (), ())
         properties = {
             key: {**part, "description": part.get("description", "")}
-            for key, part in described_class["properties"].items()
+            for key, part in described_class.get("properties", {}).items()
         }
         needed = described_class.get("required", [])
         description = described_class.get("description", "")
@@ -446,6 +447,8 @@ def _plain(record: Any) -> Any:
 def _arguments(arguments: Any, where: str) -> Any:
     if arguments is None:
         return {}
+    if isinstance(arguments, memoryview):
+        arguments = arguments.tobytes()
     if not isinstance(arguments, (str, bytes, bytearray)):
         return arguments
     import json

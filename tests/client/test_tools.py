@@ -494,6 +494,7 @@ def history(server: ScriptedServer, calls: Any) -> list[Any]:
     [
         ('{"a": [1, "\u4e2d"]}', {"a": [1, "\u4e2d"]}),
         (b'{"a": 1}', {"a": 1}),
+        (memoryview(b'{"a": 1}'), {"a": 1}),
         ({"a": 1}, {"a": 1}),
         ("", {}),
         (" \n", {}),
