@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyString};
 
 use super::awaitable::{Pending, Seat};
 use super::blocking::{BlockingStream, receive};
@@ -109,7 +110,8 @@ impl Transport {
                 let mut body = Vec::with_capacity(1024);
                 super::json::from_python(payload, &mut body).map(|()| body)
             })
-            .transpose()?;
+            .transpose()
+            .map_err(|error| unsendable(py, error))?;
         let timeouts = limits.map(|limits| timeouts(py, limits)).transpose()?;
         let about = About {
             model: model_of(payload),
@@ -165,12 +167,30 @@ fn allows_direct(py: Python<'_>) -> PyResult<bool> {
     }
 }
 
-/// The model that a payload names.
+/// The model that a payload names; `source` is that of a copy.
 fn model_of(payload: Option<&Bound<'_, PyAny>>) -> String {
     payload
         .filter(|payload| !payload.is_none())
-        .and_then(|payload| payload.get_item("model").ok()?.extract().ok())
+        .and_then(|payload| {
+            let model = payload
+                .get_item("model")
+                .or_else(|_| payload.get_item("source"));
+            let model = model.ok()?;
+            let model = model.cast::<PyString>().ok()?;
+            model.extract().or_else(|_| super::json::joined(model)).ok()
+        })
         .unwrap_or_default()
+}
+
+/// The error for a payload that has no JSON form. Other kinds of errors, which an object in it raised, come through.
+fn unsendable(py: Python<'_>, error: PyErr) -> PyErr {
+    if !error.is_instance_of::<PyTypeError>(py) && !error.is_instance_of::<PyValueError>(py) {
+        return error;
+    }
+    let message = format!("The request cannot be sent: {}", error.value(py));
+    let clear = errors::to_python(py, Error::new(Kind::Config, message));
+    clear.set_cause(py, Some(error));
+    clear
 }
 
 fn timeouts(py: Python<'_>, limits: Limits) -> PyResult<Timeouts> {
