@@ -63,7 +63,7 @@ pub struct Context {
     pub server_text: Option<String>,
     /// The whole body of a refusal (at most 64 KiB of it), for what the text alone does not say.
     pub body: Option<Vec<u8>>,
-    /// For `Timeout`: `connect`, `first_token`, `idle` or `total`.
+    /// For `Timeout`: `connect`, `first_token`, `idle` or `total`. For `Connect`: `name`, if that is not known.
     pub phase: Option<&'static str>,
     /// For `Timeout`: the limit that ran out, in seconds.
     pub seconds: Option<f64>,
@@ -76,6 +76,13 @@ pub struct Context {
     pub loaded: Option<bool>,
     /// For a model that is missing: those that are there, if the server said.
     pub available: Option<Vec<String>>,
+    /// The proxy, without credentials, where it failed or answered itself.
+    pub proxy: Option<String>,
+    /// For a redirect that is not followed: where it leads, without user and password.
+    pub location: Option<String>,
+    /// For a TLS handshake that failed, as far as the cure depends on it: `untrusted`, `expired`, `early`, `name`, `plain`
+    /// (what answers does not speak TLS) or `other`.
+    pub tls: Option<&'static str>,
 }
 
 impl Kind {
@@ -133,13 +140,16 @@ impl Error {
             repeat: Repeat::Never,
             loaded: None,
             available: None,
+            proxy: None,
+            location: None,
+            tls: None,
         }))
     }
 
-    /// The same failure at `url`, which must not hold a user or a password.
+    /// The same failure at `url`, which must not hold a user or a password, unless it is known where it was.
     #[must_use]
     pub fn at(mut self, url: &str) -> Self {
-        self.url = Some(url.to_owned());
+        self.url.get_or_insert_with(|| url.to_owned());
         self
     }
 

@@ -105,6 +105,7 @@ class Transport:
         headers: list[tuple[str, str]],
         api_key: str | None,
         proxy: str | None,
+        verify: bool | str | tuple[list[bytes], bool],
         limits: _Limits | None,
         retries: tuple[int, float, float, float] | None,
         max_line: int | None,

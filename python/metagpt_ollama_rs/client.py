@@ -37,8 +37,10 @@ from metagpt_ollama_rs.vectors import Vectors, ask, ask_blocking, check_count
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-    from typing import Literal, Optional
+    from ssl import SSLContext
+    from typing import Literal, Optional, Union
 
+    Verify = Union[bool, str, os.PathLike[str], SSLContext]
     Limits = tuple[Optional[float], Optional[float], Optional[float], Optional[float]]
 
 
@@ -93,6 +95,56 @@ def _retry(retries: int | Retry | None) -> tuple[int, float, float, float] | Non
     return (policy.retries, policy.first, policy.budget, policy.retry_after)
 
 
+class _Certificates(NamedTuple):
+    """The certificates of an ``ssl.SSLContext`` (which does not pickle), and whether they must be for the host's name."""
+
+    certificates: list[bytes]
+    names: bool
+
+
+def _trust(verify: Any) -> bool | str | _Certificates:
+    if isinstance(verify, (bool, _Certificates)):
+        return verify
+    if isinstance(verify, (str, bytes, os.PathLike)) and verify:
+        return os.path.expanduser(os.fsdecode(verify))
+    if hasattr(verify, "get_ca_certs"):
+        return _of_context(verify)
+    raise ConfigurationError(
+        "verify must be True, False, the path of a file or folder of CA certificates, or an ssl.SSLContext, "
+        f"and is {type(verify).__name__ if verify else repr(verify)}"
+    )
+
+
+def _of_context(context: Any) -> bool | _Certificates:
+    if not context.verify_mode:
+        return False
+    try:
+        certificates = context.get_ca_certs(binary_form=True)
+        loaded = context.cert_store_stats()["x509"]
+    except NotImplementedError:  # truststore's context, which asks the system
+        return True
+    if certificates:
+        return _Certificates(certificates, context.check_hostname)
+    if loaded:
+        raise ConfigurationError("the certificates of the ssl.SSLContext cannot be read out: pass their file as verify")
+    # Such is the default context where OpenSSL reads the machine's certificates one by one, when it needs them.
+    return True
+
+
+_unverified: set[str] = set()
+
+
+def _warn_unverified(url: str) -> None:
+    """Says once for each server that nobody knows who it is."""
+    if url not in _unverified:
+        _unverified.add(url)
+        import logging
+
+        logging.getLogger("metagpt_ollama_rs").warning(
+            "verify is false: the certificate of %s is not checked, so anybody may answer in its place", url
+        )
+
+
 # Where a whole reply has what it was asked for; images of servers that make them included.
 _TEXT = {"/api/chat": ("message",), "/api/generate": ("response", "image")}
 
@@ -113,16 +165,19 @@ class _Base:
         timeout: float | Timeout | None = None,
         api_key: str | None = None,
         proxy: str | None = None,
+        verify: Verify = True,
         retries: int | Retry | None = None,
         max_line: int | None = None,
         max_body: int | None = None,
     ) -> None:
+        trust = _trust(verify)
         self._arguments = {
             "host": host,
             "headers": dict(headers) if headers else None,
             "timeout": timeout,
             "api_key": api_key,
             "proxy": proxy,
+            "verify": trust,
             "retries": retries,
             "max_line": max_line,
             "max_body": max_body,
@@ -134,11 +189,14 @@ class _Base:
             headers=[(name, value) for name, value in (headers or {}).items() if value is not None],
             api_key=api_key,
             proxy=proxy,
+            verify=trust,
             limits=_limits(timeout),
             retries=_retry(retries),
             max_line=max_line,
             max_body=max_body,
         )
+        if trust is False:
+            _warn_unverified(self.base_url)
 
     @property
     def base_url(self) -> str:
@@ -171,6 +229,9 @@ class AsyncClient(_Base):
         timeout: a number of seconds for the first token and each pause, or a `Timeout`.
         api_key: sent as a bearer token; placeholders such as ``sk-`` and ``ollama`` are not sent.
         proxy: URL of a proxy; default: the environment's, never for loopback.
+        verify: whose certificates count for ``https://``: True (the machine's, or those of ``SSL_CERT_FILE`` and
+            ``SSL_CERT_DIR``), the path of a PEM file or of a folder of them, an ``ssl.SSLContext`` (its CA certificates,
+            nothing else of it), or False for anybody's, with a warning.
         retries: how often a request is sent again while no answer has begun, or a `Retry`; 0 switches it off.
         max_line: longest line of a stream, in bytes (default 64 MiB).
         max_body: longest reply that is read whole, in bytes.

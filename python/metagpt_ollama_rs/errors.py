@@ -12,7 +12,7 @@
     │   ├── BadRequestError(ValueError)         400, and what under 500 or 501 is the caller's
     │   │   ├── ContextOverflowError            the prompt is longer than the context
     │   │   └── BadInputError                   one input of a batch of embeddings, by its index
-    │   ├── AuthenticationError                 401, 403
+    │   ├── AuthenticationError                 401, 403, 407
     │   ├── NotFoundError                       404 of a path
     │   ├── ModelNotFoundError                  404 of a model
     │   ├── RateLimitError                      429
@@ -48,7 +48,10 @@ class OllamaError(Exception):
         status: the HTTP status, if a reply had begun, or None.
         partial: the text of the answer that had arrived before the failure, or "".
         partial_thinking: the same of the model's thinking.
+        proxy: the proxy that failed or answered itself, without credentials, or None.
     """
+
+    proxy: str | None = None
 
     def __init__(
         self,
@@ -104,7 +107,12 @@ class ConnectTimeout(RequestTimeout, ConnectionError):
 
 
 class ProtocolError(OllamaError):
-    """The peer does not speak HTTP correctly, or what answers there is not an Ollama server."""
+    """The peer does not speak HTTP correctly, or what answers there is not an Ollama server.
+
+    ``location`` is where a redirect leads that is not followed, or None.
+    """
+
+    location: str | None = None
 
 
 class ResponseError(OllamaError):
@@ -150,7 +158,7 @@ class BadInputError(BadRequestError):
 
 
 class AuthenticationError(ResponseError):
-    """The server wants a key or a sign-in, or refuses this one. ``signin_url`` is where to sign in, or None."""
+    """The server (or a proxy, 407) wants a key or a sign-in, or refuses this one. ``signin_url`` is where, or None."""
 
     signin_url: str | None = None
 
@@ -170,7 +178,7 @@ class RateLimitError(ResponseError):
 
 
 class ServerBusyError(ResponseError):
-    """The server's queue is full."""
+    """The server's queue is full, or a proxy in front of it is too busy or finds no server."""
 
 
 class ServerError(ResponseError):
@@ -246,6 +254,32 @@ _HINTS: dict[type[OllamaError], str] = {
 # Ollama answers these with 500 or 501, though another request would do (ollama-wire.md 5.2).
 _CALLERS_DOING = ('option "', "invalid format", "image input is not supported", "does not support embeddings")
 
+# How to trust a certificate, by why a handshake failed.
+_TLS_HINTS = {
+    "untrusted": "name the file of its CA, or of the certificate itself, with verify (in config2.yaml: "
+    "`extra_fields: {verify: /path/ca.pem}`) or SSL_CERT_FILE",
+    "expired": "renew the server's certificate; or is this machine's clock wrong?",
+    "early": "is this machine's clock right, or the server's certificate made too early?",
+    "name": "write the host in base_url as the certificate has it, or make a certificate for this one (subjectAltName)",
+    "plain": "write http:// in base_url",
+    "other": "does the server speak TLS (else write http://), and does this machine trust its certificate (verify)?",
+}
+
+_PROXY_DOWN = "is the proxy right and running? Correct it, or leave it out and add the host to NO_PROXY"
+
+# What to do about a reply that is a proxy's own, by its status.
+_PROXY_HINTS = {
+    407: "write user and password into the proxy's URL: http://USER:PASSWORD@HOST:PORT, in proxy or HTTP_PROXY "
+    "(HTTPS_PROXY)",
+    403: "the proxy does not let the request through: add the server's host to NO_PROXY, or ask who runs the proxy",
+    511: "the network wants a sign-in: open a web page in a browser, or add the server's host to NO_PROXY",
+}
+
+_PROXY_FAILED = (
+    "the proxy has not reached the server: is base_url right as the proxy sees it, and Ollama running there? "
+    "A server nearby belongs in NO_PROXY"
+)
+
 _PHASE_HINTS = {
     "first_token": "the model may still be loading, or the prompt is long: raise timeout (first_token)",
     "idle": "the server stopped sending: raise timeout (idle) if the model is just slow",
@@ -293,6 +327,10 @@ _SAID: tuple[tuple[tuple[str, ...], str], ...] = (
         "the request is not the JSON "
         "that this endpoint takes: check the types of its fields, or what a proxy makes of it",
     ),
+    (
+        ("http request to an https server", "http request was sent to https port"),
+        "write https:// in base_url",
+    ),
     (("model is required", "invalid model name", "model '' not found"), "name a model, such as llama3.2 or qwen3:8b"),
     (("use either :local or :cloud",), "leave one of the two suffixes out"),
     (("raw mode does not support",), "leave template, system and context out, or raw"),
@@ -329,6 +367,9 @@ def from_core(
     began: bool = False,
     loaded: bool | None = None,
     available: list[str] | None = None,
+    proxy: str | None = None,
+    location: str | None = None,
+    tls: str | None = None,
     partial: str = "",
     partial_thinking: str = "",
 ) -> OllamaError:
@@ -341,14 +382,24 @@ def from_core(
         cls = ConnectTimeout
     error = cls(message, url=url, model=model, status=status, partial=partial, partial_thinking=partial_thinking)
     hint = _HINTS.get(cls, "")
+    if proxy:
+        error.proxy = proxy
     if isinstance(error, RequestTimeout):
         error.phase = phase or ""
         error.seconds = seconds
         error.loaded = loaded
         if cls is RequestTimeout:
             hint = _PHASE_HINTS.get(error.phase, hint) if loaded is None else _LOADED_HINTS[loaded]
+        elif proxy:
+            hint = _PROXY_DOWN
+        elif (url or "").startswith("https:"):
+            hint += "; does the server speak TLS? Else write http://"
     elif cls is ConnectError:
-        hint = _explain_connection(message) or hint
+        hint = _explain_connection(phase, tls, proxy) or hint
+    elif isinstance(error, ProtocolError):
+        error.location = location
+        if proxy:
+            hint = f"is that an answer of the proxy's own? {_PROXY_DOWN[0].upper()}{_PROXY_DOWN[1:]}"
     elif isinstance(error, MidStreamError):
         error.error = text or message
         said = _explain_text(error.error)
@@ -376,7 +427,7 @@ def _refusal(status: int, text: str, body: bytes) -> type[OllamaError]:
         return ContextOverflowError
     if status == 400 or (status in (500, 501) and any(words in said for words in _CALLERS_DOING)):
         return BadRequestError
-    if status in (401, 403):
+    if status in (401, 403, 407):
         return AuthenticationError
     if status == 404:
         # The text of a missing model differs by endpoint; a missing route answers in plain text (ollama-wire.md 5.6).
@@ -392,6 +443,9 @@ def _explain_refusal(error: ResponseError) -> str:
     """Fills in what the body says beyond the text, and returns a hint of its own where there is a better one."""
     if isinstance(error, ContextOverflowError):
         return _read_overflow(error)
+    gateway = _explain_gateway(error)
+    if gateway:
+        return gateway
     if isinstance(error, AuthenticationError):
         return _explain_authentication(error)
     if isinstance(error, ModelNotFoundError):
@@ -413,13 +467,31 @@ def _explain_text(text: str) -> str:
     return ""
 
 
-def _explain_connection(message: str) -> str:
-    if "TLS" in message:
-        return "does the server speak TLS (else write http://), and does this machine trust its certificate?"
-    if "name is not known" in message:
+def _explain_connection(phase: str | None, tls: str | None, proxy: str | None) -> str:
+    if tls:
+        own = "; a proxy that opens TLS has a CA of its own" if proxy and tls == "untrusted" else ""
+        return _TLS_HINTS[tls] + own
+    if proxy:
+        remote = proxy.replace("socks4:", "socks4a:").replace("socks5:", "socks5h:")
+        if phase == "name" and remote != proxy:
+            return f"write {remote} to have the proxy look up names, or correct base_url (or OLLAMA_HOST)"
+        return _PROXY_DOWN
+    if phase == "name":
         return "is the host's name spelled right? Correct base_url (or OLLAMA_HOST)"
-    if "through the proxy" in message:
-        return "is the proxy right and running? Correct it, or leave it out and add the host to NO_PROXY"
+    return ""
+
+
+def _explain_gateway(error: ResponseError) -> str:
+    """What to do about a refusal that is not Ollama's own but that of a proxy, or "" for others."""
+    if error.proxy:
+        hint = _PROXY_HINTS.get(error.status_code, _PROXY_FAILED)
+        # A Host that Ollama does not like is refused without a body, too (ollama-wire.md 5.5).
+        maybe = "; or Ollama refuses the Host: set OLLAMA_ORIGINS on the server"
+        return hint + maybe if error.status == 403 and not error.body else hint
+    if error.status == 407:
+        return f"a proxy in between wants credentials: {_PROXY_HINTS[407]}"
+    if error.status in (502, 503, 504) and not error.body.lstrip().startswith(b"{"):
+        return "that is no reply of Ollama's but of a proxy in front of it: is Ollama running behind it?"
     return ""
 
 

@@ -23,7 +23,7 @@ import re
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, Union
 
 from .errors import ConfigurationError
 
@@ -171,6 +171,16 @@ def _headers(value: Any) -> dict[str, str]:
     raise ValueError("a JSON object of texts")
 
 
+def _verify(value: Any) -> bool | str:
+    try:
+        return parse_bool(value)
+    except ValueError:
+        pass
+    if isinstance(value, str) and value.strip():
+        return value.strip()
+    raise ValueError("true, false, or the path of a file or folder of CA certificates")
+
+
 def _on_error(value: Any) -> str:
     if value in ("raise", "text"):
         return str(value)
@@ -222,6 +232,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("keep_alive", "request", _keep_alive),
     Setting("dimensions", "request", _int, None, ("embed",)),
     Setting("proxy", "client", _str, "proxy"),
+    Setting("verify", "client", _verify),
     Setting("headers", "client", _headers),
     Setting("connect_timeout", "client", _seconds),
     Setting("first_token_timeout", "client", _seconds),
@@ -254,6 +265,7 @@ class ClientSettings:
     """
 
     proxy: Optional[str] = None
+    verify: Union[bool, str] = True
     headers: dict[str, str] = field(default_factory=dict)
     connect_timeout: Optional[float] = None
     first_token_timeout: Optional[float] = None

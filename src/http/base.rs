@@ -177,6 +177,17 @@ impl Base {
             .map(|(user, password)| (user.as_str(), password.as_str()))
     }
 
+    /// Whether this is the same scheme, host and port as `other`.
+    pub(super) fn is_at(&self, other: &Self) -> bool {
+        (self.https, &self.host, self.port) == (other.https, &other.host, other.port)
+    }
+
+    /// This place with the user and password of `other`.
+    pub(super) fn with_credentials_of(mut self, other: &Self) -> Self {
+        self.credentials.clone_from(&other.credentials);
+        self
+    }
+
     /// Whether this is the machine itself: such traffic never goes through a proxy of the environment.
     pub fn is_loopback(&self) -> bool {
         let host = self.host().trim_end_matches('.');

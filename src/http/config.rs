@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::base::Base;
 use super::proxy::ProxyRule;
 use super::retry::Retry;
+use super::trust::Trust;
 use crate::wire::MAX_LINE;
 
 /// The default cap on a body that is read whole (`/api/embed` and a verbose `/api/show` reach 100 MB).
@@ -43,6 +44,7 @@ pub struct Config {
     /// Sent as `Authorization: Bearer …`: see [`resolve_key`].
     pub api_key: Option<String>,
     pub proxy: ProxyRule,
+    pub trust: Trust,
     pub timeouts: Timeouts,
     pub retry: Retry,
     /// Longest line of a stream, in bytes.
@@ -59,6 +61,7 @@ impl Config {
             headers: Vec::new(),
             api_key: None,
             proxy: ProxyRule::Direct,
+            trust: Trust::default(),
             timeouts: Timeouts::default(),
             retry: Retry::default(),
             max_line: MAX_LINE,

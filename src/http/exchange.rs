@@ -5,20 +5,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::StatusCode;
+use reqwest::Url;
 use reqwest::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER,
-    TRANSFER_ENCODING,
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, RETRY_AFTER, TRANSFER_ENCODING,
 };
 use tokio::time::Instant;
 
 use super::attempt::Attempt;
-use super::base::{Base, Origin};
-use super::client::{Client, Prepared, Request};
+use super::client::{Client, Head, Prepared, Request};
 use super::clock::Clock;
 use super::config::Timeouts;
 use super::fault;
 use super::lane::{Lane, Response};
+use super::redirect;
 use super::retry::Tries;
 use crate::error::Error;
 use crate::stats::Trace;
@@ -29,6 +28,9 @@ const MAX_REFUSAL: usize = 64 << 10;
 /// How long a refusal's body is waited for: the status alone says enough.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(3);
 
+/// How long, and how much of, the body of a redirect is read, so that its connection can be used again.
+const REDIRECT_BODY: (Duration, usize) = (Duration::from_millis(100), 16 << 10);
+
 /// The buffer that a `Content-Length` may reserve before anything has arrived.
 const MAX_RESERVE: u64 = 16 << 20;
 
@@ -38,6 +40,12 @@ pub(super) struct Exchange {
     response: Response,
     clock: Clock,
     content_type: String,
+    /// Where a redirect has led.
+    moved: Option<String>,
+    /// That place is another origin, which did not get the client's key and headers.
+    withheld: bool,
+    /// The proxy that may have replied in the server's place, without credentials.
+    proxy: Option<String>,
     /// Told when the body begins, once the head is accepted.
     trace: Option<Arc<Trace>>,
 }
@@ -52,20 +60,52 @@ impl Exchange {
         let mut tries = Tries::new(policy, &request, limits.total);
         let prepared = client.prepare(request, url)?;
         loop {
-            let failure = match Self::send(client, &prepared, limits, tries.since()).await {
-                Ok(mut exchange) => match exchange.accept(url).await {
-                    Ok(()) => {
-                        exchange.trace = trace;
-                        return Ok(exchange);
-                    }
-                    Err(failure) => failure,
-                },
+            let failure = match Self::reach(client, &prepared, limits, tries.since()).await {
+                Ok(mut exchange) => {
+                    exchange.trace = trace;
+                    return Ok(exchange);
+                }
                 Err(failure) => failure,
             };
             tries
                 .after(client.redact(failure), client.lane(), trace.as_deref())
                 .await?;
         }
+    }
+
+    /// Sends a request once, and on to where redirects lead, until there is a reply that answers it.
+    async fn reach(
+        client: &Client,
+        first: &Prepared,
+        limits: Timeouts,
+        asked: Instant,
+    ) -> Result<Self, Error> {
+        let mut exchange = Self::send(client, first, limits, asked).await?;
+        let mut at = (client.clone(), first.clone());
+        let mut passed: Vec<Url> = Vec::new();
+        while let Some(target) = exchange.accept(&at.1).await? {
+            let from = &at.1.head.url;
+            let status = exchange.response.status();
+            let refused =
+                |why| redirect::refused(from, status, &target, why).after(status.as_u16());
+            if passed.len() >= redirect::MAX {
+                return Err(refused("it is one of too many in a row"));
+            }
+            if *from == target || passed.contains(&target) {
+                return Err(refused("it leads in a circle"));
+            }
+            exchange.discard().await;
+            passed.push(from.clone());
+            let place = redirect::shown(&target);
+            at = client.follow(&at.1, target)?;
+            let sent = Self::send(&at.0, &at.1, limits, asked).await;
+            exchange = sent.map_err(|error| error.at(&place))?;
+            exchange.moved = Some(place);
+            if client.has_credentials() && !at.0.has_credentials() {
+                exchange.withheld = true;
+            }
+        }
+        Ok(exchange)
     }
 
     /// Sends a request once, or twice where a pooled connection was dead.
@@ -88,18 +128,56 @@ impl Exchange {
             response,
             clock,
             content_type,
+            moved: None,
+            withheld: false,
+            proxy: client.sender().general.may_reply().map(str::to_owned),
             trace: None,
         })
     }
 
-    /// Checks the head of the reply.
-    async fn accept(&mut self, url: &str) -> Result<(), Error> {
+    /// Checks the head of the reply to `request`; gives where that redirects to.
+    async fn accept(&mut self, request: &Prepared) -> Result<Option<Url>, Error> {
         let status = self.response.status();
         if status.is_client_error() || status.is_server_error() {
-            return Err(self.refusal().await);
+            let refusal = self.refusal().await;
+            return Err(self.located(refusal));
         }
-        self.check(url)
-            .map_err(|error| error.after(status.as_u16()))
+        let Head { method, url, .. } = &*request.head;
+        let checked = if status.is_redirection() {
+            redirect::target(method, url, status, self.response.headers()).map(Some)
+        } else {
+            self.check(url).map(|()| None)
+        };
+        checked.map_err(|mut error| {
+            error.proxy.clone_from(&self.proxy);
+            self.located(error.after(status.as_u16()))
+        })
+    }
+
+    /// `error`, which happened where a redirect had led, if one had.
+    pub(super) fn located(&self, error: Error) -> Error {
+        match &self.moved {
+            Some(place) => error.at(place),
+            None => error,
+        }
+    }
+
+    /// Reads what a redirect has for people.
+    async fn discard(&mut self) {
+        let lane = self.lane.clone();
+        let (patience, mut left) = REDIRECT_BODY;
+        let reading = async {
+            loop {
+                let pulled = self.pull(|piece| {
+                    left = left.saturating_sub(piece.len());
+                    left > 0
+                });
+                if !matches!(pulled.await, Ok(false)) || left == 0 {
+                    break;
+                }
+            }
+        };
+        lane.within(patience, reading).await;
     }
 
     pub(super) fn status(&self) -> u16 {
@@ -139,7 +217,7 @@ impl Exchange {
             trace.begin();
         }
         read.and_then(|read| read)
-            .map_err(|error| error.after(self.status()))
+            .map_err(|error| self.located(error.after(self.status())))
     }
 
     /// The time until now was the reader's, not the server's.
@@ -179,12 +257,9 @@ impl Exchange {
     }
 
     /// What is good HTTP and nothing that an Ollama sends.
-    fn check(&self, url: &str) -> Result<(), Error> {
+    fn check(&self, url: &Url) -> Result<(), Error> {
         let status = self.response.status();
         let headers = self.response.headers();
-        if status.is_redirection() {
-            return Err(redirect(url, status, headers));
-        }
         if !status.is_success() {
             return Err(fault::protocol(format!(
                 "The server answered with the status {status}, which fits no request of Ollama's API."
@@ -209,8 +284,13 @@ impl Exchange {
         }
         let media = self.media_type();
         if matches!(media.as_str(), "text/html" | "application/xhtml+xml") {
+            let through = match &self.proxy {
+                Some(proxy) => format!(" through the proxy {proxy}"),
+                None => String::new(),
+            };
             return Err(fault::protocol(format!(
-                "{url} answered with a web page ({media}): no Ollama server is there."
+                "{} answered{through} with a web page ({media}): no Ollama server is there.",
+                redirect::shown(url)
             )));
         }
         Ok(())
@@ -238,12 +318,19 @@ impl Exchange {
         body.truncate(MAX_REFUSAL);
         let headers = self.response.headers();
         let retry_after = header(headers, &RETRY_AFTER).and_then(fault::retry_after);
-        fault::refusal(
+        let mut refusal = fault::refusal(
             self.response.status(),
             &self.media_type(),
             body,
             retry_after,
-        )
+            self.proxy.as_deref(),
+        );
+        if self.withheld && matches!(self.status(), 401 | 403) {
+            refusal.message.push_str(
+                " The request was redirected to another origin, and key and headers are not sent to one.",
+            );
+        }
+        refusal
     }
 }
 
@@ -254,29 +341,4 @@ fn header<'a>(headers: &'a HeaderMap, name: &reqwest::header::HeaderName) -> Opt
 /// The content coding, if it is one that changes the bytes.
 fn coding(headers: &HeaderMap) -> Option<&str> {
     header(headers, &CONTENT_ENCODING).filter(|coding| !matches!(coding.trim(), "" | "identity"))
-}
-
-/// Following would turn a POST into a GET, so the user is told what to write instead.
-fn redirect(url: &str, status: StatusCode, headers: &HeaderMap) -> Error {
-    let target = header(headers, &LOCATION)
-        .and_then(|location| reqwest::Url::parse(url).ok()?.join(location).ok())
-        .and_then(|mut target| {
-            target.set_username("").ok()?;
-            target.set_password(None).ok()?;
-            // A query may hold a token.
-            target.set_query(None);
-            target.set_fragment(None);
-            Some(target)
-        });
-    let advice = target.as_ref().and_then(|target| {
-        let base = Base::parse(target.as_str().split(['?', '#']).next()?, Origin::BaseUrl).ok()?;
-        Some(format!(
-            " Write {base} as the base URL if that is the server you mean."
-        ))
-    });
-    let place = target.map_or_else(|| "no usable place".to_owned(), |target| target.to_string());
-    fault::protocol(format!(
-        "{url} redirects to {place} (status {status}), and redirects are not followed.{}",
-        advice.unwrap_or_default()
-    ))
 }

@@ -20,15 +20,21 @@ use super::direct;
 use super::fault;
 use super::general;
 use crate::error::Error;
+#[cfg(target_os = "linux")]
+use crate::error::Kind;
+
+/// Gives the tokio runtime of the process, which is started when it is first needed.
+pub type Runtime = fn() -> Result<tokio::runtime::Handle, Error>;
 
 /// Who polls the sockets of a request.
 #[derive(Clone)]
 pub(super) enum Lane {
     /// A tokio runtime, on which the request has to run.
     General,
-    /// A reactor in somebody's event loop, on which the request has to run.
+    /// A reactor in somebody's event loop, on which the request has to run. The runtime is for what a redirect leads to
+    /// that needs TLS or a proxy.
     #[cfg(target_os = "linux")]
-    Direct(direct::Driver),
+    Direct(direct::Driver, Runtime),
 }
 
 impl Lane {
@@ -36,7 +42,7 @@ impl Lane {
         match self {
             Self::General => Timer::General(Box::pin(sleep_until(at))),
             #[cfg(target_os = "linux")]
-            Self::Direct(driver) => Timer::Direct(driver.timer(at)),
+            Self::Direct(driver, _) => Timer::Direct(driver.timer(at)),
         }
     }
 
@@ -145,6 +151,8 @@ pub(super) struct Sender {
     pub(super) general: general::General,
     /// The number under which a reactor keeps the client's connections.
     pub(super) number: u64,
+    /// Neither TLS nor a proxy stands between here and the server.
+    pub(super) plain: bool,
 }
 
 impl Sender {
@@ -161,10 +169,34 @@ impl Sender {
                 .await
                 .map(Response::General),
             #[cfg(target_os = "linux")]
-            Lane::Direct(driver) => direct::send(driver, self.number, request, attempt)
-                .await
-                .map(|response| Response::Direct(Box::new(response)))
-                .map_err(fault::direct),
+            Lane::Direct(driver, _) if self.plain => {
+                direct::send(driver, self.number, request, attempt)
+                    .await
+                    .map(|response| Response::Direct(Box::new(response)))
+                    .map_err(fault::direct)
+            }
+            #[cfg(target_os = "linux")]
+            Lane::Direct(_, runtime) => {
+                let general = self.general.clone();
+                let (request, attempt) = (request.clone(), Arc::clone(attempt));
+                let sending = async move { general.send(&request, &attempt).await };
+                let mut task = Elsewhere(runtime()?.spawn(sending));
+                match (&mut task.0).await {
+                    Ok(sent) => sent.map(Response::General),
+                    Err(_) => Err(Error::new(Kind::Closed, "The I/O thread has ended.")),
+                }
+            }
         }
+    }
+}
+
+/// A task of the runtime that ends with whoever waits for it.
+#[cfg(target_os = "linux")]
+struct Elsewhere<T>(tokio::task::JoinHandle<T>);
+
+#[cfg(target_os = "linux")]
+impl<T> Drop for Elsewhere<T> {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }

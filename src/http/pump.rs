@@ -81,7 +81,7 @@ async fn stream(
         }
         Mode::Lines => relay(&mut exchange, &mut Lines::new(max_line), inbox, trace).await,
     };
-    end.map_err(|error| error.after(status))
+    end.map_err(|error| exchange.located(error.after(status)))
 }
 
 /// Moves the body through `sink` into `inbox`.

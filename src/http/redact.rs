@@ -68,6 +68,11 @@ impl Secrets {
             {
                 *text = text.replace(secret, SHOWN);
             }
+            if let Some(location) = &mut error.location
+                && location.contains(secret)
+            {
+                *location = location.replace(secret, SHOWN);
+            }
             if let Some(body) = &mut error.body
                 && let Cow::Owned(clean) = without(body, secret.as_bytes())
             {

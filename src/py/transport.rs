@@ -3,6 +3,7 @@
 //! It knows paths, payloads and time limits. What a chat is, and which class a reply becomes, is Python's
 //! (`client.py`). The pool is keyed by process: a forked child makes its own and leaks the inherited one.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
@@ -25,7 +26,7 @@ use super::wake::Sleeper;
 use crate::error::{Error, Kind};
 use crate::http::config::resolve_key;
 use crate::http::{
-    Base, Client, Config, Method, Mode, Origin, ProxyRule, Request, Retry, Timeouts,
+    Base, Client, Config, Method, Mode, Origin, ProxyRule, Request, Retry, Timeouts, Trust,
 };
 use crate::inbox::{CAPACITY, Inbox};
 use crate::stats::{About, Journal, Trace};
@@ -35,6 +36,15 @@ type Limits = (Option<f64>, Option<f64>, Option<f64>, Option<f64>);
 
 /// `(retries, first, budget, retry_after)`, all but the first in seconds.
 type Tries = (u32, f64, f64, f64);
+
+/// Whose certificates are believed.
+#[derive(FromPyObject)]
+enum Verify {
+    Flag(bool),
+    /// In DER, and whether they must be for the name that is asked.
+    Certificates(Vec<Vec<u8>>, bool),
+    Path(PathBuf),
+}
 
 /// A client of one server, with its connection pool.
 #[pyclass(frozen, module = "metagpt_ollama_rs._core")]
@@ -209,7 +219,7 @@ impl Transport {
     /// A client for `address`: a `base_url` as configurations write it, or with `is_host` a value in the manner of
     /// `OLLAMA_HOST`. Raises `ConfigurationError` for what cannot be used; nothing is sent.
     #[new]
-    #[pyo3(signature = (address, *, is_host, headers, api_key, proxy, limits, retries, max_line, max_body))]
+    #[pyo3(signature = (address, *, is_host, headers, api_key, proxy, verify, limits, retries, max_line, max_body))]
     #[expect(
         clippy::too_many_arguments,
         reason = "keywords of the one Python caller"
@@ -221,6 +231,7 @@ impl Transport {
         headers: Vec<(String, String)>,
         api_key: Option<&str>,
         proxy: Option<String>,
+        verify: Verify,
         limits: Option<Limits>,
         retries: Option<Tries>,
         max_line: Option<usize>,
@@ -239,6 +250,13 @@ impl Transport {
         let environment = std::env::var("OLLAMA_API_KEY").ok();
         config.api_key = resolve_key(api_key, environment.as_deref(), &config.base);
         config.proxy = proxy.map_or_else(ProxyRule::from_env, ProxyRule::Explicit);
+        config.trust = match verify {
+            Verify::Flag(true) => Ok(Trust::from_env()),
+            Verify::Flag(false) => Ok(Trust::Anybody),
+            Verify::Certificates(certificates, names) => Trust::of(certificates, names),
+            Verify::Path(path) => Trust::in_path(&path, "verify"),
+        }
+        .map_err(|error| errors::to_python(py, error))?;
         if let Some(limits) = limits {
             config.timeouts = timeouts(py, limits)?;
         }

@@ -218,7 +218,8 @@ fn https_to_a_server_without_tls_is_a_connection_error() {
         Ok(client) => {
             let error = block_on(&runtime(), client.call(Request::get("/"))).unwrap_err();
             assert_eq!((error.kind, error.began), (Kind::Connect, false), "{error}");
-            assert!(error.message.contains("TLS handshake failed"), "{error}");
+            assert!(error.message.contains("does not speak TLS"), "{error}");
+            assert_eq!(error.tls, Some("plain"));
             server.seen();
         }
         // A machine without certificates cannot make such a client, and says so.
@@ -243,8 +244,9 @@ fn a_proxy_that_is_down_is_named_without_its_password() {
     assert!(
         error
             .message
-            .contains(&format!("through the proxy http://{address}")),
+            .contains(&format!("The proxy http://{address} cannot be reached")),
         "{error}"
     );
+    assert_eq!(error.proxy, Some(format!("http://{address}")));
     assert!(!format!("{error:?}").contains("secret"), "{error:?}");
 }

@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import ipaddress
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, Union
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from .. import AsyncClient
-from ..errors import ConfigurationError, OllamaError
+from ..errors import ConfigurationError, OllamaError, ProtocolError
 from .records import mark
 
 __all__ = ["METAGPT_PREFIX", "fetch_images", "image_base64", "image_lists"]
@@ -23,6 +24,9 @@ __all__ = ["METAGPT_PREFIX", "fetch_images", "image_base64", "image_lists"]
 # The largest image that is fetched, in bytes, and how long a server may take to begin, and to go on, in seconds.
 FETCH_BYTES = 20 << 20
 FETCH_SECONDS = 30.0
+
+# How often another host may be the place of an image.
+FETCH_REDIRECTS = 5
 
 METAGPT_PREFIX = "data:image/jpeg;base64,"
 
@@ -59,37 +63,74 @@ def image_lists(payload: dict[str, Any]) -> list[list[str]]:
     return [holder["images"] for holder in holders if isinstance(holder, dict) and holder.get("images")]
 
 
-async def fetch_images(payload: dict[str, Any], proxy: Optional[str]) -> None:
+async def fetch_images(payload: dict[str, Any], proxy: Optional[str], verify: Union[bool, str] = True) -> None:
     """Puts the images themselves in the place of the http(s) URLs in a request's body; order and number stay.
 
     Raises ``ConfigurationError``, which names the URL, for one that answers no image, or one of over 20 MiB.
     """
     places = [(images, at) for images in image_lists(payload) for at, image in enumerate(images) if _is_url(image)]
-    fetched = await asyncio.gather(*(_fetched(images[at], proxy) for images, at in places))
+    fetched = await asyncio.gather(*(_fetched(images[at], proxy, verify) for images, at in places))
     for (images, at), image in zip(places, fetched):
         images[at] = image
 
 
-async def _fetched(url: str, proxy: Optional[str]) -> str:
-    parts = urlsplit(url)
-    path = parts.path + (f"?{parts.query}" if parts.query else "")
-    try:
-        # A client of its own: nothing meant for the Ollama server, no key and no header, may reach another one.
-        async with AsyncClient(
-            f"{parts.scheme}://{parts.netloc}", proxy=proxy, timeout=FETCH_SECONDS, max_body=FETCH_BYTES
-        ) as client:
-            data, content_type = await client.request_bytes(path or "/", method="GET")
-    except OllamaError as error:
-        failure = ConfigurationError(
-            f"the image {_short(url)} cannot be fetched: {error.message}",
-            hint="download it and pass the path of the file, or its base64",
-        )
-        # The client has made the record, which names the image's server.
-        mark(failure)
-        raise failure from error
+async def _fetched(url: str, proxy: Optional[str], verify: Union[bool, str]) -> str:
+    at = url
+    for left in reversed(range(FETCH_REDIRECTS + 1)):
+        parts = urlsplit(at)
+        path = parts.path + (f"?{parts.query}" if parts.query else "")
+        try:
+            # A client of its own: nothing meant for the Ollama server, no key and no header, may reach another one.
+            async with AsyncClient(
+                f"{parts.scheme}://{parts.netloc}",
+                proxy=proxy,
+                verify=verify,
+                timeout=FETCH_SECONDS,
+                max_body=FETCH_BYTES,
+            ) as client:
+                data, content_type = await client.request_bytes(path or "/", method="GET")
+            break
+        except OllamaError as error:
+            # The client follows redirects on one host; images often lie on another.
+            to = error.location if isinstance(error, ProtocolError) else None
+            if to and left and not _obstacle(at, to):
+                at = to
+                continue
+            cause = error.message
+            if to:
+                cause = f"it is redirected to {_short(to.split('?')[0])}, {_obstacle(at, to) or 'one time too many'}"
+            failure = ConfigurationError(
+                f"the image {_short(url)} cannot be fetched: {cause}",
+                hint="download it and pass the path of the file, or its base64",
+            )
+            # The client has made the record, which names the image's server.
+            mark(failure)
+            raise failure from error
     if not content_type.lower().startswith("image/") and not data.startswith(_MAGIC):
         raise ConfigurationError(f"the URL {_short(url)} answers {content_type or 'something'}, and no image")
     return base64.b64encode(data).decode("ascii")
+
+
+def _obstacle(at: str, to: str) -> str:
+    """Why a redirect from ``at`` to ``to`` is not followed, or ""."""
+    if not _is_url(to):
+        return "which is neither http nor https"
+    if at[:6].lower() == "https:" and to[:6].lower() != "https:":
+        return "which gives up TLS"
+    if _is_own(urlsplit(to).hostname) and not _is_own(urlsplit(at).hostname):
+        return "which is this machine or its network's own services"
+    return ""
+
+
+def _is_own(host: Optional[str]) -> bool:
+    """Whether only this machine is at ``host``: another server must not choose what is asked there."""
+    name = (host or "").rstrip(".").lower()
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return name == "localhost" or name.endswith(".localhost")
+    address = getattr(address, "ipv4_mapped", None) or address
+    return address.is_loopback or address.is_link_local or address.is_unspecified
 
 
 def _is_url(text: str) -> bool:

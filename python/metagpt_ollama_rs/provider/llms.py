@@ -400,7 +400,8 @@ class OllamaLLM(BaseLLM):
     async def _check_images(self, client: AsyncClient, payload: dict[str, Any]) -> None:
         if image_lists(payload):
             await check_vision(client, str(payload.get("model")))
-            await fetch_images(payload, self._settings().client.proxy)
+            settings = self._settings().client
+            await fetch_images(payload, settings.proxy, settings.verify)
 
     async def _asked(
         self, client: AsyncClient, payload: dict[str, Any], ask: Callable[[dict[str, Any]], Awaitable[_T]]

@@ -18,18 +18,18 @@ use super::attempt::Attempt;
 use super::client::{POOL_IDLE, Prepared};
 use super::config::Config;
 use super::fault;
-use super::proxy::Route;
+use super::proxy::{Route, Via};
 use crate::error::{Error, Kind};
 
 /// How many pieces, and how many bytes of them, are taken together when they are there already.
 const AT_ONCE: (usize, usize) = (256, 128 << 10);
 
 /// reqwest's client, set up for one server.
+#[derive(Clone)]
 pub(super) struct General {
     http: reqwest::Client,
     https: bool,
-    /// The proxy in use, without credentials.
-    via: Option<String>,
+    via: Option<Via>,
 }
 
 impl General {
@@ -44,19 +44,32 @@ impl General {
             .http1_only()
             .connector_layer(Watch(config.timeouts.connect));
         // Loading the machine's certificates takes milliseconds, and fails where there are none.
-        if !https && !route.as_ref().is_some_and(|route| route.https) {
+        if https || route.as_ref().is_some_and(|route| route.via.https) {
+            builder = config.trust.apply(builder)?;
+        } else {
             builder = builder.tls_certs_only([]);
         }
         let mut via = None;
         if let Some(route) = route {
             builder = builder.proxy(route.proxy);
-            via = Some(route.shown);
+            via = Some(route.via);
         }
         let http = builder.build().map_err(|error| {
             let cause = fault::root_cause(&error);
             Error::new(Kind::Config, format!("TLS cannot be set up on this machine (are CA certificates installed?): {cause}."))
         })?;
         Ok(Self { http, https, via })
+    }
+
+    /// The proxy in use, without credentials.
+    pub(super) fn proxy(&self) -> Option<&str> {
+        self.via.as_ref().map(|via| via.shown.as_str())
+    }
+
+    /// The proxy that may reply in the server's place. Through a tunnel only the server does.
+    pub(super) fn may_reply(&self) -> Option<&str> {
+        let via = self.via.as_ref().filter(|via| via.http && !self.https)?;
+        Some(&via.shown)
     }
 
     /// Sends `request`, once more where a pooled connection was dead.
@@ -78,7 +91,7 @@ impl General {
                 {
                     replaced = true;
                 }
-                Err(error) => return Err(fault::sending(&error, self.https, self.via.as_deref())),
+                Err(error) => return Err(fault::sending(&error, self.https, self.via.as_ref())),
             }
         }
     }
