@@ -76,6 +76,8 @@ pub struct Context {
     pub loaded: Option<bool>,
     /// For a model that is missing: those that are there, if the server said.
     pub available: Option<Vec<String>>,
+    /// For `Status` 429: the account's quota is used up, so that asking again in a moment is useless.
+    pub quota: bool,
     /// The proxy, without credentials, where it failed or answered itself.
     pub proxy: Option<String>,
     /// For a redirect that is not followed: where it leads, without user and password.
@@ -140,6 +142,7 @@ impl Error {
             repeat: Repeat::Never,
             loaded: None,
             available: None,
+            quota: false,
             proxy: None,
             location: None,
             cause: None,

@@ -123,6 +123,13 @@ class _Base:
         """For what takes as long as a model is large, and may say nothing until it is done."""
         return (self._transport.limits[0], None, None, None)
 
+    def _succeeded(self, path: str, reply: dict[str, Any]) -> ProgressResponse:
+        """The last report of a transfer. Raises IncompleteError for one that is not the last."""
+        if reply.get("status") != "success":
+            message = "The reply ended without a last line (`status: success`): it is cut short."
+            raise from_core("incomplete", message=message, url=f"{self.base_url}{path}")
+        return ProgressResponse(reply)
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.base_url!r})"
 
@@ -433,7 +440,7 @@ class AsyncClient(_Base):
     async def _progress(self, path: str, payload: dict[str, Any]) -> Any:
         if payload["stream"]:
             return self._transport.stream(path, payload, ProgressResponse, False, self._patience)
-        return ProgressResponse(await self._transport.manage("POST", path, payload, "answer", self._patience))
+        return self._succeeded(path, await self._transport.manage("POST", path, payload, "answer", self._patience))
 
 
 class Client(_Base):
@@ -650,7 +657,7 @@ class Client(_Base):
     def _progress(self, path: str, payload: dict[str, Any]) -> Any:
         if payload["stream"]:
             return self._transport.stream_blocking(path, payload, ProgressResponse, self._patience)
-        return ProgressResponse(self._transport.call_blocking("POST", path, payload, "answer", self._patience))
+        return self._succeeded(path, self._transport.call_blocking("POST", path, payload, "answer", self._patience))
 
 
 __all__ = ["AsyncClient", "Client", "Retry", "Timeout"]

@@ -13,6 +13,7 @@
     │   │   ├── ContextOverflowError            the prompt is longer than the context
     │   │   └── BadInputError                   one input of a batch of embeddings, by its index
     │   ├── AuthenticationError                 401, 403, 407
+    │   ├── SubscriptionError                   402, 403: the account's plan does not cover it
     │   ├── NotFoundError                       404 of a path
     │   ├── ModelNotFoundError                  404 of a model
     │   ├── RateLimitError                      429
@@ -163,6 +164,10 @@ class AuthenticationError(ResponseError):
     signin_url: str | None = None
 
 
+class SubscriptionError(ResponseError):
+    """The account's plan does not cover the model (402, or a 403 that says so). No other key of that account helps."""
+
+
 class NotFoundError(ResponseError):
     """The server has no such path: the base URL is wrong, or the server is too old for the endpoint."""
 
@@ -174,7 +179,7 @@ class ModelNotFoundError(ResponseError):
 
 
 class RateLimitError(ResponseError):
-    """Too many requests; ``retry_after`` may say how many seconds to wait."""
+    """Too many requests, or the account's quota is used up; ``retry_after`` may say how many seconds to wait."""
 
 
 class ServerBusyError(ResponseError):
@@ -237,7 +242,8 @@ _HINTS: dict[type[OllamaError], str] = {
     ProtocolError: "is base_url the address of an Ollama server, such as http://127.0.0.1:11434?",
     ResponseError: "the server's own log says more (`journalctl -u ollama`, or the window of `ollama serve`)",
     BadRequestError: "correct the request as the server says; `ollama show MODEL` lists what the model can do",
-    AuthenticationError: "no key, or a wrong one: set api_key (or OLLAMA_API_KEY), or run `ollama signin` there",
+    AuthenticationError: "no key, or a wrong one: set api_key",
+    SubscriptionError: "choose another model, such as one that runs on your own machine, or upgrade the account's plan",
     NotFoundError: "base_url must be the server's address without a path of its own; or update Ollama",
     RateLimitError: "wait, or ask less often",
     ServerBusyError: "ask less at once, or raise OLLAMA_MAX_QUEUE on the server",
@@ -251,8 +257,32 @@ _HINTS: dict[type[OllamaError], str] = {
     ClosedError: "make a new client, or start a new request",
 }
 
+# What a prompt that does not fit is called, by Ollama, by llama.cpp and by servers with OpenAI's API. That a text
+# mentions a context is not enough: it may be the model's name, a setting, or too large for the memory.
+_OVERFLOW = (
+    r"exceed_context_size|context_length_exceeded|exceeds the available context size"
+    r"|\b(prompt|inputs?|messages|tokens)\b.{0,80}(exceed|longer than|too long|maximum|larger than).{0,40}\bcontext\b"
+    r"|\b(prompt|inputs?|messages)\b.{0,20}too long"
+    r"|maximum context (length|size|window).{0,80}\btokens\b"
+)
+
+_PLAN = r"subscri|upgrade|\bplan\b|billing|payment|\bpaid\b|credits|requires a .{0,20}account"
+
 # Ollama answers these with 500 or 501, though another request would do (ollama-wire.md 5.2).
-_CALLERS_DOING = ('option "', "invalid format", "image input is not supported", "does not support embeddings")
+_CALLERS_DOING = r'option "|invalid format|image input is not supported|does not support embeddings'
+
+# Which class a refusal has: its statuses, a pattern of the text in lower case ("" for any), the class.
+_CLASSES: tuple[tuple[tuple[int, ...], str, type[OllamaError]], ...] = (
+    ((400, 413, 422, 500), _OVERFLOW, ContextOverflowError),
+    ((402,), "", SubscriptionError),
+    ((403,), _PLAN, SubscriptionError),
+    ((401, 403, 407), "", AuthenticationError),
+    ((404,), "model", ModelNotFoundError),
+    ((404,), "", NotFoundError),
+    ((429,), "", RateLimitError),
+    ((500, 501), _CALLERS_DOING, BadRequestError),
+    ((503,), "", ServerBusyError),
+)
 
 # How to trust a certificate, by why a handshake failed.
 _TLS_HINTS = {
@@ -280,6 +310,15 @@ _PROXY_FAILED = (
     "the proxy has not reached the server: is base_url right as the proxy sees it, and Ollama running there? "
     "A server nearby belongs in NO_PROXY (and wants no proxy setting)"
 )
+
+# What to do about a transfer that broke off, by the last part of its path.
+_TRANSFERS = {
+    "pull": "the download broke off: pull again, it goes on where it stopped",
+    "push": "the upload broke off: push again, it goes on where it stopped",
+    "create": "the server stopped half-way: its own log says why; create the model again",
+}
+
+_TRANSFER_FAILED = "those are the server's words, or the registry's; the server's own log says more"
 
 _PHASE_HINTS = {
     "first_token": "the model may still be loading, or the prompt is long: raise timeout (first_token)",
@@ -344,6 +383,17 @@ _SAID: tuple[tuple[tuple[str, ...], str], ...] = (
         ("out-of-memory", "out of memory", "more system memory", "resource limitations"),
         "choose a smaller model or quantization, or a smaller num_ctx; the server's own log says more",
     ),
+    (
+        ("pull model manifest: file does not exist", "manifest unknown"),
+        "the registry has no such model: is the name spelled right? https://ollama.com/search lists them",
+    ),
+    (("newer version of ollama",), "update Ollama on the server"),
+    (
+        ("no such host", "dial tcp", "i/o timeout", "tls handshake timeout"),
+        "the server cannot reach the other host: look at its network, its proxy (HTTPS_PROXY there) and its DNS",
+    ),
+    (("no space left",), "make room on the server's disk, where OLLAMA_MODELS points"),
+    (("digest mismatch",), "the download was damaged: pull again"),
     (("failed to load model",), "pull the model again (`ollama pull`), or update Ollama: its file cannot be read"),
     (("timed out waiting for llama",), "the model takes too long to load: raise OLLAMA_LOAD_TIMEOUT on the server"),
     (
@@ -371,6 +421,7 @@ def from_core(
     proxy: str | None = None,
     location: str | None = None,
     cause: str | None = None,
+    quota: bool = False,
     partial: str = "",
     partial_thinking: str = "",
 ) -> OllamaError:
@@ -404,14 +455,19 @@ def from_core(
     elif isinstance(error, MidStreamError):
         error.error = text or message
         said = _explain_text(error.error)
-        hint = f"{said}; the text so far is in `partial`" if said else hint
+        if _endpoint(url) in _TRANSFERS:
+            hint = said or _TRANSFER_FAILED
+        elif said:
+            hint = f"{said}; the text so far is in `partial`"
     elif isinstance(error, ResponseError):
         error.error = text
         error.body = body or b""
         error.retry_after = retry_after
         if isinstance(error, ModelNotFoundError):
             error.available = available
-        hint = _explain_refusal(error) or hint
+        hint = _explain_refusal(error, quota) or hint
+    elif isinstance(error, (IncompleteError, InterruptedStreamError)) and _endpoint(url) in _TRANSFERS:
+        hint = _TRANSFERS[_endpoint(url)]
     error.hint = hint
     return error
 
@@ -423,24 +479,23 @@ def kind_of(error: OllamaError) -> str:
 
 
 def _refusal(status: int, text: str, body: bytes) -> type[OllamaError]:
+    """The class of a refusal: status and text decide together, the first row of ``_CLASSES`` that fits."""
     said = text.lower()
-    if "exceed_context_size_error" in said or b"exceed_context_size_error" in body or "context length" in said:
-        return ContextOverflowError
-    if status == 400 or (status in (500, 501) and any(words in said for words in _CALLERS_DOING)):
-        return BadRequestError
-    if status in (401, 403, 407):
-        return AuthenticationError
-    if status == 404:
+    for statuses, words, cls in _CLASSES:
         # The text of a missing model differs by endpoint; a missing route answers in plain text (ollama-wire.md 5.6).
-        return ModelNotFoundError if body.lstrip().startswith(b"{") and "model" in said else NotFoundError
-    if status == 429:
-        return RateLimitError
-    if status == 503:
-        return ServerBusyError
+        fits = body.lstrip().startswith(b"{") if cls is ModelNotFoundError else True
+        if fits and status in statuses and (not words or _matches(words, said)):
+            return cls
     return ServerError if status >= 500 else BadRequestError if 400 <= status < 500 else ResponseError
 
 
-def _explain_refusal(error: ResponseError) -> str:
+def _matches(pattern: str, said: str) -> bool:
+    import re
+
+    return re.search(pattern, said, re.DOTALL) is not None
+
+
+def _explain_refusal(error: ResponseError, quota: bool) -> str:
     """Fills in what the body says beyond the text, and returns a hint of its own where there is a better one."""
     if isinstance(error, ContextOverflowError):
         return _read_overflow(error)
@@ -451,6 +506,10 @@ def _explain_refusal(error: ResponseError) -> str:
         return _explain_authentication(error)
     if isinstance(error, ModelNotFoundError):
         return _explain_missing_model(error)
+    if quota:
+        return (
+            "the account's quota is used up: wait until it is renewed, choose a model of your own machine, or upgrade"
+        )
     if isinstance(error, RateLimitError) and error.retry_after is not None:
         return f"the server asks to wait {error.retry_after:g} s, or ask less often"
     if isinstance(error, NotFoundError) and error.url:
@@ -458,6 +517,11 @@ def _explain_refusal(error: ResponseError) -> str:
     if error.status == 405:
         return _HINTS[NotFoundError]
     return _explain_text(error.error)
+
+
+def _endpoint(url: str | None) -> str:
+    """The last part of the path."""
+    return (url or "").rpartition("/")[2]
 
 
 def _explain_text(text: str) -> str:
@@ -494,7 +558,13 @@ def _explain_gateway(error: ResponseError) -> str:
         return hint + maybe if error.status == 403 and not error.body else hint
     if error.status == 407:
         return f"a proxy in between wants credentials: {_PROXY_HINTS[407]}"
-    if error.status in (502, 503, 504) and not error.body.lstrip().startswith(b"{"):
+    foreign = not error.body.lstrip().startswith(b"{")
+    if error.status in (401, 403) and error.body and foreign:
+        return (
+            "that is no reply of Ollama's but of a proxy or web server in front of it, which wants credentials: "
+            "http://USER:PASSWORD@HOST as base_url, or headers"
+        )
+    if error.status in (502, 503, 504) and foreign:
         return "that is no reply of Ollama's but of a proxy in front of it: is Ollama running behind it?"
     return ""
 
@@ -527,13 +597,30 @@ def _explain_authentication(error: AuthenticationError) -> str:
     if error.status == 403 and not error.body:
         # A refused Host or Origin has no body (ollama-wire.md 5.5).
         return "have the proxy in front of Ollama send `Host: localhost:11434`, or set OLLAMA_ORIGINS on the server"
-    return _explain_text(error.error)
+    said = _explain_text(error.error)
+    if said:
+        return said
+    if error.status == 403:
+        return "the server forbids this: is it something that this account or key may do?"
+    if _is_cloud(error.url):
+        return "no key, or a wrong one: set api_key or OLLAMA_API_KEY"
+    return (
+        "no key, or a wrong one: set api_key (OLLAMA_API_KEY is sent to ollama.com only); "
+        "for a model of Ollama's cloud, run `ollama signin` on the server"
+    )
+
+
+def _is_cloud(url: str | None) -> bool:
+    """Whether OLLAMA_API_KEY is sent to this URL: see ``Base::is_cloud`` in ``src/http/base.rs``."""
+    return (url or "").startswith(("https://ollama.com/", "https://www.ollama.com/", "https://api.ollama.com/"))
 
 
 def _explain_missing_model(error: ModelNotFoundError) -> str:
     if not error.model:
         return "name a model, such as llama3.2 or qwen3:8b; `ollama list` shows those that are there"
-    here = (error.url or "").endswith(("/api/delete", "/api/copy"))
+    here = _endpoint(error.url) in ("delete", "copy", "push", "create")
+    if _endpoint(error.url) == "pull":
+        return "is the name spelled right? https://ollama.com/search lists the models that there are"
     pull = "is the name spelled right?" if here else f"pull it with `ollama pull {error.model}`"
     if error.available is None:
         return f"{pull}; `ollama list` shows the models that are there"
@@ -598,4 +685,5 @@ __all__ = [
     "ServerBusyError",
     "ServerError",
     "StreamError",
+    "SubscriptionError",
 ]

@@ -330,12 +330,32 @@ pub(super) fn refusal(
     error.server_text = text;
     error.body = Some(body);
     error.retry_after = retry_after;
+    error.quota = status == StatusCode::TOO_MANY_REQUESTS
+        && error.server_text.as_deref().is_some_and(is_used_up);
     error.repeat = match status {
+        _ if error.quota => Repeat::Never,
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Repeat::Safe,
         StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => Repeat::Unsure,
         _ => Repeat::Never,
     };
     error
+}
+
+/// Whether the text of a 429 is about what an account may use in hours or days, not about too many requests at once.
+fn is_used_up(text: &str) -> bool {
+    const WORDS: [&str; 9] = [
+        "usage limit",
+        "quota",
+        "upgrade",
+        "billing",
+        "credit",
+        "hourly",
+        "daily",
+        "weekly",
+        "monthly",
+    ];
+    let text = text.to_ascii_lowercase();
+    WORDS.iter().any(|word| text.contains(word))
 }
 
 /// Whether a refusal that came through a proxy is the proxy's own. Ollama's have an error in JSON; only those of its

@@ -133,9 +133,14 @@ impl Sink for Deltas {
         if self.done || self.succeeded {
             return Ok(());
         }
+        let last = if self.progress {
+            "`status: success`"
+        } else {
+            "`done: true`"
+        };
         Err(Error::new(
             Kind::Incomplete,
-            "The reply ended without a last line (`done: true`): it is cut short.",
+            format!("The reply ended without a last line ({last}): it is cut short."),
         ))
     }
 }

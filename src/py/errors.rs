@@ -50,6 +50,7 @@ fn build(py: Python<'_>, error: Error, context: &Context<'_>) -> PyResult<PyErr>
     facts.set_item("began", error.began)?;
     facts.set_item("loaded", error.loaded)?;
     facts.set_item("available", &error.available)?;
+    facts.set_item("quota", error.quota)?;
     facts.set_item("proxy", &error.proxy)?;
     facts.set_item("location", &error.location)?;
     facts.set_item("cause", error.cause)?;
