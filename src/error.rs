@@ -76,6 +76,17 @@ pub struct Context {
     pub loaded: Option<bool>,
     /// For a model that is missing: those that are there, if the server said.
     pub available: Option<Vec<String>>,
+    /// For an answer that goes in circles: what of it does.
+    pub circles: Option<Circles>,
+}
+
+/// What of an answer ends with one block over and over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Circles {
+    /// Its thinking, not its text.
+    pub thinking: bool,
+    /// The length of the block in bytes.
+    pub period: usize,
 }
 
 impl Kind {
@@ -133,6 +144,7 @@ impl Error {
             repeat: Repeat::Never,
             loaded: None,
             available: None,
+            circles: None,
         }))
     }
 

@@ -36,7 +36,7 @@ from metagpt_ollama_rs.responses import (
 from metagpt_ollama_rs.vectors import Vectors, ask, ask_blocking, check_count
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
     from typing import Literal, Optional
 
     Limits = tuple[Optional[float], Optional[float], Optional[float], Optional[float]]
@@ -91,6 +91,11 @@ def _retry(retries: int | Retry | None) -> tuple[int, float, float, float] | Non
     if not 0 <= policy.retries < 2**32:
         raise ConfigurationError(f"retries must be a number from 0 on, and is {policy.retries}")
     return (policy.retries, policy.first, policy.budget, policy.retry_after)
+
+
+def _form(guarded: bool) -> str:
+    """The core's name for the form of a whole answer."""
+    return "guarded" if guarded else "answer"
 
 
 # Where a whole reply has what it was asked for; images of servers that make them included.
@@ -209,6 +214,7 @@ class AsyncClient(_Base):
         keep_alive: float | str | None = None,
         truncate: bool | None = None,
         timeout: float | Timeout | None = None,
+        repetition_guard: bool = False,
     ) -> ChatResponse: ...
 
     @overload
@@ -227,6 +233,7 @@ class AsyncClient(_Base):
         keep_alive: float | str | None = None,
         truncate: bool | None = None,
         timeout: float | Timeout | None = None,
+        repetition_guard: bool = False,
     ) -> _core.Stream[ChatResponse]: ...
 
     async def chat(
@@ -236,6 +243,7 @@ class AsyncClient(_Base):
         *,
         stream: bool = False,
         timeout: float | Timeout | None = None,
+        repetition_guard: bool = False,
         **fields: Any,
     ) -> Any:
         """``POST /api/chat``: a `ChatResponse`, or with ``stream`` an asynchronous iterator over its pieces.
@@ -243,9 +251,13 @@ class AsyncClient(_Base):
         No ``messages`` loads the model (or with ``keep_alive=0`` unloads it). ``images`` of a message may be bytes,
         paths or base64 text. ``tools`` may be functions. ``truncate=False`` makes the server refuse a prompt that is
         longer than the context instead of cutting it in silence.
+
+        ``repetition_guard`` raises IncompleteError when the answer, or its thinking, goes in circles: when its end is one
+        block over and over, for 4 to 32 KiB (docs/compatibility.md has the limits). A streamed one is stopped there, on
+        the server too; ``partial`` has the text up to the end of the first round.
         """
         payload = chat_payload(model, messages, stream, **fields)
-        return await self._ask("/api/chat", payload, ChatResponse, stream, timeout)
+        return await self._ask("/api/chat", payload, ChatResponse, stream, timeout, repetition_guard)
 
     @overload
     async def generate(
@@ -256,6 +268,7 @@ class AsyncClient(_Base):
         *,
         stream: Literal[False] = False,
         timeout: float | Timeout | None = None,
+        repetition_guard: bool = False,
         **fields: Any,
     ) -> GenerateResponse: ...
 
@@ -268,6 +281,7 @@ class AsyncClient(_Base):
         *,
         stream: Literal[True],
         timeout: float | Timeout | None = None,
+        repetition_guard: bool = False,
         **fields: Any,
     ) -> _core.Stream[GenerateResponse]: ...
 
@@ -279,15 +293,17 @@ class AsyncClient(_Base):
         *,
         stream: bool = False,
         timeout: float | Timeout | None = None,
+        repetition_guard: bool = False,
         **fields: Any,
     ) -> Any:
         """``POST /api/generate``: a `GenerateResponse`, or with ``stream`` an asynchronous iterator over its pieces.
 
         ``fields`` are ``system``, ``template``, ``context``, ``think``, ``logprobs``, ``top_logprobs``, ``raw``,
-        ``format``, ``images``, ``options``, ``keep_alive``, ``truncate``, ``width``, ``height`` and ``steps``.
+        ``format``, ``images``, ``options``, ``keep_alive``, ``truncate``, ``width``, ``height`` and ``steps``;
+        ``repetition_guard`` is that of `chat`.
         """
         payload = generate_payload(model, prompt, suffix, stream, **fields)
-        return await self._ask("/api/generate", payload, GenerateResponse, stream, timeout)
+        return await self._ask("/api/generate", payload, GenerateResponse, stream, timeout, repetition_guard)
 
     async def embed(
         self,
@@ -387,6 +403,7 @@ class AsyncClient(_Base):
         *,
         on_thinking: Callable[[str], object] | None = None,
         timeout: float | Timeout | None = None,
+        repetition_guard: bool = False,
     ) -> dict[str, Any]:
         """Streams the reply to a callback, and returns the final object with the whole text in it.
 
@@ -394,9 +411,10 @@ class AsyncClient(_Base):
         caller (``contextvars``); what it raises ends the request and comes out here. A callable that it returns takes
         its place for the rest, once. ``payload`` is sent with ``"stream": true``. The result has Ollama's own shape:
         ``{"message": {"content": …}, "done": true, …}`` of ``/api/chat``, ``{"response": …}`` of ``/api/generate``.
+        ``repetition_guard`` is that of `chat`.
         """
         body = {**payload, "stream": True}
-        result = await self._transport.deliver(path, body, on_text, on_thinking, _limits(timeout))
+        result = await self._transport.deliver(path, body, on_text, on_thinking, _limits(timeout), repetition_guard)
         return cast("dict[str, Any]", result)
 
     async def request_json(
@@ -406,9 +424,10 @@ class AsyncClient(_Base):
         *,
         method: str = "POST",
         timeout: float | Timeout | None = None,
+        repetition_guard: bool = False,
     ) -> Any:
         """The whole reply, parsed. A body of several lines (a server that streams all the same) is folded into one."""
-        return await self._transport.call(method, path, payload, "answer", _limits(timeout))
+        return await self._transport.call(method, path, payload, _form(repetition_guard), _limits(timeout))
 
     async def request_bytes(
         self,
@@ -424,10 +443,10 @@ class AsyncClient(_Base):
 
     async def stream_lines(
         self, path: str, payload: Mapping[str, Any], *, timeout: float | Timeout | None = None
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """The lines of a streamed reply as they came, without their line ends; nothing in them is looked at."""
         body = {**payload, "stream": True}
-        stream = self._transport.stream(path, body, None, True, _limits(timeout))
+        stream = self._transport.stream(path, body, None, True, _limits(timeout), False)
         try:
             async for line in stream:
                 yield line
@@ -435,11 +454,18 @@ class AsyncClient(_Base):
             stream.close()
 
     async def _ask(
-        self, path: str, payload: dict[str, Any], made: type[Any], stream: bool, timeout: float | Timeout | None
+        self,
+        path: str,
+        payload: dict[str, Any],
+        made: type[Any],
+        stream: bool,
+        timeout: float | Timeout | None,
+        guarded: bool,
     ) -> Any:
         if stream:
-            return self._transport.stream(path, payload, made, False, _limits(timeout))
-        return made(_having(await self.request_json(path, payload, timeout=timeout), *_TEXT[path]))
+            return self._transport.stream(path, payload, made, False, _limits(timeout), guarded)
+        reply = await self.request_json(path, payload, timeout=timeout, repetition_guard=guarded)
+        return made(_having(reply, *_TEXT[path]))
 
     async def _vectors(self, payload: Mapping[str, Any], timeout: float | Timeout | None) -> Any:
         return await self._transport.call("POST", "/api/embed", payload, "vectors", _limits(timeout))
@@ -451,7 +477,7 @@ class AsyncClient(_Base):
 
     async def _progress(self, path: str, payload: dict[str, Any]) -> Any:
         if payload["stream"]:
-            return self._transport.stream(path, payload, ProgressResponse, False, self._patience)
+            return self._transport.stream(path, payload, ProgressResponse, False, self._patience, False)
         return ProgressResponse(await self._transport.manage("POST", path, payload, "answer", self._patience))
 
 
@@ -484,6 +510,7 @@ class Client(_Base):
         keep_alive: float | str | None = None,
         truncate: bool | None = None,
         timeout: float | Timeout | None = None,
+        repetition_guard: bool = False,
     ) -> ChatResponse: ...
 
     @overload
@@ -502,6 +529,7 @@ class Client(_Base):
         keep_alive: float | str | None = None,
         truncate: bool | None = None,
         timeout: float | Timeout | None = None,
+        repetition_guard: bool = False,
     ) -> _core.BlockingStream[ChatResponse]: ...
 
     def chat(
@@ -511,11 +539,12 @@ class Client(_Base):
         *,
         stream: bool = False,
         timeout: float | Timeout | None = None,
+        repetition_guard: bool = False,
         **fields: Any,
     ) -> Any:
         """As `AsyncClient.chat`; with ``stream`` an iterator."""
         payload = chat_payload(model, messages, stream, **fields)
-        return self._ask("/api/chat", payload, ChatResponse, stream, timeout)
+        return self._ask("/api/chat", payload, ChatResponse, stream, timeout, repetition_guard)
 
     @overload
     def generate(
@@ -526,6 +555,7 @@ class Client(_Base):
         *,
         stream: Literal[False] = False,
         timeout: float | Timeout | None = None,
+        repetition_guard: bool = False,
         **fields: Any,
     ) -> GenerateResponse: ...
 
@@ -538,6 +568,7 @@ class Client(_Base):
         *,
         stream: Literal[True],
         timeout: float | Timeout | None = None,
+        repetition_guard: bool = False,
         **fields: Any,
     ) -> _core.BlockingStream[GenerateResponse]: ...
 
@@ -549,11 +580,12 @@ class Client(_Base):
         *,
         stream: bool = False,
         timeout: float | Timeout | None = None,
+        repetition_guard: bool = False,
         **fields: Any,
     ) -> Any:
         """As `AsyncClient.generate`; with ``stream`` an iterator."""
         payload = generate_payload(model, prompt, suffix, stream, **fields)
-        return self._ask("/api/generate", payload, GenerateResponse, stream, timeout)
+        return self._ask("/api/generate", payload, GenerateResponse, stream, timeout, repetition_guard)
 
     def embed(
         self,
@@ -645,11 +677,18 @@ class Client(_Base):
         return StatusResponse({"status": "success"})
 
     def _ask(
-        self, path: str, payload: dict[str, Any], made: type[Any], stream: bool, timeout: float | Timeout | None
+        self,
+        path: str,
+        payload: dict[str, Any],
+        made: type[Any],
+        stream: bool,
+        timeout: float | Timeout | None,
+        guarded: bool,
     ) -> Any:
         if stream:
-            return self._transport.stream_blocking(path, payload, made, _limits(timeout))
-        return made(_having(self._call("POST", path, payload, timeout=timeout), *_TEXT[path]))
+            return self._transport.stream_blocking(path, payload, made, _limits(timeout), guarded)
+        reply = self._call("POST", path, payload, form=_form(guarded), timeout=timeout)
+        return made(_having(reply, *_TEXT[path]))
 
     def _call(
         self,
@@ -664,7 +703,7 @@ class Client(_Base):
 
     def _progress(self, path: str, payload: dict[str, Any]) -> Any:
         if payload["stream"]:
-            return self._transport.stream_blocking(path, payload, ProgressResponse, self._patience)
+            return self._transport.stream_blocking(path, payload, ProgressResponse, self._patience, False)
         return ProgressResponse(self._transport.call_blocking("POST", path, payload, "answer", self._patience))
 
 

@@ -20,7 +20,7 @@
     │   └── ServerError                         any other status of 500 or more
     ├── StreamError                             a reply that began and did not end well
     │   ├── MidStreamError                      an error line in the reply
-    │   ├── IncompleteError                     no line said "done": true
+    │   ├── IncompleteError                     no line said "done": true, or the answer went in circles
     │   ├── InterruptedStreamError              the connection broke off
     │   └── DecodeError(ValueError)             a line that is no JSON, not UTF-8 or too long
     ├── EmptyAnswerError                        the model stopped at its token limit before it said anything
@@ -188,7 +188,8 @@ class MidStreamError(StreamError):
 
 
 class IncompleteError(StreamError):
-    """The reply ended, but no line said ``"done": true``: the answer is cut."""
+    """The answer is cut: the reply ended, but no line said ``"done": true``, or the answer went in circles (see
+    ``repetition_guard`` of the clients), of which ``partial`` has one round."""
 
 
 class InterruptedStreamError(StreamError):
@@ -242,6 +243,11 @@ _HINTS: dict[type[OllamaError], str] = {
     EmptyAnswerError: "raise num_predict (max_token) or num_ctx (context_length), or switch thinking off",
     ClosedError: "make a new client, or start a new request",
 }
+
+_CIRCLES_HINT = (
+    "raise repeat_penalty (repetition_penalty), choose another model, or bound the answer with num_predict (max_token); "
+    "repetition_guard off lets it go on; the text up to the first repetition is in `partial`"
+)
 
 # Ollama answers these with 500 or 501, though another request would do (ollama-wire.md 5.2).
 _CALLERS_DOING = ('option "', "invalid format", "image input is not supported", "does not support embeddings")
@@ -329,6 +335,7 @@ def from_core(
     began: bool = False,
     loaded: bool | None = None,
     available: list[str] | None = None,
+    circles: bool = False,
     partial: str = "",
     partial_thinking: str = "",
 ) -> OllamaError:
@@ -349,6 +356,8 @@ def from_core(
             hint = _PHASE_HINTS.get(error.phase, hint) if loaded is None else _LOADED_HINTS[loaded]
     elif cls is ConnectError:
         hint = _explain_connection(message) or hint
+    elif circles:
+        hint = _CIRCLES_HINT
     elif isinstance(error, MidStreamError):
         error.error = text or message
         said = _explain_text(error.error)
