@@ -252,9 +252,9 @@ class AsyncClient(_Base):
         paths or base64 text. ``tools`` may be functions. ``truncate=False`` makes the server refuse a prompt that is
         longer than the context instead of cutting it in silence.
 
-        ``repetition_guard`` raises IncompleteError when the answer, or its thinking, goes in circles: when its end is one
-        block over and over, for 4 to 32 KiB (docs/compatibility.md has the limits). A streamed one is stopped there, on
-        the server too; ``partial`` has the text up to the end of the first round.
+        ``repetition_guard`` raises IncompleteError when the answer, or its thinking, goes in circles: when its end is
+        one block over and over, for 4 to 32 KiB (docs/compatibility.md has the limits). A streamed one is stopped
+        there, on the server too; ``partial`` has the text up to the end of the first round.
         """
         payload = chat_payload(model, messages, stream, **fields)
         return await self._ask("/api/chat", payload, ChatResponse, stream, timeout, repetition_guard)

@@ -245,8 +245,8 @@ _HINTS: dict[type[OllamaError], str] = {
 }
 
 _CIRCLES_HINT = (
-    "raise repeat_penalty (repetition_penalty), choose another model, or bound the answer with num_predict (max_token); "
-    "repetition_guard off lets it go on; the text up to the first repetition is in `partial`"
+    "raise repeat_penalty (llm.repetition_penalty), choose another model, or bound the answer with num_predict "
+    "(llm.max_token); the text with one round is in `partial`; without repetition_guard the model goes on"
 )
 
 # Ollama answers these with 500 or 501, though another request would do (ollama-wire.md 5.2).

@@ -67,6 +67,24 @@ CUT_BYTES_PER_TOKEN = 12
 CIRCLES_LOOK = 4096
 
 
+class _Watch:
+    """Shows an answer that comes in pieces to ``refuse``, its text and its thinking, now and then and at the end."""
+
+    def __init__(self, refuse: Callable[[str, str], None]) -> None:
+        self._refuse = refuse
+        self._text: list[str] = []
+        self._thinking: list[str] = []
+        self._new = 0
+
+    def feed(self, text: str, thinking: str, *, ended: bool) -> None:
+        self._text.append(text)
+        self._thinking.append(thinking)
+        self._new += len(text) + len(thinking)
+        if ended or self._new >= CIRCLES_LOOK:
+            self._new = 0
+            self._refuse("".join(self._text), "".join(self._thinking))
+
+
 @contextlib.asynccontextmanager
 async def _closing(generator: AsyncGenerator[_T, None]) -> AsyncIterator[AsyncGenerator[_T, None]]:
     """Closes the generator behind a stream at the end, so that a server whose answer is not read on stops at once."""
@@ -317,7 +335,7 @@ class OllamaLLM(BaseLLM):
         splitter = ThinkSplitter()
         collected: list[str] = []
         thinking: list[str] = []
-        unseen = 0
+        watch = _Watch(self._refuse_circles)
         final: dict[str, Any] = {}
         async for raw_chunk in chunks:
             if isinstance(raw_chunk.data, (bytes, bytearray)) and not raw_chunk.data.strip():
@@ -334,10 +352,9 @@ class OllamaLLM(BaseLLM):
             for piece in pieces:
                 collected.append(piece)
                 log(piece)
-            unseen += sum(map(len, pieces)) + (len(thinking[-1]) if thinking else 0)
-            if unseen >= CIRCLES_LOOK or chunk.get("done", False):
-                unseen = 0
-                self._refuse_circles("".join(collected), "".join(thinking))
+            # With the tags of thinking, which goes in circles, too.
+            said = _text_of(chunk) if stock_choice else "".join(pieces)
+            watch.feed(said, thinking[-1] if thinking else "", ended=chunk.get("done", False))
             if chunk.get("done", False):
                 final = chunk
         for piece in splitter.finish():
