@@ -254,7 +254,7 @@ class AsyncClient(_Base):
 
         ``repetition_guard`` raises IncompleteError when the answer, or its thinking, goes in circles: when its end is
         one block over and over, for 4 to 32 KiB (docs/compatibility.md has the limits). A streamed one is stopped
-        there, on the server too; ``partial`` has the text up to the end of the first round.
+        there, on the server too; ``partial`` has the text with two rounds.
         """
         payload = chat_payload(model, messages, stream, **fields)
         return await self._ask("/api/chat", payload, ChatResponse, stream, timeout, repetition_guard)

@@ -189,7 +189,7 @@ class MidStreamError(StreamError):
 
 class IncompleteError(StreamError):
     """The answer is cut: the reply ended, but no line said ``"done": true``, or the answer went in circles (see
-    ``repetition_guard`` of the clients), of which ``partial`` has one round."""
+    ``repetition_guard`` of the clients), of which ``partial`` has two rounds."""
 
 
 class InterruptedStreamError(StreamError):
@@ -246,7 +246,7 @@ _HINTS: dict[type[OllamaError], str] = {
 
 _CIRCLES_HINT = (
     "raise repeat_penalty (llm.repetition_penalty), choose another model, or bound the answer with num_predict "
-    "(llm.max_token); the text with one round is in `partial`; without repetition_guard the model goes on"
+    "(llm.max_token); the text with two rounds is in `partial`; without repetition_guard the model goes on"
 )
 
 # Ollama answers these with 500 or 501, though another request would do (ollama-wire.md 5.2).

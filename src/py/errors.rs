@@ -27,7 +27,7 @@ pub struct Context<'a> {
     pub thinking: &'a str,
 }
 
-/// The exception for `error`, with what had arrived before it; what goes in circles is cut after the first round.
+/// The exception for `error`, with what had arrived before it; what goes in circles is cut after two rounds.
 pub fn in_context(py: Python<'_>, error: Error, context: &Context<'_>) -> PyErr {
     build(py, error, context).unwrap_or_else(|failure| failure)
 }
