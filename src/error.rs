@@ -85,6 +85,17 @@ pub struct Context {
     /// For `Connect`, as far as the cure depends on it: `unknown_name`, `closed` (before a reply), or of a TLS handshake
     /// `untrusted`, `expired`, `early`, `wrong_name`, `plain` (what answers does not speak TLS), `handshake` (any other).
     pub cause: Option<&'static str>,
+    /// For an answer that goes in circles: what of it does.
+    pub circles: Option<Circles>,
+}
+
+/// What of an answer ends with one block over and over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Circles {
+    /// Its thinking, not its text.
+    pub thinking: bool,
+    /// The length of the block in bytes.
+    pub period: usize,
 }
 
 impl Kind {
@@ -146,6 +157,7 @@ impl Error {
             proxy: None,
             location: None,
             cause: None,
+            circles: None,
         }))
     }
 

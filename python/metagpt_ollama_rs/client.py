@@ -41,7 +41,7 @@ from metagpt_ollama_rs.trust import read_verify, warn_unverified
 from metagpt_ollama_rs.vectors import Vectors, ask, ask_blocking, check_count
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
     from datetime import timedelta
     from typing import Literal, NoReturn, Union
 
@@ -51,6 +51,11 @@ if TYPE_CHECKING:
     Text = Union[str, bytes, bytearray, memoryview]
     Texts = Union[Text, Iterable[Text]]
     KeepAlive = Union[float, str, timedelta, None]
+
+
+def _form(guarded: bool) -> str:
+    """The core's name for the form of a whole answer."""
+    return "guarded" if guarded else "answer"
 
 
 # Where a whole reply has what it was asked for; images of servers that make them included.
@@ -193,6 +198,7 @@ class AsyncClient(_Base):
         keep_alive: KeepAlive = None,
         truncate: bool | None = None,
         timeout: Patience = None,
+        repetition_guard: bool = False,
     ) -> ChatResponse: ...
 
     @overload
@@ -211,6 +217,7 @@ class AsyncClient(_Base):
         keep_alive: KeepAlive = None,
         truncate: bool | None = None,
         timeout: Patience = None,
+        repetition_guard: bool = False,
     ) -> _core.Stream[ChatResponse]: ...
 
     async def chat(
@@ -220,6 +227,7 @@ class AsyncClient(_Base):
         *,
         stream: bool = False,
         timeout: Patience = None,
+        repetition_guard: bool = False,
         **fields: Any,
     ) -> Any:
         """``POST /api/chat``: a `ChatResponse`, or with ``stream`` an asynchronous iterator over its pieces.
@@ -227,9 +235,13 @@ class AsyncClient(_Base):
         No ``messages`` loads the model (or with ``keep_alive=0`` unloads it). ``images`` of a message may be bytes,
         paths or base64 text. ``tools`` may be functions. ``truncate=False`` makes the server refuse a prompt that is
         longer than the context instead of cutting it in silence.
+
+        ``repetition_guard`` raises IncompleteError when the answer, or its thinking, goes in circles: when its end is
+        one block over and over, for 4 to 32 KiB (docs/compatibility.md has the limits). A streamed one is stopped
+        there, on the server too; ``partial`` has the text with two rounds.
         """
         payload = chat_payload(model, messages, stream, **fields)
-        return await self._ask("/api/chat", payload, ChatResponse, stream, timeout)
+        return await self._ask("/api/chat", payload, ChatResponse, stream, timeout, repetition_guard)
 
     @overload
     async def generate(
@@ -240,6 +252,7 @@ class AsyncClient(_Base):
         *,
         stream: Literal[False] = False,
         timeout: Patience = None,
+        repetition_guard: bool = False,
         **fields: Any,
     ) -> GenerateResponse: ...
 
@@ -252,6 +265,7 @@ class AsyncClient(_Base):
         *,
         stream: Literal[True],
         timeout: Patience = None,
+        repetition_guard: bool = False,
         **fields: Any,
     ) -> _core.Stream[GenerateResponse]: ...
 
@@ -263,15 +277,17 @@ class AsyncClient(_Base):
         *,
         stream: bool = False,
         timeout: Patience = None,
+        repetition_guard: bool = False,
         **fields: Any,
     ) -> Any:
         """``POST /api/generate``: a `GenerateResponse`, or with ``stream`` an asynchronous iterator over its pieces.
 
         ``fields`` are ``system``, ``template``, ``context``, ``think``, ``logprobs``, ``top_logprobs``, ``raw``,
-        ``format``, ``images``, ``options``, ``keep_alive``, ``truncate``, ``width``, ``height`` and ``steps``.
+        ``format``, ``images``, ``options``, ``keep_alive``, ``truncate``, ``width``, ``height`` and ``steps``;
+        ``repetition_guard`` is that of `chat`.
         """
         payload = generate_payload(model, prompt, suffix, stream, **fields)
-        return await self._ask("/api/generate", payload, GenerateResponse, stream, timeout)
+        return await self._ask("/api/generate", payload, GenerateResponse, stream, timeout, repetition_guard)
 
     async def embed(
         self,
@@ -377,6 +393,7 @@ class AsyncClient(_Base):
         *,
         on_thinking: Callable[[str], object] | None = None,
         timeout: Patience = None,
+        repetition_guard: bool = False,
     ) -> dict[str, Any]:
         """Streams the reply to a callback, and returns the final object with the whole text in it.
 
@@ -384,9 +401,10 @@ class AsyncClient(_Base):
         caller (``contextvars``); what it raises ends the request and comes out here. A callable that it returns takes
         its place for the rest, once. ``payload`` is sent with ``"stream": true``. The result has Ollama's own shape:
         ``{"message": {"content": …}, "done": true, …}`` of ``/api/chat``, ``{"response": …}`` of ``/api/generate``.
+        ``repetition_guard`` is that of `chat`.
         """
         body = {**payload, "stream": True}
-        result = await self._transport.deliver(path, body, on_text, on_thinking, limits_of(timeout))
+        result = await self._transport.deliver(path, body, on_text, on_thinking, limits_of(timeout), repetition_guard)
         return cast("dict[str, Any]", result)
 
     async def request_json(
@@ -396,9 +414,10 @@ class AsyncClient(_Base):
         *,
         method: str = "POST",
         timeout: Patience = None,
+        repetition_guard: bool = False,
     ) -> Any:
         """The whole reply, parsed. A body of several lines (a server that streams all the same) is folded into one."""
-        return await self._transport.call(method, path, payload, "answer", limits_of(timeout))
+        return await self._transport.call(method, path, payload, _form(repetition_guard), limits_of(timeout))
 
     async def request_bytes(
         self,
@@ -414,20 +433,29 @@ class AsyncClient(_Base):
 
     async def stream_lines(
         self, path: str, payload: Mapping[str, Any], *, timeout: Patience = None
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """The lines of a streamed reply as they came, without their line ends; nothing in them is looked at."""
         body = {**payload, "stream": True}
-        stream = self._transport.stream(path, body, None, True, limits_of(timeout))
+        stream = self._transport.stream(path, body, None, True, limits_of(timeout), False)
         try:
             async for line in stream:
                 yield line
         finally:
             stream.close()
 
-    async def _ask(self, path: str, payload: dict[str, Any], made: type[Any], stream: bool, timeout: Patience) -> Any:
+    async def _ask(
+        self,
+        path: str,
+        payload: dict[str, Any],
+        made: type[Any],
+        stream: bool,
+        timeout: Patience,
+        guarded: bool,
+    ) -> Any:
         if stream:
-            return self._transport.stream(path, payload, made, False, limits_of(timeout))
-        return made(_having(await self.request_json(path, payload, timeout=timeout), *_TEXT[path]))
+            return self._transport.stream(path, payload, made, False, limits_of(timeout), guarded)
+        reply = await self.request_json(path, payload, timeout=timeout, repetition_guard=guarded)
+        return made(_having(reply, *_TEXT[path]))
 
     async def _vectors(self, payload: Mapping[str, Any], timeout: Patience) -> Any:
         return await self._transport.call("POST", "/api/embed", payload, "vectors", limits_of(timeout))
@@ -439,7 +467,7 @@ class AsyncClient(_Base):
 
     async def _progress(self, path: str, payload: dict[str, Any]) -> Any:
         if payload["stream"]:
-            return self._transport.stream(path, payload, ProgressResponse, False, self._patience)
+            return self._transport.stream(path, payload, ProgressResponse, False, self._patience, False)
         return self._succeeded(path, await self._transport.manage("POST", path, payload, "answer", self._patience))
 
 
@@ -472,6 +500,7 @@ class Client(_Base):
         keep_alive: KeepAlive = None,
         truncate: bool | None = None,
         timeout: Patience = None,
+        repetition_guard: bool = False,
     ) -> ChatResponse: ...
 
     @overload
@@ -490,6 +519,7 @@ class Client(_Base):
         keep_alive: KeepAlive = None,
         truncate: bool | None = None,
         timeout: Patience = None,
+        repetition_guard: bool = False,
     ) -> _core.BlockingStream[ChatResponse]: ...
 
     def chat(
@@ -499,11 +529,12 @@ class Client(_Base):
         *,
         stream: bool = False,
         timeout: Patience = None,
+        repetition_guard: bool = False,
         **fields: Any,
     ) -> Any:
         """As `AsyncClient.chat`; with ``stream`` an iterator."""
         payload = chat_payload(model, messages, stream, **fields)
-        return self._ask("/api/chat", payload, ChatResponse, stream, timeout)
+        return self._ask("/api/chat", payload, ChatResponse, stream, timeout, repetition_guard)
 
     @overload
     def generate(
@@ -514,6 +545,7 @@ class Client(_Base):
         *,
         stream: Literal[False] = False,
         timeout: Patience = None,
+        repetition_guard: bool = False,
         **fields: Any,
     ) -> GenerateResponse: ...
 
@@ -526,6 +558,7 @@ class Client(_Base):
         *,
         stream: Literal[True],
         timeout: Patience = None,
+        repetition_guard: bool = False,
         **fields: Any,
     ) -> _core.BlockingStream[GenerateResponse]: ...
 
@@ -537,11 +570,12 @@ class Client(_Base):
         *,
         stream: bool = False,
         timeout: Patience = None,
+        repetition_guard: bool = False,
         **fields: Any,
     ) -> Any:
         """As `AsyncClient.generate`; with ``stream`` an iterator."""
         payload = generate_payload(model, prompt, suffix, stream, **fields)
-        return self._ask("/api/generate", payload, GenerateResponse, stream, timeout)
+        return self._ask("/api/generate", payload, GenerateResponse, stream, timeout, repetition_guard)
 
     def embed(
         self,
@@ -638,10 +672,19 @@ class Client(_Base):
         self._call("POST", "/api/copy", {"source": source, "destination": destination}, form="status")
         return StatusResponse({"status": "success"})
 
-    def _ask(self, path: str, payload: dict[str, Any], made: type[Any], stream: bool, timeout: Patience) -> Any:
+    def _ask(
+        self,
+        path: str,
+        payload: dict[str, Any],
+        made: type[Any],
+        stream: bool,
+        timeout: Patience,
+        guarded: bool,
+    ) -> Any:
         if stream:
-            return self._transport.stream_blocking(path, payload, made, limits_of(timeout))
-        return made(_having(self._call("POST", path, payload, timeout=timeout), *_TEXT[path]))
+            return self._transport.stream_blocking(path, payload, made, limits_of(timeout), guarded)
+        reply = self._call("POST", path, payload, form=_form(guarded), timeout=timeout)
+        return made(_having(reply, *_TEXT[path]))
 
     def _call(
         self,
@@ -656,7 +699,7 @@ class Client(_Base):
 
     def _progress(self, path: str, payload: dict[str, Any]) -> Any:
         if payload["stream"]:
-            return self._transport.stream_blocking(path, payload, ProgressResponse, self._patience)
+            return self._transport.stream_blocking(path, payload, ProgressResponse, self._patience, False)
         return self._succeeded(path, self._transport.call_blocking("POST", path, payload, "answer", self._patience))
 
 

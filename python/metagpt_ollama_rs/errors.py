@@ -21,7 +21,7 @@
     │   └── ServerError                         any other status of 500 or more
     ├── StreamError                             a reply that began and did not end well
     │   ├── MidStreamError                      an error line in the reply
-    │   ├── IncompleteError                     no line said "done": true
+    │   ├── IncompleteError                     no line said "done": true, or the answer went in circles
     │   ├── InterruptedStreamError              the connection broke off
     │   └── DecodeError(ValueError)             a line that is no JSON, not UTF-8 or too long
     ├── EmptyAnswerError                        the model stopped at its token limit before it said anything
@@ -201,7 +201,8 @@ class MidStreamError(StreamError):
 
 
 class IncompleteError(StreamError):
-    """The reply ended, but no line said ``"done": true``: the answer is cut."""
+    """The answer is cut: the reply ended, but no line said ``"done": true``, or the answer went in circles (see
+    ``repetition_guard`` of the clients), of which ``partial`` has two rounds."""
 
 
 class InterruptedStreamError(StreamError):
@@ -268,6 +269,11 @@ _OVERFLOW = (
 
 _PLAN = r"subscri|upgrade|\bplan\b|billing|payment|\bpaid\b|credits|requires a .{0,20}account"
 
+_CIRCLES_HINT = (
+    "raise repeat_penalty (llm.repetition_penalty), choose another model, or bound the answer with num_predict "
+    "(llm.max_token); the text with two rounds is in `partial`; without repetition_guard the model goes on"
+)
+
 # Ollama answers these with 500 or 501, though another request would do (ollama-wire.md 5.2).
 _CALLERS_DOING = r'option "|invalid format|image input is not supported|does not support embeddings'
 
@@ -290,9 +296,11 @@ _TLS_HINTS = {
     "`extra_fields: {verify: /path/ca.pem}`) or SSL_CERT_FILE",
     "expired": "renew the server's certificate; or is this machine's clock wrong?",
     "early": "is this machine's clock right, or the server's certificate made too early?",
-    "wrong_name": "write the host in base_url as the certificate has it, or make a certificate for this one (subjectAltName)",
+    "wrong_name": "write the host in base_url as the certificate has it, or make a certificate for this one "
+    "(subjectAltName)",
     "plain": "write http:// in base_url",
-    "handshake": "does the server speak TLS (else write http://), and does this machine trust its certificate (verify)?",
+    "handshake": "does the server speak TLS (else write http://), and does this machine trust its certificate "
+    "(verify)?",
 }
 
 _PROXY_DOWN = "is the proxy right and running? Correct it, or leave it out and add the host to NO_PROXY"
@@ -422,6 +430,7 @@ def from_core(
     location: str | None = None,
     cause: str | None = None,
     quota: bool = False,
+    circles: bool = False,
     partial: str = "",
     partial_thinking: str = "",
 ) -> OllamaError:
@@ -452,6 +461,8 @@ def from_core(
         error.location = location
         if proxy:
             hint = f"is that an answer of the proxy's own? {_PROXY_DOWN[0].upper()}{_PROXY_DOWN[1:]}"
+    elif circles:
+        hint = _CIRCLES_HINT
     elif isinstance(error, MidStreamError):
         error.error = text or message
         said = _explain_text(error.error)

@@ -253,6 +253,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("total_timeout", "client", _seconds),
     Setting("on_error", "client", _on_error),
     Setting("structured", "client", parse_bool),
+    Setting("repetition_guard", "client", parse_bool),
 )
 
 # Options of earlier servers, and of runners that are gone, which today's ignores: nobody misspelt these.
@@ -315,6 +316,7 @@ class ClientSettings:
     """What is no part of a request: how to reach the server, how long to wait (seconds), what an error becomes.
 
     ``structured`` makes the schema of an ActionNode the format of its answer; None leaves that to the environment.
+    ``repetition_guard`` makes an answer that goes in circles an error.
     """
 
     proxy: Optional[str] = None
@@ -326,6 +328,7 @@ class ClientSettings:
     total_timeout: Optional[float] = None
     on_error: str = "raise"
     structured: Optional[bool] = None
+    repetition_guard: bool = True
 
 
 @dataclass

@@ -109,6 +109,8 @@ pub struct Request {
     /// What accompanies the call, if anybody wants to know. A pump finishes it; a call leaves that to its caller, who
     /// reads the reply.
     pub trace: Option<Arc<Trace>>,
+    /// A pump ends an answer that goes in circles, with an error.
+    pub guarded: bool,
 }
 
 impl Request {
@@ -131,6 +133,7 @@ impl Request {
             retry: None,
             headers: Vec::new(),
             trace: None,
+            guarded: false,
         }
     }
 }

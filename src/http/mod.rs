@@ -9,13 +9,14 @@
 //!   the caller's event loop: less, and much faster); `attempt` tells how far a connection of either is.
 //! * `pump` reads the pieces of a stream, `sink` makes items or lines of them, and both put them into the inbox.
 //! * `redirect` says which redirects are followed, `retry` when a request is sent again, `explain` asks the server about a failure.
-//! * `redact` keeps secrets out of errors.
+//! * `redact` keeps secrets out of errors; `circles` is the error of an answer that goes in circles.
 //! * `fault` turns what went wrong into the crate's error.
 //!
 //! Everything here hands out [`crate::error::Error`] only; a malformed reply is an error and never an answer.
 
 mod attempt;
 pub mod base;
+mod circles;
 pub mod client;
 mod clock;
 pub mod config;
@@ -35,6 +36,7 @@ mod sink;
 pub mod trust;
 
 pub use base::{Base, Origin};
+pub use circles::refuse_circles;
 pub use client::{Client, Method, Mode, Reply, Request};
 pub use config::{Config, Timeouts};
 pub use lane::Runtime;

@@ -70,13 +70,14 @@ async fn stream(
 ) -> Result<(), Error> {
     let max_line = client.config().max_line;
     let progress = PROGRESS.contains(&request.path.as_str());
+    let guarded = request.guarded;
     let trace = request.trace.clone();
     let trace = trace.as_deref();
     let mut exchange = Exchange::open(client, request, url).await?;
     let status = exchange.status();
     let end = match mode {
         Mode::Deltas => {
-            let mut sink = Deltas::new(max_line, progress);
+            let mut sink = Deltas::new(max_line, progress, guarded);
             relay(&mut exchange, &mut sink, inbox, trace).await
         }
         Mode::Lines => relay(&mut exchange, &mut Lines::new(max_line), inbox, trace).await,

@@ -4,9 +4,11 @@ use std::mem;
 
 use memchr::memchr_iter;
 
+use super::circles::in_circles;
 use super::fault;
 use crate::error::{Error, Kind};
 use crate::inbox::Inbox;
+use crate::wire::circles::Guard;
 use crate::wire::{Batch, Counters, Decoder, Delta, Framing, Item, WireError, fold_body};
 
 /// Where the pieces of a body go.
@@ -40,10 +42,11 @@ pub(super) struct Deltas {
     succeeded: bool,
     counters: Counters,
     done_reason: Option<String>,
+    guard: Option<Box<Guard>>,
 }
 
 impl Deltas {
-    pub(super) fn new(max_line: usize, progress: bool) -> Self {
+    pub(super) fn new(max_line: usize, progress: bool, guarded: bool) -> Self {
         let decoder = Decoder::new(Framing::Auto, max_line);
         Self {
             decoder,
@@ -53,6 +56,7 @@ impl Deltas {
             succeeded: false,
             counters: Counters::default(),
             done_reason: None,
+            guard: guarded.then(Box::default),
         }
     }
 
@@ -61,7 +65,7 @@ impl Deltas {
         &mut self,
         work: impl FnOnce(&mut Decoder, &mut Batch) -> Result<(), WireError>,
     ) -> Result<(), Error> {
-        let before = self.batch.items.len();
+        let (before, text_before) = (self.batch.items.len(), self.batch.text.len());
         let result = work(&mut self.decoder, &mut self.batch);
         let mut keep = self.batch.items.len();
         let mut failure = None;
@@ -90,10 +94,16 @@ impl Deltas {
         if keep < self.batch.items.len() {
             self.keep(keep);
         }
+        let circle = self
+            .guard
+            .as_mut()
+            .and_then(|guard| guard.watch(&self.batch, before, text_before, self.done));
         match (failure, result) {
             (Some(failure), _) => Err(failure),
             (None, Err(error)) if !self.done => Err(undecodable(&error)),
-            _ => Ok(()),
+            _ => circle.map_or(Ok(()), |(thinking, circle)| {
+                Err(in_circles(thinking, &circle))
+            }),
         }
     }
 

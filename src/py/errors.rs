@@ -9,6 +9,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
 
 use crate::error::Error;
+use crate::wire::circles::cut;
 
 static FROM_CORE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
@@ -26,7 +27,7 @@ pub struct Context<'a> {
     pub thinking: &'a str,
 }
 
-/// The exception for `error`, with what had arrived before it.
+/// The exception for `error`, with what had arrived before it; what goes in circles is cut after two rounds.
 pub fn in_context(py: Python<'_>, error: Error, context: &Context<'_>) -> PyErr {
     build(py, error, context).unwrap_or_else(|failure| failure)
 }
@@ -58,8 +59,18 @@ fn build(py: Python<'_>, error: Error, context: &Context<'_>) -> PyResult<PyErr>
         "model",
         Some(context.model).filter(|model| !model.is_empty()),
     )?;
-    facts.set_item("partial", context.partial)?;
-    facts.set_item("partial_thinking", context.thinking)?;
+    let (mut partial, mut thinking) = (context.partial, context.thinking);
+    if let Some(circles) = error.circles {
+        let text = if circles.thinking {
+            &mut thinking
+        } else {
+            &mut partial
+        };
+        *text = cut(text, circles.period);
+    }
+    facts.set_item("circles", error.circles.is_some())?;
+    facts.set_item("partial", partial)?;
+    facts.set_item("partial_thinking", thinking)?;
     let exception = from_core
         .bind(py)
         .call((error.kind.name(),), Some(&facts))?;

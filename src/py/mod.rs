@@ -39,7 +39,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use pyo3::exceptions::PyImportError;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyString};
 
 /// The compiled core of `metagpt_ollama_rs`; use the names of the package instead.
 #[pymodule]
@@ -61,6 +61,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(stats::stats_clear, module)?)?;
     module.add_function(wrap_pyfunction!(stats::stats_resize, module)?)?;
     module.add_function(wrap_pyfunction!(stats::stats_fail, module)?)?;
+    module.add_function(wrap_pyfunction!(refuse_circles, module)?)?;
     decode::add(module)?;
     module.add_function(wrap_pyfunction!(decode::get_choice, module)?)?;
     module.add_function(wrap_pyfunction!(decode::get_response_choice, module)?)?;
@@ -78,6 +79,27 @@ fn refuse_other_interpreters() -> PyResult<()> {
         )),
         _ => Ok(()),
     }
+}
+
+/// Raises `IncompleteError` for an answer of `model` whose text or thinking goes in circles.
+#[pyfunction]
+fn refuse_circles(
+    py: Python<'_>,
+    content: &Bound<'_, PyString>,
+    thinking: &Bound<'_, PyString>,
+    model: &str,
+) -> PyResult<()> {
+    let _inside = runtime::enter(py);
+    let (content, thinking) = (content.to_string_lossy(), thinking.to_string_lossy());
+    let (partial, thinking) = (&*content, &*thinking);
+    crate::http::refuse_circles(partial, thinking).map_err(|error| {
+        let context = errors::Context {
+            model,
+            partial,
+            thinking,
+        };
+        errors::in_context(py, error, &context)
+    })
 }
 
 /// The value of JSON text, as `json.loads` has it.

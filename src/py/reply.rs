@@ -3,12 +3,12 @@
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyDict};
+use pyo3::types::{PyByteArray, PyBytes, PyDict, PyString};
 
 use super::errors::{self, Context};
 use super::stats;
 use crate::error::{Error, Kind};
-use crate::http::Reply;
+use crate::http::{Reply, refuse_circles};
 use crate::stats::Trace;
 use crate::wire::{Batch, Decoder, Fold, Framing, MAX_LINE, Outcome, floats};
 
@@ -19,6 +19,8 @@ pub enum Form {
     Bytes,
     /// The parsed JSON; a body of several lines is folded into one object. Refuses what says `error` or `done: false`.
     Answer,
+    /// As `Answer`; refuses what goes in circles, too.
+    Guarded,
     /// As `Answer`, and `None` for the empty body with which some endpoints answer.
     Status,
     /// The vectors of a reply of embeddings: `(bytearray of f32, rows, width, dict of everything else that is known)`.
@@ -30,11 +32,12 @@ impl Form {
     pub fn named(name: &str) -> PyResult<Self> {
         match name {
             "answer" => Ok(Self::Answer),
+            "guarded" => Ok(Self::Guarded),
             "bytes" => Ok(Self::Bytes),
             "status" => Ok(Self::Status),
             "vectors" => Ok(Self::Vectors),
             _ => Err(PyValueError::new_err(format!(
-                "{name:?} is no form of a reply: answer, bytes, status or vectors"
+                "{name:?} is no form of a reply: answer, guarded, bytes, status or vectors"
             ))),
         }
     }
@@ -65,9 +68,12 @@ impl Form {
                     .unbind())
             }
             Self::Status if blank => Ok(py.None()),
-            Self::Answer | Self::Status => {
+            Self::Answer | Self::Guarded | Self::Status => {
                 let value = answer(py, &reply, trace)?;
                 stats::note_answer(value.bind(py), trace);
+                if self == Self::Guarded {
+                    guard(value.bind(py), &reply, trace)?;
+                }
                 Ok(value)
             }
             Self::Vectors => vectors(py, &reply, trace),
@@ -131,14 +137,41 @@ fn vectors(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> 
         .unbind())
 }
 
+/// Refuses a whole answer, or thinking, that goes in circles.
+fn guard(value: &Bound<'_, PyAny>, reply: &Reply, trace: &Trace) -> PyResult<()> {
+    let text = |holder: &Bound<'_, PyAny>, name: &str| -> String {
+        let text = holder.get_item(name).ok();
+        let text = text.as_ref().and_then(|text| text.cast::<PyString>().ok());
+        text.map_or_else(String::new, |text| text.to_string_lossy().into_owned())
+    };
+    let (content, thinking) = match value.get_item("message") {
+        Ok(message) => (text(&message, "content"), text(&message, "thinking")),
+        Err(_) => (text(value, "response"), text(value, "thinking")),
+    };
+    refuse_circles(&content, &thinking)
+        .map_err(|error| refusal(value.py(), reply, error, &content, &thinking, trace))
+}
+
+/// Ends `trace` with an `error` of a reply that is all there, which becomes an exception.
+fn refusal(
+    py: Python<'_>,
+    reply: &Reply,
+    mut error: Error,
+    partial: &str,
+    thinking: &str,
+    trace: &Trace,
+) -> PyErr {
+    let about = trace.about();
+    error.url = Some(format!("{}{}", about.host, about.endpoint));
+    error.status = Some(reply.status);
+    error.began = true;
+    failed(py, reply.secrets.redact(error), partial, thinking, trace)
+}
+
 fn answer(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> {
     let fail = |kind, message: String, partial: &str, thinking: &str| {
-        let mut error = Error::new(kind, message);
-        let about = trace.about();
-        error.url = Some(format!("{}{}", about.host, about.endpoint));
-        error.status = Some(reply.status);
-        error.began = true;
-        failed(py, reply.secrets.redact(error), partial, thinking, trace)
+        let error = Error::new(kind, message);
+        refusal(py, reply, error, partial, thinking, trace)
     };
     if let Some(value) = single(py, reply) {
         let Ok(record) = value.cast::<PyDict>() else {

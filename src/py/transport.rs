@@ -319,8 +319,10 @@ impl Transport {
     }
 
     /// Sends `payload` and returns the reply as a `Stream` of the running loop. `made` is the class of the items
-    /// (`None`: dicts); with `lines` they are the raw lines as bytes.
-    #[pyo3(signature = (path, payload, made, lines, limits))]
+    /// (`None`: dicts); with `lines` they are the raw lines as bytes. With `guarded`, an answer that goes in circles is an
+    /// error (never of raw lines).
+    #[pyo3(signature = (path, payload, made, lines, limits, guarded))]
+    #[expect(clippy::too_many_arguments, reason = "those of the one Python caller")]
     fn stream(
         &self,
         py: Python<'_>,
@@ -329,9 +331,11 @@ impl Transport {
         made: Option<Py<PyAny>>,
         lines: bool,
         limits: Option<Limits>,
+        guarded: bool,
     ) -> PyResult<Stream> {
         let _inside = enter(py);
-        let (request, trace) = self.request(py, "POST", path, payload, limits, true)?;
+        let (mut request, trace) = self.request(py, "POST", path, payload, limits, true)?;
+        request.guarded = guarded;
         let place = self.place(py)?;
         let inbox = Inbox::new(CAPACITY);
         let (kind, how) = if lines {
@@ -347,7 +351,8 @@ impl Transport {
     }
 
     /// Sends `payload` and calls `on_text(str)` with each piece of the answer; awaited, gives the final object.
-    #[pyo3(signature = (path, payload, on_text, on_thinking, limits))]
+    #[pyo3(signature = (path, payload, on_text, on_thinking, limits, guarded))]
+    #[expect(clippy::too_many_arguments, reason = "those of the one Python caller")]
     fn deliver(
         &self,
         py: Python<'_>,
@@ -356,9 +361,11 @@ impl Transport {
         on_text: Py<PyAny>,
         on_thinking: Option<Py<PyAny>>,
         limits: Option<Limits>,
+        guarded: bool,
     ) -> PyResult<Pending> {
         let _inside = enter(py);
-        let (request, trace) = self.request(py, "POST", path, payload, limits, true)?;
+        let (mut request, trace) = self.request(py, "POST", path, payload, limits, true)?;
+        request.guarded = guarded;
         let place = self.place(py)?;
         let inbox = Inbox::new(CAPACITY);
         let delivery = Delivery::new(
@@ -374,8 +381,9 @@ impl Transport {
         Ok(Pending::new(delivery))
     }
 
-    /// Sends a request and gives, awaited, its whole reply in a form: `answer` (parsed), `status` (the same, or `None`
-    /// for an empty body), `bytes` (`(bytes, content type)`) or `vectors` (`(bytearray, rows, width, dict)`).
+    /// Sends a request and gives, awaited, its whole reply in a form: `answer` (parsed), `guarded` (the same, unless it
+    /// goes in circles), `status` (as `answer`, or `None` for an empty body), `bytes` (`(bytes, content type)`) or `vectors`
+    /// (`(bytearray, rows, width, dict)`).
     #[pyo3(signature = (method, path, payload, form, limits))]
     fn call(
         &self,
@@ -472,7 +480,7 @@ impl Transport {
     }
 
     /// As `stream`, as an ordinary iterator.
-    #[pyo3(signature = (path, payload, made, limits))]
+    #[pyo3(signature = (path, payload, made, limits, guarded))]
     fn stream_blocking(
         &self,
         py: Python<'_>,
@@ -480,9 +488,11 @@ impl Transport {
         payload: Option<&Bound<'_, PyAny>>,
         made: Option<Py<PyAny>>,
         limits: Option<Limits>,
+        guarded: bool,
     ) -> PyResult<BlockingStream> {
         let _inside = enter(py);
-        let (request, trace) = self.request(py, "POST", path, payload, limits, true)?;
+        let (mut request, trace) = self.request(py, "POST", path, payload, limits, true)?;
+        request.guarded = guarded;
         let inbox = Inbox::new(CAPACITY);
         let (client, producer) = (self.client(py)?, Arc::clone(&inbox));
         handle(py)?.spawn(async move { client.pump(request, producer, Mode::Deltas).await });

@@ -14,12 +14,14 @@
 //! | `careful` | what simd-json refuses although it is legal |
 //! | `text` | the inside of a JSON string |
 //! | `fold` | items to the answer |
+//! | `circles` | whether a text ends with one block over and over |
 //! | `floats`, `decimal` | a reply with vectors to one block of f32; decimal text to the nearest f32 or f64 |
 //! | `value` | any JSON text to values of the caller's making |
 //! | `last` | the lines of a whole body from its end, for `decode` |
 
 mod careful;
 mod chunk;
+pub mod circles;
 mod decimal;
 mod decoder;
 mod fast;

@@ -42,6 +42,19 @@ pub fn lines() -> Vec<(&'static str, Frame, String)> {
     ]
 }
 
+/// `count` lines as those of `plain`, whose text does not go in circles.
+pub fn prose(count: usize) -> String {
+    const WORDS: [&str; 8] = [
+        " word", " plan", " game", " must", " have", " this", " when", " each",
+    ];
+    let mut state = 1_u32;
+    let mut word = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        WORDS[(state >> 29) as usize]
+    };
+    (0..count).map(|_| chat(word())).collect()
+}
+
 /// A reply of `/api/embed` with `rows` vectors of [`WIDTH`] numbers, written as Ollama writes them.
 pub fn vectors(rows: usize) -> String {
     let row: Vec<String> = (0..WIDTH).map(number).collect();

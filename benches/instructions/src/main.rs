@@ -11,6 +11,7 @@ mod cases;
 
 use std::process::ExitCode;
 
+use wire::circles::Guard;
 use wire::{Batch, Decoder, Fold, Framing, MAX_LINE, floats, last};
 
 /// Lines of a decoder arrive in reads of about this size, as from a socket.
@@ -51,6 +52,16 @@ fn run(case: &str, count: usize) -> Result<usize, String> {
                 |batch| fold.batch(batch),
             )?;
             Ok(fold.finish().content.len() / " word".len())
+        }
+        // Beside `plain`: what the guard against answers in circles costs.
+        "guarded" => {
+            let (mut guard, mut lines) = (Guard::default(), 0);
+            let mut circle = None;
+            decode(Framing::Ndjson, cases::prose(count).as_bytes(), |batch| {
+                lines += batch.len();
+                circle = circle.take().or(guard.watch(batch, 0, 0, false));
+            })?;
+            circle.map_or(Ok(lines), |circle| Err(format!("{circle:?}")))
         }
         // Every line is visited, as `decode` does when none of them parses.
         "last" => Ok(last::lines(cases::chat(" word").repeat(count).as_bytes()).count()),

@@ -14,10 +14,11 @@ returned as text, unless ``on_error: text`` asks for the latter. No I/O here.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 from collections.abc import Awaitable, Callable
-from typing import Any, AsyncGenerator, Optional, TypeVar
+from typing import Any, AsyncGenerator, AsyncIterator, Optional, TypeVar
 
 from metagpt.configs.llm_config import LLMConfig
 from metagpt.const import USE_CONFIG_TIMEOUT
@@ -26,7 +27,7 @@ from metagpt.provider.base_llm import BaseLLM
 from metagpt.provider.general_api_requestor import GeneralAPIRequestor, OpenAIResponse
 from metagpt.utils.cost_manager import TokenCostManager
 
-from .. import AsyncClient, Timeout
+from .. import AsyncClient, Timeout, _core
 from ..errors import (
     BadRequestError,
     EmptyAnswerError,
@@ -61,6 +62,36 @@ _SERVER_SAID = (ResponseError, StreamError, ProtocolError, EmptyAnswerError)
 # A prompt is taken for cut when a token would stand for more bytes than in any language or code; short ones never.
 CUT_TOKENS = 256
 CUT_BYTES_PER_TOKEN = 12
+
+# On the compatible road, whether an answer goes in circles is looked at once for so many new characters.
+CIRCLES_LOOK = 4096
+
+
+class _Watch:
+    """Shows an answer that comes in pieces to ``refuse``, its text and its thinking, now and then and at the end."""
+
+    def __init__(self, refuse: Callable[[str, str], None]) -> None:
+        self._refuse = refuse
+        self._text: list[str] = []
+        self._thinking: list[str] = []
+        self._new = 0
+
+    def feed(self, text: str, thinking: str, *, ended: bool) -> None:
+        self._text.append(text)
+        self._thinking.append(thinking)
+        self._new += len(text) + len(thinking)
+        if ended or self._new >= CIRCLES_LOOK:
+            self._new = 0
+            self._refuse("".join(self._text), "".join(self._thinking))
+
+
+@contextlib.asynccontextmanager
+async def _closing(generator: AsyncGenerator[_T, None]) -> AsyncIterator[AsyncGenerator[_T, None]]:
+    """Closes the generator behind a stream at the end, so that a server whose answer is not read on stops at once."""
+    try:
+        yield generator
+    finally:
+        await generator.aclose()
 
 
 class _Built:
@@ -208,7 +239,9 @@ class OllamaLLM(BaseLLM):
         self, client: AsyncClient, message: OllamaMessageBase, payload: dict[str, Any], timeout: int
     ) -> dict[str, Any]:
         with asking():
-            reply = await client.request_json(path_of(message.api_suffix), payload, timeout=self._limits(timeout))
+            reply = await client.request_json(
+                path_of(message.api_suffix), payload, timeout=self._limits(timeout), repetition_guard=self._guarded
+            )
         if "message" not in reply and "response" not in reply:
             raise ProtocolError(f"the reply has no message, only {', '.join(reply) or 'nothing'}", model=self.model)
         self._warn_if_cut(payload, reply)
@@ -228,7 +261,7 @@ class OllamaLLM(BaseLLM):
 
         path, limits = path_of(message.api_suffix), self._limits(timeout)
         with asking():
-            reply = await client.stream_text(path, payload, on_text, timeout=limits)
+            reply = await client.stream_text(path, payload, on_text, timeout=limits, repetition_guard=self._guarded)
         for piece in splitter.finish():
             log(piece)
         log("\n")
@@ -247,14 +280,16 @@ class OllamaLLM(BaseLLM):
         self, client: AsyncClient, message: OllamaMessageBase, payload: dict[str, Any], timeout: int
     ) -> str:
         async def chunks() -> AsyncGenerator[OpenAIResponse, None]:
-            lines = client.stream_lines(path_of(message.api_suffix), payload, timeout=self._limits(timeout))
+            asked = client.stream_lines(path_of(message.api_suffix), payload, timeout=self._limits(timeout))
             with asking():
-                async for line in lines:
-                    yield OpenAIResponse(line, {})
+                async with _closing(asked) as lines:
+                    async for line in lines:
+                        yield OpenAIResponse(line, {})
 
-        if untouched(self, "_processing_openai_response_async_generator", _PROCESS_STREAM):
-            return await self._collect(chunks(), must_end=True)
-        return await self._processing_openai_response_async_generator(chunks())
+        async with _closing(chunks()) as stream:
+            if untouched(self, "_processing_openai_response_async_generator", _PROCESS_STREAM):
+                return await self._collect(stream, must_end=True)
+            return await self._processing_openai_response_async_generator(stream)
 
     async def _through_requestor(
         self, message: OllamaMessageBase, payload: dict[str, Any], timeout: int, *, stream: bool
@@ -268,7 +303,8 @@ class OllamaLLM(BaseLLM):
             **asked,
         )
         if isinstance(resp, AsyncGenerator):
-            return await self._processing_openai_response_async_generator(resp)
+            async with _closing(resp) as chunks:
+                return await self._processing_openai_response_async_generator(chunks)
         if isinstance(resp, OpenAIResponse):
             return self._processing_openai_response(resp)
         raise ValueError(f"arequest answered {type(resp).__name__}, not an OpenAIResponse or a generator of them")
@@ -280,6 +316,7 @@ class OllamaLLM(BaseLLM):
             self._update_costs(self.get_usage(resp))
             return resp
         self._raise_error(resp)
+        self._refuse_circles(_text_of(resp), _holder(resp)[0].get("thinking") or "")
         return self._accounted(resp)
 
     async def _processing_openai_response_async_generator(
@@ -298,6 +335,7 @@ class OllamaLLM(BaseLLM):
         splitter = ThinkSplitter()
         collected: list[str] = []
         thinking: list[str] = []
+        watch = _Watch(self._refuse_circles)
         final: dict[str, Any] = {}
         async for raw_chunk in chunks:
             if isinstance(raw_chunk.data, (bytes, bytearray)) and not raw_chunk.data.strip():
@@ -314,6 +352,9 @@ class OllamaLLM(BaseLLM):
             for piece in pieces:
                 collected.append(piece)
                 log(piece)
+            # With the tags of thinking, which goes in circles, too.
+            said = _text_of(chunk) if stock_choice else "".join(pieces)
+            watch.feed(said, thinking[-1] if thinking else "", ended=chunk.get("done", False))
             if chunk.get("done", False):
                 final = chunk
         for piece in splitter.finish():
@@ -465,6 +506,14 @@ class OllamaLLM(BaseLLM):
             )
             error.hint = "raise llm.max_token (num_predict) or llm.context_length (num_ctx)"
             raise error
+
+    @property
+    def _guarded(self) -> bool:
+        return self._settings().client.repetition_guard
+
+    def _refuse_circles(self, text: str, thinking: str) -> None:
+        if self._guarded:
+            _core.refuse_circles(text, thinking, self.model or "")
 
     def _raise_error(self, reply: Any, partial: Optional[str] = None) -> None:
         """Raises the typed error for an error object, as ``decode`` returns one and a server sends one."""
