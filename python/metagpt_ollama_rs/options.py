@@ -229,6 +229,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("total_timeout", "client", _seconds),
     Setting("on_error", "client", _on_error),
     Setting("structured", "client", parse_bool),
+    Setting("shift", "client", parse_bool),
 )
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
@@ -237,7 +238,6 @@ _BY_FIELD = {setting.config_field: setting for setting in SETTINGS if setting.co
 # Known to Ollama and refused here all the same, with the reason a user needs.
 _REFUSED = {
     "truncate": "it is always sent as false, so that a prompt over the context is an error and never cut in silence",
-    "shift": "a value that changes makes the server load the model again",
     "stream": "each call decides by itself; llm.stream sets the default",
     "model": "it is set by llm.model",
     "timeout": "it is set by llm.timeout",
@@ -251,6 +251,7 @@ class ClientSettings:
     """What is no part of a request: how to reach the server, how long to wait (seconds), what an error becomes.
 
     ``structured`` makes the schema of an ActionNode the format of its answer; None leaves that to the environment.
+    ``shift`` leaves it to the server what becomes of an answer that outgrows the context.
     """
 
     proxy: Optional[str] = None
@@ -261,6 +262,7 @@ class ClientSettings:
     total_timeout: Optional[float] = None
     on_error: str = "raise"
     structured: Optional[bool] = None
+    shift: bool = False
 
 
 @dataclass
