@@ -283,6 +283,9 @@ pub(super) fn delta(object: Value<'_, '_>, source: &[u8], events: bool) -> Delta
         if calls {
             delta.tool_calls = tool_calls(source, &[Step::Key("message"), Step::Key("tool_calls")]);
         }
+        if let (Held::Nothing, Some(response)) = (delta.held, fields.response) {
+            delta.held = text_of(response, &mut delta.content);
+        }
     } else if let Some(response) = fields.response {
         delta.shape = Shape::Generate;
         delta.held = text_of(response, &mut delta.content);

@@ -409,6 +409,7 @@ def message(content, **fields):
         {"message": {"role": "assistant", "content": "hi"}, "done": True, "error": ""},
         {"response": "hi", "done": True},
         {"response": "hi", "done": True, "message": None},
+        {"response": "hi", "done": True, "message": {"role": "assistant", "content": None}},
         message(["h", "i"]),
         message([{"type": "text", "text": "h"}, {"type": "text", "text": "i"}]),
         {"response": [{"text": "hi"}], "done": True},
@@ -459,10 +460,10 @@ def test_many_long_keys_of_a_reply_are_not_all_shown(say):
     assert len(str(error)) < 800
 
 
-@pytest.mark.parametrize("road", ["short", "decode replaced"])
-def test_what_is_no_text_in_the_middle_of_a_stream(road, say):
+@pytest.mark.parametrize(("call", "road"), [(streamed, "short"), (streamed, "decode replaced"), (whole, "short")])
+def test_what_is_no_text_in_the_middle_of_a_stream(call, road, say):
     lines_ = [{**message("Once"), "done": False}, {**message(5), "done": False}, message("")]
-    error = say(lines_, streamed, road=road).error
+    error = say(lines_, call, road=road).error
     assert isinstance(error, ProtocolError)
     assert "'content' is a number" in str(error)
 
@@ -670,6 +671,18 @@ def test_a_lone_closing_mark(kind, road, say):
         assert (outcome.value, outcome.error) == ("Four.", None)
         assert outcome.llm.reasoning_content == "I wonder."
     assert stream.deltas == [*LONE, "\n"], "what was said already cannot be taken back"
+
+
+@pytest.mark.parametrize("road", ROADS)
+@pytest.mark.parametrize("kind", list(ASKED))
+def test_the_marks_of_another_template_cut_into_characters(kind, road, say):
+    text = "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>Four.<|return|>"
+    place = (lambda text: {"message": {"content": text}}) if kind == "OllamaLLM" else (lambda text: {"response": text})
+    stream = say([*({**place(letter), "done": False} for letter in text), {**CHAT, **place("")}], streamed, kind, road)
+    once = say({**CHAT, **place(text)}, whole, kind, road)
+    for outcome in (stream, once):
+        assert (outcome.value, outcome.llm.reasoning_content) == ("Four.", "hm")
+    assert "".join(stream.deltas) == "Four.\n"
 
 
 @pytest.mark.parametrize("road", ROADS)

@@ -112,7 +112,9 @@ def holder_of(reply: dict[str, Any]) -> tuple[dict[str, Any], str]:
                 return choice[name], "content"
         return choice, "text"
     message = reply.get("message")
-    return (message, "content") if isinstance(message, dict) else (reply, "response")
+    if isinstance(message, dict) and (message.get("content") is not None or reply.get("response") is None):
+        return message, "content"
+    return reply, "response"
 
 
 def text_of(reply: dict[str, Any], *, model: Optional[str] = None) -> Optional[str]:
