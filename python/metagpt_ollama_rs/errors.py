@@ -24,7 +24,7 @@
     │   ├── IncompleteError                     no line said "done": true, or the answer went in circles
     │   ├── InterruptedStreamError              the connection broke off
     │   └── DecodeError(ValueError)             a line that is no JSON, not UTF-8 or too long
-    ├── EmptyAnswerError                        the model stopped at its token limit before it said anything
+    ├── EmptyAnswerError                        an answer of nothing: only thinking, only white space, a mere loading
     └── ClosedError(RuntimeError)               the client or stream is closed, or belongs to another process or loop
 
 MetaGPT retries builtin ``ConnectionError`` three times. So only what happened before the first byte of a reply is one:
@@ -214,7 +214,8 @@ class DecodeError(StreamError, ValueError):
 
 
 class EmptyAnswerError(OllamaError):
-    """The model reached its token limit before it said anything (``done_reason`` is ``length``)."""
+    """An answer without a text and without tool calls: the token limit came first, the model only thought, the server
+    only loaded the model. ``partial_thinking`` has the reasoning, ``partial`` the white space that there was."""
 
 
 class ClosedError(OllamaError, RuntimeError):

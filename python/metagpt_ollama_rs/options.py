@@ -254,6 +254,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("on_error", "client", _on_error),
     Setting("structured", "client", parse_bool),
     Setting("repetition_guard", "client", parse_bool),
+    Setting("shift", "client", parse_bool),
 )
 
 # Options of earlier servers, and of runners that are gone, which today's ignores: nobody misspelt these.
@@ -302,7 +303,6 @@ _BY_FIELD = {setting.config_field: setting for setting in SETTINGS if setting.co
 # Known to Ollama and refused here all the same, with the reason a user needs.
 _REFUSED = {
     "truncate": "it is always sent as false, so that a prompt over the context is an error and never cut in silence",
-    "shift": "a value that changes makes the server load the model again",
     "stream": "each call decides by itself; llm.stream sets the default",
     "model": "it is set by llm.model",
     "timeout": "it is set by llm.timeout",
@@ -317,6 +317,7 @@ class ClientSettings:
 
     ``structured`` makes the schema of an ActionNode the format of its answer; None leaves that to the environment.
     ``repetition_guard`` makes an answer that goes in circles an error.
+    ``shift`` leaves it to the server what becomes of an answer that outgrows the context.
     """
 
     proxy: Optional[str] = None
@@ -329,6 +330,7 @@ class ClientSettings:
     on_error: str = "raise"
     structured: Optional[bool] = None
     repetition_guard: bool = True
+    shift: bool = False
 
 
 @dataclass

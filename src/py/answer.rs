@@ -2,11 +2,12 @@
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::{PyDict, PyList, PyString};
 
 use crate::wire::{Answer, Shape};
 
-/// The last line's object with the whole text, thinking and tool calls put in, in Ollama's native shape.
+/// The last line's object with the whole text, thinking and tool calls put in, in Ollama's native shape. Where no line
+/// had a text, nothing is made up for it.
 pub fn to_python(py: Python<'_>, answer: &Answer) -> PyResult<Py<PyAny>> {
     if answer.shape == Shape::OpenAi {
         return native(py, answer);
@@ -16,9 +17,9 @@ pub fn to_python(py: Python<'_>, answer: &Answer) -> PyResult<Py<PyAny>> {
         return native(py, answer);
     };
     if answer.shape == Shape::Generate {
-        record.set_item(intern!(py, "response"), &answer.content)?;
+        put_text(py, &record, intern!(py, "response"), answer)?;
         put_thinking(py, &record, answer)?;
-    } else {
+    } else if answer.shape == Shape::Chat {
         let message = match record
             .get_item(intern!(py, "message"))?
             .map(Bound::cast_into::<PyDict>)
@@ -37,11 +38,33 @@ fn fill_message(py: Python<'_>, message: &Bound<'_, PyDict>, answer: &Answer) ->
         intern!(py, "role"),
         answer.role.as_deref().unwrap_or("assistant"),
     )?;
-    message.set_item(intern!(py, "content"), &answer.content)?;
+    put_text(py, message, intern!(py, "content"), answer)?;
     put_thinking(py, message, answer)?;
     let calls = tool_calls(py, answer)?;
     if !calls.is_empty() {
         message.set_item(intern!(py, "tool_calls"), calls)?;
+    }
+    Ok(())
+}
+
+/// Sets `key` to the whole text, or to the first thing that stood in its place and is none, as it came. An answer of
+/// thinking or tool calls alone has an empty text, as such a reply has that was not streamed.
+fn put_text(
+    py: Python<'_>,
+    target: &Bound<'_, PyDict>,
+    key: &Bound<'_, PyString>,
+    answer: &Answer,
+) -> PyResult<()> {
+    if !answer.odd_line.is_empty() {
+        let record = super::json::to_python(py, &answer.odd_line)?;
+        let holder = record.get_item(intern!(py, "message")).unwrap_or(record);
+        if let Ok(odd) = holder.get_item(key) {
+            return target.set_item(key, odd);
+        }
+    }
+    let silent = answer.thinking.is_empty() && answer.tool_lines.is_empty();
+    if answer.has_text || !silent {
+        target.set_item(key, &answer.content)?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@
 use simd_json::{Buffers, Node, StaticNode, Tape};
 
 use super::careful;
-use super::{Counters, Delta, Shape, Stamp, ToolCall};
+use super::{Counters, Delta, Held, Shape, Stamp, ToolCall};
 
 /// A content line with nothing else in it, which becomes a text item.
 pub(super) struct Ordinary<'a> {
@@ -283,12 +283,12 @@ pub(super) fn delta(object: Value<'_, '_>, source: &[u8], events: bool) -> Delta
         if calls {
             delta.tool_calls = tool_calls(source, &[Step::Key("message"), Step::Key("tool_calls")]);
         }
+        if let (Held::Nothing, Some(response)) = (delta.held, fields.response) {
+            delta.held = text_of(response, &mut delta.content);
+        }
     } else if let Some(response) = fields.response {
         delta.shape = Shape::Generate;
-        response
-            .str()
-            .unwrap_or_default()
-            .clone_into(&mut delta.content);
+        delta.held = text_of(response, &mut delta.content);
         let thinking = fields.thinking.and_then(Value::str);
         thinking.unwrap_or_default().clone_into(&mut delta.thinking);
         if fields.tool_calls {
@@ -367,10 +367,7 @@ fn message_text(delta: &mut Delta, message: Value<'_, '_>) -> bool {
     for (key, value) in message.members() {
         match key {
             "role" => delta.role = owned(Some(value)),
-            "content" => value
-                .str()
-                .unwrap_or_default()
-                .clone_into(&mut delta.content),
+            "content" => delta.held = text_of(value, &mut delta.content),
             // The second and third name are OpenAI's side: Ollama's and that of other servers.
             "thinking" | "reasoning" | "reasoning_content" => {
                 if let Some(text) = value.str() {
@@ -404,9 +401,29 @@ fn openai(delta: &mut Delta, choice: Value<'_, '_>, position: usize, events: boo
             ];
             delta.tool_calls = tool_calls(&delta.line, &path);
         }
-    } else if let Some(text) = choice.get("text").and_then(Value::str) {
-        text.clone_into(&mut delta.content);
+    } else if let Some(text) = choice.get("text") {
+        delta.held = text_of(text, &mut delta.content);
     }
+}
+
+/// Puts the text that `value` holds into `text`: a string, or a list of strings and of parts with a `text`.
+fn text_of(value: Value<'_, '_>, text: &mut String) -> Held {
+    text.clear();
+    match value.node() {
+        Some(Node::String(whole)) => text.push_str(whole),
+        Some(Node::Array { .. }) => {
+            for part in value.elements() {
+                let Some(piece) = part.str().or_else(|| part.get("text")?.str()) else {
+                    text.clear();
+                    return Held::Other;
+                };
+                text.push_str(piece);
+            }
+        }
+        _ if value.is_null() => return Held::Nothing,
+        _ => return Held::Other,
+    }
+    Held::Text
 }
 
 /// The text of an `error` member that is not null: `None` if it is empty. A text that is itself JSON is unwrapped

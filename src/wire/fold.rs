@@ -1,7 +1,7 @@
 //! Deltas to the answer, and whether it is one.
 
 use super::{
-    Answer, Batch, Decoder, Delta, Framing, Item, MAX_LINE, Outcome, Shape, Stamp, ToolCall,
+    Answer, Batch, Decoder, Delta, Framing, Held, Item, MAX_LINE, Outcome, Shape, Stamp, ToolCall,
     WireError,
 };
 
@@ -38,6 +38,10 @@ impl Fold {
             return;
         }
         let answer = &mut self.answer;
+        answer.has_text |= delta.held == Held::Text;
+        if delta.held == Held::Other && answer.odd_line.is_empty() {
+            answer.odd_line.clone_from(&delta.line);
+        }
         answer.content.push_str(&delta.content);
         answer.thinking.push_str(&delta.thinking);
         if answer.shape == Shape::Other {
@@ -94,6 +98,7 @@ impl Fold {
             return;
         };
         let answer = &mut self.answer;
+        answer.has_text = true;
         if answer.shape == Shape::Other {
             answer.shape = template.shape;
         }

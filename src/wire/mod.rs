@@ -92,6 +92,18 @@ impl Counters {
     }
 }
 
+/// What a line has in the place of its text: `message.content`, `response`, or what is `OpenAI`'s word for them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Held {
+    /// No such member, or null.
+    #[default]
+    Nothing,
+    /// A text, or a list of texts.
+    Text,
+    /// A number, an object, a list with something else in it.
+    Other,
+}
+
 /// What one line says when it is more than an ordinary piece of content.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Delta {
@@ -99,6 +111,8 @@ pub struct Delta {
     pub model: Option<String>,
     pub created_at: Option<String>,
     pub role: Option<String>,
+    /// Where `content` comes from; it is empty unless that was a text.
+    pub held: Held,
     pub content: String,
     pub thinking: String,
     /// One entry a call; the raw `line` is the authority on arguments.
@@ -288,6 +302,8 @@ pub enum WireError {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
     pub shape: Shape,
+    /// Whether any line had a text, if only an empty one.
+    pub has_text: bool,
     pub content: String,
     pub thinking: String,
     pub tool_calls: Vec<ToolCall>,
@@ -301,6 +317,8 @@ pub struct Answer {
     /// The JSON of the last line that was more than a piece of text: the `done: true` line of a complete native
     /// reply, the last chunk before `[DONE]`, the error line of a failed one.
     pub last_line: Vec<u8>,
+    /// The JSON of the first line with something else in the place of its text.
+    pub odd_line: Vec<u8>,
     /// The JSON of each line with tool calls.
     pub tool_lines: Vec<Vec<u8>>,
 }

@@ -258,7 +258,7 @@ def test_row_6_what_the_user_left_alone_is_left_to_the_server(kind, duel, answer
     answers()
     outcome = duel(lambda llm: llm.acompletion_text(QUESTION, stream=True), kind=kind)
     assert outcome.original.sent["options"] == outcome.ours.sent["options"] == {"temperature": 0.3}
-    assert set(outcome.ours.sent) - set(outcome.original.sent) == {"truncate"}
+    assert set(outcome.ours.sent) - set(outcome.original.sent) == {"truncate", "shift"}
 
 
 def test_row_6_a_setting_changed_between_two_calls_counts(duel, answers):
@@ -321,4 +321,25 @@ def test_row_21_the_server_must_not_cut_the_prompt_in_silence(duel, answers):
     assert "truncate" not in chat.original.sent
     assert "truncate" not in generate.original.sent
     assert chat.ours.sent["truncate"] is generate.ours.sent["truncate"] is False
-    assert "shift" not in chat.ours.sent
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("kind", ["OllamaLLM", "OllamaGenerate"])
+def test_row_27_the_server_must_not_shift_the_context_in_silence(kind, stream, duel, answers):
+    answers()
+
+    def call(llm):
+        return llm.acompletion_text(QUESTION, stream=stream)
+
+    outcome = duel(call, kind=kind, stream=stream)
+    assert "shift" not in outcome.original.sent
+    assert outcome.ours.sent["shift"] is False
+    assert duel(call, kind=kind, extra_fields={"shift": "false"}).ours.sent["shift"] is False
+    # The server's own default differs by model: nothing is sent for it.
+    assert "shift" not in duel(call, kind=kind, extra_fields={"shift": "true"}).ours.sent
+
+
+@pytest.mark.parametrize("kind", ["OllamaEmbed", "OllamaEmbeddings"])
+def test_row_27_embeddings_have_no_context_to_shift(kind, ask, server):
+    outcome = ask("ours", lambda llm: llm.aask("hi"), kind=kind)
+    assert "shift" not in outcome.sent

@@ -90,6 +90,7 @@ def test_fields_of_the_text_endpoints_stay_out_of_embeddings(make_config):
         ("stop", "[1, 2]", "JSON list of texts"),
         ("idle_timeout", "0", "above zero"),
         ("on_error", "ignore", "raise or text"),
+        ("shift", "no", "true or false"),
         ("headers", "[]", "JSON object"),
     ],
 )
@@ -109,7 +110,7 @@ def test_a_wrong_type_is_refused_before_anything_is_sent(name, text, words, ask,
         ("keep-alive", "did you mean keep_alive?"),
         ("max_token", "llm.max_token"),
         ("truncate", "in silence"),
-        ("shift", "load the model again"),
+        ("shfit", "did you mean shift?"),
         ("zzz", "known names: "),
     ],
 )

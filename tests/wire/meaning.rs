@@ -1,7 +1,7 @@
 //! What lines mean: fields, errors, numbers, duplicates, depth, tool calls, and how a reply ended.
 
 use metagpt_ollama_rs::wire::{
-    Answer, Batch, Counters, Decoder, Delta, Entry, Fold, Framing, MAX_LINE, Outcome, Shape,
+    Answer, Batch, Counters, Decoder, Delta, Entry, Fold, Framing, Held, MAX_LINE, Outcome, Shape,
     ToolCall, WireError, fold_body,
 };
 
@@ -34,6 +34,7 @@ fn a_final_line_with_everything() {
         model: Some("m".to_owned()),
         created_at: Some("2026-08-21T17:00:05.15Z".to_owned()),
         role: Some("assistant".to_owned()),
+        held: Held::Text,
         content: "x".to_owned(),
         thinking: "y".to_owned(),
         done: true,
@@ -500,4 +501,64 @@ fn recorded_details() {
             && stream.counters.eval_count.is_some()
             && stream.model.is_some()
     );
+}
+
+#[test]
+fn what_stands_in_the_place_of_the_text() {
+    for (place, held, content) in [
+        (r#""hi""#, Held::Text, "hi"),
+        (r#""""#, Held::Text, ""),
+        ("null", Held::Nothing, ""),
+        (r#"["h","i"]"#, Held::Text, "hi"),
+        (
+            r#"[{"type":"text","text":"h"},{"text":"i"}]"#,
+            Held::Text,
+            "hi",
+        ),
+        ("[]", Held::Text, ""),
+        (r#"[{"type":"image"}]"#, Held::Other, ""),
+        (r#"["h",5]"#, Held::Other, ""),
+        (r#"[["h"]]"#, Held::Other, ""),
+        ("5", Held::Other, ""),
+        ("true", Held::Other, ""),
+        (r#"{"text":"hi"}"#, Held::Other, ""),
+    ] {
+        for line in [
+            format!(r#"{{"message":{{"content":{place}}},"done":true}}"#),
+            format!(r#"{{"response":{place},"done":true}}"#),
+            format!(r#"{{"choices":[{{"message":{{"content":{place}}}}}]}}"#),
+            format!(r#"{{"choices":[{{"text":{place}}}]}}"#),
+        ] {
+            let delta = delta(&line);
+            assert_eq!((delta.held, &*delta.content), (held, content), "{line}");
+        }
+    }
+    assert_eq!(delta(r#"{"message":{},"done":true}"#).held, Held::Nothing);
+}
+
+#[test]
+fn an_answer_knows_whether_it_had_a_text() {
+    let fold = |body: &str| fold_body(body.as_bytes()).0;
+    let answer = fold(concat!(
+        r#"{"message":{"content":null},"done":false}"#,
+        "\n",
+        r#"{"done":true}"#
+    ));
+    assert!(!answer.has_text);
+    assert!(answer.odd_line.is_empty());
+    let answer = fold(concat!(
+        r#"{"message":{"content":"a"},"done":false}"#,
+        "\n",
+        r#"{"message":{"content":5},"done":false}"#,
+        "\n",
+        r#"{"message":{"content":{}},"done":true}"#
+    ));
+    assert!(answer.has_text);
+    assert_eq!(answer.content, "a");
+    assert_eq!(
+        answer.odd_line,
+        br#"{"message":{"content":5},"done":false}"#
+    );
+    let ordinary = r#"{"model":"m","created_at":"2026-08-21T17:00:05.15Z","message":{"role":"assistant","content":""},"done":false}"#;
+    assert!(fold(&format!("{ordinary}\n{{\"done\":true}}")).has_text);
 }
