@@ -20,7 +20,7 @@ use super::direct;
 use super::exchange::Exchange;
 use super::explain::explain;
 use super::general::General;
-use super::lane::{Lane, Sender};
+use super::lane::{Lane, Response, Sender};
 use super::pump;
 use super::redact::Secrets;
 use super::retry::Retry;
@@ -176,10 +176,8 @@ impl Client {
         let secrets = Secrets::of(&config);
         let route = config.proxy.resolve(&config.base)?;
         let plain = route.is_none() && !config.base.is_https();
-        let sender = Sender {
-            general: General::new(&config, route)?,
-            number: NUMBER.fetch_add(1, Ordering::Relaxed),
-        };
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let sender = Sender::new(General::new(&config, route)?, number);
         Ok(Self {
             inner: Arc::new(Inner {
                 config,
@@ -263,6 +261,23 @@ impl Client {
 
     pub(super) fn sender(&self) -> &Sender {
         &self.inner.sender
+    }
+
+    /// Sees to it that the connection which brought `response` is not used again. The general lane's pool gives none of
+    /// its connections away, so all of it goes.
+    pub(super) fn distrust(&self, response: &mut Response) {
+        match response {
+            Response::General(_) => {
+                let config = &self.inner.config;
+                let route = config.proxy.resolve(&config.base);
+                // It could be made before; if it no longer can, the next request says so.
+                if let Ok(general) = route.and_then(|route| General::new(config, route)) {
+                    self.inner.sender.renew(general);
+                }
+            }
+            #[cfg(target_os = "linux")]
+            Response::Direct(response) => response.distrust(),
+        }
     }
 
     pub(super) fn lane(&self) -> &Lane {

@@ -2,12 +2,13 @@
 //!
 //! A pooled connection that turns out to be dead is replaced by its lane, once and at once; everything else is `retry`'s.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::StatusCode;
 use reqwest::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER,
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, LOCATION, RETRY_AFTER,
     TRANSFER_ENCODING,
 };
 use tokio::time::Instant;
@@ -53,13 +54,18 @@ impl Exchange {
         let prepared = client.prepare(request, url)?;
         loop {
             let failure = match Self::send(client, &prepared, limits, tries.since()).await {
-                Ok(mut exchange) => match exchange.accept(url).await {
-                    Ok(()) => {
-                        exchange.trace = trace;
-                        return Ok(exchange);
+                Ok(mut exchange) => {
+                    if framing(exchange.response.headers()).is_err() {
+                        client.distrust(&mut exchange.response);
                     }
-                    Err(failure) => failure,
-                },
+                    match exchange.accept(url).await {
+                        Ok(()) => {
+                            exchange.trace = trace;
+                            return Ok(exchange);
+                        }
+                        Err(failure) => failure,
+                    }
+                }
                 Err(failure) => failure,
             };
             tries
@@ -121,30 +127,33 @@ impl Exchange {
     }
 
     /// Waits for more of the body and shows its pieces to `take` until that says no; what is left is for the next call.
-    /// At most one network read lies behind it. True: the body has ended.
+    /// At most one network read lies behind it. True: the body has ended. Only payload moves the time limits on: a
+    /// server that sends nothing but framing, blank lines or comments is silent.
     pub(super) async fn pull(
         &mut self,
         mut take: impl FnMut(&[u8]) -> bool,
     ) -> Result<bool, Error> {
         let mut come = false;
         let reading = self.response.pull(|piece| {
-            come = true;
+            come = come || is_payload(piece);
             take(piece)
         });
         let read = self.clock.guard(reading, None).await;
-        self.clock.tick();
-        if let Some(trace) = &self.trace
-            && come
-        {
-            trace.begin();
+        if come {
+            self.clock.tick();
+            if let Some(trace) = &self.trace {
+                trace.begin();
+            }
         }
         read.and_then(|read| read)
             .map_err(|error| error.after(self.status()))
     }
 
-    /// The time until now was the reader's, not the server's.
-    pub(super) fn tick(&mut self) {
-        self.clock.tick();
+    /// Waits for the reader, whose time is not the server's.
+    pub(super) async fn wait_for(&mut self, reader: impl Future<Output = ()>) {
+        let since = Instant::now();
+        reader.await;
+        self.clock.spare(since.elapsed());
     }
 
     /// The whole body, at most `limit` bytes of it.
@@ -193,20 +202,10 @@ impl Exchange {
         if let Some(coding) = coding(headers) {
             return Err(fault::protocol(format!(
                 "The reply is compressed ({coding:?}), which was not asked for: something between here and Ollama does it.",
+                coding = fault::shortened(coding)
             )));
         }
-        if let Some(coding) = header(headers, &TRANSFER_ENCODING) {
-            if headers.contains_key(CONTENT_LENGTH) {
-                return Err(fault::protocol(
-                    "The reply has both Content-Length and Transfer-Encoding, so nobody can say where it ends.",
-                ));
-            }
-            if !coding.trim().eq_ignore_ascii_case("chunked") {
-                return Err(fault::protocol(format!(
-                    "The reply's Transfer-Encoding is {coding:?}, not chunked."
-                )));
-            }
-        }
+        framing(headers)?;
         let media = self.media_type();
         if matches!(media.as_str(), "text/html" | "application/xhtml+xml") {
             return Err(fault::protocol(format!(
@@ -247,13 +246,55 @@ impl Exchange {
     }
 }
 
-fn header<'a>(headers: &'a HeaderMap, name: &reqwest::header::HeaderName) -> Option<&'a str> {
+/// Whether a piece of a body has more than what keeps a connection alive: blank lines, and comments of server-sent
+/// events. No JSON line begins as those do.
+fn is_payload(piece: &[u8]) -> bool {
+    let first = piece.first();
+    if first.is_some_and(|byte| !byte.is_ascii_whitespace() && *byte != b':') {
+        return true;
+    }
+    piece
+        .split(|byte| *byte == b'\n')
+        .map(<[u8]>::trim_ascii)
+        .any(|line| !line.is_empty() && !line.starts_with(b":"))
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name).map(|value| value.to_str().unwrap_or("?"))
 }
 
-/// The content coding, if it is one that changes the bytes.
+/// The parts of a list that may stand in several lines of the same name.
+fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    let lines = headers.get_all(name).iter();
+    lines
+        .flat_map(|line| line.to_str().unwrap_or("?").split(','))
+        .map(str::trim)
+}
+
+/// The first content coding that changes the bytes.
 fn coding(headers: &HeaderMap) -> Option<&str> {
-    header(headers, &CONTENT_ENCODING).filter(|coding| !matches!(coding.trim(), "" | "identity"))
+    list(headers, &CONTENT_ENCODING)
+        .find(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity"))
+}
+
+/// Whether the headers leave no doubt about where the body ends.
+fn framing(headers: &HeaderMap) -> Result<(), Error> {
+    if !headers.contains_key(TRANSFER_ENCODING) {
+        return Ok(());
+    }
+    if headers.contains_key(CONTENT_LENGTH) {
+        return Err(fault::protocol(
+            "The reply has both Content-Length and Transfer-Encoding, so nobody can say where it ends.",
+        ));
+    }
+    let codings: Vec<&str> = list(headers, &TRANSFER_ENCODING).collect();
+    if matches!(codings.as_slice(), [coding] if coding.eq_ignore_ascii_case("chunked")) {
+        return Ok(());
+    }
+    Err(fault::protocol(format!(
+        "The reply's Transfer-Encoding is {:?}, not chunked.",
+        fault::shortened(&codings.join(", "))
+    )))
 }
 
 /// Following would turn a POST into a GET, so the user is told what to write instead.

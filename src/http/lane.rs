@@ -5,7 +5,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -142,12 +142,32 @@ impl Response {
 
 /// What sends the requests of one client.
 pub(super) struct Sender {
-    pub(super) general: general::General,
+    general: RwLock<Arc<general::General>>,
     /// The number under which a reactor keeps the client's connections.
     pub(super) number: u64,
 }
 
 impl Sender {
+    pub(super) fn new(general: general::General, number: u64) -> Self {
+        Self {
+            general: RwLock::new(Arc::new(general)),
+            number,
+        }
+    }
+
+    /// Sends through `general` from now on, and so over none of the connections of the one before.
+    pub(super) fn renew(&self, general: general::General) {
+        let mut current = self.general.write().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *current, Arc::new(general));
+        drop(current);
+        drop(before);
+    }
+
+    fn general(&self) -> Arc<general::General> {
+        let current = self.general.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&current)
+    }
+
     pub(super) async fn send(
         &self,
         lane: &Lane,
@@ -156,7 +176,7 @@ impl Sender {
     ) -> Result<Response, Error> {
         match lane {
             Lane::General => self
-                .general
+                .general()
                 .send(request, attempt)
                 .await
                 .map(Response::General),

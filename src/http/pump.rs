@@ -125,8 +125,7 @@ async fn relay(
             false if sink.is_done() => return aftermath(exchange, sink).await,
             false => {}
         }
-        inbox.room().await;
-        exchange.tick();
+        exchange.wait_for(inbox.room()).await;
     }
 }
 

@@ -117,6 +117,47 @@ fn a_stream_survives_a_stale_connection() {
     server.seen();
 }
 
+/// Heads of replies of which nobody can say for sure where they end.
+const DUBIOUS: [&str; 5] = [
+    "Content-Length: 12\r\nTransfer-Encoding: chunked",
+    "Transfer-Encoding: chunked\r\nContent-Length: 12",
+    "Content-Length: 0\r\nTransfer-Encoding: chunked",
+    "Transfer-Encoding: gzip, chunked",
+    "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked",
+];
+
+#[test]
+fn a_connection_whose_reply_has_no_sure_end_is_not_used_again() {
+    for status in [
+        "200 OK",
+        "500 Internal Server Error",
+        "404 Not Found",
+        "302 Found",
+    ] {
+        for framing in DUBIOUS {
+            for streamed in [true, false] {
+                let dubious = format!(
+                    "HTTP/1.1 {status}\r\nContent-Type: application/json\r\n{framing}\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n"
+                );
+                let server = Server::start(vec![
+                    vec![Do::Read, Do::send(dubious), Do::SeeEnd],
+                    vec![Do::Read, Do::send(OK)],
+                ]);
+                let (runtime, client) = (runtime(), server.client());
+                let request = Request::post("/api/chat", "{}");
+                let end = if streamed {
+                    read_all(&pump(&runtime, &client, request, Mode::Deltas)).1
+                } else {
+                    block_on(&runtime, client.call(request)).map(drop)
+                };
+                assert!(end.is_err(), "{status} {framing}");
+                block_on(&runtime, client.call(Request::get("/api/version"))).unwrap();
+                server.seen();
+            }
+        }
+    }
+}
+
 #[test]
 fn a_request_is_not_sent_twice_once_a_reply_has_begun() {
     for (begun, expected) in [

@@ -220,6 +220,11 @@ impl Response {
         &self.head
     }
 
+    /// Nothing else is asked on this connection.
+    pub(super) fn distrust(&mut self) {
+        self.reusable = false;
+    }
+
     /// How many bytes of the body are to come, if that is known.
     pub(super) fn expected(&self) -> Option<u64> {
         self.body.expected()
