@@ -23,7 +23,7 @@ use super::general::General;
 use super::lane::{Lane, Response, Sender};
 use super::pump;
 use super::redact::Secrets;
-use super::retry::Retry;
+use super::retry::{Retry, is_changing};
 use crate::error::{Error, Kind};
 use crate::inbox::Inbox;
 use crate::stats::Trace;
@@ -286,6 +286,7 @@ impl Client {
 
     /// The request as the lanes want it.
     pub(super) fn prepare(&self, request: Request, url: &str) -> Result<Prepared, Error> {
+        let changing = is_changing(request.method, &request.path);
         let head = if request.headers.is_empty() {
             let key = (request.method, request.path, request.body.is_some());
             let known = self.inner.heads().get(&key).map(Arc::clone);
@@ -307,6 +308,7 @@ impl Client {
         Ok(Prepared {
             head,
             body: request.body.map(Bytes::from),
+            changing,
         })
     }
 
@@ -365,6 +367,8 @@ const MAX_HEADS: usize = 64;
 pub(super) struct Prepared {
     pub(super) head: Arc<Head>,
     pub(super) body: Option<Bytes>,
+    /// It must not be sent twice if the server may have got it.
+    pub(super) changing: bool,
 }
 
 /// A request without its body.

@@ -105,16 +105,17 @@ fn no_http(cause: &str) -> Error {
     error
 }
 
-/// Whether a pooled connection turned out to be dead before any byte of a reply: the request may go out once more.
-pub(super) fn is_stale(error: &reqwest::Error) -> bool {
+/// Whether a pooled connection turned out to be dead before any byte of a reply, or with `unsent` before any byte of the
+/// request.
+pub(super) fn is_stale(error: &reqwest::Error, unsent: bool) -> bool {
     if error.is_connect() || error.is_builder() {
         return false;
     }
     cause::<hyper::Error>(error).is_some_and(|http| {
-        http.is_incomplete_message()
-            || http.is_canceled()
+        // These two are of a request that its connection has not taken.
+        http.is_canceled()
             || http.is_closed()
-            || io_kind(http).is_some_and(broke_off)
+            || !unsent && (http.is_incomplete_message() || io_kind(http).is_some_and(broke_off))
     })
 }
 

@@ -20,8 +20,29 @@ const GROWTH: u32 = 4;
 /// The longest wait of our own choice.
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// Routes that change something: they are not repeated when the server may have done it already.
-const CHANGING: [&str; 3] = ["/api/copy", "/api/create", "/api/push"];
+/// Routes that change nothing, though they are POSTed to.
+const HARMLESS: [&str; 10] = [
+    "/api/chat",
+    "/api/generate",
+    "/api/embed",
+    "/api/embeddings",
+    "/api/show",
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/embeddings",
+    "/v1/responses",
+    "/v1/messages",
+];
+
+/// Whether a request may change something (copy, create, delete, push, pull, blobs, and what is not known). Such a one
+/// is not sent twice when the server may have carried it out already.
+pub(super) fn is_changing(method: Method, path: &str) -> bool {
+    match method {
+        Method::Get | Method::Head => false,
+        Method::Post => !HARMLESS.contains(&path),
+        Method::Delete => true,
+    }
+}
 
 /// How often and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,14 +111,13 @@ impl Tries {
     /// Begins with `request`, now. `total` is its total limit.
     pub(super) fn new(policy: Retry, request: &Request, total: Option<Duration>) -> Self {
         let since = Instant::now();
-        let path = request.path.as_str();
         Self {
             policy,
             since,
             end: total.and_then(|total| since.checked_add(total)),
             obeyed: Duration::ZERO,
             taken: 0,
-            changing: request.method == Method::Delete || CHANGING.contains(&path),
+            changing: is_changing(request.method, &request.path),
         }
     }
 
@@ -267,7 +287,8 @@ mod tests {
             (Request::get("/api/tags"), Repeat::Never, 1),
             (Request::get("/api/tags"), Repeat::Safe, 3),
             (Request::get("/api/tags"), Repeat::Unsure, 3),
-            (Request::post("/api/pull", "{}"), Repeat::Unsure, 3),
+            (Request::post("/api/chat", "{}"), Repeat::Unsure, 3),
+            (Request::post("/api/pull", "{}"), Repeat::Unsure, 1),
             (Request::post("/api/copy", "{}"), Repeat::Safe, 3),
             (Request::post("/api/copy", "{}"), Repeat::Unsure, 1),
             (delete.clone(), Repeat::Unsure, 1),

@@ -59,7 +59,8 @@ impl General {
         Ok(Self { http, https, via })
     }
 
-    /// Sends `request`, once more where a pooled connection was dead.
+    /// Sends `request`, once more where a pooled connection was dead. One that changes something is sent once more only
+    /// if nothing of it was written.
     pub(super) async fn send(
         &self,
         request: &Prepared,
@@ -74,7 +75,7 @@ impl General {
                     if !replaced
                         && !attempt.is_fresh()
                         && attempt.is_young()
-                        && fault::is_stale(&error) =>
+                        && fault::is_stale(&error, request.changing) =>
                 {
                     replaced = true;
                 }
