@@ -136,10 +136,11 @@ impl Error {
         }))
     }
 
-    /// The same failure at `url`, which must not hold a user or a password.
+    /// The same failure at `url`, which must not hold a user or a password. A query may hold a token, and is left out.
     #[must_use]
     pub fn at(mut self, url: &str) -> Self {
-        self.url = Some(url.to_owned());
+        let shown = url.split(['?', '#']).next().unwrap_or_default();
+        self.url = Some(shown.to_owned());
         self
     }
 

@@ -127,6 +127,6 @@ pub(super) fn timeout(phase: &'static str, limit: Duration, what: &str) -> Error
 }
 
 /// `start + limit`; a limit beyond what the clock can express is a year.
-fn later(start: Instant, limit: Duration) -> Instant {
+pub(super) fn later(start: Instant, limit: Duration) -> Instant {
     start + limit.min(YEAR)
 }

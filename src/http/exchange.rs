@@ -25,7 +25,7 @@ use crate::error::Error;
 use crate::stats::Trace;
 
 /// How much of a refusal's body is kept.
-const MAX_REFUSAL: usize = 64 << 10;
+pub(super) const MAX_REFUSAL: usize = 64 << 10;
 
 /// How long a refusal's body is waited for: the status alone says enough.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(3);

@@ -12,6 +12,7 @@ use super::clock::timeout;
 #[cfg(target_os = "linux")]
 use super::direct;
 use crate::error::{Error, Kind, Repeat};
+use crate::excerpt::excerpt;
 
 /// The longest server text that is put into a message.
 const MAX_SHOWN: usize = 600;
@@ -263,17 +264,9 @@ fn without_tags(page: &str) -> String {
         .collect()
 }
 
-/// A text on one line, cut to what a message can bear.
+/// A text as a message can bear it.
 pub(super) fn shortened(text: &str) -> String {
-    let mut line: String = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(MAX_SHOWN)
-        .collect();
-    if text.chars().nth(MAX_SHOWN).is_some() {
-        line.push('…');
-    }
-    line
+    excerpt(text, MAX_SHOWN)
 }
 
 /// Seconds to wait: `Retry-After` is a number or an HTTP date.

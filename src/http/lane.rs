@@ -15,6 +15,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::attempt::Attempt;
 use super::client::Prepared;
+use super::clock::later;
 #[cfg(target_os = "linux")]
 use super::direct;
 use super::fault;
@@ -41,7 +42,7 @@ impl Lane {
     }
 
     pub(super) async fn sleep(&self, time: Duration) {
-        self.timer(Instant::now() + time).await;
+        self.timer(later(Instant::now(), time)).await;
     }
 
     /// What `work` comes to; `None` if that takes longer than `limit`.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::client::{Method, Request};
+use super::clock::{YEAR, later};
 use super::lane::Lane;
 use crate::error::{Error, Repeat};
 use crate::stats::Trace;
@@ -74,12 +75,11 @@ impl Retry {
         }
         if let Some(asked) = asked {
             let wait = Duration::try_from_secs_f64(asked).ok()?;
-            return (wait <= self.retry_after).then_some(wait);
+            return (wait <= self.retry_after).then_some(wait.min(YEAR));
         }
-        let grown = self.first.saturating_mul(GROWTH.saturating_pow(taken));
-        let wait = grown
-            .min(LONGEST.max(self.first))
-            .mul_f64(0.75 + 0.5 * roll);
+        let first = self.first.min(YEAR);
+        let grown = first.saturating_mul(GROWTH.saturating_pow(taken));
+        let wait = grown.min(LONGEST.max(first)).mul_f64(0.75 + 0.5 * roll);
         (spent.saturating_add(wait) <= self.budget).then_some(wait)
     }
 }
@@ -170,7 +170,7 @@ impl Tries {
         let wait = self
             .policy
             .wait(self.taken, spent, error.retry_after, roll)?;
-        let in_time = self.end.is_none_or(|end| now + wait < end);
+        let in_time = self.end.is_none_or(|end| later(now, wait) < end);
         in_time.then_some(wait)
     }
 }
@@ -230,6 +230,46 @@ mod tests {
                 None
             ]
         );
+    }
+
+    #[test]
+    fn no_number_is_too_large() {
+        let policy = Retry {
+            count: u32::MAX,
+            first: Duration::MAX,
+            budget: Duration::MAX,
+            retry_after: Duration::MAX,
+        };
+        for taken in [0, 1, u32::MAX - 1] {
+            for roll in [0.0, 1.0] {
+                let wait = policy.wait(taken, Duration::ZERO, None, roll).unwrap();
+                assert!(wait >= YEAR / 2 && wait <= 2 * YEAR);
+                assert_eq!(
+                    policy.wait(taken, Duration::MAX, Some(1.8e19), roll),
+                    Some(YEAR)
+                );
+                assert_eq!(policy.wait(taken, Duration::ZERO, Some(1e300), roll), None);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_longest_wait_is_waited() {
+        let policy = Retry {
+            count: 1,
+            first: Duration::MAX,
+            budget: Duration::MAX,
+            retry_after: Duration::MAX,
+        };
+        for asked in [None, Some(1.8e19)] {
+            let mut error = Error::new(Kind::Connect, "no.");
+            error.repeat = Repeat::Safe;
+            error.retry_after = asked;
+            let mut tries = Tries::new(policy, &Request::get("/"), Some(Duration::MAX));
+            let waiting = tries.after(error, &Lane::General, None);
+            let moment = Duration::from_millis(5);
+            assert!(tokio::time::timeout(moment, waiting).await.is_err());
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use pyo3::types::{PyByteArray, PyBytes, PyDict};
 use super::errors::{self, Context};
 use super::stats;
 use crate::error::{Error, Kind};
+use crate::excerpt::excerpt;
 use crate::http::Reply;
 use crate::stats::Trace;
 use crate::wire::{Batch, Decoder, Fold, Framing, MAX_LINE, Outcome, floats};
@@ -95,7 +96,7 @@ fn vectors(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> 
             let error = Error::new(Kind::Decode, error.to_string())
                 .at(&format!("{}{}", about.host, about.endpoint))
                 .after(reply.status);
-            return Err(failed(py, error, "", "", trace));
+            return Err(failed(py, reply.secrets.redact(error), "", "", trace));
         }
     };
     trace.answer(&floats.counters, None, true);
@@ -134,6 +135,10 @@ fn vectors(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> 
 fn answer(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> {
     let fail = |kind, message: String, partial: &str, thinking: &str| {
         let mut error = Error::new(kind, message);
+        if kind == Kind::MidStream {
+            error.server_text = Some(error.message.clone());
+            error.message = excerpt(&error.message, 600);
+        }
         let about = trace.about();
         error.url = Some(format!("{}{}", about.host, about.endpoint));
         error.status = Some(reply.status);
