@@ -4,32 +4,39 @@
 /// The longest message; what it quotes is shorter.
 pub const MESSAGE: usize = 4000;
 
-/// The first `limit` characters of `text` on one line, and `…` if there are more. What breaks a line becomes a space;
-/// other control characters and what is seen by nobody are written as escapes.
+/// The beginning of `text` on one line of at most `limit` characters, and `…` if there is more. What breaks a line becomes
+/// a space; other control characters and what is seen by nobody are written as escapes.
 pub fn excerpt(text: &str, limit: usize) -> String {
     let mut line = String::with_capacity(text.len().min(limit.saturating_add(8)));
+    let mut room = limit;
     let mut broken = false;
-    for (count, c) in text.chars().enumerate() {
-        if count == limit {
-            line.push('…');
-            break;
-        }
+    for c in text.chars() {
         let breaks = breaks_line(c);
-        if breaks && !broken {
-            line.push(' ');
-        } else if !breaks && is_hidden(c) {
-            let code = u32::from(c);
-            line.push_str(&match code {
-                0..=0xff => format!("\\x{code:02x}"),
-                0x100..=0xffff => format!("\\u{code:04x}"),
-                _ => format!("\\U{code:08x}"),
-            });
-        } else if !breaks {
-            line.push(c);
+        if breaks && std::mem::replace(&mut broken, true) {
+            continue;
         }
         broken = breaks;
+        let escape = if breaks { None } else { escape(c) };
+        let Some(left) = room.checked_sub(escape.as_ref().map_or(1, String::len)) else {
+            line.push('…');
+            break;
+        };
+        room = left;
+        match escape {
+            Some(escape) => line.push_str(&escape),
+            None => line.push(if breaks { ' ' } else { c }),
+        }
     }
     line
+}
+
+fn escape(c: char) -> Option<String> {
+    let code = u32::from(c);
+    is_hidden(c).then(|| match code {
+        0..=0xff => format!("\\x{code:02x}"),
+        0x100..=0xffff => format!("\\u{code:04x}"),
+        _ => format!("\\U{code:08x}"),
+    })
 }
 
 fn breaks_line(c: char) -> bool {
@@ -86,7 +93,9 @@ mod tests {
     fn long_texts_are_cut_between_characters() {
         assert_eq!(excerpt("äöü", 3), "äöü");
         assert_eq!(excerpt("äöü", 2), "äö…");
-        assert_eq!(excerpt(&"\n".repeat(1000), 5), " …");
+        assert_eq!(excerpt(&"\n".repeat(1000), 5), " ");
+        assert_eq!(excerpt("a\x1bb", 5), "a\\x1b…");
+        assert_eq!(excerpt("a\x1bb", 4), "a…");
         assert_eq!(excerpt("x", 0), "…");
     }
 }

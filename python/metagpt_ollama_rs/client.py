@@ -10,7 +10,9 @@ The lower door, which the MetaGPT provider uses, is at the end of `AsyncClient`:
 
 from __future__ import annotations
 
+import operator
 import os
+import sys
 from typing import TYPE_CHECKING, Any, NamedTuple, cast, overload
 
 from metagpt_ollama_rs import _core
@@ -88,9 +90,32 @@ def _retry(retries: int | Retry | None) -> tuple[int, float, float, float] | Non
     if retries is None:
         return None
     policy = retries if isinstance(retries, Retry) else Retry(retries)
-    if not 0 <= policy.retries < 2**32:
-        raise ConfigurationError(f"retries must be a number from 0 on, and is {policy.retries}")
-    return (policy.retries, policy.first, policy.budget, policy.retry_after)
+    count = _whole_number("retries", policy.retries, 0)
+    waits = (policy.first, policy.budget, policy.retry_after)
+    for name, seconds in zip(Retry._fields[1:], waits):
+        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds >= 0:
+            raise ConfigurationError(f"{name} of the retries must be a number of seconds, and is {seconds!r:.60}")
+    first, budget, retry_after = (min(float(min(seconds, _AGES)), _AGES) for seconds in waits)
+    return (min(count, 2**32 - 1), first, budget, retry_after)
+
+
+# As many seconds as the core can count, and more than anybody waits.
+_AGES = 1e19
+
+
+def _whole_number(name: str, value: Any, least: int) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if number < least or isinstance(value, bool):
+        raise ConfigurationError(f"{name} must be a whole number from {least} on, and is {value!r:.60}")
+    return number
+
+
+def _size(name: str, value: Any) -> int | None:
+    """A number of bytes; one that is beyond all memory is no limit."""
+    return None if value is None else min(_whole_number(name, value, 1), sys.maxsize)
 
 
 # Where a whole reply has what it was asked for; images of servers that make them included.
@@ -100,7 +125,8 @@ _TEXT = {"/api/chat": ("message",), "/api/generate": ("response", "image")}
 def _having(reply: dict[str, Any], *names: str) -> dict[str, Any]:
     """``reply``, if it has one of the fields. Raises ProtocolError for an object that answers nothing."""
     if not any(name in reply for name in names):
-        raise from_core("protocol", message=f"The reply has no {names[0]!r}, only {', '.join(reply) or 'nothing'}.")
+        found = _core.excerpt(", ".join(reply), 200) or "nothing"
+        raise from_core("protocol", message=f"The reply has no {names[0]!r}, only {found}.")
     return reply
 
 
@@ -136,8 +162,8 @@ class _Base:
             proxy=proxy,
             limits=_limits(timeout),
             retries=_retry(retries),
-            max_line=max_line,
-            max_body=max_body,
+            max_line=_size("max_line", max_line),
+            max_body=_size("max_body", max_body),
         )
 
     @property

@@ -30,8 +30,7 @@ impl fmt::Debug for Secrets {
 }
 
 impl Secrets {
-    /// What a client of `config` keeps to itself.
-    pub fn of(config: &Config) -> Self {
+    pub(super) fn of(config: &Config) -> Self {
         let key = config.api_key.as_deref().and_then(real_key);
         let mut secrets: Vec<String> = key.map(str::to_owned).into_iter().collect();
         if let Some((user, password)) = config.base.credentials() {
@@ -172,31 +171,31 @@ fn without(text: &[u8], secret: &str) -> Option<Vec<u8>> {
 
 /// How many bytes at the start of `text` are `secret`, or as much of it as stands before the end.
 fn occurrence(text: &[u8], secret: &str) -> Option<usize> {
-    let mut rest = text;
+    // What may follow: a `%` may stand for itself, or begin `%25`.
+    let mut rests = vec![text];
     for (count, c) in secret.chars().enumerate() {
-        match after(rest, c) {
-            Some(next) => rest = next,
-            None if count >= SHORTEST && (rest.is_empty() || rest.starts_with("…".as_bytes())) => {
-                break;
-            }
-            None => return None,
+        let mut next: Vec<&[u8]> = rests.iter().flat_map(|rest| after(rest, c)).collect();
+        next.dedup_by_key(|rest| rest.len());
+        if next.is_empty() {
+            let is_cut = |rest: &&[u8]| rest.is_empty() || rest.starts_with("…".as_bytes());
+            rests.retain(|rest| count >= SHORTEST && is_cut(rest));
+            break;
         }
+        rests = next;
     }
-    Some(text.len() - rest.len())
+    rests.first().map(|rest| text.len() - rest.len())
 }
 
-/// What follows `wanted` at the start of `text`, however it is written.
-fn after(text: &[u8], wanted: char) -> Option<&[u8]> {
-    if let Some(rest) = raw(text, wanted) {
-        return Some(rest);
-    }
-    match text.first()? {
-        b'\\' => escaped(text, wanted),
-        b'%' => percent(text, wanted),
-        b'&' => entity(text, wanted),
-        b'+' if wanted == ' ' => text.get(1..),
+/// What follows `wanted` at the start of `text`, in each way in which that can be read.
+fn after(text: &[u8], wanted: char) -> impl Iterator<Item = &[u8]> {
+    let written = match text.first() {
+        Some(b'\\') => escaped(text, wanted),
+        Some(b'%') => percent(text, wanted),
+        Some(b'&') => entity(text, wanted),
+        Some(b'+') if wanted == ' ' => text.get(1..),
         _ => None,
-    }
+    };
+    raw(text, wanted).into_iter().chain(written)
 }
 
 /// Without the backslashes at its start.
@@ -238,8 +237,8 @@ fn percent(text: &[u8], wanted: char) -> Option<&[u8]> {
     let mut rest = text;
     for byte in wanted.encode_utf8(&mut buffer).bytes() {
         rest = rest.strip_prefix(b"%")?;
-        while byte != b'%'
-            && let Some(next) = rest.strip_prefix(b"25")
+        while let Some(next) = rest.strip_prefix(b"25")
+            && (byte != b'%' || next.starts_with(b"25"))
         {
             rest = next;
         }

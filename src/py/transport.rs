@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyString};
+use pyo3::types::PyBytes;
 
 use super::awaitable::{Pending, Seat};
 use super::blocking::{BlockingStream, receive};
@@ -23,10 +23,9 @@ use super::runtime::{Owned, enter, handle, lock};
 use super::stream::{Delivery, Stream, StreamCore};
 use super::wake::Sleeper;
 use crate::error::{Error, Kind};
-use crate::excerpt::excerpt;
 use crate::http::config::resolve_key;
 use crate::http::{
-    Base, Client, Config, Method, Mode, Origin, ProxyRule, Request, Retry, Secrets, Timeouts,
+    Base, Client, Config, Method, Mode, Origin, ProxyRule, Request, Retry, Timeouts,
 };
 use crate::inbox::{CAPACITY, Inbox};
 use crate::stats::{About, Journal, Trace};
@@ -272,16 +271,6 @@ impl Transport {
     #[getter]
     fn url(&self) -> String {
         self.config.base.display()
-    }
-
-    /// `text` of this server's as a message can bear it: short, on one line, without what the client keeps secret.
-    fn shown(&self, text: &Bound<'_, PyString>) -> String {
-        let text = text.to_string_lossy().into_owned();
-        let secrets = Secrets::of(&self.config);
-        excerpt(
-            &secrets.redact(Error::new(Kind::Protocol, text)).message,
-            200,
-        )
     }
 
     /// `(connect, first_token, idle, total)` in seconds.

@@ -27,6 +27,7 @@ from metagpt.provider.general_api_requestor import GeneralAPIRequestor, OpenAIRe
 from metagpt.utils.cost_manager import TokenCostManager
 
 from .. import AsyncClient, Timeout
+from .._core import excerpt
 from ..errors import (
     BadRequestError,
     EmptyAnswerError,
@@ -210,7 +211,8 @@ class OllamaLLM(BaseLLM):
         with asking():
             reply = await client.request_json(path_of(message.api_suffix), payload, timeout=self._limits(timeout))
         if "message" not in reply and "response" not in reply:
-            raise ProtocolError(f"the reply has no message, only {', '.join(reply) or 'nothing'}", model=self.model)
+            found = excerpt(", ".join(reply), 200) or "nothing"
+            raise ProtocolError(f"the reply has no message, only {found}", model=self.model)
         self._warn_if_cut(payload, reply)
         return self._accounted(reply)
 
