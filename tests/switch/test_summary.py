@@ -105,6 +105,7 @@ def test_a_call_without_an_end_was_under_way(tmp_path):
     calls = read_calls(file)
     assert [(found["id"], found["state"]) for found in calls] == [("7-2", "begun"), ("7-1", "ended"), ([3], "begun")]
     assert totals(calls) == [Totals("qwen3", 3, 300, seconds=2.0, errors=1, unfinished=2)]
+    assert [line.split()[-1] for line in table(totals(calls)).splitlines()] == ["unfinished", "2"]
     # That it had begun does not say that the run went on.
     assert ended_by(calls) == f"the server broke off with an error {AT}"
 

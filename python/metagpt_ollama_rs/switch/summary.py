@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-__all__ = ["Totals", "ended_by", "read_calls", "table", "totals"]
+__all__ = ["Totals", "ended_by", "read_calls", "read_lines", "table", "totals"]
 
 _REASONS = {
     "config": "the settings cannot be used",
@@ -65,23 +65,29 @@ class Totals:
 
 def read_calls(path: Path, start: int = 0) -> list[dict[str, Any]]:
     """The calls that the file has from byte `start` on, one object for each: its record, or what was written when it
-    began if nothing says that it ended. A line that is none (a process was killed) is left out."""
+    began if nothing says that it ended."""
+    calls = read_lines(path, start)
+    ended = {str(call.get("id")) for call in calls if not _is_under_way(call)}
+    return [call for call in calls if not (_is_under_way(call) and str(call.get("id")) in ended)]
+
+
+def read_lines(path: Path, start: int = 0) -> list[dict[str, Any]]:
+    """The objects that the file has from byte `start` on; a line that is none (a process was killed) is left out."""
     try:
         with path.open("rb") as file:
             file.seek(start)
             lines = file.read().splitlines()
     except OSError:
         return []
-    calls = []
+    objects = []
     for line in lines:
         try:
-            call = json.loads(line)
+            value = json.loads(line)
         except ValueError:
             continue
-        if isinstance(call, dict):
-            calls.append(call)
-    ended = {str(call.get("id")) for call in calls if not _is_under_way(call)}
-    return [call for call in calls if not (_is_under_way(call) and str(call.get("id")) in ended)]
+        if isinstance(value, dict):
+            objects.append(value)
+    return objects
 
 
 def totals(calls: Iterable[dict[str, Any]]) -> list[Totals]:
@@ -124,7 +130,7 @@ def ended_by(calls: Sequence[dict[str, Any]]) -> Optional[str]:
 
 
 def table(rows: Sequence[Totals]) -> str:
-    """The totals as aligned text, a line for each model."""
+    """The totals as aligned text, a line for each model. Calls that did not come to an end have a column if any did."""
     head = ["model", "calls", "prompt tokens", "answer tokens", "seconds", "tokens/s", "loads", "retries",
             "truncated", "errors"]  # fmt: skip
     cells = [head]
@@ -135,6 +141,9 @@ def table(rows: Sequence[Totals]) -> str:
              "-" if speed is None else f"{speed:.1f}",
              f"{row.loads}", f"{row.retries}", f"{row.truncated}", f"{row.errors}"]
         )  # fmt: skip
+    if any(row.unfinished for row in rows):
+        for line, more in zip(cells, ["unfinished", *(f"{row.unfinished}" for row in rows)]):
+            line.append(more)
     widths = [max(len(line[column]) for line in cells) for column in range(len(head))]
     return "\n".join(
         "  ".join(cell.rjust(width) if place else cell.ljust(width)
