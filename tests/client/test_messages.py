@@ -67,6 +67,9 @@ FAULTS: dict[str, Reply] = {
 }
 
 
+NAMES = Reply.json({"models": [{"name": LONG}, *({"name": f"{number}{NASTY}"} for number in range(5000))]})
+
+
 def ask(url: str, door: str, **settings: Any) -> None:
     settings.setdefault("retries", 0)
     if door == "sync":
@@ -118,9 +121,8 @@ def test_what_a_server_says_is_shown_clean_and_short(
     ollama_server: ScriptedServer, caplog: pytest.LogCaptureFixture, fault: str, door: str
 ) -> None:
     ollama_server.on("POST", "/api/chat", FAULTS[fault])
-    names = [{"name": LONG}, *({"name": f"{number}{NASTY}"} for number in range(10_000))]
-    ollama_server.on("GET", "/api/tags", Reply.json({"models": names}))
-    ollama_server.on("GET", "/api/ps", Reply.json({"models": names}))
+    ollama_server.on("GET", "/api/tags", NAMES)
+    ollama_server.on("GET", "/api/ps", NAMES)
     with caplog.at_level(logging.DEBUG), pytest.raises(errors.OllamaError) as caught:
         ask(ollama_server.url, door, retries=Retry(1, first=0.001))
     check_error(caught.value)
@@ -206,7 +208,7 @@ def test_other_errors_are_clean_and_short() -> None:
     with pytest.raises(errors.DecodeError) as failed:
         StreamDecoder().feed(LONG.encode() + b"\n")
     check_error(failed.value)
-    error = errors.OllamaError(LONG, hint=LONG, url=LONG, model=LONG)
+    error = errors.OllamaError(LONG, hint=LONG, url=NASTY * 100, model=LONG)
     check_error(error)
     error.hint = error.message = LONG
     check_error(error)
