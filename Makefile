@@ -32,7 +32,7 @@ export PYO3_PYTHON := $(CURDIR)/$(VENV)/bin/python
 MATURIN := CARGO_TARGET_DIR=target/maturin $(VENV)/bin/maturin build --interpreter $(PYO3_PYTHON)
 
 # Folders are listed as well as files: a deleted file changes its folder only.
-SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md LICENSE \
+SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md LICENSE THIRD_PARTY_NOTICES \
     $(shell find src python -name __pycache__ -prune -o \( -type d -o -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name py.typed \) -print)
 
 # Tests in these folders need MetaGPT; all others run where it is not installed.
