@@ -161,10 +161,14 @@ impl Error {
         }))
     }
 
-    /// The same failure at `url`, which must not hold a user or a password, unless it is known where it was.
+    /// The same failure at `url`, which must not hold a user or a password, unless it is known where it was. A query may
+    /// hold a token, and is left out.
     #[must_use]
     pub fn at(mut self, url: &str) -> Self {
-        self.url.get_or_insert_with(|| url.to_owned());
+        self.url.get_or_insert_with(|| {
+            let shown = url.split(['?', '#']).next().unwrap_or_default();
+            shown.to_owned()
+        });
         self
     }
 

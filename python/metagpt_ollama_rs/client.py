@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast, overload
 
 from metagpt_ollama_rs import _core
 from metagpt_ollama_rs.errors import from_core
-from metagpt_ollama_rs.limits import Retry, Timeout, limits_of, tries_of
+from metagpt_ollama_rs.limits import Retry, Timeout, limits_of, size_of, tries_of
 from metagpt_ollama_rs.payloads import (
     chat_payload,
     create_payload,
@@ -65,7 +65,8 @@ _TEXT = {"/api/chat": ("message",), "/api/generate": ("response", "image")}
 def _having(reply: dict[str, Any], *names: str) -> dict[str, Any]:
     """``reply``, if it has one of the fields. Raises ProtocolError for an object that answers nothing."""
     if not any(name in reply for name in names):
-        raise from_core("protocol", message=f"The reply has no {names[0]!r}, only {', '.join(reply) or 'nothing'}.")
+        found = _core.excerpt(", ".join(reply), 200) or "nothing"
+        raise from_core("protocol", message=f"The reply has no {names[0]!r}, only {found}.")
     return reply
 
 
@@ -112,8 +113,8 @@ class _Base:
             verify=trust,
             limits=limits_of(timeout),
             retries=tries_of(retries),
-            max_line=max_line,
-            max_body=max_body,
+            max_line=size_of("max_line", max_line),
+            max_body=size_of("max_body", max_body),
         )
         if trust is False:
             warn_unverified(self.base_url)

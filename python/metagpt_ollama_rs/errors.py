@@ -33,16 +33,37 @@ an error in the middle of a stream is not, because a retry would repeat output.
 
 from __future__ import annotations
 
+from metagpt_ollama_rs._core import excerpt
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+# The longest message and hint; what they quote of a server is shorter.
+_LONGEST = 4000
+# As much is shown of a name, of a list of names or of a URL.
+_NAME, _NAMES, _URL = 100, 600, 300
+
+
+class _Shown:
+    """A text for people, which may quote what others wrote: kept on one line and short, whoever sets it."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, error: OllamaError | None, owner: type | None = None) -> str:
+        return "" if error is None else error.__dict__.get(self._name, "")
+
+    def __set__(self, error: OllamaError, text: str) -> None:
+        error.__dict__[self._name] = excerpt(str(text), _LONGEST)
 
 
 class OllamaError(Exception):
     """The base of all exceptions of this package.
 
     Attributes:
-        message: what went wrong, in one sentence.
+        message: what went wrong, in one sentence. Like ``hint`` it is on one line and not long, and has escapes in the
+            place of control characters, whatever it quotes of a server's words.
         hint: what to do next, or "".
         url: the URL asked, without user and password, or None.
         model: the model asked for, or None.
@@ -52,6 +73,8 @@ class OllamaError(Exception):
         proxy: the proxy that failed or answered itself, without credentials, or None.
     """
 
+    message = _Shown()
+    hint = _Shown()
     proxy: str | None = None
 
     def __init__(
@@ -65,8 +88,8 @@ class OllamaError(Exception):
         partial: str = "",
         partial_thinking: str = "",
     ) -> None:
-        super().__init__(message)
         self.message = message
+        super().__init__(self.message)
         self.hint = hint
         self.url = url
         self.model = model
@@ -75,7 +98,8 @@ class OllamaError(Exception):
         self.partial_thinking = partial_thinking
 
     def __str__(self) -> str:
-        where = f" [{self.url}]" if self.url and self.url not in self.message else ""
+        url = excerpt(self.url or "", _URL)
+        where = f" [{url}]" if url and url not in self.message else ""
         hint = f"\nhint: {self.hint}" if self.hint else ""
         return f"{self.message}{where}{hint}"
 
@@ -525,7 +549,7 @@ def _explain_refusal(error: ResponseError, quota: bool) -> str:
     if isinstance(error, RateLimitError) and error.retry_after is not None:
         return f"the server asks to wait {error.retry_after:g} s, or ask less often"
     if isinstance(error, NotFoundError) and error.url:
-        return f"{error.url} is no path of an Ollama server: {_HINTS[NotFoundError]}"
+        return f"{excerpt(error.url, _URL)} is no path of an Ollama server: {_HINTS[NotFoundError]}"
     if error.status == 405:
         return _HINTS[NotFoundError]
     return _explain_text(error.error)
@@ -585,8 +609,8 @@ def _read_overflow(error: ContextOverflowError) -> str:
     import re
 
     numbers = error.body.replace(b'\\"', b'"')
-    prompt = re.search(rb'"n_prompt_tokens":\s*(\d+)', numbers) or re.search(r"\((\d+) tokens\)", error.error)
-    context = re.search(rb'"n_ctx":\s*(\d+)', numbers) or re.search(r"size \((\d+) tokens\)", error.error)
+    prompt = re.search(rb'"n_prompt_tokens":\s*(\d{1,18})', numbers) or re.search(r"\((\d{1,18}) tokens\)", error.error)
+    context = re.search(rb'"n_ctx":\s*(\d{1,18})', numbers) or re.search(r"size \((\d{1,18}) tokens\)", error.error)
     error.prompt_tokens = int(prompt.group(1)) if prompt else None
     error.context_length = int(context.group(1)) if context else None
     if not (error.prompt_tokens and error.context_length):
@@ -602,10 +626,12 @@ def _explain_authentication(error: AuthenticationError) -> str:
         import json
 
         try:
-            error.signin_url = json.loads(error.body).get("signin_url")
+            said = json.loads(error.body)
         except ValueError:
             return ""
-        return f"sign in at {error.signin_url}" if error.signin_url else ""
+        url = said.get("signin_url") if isinstance(said, dict) else None
+        error.signin_url = url if isinstance(url, str) else None
+        return f"sign in at {excerpt(error.signin_url, _URL)}" if error.signin_url else ""
     if error.status == 403 and not error.body:
         # A refused Host or Origin has no body (ollama-wire.md 5.5).
         return "have the proxy in front of Ollama send `Host: localhost:11434`, or set OLLAMA_ORIGINS on the server"
@@ -633,12 +659,13 @@ def _explain_missing_model(error: ModelNotFoundError) -> str:
     here = _endpoint(error.url) in ("delete", "copy", "push", "create")
     if _endpoint(error.url) == "pull":
         return "is the name spelled right? https://ollama.com/search lists the models that there are"
-    pull = "is the name spelled right?" if here else f"pull it with `ollama pull {error.model}`"
+    pull = "is the name spelled right?" if here else f"pull it with `ollama pull {excerpt(error.model, _NAME)}`"
     if error.available is None:
         return f"{pull}; `ollama list` shows the models that are there"
+    there = ", ".join(excerpt(name, _NAME) for name in error.available[:20])
     more = ", …" if len(error.available) > 20 else ""
-    listed = f"the server has {', '.join(error.available[:20]) or 'no models at all'}{more}"
-    meant = _similar_model(error.model, error.available)
+    listed = f"the server has {excerpt(there, _NAMES) or 'no models at all'}{more}"
+    meant = excerpt(_similar_model(error.model, error.available) or "", _NAME)
     if meant:
         return f"did you mean {meant}? {listed}" if here else f"did you mean {meant}? Else {pull}; {listed}"
     return f"{pull}; {listed}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+import sys
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from metagpt_ollama_rs.errors import ConfigurationError
@@ -95,9 +97,32 @@ def tries_of(retries: int | Retry | None) -> tuple[int, float, float, float] | N
     if retries is None:
         return None
     policy = retries if isinstance(retries, Retry) else Retry(retries)
-    if not 0 <= policy.retries < 2**32:
-        raise ConfigurationError(f"retries must be a number from 0 on, and is {policy.retries}")
-    return (policy.retries, policy.first, policy.budget, policy.retry_after)
+    count = _whole_number("retries", policy.retries, 0)
+    waits = (policy.first, policy.budget, policy.retry_after)
+    for name, seconds in zip(Retry._fields[1:], waits):
+        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds >= 0:
+            raise ConfigurationError(f"{name} of the retries must be a number of seconds, and is {seconds!r:.60}")
+    first, budget, retry_after = (min(float(min(seconds, _AGES)), _AGES) for seconds in waits)
+    return (min(count, 2**32 - 1), first, budget, retry_after)
 
 
-__all__ = ["Retry", "Timeout", "limits_of", "tries_of"]
+def size_of(name: str, value: Any) -> int | None:
+    """A number of bytes; one that is beyond all memory is no limit."""
+    return None if value is None else min(_whole_number(name, value, 1), sys.maxsize)
+
+
+# As many seconds as the core can count, and more than anybody waits.
+_AGES = 1e19
+
+
+def _whole_number(name: str, value: Any, least: int) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if number < least or isinstance(value, bool):
+        raise ConfigurationError(f"{name} must be a whole number from {least} on, and is {value!r:.60}")
+    return number
+
+
+__all__ = ["Retry", "Timeout", "limits_of", "size_of", "tries_of"]

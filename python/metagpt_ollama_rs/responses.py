@@ -68,7 +68,9 @@ class Record:
             return self._wrap(name, self._data[name])
         if name in self._fields:
             return None
-        raise AttributeError(f"{type(self).__name__} has no field {name!r}; it has {', '.join(self._data)}")
+        # What a server sends may be long, and not only text.
+        names = _core.excerpt(", ".join(self._data), 200)
+        raise AttributeError(f"{type(self).__name__} has no field {name!r}; it has {names}")
 
     def __setattr__(self, name: str, value: Any) -> None:
         self._data[name] = value

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from metagpt_ollama_rs._core import excerpt
 from metagpt_ollama_rs.errors import BadInputError, ModelNotFoundError, OllamaError, ProtocolError, ResponseError
 
 if TYPE_CHECKING:
@@ -212,7 +213,7 @@ def _search(refusal: ResponseError, payload: Payload) -> Search:
     size = "" if length is None else f" ({length:,} characters)"
     words = said.error if isinstance(said, ResponseError) and said.error else said.message
     error = BadInputError(
-        f"input {low} of {len(texts)}{size} cannot be embedded: {words}",
+        f"input {low} of {len(texts)}{size} cannot be embedded: {excerpt(words, 600)}",
         hint="leave this input out or change it, and send the others again"
         if "context length" not in words
         else "cut this input into shorter pieces, or leave truncate unset so that the server cuts it",

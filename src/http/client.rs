@@ -23,10 +23,10 @@ use super::explain::explain;
 use super::general::General;
 #[cfg(target_os = "linux")]
 use super::lane::Runtime;
-use super::lane::{Lane, Sender};
+use super::lane::{Lane, Response, Sender};
 use super::pump;
 use super::redact::Secrets;
-use super::retry::Retry;
+use super::retry::{Retry, is_changing};
 use crate::error::{Error, Kind};
 use crate::inbox::Inbox;
 use crate::stats::Trace;
@@ -182,11 +182,8 @@ impl Client {
         let secrets = Secrets::of(&config);
         let route = config.proxy.resolve(&config.base)?;
         let plain = route.is_none() && !config.base.is_https();
-        let sender = Sender {
-            general: General::new(&config, route)?,
-            number: NUMBER.fetch_add(1, Ordering::Relaxed),
-            plain,
-        };
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let sender = Sender::new(General::new(&config, route)?, number, plain);
         Ok(Self {
             inner: Arc::new(Inner {
                 config,
@@ -231,8 +228,8 @@ impl Client {
     }
 
     /// The proxy that requests go through, without credentials.
-    pub fn proxy(&self) -> Option<&str> {
-        self.inner.sender.general.proxy()
+    pub fn proxy(&self) -> Option<String> {
+        self.inner.sender.proxy()
     }
 
     pub fn config(&self) -> &Config {
@@ -275,12 +272,30 @@ impl Client {
         &self.inner.sender
     }
 
+    /// Sees to it that the connection which brought `response` is not used again. The general lane's pool gives none of
+    /// its connections away, so all of it goes.
+    pub(super) fn distrust(&self, response: &mut Response) {
+        match response {
+            Response::General(_) => {
+                let config = &self.inner.config;
+                let route = config.proxy.resolve(&config.base);
+                // It could be made before; if it no longer can, the next request says so.
+                if let Ok(general) = route.and_then(|route| General::new(config, route)) {
+                    self.inner.sender.renew(general);
+                }
+            }
+            #[cfg(target_os = "linux")]
+            Response::Direct(response) => response.distrust(),
+        }
+    }
+
     pub(super) fn lane(&self) -> &Lane {
         &self.lane
     }
 
     /// The request as the lanes want it.
     pub(super) fn prepare(&self, request: Request, url: &str) -> Result<Prepared, Error> {
+        let changing = is_changing(request.method, &request.path);
         let head = if request.headers.is_empty() {
             let key = (request.method, request.path, request.body.is_some());
             let known = self.inner.heads().get(&key).map(Arc::clone);
@@ -302,6 +317,7 @@ impl Client {
         Ok(Prepared {
             head,
             body: request.body.map(Bytes::from),
+            changing,
         })
     }
 
@@ -385,6 +401,7 @@ impl Client {
         let prepared = Prepared {
             head: Arc::new(head),
             body: request.body.clone(),
+            changing: request.changing,
         };
         Ok((client, prepared))
     }
@@ -457,6 +474,8 @@ const MAX_HEADS: usize = 64;
 pub(super) struct Prepared {
     pub(super) head: Arc<Head>,
     pub(super) body: Option<Bytes>,
+    /// It must not be sent twice if the server may have got it.
+    pub(super) changing: bool,
 }
 
 /// A request without its body.

@@ -18,7 +18,8 @@ pub struct Timeouts {
     pub connect: Duration,
     /// From the request until the first byte of the reply's body: queueing, loading the model, reading the prompt.
     pub first_token: Duration,
-    /// Between two reads once the body has begun. The time in which the reader is not ready does not count.
+    /// Between two reads once the body has begun. The time in which the reader is not ready does not count. For both,
+    /// only payload is a byte of the body, not what keeps a connection alive: blank lines, comments of an event stream.
     pub idle: Duration,
     /// The whole exchange; none by default, because a healthy stream may be long.
     pub total: Option<Duration>,

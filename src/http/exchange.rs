@@ -2,12 +2,14 @@
 //!
 //! A pooled connection that turns out to be dead is replaced by its lane, once and at once; everything else is `retry`'s.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Url;
 use reqwest::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, RETRY_AFTER, TRANSFER_ENCODING,
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, RETRY_AFTER,
+    TRANSFER_ENCODING,
 };
 use tokio::time::Instant;
 
@@ -23,7 +25,7 @@ use crate::error::Error;
 use crate::stats::Trace;
 
 /// How much of a refusal's body is kept.
-const MAX_REFUSAL: usize = 64 << 10;
+pub(super) const MAX_REFUSAL: usize = 64 << 10;
 
 /// How long a refusal's body is waited for: the status alone says enough.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(3);
@@ -125,7 +127,10 @@ impl Exchange {
         let mut clock = Clock::start(&lane, limits, asked);
         let attempt = Attempt::new(limits.connect);
         let sending = client.sender().send(&lane, prepared, &attempt);
-        let response = clock.guard(sending, Some(&attempt)).await??;
+        let mut response = clock.guard(sending, Some(&attempt)).await??;
+        if framing(response.headers()).is_err() {
+            client.distrust(&mut response);
+        }
         let content_type = header(response.headers(), &CONTENT_TYPE)
             .unwrap_or_default()
             .to_owned();
@@ -136,7 +141,7 @@ impl Exchange {
             content_type,
             moved: None,
             withheld: false,
-            proxy: client.sender().general.may_reply().map(str::to_owned),
+            proxy: client.sender().may_reply(),
             trace: None,
         })
     }
@@ -205,30 +210,33 @@ impl Exchange {
     }
 
     /// Waits for more of the body and shows its pieces to `take` until that says no; what is left is for the next call.
-    /// At most one network read lies behind it. True: the body has ended.
+    /// At most one network read lies behind it. True: the body has ended. Only payload moves the time limits on: a
+    /// server that sends nothing but framing, blank lines or comments is silent.
     pub(super) async fn pull(
         &mut self,
         mut take: impl FnMut(&[u8]) -> bool,
     ) -> Result<bool, Error> {
         let mut come = false;
         let reading = self.response.pull(|piece| {
-            come = true;
+            come = come || is_payload(piece);
             take(piece)
         });
         let read = self.clock.guard(reading, None).await;
-        self.clock.tick();
-        if let Some(trace) = &self.trace
-            && come
-        {
-            trace.begin();
+        if come {
+            self.clock.tick();
+            if let Some(trace) = &self.trace {
+                trace.begin();
+            }
         }
         read.and_then(|read| read)
             .map_err(|error| self.located(error.after(self.status())))
     }
 
-    /// The time until now was the reader's, not the server's.
-    pub(super) fn tick(&mut self) {
-        self.clock.tick();
+    /// Waits for the reader, whose time is not the server's.
+    pub(super) async fn wait_for(&mut self, reader: impl Future<Output = ()>) {
+        let since = Instant::now();
+        reader.await;
+        self.clock.spare(since.elapsed());
     }
 
     /// The whole body, at most `limit` bytes of it.
@@ -274,20 +282,10 @@ impl Exchange {
         if let Some(coding) = coding(headers) {
             return Err(fault::protocol(format!(
                 "The reply is compressed ({coding:?}), which was not asked for: something between here and Ollama does it.",
+                coding = fault::shortened(coding)
             )));
         }
-        if let Some(coding) = header(headers, &TRANSFER_ENCODING) {
-            if headers.contains_key(CONTENT_LENGTH) {
-                return Err(fault::protocol(
-                    "The reply has both Content-Length and Transfer-Encoding, so nobody can say where it ends.",
-                ));
-            }
-            if !coding.trim().eq_ignore_ascii_case("chunked") {
-                return Err(fault::protocol(format!(
-                    "The reply's Transfer-Encoding is {coding:?}, not chunked."
-                )));
-            }
-        }
+        framing(headers)?;
         let media = self.media_type();
         if matches!(media.as_str(), "text/html" | "application/xhtml+xml") {
             let through = match &self.proxy {
@@ -340,11 +338,53 @@ impl Exchange {
     }
 }
 
-fn header<'a>(headers: &'a HeaderMap, name: &reqwest::header::HeaderName) -> Option<&'a str> {
+/// Whether a piece of a body has more than what keeps a connection alive: blank lines, and comments of server-sent
+/// events. No JSON line begins as those do.
+fn is_payload(piece: &[u8]) -> bool {
+    let first = piece.first();
+    if first.is_some_and(|byte| !byte.is_ascii_whitespace() && *byte != b':') {
+        return true;
+    }
+    piece
+        .split(|byte| *byte == b'\n')
+        .map(<[u8]>::trim_ascii)
+        .any(|line| !line.is_empty() && !line.starts_with(b":"))
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name).map(|value| value.to_str().unwrap_or("?"))
 }
 
-/// The content coding, if it is one that changes the bytes.
+/// The parts of a list that may stand in several lines of the same name.
+fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    let lines = headers.get_all(name).iter();
+    lines
+        .flat_map(|line| line.to_str().unwrap_or("?").split(','))
+        .map(str::trim)
+}
+
+/// The first content coding that changes the bytes.
 fn coding(headers: &HeaderMap) -> Option<&str> {
-    header(headers, &CONTENT_ENCODING).filter(|coding| !matches!(coding.trim(), "" | "identity"))
+    list(headers, &CONTENT_ENCODING)
+        .find(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity"))
+}
+
+/// Whether the headers leave no doubt about where the body ends.
+fn framing(headers: &HeaderMap) -> Result<(), Error> {
+    if !headers.contains_key(TRANSFER_ENCODING) {
+        return Ok(());
+    }
+    if headers.contains_key(CONTENT_LENGTH) {
+        return Err(fault::protocol(
+            "The reply has both Content-Length and Transfer-Encoding, so nobody can say where it ends.",
+        ));
+    }
+    let codings: Vec<&str> = list(headers, &TRANSFER_ENCODING).collect();
+    if matches!(codings.as_slice(), [coding] if coding.eq_ignore_ascii_case("chunked")) {
+        return Ok(());
+    }
+    Err(fault::protocol(format!(
+        "The reply's Transfer-Encoding is {:?}, not chunked.",
+        fault::shortened(&codings.join(", "))
+    )))
 }

@@ -13,6 +13,7 @@ use super::clock::timeout;
 use super::direct;
 use super::proxy::Via;
 use crate::error::{Error, Kind, Repeat};
+use crate::excerpt::excerpt;
 
 /// The longest server text that is put into a message.
 const MAX_SHOWN: usize = 600;
@@ -254,16 +255,17 @@ fn no_http(cause: &str, through: &str) -> Error {
     error
 }
 
-/// Whether a pooled connection turned out to be dead before any byte of a reply: the request may go out once more.
-pub(super) fn is_stale(error: &reqwest::Error) -> bool {
+/// Whether a pooled connection turned out to be dead before any byte of a reply, or with `unsent` before any byte of the
+/// request.
+pub(super) fn is_stale(error: &reqwest::Error, unsent: bool) -> bool {
     if error.is_connect() || error.is_builder() {
         return false;
     }
     cause::<hyper::Error>(error).is_some_and(|http| {
-        http.is_incomplete_message()
-            || http.is_canceled()
+        // These two are of a request that its connection has not taken.
+        http.is_canceled()
             || http.is_closed()
-            || io_kind(http).is_some_and(broke_off)
+            || !unsent && (http.is_incomplete_message() || io_kind(http).is_some_and(broke_off))
     })
 }
 
@@ -455,17 +457,9 @@ fn without_tags(page: &str) -> String {
         .collect()
 }
 
-/// A text on one line, cut to what a message can bear.
+/// A text as a message can bear it.
 pub(super) fn shortened(text: &str) -> String {
-    let mut line: String = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(MAX_SHOWN)
-        .collect();
-    if text.chars().nth(MAX_SHOWN).is_some() {
-        line.push('…');
-    }
-    line
+    excerpt(text, MAX_SHOWN)
 }
 
 /// Seconds to wait: `Retry-After` is a number or an HTTP date.

@@ -5,7 +5,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::attempt::Attempt;
 use super::client::Prepared;
+use super::clock::later;
 #[cfg(target_os = "linux")]
 use super::direct;
 use super::fault;
@@ -47,7 +48,7 @@ impl Lane {
     }
 
     pub(super) async fn sleep(&self, time: Duration) {
-        self.timer(Instant::now() + time).await;
+        self.timer(later(Instant::now(), time)).await;
     }
 
     /// What `work` comes to; `None` if that takes longer than `limit`.
@@ -148,7 +149,7 @@ impl Response {
 
 /// What sends the requests of one client.
 pub(super) struct Sender {
-    pub(super) general: general::General,
+    general: RwLock<Arc<general::General>>,
     /// The number under which a reactor keeps the client's connections.
     pub(super) number: u64,
     /// Neither TLS nor a proxy stands between here and the server.
@@ -156,6 +157,37 @@ pub(super) struct Sender {
 }
 
 impl Sender {
+    pub(super) fn new(general: general::General, number: u64, plain: bool) -> Self {
+        Self {
+            general: RwLock::new(Arc::new(general)),
+            number,
+            plain,
+        }
+    }
+
+    /// Sends through `general` from now on, and so over none of the connections of the one before.
+    pub(super) fn renew(&self, general: general::General) {
+        let mut current = self.general.write().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *current, Arc::new(general));
+        drop(current);
+        drop(before);
+    }
+
+    /// The proxy that requests go through, without credentials.
+    pub(super) fn proxy(&self) -> Option<String> {
+        self.general().proxy().map(str::to_owned)
+    }
+
+    /// The proxy that may reply in the server's place, without credentials.
+    pub(super) fn may_reply(&self) -> Option<String> {
+        self.general().may_reply().map(str::to_owned)
+    }
+
+    fn general(&self) -> Arc<general::General> {
+        let current = self.general.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&current)
+    }
+
     pub(super) async fn send(
         &self,
         lane: &Lane,
@@ -164,7 +196,7 @@ impl Sender {
     ) -> Result<Response, Error> {
         match lane {
             Lane::General => self
-                .general
+                .general()
                 .send(request, attempt)
                 .await
                 .map(Response::General),
@@ -177,7 +209,7 @@ impl Sender {
             }
             #[cfg(target_os = "linux")]
             Lane::Direct(_, runtime) => {
-                let general = self.general.clone();
+                let general = self.general();
                 let (request, attempt) = (request.clone(), Arc::clone(attempt));
                 let sending = async move { general.send(&request, &attempt).await };
                 let mut task = Elsewhere(runtime()?.spawn(sending));

@@ -9,6 +9,7 @@ use super::explain::explain;
 use super::fault;
 use super::sink::{Deltas, Lines, Sink};
 use crate::error::{Error, Kind};
+use crate::excerpt::excerpt;
 use crate::inbox::Inbox;
 use crate::stats::Trace;
 
@@ -126,8 +127,7 @@ async fn relay(
             false if sink.is_done() => return aftermath(exchange, sink).await,
             false => {}
         }
-        inbox.room().await;
-        exchange.tick();
+        exchange.wait_for(inbox.room()).await;
     }
 }
 
@@ -166,7 +166,8 @@ fn is_json(media_type: &str) -> Result<bool, Error> {
         _ if json => Ok(true),
         "" | "text/plain" | "application/octet-stream" => Ok(false),
         _ => Err(fault::protocol(format!(
-            "The reply is {media_type}, not JSON: no Ollama server is there."
+            "The reply is {}, not JSON: no Ollama server is there.",
+            excerpt(media_type, 80)
         ))),
     }
 }
@@ -181,9 +182,13 @@ fn looks_like_json(piece: &[u8]) -> Result<bool, Error> {
         None => Ok(false),
         Some(b'{' | b'd' | b':' | b'e') => Ok(true),
         Some(_) => {
-            let excerpt: String = String::from_utf8_lossy(piece).chars().take(80).collect();
+            let text = String::from_utf8_lossy(piece.get(..400).unwrap_or(piece));
+            let mut shown: String = text.chars().take(80).collect();
+            if shown.len() < text.len() {
+                shown.push('…');
+            }
             Err(fault::protocol(format!(
-                "The reply is not JSON: {excerpt:?}."
+                "The reply is not JSON: {shown:?}."
             )))
         }
     }

@@ -6,7 +6,7 @@
 use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration, PyStopIteration};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyString};
 
 use crate::error::Error;
 use crate::wire::circles::cut;
@@ -75,6 +75,12 @@ fn build(py: Python<'_>, error: Error, context: &Context<'_>) -> PyResult<PyErr>
         .bind(py)
         .call((error.kind.name(),), Some(&facts))?;
     Ok(PyErr::from_value(exception))
+}
+
+/// The first `limit` characters of `text` on one line, without what moves a terminal's cursor or turns a text's direction.
+#[pyfunction]
+pub fn excerpt(text: &Bound<'_, PyString>, limit: usize) -> String {
+    crate::excerpt::excerpt(&text.to_string_lossy(), limit)
 }
 
 /// For what only a misuse of the awaitables can cause.

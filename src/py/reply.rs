@@ -8,6 +8,7 @@ use pyo3::types::{PyByteArray, PyBytes, PyDict, PyString};
 use super::errors::{self, Context};
 use super::stats;
 use crate::error::{Error, Kind};
+use crate::excerpt::excerpt;
 use crate::http::{Reply, refuse_circles};
 use crate::stats::Trace;
 use crate::wire::{Batch, Decoder, Fold, Framing, MAX_LINE, Outcome, floats};
@@ -101,7 +102,7 @@ fn vectors(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> 
             let error = Error::new(Kind::Decode, error.to_string())
                 .at(&format!("{}{}", about.host, about.endpoint))
                 .after(reply.status);
-            return Err(failed(py, error, "", "", trace));
+            return Err(failed(py, reply.secrets.redact(error), "", "", trace));
         }
     };
     trace.answer(&floats.counters, None, true);
@@ -170,7 +171,11 @@ fn refusal(
 
 fn answer(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> {
     let fail = |kind, message: String, partial: &str, thinking: &str| {
-        let error = Error::new(kind, message);
+        let mut error = Error::new(kind, message);
+        if kind == Kind::MidStream {
+            error.server_text = Some(error.message.clone());
+            error.message = excerpt(&error.message, 600);
+        }
         refusal(py, reply, error, partial, thinking, trace)
     };
     if let Some(value) = single(py, reply) {

@@ -116,7 +116,14 @@ impl Transport {
         let about = About {
             model: model_of(payload),
             host: self.config.base.display(),
-            endpoint: format!("/{}", path.trim_start_matches('/')),
+            // A query may hold a token.
+            endpoint: format!(
+                "/{}",
+                path.split(['?', '#'])
+                    .next()
+                    .unwrap_or_default()
+                    .trim_start_matches('/')
+            ),
             streamed,
         };
         let trace = Trace::new(about, self.journal.clone());

@@ -72,7 +72,8 @@ impl General {
         Some(&via.shown)
     }
 
-    /// Sends `request`, once more where a pooled connection was dead.
+    /// Sends `request`, once more where a pooled connection was dead. One that changes something is sent once more only
+    /// if nothing of it was written.
     pub(super) async fn send(
         &self,
         request: &Prepared,
@@ -87,7 +88,7 @@ impl General {
                     if !replaced
                         && !attempt.is_fresh()
                         && attempt.is_young()
-                        && fault::is_stale(&error) =>
+                        && fault::is_stale(&error, request.changing) =>
                 {
                     replaced = true;
                 }
