@@ -126,7 +126,7 @@ class Transport:
         made: Callable[[Any], Any] | None,
         lines: bool,
         limits: _Limits | None,
-        guarded: bool,
+        guarded: bool = False,
     ) -> Stream[Any]: ...
     def deliver(
         self,
@@ -135,13 +135,13 @@ class Transport:
         on_text: Callable[[str], object],
         on_thinking: Callable[[str], object] | None,
         limits: _Limits | None,
-        guarded: bool,
+        guarded: bool = False,
     ) -> Pending: ...
     def call(self, method: str, path: str, payload: Any, form: str, limits: _Limits | None) -> Pending: ...
     def manage(self, method: str, path: str, payload: Any, form: str, limits: _Limits | None) -> Any: ...
     def call_blocking(self, method: str, path: str, payload: Any, form: str, limits: _Limits | None) -> Any: ...
     def stream_blocking(
-        self, path: str, payload: Any, made: Callable[[Any], Any] | None, limits: _Limits | None, guarded: bool
+        self, path: str, payload: Any, made: Callable[[Any], Any] | None, limits: _Limits | None, guarded: bool = False
     ) -> BlockingStream[Any]: ...
     def close(self) -> None: ...
 

@@ -92,14 +92,13 @@ fn refuse_circles(
 ) -> PyResult<()> {
     let _inside = runtime::enter(py);
     let (content, thinking) = (content.to_string_lossy(), thinking.to_string_lossy());
-    let (partial, thinking) = (&*content, &*thinking);
-    crate::http::refuse_circles(partial, thinking).map_err(|error| {
-        let context = errors::Context {
+    crate::http::refuse_circles(&content, &thinking).map_err(|error| {
+        let facts = errors::Context {
             model,
-            partial,
-            thinking,
+            partial: &content,
+            thinking: &thinking,
         };
-        errors::in_context(py, error, &context)
+        errors::in_context(py, error, &facts)
     })
 }
 

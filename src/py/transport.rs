@@ -328,7 +328,7 @@ impl Transport {
     /// Sends `payload` and returns the reply as a `Stream` of the running loop. `made` is the class of the items
     /// (`None`: dicts); with `lines` they are the raw lines as bytes. With `guarded`, an answer that goes in circles is an
     /// error (never of raw lines).
-    #[pyo3(signature = (path, payload, made, lines, limits, guarded))]
+    #[pyo3(signature = (path, payload, made, lines, limits, guarded=false))]
     #[expect(clippy::too_many_arguments, reason = "those of the one Python caller")]
     fn stream(
         &self,
@@ -358,7 +358,7 @@ impl Transport {
     }
 
     /// Sends `payload` and calls `on_text(str)` with each piece of the answer; awaited, gives the final object.
-    #[pyo3(signature = (path, payload, on_text, on_thinking, limits, guarded))]
+    #[pyo3(signature = (path, payload, on_text, on_thinking, limits, guarded=false))]
     #[expect(clippy::too_many_arguments, reason = "those of the one Python caller")]
     fn deliver(
         &self,
@@ -487,7 +487,7 @@ impl Transport {
     }
 
     /// As `stream`, as an ordinary iterator.
-    #[pyo3(signature = (path, payload, made, limits, guarded))]
+    #[pyo3(signature = (path, payload, made, limits, guarded=false))]
     fn stream_blocking(
         &self,
         py: Python<'_>,

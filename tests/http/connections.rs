@@ -107,7 +107,8 @@ fn what_changes_something_is_sent_once() {
         method: Method::Delete,
         ..Request::post("/api/delete", "{}")
     };
-    let asked: [(&str, fn() -> Request); 8] = [
+    type Case = (&'static str, fn() -> Request);
+    let asked: [Case; 8] = [
         ("copy", || Request::post("/api/copy", "{}")),
         ("create", || Request::post("/api/create", "{}")),
         ("push", || Request::post("/api/push", "{}")),

@@ -43,6 +43,7 @@ pub fn lines() -> Vec<(&'static str, Frame, String)> {
 }
 
 /// `count` lines as those of `plain`, whose text does not go in circles.
+#[allow(dead_code, reason = "the criterion benches have no use for it")]
 pub fn prose(count: usize) -> String {
     const WORDS: [&str; 8] = [
         " word", " plan", " game", " must", " have", " this", " when", " each",
