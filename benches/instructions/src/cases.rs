@@ -51,7 +51,10 @@ pub fn prose(count: usize) -> String {
     let mut state = 1_u32;
     let mut word = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        WORDS[(state >> 29) as usize]
+        WORDS
+            .get((state >> 29) as usize)
+            .copied()
+            .unwrap_or_default()
     };
     (0..count).map(|_| chat(word())).collect()
 }
