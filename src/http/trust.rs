@@ -3,6 +3,7 @@
 //! rustls believes authorities only, and refuses a server's own certificate that is marked as one (openssl's default
 //! for self-signed ones) even where that very certificate is trusted. Other TLS libraries take it, and so does this.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs;
 use std::io::Read;
@@ -176,10 +177,19 @@ fn roots(certificates: &[CertificateDer<'static>]) -> Option<RootCertStore> {
 
 fn in_file(path: &Path, name: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
     let unusable = |what: &str| wrong(&format!("{name} names {}, which {what}", path.display()));
-    let unreadable = |error: std::io::Error| unusable(&format!("cannot be read: {error}"));
+    let certificates = read(path).map_err(|what| unusable(&what))?;
+    if roots(&certificates).is_none() {
+        return Err(unusable("holds no certificate that can be read"));
+    }
+    Ok(certificates)
+}
+
+/// The certificates of a file, or what is wrong with it.
+fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
     // Opening a pipe would wait for its writer.
     if !fs::metadata(path).map_err(unreadable)?.is_file() {
-        return Err(unusable("is no file"));
+        return Err("is no file".to_owned());
     }
     let mut text = Vec::new();
     let file = fs::File::open(path).map_err(unreadable)?;
@@ -188,14 +198,9 @@ fn in_file(path: &Path, name: &str) -> Result<Vec<CertificateDer<'static>>, Erro
         .map_err(unreadable)?;
     let certificates = CertificateDer::pem_slice_iter(&text)
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| unusable(&format!("is no valid PEM: {error}")))?;
+        .map_err(|error| format!("is no valid PEM: {error}"))?;
     if certificates.is_empty() {
-        return Err(unusable(
-            "holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)",
-        ));
-    }
-    if roots(&certificates).is_none() {
-        return Err(unusable("holds no certificate that can be read"));
+        return Err("holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)".to_owned());
     }
     Ok(certificates)
 }
@@ -203,19 +208,16 @@ fn in_file(path: &Path, name: &str) -> Result<Vec<CertificateDer<'static>>, Erro
 fn in_folder(path: &Path, name: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
     let unusable = |what: &str| wrong(&format!("{name} names {}, which {what}", path.display()));
     let unreadable = |error: std::io::Error| unusable(&format!("cannot be read: {error}"));
-    let mut certificates = Vec::new();
+    let mut files = HashSet::new();
     for entry in fs::read_dir(path).map_err(unreadable)? {
-        // Such folders hold other files as well, and dead links.
-        if let Ok(found) = in_file(&entry.map_err(unreadable)?.path(), name) {
-            certificates.extend(found);
-        }
+        // Most files have links to them beside them, named by a hash. Some links are dead.
+        files.extend(fs::canonicalize(entry.map_err(unreadable)?.path()));
     }
-    if certificates.is_empty() {
+    // Such folders hold other files as well.
+    let certificates: Vec<_> = files.iter().flat_map(|file| read(file)).flatten().collect();
+    if roots(&certificates).is_none() {
         return Err(unusable("holds no file with a certificate in PEM form"));
     }
-    // Most files have links to them beside them, named by a hash.
-    certificates.sort_unstable_by(|a, b| a.as_ref().cmp(b.as_ref()));
-    certificates.dedup();
     Ok(certificates)
 }
 
