@@ -189,3 +189,12 @@ def test_a_splitter_that_is_settled_lets_marks_pass():
 def test_long_reasoning_in_many_deltas_takes_linear_time():
     text = "<think>" + "x < y " * 40_000 + "</think>Four."
     assert shown(list(text))[0] == "Four."
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["`</think>` ", "</think>\n", "<think>\nx\n</think>\n", "x <think> is\n</think>\n", "<think> ", "[/THINK]\n```\n"],
+)
+def test_an_answer_that_goes_in_circles_is_looked_at_in_reasonable_time(unit):
+    for text in (unit * 20_000, "<think>x</think>y " + unit * 20_000):
+        assert len("".join(split_thinking(text))) <= len(text)

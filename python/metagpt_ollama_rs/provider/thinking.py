@@ -16,6 +16,7 @@ hold back what stands at the beginning: it is for showing an answer while it arr
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import NamedTuple, Optional
 
@@ -60,6 +61,9 @@ _BY_OPENS = {block.opens: block for block in BLOCKS}
 # One alone says that reasoning was before it. The message of the harmony format ends so, too, when another one follows.
 _LONE = re.compile("|".join(map(re.escape, _BY_END)) + "|" + re.escape("<|end|>") + f"(?={re.escape(_NEXT)}<)")
 _MARKS = (*_BY_OPENS, *_BY_END, _NEXT)
+
+# An answer that goes in circles may have thousands of marks, and each is looked at with all that is before it.
+_ENOUGH = 100
 
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~)", re.MULTILINE)
 _QUOTE = re.compile(r"(?<!\w)'|'(?!\w)")
@@ -215,37 +219,42 @@ def split_thinking(text: str) -> tuple[str, str]:
 
 def _lone(text: str) -> Optional[re.Match[str]]:
     """The first closing mark that ends reasoning whose beginning was in the prompt."""
-    for mark in _LONE.finditer(text):
-        if _is_mention(text, mark):
+    for mark in itertools.islice(_LONE.finditer(text), _ENOUGH):
+        if _is_mention(text, *mark.span()):
             continue
         opens = _BY_END[mark[0]].opens if mark[0] in _BY_END else _ANALYSIS
-        begun = list(re.compile(re.escape(opens)).finditer(text, 0, mark.start()))
+        begun = list(itertools.islice(re.compile(re.escape(opens)).finditer(text, 0, mark.start()), _ENOUGH))
         # Reasoning may talk about marks, too. What ends it then stands on a line of its own.
         alone = not text[: mark.start()].rpartition("\n")[2].strip()
-        if not begun or (alone and all(_is_mention(text, opening) for opening in begun)):
-            return mark
+        return mark if not begun or (alone and all(_is_mention(text, *opening.span()) for opening in begun)) else None
     return None
 
 
 def _without(block: Block, answer: str, thoughts: list[str]) -> str:
     """``answer`` without later blocks, whose reasoning goes to ``thoughts``: the model is known to write such."""
-    if block.opens not in answer:
+    if block.answer or block.opens not in answer:
         return answer
     kept: list[str] = []
-    at = 0
-    for found in re.finditer(f"{re.escape(block.opens)}(.*?){re.escape(block.ends[0])}", answer, re.DOTALL):
-        opening = re.compile(re.escape(block.opens)).match(answer, found.start())
-        if opening is not None and not _is_mention(answer, opening):
-            kept.append(answer[at : found.start()])
-            thoughts.append(found[1].strip())
-            at = found.end()
+    at = begin = 0
+    for _ in range(_ENOUGH):
+        begin = answer.find(block.opens, begin)
+        inside = begin + len(block.opens)
+        end = answer.find(block.ends[0], inside)
+        if begin < 0 or end < 0:
+            break
+        if _is_mention(answer, begin, inside):
+            begin = inside
+            continue
+        kept.append(answer[at:begin])
+        thoughts.append(answer[inside:end].strip())
+        at = begin = end + len(block.ends[0])
     return "".join([*kept, answer[at:]])
 
 
-def _is_mention(text: str, mark: re.Match[str]) -> bool:
-    """Whether a mark in ``text`` is only talked about."""
-    begin, stop = text.rfind("\n", 0, mark.start()) + 1, text.find("\n", mark.end())
-    before, after = text[begin : mark.start()], text[mark.end() : stop if stop >= 0 else len(text)]
+def _is_mention(text: str, start: int, end: int) -> bool:
+    """Whether the mark at ``text[start:end]`` is only talked about."""
+    begin, stop = text.rfind("\n", 0, start) + 1, text.find("\n", end)
+    before, after = text[begin:start], text[end : stop if stop >= 0 else len(text)]
     if len(_FENCE.findall(text, 0, begin)) % 2 or _NAMED.match(after):
         return True
     if any(before.count(quote) % 2 and quote in after for quote in '`"'):
@@ -254,11 +263,11 @@ def _is_mention(text: str, mark: re.Match[str]) -> bool:
         return True
     if before.endswith(("“", "‘", "«", "「", "『")) and after.startswith(("”", "’", "»", "」", "』")):
         return True
-    first, following = not text[: mark.start()].strip(), after.lstrip(" \t")[:1]
+    first, following = not text[:start].strip(), after.lstrip(" \t")[:1]
     if not first and not before.endswith((" ", "\t", "(", "（")):
         return False
     goes_on = following.isalpha() and not following.isupper() and after[:1] in " \t"
-    ends = not first and bool(before.strip()) and not text[mark.end() :].strip()
+    ends = not first and bool(before.strip()) and not text[end:].strip()
     return goes_on or ends or following in tuple(",;:.!?)|]，。；：！？）、")
 
 
