@@ -1,12 +1,15 @@
 //! Texts of a server, or of a user, as a message can bear them: one line, not long, nothing that moves a terminal's cursor
 //! or turns the order of what stands beside it.
 
+use std::borrow::Cow;
+
 /// The longest message; what it quotes is shorter.
 pub const MESSAGE: usize = 4000;
 
 /// The beginning of `text` on one line of at most `limit` characters, and `…` if there is more. What breaks a line becomes
-/// a space; other control characters and what is seen by nobody are written as escapes.
+/// a space; other control characters and what is seen by nobody are written as escapes. URLs lose user and password.
 pub fn excerpt(text: &str, limit: usize) -> String {
+    let text = without_logins(text);
     let mut line = String::with_capacity(text.len().min(limit.saturating_add(8)));
     let mut room = limit;
     let mut broken = false;
@@ -28,6 +31,47 @@ pub fn excerpt(text: &str, limit: usize) -> String {
         }
     }
     line
+}
+
+/// `text`, in whose URLs `***` stands for what may be a password, also where the URL was cut before its host.
+fn without_logins(text: &str) -> Cow<'_, str> {
+    const MARK: &str = "://";
+    let mut clean = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(MARK) {
+        let end = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '<' | '>');
+        let url = after.split(end).next().unwrap_or_default();
+        let authority = url.split(['/', '?', '#', '\\']).next().unwrap_or_default();
+        let port = authority
+            .rsplit(']')
+            .next()
+            .unwrap_or_default()
+            .split_once(':');
+        // The messages of this crate write PORT where a number belongs.
+        let is_port = |(_, port): (&str, &str)| {
+            port.starts_with("PORT")
+                || port
+                    .chars()
+                    .all(|c| !c.is_alphanumeric() || c.is_ascii_digit())
+        };
+        let hidden = if let Some(at) = authority.rfind('@') {
+            at
+        } else if port.is_none_or(is_port) {
+            0
+        } else {
+            // A password with a slash in it, or one that no host follows.
+            url.rfind('@').unwrap_or(authority.len())
+        };
+        clean.push_str(before);
+        clean.push_str(MARK);
+        clean.push_str(if hidden == 0 { "" } else { "***" });
+        rest = after.get(hidden..).unwrap_or_default();
+    }
+    if clean.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    clean.push_str(rest);
+    Cow::Owned(clean)
 }
 
 fn escape(c: char) -> Option<String> {
@@ -86,6 +130,38 @@ mod tests {
         ] {
             assert_eq!(excerpt(text, 100), shown);
             assert_eq!(excerpt(shown, 100), shown);
+        }
+    }
+
+    #[test]
+    fn no_url_has_a_password() {
+        for (text, shown) in [
+            (
+                "at http://ann:hunter2@host:80/x!",
+                "at http://***@host:80/x!",
+            ),
+            ("'http://ann@host'", "'http://***@host'"),
+            ("\"http://ann:hunt/er2@host/a\"", "\"http://***@host/a\""),
+            ("http://ann:hunter2…", "http://***"),
+            (
+                "http://ann:p@ss@host https://b:c@d",
+                "http://***@host https://***@d",
+            ),
+            (
+                "http://127.0.0.1:11434/api/chat.",
+                "http://127.0.0.1:11434/api/chat.",
+            ),
+            (
+                "http://host:80, http://[::1]:80; :// x",
+                "http://host:80, http://[::1]:80; :// x",
+            ),
+            (
+                "http://HOST:PORT, for example",
+                "http://HOST:PORT, for example",
+            ),
+            ("nothing://", "nothing://"),
+        ] {
+            assert_eq!(excerpt(text, 100), shown);
         }
     }
 

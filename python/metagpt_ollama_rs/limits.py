@@ -30,7 +30,7 @@ class Timeout(NamedTuple):
 
     ``connect`` bounds the making of a connection; ``first_token`` the wait from then on to the first byte of the
     reply, while the server queues, loads the model and reads the prompt; ``idle`` each later pause; ``total``
-    everything together.
+    everything together. What only keeps a connection open (blank lines, comments of event streams) is no reply.
     """
 
     connect: float | None = 5.0
@@ -49,6 +49,9 @@ class Retry(NamedTuple):
     ``retry_after`` seconds; if it is longer there is no retry. The ``total`` time limit bounds all of it.
 
     A server that is down so costs about one second. MetaGPT tries three times itself.
+
+    Apart from this, a kept connection that turns out to be dead is replaced at once, for requests that change nothing.
+    Those that change something (pull, push, create, copy, delete) are never sent again once the server may have got them.
     """
 
     retries: int = 2

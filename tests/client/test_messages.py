@@ -214,6 +214,17 @@ def test_other_errors_are_clean_and_short() -> None:
     check_error(error)
 
 
+@pytest.mark.parametrize(
+    "url", ["http://ann:hunter2secret@host/x.png", "http://ann:hunter2secret", "http://ann:h/2secret@host"]
+)
+def test_the_url_of_an_image_shows_no_password(ollama_server: ScriptedServer, url: str) -> None:
+    for image in (url, url + "?" + "x" * 100):
+        with pytest.raises(errors.ConfigurationError) as caught:
+            Client(ollama_server.url).chat("m", [{"role": "user", "content": "?", "images": [image]}])
+        assert "secret" not in f"{caught.value} {caught.value!r} {vars(caught.value)}"
+        assert "hunter2" not in f"{caught.value} {caught.value!r} {vars(caught.value)}"
+
+
 def test_an_excerpt() -> None:
     assert _core.excerpt("a\ud83d\x1b", 10).strip("\ufffd") == "a\ufffd\ufffd\ufffd\\x1b"
     assert _core.excerpt("abc", 2) == "ab…"

@@ -159,4 +159,7 @@ def _file(path: Path) -> str:
 
 
 def _short(text: str) -> str:
+    """For messages, which leave the login of a URL out themselves; its query may hold a token."""
+    if _is_url(text):
+        text = text.split("?", 1)[0]
     return repr(text if len(text) <= 60 else text[:57] + "...")
