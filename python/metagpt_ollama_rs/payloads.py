@@ -35,8 +35,8 @@ _GENERATE = (
 )
 _CREATE = ("from_", "files", "adapters", "template", "license", "system", "parameters", "messages", "quantize")
 _ARGUMENTS = {
-    "chat": ("model", "messages", "stream", *_CHAT, "timeout"),
-    "generate": ("model", "prompt", "suffix", "stream", *_GENERATE, "timeout"),
+    "chat": ("model", "messages", "stream", *_CHAT, "timeout", "repetition_guard"),
+    "generate": ("model", "prompt", "suffix", "stream", *_GENERATE, "timeout", "repetition_guard"),
 }
 
 _MESSAGE = ("role", "content", "thinking", "images", "tool_calls", "tool_name", "tool_call_id")
