@@ -8,8 +8,9 @@ use std::time::Duration;
 use pyo3::prelude::*;
 
 use super::errors::{self, misuse};
+use super::exit::{enter, linger};
 use super::reader::{Desk, Made, Next};
-use super::runtime::{Owned, enter, stay_out_if_exiting};
+use super::runtime::Owned;
 use crate::error::{Error, Kind};
 use crate::inbox::Inbox;
 use crate::stats::Trace;
@@ -22,7 +23,7 @@ fn wait_until(py: Python<'_>, mut ready: impl FnMut() -> bool + Send) -> PyResul
     loop {
         let done = py.detach(|| {
             let done = ready();
-            stay_out_if_exiting();
+            linger();
             done
         });
         py.check_signals()?;
@@ -81,6 +82,7 @@ impl BlockingStream {
 
 impl Drop for BlockingStream {
     fn drop(&mut self) {
+        enter();
         if let Ok(inbox) = self.inbox.get() {
             inbox.abort();
         }
@@ -90,15 +92,15 @@ impl Drop for BlockingStream {
 #[pymethods]
 impl BlockingStream {
     fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        enter();
         slf
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        enter();
         let inbox = self.here(py)?;
         loop {
-            let inside = enter(py);
             let next = self.desk.with(|reader| reader.item(py, inbox, &self.made));
-            drop(inside);
             let next = next.ok_or_else(|| {
                 misuse("this stream is being read already: read it from one thread at a time")
             })??;
@@ -117,6 +119,7 @@ impl BlockingStream {
 
     /// Ends the request if it is still under way; the server sees the connection close.
     fn close(&self) {
+        enter();
         if let Ok(inbox) = self.inbox.get() {
             inbox.abort();
             self.desk.cancel();
@@ -124,11 +127,13 @@ impl BlockingStream {
     }
 
     fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        enter();
         slf
     }
 
     #[pyo3(signature = (*_exception))]
     fn __exit__(&self, _exception: &Bound<'_, pyo3::types::PyTuple>) {
+        enter();
         self.close();
     }
 }

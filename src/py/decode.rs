@@ -14,6 +14,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PySlice, PyString};
 
+use super::exit::enter;
 use super::json::{self, Bytes};
 use super::log::log;
 use super::{ordinary, unary};
@@ -294,6 +295,7 @@ fn decode_error(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
 #[pyfunction]
 #[pyo3(signature = (to_choice_dict, /))]
 pub fn get_choice<'py>(to_choice_dict: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    enter();
     let py = to_choice_dict.py();
     if let Some(error) = error_text(to_choice_dict)? {
         return Ok(error);
@@ -315,6 +317,7 @@ pub fn get_choice<'py>(to_choice_dict: &Bound<'py, PyAny>) -> PyResult<Bound<'py
 #[pyfunction]
 #[pyo3(signature = (to_choice_dict, /))]
 pub fn get_response_choice<'py>(to_choice_dict: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    enter();
     let py = to_choice_dict.py();
     if let Some(error) = error_text(to_choice_dict)? {
         return Ok(error);

@@ -5,6 +5,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use super::exit::enter;
 use crate::error::{Error, Kind};
 use crate::stats;
 use crate::stats::{About, Journal, Trace};
@@ -16,6 +17,7 @@ const SHORT: usize = 64 << 10;
 /// The records of this process as a list of dicts, the oldest first.
 #[pyfunction]
 pub fn stats_records(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    enter();
     let records = stats::records();
     let text =
         serde_json::to_vec(&records).map_err(|error| PyValueError::new_err(error.to_string()))?;
@@ -25,12 +27,14 @@ pub fn stats_records(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
 /// Forgets the records of this process.
 #[pyfunction]
 pub fn stats_clear() {
+    enter();
     stats::clear();
 }
 
 /// Keeps the last `capacity` records from now on.
 #[pyfunction]
 pub fn stats_resize(capacity: usize) {
+    enter();
     stats::resize(capacity);
 }
 
@@ -52,6 +56,7 @@ pub fn stats_fail(
     status: Option<u16>,
     rejected: bool,
 ) -> PyResult<()> {
+    enter();
     let kind = Kind::named(kind)
         .ok_or_else(|| PyValueError::new_err(format!("{kind:?} is no kind of error")))?;
     let about = About {

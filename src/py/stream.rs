@@ -12,9 +12,10 @@ use pyo3::{PyTraverseError, PyVisit};
 
 use super::awaitable::{Awaited, Ready, Seat, Step, step, thrown, traverse};
 use super::errors::{misuse, not_a_stop};
+use super::exit::enter;
 use super::place::Task;
 use super::reader::{Desk, FAIR, Listener, Made, Next};
-use super::runtime::{Owned, enter, lock};
+use super::runtime::{Owned, lock};
 use super::vector;
 use super::wake::Sleeper;
 use crate::inbox::Inbox;
@@ -201,6 +202,7 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
+        enter();
         if let Ok(core) = self.core.get()
             && Arc::strong_count(core) == 1
         {
@@ -216,25 +218,28 @@ impl Turn {
     }
 
     fn __clear__(&self) {
+        enter();
         self.close();
     }
 
     fn __await__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        enter();
         slf
     }
 
     fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        enter();
         slf
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let _inside = enter(py);
+        enter();
         self.step(py)?.next(py)
     }
 
     fn send<'py>(&self, py: Python<'py>, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        enter();
         let _ = value;
-        let _inside = enter(py);
         self.step(py)?.sent()
     }
 
@@ -246,11 +251,13 @@ impl Turn {
         value: Option<&Bound<'_, PyAny>>,
         traceback: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
+        enter();
         let _ = traceback;
         Err(thrown(&**self.here(py)?, kind, value))
     }
 
     fn close(&self) {
+        enter();
         if let Ok(core) = self.core.get() {
             core.seat.waiter.clear();
             core.abort();
@@ -285,16 +292,19 @@ impl Stream {
     }
 
     fn __aiter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        enter();
         slf
     }
 
     fn __anext__(&self, py: Python<'_>) -> Py<Turn> {
+        enter();
         self.turn.clone_ref(py)
     }
 
     /// Ends the request if it is still under way; the server sees the connection close. A task that waits for an item
     /// gets a `ClosedError`.
     fn close(&self) {
+        enter();
         if let Ok(core) = self.turn.get().core.get() {
             core.abort();
         }
@@ -302,21 +312,25 @@ impl Stream {
 
     /// `close()`, to be awaited as that of an asynchronous generator.
     fn aclose(&self) -> Ready {
+        enter();
         self.close();
         Ready(None)
     }
 
     fn __aenter__(slf: Bound<'_, Self>) -> Ready {
+        enter();
         Ready(Some(slf.into_any().unbind()))
     }
 
     #[pyo3(signature = (*_exception))]
     fn __aexit__(&self, _exception: &Bound<'_, PyTuple>) -> Ready {
+        enter();
         self.aclose()
     }
 
     /// The same stream as an asynchronous iterator over lists: all items that have arrived, at least one.
     fn batches(&self, py: Python<'_>) -> PyResult<Self> {
+        enter();
         Self::door(py, Arc::clone(self.turn.get().here(py)?), true)
     }
 }
@@ -503,7 +517,7 @@ pub struct Drain(Owned<Weak<Delivery>>);
 #[pymethods]
 impl Drain {
     fn run(&self, py: Python<'_>) -> PyResult<()> {
-        let _inside = enter(py);
+        enter();
         let Some(delivery) = self.0.upgrade() else {
             return Ok(());
         };

@@ -15,11 +15,12 @@ use super::awaitable::{Pending, Seat};
 use super::blocking::{BlockingStream, receive};
 use super::call::Call;
 use super::errors;
+use super::exit::enter;
 use super::log::Report;
 use super::place::{Place, Task};
 use super::reader::Made;
 use super::reply::Form;
-use super::runtime::{Owned, enter, handle, lock};
+use super::runtime::{Owned, handle, lock};
 use super::stream::{Delivery, Stream, StreamCore};
 use super::wake::Sleeper;
 use crate::error::{Error, Kind};
@@ -226,7 +227,7 @@ impl Transport {
         max_line: Option<usize>,
         max_body: Option<usize>,
     ) -> PyResult<Self> {
-        let _inside = enter(py);
+        enter();
         let origin = if is_host {
             Origin::Host
         } else {
@@ -263,12 +264,14 @@ impl Transport {
     /// The server's base URL, without user and password.
     #[getter]
     fn url(&self) -> String {
+        enter();
         self.config.base.display()
     }
 
     /// `(connect, first_token, idle, total)` in seconds.
     #[getter]
     fn limits(&self) -> Limits {
+        enter();
         let seconds = |limit: Duration| (limit < Duration::MAX).then_some(limit.as_secs_f64());
         let timeouts = &self.config.timeouts;
         let total = timeouts.total.and_then(seconds);
@@ -292,7 +295,7 @@ impl Transport {
         lines: bool,
         limits: Option<Limits>,
     ) -> PyResult<Stream> {
-        let _inside = enter(py);
+        enter();
         let (request, trace) = self.request(py, "POST", path, payload, limits, true)?;
         let place = self.place(py)?;
         let inbox = Inbox::new(CAPACITY);
@@ -319,7 +322,7 @@ impl Transport {
         on_thinking: Option<Py<PyAny>>,
         limits: Option<Limits>,
     ) -> PyResult<Pending> {
-        let _inside = enter(py);
+        enter();
         let (request, trace) = self.request(py, "POST", path, payload, limits, true)?;
         let place = self.place(py)?;
         let inbox = Inbox::new(CAPACITY);
@@ -348,7 +351,7 @@ impl Transport {
         form: &str,
         limits: Option<Limits>,
     ) -> PyResult<Pending> {
-        let _inside = enter(py);
+        enter();
         let (request, trace) = self.request(py, method, path, payload, limits, false)?;
         let place = self.place(py)?;
         let form = Form::named(form)?;
@@ -372,7 +375,7 @@ impl Transport {
         form: &str,
         limits: Option<Limits>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let _inside = enter(py);
+        enter();
         let (request, trace) = self.request(py, method, path, payload, limits, false)?;
         let form = Form::named(form)?;
         let place = self.place(py)?;
@@ -411,7 +414,7 @@ impl Transport {
         form: &str,
         limits: Option<Limits>,
     ) -> PyResult<Py<PyAny>> {
-        let inside = enter(py);
+        enter();
         let (request, trace) = self.request(py, method, path, payload, limits, false)?;
         let form = Form::named(form)?;
         let client = self.client(py)?;
@@ -419,7 +422,6 @@ impl Transport {
         let task = handle(py)?.spawn(async move {
             let _ = sender.send(client.call(request).await);
         });
-        drop(inside);
         let reply = match receive(py, receiver) {
             Ok(reply) => reply,
             Err(interrupt) => {
@@ -427,7 +429,6 @@ impl Transport {
                 return Err(interrupt);
             }
         };
-        let _inside = enter(py);
         let result = form.to_python(py, reply, &trace);
         super::log::report(py, &trace)?;
         result
@@ -443,7 +444,7 @@ impl Transport {
         made: Option<Py<PyAny>>,
         limits: Option<Limits>,
     ) -> PyResult<BlockingStream> {
-        let _inside = enter(py);
+        enter();
         let (request, trace) = self.request(py, "POST", path, payload, limits, true)?;
         let inbox = Inbox::new(CAPACITY);
         let (client, producer) = (self.client(py)?, Arc::clone(&inbox));
@@ -453,6 +454,7 @@ impl Transport {
 
     /// Closes the pool. Streams under way go on to their end; new requests raise `ClosedError`.
     fn close(&self) {
+        enter();
         self.closed.store(true, Ordering::Release);
         let pool = lock(&self.pool).take();
         drop(pool);

@@ -22,8 +22,9 @@ use pyo3::types::PyWeakrefReference;
 use pyo3::{PyTraverseError, PyVisit};
 
 #[cfg(target_os = "linux")]
+use super::exit::enter;
 use super::lane::LaneCore;
-use super::runtime::{Owned, enter, lock};
+use super::runtime::{Owned, lock};
 #[cfg(unix)]
 use crate::error::{Error, Kind};
 use crate::inbox::Wake;
@@ -128,7 +129,7 @@ pub struct Hub {
 #[pymethods]
 impl Hub {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
-        let _inside = enter(py);
+        enter();
         let Ok(core) = self.core.get() else {
             return Ok(());
         };
