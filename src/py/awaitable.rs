@@ -123,8 +123,11 @@ pub fn thrown(
 ) -> PyErr {
     // A task that is cancelled has had its future cancelled; one that is not done belongs to another task, which the
     // end of the request will wake.
-    awaited.seat().waiter.forget_if_done(kind.py());
+    let forgotten = awaited.seat().waiter.forget_if_done(kind.py());
     awaited.abort();
+    if let Err(error) = forgotten {
+        return error;
+    }
     match value.filter(|value| !value.is_none()) {
         Some(value) => PyErr::from_value(value.clone()),
         None => PyErr::from_value(kind.clone()),

@@ -5,9 +5,7 @@
 
 use std::ffi::CStr;
 
-use pyo3::exceptions::{
-    PyException, PyRecursionError, PyTypeError, PyUnicodeDecodeError, PyValueError,
-};
+use pyo3::exceptions::{PyException, PyTypeError, PyUnicodeDecodeError};
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -89,13 +87,7 @@ impl<'py> Body<'py> {
                 Err(error)
             }
         });
-        match parsed {
-            Ok(value) => Ok(Some(value)),
-            // JSONDecodeError and UnicodeDecodeError are ValueErrors; so is an integer over 4,300 digits.
-            Err(error) if error.is_instance_of::<PyValueError>(py) => Ok(None),
-            Err(error) if error.is_instance_of::<PyRecursionError>(py) => Ok(None),
-            Err(error) => Err(error),
-        }
+        json::if_legible(py, parsed)
     }
 }
 

@@ -412,13 +412,9 @@ fn native_call<'py>(py: Python<'py>, call: &wire::ToolCall) -> PyResult<Bound<'p
         function.set_item(intern!(py, "index"), index)?;
     }
     function.set_item(intern!(py, "name"), &call.name)?;
-    let arguments = match json::to_python(py, call.arguments.as_bytes()) {
-        Ok(arguments) => arguments,
-        Err(error) if error.is_instance_of::<PyValueError>(py) => {
-            PyString::new(py, &call.arguments).into_any()
-        }
-        Err(error) => return Err(error),
-    };
+    let arguments = json::to_python(py, call.arguments.as_bytes());
+    let arguments = json::if_legible(py, arguments)?
+        .unwrap_or_else(|| PyString::new(py, &call.arguments).into_any());
     function.set_item(intern!(py, "arguments"), arguments)?;
     let object = PyDict::new(py);
     if let Some(id) = &call.id {

@@ -14,7 +14,7 @@ use std::io::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use pyo3::exceptions::{PyTypeError, PyUnicodeDecodeError, PyValueError};
+use pyo3::exceptions::{PyRecursionError, PyTypeError, PyUnicodeDecodeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -24,6 +24,7 @@ use pyo3::types::{
 };
 
 use super::build::{Builder, Keys};
+use super::errors;
 use crate::wire::value;
 
 /// Scratch memory above this is given back after use.
@@ -50,6 +51,21 @@ pub fn to_python<'py>(py: Python<'py>, text: &[u8]) -> PyResult<Bound<'py, PyAny
     match fast(py, text)? {
         Some(value) => Ok(value),
         None => loads(py, &PyString::from_bytes(py, text)?),
+    }
+}
+
+/// What was read; `None` where Python finds no JSON (a `ValueError`: also for integers over 4,300 digits and for what is not
+/// UTF-8) or nesting too deep. Any other exception, an interrupt for one, goes on.
+pub fn if_legible<T>(py: Python<'_>, read: PyResult<T>) -> PyResult<Option<T>> {
+    match read {
+        Ok(value) => Ok(Some(value)),
+        Err(error)
+            if error.is_instance_of::<PyValueError>(py)
+                || error.is_instance_of::<PyRecursionError>(py) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -230,7 +246,7 @@ fn write_pair(
     out: &mut Vec<u8>,
 ) -> PyResult<()> {
     let Ok(text) = key.cast::<PyString>() else {
-        let text = format!("key {} is {}, not str", show(key), type_name(key));
+        let text = format!("key {} is {}, not str", show(key)?, type_name(key));
         return Err(PyTypeError::new_err(place.say(text)));
     };
     let text = utf8(text, place)?;
@@ -480,11 +496,12 @@ fn type_name(value: &Bound<'_, PyAny>) -> String {
 }
 
 /// A short repr for a message.
-fn show(value: &Bound<'_, PyAny>) -> String {
-    match value.repr() {
-        Ok(text) => text.to_string_lossy().chars().take(60).collect(),
-        Err(_) => "?".to_owned(),
-    }
+fn show(value: &Bound<'_, PyAny>) -> PyResult<String> {
+    let text = errors::if_any(value.py(), value.repr())?;
+    Ok(text.map_or_else(
+        || "?".to_owned(),
+        |text| text.to_string_lossy().chars().take(60).collect(),
+    ))
 }
 
 fn refuse(error: fmt::Error) -> PyErr {

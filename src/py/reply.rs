@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict};
 
 use super::errors::{self, Context};
-use super::stats;
+use super::{json, stats};
 use crate::error::{Error, Kind};
 use crate::http::Reply;
 use crate::stats::Trace;
@@ -140,7 +140,7 @@ fn answer(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> {
         error.began = true;
         failed(py, reply.secrets.redact(error), partial, thinking, trace)
     };
-    if let Some(value) = single(py, reply) {
+    if let Some(value) = single(py, reply)? {
         let Ok(record) = value.cast::<PyDict>() else {
             let kind = value.get_type().name()?;
             let message = format!("The reply is JSON, but a {kind} and no object.");
@@ -183,8 +183,8 @@ fn refused(fail: &impl Fn(Kind, String, &str, &str) -> PyErr, text: String) -> P
 }
 
 /// The body as one JSON value, if it is one.
-fn single<'py>(py: Python<'py>, reply: &Reply) -> Option<Bound<'py, PyAny>> {
-    super::json::to_python(py, &reply.body).ok()
+fn single<'py>(py: Python<'py>, reply: &Reply) -> PyResult<Option<Bound<'py, PyAny>>> {
+    json::if_legible(py, json::to_python(py, &reply.body))
 }
 
 /// The body as lines.

@@ -103,7 +103,7 @@ impl Transport {
             .transpose()?;
         let timeouts = limits.map(|limits| timeouts(py, limits)).transpose()?;
         let about = About {
-            model: model_of(payload),
+            model: model_of(py, payload)?,
             host: self.config.base.display(),
             endpoint: format!("/{}", path.trim_start_matches('/')),
             streamed,
@@ -157,11 +157,14 @@ fn allows_direct(py: Python<'_>) -> PyResult<bool> {
 }
 
 /// The model that a payload names.
-fn model_of(payload: Option<&Bound<'_, PyAny>>) -> String {
-    payload
-        .filter(|payload| !payload.is_none())
-        .and_then(|payload| payload.get_item("model").ok()?.extract().ok())
-        .unwrap_or_default()
+fn model_of(py: Python<'_>, payload: Option<&Bound<'_, PyAny>>) -> PyResult<String> {
+    let Some(payload) = payload.filter(|payload| !payload.is_none()) else {
+        return Ok(String::new());
+    };
+    let model = payload
+        .get_item("model")
+        .and_then(|model| Ok(model.extract()?));
+    errors::if_any(py, model).map(Option::unwrap_or_default)
 }
 
 fn timeouts(py: Python<'_>, limits: Limits) -> PyResult<Timeouts> {

@@ -307,15 +307,17 @@ impl Waiter {
     }
 
     /// Forgets the parked task if its future is done: cancelled, that is.
-    pub fn forget_if_done(&self, py: Python<'_>) {
+    pub fn forget_if_done(&self, py: Python<'_>) -> PyResult<()> {
         let future = lock(&self.0).as_ref().map(|future| future.clone_ref(py));
-        let done = future.is_some_and(|future| {
-            let done = future.bind(py).call_method0(intern!(py, "done"));
-            done.and_then(|done| done.is_truthy()).unwrap_or(true)
-        });
-        if done {
+        if let Some(future) = future
+            && future
+                .bind(py)
+                .call_method0(intern!(py, "done"))?
+                .is_truthy()?
+        {
             self.clear();
         }
+        Ok(())
     }
 
     /// Visits the parked task's future, for the cycle collector.

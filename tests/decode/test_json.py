@@ -248,6 +248,15 @@ def test_errors_of_the_objects_themselves_come_through() -> None:
         dumps({"a": Broken()})
 
 
+def test_an_interrupt_is_no_error_of_the_objects() -> None:
+    class Key:
+        def __repr__(self) -> str:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        dumps({Key(): 1})
+
+
 def test_a_dict_or_list_that_changes_while_it_is_written() -> None:
     target: dict[str, Any] = {}
     items: list[Any] = []

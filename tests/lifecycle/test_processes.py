@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 
 import pytest
@@ -215,6 +216,50 @@ def test_ctrl_c_ends_an_asyncio_program(run: Run, ollama_server: ScriptedServer)
     assert outcome.code in (-signal.SIGINT, 130)
     assert outcome.err.strip().endswith("KeyboardInterrupt")
     ollama_server.wait_for_hangup()
+
+
+@pytest.mark.parametrize("how", ["call", "await", "callback", "decoder", "decode"])
+def test_ctrl_c_while_python_parses_what_the_fast_reader_refuses(
+    run: Run, ollama_server: ScriptedServer, how: str
+) -> None:
+    """It would pass for JSON that is broken, and the program would go on."""
+    call = {"index": 0, "id": "c", "function": {"name": "f", "arguments": '{"a": NaN}'}}
+    event = {"object": "chat.completion.chunk", "choices": [{"delta": {"tool_calls": [call]}}]}
+    sse = f"data: {json.dumps(event)}\n\ndata: [DONE]\n\n"
+    ollama_server.on("POST", "/api/show", Reply.body(b'{"a": NaN}', "application/json"))
+    ollama_server.on("POST", "/v1/chat/completions", Reply.body(sse.encode(), "text/event-stream"))
+    outcome = run(
+        f"""
+        import json, signal
+        from metagpt_ollama_rs import StreamDecoder, decode
+
+        def interrupted(*_, **__):
+            signal.raise_signal(signal.SIGINT)
+            raise AssertionError("not interrupted")
+
+        json.loads = interrupted
+        how = {how!r}
+        async def ask(path):
+            client = AsyncClient(URL)
+            if how == "await":
+                return await client.request_json("/api/show", {{"model": "m"}})
+            return await client.stream_text("/v1/chat/completions", {{"model": "m"}}, lambda text: None)
+        try:
+            if how == "call":
+                result = Client(URL).show("m")
+            elif how == "decoder":
+                result = [delta.tool_calls for delta in StreamDecoder("sse").feed({sse!r}.encode())]
+            elif how == "decode":
+                result = decode(b'{{"a": NaN}}')
+            else:
+                # Without the loop's own handler, which would cancel the task.
+                result = asyncio.new_event_loop().run_until_complete(ask(how))
+            print(result)
+        except KeyboardInterrupt:
+            print("interrupted")
+        """
+    )
+    assert (outcome.code, outcome.out) == (0, "interrupted\n"), outcome.err
 
 
 def test_nothing_is_said_at_exit(run: Run, ollama_server: ScriptedServer) -> None:
