@@ -240,6 +240,10 @@ pub struct Ready(pub Option<Py<PyAny>>);
 
 #[pymethods]
 impl Ready {
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.0)
+    }
+
     fn __await__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
         enter();
         slf

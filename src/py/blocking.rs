@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use pyo3::prelude::*;
+use pyo3::{PyTraverseError, PyVisit};
 
 use super::errors::{self, misuse};
 use super::exit::{enter, linger};
@@ -91,6 +92,11 @@ impl Drop for BlockingStream {
 
 #[pymethods]
 impl BlockingStream {
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.made.traverse(&visit)?;
+        self.desk.traverse(&visit)
+    }
+
     fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
         enter();
         slf

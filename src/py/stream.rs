@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
-use pyo3::exceptions::PyStopAsyncIteration;
+use pyo3::exceptions::{PyBaseException, PyStopAsyncIteration};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
@@ -18,6 +18,7 @@ use super::reader::{Desk, FAIR, Listener, Made, Next};
 use super::runtime::{Owned, lock};
 use super::vector;
 use super::wake::Sleeper;
+use crate::error::Error;
 use crate::inbox::Inbox;
 use crate::stats::Trace;
 
@@ -135,6 +136,7 @@ impl Awaited for StreamCore {
 
     fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.made.traverse(visit)?;
+        self.desk.traverse(visit)?;
         self.seat.traverse(visit)
     }
 }
@@ -168,17 +170,27 @@ impl Awaited for BatchDoor<'_> {
     }
 }
 
-/// The awaitable of a stream: the same one for each item. The last one of a stream that goes ends the request.
+/// The awaitable of a stream: the same one for each item. When that of a stream goes, and those of its batches, the request
+/// ends.
 #[pyclass(frozen, module = "metagpt_ollama_rs._core")]
-pub struct Turn {
-    core: Owned<Arc<StreamCore>>,
-    batched: bool,
+pub struct Turn(Door);
+
+enum Door {
+    Items(Owned<Arc<StreamCore>>),
+    /// Has the core by the first door, so that there is one owner whom the cycle collector can ask.
+    Batches(Py<Turn>),
 }
 
 impl Turn {
+    fn core(&self) -> Result<&Arc<StreamCore>, Error> {
+        match &self.0 {
+            Door::Items(core) => core.get(),
+            Door::Batches(first) => first.get().core(),
+        }
+    }
+
     fn here(&self, py: Python<'_>) -> PyResult<&Arc<StreamCore>> {
-        self.core
-            .get()
+        self.core()
             .map_err(|error| super::errors::to_python(py, error))
     }
 
@@ -187,7 +199,7 @@ impl Turn {
         if core.is_tired(1) {
             return Ok(Step::Yield(py.None().into_bound(py)));
         }
-        if !self.batched {
+        if matches!(self.0, Door::Items(_)) {
             return step(py, &**core);
         }
         let step = step(py, &BatchDoor(core))?;
@@ -203,8 +215,8 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         enter();
-        if let Ok(core) = self.core.get()
-            && Arc::strong_count(core) == 1
+        if let Door::Items(core) = &self.0
+            && let Ok(core) = core.get()
         {
             core.hang_up();
         }
@@ -214,7 +226,10 @@ impl Drop for Turn {
 #[pymethods]
 impl Turn {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        traverse(&self.core, &visit)
+        match &self.0 {
+            Door::Items(core) => traverse(core, &visit),
+            Door::Batches(first) => visit.call(first),
+        }
     }
 
     fn __clear__(&self) {
@@ -258,7 +273,7 @@ impl Turn {
 
     fn close(&self) {
         enter();
-        if let Ok(core) = self.core.get() {
+        if let Ok(core) = self.core() {
             core.seat.waiter.clear();
             core.abort();
         }
@@ -275,12 +290,11 @@ pub struct Stream {
 
 impl Stream {
     pub fn new(py: Python<'_>, core: Arc<StreamCore>) -> PyResult<Self> {
-        Self::door(py, core, false)
+        Self::door(py, Door::Items(Owned::new(core)))
     }
 
-    fn door(py: Python<'_>, core: Arc<StreamCore>, batched: bool) -> PyResult<Self> {
-        let core = Owned::new(core);
-        let turn = Py::new(py, Turn { core, batched })?;
+    fn door(py: Python<'_>, door: Door) -> PyResult<Self> {
+        let turn = Py::new(py, Turn(door))?;
         Ok(Self { turn })
     }
 }
@@ -305,7 +319,7 @@ impl Stream {
     /// gets a `ClosedError`.
     fn close(&self) {
         enter();
-        if let Ok(core) = self.turn.get().core.get() {
+        if let Ok(core) = self.turn.get().core() {
             core.abort();
         }
     }
@@ -331,7 +345,8 @@ impl Stream {
     /// The same stream as an asynchronous iterator over lists: all items that have arrived, at least one.
     fn batches(&self, py: Python<'_>) -> PyResult<Self> {
         enter();
-        Self::door(py, Arc::clone(self.turn.get().here(py)?), true)
+        self.turn.get().here(py)?;
+        Self::door(py, Door::Batches(self.turn.clone_ref(py)))
     }
 }
 
@@ -349,7 +364,8 @@ pub struct Delivery {
     drain: OnceLock<Py<PyAny>>,
     /// `drain` has a handle of its own on the loop, or runs from it.
     scheduled: AtomicBool,
-    outcome: Mutex<Option<PyResult<Py<PyAny>>>>,
+    /// The answer, or what was raised: not as a `PyErr`, which the cycle collector cannot look into.
+    outcome: Mutex<Option<Result<Py<PyAny>, Py<PyBaseException>>>>,
     task: OnceLock<Task>,
 }
 
@@ -422,6 +438,7 @@ impl Delivery {
         });
         match outcome.flatten() {
             Some(outcome) => {
+                let outcome = outcome.map_err(|error| error.into_value(py));
                 lock(&self.outcome).get_or_insert(outcome);
                 self.seat.waiter.unpark(py)?;
                 Ok(false)
@@ -475,13 +492,13 @@ impl Sleeper for Delivery {
 
 impl Awaited for Delivery {
     fn poll(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        let known = lock(&self.outcome).take();
-        if let Some(outcome) = known {
-            return outcome.map(Some);
+        let mut outcome = lock(&self.outcome).take();
+        if outcome.is_none() {
+            self.drain_fairly(py)?;
+            outcome = lock(&self.outcome).take();
         }
-        self.drain_fairly(py)?;
-        let outcome = lock(&self.outcome).take();
-        outcome.transpose()
+        let outcome = outcome.transpose();
+        outcome.map_err(|error| PyErr::from_value(error.into_bound(py).into_any()))
     }
 
     fn seat(&self) -> &Seat {
@@ -500,11 +517,14 @@ impl Awaited for Delivery {
         }
         visit.call(&self.on_thinking)?;
         visit.call(&self.context)?;
-        if let Ok(outcome) = self.outcome.try_lock()
-            && let Some(Ok(outcome)) = &*outcome
-        {
-            visit.call(outcome)?;
+        if let Ok(outcome) = self.outcome.try_lock() {
+            match &*outcome {
+                Some(Ok(answer)) => visit.call(answer)?,
+                Some(Err(error)) => visit.call(error)?,
+                None => {}
+            }
         }
+        self.desk.traverse(visit)?;
         self.seat.traverse(visit)
     }
 }
