@@ -161,9 +161,7 @@ fn model_of(py: Python<'_>, payload: Option<&Bound<'_, PyAny>>) -> PyResult<Stri
     let Some(payload) = payload.filter(|payload| !payload.is_none()) else {
         return Ok(String::new());
     };
-    let model = payload
-        .get_item("model")
-        .and_then(|model| Ok(model.extract()?));
+    let model = payload.get_item("model").and_then(|model| model.extract());
     errors::if_any(py, model).map(Option::unwrap_or_default)
 }
 
