@@ -131,6 +131,8 @@ pub fn handle(py: Python<'_>) -> PyResult<Handle> {
     }
     let runtime = Builder::new_multi_thread()
         .worker_threads(1)
+        // What may block here is handing results of `futures` to Python, for which all of them need the GIL.
+        .max_blocking_threads(1)
         .thread_name("metagpt-ollama-io")
         .on_thread_start(enter)
         .enable_all()
