@@ -251,16 +251,14 @@ mod tests {
 
     /// Waits until every thread has ended.
     fn wait_idle(names: &Names) {
-        for _ in 0..20_000 {
-            let state = names.lock();
-            if state.threads == 0 {
-                assert!(state.lookups.is_empty() && state.waiting.is_empty());
-                return;
-            }
-            drop(state);
+        let mut patience = 20_000;
+        while names.lock().threads > 0 {
+            patience -= 1;
+            assert!(patience > 0, "a thread is still at work");
             std::thread::sleep(Duration::from_millis(1));
         }
-        panic!("a thread is still at work");
+        let state = names.lock();
+        assert!(state.lookups.is_empty() && state.waiting.is_empty());
     }
 
     #[test]
