@@ -1,8 +1,9 @@
 //! Streams and calls for code without an event loop. A wait gives up the GIL and looks for signals 20 times a second,
-//! so that Ctrl-C works.
+//! so that Ctrl-C works; a green thread waits as its library does (`green`).
 
+use std::future::Future;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::time::Duration;
 
 use pyo3::prelude::*;
@@ -10,10 +11,11 @@ use pyo3::{PyTraverseError, PyVisit};
 
 use super::errors::{self, misuse};
 use super::exit::{enter, linger};
+use super::green::Green;
 use super::reader::{Desk, Made, Next};
-use super::runtime::Owned;
+use super::runtime::{Owned, handle};
 use crate::error::{Error, Kind};
-use crate::inbox::Inbox;
+use crate::inbox::{Inbox, Wake};
 use crate::stats::Trace;
 
 /// How long a signal can wait for its handler.
@@ -34,8 +36,68 @@ fn wait_until(py: Python<'_>, mut ready: impl FnMut() -> bool + Send) -> PyResul
     }
 }
 
-/// The one value of `channel`. Dropping the receiver tells the sender that nobody waits.
-pub fn receive<T: Send>(py: Python<'_>, channel: Receiver<T>) -> PyResult<T> {
+/// Where the I/O thread puts the result of a call, or nothing if it stops. Then the bell rings: after the sender is gone,
+/// which the order of the fields sees to.
+struct Promise<T> {
+    sender: SyncSender<T>,
+    _ring: Option<Ring>,
+}
+
+struct Ring(Arc<dyn Wake>);
+
+impl Drop for Ring {
+    fn drop(&mut self) {
+        self.0.wake();
+    }
+}
+
+/// The result of `work`, which the I/O thread does. An interrupt ends it.
+pub fn wait_for<T: Send + 'static>(
+    py: Python<'_>,
+    work: impl Future<Output = T> + Send + 'static,
+) -> PyResult<T> {
+    let green = Green::here(py)?;
+    let (sender, receiver) = sync_channel(1);
+    let promise = Promise {
+        sender,
+        _ring: green.as_ref().map(|green| Ring(green.bell())),
+    };
+    let task = handle(py)?.spawn(async move {
+        let result = work.await;
+        let _ = promise.sender.send(result);
+        drop(promise);
+    });
+    let result = match green {
+        Some(green) => receive_green(py, &green, &receiver),
+        None => receive(py, receiver),
+    };
+    match result {
+        Ok(Some(result)) => Ok(result),
+        Ok(None) => {
+            let error = Error::new(
+                Kind::Closed,
+                "the I/O thread stopped: the interpreter is shutting down",
+            );
+            Err(errors::to_python(py, error))
+        }
+        Err(interrupt) => {
+            task.abort();
+            Err(interrupt)
+        }
+    }
+}
+
+fn receive_green<T>(py: Python<'_>, green: &Green, channel: &Receiver<T>) -> PyResult<Option<T>> {
+    loop {
+        match channel.try_recv() {
+            Ok(value) => return Ok(Some(value)),
+            Err(TryRecvError::Disconnected) => return Ok(None),
+            Err(TryRecvError::Empty) => green.wait(py)?,
+        }
+    }
+}
+
+fn receive<T: Send>(py: Python<'_>, channel: Receiver<T>) -> PyResult<Option<T>> {
     let mut value = None;
     let channel = std::sync::Mutex::new(channel);
     wait_until(py, || {
@@ -48,13 +110,7 @@ pub fn receive<T: Send>(py: Python<'_>, channel: Receiver<T>) -> PyResult<T> {
             Err(RecvTimeoutError::Disconnected) => true,
         }
     })?;
-    value.ok_or_else(|| {
-        let error = Error::new(
-            Kind::Closed,
-            "the I/O thread stopped: the interpreter is shutting down",
-        );
-        errors::to_python(py, error)
-    })
+    Ok(value)
 }
 
 /// A reply as it arrives, as an ordinary iterator. Closing or dropping it ends the request on the server.
@@ -63,15 +119,19 @@ pub struct BlockingStream {
     inbox: Owned<Arc<Inbox>>,
     desk: Desk,
     made: Made,
+    green: Option<Green>,
 }
 
 impl BlockingStream {
-    pub fn new(inbox: Arc<Inbox>, made: Made, trace: Arc<Trace>) -> Self {
-        Self {
+    pub fn new(py: Python<'_>, inbox: Arc<Inbox>, made: Made, trace: Arc<Trace>) -> PyResult<Self> {
+        let green = Green::here(py)?;
+        inbox.set_wake(green.as_ref().map(Green::bell));
+        Ok(Self {
             inbox: Owned::new(inbox),
             desk: Desk::new(trace),
             made,
-        }
+            green,
+        })
     }
 
     fn here(&self, py: Python<'_>) -> PyResult<&Arc<Inbox>> {
@@ -114,7 +174,11 @@ impl BlockingStream {
                 Next::Item(item) => return Ok(Some(item)),
                 Next::End => return Ok(None),
                 Next::Nothing => {
-                    if let Err(interrupt) = wait_until(py, || inbox.wait(SIGNALS)) {
+                    let waited = match &self.green {
+                        Some(green) => green.wait(py),
+                        None => wait_until(py, || inbox.wait(SIGNALS)),
+                    };
+                    if let Err(interrupt) = waited {
                         self.close();
                         return Err(interrupt);
                     }

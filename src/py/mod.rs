@@ -2,7 +2,7 @@
 //!
 //! * `runtime`: the tokio runtime, keyed by process; `exit`: threads at interpreter exit; `wake`: how the I/O thread wakes an
 //!   event loop; `lane`: the reactor of the direct lane in an event loop; `place`: which of the two a request gets.
-//! * `awaitable`, `reader`, `stream`, `call`, `blocking`: the ways to wait for a reply.
+//! * `awaitable`, `reader`, `stream`, `call`, `blocking`, `green`: the ways to wait for a reply.
 //! * `transport`: the client; `futures`: single futures by pyo3-async-runtimes.
 //! * `json`, `build`, `answer`, `reply`, `decode`, `delta`: JSON text and Python objects; `mold`, `ordinary`: the objects of
 //!   ordinary lines.
@@ -18,6 +18,7 @@ mod delta;
 mod errors;
 mod exit;
 mod futures;
+mod green;
 mod json;
 #[cfg(target_os = "linux")]
 mod lane;

@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::awaitable::{Pending, Seat};
-use super::blocking::{BlockingStream, receive};
+use super::blocking::{BlockingStream, wait_for};
 use super::call::Call;
 use super::errors;
 use super::exit::enter;
@@ -419,17 +419,7 @@ impl Transport {
         let (request, trace) = self.request(py, method, path, payload, limits, false)?;
         let form = Form::named(form)?;
         let client = self.client(py)?;
-        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
-        let task = handle(py)?.spawn(async move {
-            let _ = sender.send(client.call(request).await);
-        });
-        let reply = match receive(py, receiver) {
-            Ok(reply) => reply,
-            Err(interrupt) => {
-                task.abort();
-                return Err(interrupt);
-            }
-        };
+        let reply = wait_for(py, async move { client.call(request).await })?;
         let result = form.to_python(py, reply, &trace);
         super::log::report(py, &trace)?;
         result
@@ -449,8 +439,9 @@ impl Transport {
         let (request, trace) = self.request(py, "POST", path, payload, limits, true)?;
         let inbox = Inbox::new(CAPACITY);
         let (client, producer) = (self.client(py)?, Arc::clone(&inbox));
+        let stream = BlockingStream::new(py, inbox, Made::records(py, made), trace)?;
         handle(py)?.spawn(async move { client.pump(request, producer, Mode::Deltas).await });
-        Ok(BlockingStream::new(inbox, Made::records(py, made), trace))
+        Ok(stream)
     }
 
     /// Closes the pool. Streams under way go on to their end; new requests raise `ClosedError`.
