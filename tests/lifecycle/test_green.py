@@ -1,4 +1,4 @@
-"""Green threads: a wait in one of them must let the others run. The server answers only when another has done its work."""
+"""Green threads: a wait in one must let the others run. The server answers only when another has done its work."""
 
 from __future__ import annotations
 
