@@ -11,16 +11,19 @@ The lower door, which the MetaGPT provider uses, is at the end of `AsyncClient`:
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple, cast, overload
+from typing import TYPE_CHECKING, Any, cast, overload
 
 from metagpt_ollama_rs import _core
-from metagpt_ollama_rs.errors import ConfigurationError, from_core
+from metagpt_ollama_rs.errors import from_core
+from metagpt_ollama_rs.limits import Retry, Timeout, limits_of, tries_of
 from metagpt_ollama_rs.payloads import (
     chat_payload,
     create_payload,
     embed_payload,
     embeddings_payload,
     generate_payload,
+    header_pairs,
+    plain_text,
 )
 from metagpt_ollama_rs.responses import (
     ChatResponse,
@@ -33,64 +36,19 @@ from metagpt_ollama_rs.responses import (
     ShowResponse,
     StatusResponse,
 )
+from metagpt_ollama_rs.spelling import refuse_unknown
 from metagpt_ollama_rs.vectors import Vectors, ask, ask_blocking, check_count
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-    from typing import Literal, Optional
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+    from datetime import timedelta
+    from typing import Literal, NoReturn, Union
 
-    Limits = tuple[Optional[float], Optional[float], Optional[float], Optional[float]]
+    from metagpt_ollama_rs.limits import Limits, Patience
 
-
-class Timeout(NamedTuple):
-    """Four limits in seconds; None is no limit.
-
-    ``connect`` bounds the making of a connection; ``first_token`` the wait from then on to the first byte of the
-    reply, while the server queues, loads the model and reads the prompt; ``idle`` each later pause; ``total``
-    everything together.
-    """
-
-    connect: float | None = 5.0
-    first_token: float | None = 600.0
-    idle: float | None = 120.0
-    total: float | None = None
-
-
-class Retry(NamedTuple):
-    """When a request is sent again: the server refused or dropped the connection before it replied, or answered 502,
-    503, 504 or 429. Only before the first byte of an answer, never after a time limit ran out.
-
-    ``retries`` is the number of tries after the first one; ``first`` the first wait in seconds, give or take a
-    quarter (the next waits grow fourfold, up to a second); no retry begins later than ``budget`` seconds after the
-    request. A server that names a time (``Retry-After``) gets its way, beyond the budget, if it is at most
-    ``retry_after`` seconds; if it is longer there is no retry. The ``total`` time limit bounds all of it.
-
-    A server that is down so costs about one second. MetaGPT tries three times itself.
-    """
-
-    retries: int = 2
-    first: float = 0.2
-    budget: float = 3.0
-    retry_after: float = 10.0
-
-
-def _limits(timeout: float | Timeout | None) -> Limits | None:
-    """A single number bounds the wait for the first token and each pause, never a healthy stream as a whole."""
-    if timeout is None:
-        return None
-    if isinstance(timeout, Timeout):
-        return (timeout.connect, timeout.first_token, timeout.idle, timeout.total)
-    seconds = float(timeout)
-    return (min(seconds, 5.0), seconds, seconds, None)
-
-
-def _retry(retries: int | Retry | None) -> tuple[int, float, float, float] | None:
-    if retries is None:
-        return None
-    policy = retries if isinstance(retries, Retry) else Retry(retries)
-    if not 0 <= policy.retries < 2**32:
-        raise ConfigurationError(f"retries must be a number from 0 on, and is {policy.retries}")
-    return (policy.retries, policy.first, policy.budget, policy.retry_after)
+    Text = Union[str, bytes, bytearray, memoryview]
+    Texts = Union[Text, Iterable[Text]]
+    KeepAlive = Union[float, str, timedelta, None]
 
 
 # Where a whole reply has what it was asked for; images of servers that make them included.
@@ -110,16 +68,23 @@ class _Base:
         host: str | None = None,
         *,
         headers: Mapping[str, str] | None = None,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
         api_key: str | None = None,
         proxy: str | None = None,
         retries: int | Retry | None = None,
         max_line: int | None = None,
         max_body: int | None = None,
+        **unknown: NoReturn,
     ) -> None:
+        refuse_unknown(type(self).__name__, _Base.__init__, unknown)
+        host, api_key, proxy = (
+            value and plain_text(value, name)
+            for name, value in (("host", host), ("api_key", api_key), ("proxy", proxy))
+        )
+        pairs = header_pairs(headers or {})
         self._arguments = {
             "host": host,
-            "headers": dict(headers) if headers else None,
+            "headers": dict(pairs) or None,
             "timeout": timeout,
             "api_key": api_key,
             "proxy": proxy,
@@ -127,15 +92,15 @@ class _Base:
             "max_line": max_line,
             "max_body": max_body,
         }
-        address = host or os.environ.get("OLLAMA_HOST") or ""
+        address = host or plain_text(os.environ.get("OLLAMA_HOST", ""), "OLLAMA_HOST")
         self._transport = _core.Transport(
             address,
             is_host=not host,
-            headers=[(name, value) for name, value in (headers or {}).items() if value is not None],
+            headers=pairs,
             api_key=api_key,
             proxy=proxy,
-            limits=_limits(timeout),
-            retries=_retry(retries),
+            limits=limits_of(timeout),
+            retries=tries_of(retries),
             max_line=max_line,
             max_body=max_body,
         )
@@ -168,7 +133,8 @@ class AsyncClient(_Base):
         host: ``http://host:port``, ``host``, ``host:port``, with or without ``/api`` or ``/v1``; default:
             ``OLLAMA_HOST``, else ``http://127.0.0.1:11434``.
         headers: sent with every request.
-        timeout: a number of seconds for the first token and each pause, or a `Timeout`.
+        timeout: a number of seconds (or a timedelta) for the first token and each pause, or a `Timeout`; of an
+            ``httpx.Timeout`` its ``connect`` and ``read`` count.
         api_key: sent as a bearer token; placeholders such as ``sk-`` and ``ollama`` are not sent.
         proxy: URL of a proxy; default: the environment's, never for loopback.
         retries: how often a request is sent again while no answer has begun, or a `Retry`; 0 switches it off.
@@ -206,9 +172,9 @@ class AsyncClient(_Base):
         top_logprobs: int | None = None,
         format: str | Mapping[str, Any] | None = None,
         options: Mapping[str, Any] | Any | None = None,
-        keep_alive: float | str | None = None,
+        keep_alive: KeepAlive = None,
         truncate: bool | None = None,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
     ) -> ChatResponse: ...
 
     @overload
@@ -224,9 +190,9 @@ class AsyncClient(_Base):
         top_logprobs: int | None = None,
         format: str | Mapping[str, Any] | None = None,
         options: Mapping[str, Any] | Any | None = None,
-        keep_alive: float | str | None = None,
+        keep_alive: KeepAlive = None,
         truncate: bool | None = None,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
     ) -> _core.Stream[ChatResponse]: ...
 
     async def chat(
@@ -235,7 +201,7 @@ class AsyncClient(_Base):
         messages: Sequence[Mapping[str, Any] | Any] | None = None,
         *,
         stream: bool = False,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
         **fields: Any,
     ) -> Any:
         """``POST /api/chat``: a `ChatResponse`, or with ``stream`` an asynchronous iterator over its pieces.
@@ -251,11 +217,11 @@ class AsyncClient(_Base):
     async def generate(
         self,
         model: str = "",
-        prompt: str | None = None,
-        suffix: str | None = None,
+        prompt: Text | None = None,
+        suffix: Text | None = None,
         *,
         stream: Literal[False] = False,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
         **fields: Any,
     ) -> GenerateResponse: ...
 
@@ -263,22 +229,22 @@ class AsyncClient(_Base):
     async def generate(
         self,
         model: str = "",
-        prompt: str | None = None,
-        suffix: str | None = None,
+        prompt: Text | None = None,
+        suffix: Text | None = None,
         *,
         stream: Literal[True],
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
         **fields: Any,
     ) -> _core.Stream[GenerateResponse]: ...
 
     async def generate(
         self,
         model: str = "",
-        prompt: str | None = None,
-        suffix: str | None = None,
+        prompt: Text | None = None,
+        suffix: Text | None = None,
         *,
         stream: bool = False,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
         **fields: Any,
     ) -> Any:
         """``POST /api/generate``: a `GenerateResponse`, or with ``stream`` an asynchronous iterator over its pieces.
@@ -292,19 +258,21 @@ class AsyncClient(_Base):
     async def embed(
         self,
         model: str = "",
-        input: str | Sequence[str] = "",
+        input: Texts = "",
         truncate: bool | None = None,
         options: Mapping[str, Any] | Any | None = None,
-        keep_alive: float | str | None = None,
+        keep_alive: KeepAlive = None,
         dimensions: int | None = None,
         *,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
+        **unknown: NoReturn,
     ) -> EmbedResponse:
         """``POST /api/embed``: one vector for each text of ``input``, in their order, as lists of Python floats.
 
         All texts go in one request. If the server refuses them for one text of the list, that one is searched for
         with further requests (at most log2(n) + 2), and the `BadInputError` names it.
         """
+        refuse_unknown("embed", AsyncClient.embed, unknown)
         payload = embed_payload(model, input, truncate, options, keep_alive, dimensions)
         reply = EmbedResponse(await ask(lambda body: self.request_json("/api/embed", body, timeout=timeout), payload))
         check_count(len(reply.embeddings or ()), payload)
@@ -313,16 +281,18 @@ class AsyncClient(_Base):
     async def embed_array(
         self,
         model: str = "",
-        input: str | Sequence[str] = "",
+        input: Texts = "",
         truncate: bool | None = None,
         options: Mapping[str, Any] | Any | None = None,
-        keep_alive: float | str | None = None,
+        keep_alive: KeepAlive = None,
         dimensions: int | None = None,
         *,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
+        **unknown: NoReturn,
     ) -> Vectors:
         """As `embed`, as one block of 32-bit floats, which ``numpy.asarray`` takes without a copy. Several times
         faster: no Python object is made for a number."""
+        refuse_unknown("embed_array", AsyncClient.embed_array, unknown)
         payload = embed_payload(model, input, truncate, options, keep_alive, dimensions)
         vectors = Vectors(*await ask(lambda body: self._vectors(body, timeout), payload))
         check_count(len(vectors), payload)
@@ -331,13 +301,15 @@ class AsyncClient(_Base):
     async def embeddings(
         self,
         model: str = "",
-        prompt: str | None = None,
+        prompt: Text | None = None,
         options: Mapping[str, Any] | Any | None = None,
-        keep_alive: float | str | None = None,
+        keep_alive: KeepAlive = None,
         *,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
+        **unknown: NoReturn,
     ) -> EmbeddingsResponse:
         """``POST /api/embeddings``, the older endpoint: the vector of one text, not normalised."""
+        refuse_unknown("embeddings", AsyncClient.embeddings, unknown)
         payload = embeddings_payload(model, prompt, options, keep_alive)
         return EmbeddingsResponse(await self.request_json("/api/embeddings", payload, timeout=timeout))
 
@@ -386,7 +358,7 @@ class AsyncClient(_Base):
         on_text: Callable[[str], object],
         *,
         on_thinking: Callable[[str], object] | None = None,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
     ) -> dict[str, Any]:
         """Streams the reply to a callback, and returns the final object with the whole text in it.
 
@@ -396,7 +368,7 @@ class AsyncClient(_Base):
         ``{"message": {"content": …}, "done": true, …}`` of ``/api/chat``, ``{"response": …}`` of ``/api/generate``.
         """
         body = {**payload, "stream": True}
-        result = await self._transport.deliver(path, body, on_text, on_thinking, _limits(timeout))
+        result = await self._transport.deliver(path, body, on_text, on_thinking, limits_of(timeout))
         return cast("dict[str, Any]", result)
 
     async def request_json(
@@ -405,10 +377,10 @@ class AsyncClient(_Base):
         payload: Mapping[str, Any] | None = None,
         *,
         method: str = "POST",
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
     ) -> Any:
         """The whole reply, parsed. A body of several lines (a server that streams all the same) is folded into one."""
-        return await self._transport.call(method, path, payload, "answer", _limits(timeout))
+        return await self._transport.call(method, path, payload, "answer", limits_of(timeout))
 
     async def request_bytes(
         self,
@@ -416,33 +388,31 @@ class AsyncClient(_Base):
         payload: Mapping[str, Any] | None = None,
         *,
         method: str = "POST",
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
     ) -> tuple[bytes, str]:
         """The body of the reply as it came, and its content type."""
-        reply = await self._transport.call(method, path, payload, "bytes", _limits(timeout))
+        reply = await self._transport.call(method, path, payload, "bytes", limits_of(timeout))
         return cast("tuple[bytes, str]", reply)
 
     async def stream_lines(
-        self, path: str, payload: Mapping[str, Any], *, timeout: float | Timeout | None = None
+        self, path: str, payload: Mapping[str, Any], *, timeout: Patience = None
     ) -> AsyncIterator[bytes]:
         """The lines of a streamed reply as they came, without their line ends; nothing in them is looked at."""
         body = {**payload, "stream": True}
-        stream = self._transport.stream(path, body, None, True, _limits(timeout))
+        stream = self._transport.stream(path, body, None, True, limits_of(timeout))
         try:
             async for line in stream:
                 yield line
         finally:
             stream.close()
 
-    async def _ask(
-        self, path: str, payload: dict[str, Any], made: type[Any], stream: bool, timeout: float | Timeout | None
-    ) -> Any:
+    async def _ask(self, path: str, payload: dict[str, Any], made: type[Any], stream: bool, timeout: Patience) -> Any:
         if stream:
-            return self._transport.stream(path, payload, made, False, _limits(timeout))
+            return self._transport.stream(path, payload, made, False, limits_of(timeout))
         return made(_having(await self.request_json(path, payload, timeout=timeout), *_TEXT[path]))
 
-    async def _vectors(self, payload: Mapping[str, Any], timeout: float | Timeout | None) -> Any:
-        return await self._transport.call("POST", "/api/embed", payload, "vectors", _limits(timeout))
+    async def _vectors(self, payload: Mapping[str, Any], timeout: Patience) -> Any:
+        return await self._transport.call("POST", "/api/embed", payload, "vectors", limits_of(timeout))
 
     async def _manage(
         self, method: str, path: str, payload: dict[str, Any] | None = None, *, form: str = "answer"
@@ -481,9 +451,9 @@ class Client(_Base):
         top_logprobs: int | None = None,
         format: str | Mapping[str, Any] | None = None,
         options: Mapping[str, Any] | Any | None = None,
-        keep_alive: float | str | None = None,
+        keep_alive: KeepAlive = None,
         truncate: bool | None = None,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
     ) -> ChatResponse: ...
 
     @overload
@@ -499,9 +469,9 @@ class Client(_Base):
         top_logprobs: int | None = None,
         format: str | Mapping[str, Any] | None = None,
         options: Mapping[str, Any] | Any | None = None,
-        keep_alive: float | str | None = None,
+        keep_alive: KeepAlive = None,
         truncate: bool | None = None,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
     ) -> _core.BlockingStream[ChatResponse]: ...
 
     def chat(
@@ -510,7 +480,7 @@ class Client(_Base):
         messages: Sequence[Mapping[str, Any] | Any] | None = None,
         *,
         stream: bool = False,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
         **fields: Any,
     ) -> Any:
         """As `AsyncClient.chat`; with ``stream`` an iterator."""
@@ -521,11 +491,11 @@ class Client(_Base):
     def generate(
         self,
         model: str = "",
-        prompt: str | None = None,
-        suffix: str | None = None,
+        prompt: Text | None = None,
+        suffix: Text | None = None,
         *,
         stream: Literal[False] = False,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
         **fields: Any,
     ) -> GenerateResponse: ...
 
@@ -533,22 +503,22 @@ class Client(_Base):
     def generate(
         self,
         model: str = "",
-        prompt: str | None = None,
-        suffix: str | None = None,
+        prompt: Text | None = None,
+        suffix: Text | None = None,
         *,
         stream: Literal[True],
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
         **fields: Any,
     ) -> _core.BlockingStream[GenerateResponse]: ...
 
     def generate(
         self,
         model: str = "",
-        prompt: str | None = None,
-        suffix: str | None = None,
+        prompt: Text | None = None,
+        suffix: Text | None = None,
         *,
         stream: bool = False,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
         **fields: Any,
     ) -> Any:
         """As `AsyncClient.generate`; with ``stream`` an iterator."""
@@ -558,15 +528,17 @@ class Client(_Base):
     def embed(
         self,
         model: str = "",
-        input: str | Sequence[str] = "",
+        input: Texts = "",
         truncate: bool | None = None,
         options: Mapping[str, Any] | Any | None = None,
-        keep_alive: float | str | None = None,
+        keep_alive: KeepAlive = None,
         dimensions: int | None = None,
         *,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
+        **unknown: NoReturn,
     ) -> EmbedResponse:
         """As `AsyncClient.embed`."""
+        refuse_unknown("embed", AsyncClient.embed, unknown)
         payload = embed_payload(model, input, truncate, options, keep_alive, dimensions)
         reply = EmbedResponse(
             ask_blocking(lambda body: self._call("POST", "/api/embed", body, timeout=timeout), payload)
@@ -577,15 +549,17 @@ class Client(_Base):
     def embed_array(
         self,
         model: str = "",
-        input: str | Sequence[str] = "",
+        input: Texts = "",
         truncate: bool | None = None,
         options: Mapping[str, Any] | Any | None = None,
-        keep_alive: float | str | None = None,
+        keep_alive: KeepAlive = None,
         dimensions: int | None = None,
         *,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
+        **unknown: NoReturn,
     ) -> Vectors:
         """As `AsyncClient.embed_array`."""
+        refuse_unknown("embed_array", AsyncClient.embed_array, unknown)
         payload = embed_payload(model, input, truncate, options, keep_alive, dimensions)
         vectors = Vectors(
             *ask_blocking(lambda body: self._call("POST", "/api/embed", body, form="vectors", timeout=timeout), payload)
@@ -596,13 +570,15 @@ class Client(_Base):
     def embeddings(
         self,
         model: str = "",
-        prompt: str | None = None,
+        prompt: Text | None = None,
         options: Mapping[str, Any] | Any | None = None,
-        keep_alive: float | str | None = None,
+        keep_alive: KeepAlive = None,
         *,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
+        **unknown: NoReturn,
     ) -> EmbeddingsResponse:
         """As `AsyncClient.embeddings`."""
+        refuse_unknown("embeddings", AsyncClient.embeddings, unknown)
         payload = embeddings_payload(model, prompt, options, keep_alive)
         return EmbeddingsResponse(self._call("POST", "/api/embeddings", payload, timeout=timeout))
 
@@ -644,11 +620,9 @@ class Client(_Base):
         self._call("POST", "/api/copy", {"source": source, "destination": destination}, form="status")
         return StatusResponse({"status": "success"})
 
-    def _ask(
-        self, path: str, payload: dict[str, Any], made: type[Any], stream: bool, timeout: float | Timeout | None
-    ) -> Any:
+    def _ask(self, path: str, payload: dict[str, Any], made: type[Any], stream: bool, timeout: Patience) -> Any:
         if stream:
-            return self._transport.stream_blocking(path, payload, made, _limits(timeout))
+            return self._transport.stream_blocking(path, payload, made, limits_of(timeout))
         return made(_having(self._call("POST", path, payload, timeout=timeout), *_TEXT[path]))
 
     def _call(
@@ -658,9 +632,9 @@ class Client(_Base):
         payload: Mapping[str, Any] | None = None,
         *,
         form: str = "answer",
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
     ) -> Any:
-        return self._transport.call_blocking(method, path, payload, form, _limits(timeout))
+        return self._transport.call_blocking(method, path, payload, form, limits_of(timeout))
 
     def _progress(self, path: str, payload: dict[str, Any]) -> Any:
         if payload["stream"]:

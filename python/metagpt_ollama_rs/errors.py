@@ -462,7 +462,34 @@ def _explain_missing_model(error: ModelNotFoundError) -> str:
     if error.available is None:
         return f"{pull}; `ollama list` shows the models that are there"
     more = ", …" if len(error.available) > 20 else ""
-    return f"{pull}; the server has {', '.join(error.available[:20]) or 'no models at all'}{more}"
+    listed = f"the server has {', '.join(error.available[:20]) or 'no models at all'}{more}"
+    meant = _similar_model(error.model, error.available)
+    if meant:
+        return f"did you mean {meant}? {listed}" if here else f"did you mean {meant}? Else {pull}; {listed}"
+    return f"{pull}; {listed}"
+
+
+def _similar_model(wanted: str, available: list[str]) -> str | None:
+    """The model that a name was meant for: one of the same name and another tag, or of a similar name."""
+    from metagpt_ollama_rs.spelling import near_miss
+
+    def short(name: str) -> str:
+        return name[: -len(":latest")] if name.endswith(":latest") else name
+
+    names = [short(name) for name in available]
+    meant = short(wanted)
+    base, _, tag = meant.partition(":")
+    for name in names:
+        if name.lower() == meant.lower():
+            return name
+    others = [name for name in names if name.partition(":")[0].lower() == base.lower()]
+    if others:
+        return (near_miss(meant, others) if tag else None) or others[0]
+    whole = near_miss(meant, names)
+    if whole:
+        return whole
+    similar = near_miss(base, [name.partition(":")[0] for name in names])
+    return next((name for name in names if similar and name.partition(":")[0] == similar), None)
 
 
 def _revive(cls: type[OllamaError], args: tuple[Any, ...], state: dict[str, Any]) -> OllamaError:

@@ -19,16 +19,20 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import numbers
 import re
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Callable, Optional
 
 from .errors import ConfigurationError
 
 __all__ = [
     "DEFAULT_TEMPERATURE",
+    "ELSEWHERE",
+    "KNOWN_OPTIONS",
     "SETTINGS",
     "STRUCTURED_VARIABLE",
     "ClientSettings",
@@ -37,6 +41,7 @@ __all__ = [
     "fields_set",
     "overlay",
     "parse_bool",
+    "parse_keep_alive",
     "read_settings",
 ]
 
@@ -110,24 +115,32 @@ def _stop(value: Any) -> list[str]:
     raise ValueError("a text, or a JSON list of texts")
 
 
-_DURATION = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)((\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h))*")
+_KEEP_ALIVE = 'seconds (-1: for ever), or a duration such as "10m"'
+_DURATION = re.compile(r"[+-]?((\d+(\.\d*)?|\.\d+)(ns|us|\u00b5s|\u03bcs|ms|s|m|h))+")
 
 
-def _keep_alive(value: Any) -> float | int | str:
-    """Seconds as a number, or a Go duration; digits in a string become a number, which the server would refuse."""
-    if isinstance(value, bool):
-        raise ValueError('seconds, or a duration such as "10m"')
-    if isinstance(value, (int, float)) and math.isfinite(value):
-        return value
+def parse_keep_alive(value: Any) -> float | int | str:
+    """Seconds as a number, or a Go duration; digits in a string become a number, which the server would refuse.
+
+    Raises ``ValueError`` whose text completes "must be …".
+    """
     if isinstance(value, str):
         text = value.strip()
         if re.fullmatch(r"[+-]?\d{1,18}", text):
             return int(text)
-        if re.fullmatch(r"[+-]?\d+\.\d+", text):
+        if re.fullmatch(r"[+-]?(\d+\.\d*|\.\d+)", text):
             return float(text)
         if _DURATION.fullmatch(text):
             return text
-    raise ValueError('seconds, or a duration such as "10m"')
+        raise ValueError(_KEEP_ALIVE)
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+        return int(value) if value.is_integer() else value
+    if isinstance(value, bool):
+        raise ValueError(_KEEP_ALIVE)
+    if isinstance(value, numbers.Real) and math.isfinite(value):
+        return int(value) if isinstance(value, numbers.Integral) else float(value)
+    raise ValueError(_KEEP_ALIVE)
 
 
 def _format(value: Any) -> str | dict[str, Any]:
@@ -219,7 +232,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("format", "request", _format, None, _TEXT_APIS),
     Setting("logprobs", "request", parse_bool, "logprobs", _TEXT_APIS),
     Setting("top_logprobs", "request", _top_logprobs, "top_logprobs", _TEXT_APIS),
-    Setting("keep_alive", "request", _keep_alive),
+    Setting("keep_alive", "request", parse_keep_alive),
     Setting("dimensions", "request", _int, None, ("embed",)),
     Setting("proxy", "client", _str, "proxy"),
     Setting("headers", "client", _headers),
@@ -230,6 +243,46 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("on_error", "client", _on_error),
     Setting("structured", "client", parse_bool),
 )
+
+# Options of earlier servers, and of runners that are gone, which today's ignores: nobody misspelt these.
+_EARLIER = (
+    "embedding_only",
+    "f16_kv",
+    "logits_all",
+    "low_vram",
+    "mirostat",
+    "mirostat_eta",
+    "mirostat_tau",
+    "num_gqa",
+    "numa",
+    "penalize_newline",
+    "rope_frequency_base",
+    "rope_frequency_scale",
+    "tfs_z",
+    "use_mlock",
+    "vocab_only",
+)
+KNOWN_OPTIONS = frozenset((*(setting.name for setting in SETTINGS if setting.place == "options"), *_EARLIER))
+
+# What Ollama calls an option of other servers and frameworks, or where it wants what people put among the options.
+ELSEWHERE = {
+    **dict.fromkeys(
+        ("max_tokens", "max_token", "max_new_tokens", "max_completion_tokens", "max_length", "n_predict"), "num_predict"
+    ),
+    **dict.fromkeys(("context_length", "context_window", "max_context_length", "n_ctx", "num_context"), "num_ctx"),
+    **dict.fromkeys(("repetition_penalty", "rep_pen"), "repeat_penalty"),
+    **dict.fromkeys(("gpu_layers", "n_gpu_layers", "num_gpu_layers"), "num_gpu"),
+    **dict.fromkeys(("n_threads", "threads"), "num_thread"),
+    **dict.fromkeys(("n_batch", "batch_size"), "num_batch"),
+    **dict.fromkeys(("stop_sequences", "stop_words"), "stop"),
+    "penalize_nl": "penalize_newline",
+    "random_seed": "seed",
+    "temp": "temperature",
+    **{
+        name: f"{name} as an argument of the call, beside options"
+        for name in ("format", "keep_alive", "logprobs", "raw", "stream", "system", "template", "think", "tools")
+    },
+}
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
 _BY_FIELD = {setting.config_field: setting for setting in SETTINGS if setting.config_field}

@@ -4,7 +4,8 @@
 //! (NaN, lone surrogates, integers over 64 bits, deep nesting, plain errors) goes to `json.loads` itself, so that values
 //! and exceptions are its own.
 //!
-//! Writing: compact UTF-8 text of the objects that people put into a request; an error names the place in the value.
+//! Writing: compact UTF-8 text of the objects that people put into a request, without surrogates; an error names the place
+//! in the value.
 //!
 //! Both run arbitrary Python code (a `model_dump`, a garbage collection), so no borrow of shared state is held meanwhile.
 
@@ -14,7 +15,9 @@ use std::io::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use pyo3::exceptions::{PyRecursionError, PyTypeError, PyUnicodeDecodeError, PyValueError};
+use pyo3::exceptions::{
+    PyRecursionError, PyTypeError, PyUnicodeDecodeError, PyUnicodeEncodeError, PyValueError,
+};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -106,10 +109,12 @@ pub fn build<'py>(py: Python<'py>, text: &[u8]) -> Option<Bound<'py, PyAny>> {
 /// Appends `value` to `out` as compact JSON: UTF-8, nothing escaped that need not be.
 ///
 /// Beyond what `json.dumps` takes: pydantic models (`model_dump(mode="json", exclude_none=True)`), other mappings,
-/// bytes (as standard base64, for images), and numbers that only have `__index__` or `__float__` (the scalars of `numpy`).
+/// bytes (as the text that they are in UTF-8; under the `images` of a request as standard base64), and numbers that only
+/// have `__index__` or `__float__` (the scalars of `numpy`). Two surrogates that make a pair are written as the character
+/// that they stand for, and a lone one as U+FFFD: servers send such halves, and people send them back.
 ///
-/// Raises `TypeError` for what has no JSON form, and `ValueError` for NaN, infinities, lone surrogates and nesting over
-/// 512 levels; the message begins with the place, for example `messages[0].content`. `out` is then as it was.
+/// Raises `TypeError` for what has no JSON form, and `ValueError` for NaN, infinities, bytes that are no UTF-8 and nesting
+/// over 512 levels; the message begins with the place, for example `messages[0].content`. `out` is then as it was.
 pub fn from_python(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<()> {
     let start = out.len();
     let done = write(value, &Place::ROOT, out);
@@ -145,6 +150,18 @@ impl<'a> Place<'a> {
             step,
             depth: self.depth + 1,
         }
+    }
+
+    /// Whether an image stands here: `images[i]` of the request, or of one of its messages.
+    fn is_image(&self) -> bool {
+        let Some(list) = self.parent else {
+            return false;
+        };
+        matches!(list.step, Step::Key(b"images"))
+            && list.parent.is_some_and(|holder| {
+                let messages = holder.parent.map(|list| (&list.step, list.depth));
+                holder.depth == 0 || matches!(messages, Some((Step::Key(b"messages"), 1)))
+            })
     }
 
     /// `text`, preceded by the place unless that is the whole value.
@@ -200,8 +217,7 @@ impl fmt::Display for Place<'_> {
 
 fn write(value: &Bound<'_, PyAny>, place: &Place<'_>, out: &mut Vec<u8>) -> PyResult<()> {
     if let Ok(text) = value.cast::<PyString>() {
-        let text = utf8(text, place)?;
-        quote(text.as_bytes(), out);
+        quote(utf8(text)?.as_bytes(), out);
     } else if value.is_none() {
         out.extend_from_slice(b"null");
     } else if let Ok(truth) = value.cast::<PyBool>() {
@@ -249,7 +265,7 @@ fn write_pair(
         let text = format!("key {} is {}, not str", show(key)?, type_name(key));
         return Err(PyTypeError::new_err(place.say(text)));
     };
-    let text = utf8(text, place)?;
+    let text = utf8(text)?;
     quote(text.as_bytes(), out);
     out.push(b':');
     write(value, &place.child(Step::Key(text.as_bytes())), out)
@@ -297,11 +313,16 @@ fn write_float(py: Python<'_>, number: f64, place: &Place<'_>, out: &mut Vec<u8>
 fn write_other(value: &Bound<'_, PyAny>, place: &Place<'_>, out: &mut Vec<u8>) -> PyResult<()> {
     let py = value.py();
     if let Some(bytes) = bytes_like(value)? {
-        out.push(b'"');
-        let mut text = String::new();
-        STANDARD.encode_string(bytes.as_slice(), &mut text);
-        out.extend_from_slice(text.as_bytes());
-        out.push(b'"');
+        let bytes = bytes.as_slice();
+        if place.is_image() {
+            quote(STANDARD.encode(bytes).as_bytes(), out);
+            return Ok(());
+        }
+        let text = std::str::from_utf8(bytes).map_err(|error| {
+            let text = format!("the {} are not UTF-8 text: {error}", type_name(value));
+            PyValueError::new_err(place.say(text))
+        })?;
+        quote(text.as_bytes(), out);
         return Ok(());
     }
     if let Ok(class) = value.cast::<PyType>() {
@@ -434,20 +455,27 @@ pub fn bytes_like<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<Bytes<'py>>
     }
 }
 
-fn utf8<'py>(text: &Bound<'py, PyString>, place: &Place<'_>) -> PyResult<Bound<'py, PyBytes>> {
-    text.encode_utf8().map_err(|error| {
-        let py = text.py();
-        let position = error
-            .value(py)
-            .getattr("start")
-            .and_then(|start| start.extract::<usize>());
-        let position =
-            position.map_or_else(|_| String::new(), |start| format!(" at position {start}"));
-        let text = format!("the text has a lone surrogate{position}, which UTF-8 cannot express");
-        let clear = PyValueError::new_err(place.say(text));
-        clear.set_cause(py, Some(error));
-        clear
-    })
+fn utf8<'py>(text: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyBytes>> {
+    match text.encode_utf8() {
+        Err(error) if error.is_instance_of::<PyUnicodeEncodeError>(text.py()) => {
+            Ok(PyBytes::new(text.py(), joined(text)?.as_bytes()))
+        }
+        other => other,
+    }
+}
+
+/// `text` with its pairs of surrogates joined, and U+FFFD for those that are alone.
+#[cold]
+pub fn joined(text: &Bound<'_, PyString>) -> PyResult<String> {
+    let units = text.call_method1(intern!(text.py(), "encode"), ("utf-16-le", "surrogatepass"))?;
+    let units = units.cast::<PyBytes>()?;
+    let units = units
+        .as_bytes()
+        .chunks_exact(2)
+        .filter_map(|unit| Some(u16::from_le_bytes(unit.try_into().ok()?)));
+    Ok(char::decode_utf16(units)
+        .map(|character| character.unwrap_or(char::REPLACEMENT_CHARACTER))
+        .collect())
 }
 
 /// Appends `text` as a JSON string. Everything that needs an escape is a single byte, so bytes are enough.

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyString};
 
 use super::awaitable::{Pending, Seat};
 use super::blocking::{BlockingStream, wait_for};
@@ -100,7 +101,8 @@ impl Transport {
                 let mut body = Vec::with_capacity(1024);
                 super::json::from_python(payload, &mut body).map(|()| body)
             })
-            .transpose()?;
+            .transpose()
+            .map_err(|error| unsendable(py, error))?;
         let timeouts = limits.map(|limits| timeouts(py, limits)).transpose()?;
         let about = About {
             model: model_of(py, payload)?,
@@ -156,13 +158,31 @@ fn allows_direct(py: Python<'_>) -> PyResult<bool> {
     }
 }
 
-/// The model that a payload names.
+/// The model that a payload names; `source` is that of a copy.
 fn model_of(py: Python<'_>, payload: Option<&Bound<'_, PyAny>>) -> PyResult<String> {
     let Some(payload) = payload.filter(|payload| !payload.is_none()) else {
         return Ok(String::new());
     };
-    let model = payload.get_item("model").and_then(|model| model.extract());
-    errors::if_any(py, model).map(Option::unwrap_or_default)
+    let named = |name| errors::if_any(py, payload.get_item(name));
+    let model = match named("model")? {
+        Some(model) => Some(model),
+        None => named("source")?,
+    };
+    match model.as_ref().map(Bound::cast::<PyString>) {
+        Some(Ok(model)) => model.extract().or_else(|_| super::json::joined(model)),
+        _ => Ok(String::new()),
+    }
+}
+
+/// The error for a payload that has no JSON form. Other kinds of errors, which an object in it raised, come through.
+fn unsendable(py: Python<'_>, error: PyErr) -> PyErr {
+    if !error.is_instance_of::<PyTypeError>(py) && !error.is_instance_of::<PyValueError>(py) {
+        return error;
+    }
+    let message = format!("The request cannot be sent: {}", error.value(py));
+    let clear = errors::to_python(py, Error::new(Kind::Config, message));
+    clear.set_cause(py, Some(error));
+    clear
 }
 
 fn timeouts(py: Python<'_>, limits: Limits) -> PyResult<Timeouts> {

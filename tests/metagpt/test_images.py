@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 
 import pytest
 from metagpt.provider.base_llm import BaseLLM
@@ -46,6 +47,24 @@ def test_row_8_one_image_in_both_providers(duel, sees):
     assert outcome.original.sent["messages"] == ([whole] if KEPT else [without(whole, "images")])
     assert outcome.ours.sent["messages"][-1] == whole
     assert outcome.ours.value == "A picture."
+
+
+def test_images_of_a_message_as_the_clients_take_them(ask, sees):
+    images = [PNG_BYTES, f"DATA:IMAGE/PNG;BASE64,{PNG}", base64.encodebytes(PNG_BYTES).decode(), PNG.rstrip("=")]
+    messages = [{"role": "user", "content": "What?", "images": images}]
+    for kind, number in (("OllamaLLM", 1), ("OllamaGenerate", 2)):
+        model = sees(f"sees-forms-{number}")
+        sent = ask("ours", lambda llm: llm.acompletion_text(messages, True), model=model, kind=kind).sent
+        assert (sent["messages"][0] if "messages" in sent else sent)["images"] == [PNG] * 4
+
+
+@pytest.mark.parametrize("image", [PNG, PNG_BYTES, Path("picture.png"), {"value": PNG}])
+def test_an_image_that_is_not_in_a_list(image, ask, sees):
+    messages = [{"role": "user", "content": "What?", "images": image}]
+    outcome = ask("ours", lambda llm: llm.acompletion_text(messages, True), model=sees("sees-one"))
+    assert outcome.failure == "ConfigurationError"
+    assert "messages[0].images is a" in str(outcome.error)
+    assert outcome.requests == []
 
 
 def test_row_8_a_png_data_uri_is_cut_wrongly_by_the_original(duel, sees):

@@ -71,6 +71,35 @@ def test_a_batch_is_one_request(make, server):
     assert sorted(inputs(server)[3:]) == [texts[:2], texts[2:4], texts[4:]]
 
 
+@pytest.mark.parametrize(
+    ("text", "sent"), [("cut \ud83d", "cut \ufffd"), ("\ud83d\ude00", "\U0001f600"), (b"abc", "abc")]
+)
+def test_half_surrogates_and_bytes(make, server, text, sent):
+    embedding = make()
+    embedding.get_text_embedding(text)
+    embedding.get_query_embedding(text)
+    asyncio.run(embedding.aget_text_embedding_batch([text]))
+    assert inputs(server) == [[sent]] * 3
+
+
+@pytest.mark.parametrize(("given", "sent"), [("-1", -1), ("300", 300), ("1.5", 1.5), ("10m", "10m")])
+def test_keep_alive_as_text(make, server, given, sent):
+    embedding = make(keep_alive=given)
+    embedding.get_text_embedding("a")
+    asyncio.run(embedding.aget_text_embedding("a"))
+    assert [request.json()["keep_alive"] for request in server.requests] == [sent, sent]
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [({"keep_alive": "for ever"}, "keep_alive must be"), ({"ollama_additional_kwargs": {"num_ctxx": 1}}, "num_ctx")],
+)
+def test_what_the_server_would_refuse_or_ignore_is_named(make, server, fields, words):
+    with pytest.raises(ConfigurationError, match=words):
+        make(**fields).get_text_embedding("a")
+    assert server.requests == []
+
+
 def test_texts_and_queries_one_by_one(make, server):
     embedding = make(keep_alive="30m", ollama_additional_kwargs={"num_ctx": 8192})
     assert embedding.get_query_embedding("abc") == embedding.get_text_embedding("abc") == vector("abc")

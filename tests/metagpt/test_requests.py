@@ -183,6 +183,46 @@ def test_row_5_tool_calls_and_their_results_are_kept(ask, answers):
     assert sent[2] == messages[2]
 
 
+@pytest.mark.parametrize(("arguments", "wanted"), [("", {}), (None, {}), ("null", {}), (b'{"a": 1}', {"a": 1})])
+def test_row_5_arguments_of_a_tool_call_are_sent_as_an_object(arguments, wanted, ask, answers):
+    answers()
+    calls = [{"function": {"name": "f", "arguments": arguments}}, {"function": {"name": "g"}}]
+    messages = [{"role": "assistant", "content": "", "tool_calls": calls}, *QUESTION]
+    sent = ask("ours", lambda llm: llm.acompletion_text(messages, stream=True)).sent["messages"][0]["tool_calls"]
+    assert [call["function"]["arguments"] for call in sent] == [wanted, {}]
+
+
+def test_row_5_arguments_of_a_tool_call_that_are_no_object_are_named(ask, server):
+    messages = [*QUESTION, {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "[1]"}}]}]
+    outcome = ask("ours", lambda llm: llm.acompletion_text(messages, stream=True))
+    assert outcome.failure == "ConfigurationError"
+    assert "messages[1].tool_calls[0].function.arguments" in str(outcome.error)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("kind", ["OllamaLLM", "OllamaGenerate", "OllamaEmbed", "OllamaEmbeddings"])
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("cut \ud83d", "cut \ufffd"),
+        ("\ud83d\ude00", "\U0001f600"),
+        ([{"role": "user", "content": b"caf\xc3\xa9"}], "caf\u00e9"),
+        ([{"role": "user", "content": [{"type": "text", "text": "\udcff"}]}], "\ufffd"),
+        ([b"hello"], "hello"),
+    ],
+)
+def test_half_surrogates_and_bytes(text, wanted, kind, stream, ask, answers, server):
+    answers()
+    server.on("POST", "/api/embed", Reply.json({"embeddings": [[1.0]]}))
+    server.on("POST", "/api/embeddings", Reply.json({"embedding": [1.0]}))
+    outcome = ask("ours", lambda llm: llm.aask(text, stream=stream), kind=kind)
+    assert outcome.error is None
+    sent = outcome.sent
+    found = sent["messages"][-1]["content"] if "messages" in sent else sent.get("prompt") or sent["input"][-1]
+    assert found == wanted
+
+
 def test_row_6_what_the_user_set_is_sent(duel, answers):
     answers()
     outcome = duel(

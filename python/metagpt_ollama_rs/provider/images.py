@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 from pathlib import Path
 from typing import Any, Optional
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from .. import AsyncClient
 from ..errors import ConfigurationError, OllamaError
+from ..images import MAGIC, data_uri, image_text, is_data_uri, looks_encoded, standard
 from .records import mark
 
 __all__ = ["METAGPT_PREFIX", "fetch_images", "image_base64", "image_lists"]
@@ -26,31 +26,31 @@ FETCH_SECONDS = 30.0
 
 METAGPT_PREFIX = "data:image/jpeg;base64,"
 
-# The beginnings of the files that Ollama reads (JPEG, PNG, WebP and WAV, MP3), and of two that it refuses by name.
-_MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"GIF8", b"BM", b"ID3", b"\xff\xfb")
 
-
-def image_base64(text: str) -> str:
-    """The bare base64 of an image given as base64, data URI, local path, ``file://`` URL, with MetaGPT's prefix or not.
+def image_base64(image: Any, where: str = "the image") -> str:
+    """The bare base64 of an image given as base64, data URI, local path, ``file://`` URL, with MetaGPT's prefix or not,
+    or as the clients take it (bytes, for one).
 
     An http(s) URL comes back as it is. Raises ``ConfigurationError`` for a file that cannot be read and a text that is
     none of these.
     """
-    text = text.strip()
-    while text.startswith(METAGPT_PREFIX) and not _looks_encoded(text[len(METAGPT_PREFIX) :]):
+    if not isinstance(image, str):
+        return image_text(image, where)
+    text = image.strip()
+    while text.startswith(METAGPT_PREFIX) and not looks_encoded(text[len(METAGPT_PREFIX) :]):
         text = text[len(METAGPT_PREFIX) :].strip()
     if _is_url(text):
         return text
-    if text[:5].lower() == "data:":
-        return _data_uri(text)
+    if is_data_uri(text):
+        return data_uri(text, where)
     if text[:7].lower() == "file://":
         return _file(Path(unquote_to_bytes(urlsplit(text).path).decode("utf-8", "surrogateescape")))
-    if _looks_encoded(text):
-        return _standard(text)
+    if looks_encoded(text):
+        return standard(text, where)
     path = _existing(text)
     if path is not None:
         return _file(path)
-    return _standard(text)
+    return standard(text, where)
 
 
 def image_lists(payload: dict[str, Any]) -> list[list[str]]:
@@ -87,47 +87,13 @@ async def _fetched(url: str, proxy: Optional[str]) -> str:
         # The client has made the record, which names the image's server.
         mark(failure)
         raise failure from error
-    if not content_type.lower().startswith("image/") and not data.startswith(_MAGIC):
+    if not content_type.lower().startswith("image/") and not data.startswith(MAGIC):
         raise ConfigurationError(f"the URL {_short(url)} answers {content_type or 'something'}, and no image")
     return base64.b64encode(data).decode("ascii")
 
 
 def _is_url(text: str) -> bool:
     return text[:7].lower() == "http://" or text[:8].lower() == "https://"
-
-
-def _looks_encoded(text: str) -> bool:
-    """True for base64 of a known kind of file; ``/9j/4AAQ…`` is a JPEG, though it looks like a path."""
-    try:
-        head = base64.b64decode("".join(text[:32].split()).translate(_URL_SAFE)[:16], validate=True)
-    except (binascii.Error, ValueError):
-        return False
-    return head.startswith(_MAGIC)
-
-
-_URL_SAFE = str.maketrans("-_", "+/")
-
-
-def _data_uri(text: str) -> str:
-    head, comma, payload = text.partition(",")
-    if not comma:
-        raise ConfigurationError(f"the image {_short(text)} is a data URI without a comma")
-    if head.lower().endswith(";base64"):
-        return _standard(unquote_to_bytes(payload).decode("ascii", "replace"))
-    return base64.b64encode(unquote_to_bytes(payload)).decode("ascii")
-
-
-def _standard(text: str) -> str:
-    bare = "".join(text.split()).translate(_URL_SAFE).rstrip("=")
-    padded = bare + "=" * (-len(bare) % 4)
-    try:
-        if not base64.b64decode(padded, validate=True):
-            raise ConfigurationError("an image is empty")
-    except (binascii.Error, ValueError):
-        raise ConfigurationError(
-            f"the image {_short(text)} is neither base64, nor a data URI, nor a file that exists"
-        ) from None
-    return padded
 
 
 def _existing(text: str) -> Path | None:
