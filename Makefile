@@ -191,9 +191,14 @@ target/.wheel-quick: $(VENV)/.tools $(SOURCES)
 	$(MATURIN) --locked --profile quick --auditwheel skip --out target/wheels
 	@touch $@
 
-target/.wheel: $(VENV)/.tools $(SOURCES)
+# Panics name their place in the sources. In what is published that is not a path of this machine: each folder is replaced
+# by a word, the last one that fits. Only here, because other flags build every dependency anew.
+target/.wheel: $(VENV)/.tools $(SOURCES) .ci/check_wheel.py
 	rm -rf dist
-	$(MATURIN) --locked --release --out dist
+	printf -v flags -- '--remap-path-prefix=%s=%s\x1f' "$$HOME" home "$(CURDIR)" source \
+	    "$${CARGO_HOME:-$$HOME/.cargo}/registry/src" crates "$$(rustc --print sysroot)/lib/rustlib/src/rust" rust; \
+	CARGO_ENCODED_RUSTFLAGS="$${flags%?}" $(MATURIN) --locked --release --out dist
+	$(VENV)/bin/python .ci/check_wheel.py dist/*.whl
 	@touch $@
 
 $(VENV)/.package $(METAGPT)/.package: %/.package: %/.tools target/.wheel-quick

@@ -9,6 +9,7 @@
 //!   the caller's event loop: less, and much faster); `attempt` tells how far a connection of either is.
 //! * `pump` reads the pieces of a stream, `sink` makes items or lines of them, and both put them into the inbox.
 //! * `redirect` says which redirects are followed, `retry` when a request is sent again, `explain` asks the server about a failure.
+//! * `names` looks up names.
 //! * `redact` keeps secrets out of errors; `circles` is the error of an answer that goes in circles.
 //! * `fault` turns what went wrong into the crate's error.
 //!
@@ -27,6 +28,7 @@ mod explain;
 mod fault;
 mod general;
 mod lane;
+mod names;
 pub mod proxy;
 mod pump;
 mod redact;

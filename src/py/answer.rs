@@ -4,6 +4,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
 
+use super::json;
 use crate::wire::{Answer, Shape};
 
 /// The last line's object with the whole text, thinking and tool calls put in, in Ollama's native shape. Where no line
@@ -12,7 +13,7 @@ pub fn to_python(py: Python<'_>, answer: &Answer) -> PyResult<Py<PyAny>> {
     if answer.shape == Shape::OpenAi {
         return native(py, answer);
     }
-    let record = super::json::to_python(py, &answer.last_line)?;
+    let record = json::to_python(py, &answer.last_line)?;
     let Ok(record) = record.cast_into::<PyDict>() else {
         return native(py, answer);
     };
@@ -84,9 +85,10 @@ fn tool_calls<'py>(py: Python<'py>, answer: &Answer) -> PyResult<Bound<'py, PyLi
         for call in &answer.tool_calls {
             let function = PyDict::new(py);
             function.set_item(intern!(py, "name"), &call.name)?;
-            let arguments = match super::json::to_python(py, call.arguments.as_bytes()) {
-                Ok(arguments) => arguments,
-                Err(_) => call.arguments.as_str().into_pyobject(py)?.into_any(),
+            let arguments = json::to_python(py, call.arguments.as_bytes());
+            let arguments = match json::if_legible(py, arguments)? {
+                Some(arguments) => arguments,
+                None => call.arguments.as_str().into_pyobject(py)?.into_any(),
             };
             function.set_item(intern!(py, "arguments"), arguments)?;
             let record = PyDict::new(py);
@@ -99,7 +101,7 @@ fn tool_calls<'py>(py: Python<'py>, answer: &Answer) -> PyResult<Bound<'py, PyLi
         return Ok(calls);
     }
     for line in &answer.tool_lines {
-        let record = super::json::to_python(py, line)?;
+        let record = json::to_python(py, line)?;
         let holder = record.get_item("message").unwrap_or(record);
         if let Ok(found) = holder.get_item("tool_calls") {
             calls.call_method1("extend", (found,))?;

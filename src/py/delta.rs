@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyString};
 
+use super::exit::enter;
 use super::{errors, json};
 use crate::error::{Error, Kind};
 use crate::wire::{
@@ -38,6 +39,7 @@ impl StreamDecoder {
     #[new]
     #[pyo3(signature = (framing = "auto", max_line = None))]
     fn new(framing: &str, max_line: Option<usize>) -> PyResult<Self> {
+        enter();
         let framing = match framing {
             "auto" => Framing::Auto,
             "ndjson" => Framing::Ndjson,
@@ -68,6 +70,7 @@ impl StreamDecoder {
     /// exception's `deltas`; from then on every call raises it. Raises `ClosedError` after `finish()`.
     #[pyo3(signature = (data, /))]
     fn feed<'py>(&self, data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
+        enter();
         let py = data.py();
         let Some(bytes) = json::bytes_like(data)? else {
             let text = format!(
@@ -88,6 +91,7 @@ impl StreamDecoder {
     /// Raises `DecodeError` as `feed` does. It does not judge whether the reply was complete: that is so if the last
     /// delta has `done`. Called again, it returns an empty list.
     fn finish<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        enter();
         if std::mem::replace(&mut self.lock().finished, true) {
             return Ok(PyList::empty(py));
         }
@@ -97,6 +101,7 @@ impl StreamDecoder {
     /// How many lines were read by the fast path, and how many in all.
     #[getter]
     fn hits(&self) -> (u64, u64) {
+        enter();
         self.lock().decoder.hits()
     }
 }
@@ -230,12 +235,14 @@ impl Delta {
     /// The piece of the answer's text.
     #[getter]
     fn content(&self, py: Python<'_>) -> Py<PyString> {
+        enter();
         self.content.clone_ref(py)
     }
 
     /// The piece of the model's thinking.
     #[getter]
     fn thinking(&self) -> &str {
+        enter();
         self.full().map_or("", |delta| delta.thinking.as_str())
     }
 
@@ -243,6 +250,7 @@ impl Delta {
     /// endpoints become objects; a piece that is no JSON by itself stays a str.
     #[getter]
     fn tool_calls<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        enter();
         let Some(delta) = self.full().filter(|delta| !delta.tool_calls.is_empty()) else {
             return Ok(PyList::empty(py));
         };
@@ -267,16 +275,19 @@ impl Delta {
     /// Whether the reply says that it is complete.
     #[getter]
     fn done(&self) -> bool {
+        enter();
         self.full().is_some_and(|delta| delta.done)
     }
 
     #[getter]
     fn done_reason(&self) -> Option<&str> {
+        enter();
         self.full()?.done_reason.as_deref()
     }
 
     #[getter]
     fn model(&self) -> Option<&str> {
+        enter();
         match &self.said {
             Said::Text { template, .. } => Some(&template.model),
             Said::Full(delta) => delta.model.as_deref(),
@@ -285,6 +296,7 @@ impl Delta {
 
     #[getter]
     fn created_at(&self) -> Option<&str> {
+        enter();
         match &self.said {
             Said::Text { stamp, .. } => Some(stamp.as_str()),
             Said::Full(delta) => delta.created_at.as_deref(),
@@ -293,6 +305,7 @@ impl Delta {
 
     #[getter]
     fn role(&self) -> Option<&str> {
+        enter();
         match &self.said {
             Said::Text { template, .. } => (template.shape == Shape::Chat).then_some("assistant"),
             Said::Full(delta) => delta.role.as_deref(),
@@ -302,51 +315,61 @@ impl Delta {
     /// The text of an error line.
     #[getter]
     fn error(&self) -> Option<&str> {
+        enter();
         self.full()?.error.as_deref()
     }
 
     #[getter]
     fn total_duration(&self) -> Option<u64> {
+        enter();
         self.counters().total_duration
     }
 
     #[getter]
     fn load_duration(&self) -> Option<u64> {
+        enter();
         self.counters().load_duration
     }
 
     #[getter]
     fn prompt_eval_count(&self) -> Option<u64> {
+        enter();
         self.counters().prompt_eval_count
     }
 
     #[getter]
     fn prompt_eval_cached_count(&self) -> Option<u64> {
+        enter();
         self.counters().prompt_eval_cached_count
     }
 
     #[getter]
     fn prompt_eval_duration(&self) -> Option<u64> {
+        enter();
         self.counters().prompt_eval_duration
     }
 
     #[getter]
     fn eval_count(&self) -> Option<u64> {
+        enter();
         self.counters().eval_count
     }
 
     #[getter]
     fn eval_duration(&self) -> Option<u64> {
+        enter();
         self.counters().eval_duration
     }
 
     /// The whole JSON object of the line, parsed when first asked for; `{}` for the `[DONE]` of an event stream.
     #[getter]
     fn raw<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        enter();
         self.object(py).cloned()
     }
 
     fn __eq__(&self, py: Python<'_>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        enter();
         let Ok(other) = other.cast::<Self>() else {
             return Ok(py.NotImplemented());
         };
@@ -356,6 +379,7 @@ impl Delta {
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        enter();
         let mut fields = vec![("content", self.content.bind(py).repr()?)];
         if !self.thinking().is_empty() {
             fields.push(("thinking", PyString::new(py, self.thinking()).repr()?));
@@ -388,13 +412,9 @@ fn native_call<'py>(py: Python<'py>, call: &wire::ToolCall) -> PyResult<Bound<'p
         function.set_item(intern!(py, "index"), index)?;
     }
     function.set_item(intern!(py, "name"), &call.name)?;
-    let arguments = match json::to_python(py, call.arguments.as_bytes()) {
-        Ok(arguments) => arguments,
-        Err(error) if error.is_instance_of::<PyValueError>(py) => {
-            PyString::new(py, &call.arguments).into_any()
-        }
-        Err(error) => return Err(error),
-    };
+    let arguments = json::to_python(py, call.arguments.as_bytes());
+    let arguments = json::if_legible(py, arguments)?
+        .unwrap_or_else(|| PyString::new(py, &call.arguments).into_any());
     function.set_item(intern!(py, "arguments"), arguments)?;
     let object = PyDict::new(py);
     if let Some(id) = &call.id {

@@ -3,7 +3,7 @@
 //! The choice of the class is made in Python (`errors.from_core`), next to the tree of classes, so that it stands in
 //! one place; this module hands over the facts.
 
-use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration, PyStopIteration};
+use pyo3::exceptions::{PyException, PyRuntimeError, PyStopAsyncIteration, PyStopIteration};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString};
@@ -81,6 +81,16 @@ fn build(py: Python<'_>, error: Error, context: &Context<'_>) -> PyResult<PyErr>
 #[pyfunction]
 pub fn excerpt(text: &Bound<'_, PyString>, limit: usize) -> String {
     crate::excerpt::excerpt(&text.to_string_lossy(), limit)
+}
+
+/// The value, or `None` where there is none for a reason that does not matter (an `Exception`). What stops a program, an
+/// interrupt for one, goes on.
+pub fn if_any<T>(py: Python<'_>, result: PyResult<T>) -> PyResult<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.is_instance_of::<PyException>(py) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// For what only a misuse of the awaitables can cause.

@@ -1,8 +1,8 @@
 //! The extension module `metagpt_ollama_rs._core`: everything that knows the GIL or asyncio.
 //!
-//! * `runtime`: the tokio runtime, keyed by process; `wake`: how its thread wakes an event loop; `lane`: the reactor of the
-//!   direct lane in an event loop; `place`: which of the two a request gets.
-//! * `awaitable`, `reader`, `stream`, `call`, `blocking`: the ways to wait for a reply.
+//! * `runtime`: the tokio runtime, keyed by process; `exit`: threads at interpreter exit; `wake`: how the I/O thread wakes an
+//!   event loop; `lane`: the reactor of the direct lane in an event loop; `place`: which of the two a request gets.
+//! * `awaitable`, `reader`, `stream`, `call`, `blocking`, `green`: the ways to wait for a reply.
 //! * `transport`: the client; `futures`: single futures by pyo3-async-runtimes.
 //! * `json`, `build`, `answer`, `reply`, `decode`, `delta`: JSON text and Python objects; `mold`, `ordinary`: the objects of
 //!   ordinary lines.
@@ -16,7 +16,9 @@ mod call;
 mod decode;
 mod delta;
 mod errors;
+mod exit;
 mod futures;
+mod green;
 mod json;
 #[cfg(target_os = "linux")]
 mod lane;
@@ -41,10 +43,13 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
+use self::exit::enter;
+
 /// The compiled core of `metagpt_ollama_rs`; use the names of the package instead.
-#[pymodule]
+#[pymodule(gil_used = true)]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     refuse_other_interpreters()?;
+    exit::watch(module.py())?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("DEBUG_BUILD", cfg!(debug_assertions))?;
     module.add_class::<transport::Transport>()?;
@@ -90,7 +95,7 @@ fn refuse_circles(
     thinking: &Bound<'_, PyString>,
     model: &str,
 ) -> PyResult<()> {
-    let _inside = runtime::enter(py);
+    exit::enter();
     let (content, thinking) = (content.to_string_lossy(), thinking.to_string_lossy());
     crate::http::refuse_circles(&content, &thinking).map_err(|error| {
         let facts = errors::Context {
@@ -105,12 +110,14 @@ fn refuse_circles(
 /// The value of JSON text, as `json.loads` has it.
 #[pyfunction]
 fn loads<'py>(py: Python<'py>, text: &Bound<'py, PyBytes>) -> PyResult<Bound<'py, PyAny>> {
+    enter();
     json::to_python(py, text.as_bytes())
 }
 
 /// Compact JSON text of `value`, in UTF-8.
 #[pyfunction]
 fn dumps<'py>(py: Python<'py>, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    enter();
     let mut out = Vec::new();
     json::from_python(value, &mut out)?;
     Ok(PyBytes::new(py, &out))

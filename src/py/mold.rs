@@ -14,6 +14,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyString, PyTuple, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 
+use super::exit::enter;
 use crate::wire::{Shape, Stamp, Template};
 
 /// How the items of one stream are made: from a class that has the slots.
@@ -205,6 +206,7 @@ pub fn settle<'py>(
     data: &Bound<'py, PyDict>,
     names: &Bound<'py, PyTuple>,
 ) -> PyResult<Bound<'py, PyAny>> {
+    enter();
     let py = record.py();
     let truth = intern!(py, "_data");
     let empty = |name: &Bound<'_, PyAny>| {

@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use pyo3::exceptions::PyException;
+use pyo3::exceptions::{PyBaseException, PyException};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
@@ -41,7 +41,7 @@ pub struct Reader {
     fold: Fold,
     end: Option<Result<(), Error>>,
     /// An item could not be converted, and those before it had to be handed on first.
-    failure: Option<PyErr>,
+    failure: Option<Py<PyBaseException>>,
     trace: Arc<Trace>,
     /// What happened before the first item was logged.
     reported: bool,
@@ -110,6 +110,7 @@ impl Reader {
     pub fn item(&mut self, py: Python<'_>, inbox: &Inbox, made: &Made) -> PyResult<Next> {
         loop {
             if let Some(error) = self.failure.take() {
+                let error = PyErr::from_value(error.into_bound(py).into_any());
                 inbox.abort();
                 return Err(self.unconvertible(py, error));
             }
@@ -123,7 +124,7 @@ impl Reader {
             match self.advance(py, made) {
                 Ok(Some(item)) => return Ok(Next::Item(item)),
                 Ok(None) => {}
-                Err(error) => self.failure = Some(error),
+                Err(error) => self.failure = Some(error.into_value(py)),
             }
         }
     }
@@ -136,7 +137,7 @@ impl Reader {
             match self.advance(py, made) {
                 Ok(item) => items.extend(item),
                 Err(error) => {
-                    self.failure = Some(error);
+                    self.failure = Some(error.into_value(py));
                     break;
                 }
             }
@@ -363,6 +364,14 @@ impl Desk {
     pub fn cancel(&self) {
         self.cancelled.store(true, Ordering::Release);
         self.with(|_| ());
+    }
+
+    /// Visits what waits to be raised, for the cycle collector.
+    pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match self.reader.try_lock() {
+            Ok(reader) => visit.call(reader.as_ref().and_then(|reader| reader.failure.as_ref())),
+            Err(_) => Ok(()),
+        }
     }
 
     /// Whether `cancel` was called.

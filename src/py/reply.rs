@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyString};
 
 use super::errors::{self, Context};
-use super::stats;
+use super::{json, stats};
 use crate::error::{Error, Kind};
 use crate::excerpt::excerpt;
 use crate::http::{Reply, refuse_circles};
@@ -178,7 +178,7 @@ fn answer(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> {
         }
         refusal(py, reply, error, partial, thinking, trace)
     };
-    if let Some(value) = single(py, reply) {
+    if let Some(value) = single(py, reply)? {
         let Ok(record) = value.cast::<PyDict>() else {
             let kind = value.get_type().name()?;
             let message = format!("The reply is JSON, but a {kind} and no object.");
@@ -221,8 +221,8 @@ fn refused(fail: &impl Fn(Kind, String, &str, &str) -> PyErr, text: String) -> P
 }
 
 /// The body as one JSON value, if it is one.
-fn single<'py>(py: Python<'py>, reply: &Reply) -> Option<Bound<'py, PyAny>> {
-    super::json::to_python(py, &reply.body).ok()
+fn single<'py>(py: Python<'py>, reply: &Reply) -> PyResult<Option<Bound<'py, PyAny>>> {
+    json::if_legible(py, json::to_python(py, &reply.body))
 }
 
 /// The body as lines.

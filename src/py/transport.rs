@@ -14,14 +14,15 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
 use super::awaitable::{Pending, Seat};
-use super::blocking::{BlockingStream, receive};
+use super::blocking::{BlockingStream, wait_for};
 use super::call::Call;
 use super::errors;
+use super::exit::enter;
 use super::log::Report;
 use super::place::{Place, Task};
 use super::reader::Made;
 use super::reply::Form;
-use super::runtime::{Owned, enter, handle, lock};
+use super::runtime::{Owned, handle, lock};
 use super::stream::{Delivery, Stream, StreamCore};
 use super::wake::Sleeper;
 use crate::error::{Error, Kind};
@@ -114,7 +115,7 @@ impl Transport {
             .map_err(|error| unsendable(py, error))?;
         let timeouts = limits.map(|limits| timeouts(py, limits)).transpose()?;
         let about = About {
-            model: model_of(payload),
+            model: model_of(py, payload)?,
             host: self.config.base.display(),
             // A query may hold a token.
             endpoint: format!(
@@ -175,18 +176,19 @@ fn allows_direct(py: Python<'_>) -> PyResult<bool> {
 }
 
 /// The model that a payload names; `source` is that of a copy.
-fn model_of(payload: Option<&Bound<'_, PyAny>>) -> String {
-    payload
-        .filter(|payload| !payload.is_none())
-        .and_then(|payload| {
-            let model = payload
-                .get_item("model")
-                .or_else(|_| payload.get_item("source"));
-            let model = model.ok()?;
-            let model = model.cast::<PyString>().ok()?;
-            model.extract().or_else(|_| super::json::joined(model)).ok()
-        })
-        .unwrap_or_default()
+fn model_of(py: Python<'_>, payload: Option<&Bound<'_, PyAny>>) -> PyResult<String> {
+    let Some(payload) = payload.filter(|payload| !payload.is_none()) else {
+        return Ok(String::new());
+    };
+    let named = |name| errors::if_any(py, payload.get_item(name));
+    let model = match named("model")? {
+        Some(model) => Some(model),
+        None => named("source")?,
+    };
+    match model.as_ref().map(Bound::cast::<PyString>) {
+        Some(Ok(model)) => model.extract().or_else(|_| super::json::joined(model)),
+        _ => Ok(String::new()),
+    }
 }
 
 /// The error for a payload that has no JSON form. Other kinds of errors, which an object in it raised, come through.
@@ -264,7 +266,7 @@ impl Transport {
         max_line: Option<usize>,
         max_body: Option<usize>,
     ) -> PyResult<Self> {
-        let _inside = enter(py);
+        enter();
         let origin = if is_host {
             Origin::Host
         } else {
@@ -308,12 +310,14 @@ impl Transport {
     /// The server's base URL, without user and password.
     #[getter]
     fn url(&self) -> String {
+        enter();
         self.config.base.display()
     }
 
     /// `(connect, first_token, idle, total)` in seconds.
     #[getter]
     fn limits(&self) -> Limits {
+        enter();
         let seconds = |limit: Duration| (limit < Duration::MAX).then_some(limit.as_secs_f64());
         let timeouts = &self.config.timeouts;
         let total = timeouts.total.and_then(seconds);
@@ -340,7 +344,7 @@ impl Transport {
         limits: Option<Limits>,
         guarded: bool,
     ) -> PyResult<Stream> {
-        let _inside = enter(py);
+        enter();
         let (mut request, trace) = self.request(py, "POST", path, payload, limits, true)?;
         request.guarded = guarded;
         let place = self.place(py)?;
@@ -370,7 +374,7 @@ impl Transport {
         limits: Option<Limits>,
         guarded: bool,
     ) -> PyResult<Pending> {
-        let _inside = enter(py);
+        enter();
         let (mut request, trace) = self.request(py, "POST", path, payload, limits, true)?;
         request.guarded = guarded;
         let place = self.place(py)?;
@@ -401,7 +405,7 @@ impl Transport {
         form: &str,
         limits: Option<Limits>,
     ) -> PyResult<Pending> {
-        let _inside = enter(py);
+        enter();
         let (request, trace) = self.request(py, method, path, payload, limits, false)?;
         let place = self.place(py)?;
         let form = Form::named(form)?;
@@ -425,7 +429,7 @@ impl Transport {
         form: &str,
         limits: Option<Limits>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let _inside = enter(py);
+        enter();
         let (request, trace) = self.request(py, method, path, payload, limits, false)?;
         let form = Form::named(form)?;
         let place = self.place(py)?;
@@ -464,23 +468,11 @@ impl Transport {
         form: &str,
         limits: Option<Limits>,
     ) -> PyResult<Py<PyAny>> {
-        let inside = enter(py);
+        enter();
         let (request, trace) = self.request(py, method, path, payload, limits, false)?;
         let form = Form::named(form)?;
         let client = self.client(py)?;
-        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
-        let task = handle(py)?.spawn(async move {
-            let _ = sender.send(client.call(request).await);
-        });
-        drop(inside);
-        let reply = match receive(py, receiver) {
-            Ok(reply) => reply,
-            Err(interrupt) => {
-                task.abort();
-                return Err(interrupt);
-            }
-        };
-        let _inside = enter(py);
+        let reply = wait_for(py, async move { client.call(request).await })?;
         let result = form.to_python(py, reply, &trace);
         super::log::report(py, &trace)?;
         result
@@ -497,17 +489,19 @@ impl Transport {
         limits: Option<Limits>,
         guarded: bool,
     ) -> PyResult<BlockingStream> {
-        let _inside = enter(py);
+        enter();
         let (mut request, trace) = self.request(py, "POST", path, payload, limits, true)?;
         request.guarded = guarded;
         let inbox = Inbox::new(CAPACITY);
         let (client, producer) = (self.client(py)?, Arc::clone(&inbox));
+        let stream = BlockingStream::new(py, inbox, Made::records(py, made), trace)?;
         handle(py)?.spawn(async move { client.pump(request, producer, Mode::Deltas).await });
-        Ok(BlockingStream::new(inbox, Made::records(py, made), trace))
+        Ok(stream)
     }
 
     /// Closes the pool. Streams under way go on to their end; new requests raise `ClosedError`.
     fn close(&self) {
+        enter();
         self.closed.store(true, Ordering::Release);
         let pool = lock(&self.pool).take();
         drop(pool);

@@ -6,6 +6,7 @@ import base64
 import enum
 import json
 import math
+import threading
 from collections import OrderedDict, UserDict
 from decimal import Decimal
 from typing import Any
@@ -274,9 +275,50 @@ def test_a_circular_value_is_a_value_error() -> None:
 
 def test_deep_values_are_written() -> None:
     deep: Any = 1
-    for _ in range(500):
+    for _ in range(1000):
         deep = [deep]
-    assert dumps(deep) == b"[" * 500 + b"1" + b"]" * 500
+    assert dumps(deep) == b"[" * 1000 + b"1" + b"]" * 1000
+    with pytest.raises(ValueError, match=r"^(\[0\]){16}…: more than 1000 levels of nesting"):
+        dumps([deep])
+
+
+def test_depth_needs_no_stack() -> None:
+    """Threads may have little of it, and what overflows is the process."""
+
+    class Dumps:
+        def __init__(self, value: Any) -> None:
+            self.value = value
+
+        def model_dump(self, **_: Any) -> Any:
+            return self.value
+
+    wrap: list[Any] = [lambda value: [value], lambda value: {"a": value}, lambda value: (0, value), Dumps]
+    wrap.append(lambda value: UserDict(a=value))
+    deep: Any = "x"
+    for depth in range(995):
+        deep = wrap[depth % len(wrap)](deep)
+    circle: list[Any] = []
+    circle.append({"a": circle})
+    shallow = b'{"a":[' * 64 + b'"\\u00e9"' + b"]}" * 64
+    results: list[Any] = []
+
+    def work() -> None:
+        results.append(dumps(deep))
+        results.append(outcome(dumps, circle))
+        results.append(loads(shallow))
+
+    before = threading.stack_size(64 << 10)
+    try:
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    finally:
+        threading.stack_size(before)
+    text, (kind, _), value = results
+    assert text.count(b"a") == 2 * 199
+    assert json.loads(text)
+    assert kind is ValueError
+    assert value == json.loads(shallow)
 
 
 def test_errors_of_the_objects_themselves_come_through() -> None:
@@ -286,6 +328,15 @@ def test_errors_of_the_objects_themselves_come_through() -> None:
 
     with pytest.raises(ZeroDivisionError):
         dumps({"a": Broken()})
+
+
+def test_an_interrupt_is_no_error_of_the_objects() -> None:
+    class Key:
+        def __repr__(self) -> str:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        dumps({Key(): 1})
 
 
 def test_a_dict_or_list_that_changes_while_it_is_written() -> None:

@@ -18,6 +18,7 @@ use super::attempt::Attempt;
 use super::client::{POOL_IDLE, Prepared};
 use super::config::Config;
 use super::fault;
+use super::names::Resolver;
 use super::proxy::{Route, Via};
 use crate::error::{Error, Kind};
 
@@ -39,6 +40,7 @@ impl General {
             .redirect(Policy::none())
             .referer(false)
             .no_proxy()
+            .dns_resolver(Resolver)
             .tcp_nodelay(true)
             .pool_idle_timeout(POOL_IDLE)
             .http1_only()
