@@ -33,7 +33,7 @@ from metagpt_ollama_rs.responses import (
     ShowResponse,
     StatusResponse,
 )
-from metagpt_ollama_rs.vectors import Vectors, ask, ask_blocking, check_count
+from metagpt_ollama_rs.vectors import Vectors, ask, ask_blocking, check_count, check_vector, check_vectors
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -94,13 +94,24 @@ def _retry(retries: int | Retry | None) -> tuple[int, float, float, float] | Non
 
 
 # Where a whole reply has what it was asked for; images of servers that make them included.
-_TEXT = {"/api/chat": ("message",), "/api/generate": ("response", "image")}
+_TEXT: dict[str, dict[str, type]] = {"/api/chat": {"message": dict}, "/api/generate": {"response": str, "image": str}}
 
 
 def _having(reply: dict[str, Any], *names: str) -> dict[str, Any]:
     """``reply``, if it has one of the fields. Raises ProtocolError for an object that answers nothing."""
     if not any(name in reply for name in names):
         raise from_core("protocol", message=f"The reply has no {names[0]!r}, only {', '.join(reply) or 'nothing'}.")
+    return reply
+
+
+def _answering(reply: dict[str, Any], path: str) -> dict[str, Any]:
+    """``reply``, if it is an answer of the endpoint ``path``. Raises ProtocolError otherwise, as for a line of a stream."""
+    fields = _TEXT[path]
+    _having(reply, *fields)
+    if not any(isinstance(reply.get(name), kind) for name, kind in fields.items()):
+        name = next(name for name in fields if name in reply)
+        wanted = "object" if fields[name] is dict else "text"
+        raise from_core("protocol", message=f"The reply's {name!r} is no {wanted} but {str(reply[name])[:200]!r}.")
     return reply
 
 
@@ -307,7 +318,7 @@ class AsyncClient(_Base):
         """
         payload = embed_payload(model, input, truncate, options, keep_alive, dimensions)
         reply = EmbedResponse(await ask(lambda body: self.request_json("/api/embed", body, timeout=timeout), payload))
-        check_count(len(reply.embeddings or ()), payload)
+        check_vectors(reply.embeddings, payload)
         return reply
 
     async def embed_array(
@@ -339,7 +350,9 @@ class AsyncClient(_Base):
     ) -> EmbeddingsResponse:
         """``POST /api/embeddings``, the older endpoint: the vector of one text, not normalised."""
         payload = embeddings_payload(model, prompt, options, keep_alive)
-        return EmbeddingsResponse(await self.request_json("/api/embeddings", payload, timeout=timeout))
+        reply = await self.request_json("/api/embeddings", payload, timeout=timeout)
+        check_vector(reply, payload)
+        return EmbeddingsResponse(reply)
 
     async def list(self) -> ListResponse:
         """The models on the server's disk."""
@@ -439,7 +452,7 @@ class AsyncClient(_Base):
     ) -> Any:
         if stream:
             return self._transport.stream(path, payload, made, False, _limits(timeout))
-        return made(_having(await self.request_json(path, payload, timeout=timeout), *_TEXT[path]))
+        return made(_answering(await self.request_json(path, payload, timeout=timeout), path))
 
     async def _vectors(self, payload: Mapping[str, Any], timeout: float | Timeout | None) -> Any:
         return await self._transport.call("POST", "/api/embed", payload, "vectors", _limits(timeout))
@@ -571,7 +584,7 @@ class Client(_Base):
         reply = EmbedResponse(
             ask_blocking(lambda body: self._call("POST", "/api/embed", body, timeout=timeout), payload)
         )
-        check_count(len(reply.embeddings or ()), payload)
+        check_vectors(reply.embeddings, payload)
         return reply
 
     def embed_array(
@@ -604,7 +617,9 @@ class Client(_Base):
     ) -> EmbeddingsResponse:
         """As `AsyncClient.embeddings`."""
         payload = embeddings_payload(model, prompt, options, keep_alive)
-        return EmbeddingsResponse(self._call("POST", "/api/embeddings", payload, timeout=timeout))
+        reply = self._call("POST", "/api/embeddings", payload, timeout=timeout)
+        check_vector(reply, payload)
+        return EmbeddingsResponse(reply)
 
     def list(self) -> ListResponse:
         """The models on the server's disk."""
@@ -649,7 +664,7 @@ class Client(_Base):
     ) -> Any:
         if stream:
             return self._transport.stream_blocking(path, payload, made, _limits(timeout))
-        return made(_having(self._call("POST", path, payload, timeout=timeout), *_TEXT[path]))
+        return made(_answering(self._call("POST", path, payload, timeout=timeout), path))
 
     def _call(
         self,

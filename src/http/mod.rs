@@ -35,5 +35,6 @@ pub use base::{Base, Origin};
 pub use client::{Client, Method, Mode, Reply, Request};
 pub use config::{Config, Timeouts};
 pub use proxy::ProxyRule;
+pub use pump::ANSWERS;
 pub use redact::Secrets;
 pub use retry::Retry;

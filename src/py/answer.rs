@@ -4,6 +4,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
+use super::tools;
 use crate::wire::{Answer, Shape};
 
 /// The last line's object with the whole text, thinking and tool calls put in, in Ollama's native shape.
@@ -61,10 +62,7 @@ fn tool_calls<'py>(py: Python<'py>, answer: &Answer) -> PyResult<Bound<'py, PyLi
         for call in &answer.tool_calls {
             let function = PyDict::new(py);
             function.set_item(intern!(py, "name"), &call.name)?;
-            let arguments = match super::json::to_python(py, call.arguments.as_bytes()) {
-                Ok(arguments) => arguments,
-                Err(_) => call.arguments.as_str().into_pyobject(py)?.into_any(),
-            };
+            let arguments = tools::arguments(py, &call.arguments)?;
             function.set_item(intern!(py, "arguments"), arguments)?;
             let record = PyDict::new(py);
             if let Some(id) = &call.id {
@@ -82,6 +80,7 @@ fn tool_calls<'py>(py: Python<'py>, answer: &Answer) -> PyResult<Bound<'py, PyLi
             calls.call_method1("extend", (found,))?;
         }
     }
+    tools::settle(&calls)?;
     Ok(calls)
 }
 

@@ -296,11 +296,12 @@ impl Transport {
         let (request, trace) = self.request(py, "POST", path, payload, limits, true)?;
         let place = self.place(py)?;
         let inbox = Inbox::new(CAPACITY);
-        let (kind, how) = if lines {
-            (Made::Lines, Mode::Lines)
+        let kind = if lines {
+            Made::Lines
         } else {
-            (Made::records(py, made), Mode::Deltas)
+            Made::records(py, made)
         };
+        let how = kind.mode();
         let seat = Seat::new(&place.event_loop);
         let core = StreamCore::new(Arc::clone(&inbox), seat, kind, trace);
         inbox.set_wake(Some(Arc::new(place.alarm(weak(&core)))));
@@ -447,8 +448,10 @@ impl Transport {
         let (request, trace) = self.request(py, "POST", path, payload, limits, true)?;
         let inbox = Inbox::new(CAPACITY);
         let (client, producer) = (self.client(py)?, Arc::clone(&inbox));
-        handle(py)?.spawn(async move { client.pump(request, producer, Mode::Deltas).await });
-        Ok(BlockingStream::new(inbox, Made::records(py, made), trace))
+        let made = Made::records(py, made);
+        let how = made.mode();
+        handle(py)?.spawn(async move { client.pump(request, producer, how).await });
+        Ok(BlockingStream::new(inbox, made, trace))
     }
 
     /// Closes the pool. Streams under way go on to their end; new requests raise `ClosedError`.
