@@ -38,7 +38,7 @@ from metagpt_ollama_rs.responses import (
 )
 from metagpt_ollama_rs.spelling import refuse_unknown
 from metagpt_ollama_rs.trust import read_verify, warn_unverified
-from metagpt_ollama_rs.vectors import Vectors, ask, ask_blocking, check_count
+from metagpt_ollama_rs.vectors import Vectors, ask, ask_blocking, check_count, check_vector, check_vectors
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
@@ -59,7 +59,7 @@ def _form(guarded: bool) -> str:
 
 
 # Where a whole reply has what it was asked for; images of servers that make them included.
-_TEXT = {"/api/chat": ("message",), "/api/generate": ("response", "image")}
+_TEXT: dict[str, dict[str, type]] = {"/api/chat": {"message": dict}, "/api/generate": {"response": str, "image": str}}
 
 
 def _having(reply: dict[str, Any], *names: str) -> dict[str, Any]:
@@ -67,6 +67,17 @@ def _having(reply: dict[str, Any], *names: str) -> dict[str, Any]:
     if not any(name in reply for name in names):
         found = _core.excerpt(", ".join(reply), 200) or "nothing"
         raise from_core("protocol", message=f"The reply has no {names[0]!r}, only {found}.")
+    return reply
+
+
+def _answering(reply: dict[str, Any], path: str) -> dict[str, Any]:
+    """``reply``, if it is an answer of the endpoint ``path``. Raises ProtocolError otherwise, as for a line of a stream."""
+    fields = _TEXT[path]
+    _having(reply, *fields)
+    if not any(isinstance(reply.get(name), kind) for name, kind in fields.items()):
+        name = next(name for name in fields if name in reply)
+        wanted = "object" if fields[name] is dict else "text"
+        raise from_core("protocol", message=f"The reply's {name!r} is no {wanted} but {str(reply[name])[:200]!r}.")
     return reply
 
 
@@ -310,7 +321,7 @@ class AsyncClient(_Base):
         refuse_unknown("embed", AsyncClient.embed, unknown)
         payload = embed_payload(model, input, truncate, options, keep_alive, dimensions)
         reply = EmbedResponse(await ask(lambda body: self.request_json("/api/embed", body, timeout=timeout), payload))
-        check_count(len(reply.embeddings or ()), payload)
+        check_vectors(reply.embeddings, payload)
         return reply
 
     async def embed_array(
@@ -346,7 +357,9 @@ class AsyncClient(_Base):
         """``POST /api/embeddings``, the older endpoint: the vector of one text, not normalised."""
         refuse_unknown("embeddings", AsyncClient.embeddings, unknown)
         payload = embeddings_payload(model, prompt, options, keep_alive)
-        return EmbeddingsResponse(await self.request_json("/api/embeddings", payload, timeout=timeout))
+        reply = await self.request_json("/api/embeddings", payload, timeout=timeout)
+        check_vector(reply, payload)
+        return EmbeddingsResponse(reply)
 
     async def list(self) -> ListResponse:
         """The models on the server's disk."""
@@ -456,7 +469,7 @@ class AsyncClient(_Base):
         if stream:
             return self._transport.stream(path, payload, made, False, limits_of(timeout), guarded)
         reply = await self.request_json(path, payload, timeout=timeout, repetition_guard=guarded)
-        return made(_having(reply, *_TEXT[path]))
+        return made(_answering(reply, path))
 
     async def _vectors(self, payload: Mapping[str, Any], timeout: Patience) -> Any:
         return await self._transport.call("POST", "/api/embed", payload, "vectors", limits_of(timeout))
@@ -596,7 +609,7 @@ class Client(_Base):
         reply = EmbedResponse(
             ask_blocking(lambda body: self._call("POST", "/api/embed", body, timeout=timeout), payload)
         )
-        check_count(len(reply.embeddings or ()), payload)
+        check_vectors(reply.embeddings, payload)
         return reply
 
     def embed_array(
@@ -633,7 +646,9 @@ class Client(_Base):
         """As `AsyncClient.embeddings`."""
         refuse_unknown("embeddings", AsyncClient.embeddings, unknown)
         payload = embeddings_payload(model, prompt, options, keep_alive)
-        return EmbeddingsResponse(self._call("POST", "/api/embeddings", payload, timeout=timeout))
+        reply = self._call("POST", "/api/embeddings", payload, timeout=timeout)
+        check_vector(reply, payload)
+        return EmbeddingsResponse(reply)
 
     def list(self) -> ListResponse:
         """The models on the server's disk."""
@@ -685,7 +700,7 @@ class Client(_Base):
         if stream:
             return self._transport.stream_blocking(path, payload, made, limits_of(timeout), guarded)
         reply = self._call("POST", path, payload, form=_form(guarded), timeout=timeout)
-        return made(_having(reply, *_TEXT[path]))
+        return made(_answering(reply, path))
 
     def _call(
         self,

@@ -20,10 +20,10 @@
     │   ├── ServerBusyError                     503
     │   └── ServerError                         any other status of 500 or more
     ├── StreamError                             a reply that began and did not end well
-    │   ├── MidStreamError                      an error line in the reply
+    │   ├── MidStreamError(ResponseError)       an error line in the reply
     │   ├── IncompleteError                     no line said "done": true, or the answer went in circles
     │   ├── InterruptedStreamError              the connection broke off
-    │   └── DecodeError(ValueError)             a line that is no JSON, not UTF-8 or too long
+    │   └── DecodeError(ValueError)             a line that is no JSON, too long, or no part of an answer
     ├── EmptyAnswerError                        an answer of nothing: only thinking, only white space, a mere loading
     └── ClosedError(RuntimeError)               the client or stream is closed, or belongs to another process or loop
 
@@ -218,10 +218,15 @@ class StreamError(OllamaError):
     """A reply that began and did not end well; ``partial`` has the text that had arrived."""
 
 
-class MidStreamError(StreamError):
-    """The server reported an error in the middle of a reply; ``error`` has its words."""
+class MidStreamError(StreamError, ResponseError):
+    """The server reported an error in the middle of a reply; ``error`` has its words, ``body`` the JSON they stood in.
 
-    error: str = ""
+    ``status_code`` is -1, as in ollama-python: the HTTP status, which ``status`` has, was that of a success.
+    """
+
+    @property
+    def status_code(self) -> int:
+        return -1
 
 
 class IncompleteError(StreamError):
@@ -234,7 +239,7 @@ class InterruptedStreamError(StreamError):
 
 
 class DecodeError(StreamError, ValueError):
-    """A line of the reply is no JSON, not UTF-8, or longer than the cap."""
+    """A line of the reply is no JSON, not UTF-8, longer than the cap, or neither part of an answer nor an error."""
 
 
 class EmptyAnswerError(OllamaError):
@@ -490,6 +495,7 @@ def from_core(
         hint = _CIRCLES_HINT
     elif isinstance(error, MidStreamError):
         error.error = text or message
+        error.body = body or b""
         said = _explain_text(error.error)
         if _endpoint(url) in _TRANSFERS:
             hint = said or _TRANSFER_FAILED

@@ -30,6 +30,7 @@ use super::retry::{Retry, is_changing};
 use crate::error::{Error, Kind};
 use crate::inbox::Inbox;
 use crate::stats::Trace;
+use crate::wire::Shape;
 
 /// Numbers the clients of the process.
 static NUMBER: AtomicU64 = AtomicU64::new(0);
@@ -154,6 +155,8 @@ pub struct Reply {
 pub enum Mode {
     /// Decoded items.
     Deltas,
+    /// The same, for a reader that can make nothing of an answer of another shape.
+    Records(Shape),
     /// Raw lines without their newline, blank ones left out, nothing decoded or checked: for code that brings its
     /// own decoder.
     Lines,

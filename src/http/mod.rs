@@ -43,6 +43,7 @@ pub use client::{Client, Method, Mode, Reply, Request};
 pub use config::{Config, Timeouts};
 pub use lane::Runtime;
 pub use proxy::ProxyRule;
+pub use pump::ANSWERS;
 pub use redact::Secrets;
 pub use retry::Retry;
 pub use trust::Trust;

@@ -7,7 +7,7 @@ use super::client::{Client, Mode, Request};
 use super::exchange::Exchange;
 use super::explain::explain;
 use super::fault;
-use super::sink::{Deltas, Lines, Sink};
+use super::sink::{Deltas, Lines, Sink, Taken};
 use crate::error::{Error, Kind};
 use crate::excerpt::excerpt;
 use crate::inbox::Inbox;
@@ -16,8 +16,11 @@ use crate::stats::Trace;
 /// How long the end of the body is waited for after `done: true`, so that the connection can be used again.
 const AFTERMATH: Duration = Duration::from_millis(100);
 
-/// Routes whose streams report progress: their last line has the status `success` instead of `done`.
+/// Routes whose streams report progress.
 const PROGRESS: [&str; 3] = ["/api/pull", "/api/push", "/api/create"];
+
+/// Routes whose streams are answers in Ollama's own shapes.
+pub const ANSWERS: [&str; 2] = ["/api/chat", "/api/generate"];
 
 /// Closes the inbox even if the pump is dropped half-way, so that no reader waits for ever.
 struct Closing<'a>(&'a Inbox);
@@ -70,15 +73,20 @@ async fn stream(
     url: &str,
 ) -> Result<(), Error> {
     let max_line = client.config().max_line;
-    let progress = PROGRESS.contains(&request.path.as_str());
+    let taken = match (request.path.as_str(), mode) {
+        (path, _) if PROGRESS.contains(&path) => Taken::Progress,
+        (_, Mode::Records(shape)) => Taken::Answer(Some(shape)),
+        (path, _) if ANSWERS.contains(&path) => Taken::Answer(None),
+        _ => Taken::Any,
+    };
     let guarded = request.guarded;
     let trace = request.trace.clone();
     let trace = trace.as_deref();
     let mut exchange = Exchange::open(client, request, url).await?;
     let status = exchange.status();
     let end = match mode {
-        Mode::Deltas => {
-            let mut sink = Deltas::new(max_line, progress, guarded);
+        Mode::Deltas | Mode::Records(_) => {
+            let mut sink = Deltas::new(max_line, taken, guarded);
             relay(&mut exchange, &mut sink, inbox, trace).await
         }
         Mode::Lines => relay(&mut exchange, &mut Lines::new(max_line), inbox, trace).await,

@@ -9,7 +9,7 @@ use super::fault;
 use crate::error::{Error, Kind};
 use crate::inbox::Inbox;
 use crate::wire::circles::Guard;
-use crate::wire::{Batch, Counters, Decoder, Delta, Framing, Item, WireError, fold_body};
+use crate::wire::{Batch, Counters, Decoder, Delta, Framing, Item, Shape, WireError, fold_body};
 
 /// Where the pieces of a body go.
 pub(super) trait Sink {
@@ -32,11 +32,21 @@ pub(super) trait Sink {
     fn verdict(&self) -> Result<(), Error>;
 }
 
+/// Which lines a stream may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    Any,
+    /// Parts of an answer: of this shape, or of any.
+    Answer(Option<Shape>),
+    /// Reports of progress, whose last line has the status `success` instead of `done`.
+    Progress,
+}
+
 /// Decoded items.
 pub(super) struct Deltas {
     decoder: Decoder,
     batch: Batch,
-    progress: bool,
+    taken: Taken,
     done: bool,
     /// The last line of a report of progress said so.
     succeeded: bool,
@@ -46,12 +56,12 @@ pub(super) struct Deltas {
 }
 
 impl Deltas {
-    pub(super) fn new(max_line: usize, progress: bool, guarded: bool) -> Self {
+    pub(super) fn new(max_line: usize, taken: Taken, guarded: bool) -> Self {
         let decoder = Decoder::new(Framing::Auto, max_line);
         Self {
             decoder,
             batch: Batch::default(),
-            progress,
+            taken,
             done: false,
             succeeded: false,
             counters: Counters::default(),
@@ -83,16 +93,23 @@ impl Deltas {
             }
             if self.done {
                 keep = keep.min(at);
+            } else if let Taken::Answer(shape) = self.taken
+                && !delta.is_answer(shape)
+            {
+                keep = keep.min(at);
+                failure = Some(Error::new(Kind::Decode, delta.refusal()));
+                break;
             }
             self.done |= delta.done;
             self.counters.update(&delta.counters);
             if delta.done_reason.is_some() {
                 self.done_reason.clone_from(&delta.done_reason);
             }
-            self.succeeded = self.progress && is_success(delta);
+            self.succeeded = self.taken == Taken::Progress && is_success(delta);
         }
         if keep < self.batch.items.len() {
-            self.keep(keep);
+            // What stands after the last line, or is an error, is no item.
+            self.batch.truncate(keep);
         }
         let circle = self
             .guard
@@ -105,16 +122,6 @@ impl Deltas {
                 Err(in_circles(thinking, &circle))
             }),
         }
-    }
-
-    /// Drops all items but the first `count`: what stands after the last line, or is an error, is no item.
-    fn keep(&mut self, count: usize) {
-        self.batch.items.truncate(count);
-        let text = self.batch.items.iter().rev().find_map(|item| match item {
-            Item::Text { end, .. } => Some(*end),
-            Item::Full(_) => None,
-        });
-        self.batch.text.truncate(text.unwrap_or(0));
     }
 }
 
@@ -143,7 +150,7 @@ impl Sink for Deltas {
         if self.done || self.succeeded {
             return Ok(());
         }
-        let last = if self.progress {
+        let last = if self.taken == Taken::Progress {
             "`status: success`"
         } else {
             "`done: true`"

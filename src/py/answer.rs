@@ -4,7 +4,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
 
-use super::json;
+use super::{json, tools};
 use crate::wire::{Answer, Shape};
 
 /// The last line's object with the whole text, thinking and tool calls put in, in Ollama's native shape. Where no line
@@ -85,11 +85,7 @@ fn tool_calls<'py>(py: Python<'py>, answer: &Answer) -> PyResult<Bound<'py, PyLi
         for call in &answer.tool_calls {
             let function = PyDict::new(py);
             function.set_item(intern!(py, "name"), &call.name)?;
-            let arguments = json::to_python(py, call.arguments.as_bytes());
-            let arguments = match json::if_legible(py, arguments)? {
-                Some(arguments) => arguments,
-                None => call.arguments.as_str().into_pyobject(py)?.into_any(),
-            };
+            let arguments = tools::arguments(py, &call.arguments)?;
             function.set_item(intern!(py, "arguments"), arguments)?;
             let record = PyDict::new(py);
             if let Some(id) = &call.id {
@@ -107,6 +103,7 @@ fn tool_calls<'py>(py: Python<'py>, answer: &Answer) -> PyResult<Bound<'py, PyLi
             calls.call_method1("extend", (found,))?;
         }
     }
+    tools::settle(&calls)?;
     Ok(calls)
 }
 

@@ -11,7 +11,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyString};
 
 use super::exit::enter;
-use super::{errors, json};
+use super::{errors, json, tools};
 use crate::error::{Error, Kind};
 use crate::wire::{
     self, Batch, Counters, Decoder, Entry, Framing, MAX_LINE, Shape, Stamp, Template, WireError,
@@ -32,6 +32,29 @@ struct State {
     /// Kept for its memory; empty between calls.
     batch: Batch,
     finished: bool,
+    /// A part of an answer has come.
+    answering: bool,
+    /// A line was no part of one.
+    refusal: Option<String>,
+}
+
+impl State {
+    /// How many deltas of the batch are good, and what is wrong with the next one. Reports of progress are no error, but
+    /// in an answer they are.
+    fn refuse(&mut self, batch: &Batch) -> (usize, Option<String>) {
+        for (at, entry) in batch.iter().enumerate() {
+            match entry {
+                Entry::Text { .. } => self.answering = true,
+                Entry::Full(delta) if delta.is_answer(None) => {
+                    self.answering |= delta.shape != Shape::Other;
+                }
+                Entry::Full(delta) if delta.error.is_some() => {}
+                Entry::Full(delta) if !self.answering && delta.is_progress() => {}
+                Entry::Full(delta) => return (at, Some(delta.refusal())),
+            }
+        }
+        (batch.len(), None)
+    }
 }
 
 #[pymethods]
@@ -60,14 +83,17 @@ impl StreamDecoder {
                 decoder,
                 batch: Batch::default(),
                 finished: false,
+                answering: false,
+                refusal: None,
             }),
         })
     }
 
     /// The deltas of the lines that `data` (bytes, bytearray or memoryview) completes.
     ///
-    /// Raises `DecodeError` for a line that is no JSON object, not UTF-8 or too long, with the deltas before it in the
-    /// exception's `deltas`; from then on every call raises it. Raises `ClosedError` after `finish()`.
+    /// Raises `DecodeError` for a line that is no JSON object, not UTF-8 or too long, and for one that is neither part of
+    /// an answer nor an error (nor, before an answer, a report of progress), with the deltas before it in the exception's
+    /// `deltas`; from then on every call raises it. Raises `ClosedError` after `finish()`.
     #[pyo3(signature = (data, /))]
     fn feed<'py>(&self, data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
         enter();
@@ -117,18 +143,25 @@ impl StreamDecoder {
         py: Python<'py>,
         work: impl FnOnce(&mut Decoder, &mut Batch) -> Result<(), WireError>,
     ) -> PyResult<Bound<'py, PyList>> {
-        let (mut batch, result) = {
+        let (mut batch, good, failure) = {
             let mut state = self.lock();
             let mut batch = std::mem::take(&mut state.batch);
-            let result = work(&mut state.decoder, &mut batch);
-            (batch, result)
+            if state.refusal.is_some() {
+                (batch, 0, state.refusal.clone())
+            } else {
+                let result = work(&mut state.decoder, &mut batch);
+                let (good, refusal) = state.refuse(&batch);
+                state.refusal.clone_from(&refusal);
+                let failure = refusal.or_else(|| result.err().map(|error| error.to_string()));
+                (batch, good, failure)
+            }
         };
-        let deltas = Delta::list(py, &batch);
+        let deltas = Delta::list(py, &batch, good);
         batch.clear();
         self.lock().batch = batch;
         let deltas = deltas?;
-        if let Err(error) = result {
-            let error = errors::to_python(py, Error::new(Kind::Decode, error.to_string()));
+        if let Some(failure) = failure {
+            let error = errors::to_python(py, Error::new(Kind::Decode, failure));
             error.value(py).setattr(intern!(py, "deltas"), deltas)?;
             return Err(error);
         }
@@ -157,10 +190,10 @@ enum Said {
 }
 
 impl Delta {
-    /// The items of `batch`, as a list of deltas.
-    fn list<'py>(py: Python<'py>, batch: &Batch) -> PyResult<Bound<'py, PyList>> {
+    /// The first `count` items of `batch`, as a list of deltas.
+    fn list<'py>(py: Python<'py>, batch: &Batch, count: usize) -> PyResult<Bound<'py, PyList>> {
         let list = PyList::empty(py);
-        for entry in batch.iter() {
+        for entry in batch.iter().take(count) {
             let (said, content) = match entry {
                 Entry::Text { text, stamp } => {
                     let Some(template) = &batch.template else {
@@ -246,8 +279,8 @@ impl Delta {
         self.full().map_or("", |delta| delta.thinking.as_str())
     }
 
-    /// The tool calls in Ollama's form: `{"id": …, "function": {"name": …, "arguments": {…}}}`. Arguments of the `/v1`
-    /// endpoints become objects; a piece that is no JSON by itself stays a str.
+    /// The tool calls in Ollama's form: `{"id": …, "function": {"name": …, "arguments": {…}}}`. Arguments that came as
+    /// JSON text become objects; a piece of the `/v1` endpoints that is no JSON by itself stays a str.
     #[getter]
     fn tool_calls<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         enter();
@@ -261,15 +294,17 @@ impl Delta {
             }
             return Ok(calls);
         }
-        let object = self.object(py)?;
-        let message = object
-            .get_item(intern!(py, "message"))?
-            .filter(|_| delta.shape == Shape::Chat);
-        let calls = message
-            .as_ref()
-            .unwrap_or(object.as_any())
-            .get_item(intern!(py, "tool_calls"))?;
-        Ok(calls.cast_into::<PyList>()?)
+        let mut calls = tools::held(self.object(py)?)?;
+        if let Some(found) = &calls
+            && !tools::is_settled(found)?
+        {
+            // `raw` stays what the line says.
+            let copy = json::to_python(py, &delta.line)?.cast_into::<PyDict>()?;
+            tools::settle_reply(&copy)?;
+            calls = tools::held(&copy)?;
+        }
+        let calls = calls.and_then(|calls| calls.cast_into::<PyList>().ok());
+        Ok(calls.unwrap_or_else(|| PyList::empty(py)))
     }
 
     /// Whether the reply says that it is complete.

@@ -16,8 +16,10 @@ use super::errors::{self, Context};
 use super::log;
 use super::mold::{Known, Mold};
 use super::runtime::lock;
+use super::tools;
 use super::vector;
 use crate::error::{Error, Kind};
+use crate::http::Mode;
 use crate::inbox::{Inbox, Taken};
 use crate::stats::Trace;
 use crate::wire::{Batch, Fold, Item, Shape, Stamp};
@@ -52,6 +54,15 @@ impl Made {
     pub fn records(py: Python<'_>, class: Option<Py<PyAny>>) -> Self {
         let mold = class.as_ref().and_then(|class| Mold::of(class.bind(py)));
         Self::Records(class, mold)
+    }
+
+    /// What has to fill the inbox for it.
+    pub fn mode(&self) -> Mode {
+        match self {
+            Self::Records(_, Some(mold)) => Mode::Records(mold.shape),
+            Self::Records(_, None) => Mode::Deltas,
+            Self::Lines => Mode::Lines,
+        }
     }
 
     /// Visits the classes, for the cycle collector.
@@ -183,11 +194,20 @@ impl Reader {
                     class.as_ref(),
                 )?
             }
-            (Item::Full(delta), Made::Records(class, _)) => {
+            (Item::Full(delta), Made::Records(class, mold)) => {
                 if delta.line.is_empty() {
                     return Ok(None);
                 }
-                wrap(py, super::json::to_python(py, &delta.line)?, class.as_ref())?
+                let record = super::json::to_python(py, &delta.line)?;
+                if delta.done
+                    && let Some(mold) = mold
+                {
+                    mold.complete(&record)?;
+                }
+                if !delta.tool_calls.is_empty() {
+                    tools::settle_reply(record.cast()?)?;
+                }
+                wrap(py, record, class.as_ref())?
             }
             (Item::Full(delta), Made::Lines) => PyBytes::new(py, &delta.line).into_any().unbind(),
             (Item::Text { .. }, Made::Lines) => return Ok(None),

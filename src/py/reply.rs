@@ -6,12 +6,15 @@ use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyString};
 
 use super::errors::{self, Context};
-use super::{json, stats};
+use super::{json, stats, tools};
 use crate::error::{Error, Kind};
 use crate::excerpt::excerpt;
-use crate::http::{Reply, refuse_circles};
+use crate::http::{ANSWERS, Reply, refuse_circles};
 use crate::stats::Trace;
-use crate::wire::{Batch, Decoder, Fold, Framing, MAX_LINE, Outcome, floats};
+use crate::wire::{Batch, Decoder, Entry, Fold, Framing, MAX_LINE, Outcome, floats};
+
+/// As much of a body goes into an exception.
+const MAX_SHOWN: usize = 64 << 10;
 
 /// What becomes of the body of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +102,12 @@ fn vectors(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> 
         Ok(floats) => floats,
         Err(error) => {
             let about = trace.about();
-            let error = Error::new(Kind::Decode, error.to_string())
+            let kind = if error.is_damage() {
+                Kind::Decode
+            } else {
+                Kind::Protocol
+            };
+            let error = Error::new(kind, error.to_string())
                 .at(&format!("{}{}", about.host, about.endpoint))
                 .after(reply.status);
             return Err(failed(py, reply.secrets.redact(error), "", "", trace));
@@ -173,7 +181,9 @@ fn answer(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> {
     let fail = |kind, message: String, partial: &str, thinking: &str| {
         let mut error = Error::new(kind, message);
         if kind == Kind::MidStream {
+            let shown = reply.body.get(..MAX_SHOWN).unwrap_or(&reply.body);
             error.server_text = Some(error.message.clone());
+            error.body = Some(shown.to_vec());
             error.message = excerpt(&error.message, 600);
         }
         refusal(py, reply, error, partial, thinking, trace)
@@ -185,12 +195,12 @@ fn answer(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> {
             return Err(fail(Kind::Protocol, message, "", ""));
         };
         let said_error = match record.get_item(intern!(py, "error"))? {
-            Some(error) => error.is_truthy()? || error.is_instance_of::<PyDict>(),
+            Some(error) => error.is_truthy()?,
             None => false,
         };
         let cut = matches!(record.get_item(intern!(py, "done"))?, Some(done) if !done.is_truthy()?);
         if said_error || cut {
-            let answer = folded(reply).map_err(|text| fail(Kind::Decode, text, "", ""))?;
+            let answer = folded(reply, trace).map_err(|fault| fault.raise(&fail))?;
             return Err(match answer.outcome {
                 Outcome::Failed(text) => refused(&fail, text),
                 _ => fail(
@@ -201,9 +211,10 @@ fn answer(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> {
                 ),
             });
         }
+        tools::settle_reply(record)?;
         return Ok(value.unbind());
     }
-    let answer = folded(reply).map_err(|text| fail(Kind::Decode, text, "", ""))?;
+    let answer = folded(reply, trace).map_err(|fault| fault.raise(&fail))?;
     match &answer.outcome {
         Outcome::Complete => super::answer::to_python(py, &answer),
         Outcome::Failed(text) => Err(refused(&fail, text.clone())),
@@ -225,8 +236,18 @@ fn single<'py>(py: Python<'py>, reply: &Reply) -> PyResult<Option<Bound<'py, PyA
     json::if_legible(py, json::to_python(py, &reply.body))
 }
 
-/// The body as lines.
-fn folded(reply: &Reply) -> Result<crate::wire::Answer, String> {
+/// Why a body cannot be read as lines, and the answer up to there.
+struct Fault(String, Box<crate::wire::Answer>);
+
+impl Fault {
+    fn raise(self, fail: &impl Fn(Kind, String, &str, &str) -> PyErr) -> PyErr {
+        let Self(text, answer) = self;
+        fail(Kind::Decode, text, &answer.content, &answer.thinking)
+    }
+}
+
+/// The body as lines. Those of an answer are held to what a stream's are.
+fn folded(reply: &Reply, trace: &Trace) -> Result<crate::wire::Answer, Fault> {
     let framing = if reply.content_type.contains("text/event-stream") {
         Framing::Sse
     } else {
@@ -234,13 +255,35 @@ fn folded(reply: &Reply) -> Result<crate::wire::Answer, String> {
     };
     let mut decoder = Decoder::new(framing, MAX_LINE.max(reply.body.len()));
     let mut batch = Batch::default();
-    decoder
+    let result = decoder
         .feed(&reply.body, &mut batch)
-        .map_err(|error| error.to_string())?;
-    decoder
-        .finish(&mut batch)
-        .map_err(|error| error.to_string())?;
+        .and_then(|()| decoder.finish(&mut batch));
+    let mut failure = result.err().map(|error| error.to_string());
+    if ANSWERS.contains(&trace.about().endpoint.as_str())
+        && let Some((at, refusal)) = stray(&batch)
+    {
+        batch.truncate(at);
+        failure = Some(refusal);
+    }
     let mut fold = Fold::default();
     fold.batch(&batch);
-    Ok(fold.finish())
+    match failure {
+        None => Ok(fold.finish()),
+        Some(failure) => Err(Fault(failure, Box::new(fold.finish()))),
+    }
+}
+
+/// The first line that is no part of the answer, and why that is so.
+fn stray(batch: &Batch) -> Option<(usize, String)> {
+    for (at, entry) in batch.iter().enumerate() {
+        if let Entry::Full(delta) = entry {
+            if delta.done || delta.error.is_some() {
+                return None;
+            }
+            if !delta.is_answer(None) {
+                return Some((at, delta.refusal()));
+            }
+        }
+    }
+    None
 }

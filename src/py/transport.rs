@@ -349,11 +349,12 @@ impl Transport {
         request.guarded = guarded;
         let place = self.place(py)?;
         let inbox = Inbox::new(CAPACITY);
-        let (kind, how) = if lines {
-            (Made::Lines, Mode::Lines)
+        let kind = if lines {
+            Made::Lines
         } else {
-            (Made::records(py, made), Mode::Deltas)
+            Made::records(py, made)
         };
+        let how = kind.mode();
         let seat = Seat::new(&place.event_loop);
         let core = StreamCore::new(Arc::clone(&inbox), seat, kind, trace);
         inbox.set_wake(Some(Arc::new(place.alarm(weak(&core)))));
@@ -494,8 +495,10 @@ impl Transport {
         request.guarded = guarded;
         let inbox = Inbox::new(CAPACITY);
         let (client, producer) = (self.client(py)?, Arc::clone(&inbox));
-        let stream = BlockingStream::new(py, inbox, Made::records(py, made), trace)?;
-        handle(py)?.spawn(async move { client.pump(request, producer, Mode::Deltas).await });
+        let made = Made::records(py, made);
+        let how = made.mode();
+        let stream = BlockingStream::new(py, inbox, made, trace)?;
+        handle(py)?.spawn(async move { client.pump(request, producer, how).await });
         Ok(stream)
     }
 
