@@ -72,7 +72,7 @@ fn shutdown(py: Python<'_>) {
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod held {
-    use std::cell::OnceCell;
+    use std::cell::{Cell, OnceCell};
     use std::ffi::{c_int, c_void};
     use std::ptr::null_mut;
 
@@ -99,6 +99,8 @@ mod held {
 
     thread_local! {
         static HELD: OnceCell<Held> = const { OnceCell::new() };
+        /// Whether there is one: quicker to ask, because it has no destructor.
+        static IS_HELD: Cell<bool> = const { Cell::new(false) };
     }
 
     /// The cleanup handler of one thread, registered until the thread's own end. It is on the heap because glibc compares
@@ -132,6 +134,13 @@ mod held {
 
     #[inline]
     pub(super) fn hold() {
+        if !IS_HELD.replace(true) {
+            register();
+        }
+    }
+
+    #[cold]
+    fn register() {
         // A thread whose storage is gone has left Python.
         let _ = HELD.try_with(|held| held.get_or_init(Held::new).0);
     }
