@@ -71,7 +71,7 @@ def _having(reply: dict[str, Any], *names: str) -> dict[str, Any]:
 
 
 def _answering(reply: dict[str, Any], path: str) -> dict[str, Any]:
-    """``reply``, if it is an answer of the endpoint ``path``. Raises ProtocolError otherwise, as for a line of a stream."""
+    """``reply``, if it is an answer of the endpoint ``path``; raises ProtocolError otherwise."""
     fields = _TEXT[path]
     _having(reply, *fields)
     if not any(isinstance(reply.get(name), kind) for name, kind in fields.items()):

@@ -218,7 +218,8 @@ fn what_is_no_json_object_is_a_typed_error() {
         else {
             panic!("{body}");
         };
-        assert_eq!((found, excerpt.as_str()), (position, body));
+        let shown = body.replace('\u{1}', "\\x01");
+        assert_eq!((found, excerpt), (position, shown));
     }
     assert_eq!(
         read(b"{\"a\":\"\xff\"}").error,
