@@ -1,4 +1,4 @@
-"""What counts as an answer: a text wherever it stands, streamed and whole alike; what is none, what is cut, what is empty.
+"""What counts as an answer: a text wherever it stands, streamed and whole alike; what is no text, cut, or empty.
 
 Each body goes over three roads: the short one, and the two that user code makes by replacing a step.
 """
