@@ -133,9 +133,17 @@ class Stream:
         print(text, end="", flush=True)
 
 
+def need_metagpt() -> None:
+    """Ends the program where MetaGPT is not installed."""
+    if importlib.util.find_spec("metagpt") is None:
+        hint = "`make demo` runs this with one; the README shows how to install MetaGPT today"
+        raise SystemExit(f"metagpt is not installed.\nhint: {hint}")
+
+
 def run_role(prompt: str) -> tuple[dict[str, Any], Stream]:
     """Lets a role with one action answer `prompt`. Returns what the server said at the end, and the stream's times."""
     warnings.simplefilter("ignore")
+    need_metagpt()
     from loguru import logger
 
     logger.remove()

@@ -11,10 +11,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import numpy
-from numpy.typing import NDArray
-
 from metagpt_ollama_rs import Client, OllamaError
+
+try:
+    import numpy
+    from numpy.typing import NDArray
+except ModuleNotFoundError as missing:
+    raise SystemExit(f"{missing.name} is not installed.\nhint: pip install numpy") from None
 
 TEXTS = [
     "A forgotten password is replaced on the sign-in page, under “Trouble signing in”.",

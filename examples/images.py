@@ -38,7 +38,11 @@ def with_client(client: Client, model: str, question: str, pictures: list[Path])
 def with_metagpt(url: str, model: str, question: str, pictures: list[Path]) -> None:
     """An LLM object by itself: no config2.yaml is read. In an Action it is `self.llm`, and the rest is the same."""
     warnings.simplefilter("ignore")
-    from metagpt.configs.llm_config import LLMConfig
+    try:
+        from metagpt.configs.llm_config import LLMConfig
+    except ModuleNotFoundError as missing:
+        hint = "the README of metagpt_ollama_rs shows how to install MetaGPT today"
+        raise SystemExit(f"{missing.name} is not installed.\nhint: {hint}") from None
 
     from metagpt_ollama_rs.provider import OllamaLLM
 

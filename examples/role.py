@@ -41,9 +41,13 @@ def configure(folder: str, url: str, model: str) -> None:
 
 def run(question: str) -> None:
     warnings.simplefilter("ignore")
-    from metagpt.actions import Action
-    from metagpt.logs import define_log_level, set_llm_stream_logfunc
-    from metagpt.roles import Role
+    try:
+        from metagpt.actions import Action
+        from metagpt.logs import define_log_level, set_llm_stream_logfunc
+        from metagpt.roles import Role
+    except ModuleNotFoundError as missing:
+        hint = "the README of metagpt_ollama_rs shows how to install MetaGPT today"
+        raise SystemExit(f"{missing.name} is not installed.\nhint: {hint}") from None
 
     import metagpt_ollama_rs.provider  # noqa: F401 - importing it switches MetaGPT over
 

@@ -15,11 +15,14 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
-import uvicorn
-from fastapi import Body, FastAPI
-from fastapi.responses import StreamingResponse
-
 from metagpt_ollama_rs import AsyncClient, Client, OllamaError
+
+try:
+    import uvicorn
+    from fastapi import Body, FastAPI
+    from fastapi.responses import StreamingResponse
+except ModuleNotFoundError as missing:
+    raise SystemExit(f"{missing.name} is not installed.\nhint: pip install fastapi uvicorn") from None
 
 
 def chat_model(client: Client) -> str:

@@ -15,12 +15,13 @@ import warnings
 from pathlib import Path
 from typing import Any, List
 
-from demo import bundled_gguf, configure_metagpt, embedded_server, running_ollama
+from demo import bundled_gguf, configure_metagpt, embedded_server, need_metagpt, running_ollama
 
 
 async def fill_plan(task: str) -> dict[str, Any]:
     """Asks for a plan and returns its fields, each of the type that the node declares."""
     warnings.simplefilter("ignore")
+    need_metagpt()
     from loguru import logger
 
     logger.remove()

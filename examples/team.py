@@ -41,10 +41,14 @@ def configure(folder: str, url: str, model: str) -> None:
 
 async def run(task: str, drafts: int) -> None:
     warnings.simplefilter("ignore")
-    from metagpt.actions import Action, UserRequirement
-    from metagpt.logs import define_log_level, set_llm_stream_logfunc
-    from metagpt.roles import Role
-    from metagpt.team import Team
+    try:
+        from metagpt.actions import Action, UserRequirement
+        from metagpt.logs import define_log_level, set_llm_stream_logfunc
+        from metagpt.roles import Role
+        from metagpt.team import Team
+    except ModuleNotFoundError as missing:
+        hint = "the README of metagpt_ollama_rs shows how to install MetaGPT today"
+        raise SystemExit(f"{missing.name} is not installed.\nhint: {hint}") from None
 
     import metagpt_ollama_rs.provider  # noqa: F401 - importing it switches MetaGPT over
 

@@ -1,16 +1,17 @@
 //! What became of each call: a record of its times, tokens, retries and end, kept for whoever looks.
 //!
 //! A [`Trace`] accompanies a call and becomes a [`Record`] when the call ends, however it ends. The last records of the
-//! process stand in a bounded ring; with a [`Journal`] each is also written where other processes can read it. Nothing
+//! process stand in a bounded ring; with a [`Journal`] each is also written where other processes can read it, and
+//! before it, when the call begins, what is known then: of a process that is killed, only that is left. Nothing
 //! happens per token: a trace notes the time of the first byte and what the last line says.
 //!
-//! The ring is keyed by process, because another thread may hold its lock at the moment of a fork: the child starts
-//! with an empty one and leaks the other.
+//! The book of records and of calls under way is keyed by process, because another thread may hold its locks at the
+//! moment of a fork: the child starts with an empty one and leaks the other.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
@@ -24,6 +25,10 @@ pub const KEPT: usize = 1000;
 /// A call that has ended. Times are in seconds; what the server did not say is `None`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Record {
+    /// The same as in the [`Begun`] of this call.
+    pub id: String,
+    /// Always `ended`.
+    pub state: &'static str,
     /// Unix time.
     pub started: f64,
     pub process: u32,
@@ -56,6 +61,22 @@ pub struct Record {
     pub rejected: bool,
 }
 
+/// A call under way.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Begun {
+    /// Unlike that of any other call, also of other processes.
+    pub id: String,
+    /// Always `begun`.
+    pub state: &'static str,
+    /// Unix time.
+    pub started: f64,
+    pub process: u32,
+    pub model: Option<String>,
+    pub host: String,
+    pub endpoint: String,
+    pub streamed: bool,
+}
+
 /// Which call it is.
 #[derive(Clone, Debug, Default)]
 pub struct About {
@@ -69,6 +90,7 @@ pub struct About {
 /// A call under way.
 #[derive(Debug)]
 pub struct Trace {
+    number: u64,
     about: About,
     rejected: bool,
     process: u32,
@@ -90,18 +112,28 @@ struct State {
 }
 
 impl Trace {
-    /// A call that begins now.
+    /// A call that begins now. It is noted as under way, here and in `journal`.
     pub fn new(about: About, journal: Option<Arc<Journal>>) -> Arc<Self> {
-        Self::begun(about, journal, false)
+        let trace = Self::made(about, journal, false);
+        if let Some(journal) = &trace.journal
+            && let Some(complaint) = journal.add(&trace.begun())
+        {
+            lock(&trace.state).notes.push(complaint);
+        }
+        let trace = Arc::new(trace);
+        lock(&book().open).insert(trace.number, Arc::downgrade(&trace));
+        trace
     }
 
-    /// What stands for no call of its own (see [`Record::rejected`]).
-    pub fn rejecting(about: About, journal: Option<Arc<Journal>>) -> Arc<Self> {
-        Self::begun(about, journal, true)
+    /// What was never under way: a call that was refused before anything was sent, or with `rejected` none of its own
+    /// (see [`Record::rejected`]).
+    pub fn over(about: About, journal: Option<Arc<Journal>>, rejected: bool) -> Self {
+        Self::made(about, journal, rejected)
     }
 
-    fn begun(about: About, journal: Option<Arc<Journal>>, rejected: bool) -> Arc<Self> {
-        Arc::new(Self {
+    fn made(about: About, journal: Option<Arc<Journal>>, rejected: bool) -> Self {
+        Self {
+            number: number(),
             about,
             rejected,
             process: std::process::id(),
@@ -110,7 +142,33 @@ impl Trace {
             journal,
             first: OnceLock::new(),
             state: Mutex::default(),
-        })
+        }
+    }
+
+    fn begun(&self) -> Begun {
+        Begun {
+            id: self.id(),
+            state: "begun",
+            started: self.since_epoch(),
+            process: self.process,
+            model: self.model(),
+            host: self.about.host.clone(),
+            endpoint: self.about.endpoint.clone(),
+            streamed: self.about.streamed,
+        }
+    }
+
+    fn id(&self) -> String {
+        format!("{}-{}", self.process, self.number)
+    }
+
+    fn model(&self) -> Option<String> {
+        Some(self.about.model.clone()).filter(|model| !model.is_empty())
+    }
+
+    fn since_epoch(&self) -> f64 {
+        let since = self.started.duration_since(UNIX_EPOCH);
+        since.unwrap_or_default().as_secs_f64()
     }
 
     pub fn about(&self) -> &About {
@@ -150,6 +208,7 @@ impl Trace {
             .and_then(|journal| journal.add(&record));
         state.notes.extend(complaint);
         drop(state);
+        lock(&book().open).remove(&self.number);
         keep(record);
     }
 
@@ -169,13 +228,11 @@ impl Trace {
             .eval_count
             .and_then(|count| u32::try_from(count).ok());
         Record {
-            started: self
-                .started
-                .duration_since(UNIX_EPOCH)
-                .unwrap_or_default()
-                .as_secs_f64(),
+            id: self.id(),
+            state: "ended",
+            started: self.since_epoch(),
             process: self.process,
-            model: Some(self.about.model.clone()).filter(|model| !model.is_empty()),
+            model: self.model(),
             host: self.about.host.clone(),
             endpoint: self.about.endpoint.clone(),
             streamed: self.about.streamed,
@@ -203,6 +260,21 @@ impl Trace {
             rejected: self.rejected,
         }
     }
+}
+
+/// A number that no other call of this process has, and that a later process of the same id has not either: the
+/// nanoseconds since 1970, or the next number that is free.
+fn number() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let now = u64::try_from(now.as_nanos()).unwrap_or(0);
+    let next = |last: u64| now.max(last.saturating_add(1));
+    let taken = LAST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| {
+        Some(next(last))
+    });
+    taken.map_or(now, next)
 }
 
 /// A call that nobody waited for has a record, too; a forked child's copy of one has not.
@@ -247,9 +319,9 @@ impl Journal {
         Some(Arc::new(Self { place, told }))
     }
 
-    /// Writes `record` as one line of JSON. Returns the first failure in words.
-    fn add(&self, record: &Record) -> Option<String> {
-        let written = serde_json::to_vec(record)
+    /// Writes `entry` as one line of JSON. Returns the first failure in words.
+    fn add(&self, entry: &impl Serialize) -> Option<String> {
+        let written = serde_json::to_vec(entry)
             .map_err(std::io::Error::other)
             .and_then(|mut line| {
                 line.push(b'\n');
@@ -269,9 +341,14 @@ impl Place {
             Self::File(path) => {
                 let mut options = std::fs::OpenOptions::new();
                 options.append(true).create(true);
-                // A pipe that nobody reads must not stop the calls.
                 #[cfg(unix)]
-                std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK);
+                {
+                    use std::os::unix::fs::OpenOptionsExt;
+                    // A new file tells other users of the machine nothing; one that is there keeps its mode.
+                    options.mode(0o600);
+                    // A pipe that nobody reads must not stop the calls.
+                    options.custom_flags(libc::O_NONBLOCK);
+                }
                 std::io::Write::write_all(&mut options.open(path)?, line)
             }
             #[cfg(unix)]
@@ -284,29 +361,32 @@ impl Place {
     }
 }
 
-/// The ring of one process.
-struct Ring {
+/// The calls of one process.
+struct Book {
     process: u32,
     records: Mutex<VecDeque<Record>>,
+    /// Those under way, by their numbers.
+    open: Mutex<BTreeMap<u64, Weak<Trace>>>,
 }
 
-static RING: AtomicPtr<Ring> = AtomicPtr::new(std::ptr::null_mut());
+static BOOK: AtomicPtr<Book> = AtomicPtr::new(std::ptr::null_mut());
 static CAPACITY: AtomicUsize = AtomicUsize::new(KEPT);
 
-fn ring() -> &'static Ring {
+fn book() -> &'static Book {
     let process = std::process::id();
-    let known = RING.load(Ordering::Acquire);
+    let known = BOOK.load(Ordering::Acquire);
     // SAFETY: the pointer is null or comes from the `Box` below, which is never freed once it is stored.
-    if let Some(ring) = unsafe { known.as_ref() }
-        && ring.process == process
+    if let Some(book) = unsafe { known.as_ref() }
+        && book.process == process
     {
-        return ring;
+        return book;
     }
-    let fresh = Box::into_raw(Box::new(Ring {
+    let fresh = Box::into_raw(Box::new(Book {
         process,
         records: Mutex::default(),
+        open: Mutex::default(),
     }));
-    match RING.compare_exchange(known, fresh, Ordering::AcqRel, Ordering::Acquire) {
+    match BOOK.compare_exchange(known, fresh, Ordering::AcqRel, Ordering::Acquire) {
         // SAFETY: as above.
         Ok(_) => unsafe { &*fresh },
         Err(other) => {
@@ -320,7 +400,7 @@ fn ring() -> &'static Ring {
 }
 
 fn keep(record: Record) {
-    let mut records = lock(&ring().records);
+    let mut records = lock(&book().records);
     records.push_back(record);
     trim(&mut records);
 }
@@ -334,18 +414,27 @@ fn trim(records: &mut VecDeque<Record>) {
 
 /// The records of this process, the oldest first.
 pub fn records() -> Vec<Record> {
-    lock(&ring().records).iter().cloned().collect()
+    lock(&book().records).iter().cloned().collect()
+}
+
+/// The calls of this process that are under way, in the order in which they began.
+pub fn pending() -> Vec<Begun> {
+    let open = lock(&book().open);
+    let traces: Vec<_> = open.values().filter_map(Weak::upgrade).collect();
+    // A trace that ends here, as the last one that knows it, needs the lock.
+    drop(open);
+    traces.iter().map(|trace| trace.begun()).collect()
 }
 
 /// Forgets the records of this process.
 pub fn clear() {
-    lock(&ring().records).clear();
+    lock(&book().records).clear();
 }
 
 /// Keeps the last `capacity` records from now on.
 pub fn resize(capacity: usize) {
     CAPACITY.store(capacity, Ordering::Relaxed);
-    trim(&mut lock(&ring().records));
+    trim(&mut lock(&book().records));
 }
 
 /// What a panic elsewhere left is valid after every statement.

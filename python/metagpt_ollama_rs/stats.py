@@ -12,9 +12,11 @@ provider refuses by itself has one too: a request that it doesn't send, a reply 
 functions are thread-safe. A forked child starts without records.
 
 When ``METAGPT_OLLAMA_STATS`` names a file at the time a client is made (or the provider refuses something), each
-record is also appended to that file as one line of JSON. ``unix:/path`` sends the lines to a datagram socket instead.
-Each line is one write, so any number of processes may share a file. A place that cannot be written to is logged once
-for each client, and fails no call.
+record is also appended to that file as one line of JSON, with ``"state": "ended"``. A line with ``"state": "begun"``,
+the same ``id`` and the keys of `pending` was appended when the call began: one that no ``ended`` line follows is under
+way, or its process was killed. ``unix:/path`` sends the lines to a datagram socket instead. Each line is one write, so
+any number of processes may share a file. A file that is not there is made for its user alone (mode 0600); links are
+followed. A place that cannot be written to is logged once for each client, and fails no call.
 """
 
 from __future__ import annotations
@@ -43,7 +45,8 @@ _SUMS = {
 def records() -> list[dict[str, Any]]:
     """The last calls of this process, in the order in which they ended; copies.
 
-    Keys: ``started`` (Unix time), ``process`` (its id), ``model`` (None where none was asked), ``host`` (the base
+    Keys: ``id`` (unlike that of any other call, also of other processes), ``state`` (``ended``), ``started`` (Unix
+    time), ``process`` (its id), ``model`` (None where none was asked), ``host`` (the base
     URL, without user and password), ``endpoint``, ``streamed``; in seconds ``first_token_seconds`` (of a stream, to
     its first byte), ``seconds`` (all of the call, retries included), ``load_seconds``, ``prompt_seconds``,
     ``answer_seconds``; ``prompt_tokens``, ``answer_tokens``, ``cached_tokens``, ``tokens_per_second`` (of the
@@ -54,6 +57,15 @@ def records() -> list[dict[str, Any]]:
     well and has a record before this one). What the server did not say is None.
     """
     return _core.stats_records()
+
+
+def pending() -> list[dict[str, Any]]:
+    """The calls of this process that are under way, in the order in which they began; copies.
+
+    Keys: ``id``, ``state`` (``begun``), ``started``, ``process``, ``model``, ``host``, ``endpoint`` and ``streamed``, as in
+    `records`. A forked child starts with none.
+    """
+    return _core.stats_pending()
 
 
 def summary() -> dict[str | None, dict[str, Any]]:
@@ -90,4 +102,4 @@ def resize(capacity: int) -> None:
     _core.stats_resize(capacity)
 
 
-__all__ = ["clear", "records", "resize", "summary"]
+__all__ = ["clear", "pending", "records", "resize", "summary"]

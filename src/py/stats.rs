@@ -4,6 +4,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use serde::Serialize;
 
 use crate::error::{Error, Kind};
 use crate::stats;
@@ -16,9 +17,18 @@ const SHORT: usize = 64 << 10;
 /// The records of this process as a list of dicts, the oldest first.
 #[pyfunction]
 pub fn stats_records(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    let records = stats::records();
+    as_dicts(py, &stats::records())
+}
+
+/// The calls of this process that are under way as a list of dicts, the oldest first.
+#[pyfunction]
+pub fn stats_pending(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    as_dicts(py, &stats::pending())
+}
+
+fn as_dicts<'py>(py: Python<'py>, entries: &impl Serialize) -> PyResult<Bound<'py, PyAny>> {
     let text =
-        serde_json::to_vec(&records).map_err(|error| PyValueError::new_err(error.to_string()))?;
+        serde_json::to_vec(entries).map_err(|error| PyValueError::new_err(error.to_string()))?;
     super::json::to_python(py, &text)
 }
 
@@ -61,12 +71,7 @@ pub fn stats_fail(
         streamed,
     };
     let place = std::env::var("METAGPT_OLLAMA_STATS").unwrap_or_default();
-    let make = if rejected {
-        Trace::rejecting
-    } else {
-        Trace::new
-    };
-    let trace = make(about, Journal::at(&place));
+    let trace = Trace::over(about, Journal::at(&place), rejected);
     let mut error = Error::new(kind, "");
     error.status = status;
     trace.finish(Some(&error));

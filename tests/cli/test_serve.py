@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import signal
 import socket
 import struct
@@ -30,18 +31,28 @@ def with_xllamacpp():
         pytest.skip("xllamacpp is not installed")
 
 
+@pytest.mark.usefixtures("with_xllamacpp")
 def test_a_missing_file_can_be_put_right(run, tmp_path):
     code, out, err = run("serve", "--gguf", tmp_path / "absent.gguf")
     assert (code, out) == (1, "")
     assert err == f"error: {tmp_path}/absent.gguf cannot be read: No such file or directory\nhint: check --gguf\n"
 
 
+@pytest.mark.usefixtures("with_xllamacpp")
 def test_another_kind_of_file_is_told_apart(run, tmp_path):
     path = tmp_path / "model.bin"
     path.write_bytes(b"PK\x03\x04")
     code, out, err = run("serve", "--gguf", path)
     assert (code, out) == (1, "")
     assert err.startswith(f"error: {path} is not a GGUF file\nhint: ")
+
+
+@pytest.mark.usefixtures("with_xllamacpp")
+def test_a_pipe_is_not_waited_for(run, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    code, out, err = run("serve", "--gguf", tmp_path / "pipe")
+    assert (code, out) == (1, "")
+    assert err.startswith(f"error: {tmp_path}/pipe is not a regular file\nhint: ")
 
 
 @pytest.mark.parametrize(
@@ -60,12 +71,13 @@ def test_gguf_is_required(run):
     assert err.splitlines()[1] == "hint: metagpt-ollama serve --help"
 
 
-def test_without_xllamacpp_the_extra_is_named(model, monkeypatch, capsys):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+@pytest.mark.parametrize("missing", ["xllamacpp", "h11"])
+def test_where_a_package_is_missing_the_extra_is_named(model, monkeypatch, capsys, missing):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == missing else object())
     assert main(["serve", "--gguf", str(model), "--port", "0"]) == 1
     out, err = capsys.readouterr()
     assert out == ""
-    assert err == 'error: xllamacpp is not installed\nhint: pip install "metagpt-ollama-rs[embedded]"\n'
+    assert err == f'error: {missing} is not installed\nhint: pip install "metagpt-ollama-rs[embedded]"\n'
 
 
 @pytest.mark.usefixtures("with_xllamacpp")

@@ -21,6 +21,7 @@ import metagpt_ollama_rs
 from metagpt_ollama_rs import AsyncClient, Client, Timeout, errors, stats
 from metagpt_ollama_rs.testing import Reply, ScriptedServer, faults
 
+BEGUN = ("id", "state", "started", "process", "model", "host", "endpoint", "streamed")
 MESSAGES = [{"role": "user", "content": "hi"}]
 COUNTERS = {
     "load_duration": 500_000_000,
@@ -73,10 +74,12 @@ def test_a_call_leaves_a_record(ollama_server: ScriptedServer, door: str) -> Non
         asyncio.run(_doors(AsyncClient(ollama_server.url), door))
     (record,) = stats.records()
     assert before - 1 <= record.pop("started") <= time.time()
+    assert record.pop("id").startswith(f"{os.getpid()}-")
     seconds, first = record.pop("seconds"), record.pop("first_token_seconds")
     assert (first is not None) == streamed
     assert 0 <= (first or 0) <= seconds <= time.time() - before + 1
     assert record == {
+        "state": "ended",
         "process": os.getpid(),
         "model": "m",
         "host": ollama_server.url,
@@ -251,9 +254,12 @@ def test_processes_share_a_file(ollama_server: ScriptedServer, tmp_path: Path) -
     command = [sys.executable, "-c", CHILD, ollama_server.url, "alone"]
     processes = [subprocess.Popen(command, env=environment) for _ in range(4)]
     assert [process.wait(60) for process in processes] == [0] * 4
-    records = [json.loads(line) for line in path.read_text().splitlines()]
-    assert len(records) == 4 * 21
-    assert len({record["process"] for record in records}) == 4
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    begun, ended = ([line for line in lines if line["state"] == state] for state in ("begun", "ended"))
+    assert len(begun) == len(ended) == 4 * 21
+    assert len({line["id"] for line in begun}) == 4 * 21
+    assert {line["id"] for line in begun} == {line["id"] for line in ended}
+    assert len({line["process"] for line in ended}) == 4
 
 
 def test_a_file_has_what_records_have(
@@ -264,7 +270,10 @@ def test_a_file_has_what_records_have(
     monkeypatch.setenv("METAGPT_OLLAMA_STATS", str(path))
     ollama_server.on("POST", "/api/chat", counted(True))
     list(Client(ollama_server.url).chat("m", MESSAGES, stream=True))
-    assert [json.loads(line) for line in path.read_text().splitlines()] == [{"from": "before"}, *stats.records()]
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    (record,) = stats.records()
+    begun = {name: record[name] for name in BEGUN} | {"state": "begun"}
+    assert lines == [{"from": "before"}, begun, record]
 
 
 @pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="this system has no Unix sockets")
@@ -277,7 +286,137 @@ def test_a_socket_gets_the_records(
         monitor.bind(str(path))
         monitor.settimeout(20)
         Client(ollama_server.url).version()
-        assert [json.loads(monitor.recv(1 << 16))] == stats.records()
+        begun, ended = (json.loads(monitor.recv(1 << 16)) for _ in range(2))
+        assert [ended] == stats.records()
+        assert (begun["state"], begun["id"]) == ("begun", ended["id"])
+
+
+@pytest.mark.skipif(os.name != "posix", reason="this system has no modes")
+@pytest.mark.parametrize("before", [None, 0o644])
+def test_a_new_file_is_for_its_user_alone(
+    ollama_server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int | None
+) -> None:
+    path = tmp_path / "stats.jsonl"
+    if before:
+        path.touch()
+        path.chmod(before)
+    monkeypatch.setenv("METAGPT_OLLAMA_STATS", str(path))
+    Client(ollama_server.url).version()
+    assert path.stat().st_mode & 0o777 == (before or 0o600)
+
+
+KILLED = """
+import asyncio, sys
+from metagpt_ollama_rs import AsyncClient, Client
+url, door = sys.argv[1:]
+
+async def ask():
+    client = AsyncClient(url)
+    if door == "async stream":
+        async for part in await client.chat("m", [], stream=True):
+            print("begun", flush=True)
+    else:
+        await client.generate("m", "hi")
+
+if door.startswith("async"):
+    asyncio.run(ask())
+else:
+    for part in Client(url).chat("m", [], stream=door == "stream"):
+        print("begun", flush=True)
+"""
+
+
+@pytest.mark.parametrize("door", ["async stream", "async whole", "stream", "whole"])
+@pytest.mark.parametrize("how", ["terminate", "kill"])
+def test_a_process_that_is_killed_leaves_what_it_had_begun(
+    ollama_server: ScriptedServer, tmp_path: Path, door: str, how: str
+) -> None:
+    path = tmp_path / "stats.jsonl"
+    ollama_server.queue(Reply.chat("Hello world").gated(1 if "stream" in door else 0))
+    environment = {**os.environ, "METAGPT_OLLAMA_STATS": str(path)}
+    command = [sys.executable, "-c", KILLED, ollama_server.url, door]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as process:
+        ollama_server.wait_for_request()
+        if "stream" in door:
+            assert process.stdout is not None
+            process.stdout.readline()
+        getattr(process, how)()
+    (begun,) = (json.loads(line) for line in path.read_text().splitlines())
+    assert begun.pop("id").startswith(f"{process.pid}-")
+    assert abs(begun.pop("started") - time.time()) < 60
+    assert begun == {
+        "state": "begun",
+        "process": process.pid,
+        "model": "m",
+        "host": ollama_server.url,
+        "endpoint": "/api/generate" if door == "async whole" else "/api/chat",
+        "streamed": "stream" in door,
+    }
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_calls_under_way_are_known(ollama_server: ScriptedServer, stream: bool) -> None:
+    reply = Reply.chat("Hello world", stream=stream).gated(1 if stream else 0)
+    ollama_server.queue(reply)
+
+    async def look() -> None:
+        client = AsyncClient(ollama_server.url)
+        asked = asyncio.ensure_future(_doors(client, "items" if stream else "whole"))
+        await asyncio.get_running_loop().run_in_executor(None, ollama_server.wait_for_request)
+        (begun,) = stats.pending()
+        assert (begun["state"], begun["streamed"], stats.records()) == ("begun", stream, [])
+        assert reply.gate is not None
+        reply.gate.open_all()
+        await asked
+        (record,) = stats.records()
+        assert begun == {name: record[name] for name in BEGUN} | {"state": "begun"}
+
+    asyncio.run(look())
+    assert stats.pending() == []
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_a_call_that_failed_is_not_under_way(ollama_server: ScriptedServer, name: str) -> None:
+    ollama_server.on("POST", "/api/chat", FAILURES[name][0])
+    with pytest.raises(errors.OllamaError):
+        Client(ollama_server.url, retries=0, timeout=Timeout(first_token=0.05)).chat("m", MESSAGES)
+    assert stats.pending() == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_child_has_nothing_under_way(ollama_server: ScriptedServer, tmp_path: Path) -> None:
+    ollama_server.queue(Reply.chat("Hello world").gated(1))
+    path = tmp_path / "stats.jsonl"
+    environment = {**os.environ, "METAGPT_OLLAMA_STATS": str(path)}
+    subprocess.run([sys.executable, "-c", FORKED, ollama_server.url], env=environment, check=True, timeout=60)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [(line["state"], line["endpoint"]) for line in lines] == [
+        ("begun", "/api/chat"),
+        ("begun", "/api/version"),
+        ("ended", "/api/version"),
+        ("ended", "/api/chat"),
+    ]
+
+
+FORKED = """
+import os, sys
+from metagpt_ollama_rs import Client, stats
+client = Client(sys.argv[1])
+parts = client.chat("m", [], stream=True)
+next(parts)
+child = os.fork()
+if not child:
+    clean = not stats.pending()
+    client.version()
+    del parts
+    os._exit(0 if clean and not stats.pending() else 1)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+(begun,) = stats.pending()
+parts.close()
+del parts
+while stats.pending():
+    pass
+"""
 
 
 def _places(folder: Path) -> dict[str, str]:

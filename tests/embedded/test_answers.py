@@ -6,6 +6,8 @@ import http.client
 import json
 import os
 import signal
+import socket
+import stat
 import struct
 import threading
 import time
@@ -34,6 +36,18 @@ def test_streamed_and_whole_answers_have_the_same_text(chat):
     assert whole["message"]["content"]
     assert streamed.lines[-1]["eval_count"] == whole["eval_count"] == 4
     assert streamed.lines[-1]["done_reason"] == whole["done_reason"] == "length"
+
+
+def test_a_stream_over_http_1_0_has_no_chunks(server):
+    body = json.dumps({"model": "smollm2", "prompt": "hi", "options": {"num_thread": 1, "num_predict": 2}})
+    with socket.create_connection((server.host, server.port), timeout=55) as sock:
+        sock.sendall(f"POST /api/generate HTTP/1.0\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+        received = b""
+        while data := sock.recv(1 << 16):
+            received += data
+    head, _, lines = received.partition(b"\r\n\r\n")
+    assert b"chunked" not in head
+    assert json.loads(lines.splitlines()[-1])["done"] is True
 
 
 def test_counts_are_those_of_the_prompt_in_the_models_template(chat):
@@ -216,6 +230,20 @@ def test_several_clients_take_turns(chat):
     assert [answer["done_reason"] for answer in answers] == ["length"] * 4
 
 
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="descriptors are listed in /proc")
+def test_the_runner_is_reached_by_this_user_only(server, chat):
+    chat()
+    runner = runner_of(server)
+    files = f"/proc/{runner.pid}/fd"
+    opened = {os.readlink(os.path.join(files, number)) for number in os.listdir(files)}
+    for table in ("tcp", "tcp6"):
+        with open(f"/proc/net/{table}", encoding="ascii") as lines:
+            listening = {f"socket:[{line.split()[9]}]" for line in list(lines)[1:] if line.split()[3] == "0A"}
+        assert not opened & listening
+    folder = os.path.dirname(runner._address)
+    assert stat.S_IMODE(os.stat(folder).st_mode) == 0o700
+
+
 def test_a_file_that_cannot_be_loaded_is_a_500(tmp_path):
     path = tmp_path / "tiny.gguf"
     path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, 0))
@@ -240,6 +268,7 @@ def test_no_process_and_no_thread_stay_behind(gguf):
         assert runner.alive
         connection.close()
     assert not runner.alive
+    assert not os.path.exists(os.path.dirname(runner._address))
     assert set(threading.enumerate()) <= before
 
 

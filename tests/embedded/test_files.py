@@ -63,6 +63,45 @@ def test_what_is_no_gguf_file_is_refused(tmp_path, content):
         reader.read(path)
 
 
+NUMBER = 1 << 60
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        struct.pack("<IQ", 8, NUMBER),
+        struct.pack("<IIQ", 9, 4, NUMBER),
+        struct.pack("<IIQQ", 9, 8, NUMBER, NUMBER),
+        struct.pack("<IIQ", 9, 9, NUMBER),
+        struct.pack("<I", 9) + struct.pack("<IQ", 9, 1) * 5000,
+        struct.pack("<I", 99),
+    ],
+    ids=["text", "numbers", "texts", "arrays", "depth", "kind"],
+)
+def test_no_length_in_a_damaged_file_is_believed(tmp_path, value):
+    with pytest.raises(reader.NotGgufError, match="damaged"):
+        reader.read(tiny(tmp_path, ("key", value)))
+
+
+def test_a_tensor_of_endless_dimensions_is_refused(tmp_path):
+    path = tmp_path / "bad.gguf"
+    path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 1, 0) + text("w") + struct.pack("<I", 0xFFFFFFFF))
+    with pytest.raises(reader.NotGgufError, match="damaged"):
+        reader.read(path)
+
+
+def test_metadata_of_other_types_than_theirs_is_no_failure(tmp_path):
+    listed = struct.pack("<IIQI", 9, 4, 1, 3)
+    entries = [
+        ("general.file_type", listed),
+        ("bert.context_length", listed),
+        ("nan", struct.pack("<If", 6, float("nan"))),
+    ]
+    [model] = open_models(tiny(tmp_path, ARCHITECTURE, *entries), "odd")
+    assert (model.trained_context, model.details()["quantization_level"]) == (2048, "unknown")
+    assert model.show()["model_info"]["nan"] is None
+
+
 def test_an_unknown_version_is_named(tmp_path):
     with pytest.raises(reader.NotGgufError, match="version 9"):
         reader.read(tiny(tmp_path, version=9))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,18 @@ def test_recorded_answers_are_given_word_for_word(ask, name):
         assert dict(answer.headers).get(header) == dict(recorded.headers).get(header)
 
 
+def number(text):
+    return f"json: cannot unmarshal number {text} into Go value of type float64"
+
+
+def field(found, name, wanted):
+    return f"json: cannot unmarshal {found} into Go struct field GenerateRequest.{name} of type {wanted}"
+
+
+def asking(**fields):
+    return {"model": "smollm2", "messages": [{"role": "user", "content": "x", **fields}]}
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status", "text"),
     [
@@ -86,11 +99,140 @@ def test_recorded_answers_are_given_word_for_word(ask, name):
         ("/api/chat", [], 400, "json: cannot unmarshal array into Go value of type api.ChatRequest"),
         ("/api/generate", b"x", 400, "invalid character 'x' looking for beginning of value"),
         ("/api/generate", {"model": "smollm2-embed", "prompt": "x"}, 400, '"smollm2-embed" does not support generate'),
+        ("/api/chat", b'{"options":{"temperature":1e999}}', 400, number("1e999")),
+        ("/api/chat", b'{"options":{"seed":-1e999}}', 400, number("-1e999")),
+        ("/api/embed", b'{"dimensions":' + b"9" * 5000 + b"}", 400, number("9" * 20)),
+        ("/api/chat", b'{"top_p":NaN}', 400, "invalid character 'N' looking for beginning of value"),
+        ("/api/chat", b'{"top_p":-Infinity}', 400, "invalid character 'I' looking for beginning of value"),
+        ("/api/chat", b"[" * 100_000, 400, "invalid character '[' exceeded max depth"),
+        ("/api/show", b'{"x":' + b"[" * 300 + b"]" * 300 + b"}", 400, "invalid character '[' exceeded max depth"),
+        ("/api/chat", b'{"model" 1}', 400, "invalid character '1' after object key"),
+        ("/api/chat", b"{model:1}", 400, "invalid character 'm' looking for beginning of object key string"),
+        ("/api/chat", b'{"model":"a\nb"}', 400, "invalid character '\\n' in string literal"),
+        ("/api/chat", b'{"model":"\\x"}', 400, "invalid character 'x' in string escape code"),
+        (
+            "/api/generate",
+            {"model": "smollm2", "prompt": "x", "context": ["a"]},
+            400,
+            field("string", "context", "int"),
+        ),
+        (
+            "/api/generate",
+            {"model": "smollm2", "prompt": "x", "context": [1.5]},
+            400,
+            field("number 1.5", "context", "int"),
+        ),
+        ("/api/generate", {"model": "smollm2", "prompt": "x", "context": [None]}, 400, field("null", "context", "int")),
+        ("/api/generate", {"model": "smollm2", "context": "a"}, 400, field("string", "context", "[]int")),
+        ("/api/generate", {"model": "smollm2", "context": [-1]}, 400, "context: -1 is the number of no token"),
+        ("/api/generate", {"model": "smollm2", "images": "iVBO"}, 400, field("string", "images", "[]api.ImageData")),
+        ("/api/generate", {"model": "smollm2", "images": [5]}, 400, field("number", "images", "api.ImageData")),
+        ("/api/generate", {"model": "smollm2", "top_logprobs": 1.5}, 400, field("number 1.5", "top_logprobs", "int")),
+        (
+            "/api/generate",
+            {"model": "smollm2", "options": []},
+            400,
+            field("array", "options", "map[string]interface {}"),
+        ),
+        (
+            "/api/chat",
+            {"model": "smollm2", "messages": {"role": "user"}},
+            400,
+            "json: cannot unmarshal object into Go struct field ChatRequest.messages of type []api.Message",
+        ),
+        (
+            "/api/chat",
+            {"model": "smollm2", "messages": [{"role": "user", "content": "x", "images": {"a": "b"}}]},
+            400,
+            "json: cannot unmarshal object into Go struct field ChatRequest.messages.images of type []api.ImageData",
+        ),
+        ("/api/chat", asking(images=["iVBORw0KGg"]), 400, "illegal base64 data at input byte 10"),
+        (
+            "/api/chat",
+            asking(images=["data:image/png;base64,iVBORw0KGgo="]),
+            400,
+            "illegal base64 data at input byte 4",
+        ),
+        (
+            "/api/chat",
+            {**asking(), "options": {"temperature": 1e300}},
+            500,
+            'option "temperature" must be of type float32',
+        ),
+        ("/api/chat", {**asking(), "options": {"num_ctx": True}}, 500, 'option "num_ctx" must be of type integer'),
+        ("/api/chat", {"model": "smollm2", "keep_alive": "9999999h"}, 400, 'time: invalid duration "9999999h"'),
     ],
 )
 def test_other_refusals(ask, path, body, status, text):
     answer = ask("POST", path, body)
     assert (answer.status, answer.json) == (status, {"error": text})
+
+
+PNG = "iVBORw0KGgo="
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("/api/chat", asking(images=[PNG])), ("/api/generate", {"model": "smollm2", "prompt": "x", "images": [PNG]})],
+)
+def test_an_image_is_refused_where_the_model_has_no_vision(ask, path, body, stream):
+    answer = ask("POST", path, {**body, "stream": stream})
+    assert answer.status == 500
+    assert json.loads(answer.json["error"])["error"]["message"].startswith("image input is not supported - hint: ")
+    assert (("Transfer-Encoding", "chunked") in answer.headers) == stream
+
+
+@pytest.mark.parametrize("wanted", ["xml", 5, True, [], ["json"]])
+def test_a_format_that_is_none_is_refused(chat, wanted):
+    answer = chat(format=wanted, stream=False)
+    assert answer.status == 500
+    assert answer.json["error"].startswith("invalid format: ")
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "nonsense"},
+        {"type": 5},
+        {"properties": {"a": 5}},
+        {"$ref": "#/$defs/missing"},
+        {"type": "string", "pattern": "("},
+        {"type": "integer", "minimum": 10, "maximum": 1},
+    ],
+    ids=str,
+)
+def test_a_schema_that_cannot_be_obeyed_is_refused(chat, schema):
+    # It would be dropped without a word, and the answer would be free text.
+    for stream in (True, False):
+        answer = chat(format=schema, stream=stream)
+        assert answer.status == 400
+        assert json.loads(answer.json["error"])["error"]["message"].startswith("failed to parse grammar: ")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"num_batch": 1},
+        {"num_batch": 1 << 40, "num_thread": 1 << 40, "num_gpu": -(1 << 40)},
+        {"seed": 1 << 70, "top_k": 1 << 70, "num_keep": 1 << 70, "repeat_last_n": -1, "stop": [""]},
+        {"seed": -1 << 70, "temperature": -1, "top_p": 5, "min_p": -1, "num_ctx": -5},
+    ],
+    ids=lambda given: next(iter(given)),
+)
+def test_numbers_out_of_all_bounds_are_bounded(chat, given):
+    options = {"num_predict": 2, **given}
+    assert chat(options=options, stream=False).json["message"]["content"]
+
+
+def test_half_a_surrogate_pair_is_no_character_and_no_failure(ask):
+    body = b'{"model":"smollm2","raw":true,"stream":false,"prompt":"%b","options":{"num_predict":1,"num_thread":1}}'
+
+    def count(text):
+        return ask("POST", "/api/generate", body % text).json["prompt_eval_count"]
+
+    assert count(rb"a \ud83d b") == count("a \ufffd b".encode())
+    assert count(rb"a \ud83d\ude00 b") == count("a \U0001f600 b".encode())
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,8 @@ def replay(server, recorded):
         parts = b""
         while data := sock.recv(1 << 16):
             parts += data
-    return transcripts.Transcript(recorded.name, recorded.request, parts)
+    # The recorded connection was kept.
+    return transcripts.Transcript(recorded.name, recorded.request, parts.replace(b"Connection: close\r\n", b"", 1))
 
 
 def masked_head(transcript):

@@ -125,8 +125,11 @@ def test_other_processes_get_them(ask, answers, tmp_path, monkeypatch):
     # A client of its own: the variable is read when one is made.
     ask("ours", lambda llm: llm.aask("hi"), extra_fields={"headers": '{"x-own": "1"}'})
     lines = [json.loads(line) for line in file.read_text().splitlines()]
-    assert [line["error"] for line in lines] == [None, "empty_answer"]
-    assert lines == stats.records()
+    begun, *ended = lines
+    assert begun["state"] == "begun"
+    assert [line["error"] for line in ended] == [None, "empty_answer"]
+    assert ended == stats.records()
+    assert begun["id"] == ended[0]["id"] != ended[1]["id"]
 
 
 def test_a_place_that_cannot_be_written_to_fails_no_call(ask, monkeypatch):

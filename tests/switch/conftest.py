@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import socket
 import subprocess
 import sys
 import textwrap
@@ -22,7 +23,7 @@ from metagpt_ollama_rs.switch.releases import CONFIG, FILES, PROVIDER, Release, 
 
 # The machine's own settings must not decide what a test sees.
 LEFT_OUT = ("OLLAMA_HOST", "OLLAMA_API_KEY", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "NO_COLOR", "TERM",
-            "METAGPT_OLLAMA_STATS", "METAGPT_OLLAMA_RUN")  # fmt: skip
+            "METAGPT_OLLAMA_STATS", "METAGPT_OLLAMA_RUN", "METAGPT_OLLAMA_TRACEBACK")  # fmt: skip
 
 
 @dataclass
@@ -111,6 +112,14 @@ def copy(installed: Path, tmp_path: Path) -> Copy:
 
     link(installed, made.folder)
     return made
+
+
+@pytest.fixture
+def unused_tcp_port() -> int:
+    """A loopback port on which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 @pytest.fixture

@@ -160,8 +160,12 @@ def test_what_an_uninstalled_metagpt_leaves_behind_is_told(skeleton, other_pytho
     ]
 
 
+OLLAMA_CONFIG = "llm:\n  api_type: ollama\n  base_url: http://u:secret@host:1\n  api_key: x\n  model: m\n"
+
+
 @pytest.mark.timeout(330)
 def test_status_proves_what_is_in_force(copy):
+    copy.configure(OLLAMA_CONFIG)
     before = copy.command("status", "--json")
     told = json.loads(before.out)
     assert (before.code, before.err) == (0, "")
@@ -248,3 +252,67 @@ def test_status_of_an_unknown_release_names_the_way_to_the_diff(skeleton):
     assert (told["state"], told["wrong"]) == ("unknown", "a file is not the one of a known release")
     assert told["hint"] == "metagpt-ollama install shows how it differs"
     assert told["provider"]["error"].startswith("ModuleNotFoundError: ")
+
+
+@pytest.mark.timeout(330)
+def test_status_says_which_configuration_metagpt_would_read(copy):
+    project, home = copy.home / "config" / "config2.yaml", copy.home / ".metagpt" / "config2.yaml"
+    none = copy.command("status")
+    assert none.code == 1
+    assert f"configuration           none: neither {project} nor {home} is there\n" in none.out
+    assert (
+        none.err.splitlines()[0] == f"wrong: MetaGPT has no configuration here: neither {project} nor {home} is there"
+    )
+
+    copy.configure(OLLAMA_CONFIG)
+    done = copy.command("status")
+    assert (done.code, done.err) == (0, "")
+    assert f"configuration           {project}\n" in done.out
+    assert "its llm:                Ollama's; api_type ollama, model m, http://host:1\n" in done.out
+
+    # The one in the home folder comes second, and its sections take the place of the first one's.
+    home.parent.mkdir()
+    home.write_text("llm:\n  api_type: openai\n  model: gpt\n")
+    done = copy.command("status")
+    assert done.code == 0
+    assert f"configuration           {project}, then {home}\n" in done.out
+    assert (
+        f"its llm:                not Ollama's: no Ollama provider is asked; api_type openai, model gpt ({home})\n"
+        in (done.out)
+    )
+    told = json.loads(copy.command("status", "--json").out)["configuration"]
+    assert (told["ollama"], told["read"], told["error"]) == (False, [str(project), str(home)], None)
+
+    home.write_text("llm: [\n")
+    broken = copy.command("status")
+    assert broken.code == 1
+    assert broken.err.startswith(f"wrong: MetaGPT cannot read its configuration: {home}: while parsing")
+    home.write_text("llm:\n  model: m\n")
+    assert "no api_type, which means openai" in copy.command("status").out
+    home.unlink()
+    project.write_text("embedding: {}\n")
+    assert "says nothing about llm:" in copy.command("status").err
+
+
+@pytest.mark.timeout(330)
+def test_without_the_package_metagpt_falls_back_to_its_own_provider(copy):
+    copy.configure(OLLAMA_CONFIG)
+    copy.command("install")
+    program = """
+        import sys
+        sys.modules["metagpt_ollama_rs"] = None
+        import metagpt.provider.ollama_api as module
+        from metagpt.provider.llm_provider_registry import LLM_REGISTRY
+        from metagpt.configs.llm_config import LLMType
+        print(LLM_REGISTRY.get_provider(LLMType.OLLAMA) is module.OllamaLLM, module.OllamaMessageChat.__module__)
+    """
+    done = copy.python(program)
+    assert done.code == 0, done.err
+    assert done.out == "True metagpt.provider.ollama_api\n"
+    assert "WARNING" in done.err
+    assert "so MetaGPT's own Ollama provider is used. Run `pip install metagpt-ollama-rs`, or move " in done.err
+
+    copy.path(PROVIDER + BACKUP_SUFFIX).unlink()
+    lost = copy.python(program)
+    assert lost.code == 1
+    assert "MetaGPT's own provider, is missing: run `pip install metagpt-ollama-rs`" in lost.err

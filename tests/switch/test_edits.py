@@ -119,7 +119,7 @@ def test_the_files_say_who_wrote_them_and_how_to_undo_it():
 @pytest.mark.parametrize(
     ("text", "ours"),
     [
-        (DROP_IN, True),
+        pytest.param(DROP_IN, True, id="as written by install"),
         ("from metagpt_ollama_rs.provider import *\n", True),
         ('"""Ollama."""\nfrom __future__ import annotations\nfrom metagpt_ollama_rs.provider import *', True),
         ("from metagpt_ollama_rs.provider import OllamaLLM\n", False),

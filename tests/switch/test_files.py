@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import stat
 import sys
 
@@ -322,3 +323,50 @@ def test_a_backup_of_another_release_is_not_put_back(skeleton, made_up):
     with pytest.raises(RefusedError, match=r"is of MetaGPT 0\.8\.2, and the other file .* is of MetaGPT made-up"):
         files.uninstall(copy.folder)
     assert copy.state() == before
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from metagpt_ollama_rs.switch import files
+
+def killed(*arguments, **options):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+setattr(files, sys.argv[2], killed)
+files.install(Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("at", ["_keep_original", "_link"])
+def test_what_a_killed_install_leaves_behind_is_swept_up(skeleton, at):
+    copy = skeleton("0.8.2")
+    before = copy.state()
+    done = copy.run(sys.executable, "-c", KILLED, copy.folder, at)
+    assert done.code == -signal.SIGKILL
+    assert leftovers(copy)
+    files.install(copy.folder)
+    assert not leftovers(copy)
+    files.uninstall(copy.folder)
+    assert copy.state() == before
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_waits_until_the_files_are_whole(skeleton, name):
+    copy = skeleton("0.8.2")
+    program = f"""
+        import os, signal, sys
+        from metagpt_ollama_rs.cli import main
+
+        replace = os.replace
+        def told(*arguments):
+            os.replace = replace
+            replace(*arguments)
+            os.kill(os.getpid(), signal.{name})
+        os.replace = told
+        sys.exit(main(["install"]))
+    """
+    ended = copy.python(program).code
+    assert ended == (130 if name == "SIGINT" else -getattr(signal, name))
+    assert states(copy) == [State.SWITCHED] * 2
+    assert not leftovers(copy)

@@ -11,6 +11,7 @@ import sys
 import textwrap
 import time
 
+import psutil
 import pytest
 
 from metagpt_ollama_rs.switch import running
@@ -130,17 +131,19 @@ def test_a_team_that_a_provider_error_ended_is_a_failure(copy, guides_config, ol
     assert done.code == 1, done.err
     error, hint = done.err.splitlines()[-2:]
     assert error == (
-        f"error: {sys.executable} exited with 0, but a provider error ended its run: "
-        f"the server answered 404 (model smollm2, {ollama_server.url}/api/chat)"
+        f"error: {sys.executable} exited with 0, but a provider error ended its run: ModelNotFoundError: "
+        f"The server answered 404 Not Found: model 'smollm2' not found [{ollama_server.url}/api/chat]"
     )
-    assert hint == "hint: what MetaGPT printed above has the details"
+    assert hint.startswith("hint: pull it with `ollama pull smollm2`; the server has ")
+    assert done.err.count("ollama pull") == 1
+    assert "Traceback" not in done.err
 
     # The server is content, the provider is not.
     ollama_server.on("POST", "/api/chat", Reply.chat("", done_reason="length"))
     done = ours(copy, sys.executable, "-c", TEAM)
     assert done.code == 1, done.err
-    assert "ended its run: the model used up its tokens without answering (model smollm2" in done.err
-    row = done.err.splitlines()[-3].split()
+    assert "ended its run: EmptyAnswerError: the model used up its tokens without answering" in done.err
+    row = done.err.splitlines()[-4].split()
     assert (row[0], row[1], row[-1]) == ("smollm2", "1", "1")
 
     ollama_server.reset()
@@ -148,6 +151,103 @@ def test_a_team_that_a_provider_error_ended_is_a_failure(copy, guides_config, ol
     done = ours(copy, sys.executable, "-c", TEAM)
     assert done.code == 0, done.err
     assert "Hello from the script" in done.out
+
+
+# A role by itself, which nothing catches the error of.
+ROLE = TEAM[: TEAM.index("async def main")] + "asyncio.run(Greeter().run('Greet the user.'))\n"
+
+
+@pytest.mark.timeout(330)
+def test_the_last_lines_of_a_run_are_the_error_and_its_hint(copy, tmp_path, unused_tcp_port):
+    url = f"http://127.0.0.1:{unused_tcp_port}"
+    copy.configure(f"llm:\n  api_type: ollama\n  base_url: {url}\n  api_key: x\n  model: m\n")
+    done = ours(copy, sys.executable, "-c", ROLE, TMPDIR=str(tmp_path))
+    assert (done.code, done.out) == (1, "")
+    where, error, hint = done.err.splitlines()[-3:]
+    assert error == (
+        "error: ConnectError: The server cannot be reached: nothing listens there (connection refused). "
+        f"Tried 3 times. [{url}/api/chat]"
+    )
+    assert hint == "hint: is Ollama running there? Start it with `ollama serve`, or correct base_url (or OLLAMA_HOST)"
+    assert done.err.count("hint:") == 1
+    assert "Traceback" not in done.err
+    (kept,) = tmp_path.glob("metagpt-ollama-run-*.txt")
+    assert where == f"metagpt-ollama: the tracebacks are in {kept}"
+    assert kept.stat().st_mode & 0o077 == 0
+    assert "Traceback (most recent call last):" in kept.read_text()
+    assert "metagpt_ollama_rs.errors.ConnectError" in kept.read_text()
+
+    done = copy.command("run", "--traceback", "--", sys.executable, "-c", ROLE, TMPDIR=str(tmp_path / "none"))
+    assert done.code == 1
+    assert "Traceback (most recent call last):" in done.err
+    assert done.err.splitlines()[-2:] == [error, hint]
+    assert "the tracebacks are in" not in done.err
+
+
+@pytest.mark.timeout(330)
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL"])
+def test_a_call_that_was_under_way_is_counted(copy, guides_config, ollama_server, name):
+    gated = Reply.chat(["Once upon a time ", "there was", " a role"]).gated(2)
+    ollama_server.on("POST", "/api/chat", gated)
+    copy.configure(guides_config)
+    process = subprocess.Popen(
+        [*RUN, sys.executable, "-uc", ROLE],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=copy.environment(),
+    )
+    try:
+        seen = ""
+        while "Once upon a time" not in seen:
+            piece = process.stdout.read(1)
+            assert piece, process.stderr.read()
+            seen += piece
+        if name == "SIGTERM":
+            process.send_signal(signal.SIGTERM)
+        else:
+            # Of the command itself; the summary is made all the same.
+            (child,) = psutil.Process(process.pid).children()
+            child.kill()
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.communicate()
+    assert process.returncode == 128 + getattr(signal, name)
+    head, row = (line.split() for line in err.splitlines()[-2:])
+    assert (head[-1], row[:2], row[-1]) == ("unfinished", ["smollm2", "1"], "1")
+
+
+def test_tracebacks_of_others_are_shown_as_ever(skeleton):
+    program = "import metagpt_ollama_rs.errors; raise LookupError('theirs')"
+    done = ours(skeleton("0.8.2"), sys.executable, "-c", program)
+    assert done.code == 1
+    assert done.err.startswith("Traceback (most recent call last):\n")
+    assert "LookupError: theirs\n" in done.err
+
+
+# Stands for a process of MetaGPT's: a call that failed, and one after it that did not.
+GO_ON = """
+import json, os, sys, time
+from metagpt_ollama_rs.errors import from_core
+from metagpt_ollama_rs.switch.reporting import leave
+
+error = from_core("connect", message="nothing listens there", url="http://127.0.0.1:1/api/chat")
+leave(error)
+leave(error)
+calls = [{"model": "m", "started": 1.0, "error": "connect"}, {"model": "m", "started": 2.0}]
+with open(os.environ["METAGPT_OLLAMA_STATS"], "a") as file:
+    file.writelines(json.dumps(call) + "\\n" for call in calls)
+"""
+
+
+def test_an_error_that_the_run_outlived_is_told_as_such(skeleton):
+    done = ours(skeleton("0.8.2"), sys.executable, "-c", GO_ON)
+    assert done.code == 0
+    assert done.err.splitlines()[2:] == [
+        "metagpt-ollama: the run went on after its last error: "
+        "ConnectError: nothing listens there [http://127.0.0.1:1/api/chat]"
+    ]
 
 
 def test_streams_and_arguments_go_through_untouched(skeleton):

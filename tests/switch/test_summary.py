@@ -97,6 +97,19 @@ def test_lines_that_are_none_are_left_out(tmp_path):
     assert [found["model"] for found in read_calls(file, before)] == ["qwen3"]
 
 
+def test_a_call_without_an_end_was_under_way(tmp_path):
+    file = tmp_path / "calls.jsonl"
+    begun = {"id": "7-1", "state": "begun", "started": 100.0, "model": "qwen3"}
+    lines = [begun, {**begun, "id": "7-2", "started": 109.0}, failed(id="7-1", state="ended"), {**begun, "id": [3]}]
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    calls = read_calls(file)
+    assert [(found["id"], found["state"]) for found in calls] == [("7-2", "begun"), ("7-1", "ended"), ([3], "begun")]
+    assert totals(calls) == [Totals("qwen3", 3, 300, seconds=2.0, errors=1, unfinished=2)]
+    assert [line.split()[-1] for line in table(totals(calls)).splitlines()] == ["unfinished", "2"]
+    # That it had begun does not say that the run went on.
+    assert ended_by(calls) == f"the server broke off with an error {AT}"
+
+
 def test_every_kind_of_error_has_words():
     kinds = re.findall(r"``(\w+)``", re.search(r"``error`` \(None, or (.*?)\)", stats.records.__doc__, re.DOTALL)[1])
     assert len(kinds) > 8

@@ -21,6 +21,9 @@ DONE = 0
 FIXABLE = 1
 UNEXPECTED = 2
 
+# Set to anything, it shows tracebacks where a person would rather not see them.
+TRACEBACK_VARIABLE = "METAGPT_OLLAMA_TRACEBACK"
+
 COMMANDS = ("install", "uninstall", "status", "run", "serve")
 
 
@@ -50,6 +53,13 @@ def say(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
+def show_error(message: str, hint: str | None) -> None:
+    """An error for people, on stderr, and what to do about it."""
+    say(f"{_paint('error:', '1;31')} {message}")
+    if hint:
+        say(f"{_paint('hint:', '1;36')} {hint}")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line `arguments` (by default the process's own) and gives the exit code."""
     parser = _parser()
@@ -60,9 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return UNEXPECTED
         return _command(parsed.command).run(parsed)
     except CliError as error:
-        say(f"{_paint('error:', '1;31')} {error}")
-        if error.hint is not None:
-            say(f"{_paint('hint:', '1;36')} {error.hint}")
+        show_error(str(error), error.hint)
         return FIXABLE
     except KeyboardInterrupt:
         return 130
@@ -71,10 +79,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except Exception as error:
-        say(f"{_paint('error:', '1;31')} unexpected: {type(error).__name__}: {error}")
-        if os.environ.get("METAGPT_OLLAMA_TRACEBACK"):
+        told = os.environ.get(TRACEBACK_VARIABLE)
+        show_error(
+            f"unexpected: {type(error).__name__}: {error}", None if told else f"{TRACEBACK_VARIABLE}=1 shows where"
+        )
+        if told:
             raise
-        say(f"{_paint('hint:', '1;36')} METAGPT_OLLAMA_TRACEBACK=1 shows where")
         return UNEXPECTED
 
 
@@ -82,8 +92,7 @@ class _Parser(argparse.ArgumentParser):
     """Argparse with this command's manners: `error:` first, then a `hint:`."""
 
     def error(self, message: str) -> NoReturn:
-        say(f"{_paint('error:', '1;31')} {message}")
-        say(f"{_paint('hint:', '1;36')} {self.prog} --help")
+        show_error(message, f"{self.prog} --help")
         raise SystemExit(UNEXPECTED)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Optional
 
-from .main import DONE, CliError, say
+from .main import DONE, TRACEBACK_VARIABLE, CliError, say, show_error
 
 if TYPE_CHECKING:
     from ..switch.running import Ended
@@ -16,8 +16,9 @@ SUMMARY = "Run a command that starts Python with this provider, without changing
 _DESCRIPTION = """\
 Runs COMMAND (`metagpt "..."`, `python script.py`, anything that starts Python) with this provider in the place of
 MetaGPT's own, in every Python process below it, without changing a file. At the end a summary for each model goes to
-stderr. Exits with the command's status; with 1 when a provider error ended the run though the command exits with 0, as
-MetaGPT does. Processes started with python -I, -E or -S, or with a fresh environment (sudo, env -i), are not reached.
+stderr, and after it the error that ended the run, if one did, with its hint; its traceback is in a file that is named.
+Exits with the command's status; with 1 when a provider error ended the run though the command exits with 0, as MetaGPT
+does. Processes started with python -I, -E or -S, or with a fresh environment (sudo, env -i), are not reached.
 """
 
 
@@ -32,6 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="fill MetaGPT's ActionNodes with JSON that the server holds to their schema; "
         "for LLMs whose extra_fields say nothing about `structured`",
+    )
+    parser.add_argument(
+        "--traceback", action="store_true", help="show tracebacks where they arise, and no file of them at the end"
     )
     parser.add_argument("command_line", nargs=argparse.REMAINDER, metavar="COMMAND", help="what to run")
 
@@ -49,31 +53,46 @@ def run(arguments: argparse.Namespace) -> int:
     program = running.find_program(command[0])
     if program is None:
         raise CliError(f"{command[0]}: no such program", hint="a script needs its interpreter: python script.py")
+    more = {}
+    if arguments.structured:
+        more[STRUCTURED_VARIABLE] = "true"
+    if arguments.traceback:
+        more[TRACEBACK_VARIABLE] = "1"
     try:
-        ended = running.run([program, *command[1:]], {STRUCTURED_VARIABLE: "true"} if arguments.structured else None)
+        ended = running.run([program, *command[1:]], more)
     except OSError as error:
         raise CliError(f"{program} cannot be started: {error.strerror}", hint="is it for this machine?") from error
     return _sum_up(command, ended)
 
 
 def _sum_up(command: list[str], ended: Ended) -> int:
-    """Says on stderr what the calls came to, and gives the exit status."""
+    """Says on stderr what the calls came to and which error ended them, if one did; gives the exit status."""
     from ..switch import summary
 
     if ended.calls is None:
         say("metagpt-ollama: no summary, since METAGPT_OLLAMA_STATS sends the calls to a socket")
-        return ended.status
-    rows = summary.totals(ended.calls)
-    if rows:
-        say(summary.table(rows))
-    elif ended.switched:
-        say("metagpt-ollama: no call was made to Ollama")
     else:
-        say("metagpt-ollama: nothing was switched over: the command did not import MetaGPT's providers")
-    reason = summary.ended_by(ended.calls)
-    if ended.status != DONE or reason is None:
+        rows = summary.totals(ended.calls)
+        if rows:
+            say(summary.table(rows))
+        elif ended.switched:
+            say("metagpt-ollama: no call was made to Ollama")
+        else:
+            say("metagpt-ollama: nothing was switched over: the command did not import MetaGPT's providers")
+    if ended.tracebacks is not None:
+        say(f"metagpt-ollama: the tracebacks are in {ended.tracebacks}")
+    reason = summary.ended_by(ended.calls or [])
+    last = ended.errors[-1] if ended.errors else None
+    if last is not None and reason is None and ended.calls is not None:
+        say(f"metagpt-ollama: the run went on after its last error: {_told(last)}")
         return ended.status
-    raise CliError(
-        f"{command[0]} exited with 0, but a provider error ended its run: {reason}",
-        hint="what MetaGPT printed above has the details",
-    )
+    if ended.status == DONE and reason is not None:
+        what = f"{command[0]} exited with 0, but a provider error ended its run: {_told(last) or reason}"
+        raise CliError(what, hint=last["hint"] if last else "what MetaGPT printed above has the details")
+    if last is not None:
+        show_error(str(last["error"]), last["hint"])
+    return ended.status
+
+
+def _told(error: Optional[dict[str, Any]]) -> str:
+    return str(error["error"]) if error else ""

@@ -39,6 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serves until SIGINT or SIGTERM. Prints the base URL on stdout when it listens."""
+    for needed in ("xllamacpp", "h11"):
+        if importlib.util.find_spec(needed) is None:
+            raise CliError(f"{needed} is not installed", hint='pip install "metagpt-ollama-rs[embedded]"')
     from ..embedded import EmbeddedServer
     from ..embedded.gguf import NotGgufError
 
@@ -55,8 +58,6 @@ def run(arguments: argparse.Namespace) -> int:
         raise CliError(str(error), hint="a model file in GGUF format is needed, as llama.cpp reads it") from error
     except OSError as error:
         raise CliError(f"{arguments.gguf} cannot be read: {error.strerror}", hint="check --gguf") from error
-    if importlib.util.find_spec("xllamacpp") is None:
-        raise CliError("xllamacpp is not installed", hint='pip install "metagpt-ollama-rs[embedded]"')
     with _stop_signals() as stop:
         try:
             server.start()

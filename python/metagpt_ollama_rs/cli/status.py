@@ -1,6 +1,8 @@
-"""`metagpt-ollama status`: which provider MetaGPT uses, by its files and by importing it in a fresh process.
+"""`metagpt-ollama status`: which provider MetaGPT uses, by its files and by importing it in a fresh process, and which
+configuration it would read here.
 
-Exits with 0 when all is as it should be, switched over or not at all; with 1 when something is wrong, which it names.
+Exits with 0 when all is as it should be, switched over or not at all, and whatever kind of model `llm:` is about; with
+1 when something is wrong, which it names: MetaGPT does not start without a configuration, for one.
 """
 
 from __future__ import annotations
@@ -43,11 +45,14 @@ def run(arguments: argparse.Namespace) -> int:
     with switching.refusals():
         read = files.read(found.folder)
     proof = installation.prove(found)
+    configuration = installation.read_configuration(found)
     state, wrong, hint = _judge(read, proof, found)
+    if wrong is None:
+        wrong, hint = _judge_configuration(configuration)
     if arguments.json:
-        print(json.dumps(_as_object(found, read, proof, state, wrong, hint)))
+        print(json.dumps(_as_object(found, read, proof, configuration, state, wrong, hint)))
     else:
-        print(_as_text(found, read, proof))
+        print(_as_text(found, read, proof, configuration))
     if wrong is None:
         return DONE
     if not arguments.json:
@@ -75,6 +80,9 @@ def _judge(read: list[File], proof: dict[str, Any], found: Installation) -> tupl
         return "broken", f"MetaGPT cannot be imported: {proof['error']}", _mend(found)
     if not switched and states != {State.ORIGINAL}:
         return "partly switched", "only one of the two files is switched over", again
+    if switched and found.package_error is not None:
+        gone = f"the files are switched over, but {found.python} cannot import metagpt_ollama_rs"
+        return "broken", f"{gone}: MetaGPT falls back to its own provider", _mend(found)
     if switched and not proof["ours"]:
         other = f"the files are switched over, but MetaGPT makes {proof['provider']}"
         return "broken", other, "something registers another provider: look at what MetaGPT imports"
@@ -87,8 +95,31 @@ def _mend(found: Installation) -> str:
     return f'{found.python} -c "import metagpt.provider" shows where'
 
 
+def _judge_configuration(configuration: dict[str, Any]) -> tuple[Optional[str], Optional[str]]:
+    """What is wrong with the configuration, or None, and what to do about it. More than this is the doctor's."""
+    if configuration["error"] is not None:
+        return f"MetaGPT cannot read its configuration: {configuration['error']}", "correct the file"
+    if not configuration["read"]:
+        missing = f"MetaGPT has no configuration here: {_neither(configuration)}"
+        return missing, "`metagpt --init-config` writes the second one; the README shows what its llm: section needs"
+    if configuration["llm"] is None:
+        where = " and ".join(configuration["read"])
+        return f"{where} says nothing about llm:, which MetaGPT needs", "the README shows what that section needs"
+    return None, None
+
+
+def _neither(configuration: dict[str, Any]) -> str:
+    return "neither " + " nor ".join(configuration["searched"]) + " is there"
+
+
 def _as_object(
-    found: Installation, read: list[File], proof: dict[str, Any], state: str, wrong: Optional[str], hint: Optional[str]
+    found: Installation,
+    read: list[File],
+    proof: dict[str, Any],
+    configuration: dict[str, Any],
+    state: str,
+    wrong: Optional[str],
+    hint: Optional[str],
 ) -> dict[str, Any]:
     return {
         "state": state,
@@ -97,12 +128,20 @@ def _as_object(
             {"file": file.relative, "state": file.state.value, "backup": file.backup is not None} for file in read
         ],
         "provider": {key: proof[key] for key in ("provider", "ours", "version", "empty_key", "error")},
+        "configuration": {**configuration, "ollama": _is_ollama(configuration)},
         "wrong": wrong,
         "hint": hint,
     }
 
 
-def _as_text(found: Installation, read: list[File], proof: dict[str, Any]) -> str:
+def _is_ollama(configuration: dict[str, Any]) -> bool:
+    """Whether `llm:` names one of the four Ollama types, as MetaGPT reads it: exactly as they are written."""
+    from ..switch.edits import OLLAMA_TYPES
+
+    return configuration["llm"] is not None and configuration["llm"]["api_type"] in OLLAMA_TYPES
+
+
+def _as_text(found: Installation, read: list[File], proof: dict[str, Any], configuration: dict[str, Any]) -> str:
     from ..switch.files import State
     from ..switch.releases import RELEASES
 
@@ -119,5 +158,21 @@ def _as_text(found: Installation, read: list[File], proof: dict[str, Any]) -> st
         lines.append(('api_key: ""', "accepted" if proof["empty_key"] else "refused by MetaGPT"))
     else:
         lines.append(("provider when imported", "none: the import fails"))
+    lines += _configuration_lines(configuration)
     width = max(len(label) for label, _ in lines)
     return "\n".join(f"{label.ljust(width)}  {text}" for label, text in lines)
+
+
+def _configuration_lines(configuration: dict[str, Any]) -> list[tuple[str, str]]:
+    files = ", then ".join(configuration["read"]) or f"none: {_neither(configuration)}"
+    lines = [("configuration", files if configuration["error"] is None else configuration["error"])]
+    llm = configuration["llm"]
+    if llm is not None:
+        kind = f"api_type {llm['api_type']}" if llm["api_type"] else "no api_type, which means openai"
+        about = [kind, f"model {llm['model']}" if llm["model"] else "no model"]
+        if llm["base_url"]:
+            about.append(llm["base_url"])
+        whose = "Ollama's" if _is_ollama(configuration) else "not Ollama's: no Ollama provider is asked"
+        where = f" ({llm['file']})" if len(configuration["read"]) > 1 else ""
+        lines.append(("its llm:", f"{whose}; {', '.join(about)}{where}"))
+    return lines

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+import signal
+from typing import TYPE_CHECKING, Any
 
 from .main import CliError, say
 
@@ -41,7 +42,8 @@ def refusals() -> Iterator[None]:
     from ..switch.files import RefusedError
 
     try:
-        yield
+        with _uninterrupted():
+            yield
     except RefusedError as error:
         if error.diff:
             say(error.diff.rstrip("\n"))
@@ -51,6 +53,24 @@ def refusals() -> Iterator[None]:
             f"nothing was changed: {error.filename}: {error.strerror}",
             hint="run this as the owner of that MetaGPT, or leave its files alone and use `metagpt-ollama run`",
         ) from error
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Lets signals that would end the process wait for the moment it takes until the files are whole."""
+    waiting: list[int] = []
+    before: dict[int, Any] = {}
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            before[number] = signal.signal(number, lambda number, _frame: waiting.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in waiting:
+            signal.raise_signal(number)
 
 
 def tell(installation: Installation, changes: list[Change]) -> None:

@@ -3,12 +3,14 @@
 It answers as Ollama does, byte for byte where that is possible, and leaves the thinking to llama.cpp (the PyPI package
 xllamacpp, an extra of this one), which runs in a process of its own as Ollama's runner does. From the wire inwards:
 
-    server.py   connections and bytes: routes, headers, a chunk per line, clients that hang up
-    api.py      what each endpoint does
-    checks.py   what a request may contain, and the refusals
-    options.py  Ollama's options, their types and llama.cpp's names
-    models.py   the models of a GGUF file, as `/api/tags` and `/api/show` tell of them; gguf.py reads the file
-    engine.py   loads and unloads models; runner.py is the other process, the only one that imports xllamacpp
+    connection.py  one client: HTTP by h11, limits on bytes and seconds, clients that hang up
+    exchange.py    one request and its answer: Ollama's headers, a chunk per line
+    server.py      accepts connections, a thread for each; the guard against web pages
+    api.py         what each endpoint does
+    checks.py      what a request may contain, and the refusals
+    options.py     Ollama's options, their types and llama.cpp's names
+    models.py      the models of a GGUF file, as `/api/tags` and `/api/show` tell of them; gguf.py reads the file
+    engine.py      loads and unloads models; runner.py is the other process, the only one that imports xllamacpp
 
     with EmbeddedServer("SmolLM2-135M-Instruct.Q4_1.gguf", name="smollm2:135m") as server:
         ...  # talk to server.url
@@ -16,8 +18,9 @@ xllamacpp, an extra of this one), which runs in a process of its own as Ollama's
 
 from __future__ import annotations
 
+from .connection import Limits
 from .engine import Engine
 from .models import Model, open_models
 from .server import EmbeddedServer
 
-__all__ = ["EmbeddedServer", "Engine", "Model", "open_models"]
+__all__ = ["EmbeddedServer", "Engine", "Limits", "Model", "open_models"]

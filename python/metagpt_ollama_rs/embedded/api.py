@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Callable
@@ -14,13 +15,23 @@ from .models import full_name
 
 if TYPE_CHECKING:
     from .engine import Runner
+    from .exchange import Exchange
     from .models import Model
-    from .server import Exchange
 
 VERSION = "0.33.0"
 
 # Shown as the expiry of a model that stays for ever: Go's longest duration, about 292 years.
 _AGES = 292 * 365.25 * 86400
+
+
+# As many as llama.cpp can use, and as few as its first trial of a model takes.
+_MOST_THREADS = 512
+_LEAST_BATCH = 4
+
+# A text that begins no JSON, and a bias that makes a token certain where nothing forbids it.
+_NO_JSON = "z"
+_CERTAIN = 1000.0
+_KNOWN_SCHEMAS = 256
 
 
 class Api:
@@ -91,6 +102,8 @@ class Api:
         checks.think(asked.get("think"), asked["model"])
         if asked.get("tools"):
             raise Refusal(400, f"{engine.model.registry_name} does not support tools")
+        if any(message.get("images") for message in asked.get("messages", [])):
+            raise checks.no_vision(late=asked.get("stream", True))
         with _Generation(self, exchange, engine, asked, keep_alive) as work:
             if not given:
                 exchange.json(shape.ended("load"))
@@ -101,7 +114,8 @@ class Api:
     def _generate(self, exchange: Exchange) -> None:
         asked = checks.parse_body(exchange.request.body, "GenerateRequest")
         keep_alive = checks.keep_alive(asked.get("keep_alive"))
-        checks.images(asked.get("images", []))
+        checks.images(asked.get("images", []), "GenerateRequest")
+        context = checks.tokens(asked.get("context", []))
         engine = self._text_engine(asked.get("model", ""), "generate")
         raw = asked.get("raw", False)
         shape = _GenerateShape(asked["model"])
@@ -117,6 +131,8 @@ class Api:
             raise Refusal(400, f"{engine.model.registry_name} does not support insert")
         if asked.get("template"):
             raise Refusal(400, "the embedded server does not support template")
+        if asked.get("images"):
+            raise checks.no_vision(late=asked.get("stream", True))
         with _Generation(self, exchange, engine, asked, keep_alive) as work:
             if not asked.get("prompt"):
                 exchange.json(shape.ended("load"))
@@ -127,7 +143,7 @@ class Api:
                 messages = [{"role": "user", "content": asked["prompt"]}]
                 if asked.get("system"):
                     messages.insert(0, {"role": "system", "content": asked["system"]})
-                prompt = [int(token) for token in asked.get("context", [])] + work.templated(messages)
+                prompt = context + work.templated(messages)
             work.run(prompt, shape, with_context=not raw)
 
     def _embed(self, exchange: Exchange) -> None:
@@ -149,7 +165,7 @@ class Api:
         with engine.use(settings, keep_alive) as runner:
             loaded = time.monotonic_ns()
             vectors, count = _embedded(runner, texts, truncate=asked.get("truncate", True), refusal=400)
-        dimensions = int(asked.get("dimensions", 0))
+        dimensions = asked.get("dimensions", 0)
         answer["embeddings"] = [[Float32(value) for value in _shortened(vector, dimensions)] for vector in vectors]
         answer.update(_durations(begun, loaded))
         if count:
@@ -190,11 +206,12 @@ class Api:
         """The settings that a request asks for; Refusal for an option of the wrong type."""
         values = options.parse(asked.get("options", {}))
         context = values["num_ctx"] if values["num_ctx"] is not None else self._default_context
+        context = min(max(context, 4), model.trained_context)
         return Settings(
-            context_length=min(max(context, 4), model.trained_context),
+            context_length=context,
             shift=asked.get("shift", True),
-            threads=max(values["num_thread"] or 0, 0),
-            batch=max(values["num_batch"] or 0, 0),
+            threads=min(max(values["num_thread"] or 0, 0), _MOST_THREADS),
+            batch=min(max(values["num_batch"], _LEAST_BATCH), context) if values["num_batch"] else 0,
             gpu_layers=values["num_gpu"],
         )
 
@@ -304,6 +321,8 @@ class _Generation:
         schema = checks.answer_format(self._format)
         if schema is not None:
             request["json_schema"] = options.schema_for_runner(schema)
+            if not self._obeyed(prompt, request["json_schema"]):
+                raise checks.no_grammar()
         if self._probabilities:
             request["n_probs"] = self._probabilities
         texts: list[str] = []
@@ -332,6 +351,29 @@ class _Generation:
             self._exchange.end()
         else:
             self._exchange.json(end)
+
+    def _obeyed(self, prompt: list[int], schema: dict[str, Any]) -> bool:
+        """Whether llama.cpp can make a grammar of `schema`. When it cannot, it does without, and says nothing.
+
+        So a token is made certain that no JSON begins with: it comes only where there is no grammar. The prompt is the
+        request's own, and stays evaluated for it.
+        """
+        known, key = self._runner.obeyed, json.dumps(schema)
+        if key not in known:
+            if len(known) >= _KNOWN_SCHEMAS:
+                known.clear()
+            probe = {
+                "prompt": prompt,
+                "json_schema": schema,
+                "logit_bias": [[self.tokens(_NO_JSON, special=False)[0], _CERTAIN]],
+                "n_predict": 1,
+                "stream": True,
+                "cache_prompt": True,
+            }
+            events = self._runner.events("/completion", probe, self._exchange.client)
+            text = "".join(event.get("content", "") for event in events)
+            known[key] = not text.lstrip().startswith(_NO_JSON)
+        return known[key]
 
     def _cut(self, prompt: list[int]) -> list[int]:
         """A prompt that is too long as Ollama's runner cuts it: its first tokens and the last of what half fits."""
@@ -385,7 +427,11 @@ def _embedded(runner: Runner, texts: list[str], *, truncate: bool, refusal: int)
             raise Refusal(refusal, "input is empty")
         inputs.append(tokens)
     answers = _called(runner, "/embedding", {"content": inputs, "embd_normalize": 2})
-    return [answer["embedding"][0] for answer in answers], sum(map(len, inputs))
+    vectors = [answer["embedding"][0] for answer in answers]
+    # llama.cpp writes null for what is no number.
+    if not all(isinstance(value, (int, float)) for vector in vectors for value in vector):
+        raise Refusal(refusal, "embedding contains NaN or Inf values")
+    return vectors, sum(map(len, inputs))
 
 
 def _shortened(vector: list[float], dimensions: int) -> list[float]:

@@ -8,18 +8,19 @@ import json
 import re
 from typing import Any
 
-# Fields of each request and their Go kinds; what is not listed is ignored, as Ollama ignores it.
+# Fields of each request and their Go types; what is not listed is ignored, as Ollama ignores it.
+_OPTIONS = "map[string]interface {}"
 FIELDS: dict[str, dict[str, str]] = {
     "ChatRequest": {
         "model": "string",
-        "messages": "array",
+        "messages": "[]api.Message",
         "stream": "bool",
-        "options": "object",
-        "tools": "array",
+        "options": _OPTIONS,
+        "tools": "api.Tools",
         "truncate": "bool",
         "shift": "bool",
         "logprobs": "bool",
-        "top_logprobs": "number",
+        "top_logprobs": "int",
     },
     "GenerateRequest": {
         "model": "string",
@@ -27,33 +28,58 @@ FIELDS: dict[str, dict[str, str]] = {
         "suffix": "string",
         "system": "string",
         "template": "string",
-        "context": "array",
+        "context": "[]int",
         "stream": "bool",
         "raw": "bool",
-        "images": "array",
-        "options": "object",
+        "images": "[]api.ImageData",
+        "options": _OPTIONS,
         "truncate": "bool",
         "shift": "bool",
         "logprobs": "bool",
-        "top_logprobs": "number",
+        "top_logprobs": "int",
     },
-    "EmbedRequest": {"model": "string", "truncate": "bool", "dimensions": "number", "options": "object"},
-    "EmbeddingRequest": {"model": "string", "prompt": "string", "options": "object"},
-    "ShowRequest": {"model": "string", "name": "string", "verbose": "bool", "system": "string", "options": "object"},
+    "EmbedRequest": {"model": "string", "truncate": "bool", "dimensions": "int", "options": _OPTIONS},
+    "EmbeddingRequest": {"model": "string", "prompt": "string", "options": _OPTIONS},
+    "ShowRequest": {"model": "string", "name": "string", "verbose": "bool", "system": "string", "options": _OPTIONS},
 }
 
-_GO_TYPES = {
-    "string": "string",
-    "bool": "bool",
-    "number": "int",
-    "array": "[]interface {}",
-    "object": "map[string]interface {}",
+_MESSAGE = {
+    "role": "string",
+    "content": "string",
+    "thinking": "string",
+    "images": "[]api.ImageData",
+    "tool_calls": "[]api.ToolCall",
+    "tool_name": "string",
+    "tool_call_id": "string",
 }
+
+# The JSON kind of each Go type; all others are arrays.
+_KINDS = {"string": "string", "bool": "bool", "int": "number", _OPTIONS: "object"}
+
+# Nothing that makes sense nests deeper, and whatever walks through a value may call itself that often.
+_DEPTH = 100
+
+# Longer numbers are beyond a float64.
+_DIGITS = 310
+
+# One escape of JSON: two halves of a surrogate pair, a half alone, or another one.
+_ESCAPE = re.compile(
+    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+
+# llama.cpp's numbers of tokens.
+_TOKEN_LIMIT = 1 << 31
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h)")
+
+# Go counts nanoseconds in 64 bits.
+_LONGEST = (1 << 63) / 1e9
 
 FOREVER = float("inf")
+
+BUSY = "server busy, please try again.  maximum pending requests exceeded"
 
 
 class Refusal(Exception):
@@ -74,18 +100,63 @@ def parse_body(body: bytes, request_name: str) -> dict[str, Any]:
     text = body.decode("utf-8", "replace").lstrip(" \t\r\n")
     if not text:
         raise Refusal(400, "missing request body")
+    if "\\u" in text:
+        # Half a pair is no character, and Go reads it as none.
+        text = _ESCAPE.sub(lambda found: r"\ufffd" if found["half"] else found[0], text)
     try:
         # What follows the first value is ignored.
-        value, _ = json.JSONDecoder().raw_decode(text)
+        value, _ = _DECODER.raw_decode(text)
     except json.JSONDecodeError as error:
         raise Refusal(400, _go_syntax_error(text, error)) from None
+    except RecursionError:
+        raise Refusal(400, _TOO_DEEP) from None
     if not isinstance(value, dict):
         raise Refusal(400, f"json: cannot unmarshal {kind(value)} into Go value of type api.{request_name}")
+    _refuse_depth(value)
+    return _typed(value, request_name, FIELDS[request_name])
+
+
+def _typed(value: dict[str, Any], owner: str, types: dict[str, str]) -> dict[str, Any]:
     fields = {name: item for name, item in value.items() if item is not None}
-    for name, wanted in FIELDS[request_name].items():
-        if name in fields and kind(fields[name]) != wanted:
-            raise Refusal(400, _go_type_error(kind(fields[name]), f"{request_name}.{name}", _GO_TYPES[wanted]))
+    for name, wanted in types.items():
+        item = fields.get(name)
+        if item is None:
+            continue
+        if kind(item) != _KINDS.get(wanted, "array"):
+            raise Refusal(400, _go_type_error(kind(item), f"{owner}.{name}", wanted))
+        if wanted == "int" and not isinstance(item, int):
+            raise Refusal(400, _go_type_error(f"number {item}", f"{owner}.{name}", wanted))
     return fields
+
+
+def _refuse_depth(value: Any) -> None:
+    level = [value]
+    for _ in range(_DEPTH):
+        parts = (part.values() if isinstance(part, dict) else part for part in level)
+        level = [item for part in parts for item in part if isinstance(item, (dict, list))]
+        if not level:
+            return
+    raise Refusal(400, _TOO_DEEP)
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if value in (FOREVER, -FOREVER):
+        raise Refusal(400, f"json: cannot unmarshal number {text[:20]} into Go value of type float64")
+    return value
+
+
+def _int(text: str) -> int:
+    return int(text) if len(text) < _DIGITS else int(_float(text))
+
+
+def _constant(text: str) -> Any:
+    raise Refusal(400, f"invalid character '{text.lstrip('-')[0]}' looking for beginning of value")
+
+
+_DECODER = json.JSONDecoder(parse_float=_float, parse_int=_int, parse_constant=_constant)
+
+_TOO_DEEP = "invalid character '[' exceeded max depth"
 
 
 def kind(value: Any) -> str:
@@ -102,28 +173,55 @@ def kind(value: Any) -> str:
 
 
 def messages(given: list[Any]) -> list[dict[str, str]]:
-    """Role and text of each message. Images are checked and dropped: no model here sees."""
+    """Role and text of each message."""
     checked = []
     for message in given:
         if not isinstance(message, dict):
             raise Refusal(400, _go_type_error(kind(message), "ChatRequest.messages", "api.Message"))
-        for name in ("role", "content"):
-            if message.get(name) is not None and not isinstance(message[name], str):
-                raise Refusal(400, _go_type_error(kind(message[name]), f"ChatRequest.messages.{name}", "string"))
-        images(message.get("images") or [])
-        checked.append({"role": str(message.get("role") or "").lower(), "content": message.get("content") or ""})
+        fields = _typed(message, "ChatRequest.messages", _MESSAGE)
+        images(fields.get("images", []), "ChatRequest.messages")
+        checked.append({"role": fields.get("role", "").lower(), "content": fields.get("content", "")})
     return checked
 
 
-def images(given: list[Any]) -> None:
+def images(given: list[Any], owner: str) -> None:
     """Refuses what is not bare standard base64."""
     for image in given:
         if not isinstance(image, str):
-            raise Refusal(400, _go_type_error(kind(image), "ChatRequest.messages.images", "api.ImageData"))
+            raise Refusal(400, _go_type_error(kind(image), f"{owner}.images", "api.ImageData"))
+        # Go passes over line ends.
+        text = image.replace("\r", "").replace("\n", "")
         try:
-            base64.b64decode(image, validate=True)
+            base64.b64decode(text, validate=True)
         except (binascii.Error, ValueError):
-            raise Refusal(400, f"illegal base64 data at input byte {_bad_base64(image)}") from None
+            raise Refusal(400, f"illegal base64 data at input byte {_bad_base64(text)}") from None
+
+
+def no_vision(*, late: bool) -> Refusal:
+    """The refusal of images, in the words of the runner of a model without vision."""
+    message = "image input is not supported - hint: if this is unexpected, you may need to provide the mmproj"
+    return Refusal(500, _runner_error(500, message, "server_error"), late=late)
+
+
+def no_grammar() -> Refusal:
+    """The refusal of a `format` of which no grammar can be made."""
+    message = "failed to parse grammar: the schema in format cannot be obeyed"
+    return Refusal(400, _runner_error(400, message, "invalid_request_error"), late=True)
+
+
+def tokens(given: list[Any]) -> list[int]:
+    """The token ids of `context`."""
+    for token in given:
+        if kind(token) != "number" or not isinstance(token, int):
+            found = f"number {token}" if kind(token) == "number" else kind(token)
+            raise Refusal(400, _go_type_error(found, "GenerateRequest.context", "int"))
+        if not 0 <= token < _TOKEN_LIMIT:
+            raise Refusal(400, f"context: {token} is the number of no token")
+    return given
+
+
+def _runner_error(code: int, message: str, kind_: str) -> str:
+    return json.dumps({"error": {"code": code, "message": message, "type": kind_}}, separators=(",", ":"))
 
 
 def think(given: Any, model_name: str) -> None:
@@ -159,7 +257,7 @@ def keep_alive(given: Any) -> float | None:
 
 def top_logprobs(fields: dict[str, Any]) -> int:
     """How many alternatives to give per token, 0 when no probabilities were asked for."""
-    count = int(fields.get("top_logprobs", 0))
+    count: int = fields.get("top_logprobs", 0)
     if not 0 <= count <= 20:
         raise Refusal(400, "top_logprobs must be between 0 and 20")
     return max(count, 1) if fields.get("logprobs") else 0
@@ -174,11 +272,11 @@ def _duration(text: str) -> float:
     while position < len(rest):
         match = _DURATION.match(rest, position)
         if match is None:
-            problem = "missing unit in" if re.fullmatch(r"\d+(\.\d*)?", rest[position:]) else "invalid"
+            problem = "missing unit in" if re.fullmatch(r"[0-9]+(\.[0-9]*)?", rest[position:]) else "invalid"
             raise Refusal(400, f'time: {problem} duration "{text}"')
         total += float(match[1]) * _UNITS[match[2]]
         position = match.end()
-    if not rest:
+    if not rest or total > _LONGEST:
         raise Refusal(400, f'time: invalid duration "{text}"')
     return sign * total
 
@@ -188,11 +286,27 @@ def _go_type_error(found: str, field: str, wanted: str) -> str:
 
 
 def _go_syntax_error(text: str, error: json.JSONDecodeError) -> str:
-    position = error.pos
-    rest = text[position:].lstrip(" \t\r\n")
+    # Go points at what follows the backslash.
+    rest = text[error.pos + error.msg.startswith("Invalid \\escape") :]
+    context = next((words for start, words in _CONTEXTS if error.msg.startswith(start)), None)
+    if context is None:
+        rest = rest.lstrip(" \t\r\n")
+        context = "looking for beginning of value"
     if not rest or error.msg.startswith("Unterminated string"):
         return "unexpected EOF"
-    return f"invalid character '{rest[0]}' looking for beginning of value"
+    quoted = "'\\''" if rest[0] == "'" else "'" + json.dumps(rest[0])[1:-1].replace('\\"', '"') + "'"
+    return f"invalid character {quoted} {context}"
+
+
+# Python's complaints in Go's words.
+_CONTEXTS = (
+    ("Expecting property name", "looking for beginning of object key string"),
+    ("Expecting ':'", "after object key"),
+    ("Expecting ','", "after object key:value pair or array element"),
+    ("Invalid control character", "in string literal"),
+    ("Invalid \\escape", "in string escape code"),
+    ("Invalid \\uXXXX", "in \\u hexadecimal character escape"),
+)
 
 
 def _bad_base64(text: str) -> int:

@@ -5,18 +5,23 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import os
 import selectors
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .checks import FOREVER, Refusal
+from .checks import BUSY, FOREVER, Refusal
+from .connection import ClientLeftError
 
 if TYPE_CHECKING:
+    from .connection import Connection
     from .models import Model
 
 # Ollama's default for a model that no request said anything about, in seconds.
@@ -36,10 +41,6 @@ class Settings(NamedTuple):
     threads: int = 0
     batch: int = 0
     gpu_layers: int | None = None
-
-
-class ClientLeftError(Exception):
-    """The client hung up: nobody waits for the rest."""
 
 
 class RunnerRefusedError(Exception):
@@ -75,22 +76,35 @@ class Runner:
             "pooled": model.file.of_architecture("pooling_type") is not None,
         }
         self.settings = settings
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "metagpt_ollama_rs.embedded.runner", json.dumps(asked)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
+        # Schemas that were tried, as JSON, and whether they were.
+        self.obeyed: dict[str, bool] = {}
+        try:
+            # A folder that nobody else may enter. A socket's name has about a hundred bytes, and TMPDIR may be long.
+            parent = tempfile.gettempdir()
+            self._folder = tempfile.mkdtemp(prefix="runner-", dir=parent if len(os.fsencode(parent)) < 70 else "/tmp")
+        except OSError as error:
+            raise _not_started(error) from error
+        self._address = asked["socket"] = os.path.join(self._folder, "runner.sock")
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "metagpt_ollama_rs.embedded.runner", json.dumps(asked)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                # A runner that aborts would call a debugger to print where it was.
+                env={**os.environ, "GGML_NO_BACKTRACE": "1"},
+            )
+        except OSError as error:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise _not_started(error) from error
         assert self._process.stdout is not None
         announcement = self._process.stdout.readline()
         try:
             said = json.loads(announcement)
         except ValueError:
             said = {"error": f"exit status {self._process.wait()}"}
-        if "address" not in said:
+        if "error" in said:
             self.stop()
             raise Refusal(500, f"llama-server process has terminated: {said['error']}")
-        host, _, port = said["address"].rpartition("//")[2].rpartition(":")
-        self._address = (host, int(port))
 
     @property
     def alive(self) -> bool:
@@ -111,10 +125,12 @@ class Runner:
                 # What was not written yet has nobody to go to.
                 with contextlib.suppress(OSError):
                     pipe.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def call(self, path: str, payload: Any) -> Any:
         """POSTs `payload` and gives the JSON answer. Raises RunnerRefusedError or RunnerDiedError."""
-        connection = http.client.HTTPConnection(*self._address)
+        connection = http.client.HTTPConnection("runner")
+        connection.sock = self._connected()
         try:
             connection.request("POST", path, json.dumps(payload), {"Content-Type": "application/json"})
             response = connection.getresponse()
@@ -127,20 +143,16 @@ class Runner:
             raise RunnerRefusedError(response.status, body)
         return json.loads(body)
 
-    def events(self, path: str, payload: Any, client: socket.socket | None) -> Iterator[dict[str, Any]]:
+    def events(self, path: str, payload: Any, client: Connection) -> Iterator[dict[str, Any]]:
         """POSTs `payload` and yields the events of the stream that answers.
 
         Watches `client` meanwhile; when it hangs up the request is dropped, which stops the generation, and
         ClientLeftError raised. Also raises RunnerRefusedError and RunnerDiedError.
         """
-        try:
-            runner = socket.create_connection(self._address)
-        except OSError as error:
-            raise self._dead(str(error)) from error
-        with runner, selectors.DefaultSelector() as selector:
+        # This selector needs no descriptor of its own.
+        with self._connected() as runner, selectors.PollSelector() as selector:
             selector.register(runner, selectors.EVENT_READ)
-            if client is not None:
-                selector.register(client, selectors.EVENT_READ)
+            selector.register(client, selectors.EVENT_READ)
             body = json.dumps(payload).encode()
             head = f"POST {path} HTTP/1.1\r\nHost: runner\r\nContent-Type: application/json\r\n"
             decoder = _StreamDecoder()
@@ -148,8 +160,8 @@ class Runner:
                 runner.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
                 while not decoder.ended:
                     ready = {key.fileobj for key, _ in selector.select()}
-                    if client in ready and client is not None:
-                        if _gone(client):
+                    if client in ready:
+                        if client.gone():
                             raise ClientLeftError
                         # The next request is here already: from now on only a failing send tells.
                         selector.unregister(client)
@@ -161,11 +173,27 @@ class Runner:
             except OSError as error:
                 raise self._dead(str(error)) from error
 
+    def _connected(self) -> socket.socket:
+        try:
+            sock = socket.socket(socket.AF_UNIX)
+        except OSError as error:
+            raise Refusal(503, BUSY) from error
+        try:
+            sock.connect(self._address)
+        except OSError as error:
+            sock.close()
+            raise self._dead(str(error)) from error
+        return sock
+
     def _dead(self, reason: str) -> RunnerDiedError:
         """Makes sure of it: a process that is ending may still look alive when its connections are gone already."""
         self._process.kill()
         self._process.wait()
         return RunnerDiedError(reason)
+
+
+def _not_started(error: OSError) -> Refusal:
+    return Refusal(500, f"error starting llama-server: {error.strerror}")
 
 
 class _StreamDecoder:
@@ -330,10 +358,3 @@ class Engine:
                 else:
                     self._drop()
                     self._expires = FOREVER
-
-
-def _gone(client: socket.socket) -> bool:
-    try:
-        return client.recv(1, socket.MSG_PEEK) == b""
-    except OSError:
-        return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,10 @@ _ARRAY = 9
 
 # Longer arrays (vocabularies, merges) are passed over; `/api/show` writes them as null.
 _ARRAY_LIMIT = 5
+
+# As many as llama.cpp has, and more than the longest chat template.
+_MOST_DIMENSIONS = 4
+_LONGEST_TEXT = 1 << 26
 
 _FILE_TYPES = {
     0: "F32",
@@ -87,11 +92,15 @@ class Gguf:
     @property
     def quantization(self) -> str:
         """Such as `Q4_1`, `unknown` for a number this reader has no name for."""
-        return _FILE_TYPES.get(self.metadata.get("general.file_type", -1), "unknown")
+        number = self.metadata.get("general.file_type")
+        return _FILE_TYPES.get(number, "unknown") if isinstance(number, int) else "unknown"
 
 
 def read(path: Path) -> Gguf:
     """Reads `path`. Raises NotGgufError, or OSError when it cannot be read."""
+    # Opening a pipe would wait for its writer.
+    if path.exists() and not path.is_dir() and not path.is_file():
+        raise NotGgufError(f"{path} is not a regular file")
     with path.open("rb") as file:
         if file.read(4) != b"GGUF":
             raise NotGgufError(f"{path} is not a GGUF file")
@@ -108,10 +117,13 @@ def read(path: Path) -> Gguf:
             for _ in range(tensor_count):
                 name = _text(file)
                 (dimensions,) = _unpack(file, "<I")
+                if dimensions > _MOST_DIMENSIONS:
+                    raise struct.error("a tensor of too many dimensions")
                 shape = _unpack(file, f"<{dimensions}Q")
                 kind, _offset = _unpack(file, "<IQ")
                 tensors.append((name, _TENSOR_TYPES.get(kind, str(kind)), tuple(shape)))
-        except (struct.error, KeyError, UnicodeDecodeError) as error:
+        # A length in such a file may be any number: none is asked of the system that it cannot give.
+        except (struct.error, KeyError, OverflowError, MemoryError, OSError, RecursionError) as error:
             raise NotGgufError(f"{path} is a damaged GGUF file") from error
     return Gguf(metadata, tuple(tensors))
 
@@ -122,6 +134,8 @@ def _unpack(file: BinaryIO, form: str) -> tuple[Any, ...]:
 
 def _text(file: BinaryIO) -> str:
     (length,) = _unpack(file, "<Q")
+    if length > _LONGEST_TEXT:
+        raise struct.error("a string of too many bytes")
     data = file.read(length)
     if len(data) != length:
         raise struct.error("the file ends within a string")
@@ -132,9 +146,11 @@ def _value(file: BinaryIO, kind: int) -> Any:
     if kind == _STRING:
         return _text(file)
     if kind == _FLOAT32:
-        return Float32(_unpack(file, "<f")[0])
+        value = _unpack(file, "<f")[0]
+        return Float32(value) if math.isfinite(value) else None
     if kind != _ARRAY:
-        return _unpack(file, _SCALARS[kind])[0]
+        value = _unpack(file, _SCALARS[kind])[0]
+        return value if math.isfinite(value) else None
     (item_kind,) = _unpack(file, "<I")
     (count,) = _unpack(file, "<Q")
     if count <= _ARRAY_LIMIT:

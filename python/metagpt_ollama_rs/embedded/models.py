@@ -39,7 +39,8 @@ class Model:
     @property
     def trained_context(self) -> int:
         """The context length of the training, in tokens."""
-        return int(self.file.of_architecture("context_length") or 2048)
+        length = self.file.of_architecture("context_length")
+        return length if isinstance(length, int) and length > 0 else 2048
 
     @property
     def capabilities(self) -> list[str]:

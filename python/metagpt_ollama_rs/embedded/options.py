@@ -37,6 +37,10 @@ _TABLE = {
 }
 
 
+_INT32 = (1 << 31) - 1
+_FLOAT32 = 3.4e38
+
+
 def parse(given: dict[str, Any]) -> dict[str, Any]:
     """`given` with the defaults filled in. Unknown names are ignored, as Ollama does; a wrong type is a Refusal."""
     values = {name: option.default for name, option in _TABLE.items()}
@@ -53,7 +57,11 @@ def for_runner(values: dict[str, Any], context_length: int) -> dict[str, Any]:
     most = 10 * context_length
     if not 0 <= values["num_predict"] <= most:
         request["n_predict"] = most
-    request["stop"] = list(values["stop"])
+    if values["repeat_last_n"] == -1:
+        request["repeat_last_n"] = context_length
+    # llama.cpp takes what is larger than 32 bits modulo, and finds an empty word everywhere.
+    request["seed"] = values["seed"] % (1 << 32)
+    request["stop"] = [word for word in values["stop"] if word]
     return {key: value for key, value in request.items() if key is not None}
 
 
@@ -80,8 +88,8 @@ def _closed(part: Any) -> Any:
 def _typed(name: str, kind: str, value: Any) -> Any:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if kind == "integer" and number:
-        return int(value)
-    if kind == "float32" and number:
+        return int(value) if name == "seed" else max(min(int(value), _INT32), -_INT32)
+    if kind == "float32" and number and abs(value) <= _FLOAT32:
         return float(value)
     if kind == "boolean" and isinstance(value, bool):
         return value

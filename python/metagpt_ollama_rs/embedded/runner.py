@@ -1,7 +1,9 @@
-"""The other process: one model in xllamacpp's server, on a loopback port of its own.
+"""The other process: one model in xllamacpp's server, behind a Unix socket.
 
-Started by `engine` as `python -m metagpt_ollama_rs.embedded.runner SETTINGS`. It writes one line of JSON, an `address`
-or an `error`, and lives until its standard input ends, so that it never outlives its parent. A process rather than an
+Started by `engine` as `python -m metagpt_ollama_rs.embedded.runner SETTINGS`. It writes one line of JSON, an `error` if
+there was one, and lives until its standard input ends, so that it never outlives its parent. A socket in a folder of
+its user alone, and not a port: llama.cpp's server does not know the guard of this one, and answers any web page and
+any user of the machine that finds it. A process rather than an
 object because xllamacpp's server can hang when it is torn down, because memory is then surely given back, and because a
 crash of the model stays a failed request.
 """
@@ -10,28 +12,34 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
 from typing import Any
 
 
 def main(settings: dict[str, Any]) -> None:
-    """Loads the model, announces the address, waits."""
+    """Loads the model, says so, waits."""
     # Ctrl-C in a terminal reaches this process too; its parent decides when it ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    announcement = {}
     try:
-        announcement = {"address": _start(settings)}
+        _start(settings)
     except Exception as error:  # whatever it is, the parent has to tell its client
         announcement = {"error": f"{type(error).__name__}: {error}"}
     print(json.dumps(announcement), flush=True)
     sys.stdin.buffer.read()
+    # The parent removes it too, unless it was killed.
+    shutil.rmtree(os.path.dirname(settings["socket"]), ignore_errors=True)
     os._exit(0)
 
 
-def _start(settings: dict[str, Any]) -> str:
+def _start(settings: dict[str, Any]) -> None:
     import xllamacpp
 
     params = xllamacpp.CommonParams()
+    # llama.cpp tells a Unix socket by the end of its name.
+    params.hostnames = [settings["socket"]]
     params.model.path = settings["path"]
     params.n_ctx = settings["context_length"]
     params.n_parallel = 1
@@ -54,7 +62,6 @@ def _start(settings: dict[str, Any]) -> str:
             params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     global _server
     _server = xllamacpp.Server(params)
-    return str(_server.listening_address)
 
 
 _server: Any = None

@@ -1,4 +1,4 @@
-"""Connections, routes and bytes of the embedded server: a thread per connection, replies framed as Ollama's."""
+"""The embedded server: accepts connections, a thread for each, and finds the endpoint that a request asks for."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ import socket
 import threading
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ..serving import format as wire
-from ..serving.requests import BadRequestError, Reader, Request
 from .api import Api
-from .checks import Refusal
-from .engine import ClientLeftError
+from .checks import BUSY, Refusal
+from .connection import ClientLeftError, Connection, Limits, host_name
+from .exchange import Exchange, refuse_and_close
 from .models import open_models
 
 if TYPE_CHECKING:
@@ -22,65 +21,20 @@ if TYPE_CHECKING:
 
 DEFAULT_CONTEXT = 4096
 
+# Names that no web page of elsewhere can have.
+_LOCAL_NAMES = (".localhost", ".local", ".internal")
 
-class Exchange:
-    """One request and the means to answer it. Every method that sends raises ClientLeftError when the client left."""
+# How long the acceptor waits after a failure, in seconds.
+_PAUSE = 0.05
 
-    def __init__(self, request: Request, client: socket.socket) -> None:
-        self.request = request
-        self.client = client
-        self.streaming = False
-
-    def json(self, value: Any, status: int = 200) -> None:
-        """Answers with one JSON body."""
-        self._whole(status, wire.dumps(value), wire.JSON)
-
-    def text(self, text: str, status: int = 200, *, content_type: str = wire.TEXT, **headers: str) -> None:
-        """Answers with text."""
-        self._whole(status, text.encode(), content_type, **headers)
-
-    def empty(self, status: int) -> None:
-        """Answers without a body."""
-        self._whole(status, b"", None)
-
-    def line(self, value: Any) -> None:
-        """Sends the next line of a streamed answer, the head before the first."""
-        data = wire.chunk(wire.dumps(value) + b"\n")
-        if not self.streaming:
-            self.streaming = True
-            data = wire.head(200, wire.NDJSON) + data
-        self._send(data)
-
-    def end(self) -> None:
-        """Ends a streamed answer."""
-        self._send(wire.LAST_CHUNK)
-
-    def refuse(self, refusal: Refusal) -> None:
-        """Answers with an error: a line of its own once a stream has begun, else a body under its status."""
-        body = wire.dumps({"error": refusal.text})
-        if self.streaming:
-            self._send(wire.chunk(body + b"\n") + wire.LAST_CHUNK)
-        elif refusal.late:
-            self._send(wire.head(refusal.status, wire.JSON_BARE) + wire.chunk(body) + wire.LAST_CHUNK)
-        else:
-            self._whole(refusal.status, body, wire.JSON)
-
-    def _whole(self, status: int, body: bytes, content_type: str | None, **headers: str) -> None:
-        head, framed = wire.whole(status, body, content_type, headers=headers.items())
-        self._send(head if self.request.method == "HEAD" else head + framed)
-
-    def _send(self, data: bytes) -> None:
-        try:
-            self.client.sendall(data)
-        except OSError as error:
-            raise ClientLeftError from error
+_LIMITS = Limits()
 
 
 class EmbeddedServer:
     """Serves the GGUF file at `path` under `name` on `host`, port `port` (0: any free one). Also a context manager.
 
     `embeddings` serves it a second time as an embedding model, `NAME-embed`; `context_length` is that of requests
-    without `num_ctx`, in tokens. The model is loaded by the first request that needs it.
+    without `num_ctx`, in tokens. The model is loaded by the first request that needs it. `limits` hold for each client.
     Raises `gguf.NotGgufError`, or OSError when the file cannot be read.
     """
 
@@ -93,13 +47,17 @@ class EmbeddedServer:
         host: str = "127.0.0.1",
         port: int = 0,
         context_length: int = DEFAULT_CONTEXT,
+        limits: Limits = _LIMITS,
     ) -> None:
         self.host = host
         self.port = port
         self.models = open_models(Path(path), name, embeddings=embeddings)
         self._context_length = context_length
         self._lock = threading.Lock()
-        self._connections: dict[socket.socket, threading.Thread] = {}
+        self._connections: dict[Connection, threading.Thread] = {}
+        self._limits = limits
+        # As many requests as connections: one more is of a client that found all others at work.
+        self._places = threading.BoundedSemaphore(limits.connections)
         self._stopping = threading.Event()
 
     def __enter__(self) -> EmbeddedServer:
@@ -134,13 +92,15 @@ class EmbeddedServer:
     def stop(self) -> None:
         """Closes every connection, unloads the models, waits for the threads."""
         self._stopping.set()
-        _shut(self._listener)
+        # It may have been shut by the system already.
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._acceptor.join()
         with self._lock:
             connections = dict(self._connections)
-        for sock in connections:
-            _shut(sock)
+        for connection in connections:
+            connection.shut()
         self._api.close()
         for thread in connections.values():
             thread.join()
@@ -150,31 +110,61 @@ class EmbeddedServer:
             try:
                 sock, _ = self._listener.accept()
             except OSError:
-                return
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            thread = threading.Thread(target=self._serve, args=(sock,), name="embedded-connection", daemon=True)
-            with self._lock:
-                self._connections[sock] = thread
-            thread.start()
+                # The client is gone already, or this process is out of descriptors, which is not for ever.
+                self._make_room()
+                self._stopping.wait(_PAUSE)
+                continue
+            if len(self._connections) >= self._limits.connections:
+                self._make_room()
+            self._begin(sock)
 
-    def _serve(self, sock: socket.socket) -> None:
-        reader = Reader(sock, 0)
-        # A client that leaves, or that sends no HTTP, ends its connection and nothing else.
-        with contextlib.suppress(ClientLeftError, BadRequestError, OSError):
-            while not self._stopping.is_set():
-                request = reader.next()
-                if request is None:
-                    break
-                self._answer(Exchange(request, sock))
-                if (request.header("Connection") or "").lower() == "close":
-                    break
+    def _begin(self, sock: socket.socket) -> None:
+        connection = Connection(sock, self._limits)
+        thread = threading.Thread(target=self._serve, args=(connection, sock), name="embedded-connection", daemon=True)
         with self._lock:
-            del self._connections[sock]
+            self._connections[connection] = thread
+        try:
+            # It may be gone already, and the system may have no more threads.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            thread.start()
+        except (OSError, RuntimeError):
+            self._forget(connection, sock)
+
+    def _forget(self, connection: Connection, sock: socket.socket) -> None:
+        with self._lock:
+            del self._connections[connection]
             sock.close()
+
+    def _make_room(self) -> None:
+        """Ends the connection that has been waiting for a request, or for the rest of one, longest."""
+        with self._lock:
+            waiting = [(since, one) for one in self._connections if (since := one.waiting_since) is not None]
+            if waiting:
+                min(waiting, key=lambda entry: entry[0])[1].shut()
+
+    def _serve(self, connection: Connection, sock: socket.socket) -> None:
+        # A client that leaves ends its connection and nothing else.
+        try:
+            with contextlib.suppress(ClientLeftError, OSError):
+                try:
+                    while not self._stopping.is_set() and (request := connection.next()) is not None:
+                        self._answer_in_turn(Exchange(request, connection))
+                except Refusal as refusal:
+                    refuse_and_close(connection, refusal)
+        finally:
+            self._forget(connection, sock)
+
+    def _answer_in_turn(self, exchange: Exchange) -> None:
+        if not self._places.acquire(blocking=False):
+            raise Refusal(503, BUSY)
+        try:
+            self._answer(exchange)
+        finally:
+            self._places.release()
 
     def _answer(self, exchange: Exchange) -> None:
         request = exchange.request
-        if not self._welcome(request):
+        if not self._welcome(exchange):
             exchange.empty(403)
             return
         methods = self._api.routes.get(request.path)
@@ -189,6 +179,9 @@ class EmbeddedServer:
                 exchange.refuse(refusal)
             except ClientLeftError:
                 raise
+            except OSError as error:
+                # The model's file is gone, or this process is out of descriptors.
+                exchange.refuse(Refusal(500, str(error)))
             except Exception:
                 # A mistake of this server: told to whoever runs it; the client sees what Ollama shows after a panic.
                 traceback.print_exc()
@@ -196,30 +189,29 @@ class EmbeddedServer:
                     raise ClientLeftError from None
                 exchange.empty(500)
 
-    def _welcome(self, request: Request) -> bool:
+    def _welcome(self, exchange: Exchange) -> bool:
         """Ollama's guard against web pages that reach for a server on loopback: names of others are refused."""
+        request = exchange.request
         if request.header("Origin") is not None:
             return False
         if not _is_loopback(self.host):
             return True
-        host = (request.header("Host") or "").lower()
-        name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
-        return name in ("", "localhost", socket.gethostname().lower()) or _is_address(name)
+        name = host_name(request.header("Host") or "")
+        if name in ("", "localhost", socket.gethostname().lower()) or name.endswith(_LOCAL_NAMES):
+            return True
+        address = _address(name)
+        return address is not None and (
+            address.is_private or address.is_unspecified or name == exchange.client.own_address()
+        )
 
 
-def _is_address(name: str) -> bool:
+def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        ipaddress.ip_address(name)
+        return ipaddress.ip_address(name)
     except ValueError:
-        return False
-    return True
+        return None
 
 
 def _is_loopback(name: str) -> bool:
-    return name == "localhost" or (_is_address(name) and ipaddress.ip_address(name).is_loopback)
-
-
-def _shut(sock: socket.socket) -> None:
-    # It may not be connected any more.
-    with contextlib.suppress(OSError):
-        sock.shutdown(socket.SHUT_RDWR)
+    address = _address(name)
+    return name == "localhost" or (address is not None and address.is_loopback)

@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 
 from .. import _core
 from ..errors import ConfigurationError, OllamaError, kind_of
+from ..switch.reporting import leave
 
 __all__ = ["asking", "mark", "record", "recorded"]
 
@@ -68,6 +69,7 @@ def recorded(*, streamed: bool) -> Callable[[_F], _F]:
                 return await method(llm, *arguments, **keywords)
             except OllamaError as error:
                 llm._record(error, streamed=streamed)
+                leave(error)
                 raise
 
         return cast("_F", call)

@@ -35,14 +35,17 @@ REASONS = {
     403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
+    408: "Request Timeout",
     413: "Request Entity Too Large",
     429: "Too Many Requests",
+    431: "Request Header Fields Too Large",
     499: "status code 499",
     500: "Internal Server Error",
     501: "Not Implemented",
     502: "Bad Gateway",
     503: "Service Unavailable",
     504: "Gateway Timeout",
+    505: "HTTP Version Not Supported",
 }
 
 _HTML = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
@@ -160,6 +163,27 @@ def http_date(seconds: float | None = None) -> str:
     return formatdate(seconds, usegmt=True)
 
 
+def fields(
+    content_type: str | None,
+    *,
+    length: int | None = None,
+    headers: Iterable[tuple[str, str]] = (),
+    date: str | None = None,
+) -> list[tuple[str, str]]:
+    """The headers of a reply in Go's order.
+
+    `length` None means chunked. `headers` are further ones; they and Content-Type come first, sorted, then `Date`,
+    then the framing header.
+    """
+    ordered = list(headers)
+    if content_type is not None:
+        ordered.append(("Content-Type", content_type))
+    ordered.sort(key=lambda field: field[0])
+    ordered.append(("Date", date if date is not None else http_date()))
+    ordered.append(("Transfer-Encoding", "chunked") if length is None else ("Content-Length", str(length)))
+    return ordered
+
+
 def head(
     status: int,
     content_type: str | None,
@@ -168,19 +192,9 @@ def head(
     headers: Iterable[tuple[str, str]] = (),
     date: str | None = None,
 ) -> bytes:
-    """Status line and headers in Go's order, the blank line included.
-
-    `length` None means chunked. `headers` are further ones; they and Content-Type come first, sorted, then `Date`,
-    then the framing header.
-    """
-    fields = list(headers)
-    if content_type is not None:
-        fields.append(("Content-Type", content_type))
-    fields.sort(key=lambda field: field[0])
-    fields.append(("Date", date if date is not None else http_date()))
-    fields.append(("Transfer-Encoding", "chunked") if length is None else ("Content-Length", str(length)))
+    """Status line and `fields`, the blank line included."""
     lines = [f"HTTP/1.1 {status} {REASONS.get(status, 'status code ' + str(status))}"]
-    lines.extend(f"{name}: {value}" for name, value in fields)
+    lines.extend(f"{name}: {value}" for name, value in fields(content_type, length=length, headers=headers, date=date))
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 

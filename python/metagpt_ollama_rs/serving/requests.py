@@ -1,4 +1,6 @@
-"""HTTP requests as a server reads them: `Reader` takes them off a connection, one `Request` each."""
+"""HTTP requests as a server sees them. `Reader` takes them off a connection, one `Request` each, and lets much pass:
+the scripted server shows a test whatever its client sends. The embedded server has a strict one of its own
+(`embedded/connection.py`)."""
 
 from __future__ import annotations
 

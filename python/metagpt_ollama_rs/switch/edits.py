@@ -18,6 +18,7 @@ from .releases import PROVIDER, release_of
 __all__ = [
     "BACKUP_SUFFIX",
     "DROP_IN",
+    "OLLAMA_TYPES",
     "RUN_VARIABLE",
     "EditError",
     "accept_empty_key",
@@ -32,12 +33,37 @@ BACKUP_SUFFIX = ".metagpt-ollama.bak"
 # Set in the processes of `metagpt-ollama run`: the folder of the run, where they leave word (see `running`).
 RUN_VARIABLE = "METAGPT_OLLAMA_RUN"
 
+# Without the package, MetaGPT's own provider is executed from the backup, in the place of this module.
 DROP_IN = f"""\
 # Written by `metagpt-ollama install`: metagpt_ollama_rs in the place of MetaGPT's own Ollama provider.
 # To undo it: metagpt-ollama uninstall
 # Or, without that command: move ollama_api.py{BACKUP_SUFFIX}, beside this file, back over it.
-from metagpt_ollama_rs.provider import *  # noqa: F403
+try:
+    from metagpt_ollama_rs.provider import *  # noqa: F403
+except ModuleNotFoundError as error:
+    if (error.name or "").partition(".")[0] != "metagpt_ollama_rs":
+        raise
+    from pathlib import Path
+
+    from loguru import logger
+
+    original = Path(__file__ + "{BACKUP_SUFFIX}")
+    if not original.exists():
+        raise ModuleNotFoundError(
+            f"metagpt_ollama_rs cannot be imported ({{error}}), and {{original}}, MetaGPT's own provider, is missing: "
+            "run `pip install metagpt-ollama-rs`, or install MetaGPT again",
+            name=error.name,
+        ) from None
+    logger.warning(
+        f"metagpt_ollama_rs cannot be imported ({{error}}), so MetaGPT's own Ollama provider is used. "
+        f"Run `pip install metagpt-ollama-rs`, or move {{original}} back over {{__file__}}"
+    )
+    exec(compile(original.read_bytes(), str(original), "exec"))
 """
+
+# The values of `api_type` that mean Ollama.
+OLLAMA_TYPES = ("ollama", "ollama.generate", "ollama.embeddings", "ollama.embed")
+_TYPES = ", ".join(f'"{kind}"' for kind in OLLAMA_TYPES)
 
 _IMPORT = "from pydantic import field_validator\n"
 _BOTH_IMPORTS = "from pydantic import field_validator, model_validator\n"
@@ -51,7 +77,7 @@ _NO_KEY = f"""\
     def ollama_needs_no_key(cls, data):
         if isinstance(data, dict) and data.get("api_key", "") in ("", None, "YOUR_API_KEY"):
             kind = data.get("api_type")
-            if getattr(kind, "value", kind) in ("ollama", "ollama.generate", "ollama.embeddings", "ollama.embed"):
+            if getattr(kind, "value", kind) in ({_TYPES}):
                 return {{name: value for name, value in data.items() if name != "api_key"}}
         return data
 
@@ -93,6 +119,8 @@ def accept_empty_key(source: str) -> str:
 
 def is_drop_in(source: str) -> bool:
     """True for a module that does nothing but our star import, whoever wrote it."""
+    if source == DROP_IN:
+        return True
     try:
         body = ast.parse(source).body
     except (SyntaxError, ValueError):

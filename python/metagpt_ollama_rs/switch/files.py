@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Change", "File", "RefusedError", "State", "install", "notice", "overwritten", "read", "uninstall"]
 
+# Between a file's name and the number of the process that is at work on it.
+_SCRATCH = ".metagpt-ollama-"
+
 # Of a diff, more lines than this tell that it is another version and no more.
 _MOST_LINES = 200
 
@@ -92,6 +95,7 @@ def install(folder: Path) -> list[Change]:
     files are then as they were.
     """
     files = read(folder)
+    _sweep(files)
     _refuse_unknown(files, "installed")
     waiting = [file for file in files if file.state is State.ORIGINAL]
     with contextlib.ExitStack() as cleanup:
@@ -114,6 +118,7 @@ def uninstall(folder: Path) -> list[Change]:
     written; the files are then as they were.
     """
     files = read(folder)
+    _sweep(files)
     _refuse_unknown(files, "restored")
     for file in files:
         if file.state is State.SWITCHED or (file.state is State.BY_HAND and file.backup is not None):
@@ -184,12 +189,39 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8", "backslashreplace").replace("\r\n", "\n")
 
 
+def _scratch_name(path: Path) -> str:
+    """The name of what this process puts beside `path` for a moment."""
+    return f".{path.name}{_SCRATCH}{os.getpid()}"
+
+
+def _sweep(files: Sequence[File]) -> None:
+    """Deletes what a process that was killed half-way has left beside the files."""
+    for file in files:
+        for left in file.path.parent.glob(f".{file.path.name}*{_SCRATCH}*"):
+            number = left.name.rpartition(_SCRATCH)[2].partition("-")[0]
+            if number.isdecimal() and not _is_running(int(number)):
+                with contextlib.suppress(OSError):
+                    left.unlink()
+
+
+def _is_running(process: int) -> bool:
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return process != os.getpid()
+
+
 def _stage(file: File, cleanup: contextlib.ExitStack) -> Path:
     """Writes the new file beside the old one, with its mode and line ends."""
     text = edited(file.relative, _text(file.data))
     if b"\r\n" in file.data:
         text = text.replace("\n", "\r\n")
-    handle, name = tempfile.mkstemp(prefix=f".{file.path.name}.", dir=file.path.parent)
+    handle, name = tempfile.mkstemp(prefix=f"{_scratch_name(file.path)}-", dir=file.path.parent)
     new = Path(name)
     cleanup.callback(new.unlink, missing_ok=True)
     with open(handle, "wb") as stream:
@@ -208,7 +240,7 @@ def _keep_original(file: File, undo: contextlib.ExitStack) -> None:
     """Makes the backup, over one of an earlier version of MetaGPT."""
     if file.backup == file.data:
         return
-    new = file.backup_path.with_name(f".{file.backup_path.name}.{os.getpid()}")
+    new = file.backup_path.with_name(_scratch_name(file.backup_path))
     new.unlink(missing_ok=True)
     try:
         _link(file.path, new)
@@ -231,7 +263,7 @@ def _link(source: Path, new: Path) -> None:
 
 def _aside(file: File, cleanup: contextlib.ExitStack) -> Path:
     """The file as it is, under another name until `cleanup`."""
-    aside = file.path.with_name(f".{file.path.name}.{os.getpid()}")
+    aside = file.path.with_name(_scratch_name(file.path))
     aside.unlink(missing_ok=True)
     cleanup.callback(aside.unlink, missing_ok=True)
     _link(file.path, aside)

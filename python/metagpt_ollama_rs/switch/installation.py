@@ -12,9 +12,10 @@ from typing import Any, Optional
 
 from . import find as finder
 from . import probe as prover
+from . import settings
 from .edits import RUN_VARIABLE
 
-__all__ = ["Installation", "NotFoundError", "find", "prove"]
+__all__ = ["Installation", "NotFoundError", "find", "prove", "read_configuration"]
 
 # For the first import of MetaGPT on a slow disk.
 _PATIENCE = 300
@@ -95,6 +96,20 @@ def prove(installation: Installation) -> dict[str, Any]:
             last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
             return {**prover.NOTHING, "error": " ".join(["the process that imports MetaGPT broke off:", *last])}
         return found
+
+
+def read_configuration(installation: Installation) -> dict[str, Any]:
+    """What `settings.read_configuration` finds for the programs that are started here."""
+    nothing: dict[str, Any] = {"searched": [], "read": [], "error": None, "llm": None}
+    command = [installation.python, "-c", _text_of(settings), str(installation.folder)]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=_PATIENCE
+        )
+        found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    except (OSError, ValueError, IndexError, subprocess.TimeoutExpired):
+        return {**nothing, "error": f"{installation.python} could not read it"}
+    return found
 
 
 def _ask(python: str) -> dict[str, Any]:

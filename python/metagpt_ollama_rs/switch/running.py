@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
 from .edits import RUN_VARIABLE
-from .summary import read_calls
+from .reporting import ERRORS, TRACEBACKS
+from .summary import read_calls, read_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -42,11 +43,14 @@ _FROM_TERMINAL = ("SIGINT", "SIGQUIT")
 class Ended:
     """How the command ended: its exit `status` as a shell gives it (128 and the signal's number after a signal),
     whether a process of it imported MetaGPT's Ollama provider, and the `calls` that the provider wrote down: None when
-    they went to a socket of the user's."""
+    they went to a socket of the user's. `errors` are those of model calls, as `reporting` leaves them, in their order;
+    `tracebacks` is a file that has what was not shown of them, or None."""
 
     status: int
     switched: bool
     calls: Optional[list[dict[str, Any]]]
+    errors: list[dict[str, Any]]
+    tracebacks: Optional[Path]
 
 
 def find_program(name: str) -> Optional[str]:
@@ -63,17 +67,34 @@ def run(command: Sequence[str], more: Optional[Mapping[str, str]] = None) -> End
     try:
         environment = {**os.environ, **(more or {}), RUN_VARIABLE: scratch}
         environment["PYTHONPATH"] = _with_hook(environment.get("PYTHONPATH"))
+        # Typer, which `metagpt` is made with, shows tracebacks of its own unless told not to.
+        environment.setdefault("_TYPER_STANDARD_TRACEBACK", "1")
         # The user may be collecting statistics too: this run's lines are then those that come after what is there.
         wanted = environment.get(STATS_VARIABLE) or os.path.join(scratch, "calls.jsonl")
         stats = None if wanted.startswith("unix:") else Path(wanted).absolute()
         environment[STATS_VARIABLE] = wanted if stats is None else str(stats)
         before = stats.stat().st_size if stats is not None and stats.exists() else 0
         status = _wait_for(command, environment)
-        switched = Path(scratch, "metagpt.provider.ollama_api").exists()
-        return Ended(status, switched, None if stats is None else read_calls(stats, before))
+        return Ended(
+            status,
+            switched=Path(scratch, "metagpt.provider.ollama_api").exists(),
+            calls=None if stats is None else read_calls(stats, before),
+            errors=read_lines(Path(scratch, ERRORS)),
+            tracebacks=_kept(Path(scratch, TRACEBACKS)),
+        )
     finally:
         # A process that the command left behind may still be writing here.
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _kept(tracebacks: Path) -> Optional[Path]:
+    """Moves the file, if there is one, to where it outlives the run."""
+    if not tracebacks.exists():
+        return None
+    handle, kept = tempfile.mkstemp(prefix="metagpt-ollama-run-", suffix=".txt")
+    os.close(handle)
+    shutil.move(tracebacks, kept)
+    return Path(kept)
 
 
 def _with_hook(path: Optional[str]) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-__all__ = ["Totals", "ended_by", "read_calls", "table", "totals"]
+__all__ = ["Totals", "ended_by", "read_calls", "read_lines", "table", "totals"]
 
 _REASONS = {
     "config": "the settings cannot be used",
@@ -32,6 +32,9 @@ _REASONS = {
     "empty_answer": "the model used up its tokens without answering",
 }
 
+# Of a line that tells of a call's beginning. Of a process that was killed nothing else is left.
+_UNDER_WAY = "begun"
+
 # Nobody waited for the end of the call: its task was cancelled, often because of another call's error.
 _ABANDONED = "closed"
 
@@ -39,7 +42,7 @@ _ABANDONED = "closed"
 @dataclass
 class Totals:
     """The calls to one model. `seconds` adds up the calls, also those that ran at the same time; `answer_seconds` is
-    the part of it in which the server wrote `timed_tokens`."""
+    the part of it in which the server wrote `timed_tokens`. `unfinished` calls had no end when the lines were read."""
 
     model: str
     calls: int = 0
@@ -52,6 +55,7 @@ class Totals:
     retries: int = 0
     truncated: int = 0
     errors: int = 0
+    unfinished: int = 0
 
     @property
     def tokens_per_second(self) -> Optional[float]:
@@ -60,22 +64,30 @@ class Totals:
 
 
 def read_calls(path: Path, start: int = 0) -> list[dict[str, Any]]:
-    """The calls that the file has from byte `start` on; a line that is none (a process was killed) is left out."""
+    """The calls that the file has from byte `start` on, one object for each: its record, or what was written when it
+    began if nothing says that it ended."""
+    calls = read_lines(path, start)
+    ended = {str(call.get("id")) for call in calls if not _is_under_way(call)}
+    return [call for call in calls if not (_is_under_way(call) and str(call.get("id")) in ended)]
+
+
+def read_lines(path: Path, start: int = 0) -> list[dict[str, Any]]:
+    """The objects that the file has from byte `start` on; a line that is none (a process was killed) is left out."""
     try:
         with path.open("rb") as file:
             file.seek(start)
             lines = file.read().splitlines()
     except OSError:
         return []
-    calls = []
+    objects = []
     for line in lines:
         try:
-            call = json.loads(line)
+            value = json.loads(line)
         except ValueError:
             continue
-        if isinstance(call, dict):
-            calls.append(call)
-    return calls
+        if isinstance(value, dict):
+            objects.append(value)
+    return objects
 
 
 def totals(calls: Iterable[dict[str, Any]]) -> list[Totals]:
@@ -96,6 +108,7 @@ def totals(calls: Iterable[dict[str, Any]]) -> list[Totals]:
         total.retries += int(_number(call, "retries"))
         total.truncated += bool(call.get("truncated"))
         total.errors += bool(call.get("error"))
+        total.unfinished += _is_under_way(call)
     return list(models.values())
 
 
@@ -110,13 +123,14 @@ def ended_by(calls: Sequence[dict[str, Any]]) -> Optional[str]:
     if not failed:
         return None
     last = max(failed, key=_end)
-    if any(not call.get("error") and _number(call, "started") >= _end(last) for call in calls):
+    ended = [call for call in calls if not _is_under_way(call)]
+    if any(not call.get("error") and _number(call, "started") >= _end(last) for call in ended):
         return None
     return _reason(last)
 
 
 def table(rows: Sequence[Totals]) -> str:
-    """The totals as aligned text, a line for each model."""
+    """The totals as aligned text, a line for each model. Calls that did not come to an end have a column if any did."""
     head = ["model", "calls", "prompt tokens", "answer tokens", "seconds", "tokens/s", "loads", "retries",
             "truncated", "errors"]  # fmt: skip
     cells = [head]
@@ -127,12 +141,19 @@ def table(rows: Sequence[Totals]) -> str:
              "-" if speed is None else f"{speed:.1f}",
              f"{row.loads}", f"{row.retries}", f"{row.truncated}", f"{row.errors}"]
         )  # fmt: skip
+    if any(row.unfinished for row in rows):
+        for line, more in zip(cells, ["unfinished", *(f"{row.unfinished}" for row in rows)]):
+            line.append(more)
     widths = [max(len(line[column]) for line in cells) for column in range(len(head))]
     return "\n".join(
         "  ".join(cell.rjust(width) if place else cell.ljust(width)
                   for place, (cell, width) in enumerate(zip(line, widths)))
         for line in cells
     )  # fmt: skip
+
+
+def _is_under_way(call: dict[str, Any]) -> bool:
+    return call.get("state") == _UNDER_WAY
 
 
 def _number(call: dict[str, Any], key: str) -> float:

@@ -244,9 +244,11 @@ class ScriptedServer:
         while not self._stopping.is_set():
             try:
                 sock, _ = listener.accept()
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             except OSError:
-                return
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                # The client is gone already, or this process is out of descriptors, which is not for ever.
+                self._stopping.wait(_LOOK)
+                continue
             with self._changed:
                 self._connections += 1
                 number = self._connections
@@ -259,7 +261,8 @@ class ScriptedServer:
             thread.start()
 
     def _serve(self, sock: socket.socket, number: int) -> None:
-        selector = selectors.DefaultSelector()
+        # This selector needs no descriptor of its own.
+        selector = selectors.PollSelector()
         selector.register(sock, selectors.EVENT_READ)
         try:
             reader = Reader(sock, number)

@@ -21,7 +21,23 @@ _MODULES = {
 }
 
 
-def _switch_on() -> None:
+def _report_briefly() -> None:
+    """Lets an uncaught exception that stems from an error of this package's be told in one line."""
+    before = sys.excepthook
+
+    def report(kind, value, trace):  # type: ignore[no-untyped-def]
+        # Only a process that has loaded the errors can have raised one.
+        if "metagpt_ollama_rs.errors" in sys.modules:
+            from metagpt_ollama_rs.switch.reporting import uncaught
+
+            if uncaught(kind, value, trace):
+                return
+        before(kind, value, trace)
+
+    sys.excepthook = report
+
+
+def _switch_on(quiet) -> None:  # type: ignore[no-untyped-def]
     from importlib.machinery import PathFinder, SourceFileLoader
     from importlib.util import spec_from_file_location
 
@@ -46,6 +62,10 @@ def _switch_on() -> None:
                     pass
             except (OSError, KeyError):
                 pass
+            if quiet:
+                from metagpt_ollama_rs.switch.reporting import shorten_log
+
+                shorten_log()
             return code
 
     class EditedFinder:
@@ -83,5 +103,8 @@ def _run_the_other() -> None:
 
 
 if "METAGPT_OLLAMA_RUN" in os.environ and sys.version_info >= (3, 9):
-    _switch_on()
+    _quiet = "METAGPT_OLLAMA_TRACEBACK" not in os.environ
+    if _quiet:
+        _report_briefly()
+    _switch_on(_quiet)
 _run_the_other()

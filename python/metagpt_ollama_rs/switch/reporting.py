@@ -1,0 +1,125 @@
+"""In a process of `metagpt-ollama run`: errors of model calls are left for the end of the run, tracebacks go to a file.
+
+MetaGPT shows the traceback of a failed call up to three times, and its text with each retry, so that the one line that
+helps is lost among hundreds. Here a log line or an uncaught exception that is about such an error keeps its own words;
+the traceback is appended to `TRACEBACKS` in the folder of the run, and each error to `ERRORS`, as one line of JSON:
+
+    {"ended": 1764101234.5, "error": "ConnectError: The server cannot be reached: …", "hint": "is Ollama …"}
+
+`metagpt-ollama run` shows the last of them, once, when the command has ended. Nothing here raises: a report must never
+be the reason why a run fails.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import time
+import traceback
+from typing import TYPE_CHECKING, Any, Optional
+
+from ..errors import OllamaError
+from .edits import RUN_VARIABLE
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+__all__ = ["ERRORS", "TRACEBACKS", "leave", "shorten_log", "uncaught"]
+
+ERRORS = "errors.jsonl"
+TRACEBACKS = "tracebacks.txt"
+
+_BEGIN = "Traceback (most recent call last):"
+_LEFT = "_left_for_the_end"
+_hints: set[str] = set()
+
+
+def leave(error: OllamaError) -> None:
+    """Keeps `error` for the end of the run, once; does nothing outside of a run."""
+    if getattr(error, _LEFT, False) or RUN_VARIABLE not in os.environ:
+        return
+    setattr(error, _LEFT, True)
+    _hints.update(error.hint.splitlines()[:1])
+    line = {"ended": time.time(), "error": _words(error), "hint": error.hint}
+    _append(ERRORS, json.dumps(line) + "\n")
+
+
+def uncaught(kind: type[BaseException], value: BaseException, trace: Optional[TracebackType]) -> bool:
+    """Tells an exception that nobody caught on one line of stderr; False where it stems from no error of ours."""
+    error = _origin(value)
+    if error is None:
+        return False
+    leave(error)
+    _append(TRACEBACKS, _headed("".join(traceback.format_exception(kind, value, trace))))
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write(f"{_words(error)}\n")
+    return True
+
+
+def shorten_log() -> None:
+    """Takes the tracebacks and hints of errors of ours out of the lines that MetaGPT logs, with loguru."""
+    with contextlib.suppress(Exception):
+        from loguru import logger
+
+        # Handlers stay as they are; a line is shortened before any of them sees it.
+        logger.configure(patcher=_shorten)
+
+
+def _shorten(record: Any) -> None:
+    with contextlib.suppress(Exception):
+        exception, message = record["exception"], record["message"]
+        error = _origin(exception.value) if exception is not None else None
+        if error is not None:
+            leave(error)
+            _append(TRACEBACKS, _headed("".join(traceback.format_exception(*exception))))
+            record["exception"] = None
+            if error.message not in message:
+                message = f"{message} ({_words(error)})"
+        start = message.find(_BEGIN)
+        if start >= 0 and "metagpt_ollama_rs.errors." in message[start:]:
+            _append(TRACEBACKS, _headed(message[start:]))
+            message = f"{message[:start].rstrip()} {_last_words(message[start:])}"
+        record["message"] = "\n".join(line for line in message.split("\n") if not _is_hint(line))
+
+
+def _is_hint(line: str) -> bool:
+    return line.startswith("hint: ") and line[len("hint: ") :] in _hints
+
+
+def _last_words(text: str) -> str:
+    """The line of a traceback's text that names the error of ours."""
+    lines = [line for line in text.splitlines() if line.startswith("metagpt_ollama_rs.errors.")]
+    return lines[-1].partition("metagpt_ollama_rs.errors.")[2] if lines else ""
+
+
+def _words(error: OllamaError) -> str:
+    """The error on one line, without its hint."""
+    text = str(error)
+    if error.hint:
+        text = text.replace(f"\nhint: {error.hint}", "")
+    return f"{type(error).__name__}: {' '.join(text.split())}"
+
+
+def _origin(value: Optional[BaseException]) -> Optional[OllamaError]:
+    """The error of ours that `value` is, or that it was raised from or while handling."""
+    seen: set[int] = set()
+    while value is not None and id(value) not in seen:
+        if isinstance(value, OllamaError):
+            return value
+        seen.add(id(value))
+        value = value.__cause__ or value.__context__
+    return None
+
+
+def _headed(text: str) -> str:
+    return f"# {time.strftime('%Y-%m-%d %H:%M:%S')}, process {os.getpid()}\n{text.rstrip()}\n\n"
+
+
+def _append(name: str, text: str) -> None:
+    with contextlib.suppress(OSError, KeyError):
+        path = os.path.join(os.environ[RUN_VARIABLE], name)
+        # One write for one piece, so that those of several processes do not mix.
+        with open(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "wb", buffering=0) as file:
+            file.write(text.encode("utf-8", "backslashreplace"))
