@@ -93,12 +93,12 @@ fn refuse_circles(
     let (content, thinking) = (content.to_string_lossy(), thinking.to_string_lossy());
     let (partial, thinking) = (&*content, &*thinking);
     crate::http::refuse_circles(partial, thinking).map_err(|error| {
-        let context = errors::Context {
+        let known = errors::Context {
             model,
             partial,
             thinking,
         };
-        errors::in_context(py, error, &context)
+        errors::in_context(py, error, &known)
     })
 }
 
