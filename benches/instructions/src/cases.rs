@@ -53,7 +53,7 @@ pub fn prose(count: usize) -> String {
     let mut body = String::with_capacity(count * 160);
     for _ in 0..count {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        body.push_str(&lines[(state >> 29) as usize]);
+        body.push_str(lines.get((state >> 29) as usize).map_or("", String::as_str));
     }
     body
 }
