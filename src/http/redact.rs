@@ -65,7 +65,9 @@ impl Secrets {
             body.truncate(MAX_REFUSAL);
         }
         if let Some(text) = &mut error.server_text {
-            text.truncate(text.floor_char_boundary(MAX_REFUSAL));
+            let fits = |at: &usize| text.is_char_boundary(*at);
+            let end = (0..=MAX_REFUSAL.min(text.len())).rev().find(fits);
+            text.truncate(end.unwrap_or(0));
         }
         for secret in self.0.iter() {
             let context = &mut *error;

@@ -103,11 +103,12 @@ fn a_stale_connection_is_replaced_once_at_once() {
 /// written is.
 #[test]
 fn what_changes_something_is_sent_once() {
+    type Asked = (&'static str, fn() -> Request);
     let delete = || Request {
         method: Method::Delete,
         ..Request::post("/api/delete", "{}")
     };
-    let asked: [(&str, fn() -> Request); 8] = [
+    let asked: [Asked; 8] = [
         ("copy", || Request::post("/api/copy", "{}")),
         ("create", || Request::post("/api/create", "{}")),
         ("push", || Request::post("/api/push", "{}")),
