@@ -4,6 +4,9 @@
 //! build, and nothing of them is measured.
 
 #[allow(dead_code, unused_imports)]
+#[path = "../../../src/excerpt.rs"]
+mod excerpt;
+#[allow(dead_code, unused_imports)]
 #[path = "../../../src/wire/mod.rs"]
 mod wire;
 
