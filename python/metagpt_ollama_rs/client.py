@@ -13,6 +13,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, cast, overload
 
+# Loaded here, so that an error finds it where no file can be opened any more.
+import metagpt_ollama_rs.hints  # noqa: F401
 from metagpt_ollama_rs import _core
 from metagpt_ollama_rs.errors import from_core
 from metagpt_ollama_rs.limits import Retry, Timeout, limits_of, size_of, tries_of
