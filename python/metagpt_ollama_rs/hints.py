@@ -187,7 +187,7 @@ _SAID: tuple[tuple[tuple[str, ...], str], ...] = (
 
 
 def hint_of(error: OllamaError, *, cause: str | None, quota: bool, circles: bool) -> str:
-    """The hint for an error whose attributes are set. ``cause``, ``quota``, ``circles`` are those of ``src/error.rs``."""
+    """The hint for an error whose attributes are set; the other arguments are those of ``src/error.rs``."""
     hint = _HINTS.get(type(error), "")
     if isinstance(error, ConnectTimeout):
         if error.proxy:
