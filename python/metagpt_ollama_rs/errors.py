@@ -23,7 +23,7 @@
     │   ├── MidStreamError(ResponseError)       an error line in the reply
     │   ├── IncompleteError                     no line said "done": true, or the answer went in circles
     │   ├── InterruptedStreamError              the connection broke off
-    │   └── DecodeError(ValueError)             a line that is no JSON, too long, or no part of an answer
+    │   └── DecodeError(ValueError)             a line that is no JSON, not UTF-8 or too long
     ├── EmptyAnswerError                        an answer of nothing: only thinking, only white space, a mere loading
     └── ClosedError(RuntimeError)               the client or stream is closed, or belongs to another process or loop
 
@@ -132,7 +132,7 @@ class ConnectTimeout(RequestTimeout, ConnectionError):
 
 
 class ProtocolError(OllamaError):
-    """The peer does not speak HTTP correctly, or what answers there is not an Ollama server.
+    """The peer does not speak HTTP correctly, or what it answers is not what Ollama would: ``partial`` has what was.
 
     ``location`` is where a redirect leads that is not followed, or None.
     """
@@ -239,7 +239,7 @@ class InterruptedStreamError(StreamError):
 
 
 class DecodeError(StreamError, ValueError):
-    """A line of the reply is no JSON, not UTF-8, longer than the cap, or neither part of an answer nor an error."""
+    """A line of the reply is no JSON, not UTF-8, or longer than the cap (``StreamDecoder``: or no part of an answer)."""
 
 
 class EmptyAnswerError(OllamaError):

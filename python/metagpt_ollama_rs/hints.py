@@ -197,6 +197,8 @@ def hint_of(error: OllamaError, *, cause: str | None, quota: bool, circles: bool
         return _PHASE_HINTS.get(error.phase, hint) if error.loaded is None else _LOADED_HINTS[error.loaded]
     if isinstance(error, ConnectError):
         return _explain_connection(cause, error.proxy, error.url or "") or hint
+    if cause == "line":
+        return "does a server or a proxy put lines of its own into its replies? The text so far is in `partial`"
     if isinstance(error, ProtocolError) and error.proxy:
         return f"is that an answer of the proxy's own? {_PROXY_DOWN[0].upper()}{_PROXY_DOWN[1:]}"
     if circles:

@@ -97,7 +97,9 @@ impl Deltas {
                 && !delta.is_answer(shape)
             {
                 keep = keep.min(at);
-                failure = Some(Error::new(Kind::Decode, delta.refusal()));
+                let mut error = Error::new(Kind::Protocol, delta.refusal());
+                error.cause = Some("line");
+                failure = Some(error);
                 break;
             }
             self.done |= delta.done;

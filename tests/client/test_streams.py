@@ -415,7 +415,7 @@ def test_a_line_that_is_no_part_of_the_answer(
 )
 def test_a_part_of_another_endpoint(ollama_server: ScriptedServer, door: str, method: str, line: Any) -> None:
     ollama_server.queue(Reply.ndjson([line, {"done": True}]))
-    with pytest.raises(errors.DecodeError, match=re.escape(json.dumps(line, separators=(",", ":")))):
+    with pytest.raises(errors.ProtocolError, match=re.escape(json.dumps(line, separators=(",", ":")))):
         parts_of(ollama_server, door, method)
 
 
@@ -533,7 +533,7 @@ def test_an_error_in_a_whole_reply(ollama_server: ScriptedServer, error: Any) ->
 def test_a_whole_reply_of_several_lines_is_held_to_the_same(ollama_server: ScriptedServer) -> None:
     sent = lines.chat_lines(["Hel", "lo", "!"])
     ollama_server.queue(Reply.ndjson([*sent[:2], {"status": "loading"}, *sent[2:]]))
-    with pytest.raises(errors.DecodeError, match=r'"status":"loading"') as caught:
+    with pytest.raises(errors.ProtocolError, match=r'"status":"loading"') as caught:
         Client(ollama_server.url).chat("m", MESSAGES)
     assert caught.value.partial == "Hello"
 
