@@ -239,7 +239,7 @@ class InterruptedStreamError(StreamError):
 
 
 class DecodeError(StreamError, ValueError):
-    """A line of the reply is no JSON, not UTF-8, or longer than the cap (``StreamDecoder``: or no part of an answer)."""
+    """A line of the reply is no JSON, not UTF-8, longer than the cap, or (``StreamDecoder``) no part of an answer."""
 
 
 class EmptyAnswerError(OllamaError):
