@@ -32,7 +32,7 @@ export PYO3_PYTHON := $(CURDIR)/$(VENV)/bin/python
 MATURIN := CARGO_TARGET_DIR=target/maturin $(VENV)/bin/maturin build --interpreter $(PYO3_PYTHON)
 
 # Folders are listed as well as files: a deleted file changes its folder only.
-SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md LICENSE \
+SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md LICENSE THIRD_PARTY_NOTICES \
     $(shell find src python -name __pycache__ -prune -o \( -type d -o -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name py.typed \) -print)
 
 # Tests in these folders need MetaGPT; all others run where it is not installed.
@@ -47,7 +47,7 @@ RESULTS ?= target/bench.json
 SECONDS ?= 60
 TARGETS ?= decoder floats framing last
 
-.PHONY: help demo test test-rust test-python test-metagpt test-general fuzz instructions instructions-baseline bench bench-report bench-structured lint lint-rust lint-python format wheel lock clean
+.PHONY: help demo test test-rust test-python test-metagpt test-general fuzz instructions instructions-baseline bench bench-report bench-structured lint lint-rust lint-python format wheel notices lock clean
 
 help:
 	@echo 'make demo     a MetaGPT role answers through this provider, from a real model'
@@ -62,6 +62,7 @@ help:
 	@echo 'make bench-structured  how many ActionNodes a small model fills, by the original provider and by ours'
 	@echo 'make fuzz     parsers against their oracles, SECONDS=60 for each (TARGETS="framing last" for some)'
 	@echo 'make wheel    the wheel to publish, in dist/'
+	@echo 'make notices  THIRD_PARTY_NOTICES, after a change of Cargo.lock'
 	@echo 'make lock     pin the newest versions of the requirements'
 	@echo 'make clean    remove environments and build results'
 
@@ -101,7 +102,7 @@ fuzz:
 test-general: export METAGPT_OLLAMA_LANE := general
 test-general: $(VENV)/.package $(METAGPT)/.package
 	$(VENV)/bin/pytest tests/client tests/lifecycle $(PYTEST_ARGS)
-	$(METAGPT)/bin/pytest $(addprefix tests/metagpt/test_,embeddings.py replies.py requests.py streaming.py) $(PYTEST_ARGS)
+	$(METAGPT)/bin/pytest $(addprefix tests/metagpt/test_,answers.py embeddings.py replies.py requests.py streaming.py) $(PYTEST_ARGS)
 
 lint: lint-rust lint-python
 
@@ -143,6 +144,9 @@ bench-structured: $(METAGPT)/.package
 	@$(METAGPT)/bin/python -m benches.structured
 
 wheel: target/.wheel
+
+notices:
+	$(PYTHON) requirements/notices.py
 
 lock: $(VENV)/.uv
 	$(UV) pip compile --quiet --upgrade --python-version 3.11 --no-emit-index-url requirements/test.in -o requirements/test.txt
@@ -187,9 +191,14 @@ target/.wheel-quick: $(VENV)/.tools $(SOURCES)
 	$(MATURIN) --locked --profile quick --auditwheel skip --out target/wheels
 	@touch $@
 
-target/.wheel: $(VENV)/.tools $(SOURCES)
+# Panics name their place in the sources. In what is published that is not a path of this machine: each folder is replaced
+# by a word, the last one that fits. Only here, because other flags build every dependency anew.
+target/.wheel: $(VENV)/.tools $(SOURCES) .ci/check_wheel.py
 	rm -rf dist
-	$(MATURIN) --locked --release --out dist
+	printf -v flags -- '--remap-path-prefix=%s=%s\x1f' "$$HOME" home "$(CURDIR)" source \
+	    "$${CARGO_HOME:-$$HOME/.cargo}/registry/src" crates "$$(rustc --print sysroot)/lib/rustlib/src/rust" rust; \
+	CARGO_ENCODED_RUSTFLAGS="$${flags%?}" $(MATURIN) --locked --release --out dist
+	$(VENV)/bin/python .ci/check_wheel.py dist/*.whl
 	@touch $@
 
 $(VENV)/.package $(METAGPT)/.package: %/.package: %/.tools target/.wheel-quick

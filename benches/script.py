@@ -28,7 +28,8 @@ TOKENS = (
     " \u4f60\u597d",
 )  # fmt: skip
 PROMPT_TOKENS = 26
-# Longer answers repeat a block of this many lines, which holds the server's memory down.
+# Longer answers repeat a block of this many lines but for the first, which holds the server's memory down. That one is
+# the block's number, or the answers would go in circles.
 BLOCK = 1000
 # The number of the line and nanoseconds of the monotonic clock, which all processes share.
 STAMP = re.compile(r"(\d{6}):(\d{19}) ")
@@ -42,7 +43,12 @@ def shape(model: str) -> tuple[str, list[int]]:
 
 
 def tokens(count: int) -> list[str]:
-    return [TOKENS[number % len(TOKENS)] for number in range(count)]
+    return [token(number) for number in range(count)]
+
+
+def token(number: int) -> str:
+    block, place = divmod(number, BLOCK)
+    return TOKENS[place % len(TOKENS)] if place else f" {block}"
 
 
 @functools.cache
@@ -60,8 +66,10 @@ def blocks(model: str) -> Iterator[bytes]:
     if count % BLOCK:
         raise ValueError(f"{count} lines are not a multiple of {BLOCK}")
     yield STREAM_HEAD
-    for _ in range(count // BLOCK):
-        yield block(model, BLOCK)
+    rest = block(model, BLOCK)[len(chunk(line(model, 0, token(0)))) :]
+    for number in range(0, count, BLOCK):
+        yield chunk(line(model, 0, token(number)))
+        yield rest
     yield end(model, count)
 
 

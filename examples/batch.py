@@ -86,7 +86,10 @@ async def run(files: list[Path], output: TextIO, question: str, model: str, at_o
             return "answered already"
         # truncate: a text that is longer than the model's context is an error, not an answer about a part of it.
         prompt = f"{question}\n\n{text}"
-        reply = await client.chat(model, [{"role": "user", "content": prompt}], truncate=False)
+        messages = [{"role": "user", "content": prompt}]
+        # A small model may never end by itself; one that goes in circles until the limit has given no answer.
+        limit = {"num_predict": 1000}
+        reply = await client.chat(model, messages, truncate=False, options=limit, repetition_guard=True)
         record |= {"answer": reply.message.content, "tokens": reply.eval_count}
         print(json.dumps(record, ensure_ascii=False), file=output, flush=True)
         return "answered"

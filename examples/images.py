@@ -30,7 +30,7 @@ def with_client(client: Client, model: str, question: str, pictures: list[Path])
     if "vision" not in (client.show(model).capabilities or ("vision",)):
         raise SystemExit(f"The model {model!r} cannot see.\nhint: choose one whose `ollama show` lists vision")
     message = {"role": "user", "content": question, "images": pictures}
-    for part in client.chat(model=model, messages=[message], stream=True):
+    for part in client.chat(model=model, messages=[message], stream=True, options={"num_predict": 500}):
         print(part.message.content, end="", flush=True)
     print()
 

@@ -36,7 +36,8 @@ def chat_model(client: Client) -> str:
 async def answer(client: AsyncClient, model: str, prompt: str) -> AsyncIterator[str]:
     """The lines of one reply. A client that leaves ends this generator, and leaving `async with` stops the model."""
     try:
-        async with await client.chat(model, [{"role": "user", "content": prompt}], stream=True) as stream:
+        messages = [{"role": "user", "content": prompt}]
+        async with await client.chat(model, messages, stream=True, options={"num_predict": 1000}) as stream:
             async for part in stream:
                 if part.message.content:
                     yield line(text=part.message.content)

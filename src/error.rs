@@ -76,6 +76,26 @@ pub struct Context {
     pub loaded: Option<bool>,
     /// For a model that is missing: those that are there, if the server said.
     pub available: Option<Vec<String>>,
+    /// For `Status` 429: the account's quota is used up, so that asking again in a moment is useless.
+    pub quota: bool,
+    /// The proxy, without credentials, where it failed or answered itself.
+    pub proxy: Option<String>,
+    /// For a redirect that is not followed: where it leads, without user and password.
+    pub location: Option<String>,
+    /// For `Protocol`, `line` if a line is no part of the answer. For `Connect`, as far as the cure depends on it: `unknown_name`, `closed` (before a reply), or of a TLS handshake
+    /// `untrusted`, `expired`, `early`, `wrong_name`, `plain` (what answers does not speak TLS), `handshake` (any other).
+    pub cause: Option<&'static str>,
+    /// For an answer that goes in circles: what of it does.
+    pub circles: Option<Circles>,
+}
+
+/// What of an answer ends with one block over and over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Circles {
+    /// Its thinking, not its text.
+    pub thinking: bool,
+    /// The length of the block in bytes.
+    pub period: usize,
 }
 
 impl Kind {
@@ -133,13 +153,22 @@ impl Error {
             repeat: Repeat::Never,
             loaded: None,
             available: None,
+            quota: false,
+            proxy: None,
+            location: None,
+            cause: None,
+            circles: None,
         }))
     }
 
-    /// The same failure at `url`, which must not hold a user or a password.
+    /// The same failure at `url`, which must not hold a user or a password, unless it is known where it was. A query may
+    /// hold a token, and is left out.
     #[must_use]
     pub fn at(mut self, url: &str) -> Self {
-        self.url = Some(url.to_owned());
+        self.url.get_or_insert_with(|| {
+            let shown = url.split(['?', '#']).next().unwrap_or_default();
+            shown.to_owned()
+        });
         self
     }
 

@@ -9,10 +9,12 @@
 //! * [`wire`] turns the bytes of a reply into deltas and deltas into an answer. It does no I/O.
 //! * [`http`] talks to a server and pumps a reply through `wire` into an [`inbox`].
 //! * [`inbox`] is the bounded queue between the I/O thread and whoever reads a stream.
-//! * [`error`] is the one error type of the crate; [`stats`] keeps a record of each call.
+//! * [`error`] is the one error type of the crate, [`excerpt`] what its messages show of other texts; [`stats`] keeps a
+//!   record of each call.
 //! * `py` (feature `python`) is the extension module: the bridge to asyncio, the clients, `decode` and `get_choice`.
 
 pub mod error;
+pub mod excerpt;
 pub mod http;
 pub mod inbox;
 #[cfg(feature = "python")]

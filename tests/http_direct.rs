@@ -15,6 +15,10 @@ mod bodies;
 mod connections;
 #[path = "http/limits.rs"]
 mod limits;
+#[path = "http/proxies.rs"]
+mod proxies;
+#[path = "http/redirects.rs"]
+mod redirects;
 #[path = "http/refusals.rs"]
 mod refusals;
 #[path = "http/replay.rs"]

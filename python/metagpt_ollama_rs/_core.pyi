@@ -20,15 +20,19 @@ __all__ = [
     "decode",
     "decode_text",
     "dumps",
+    "excerpt",
     "get_choice",
     "get_response_choice",
     "loads",
+    "refuse_circles",
     "settle",
+    "settle_arguments",
     "stats_clear",
     "stats_fail",
     "stats_pending",
     "stats_records",
     "stats_resize",
+    "vectors_fault",
 ]
 __version__: str
 DEBUG_BUILD: bool
@@ -39,7 +43,11 @@ def get_choice(to_choice_dict: Any, /) -> str: ...
 def get_response_choice(to_choice_dict: Any, /) -> str: ...
 def loads(text: bytes) -> Any: ...
 def dumps(value: Any) -> bytes: ...
+def refuse_circles(content: str, thinking: str, model: str) -> None: ...
 def settle(record: Any, data: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]: ...
+def excerpt(text: str, limit: int) -> str: ...
+def settle_arguments(function: dict[str, Any]) -> None: ...
+def vectors_fault(vectors: object) -> str | None: ...
 def stats_records() -> list[dict[str, Any]]: ...
 def stats_pending() -> list[dict[str, Any]]: ...
 def stats_clear() -> None: ...
@@ -105,6 +113,7 @@ class Transport:
         headers: list[tuple[str, str]],
         api_key: str | None,
         proxy: str | None,
+        verify: bool | str | tuple[list[bytes], bool],
         limits: _Limits | None,
         retries: tuple[int, float, float, float] | None,
         max_line: int | None,
@@ -115,7 +124,13 @@ class Transport:
     @property
     def limits(self) -> _Limits: ...
     def stream(
-        self, path: str, payload: Any, made: Callable[[Any], Any] | None, lines: bool, limits: _Limits | None
+        self,
+        path: str,
+        payload: Any,
+        made: Callable[[Any], Any] | None,
+        lines: bool,
+        limits: _Limits | None,
+        guarded: bool = False,
     ) -> Stream[Any]: ...
     def deliver(
         self,
@@ -124,12 +139,13 @@ class Transport:
         on_text: Callable[[str], object],
         on_thinking: Callable[[str], object] | None,
         limits: _Limits | None,
+        guarded: bool = False,
     ) -> Pending: ...
     def call(self, method: str, path: str, payload: Any, form: str, limits: _Limits | None) -> Pending: ...
     def manage(self, method: str, path: str, payload: Any, form: str, limits: _Limits | None) -> Any: ...
     def call_blocking(self, method: str, path: str, payload: Any, form: str, limits: _Limits | None) -> Any: ...
     def stream_blocking(
-        self, path: str, payload: Any, made: Callable[[Any], Any] | None, limits: _Limits | None
+        self, path: str, payload: Any, made: Callable[[Any], Any] | None, limits: _Limits | None, guarded: bool = False
     ) -> BlockingStream[Any]: ...
     def close(self) -> None: ...
 

@@ -11,16 +11,21 @@ The lower door, which the MetaGPT provider uses, is at the end of `AsyncClient`:
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple, cast, overload
+from typing import TYPE_CHECKING, Any, cast, overload
 
+# Loaded here, so that an error finds it where no file can be opened any more.
+import metagpt_ollama_rs.hints  # noqa: F401
 from metagpt_ollama_rs import _core
-from metagpt_ollama_rs.errors import ConfigurationError, from_core
+from metagpt_ollama_rs.errors import from_core
+from metagpt_ollama_rs.limits import Retry, Timeout, limits_of, size_of, tries_of
 from metagpt_ollama_rs.payloads import (
     chat_payload,
     create_payload,
     embed_payload,
     embeddings_payload,
     generate_payload,
+    header_pairs,
+    plain_text,
 )
 from metagpt_ollama_rs.responses import (
     ChatResponse,
@@ -33,74 +38,48 @@ from metagpt_ollama_rs.responses import (
     ShowResponse,
     StatusResponse,
 )
-from metagpt_ollama_rs.vectors import Vectors, ask, ask_blocking, check_count
+from metagpt_ollama_rs.spelling import refuse_unknown
+from metagpt_ollama_rs.trust import read_verify, warn_unverified
+from metagpt_ollama_rs.vectors import Vectors, ask, ask_blocking, check_count, check_vector, check_vectors
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-    from typing import Literal, Optional
+    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+    from datetime import timedelta
+    from typing import Literal, NoReturn, Union
 
-    Limits = tuple[Optional[float], Optional[float], Optional[float], Optional[float]]
+    from metagpt_ollama_rs.limits import Limits, Patience
+    from metagpt_ollama_rs.trust import Verify
 
-
-class Timeout(NamedTuple):
-    """Four limits in seconds; None is no limit.
-
-    ``connect`` bounds the making of a connection; ``first_token`` the wait from then on to the first byte of the
-    reply, while the server queues, loads the model and reads the prompt; ``idle`` each later pause; ``total``
-    everything together.
-    """
-
-    connect: float | None = 5.0
-    first_token: float | None = 600.0
-    idle: float | None = 120.0
-    total: float | None = None
+    Text = Union[str, bytes, bytearray, memoryview]
+    Texts = Union[Text, Iterable[Text]]
+    KeepAlive = Union[float, str, timedelta, None]
 
 
-class Retry(NamedTuple):
-    """When a request is sent again: the server refused or dropped the connection before it replied, or answered 502,
-    503, 504 or 429. Only before the first byte of an answer, never after a time limit ran out.
-
-    ``retries`` is the number of tries after the first one; ``first`` the first wait in seconds, give or take a
-    quarter (the next waits grow fourfold, up to a second); no retry begins later than ``budget`` seconds after the
-    request. A server that names a time (``Retry-After``) gets its way, beyond the budget, if it is at most
-    ``retry_after`` seconds; if it is longer there is no retry. The ``total`` time limit bounds all of it.
-
-    A server that is down so costs about one second. MetaGPT tries three times itself.
-    """
-
-    retries: int = 2
-    first: float = 0.2
-    budget: float = 3.0
-    retry_after: float = 10.0
-
-
-def _limits(timeout: float | Timeout | None) -> Limits | None:
-    """A single number bounds the wait for the first token and each pause, never a healthy stream as a whole."""
-    if timeout is None:
-        return None
-    if isinstance(timeout, Timeout):
-        return (timeout.connect, timeout.first_token, timeout.idle, timeout.total)
-    seconds = float(timeout)
-    return (min(seconds, 5.0), seconds, seconds, None)
-
-
-def _retry(retries: int | Retry | None) -> tuple[int, float, float, float] | None:
-    if retries is None:
-        return None
-    policy = retries if isinstance(retries, Retry) else Retry(retries)
-    if not 0 <= policy.retries < 2**32:
-        raise ConfigurationError(f"retries must be a number from 0 on, and is {policy.retries}")
-    return (policy.retries, policy.first, policy.budget, policy.retry_after)
+def _form(guarded: bool) -> str:
+    """The core's name for the form of a whole answer."""
+    return "guarded" if guarded else "answer"
 
 
 # Where a whole reply has what it was asked for; images of servers that make them included.
-_TEXT = {"/api/chat": ("message",), "/api/generate": ("response", "image")}
+_TEXT: dict[str, dict[str, type]] = {"/api/chat": {"message": dict}, "/api/generate": {"response": str, "image": str}}
 
 
 def _having(reply: dict[str, Any], *names: str) -> dict[str, Any]:
     """``reply``, if it has one of the fields. Raises ProtocolError for an object that answers nothing."""
     if not any(name in reply for name in names):
-        raise from_core("protocol", message=f"The reply has no {names[0]!r}, only {', '.join(reply) or 'nothing'}.")
+        found = _core.excerpt(", ".join(reply), 200) or "nothing"
+        raise from_core("protocol", message=f"The reply has no {names[0]!r}, only {found}.")
+    return reply
+
+
+def _answering(reply: dict[str, Any], path: str) -> dict[str, Any]:
+    """``reply``, if it is an answer of the endpoint ``path``; raises ProtocolError otherwise."""
+    fields = _TEXT[path]
+    _having(reply, *fields)
+    if not any(isinstance(reply.get(name), kind) for name, kind in fields.items()):
+        name = next(name for name in fields if name in reply)
+        wanted = "object" if fields[name] is dict else "text"
+        raise from_core("protocol", message=f"The reply's {name!r} is no {wanted} but {str(reply[name])[:200]!r}.")
     return reply
 
 
@@ -110,35 +89,48 @@ class _Base:
         host: str | None = None,
         *,
         headers: Mapping[str, str] | None = None,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
         api_key: str | None = None,
         proxy: str | None = None,
+        verify: Verify = True,
         retries: int | Retry | None = None,
         max_line: int | None = None,
         max_body: int | None = None,
+        **unknown: NoReturn,
     ) -> None:
+        refuse_unknown(type(self).__name__, _Base.__init__, unknown)
+        host, api_key, proxy = (
+            value and plain_text(value, name)
+            for name, value in (("host", host), ("api_key", api_key), ("proxy", proxy))
+        )
+        pairs = header_pairs(headers or {})
+        trust = read_verify(verify)
         self._arguments = {
             "host": host,
-            "headers": dict(headers) if headers else None,
+            "headers": dict(pairs) or None,
             "timeout": timeout,
             "api_key": api_key,
             "proxy": proxy,
+            "verify": trust,
             "retries": retries,
             "max_line": max_line,
             "max_body": max_body,
         }
-        address = host or os.environ.get("OLLAMA_HOST") or ""
+        address = host or plain_text(os.environ.get("OLLAMA_HOST", ""), "OLLAMA_HOST")
         self._transport = _core.Transport(
             address,
             is_host=not host,
-            headers=[(name, value) for name, value in (headers or {}).items() if value is not None],
+            headers=pairs,
             api_key=api_key,
             proxy=proxy,
-            limits=_limits(timeout),
-            retries=_retry(retries),
-            max_line=max_line,
-            max_body=max_body,
+            verify=trust,
+            limits=limits_of(timeout),
+            retries=tries_of(retries),
+            max_line=size_of("max_line", max_line),
+            max_body=size_of("max_body", max_body),
         )
+        if trust is False:
+            warn_unverified(self.base_url)
 
     @property
     def base_url(self) -> str:
@@ -149,6 +141,13 @@ class _Base:
     def _patience(self) -> Limits:
         """For what takes as long as a model is large, and may say nothing until it is done."""
         return (self._transport.limits[0], None, None, None)
+
+    def _succeeded(self, path: str, reply: dict[str, Any]) -> ProgressResponse:
+        """The last report of a transfer. Raises IncompleteError for one that is not the last."""
+        if reply.get("status") != "success":
+            message = "The reply ended without a last line (`status: success`): it is cut short."
+            raise from_core("incomplete", message=message, url=f"{self.base_url}{path}")
+        return ProgressResponse(reply)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.base_url!r})"
@@ -168,9 +167,13 @@ class AsyncClient(_Base):
         host: ``http://host:port``, ``host``, ``host:port``, with or without ``/api`` or ``/v1``; default:
             ``OLLAMA_HOST``, else ``http://127.0.0.1:11434``.
         headers: sent with every request.
-        timeout: a number of seconds for the first token and each pause, or a `Timeout`.
+        timeout: a number of seconds (or a timedelta) for the first token and each pause, or a `Timeout`; of an
+            ``httpx.Timeout`` its ``connect`` and ``read`` count.
         api_key: sent as a bearer token; placeholders such as ``sk-`` and ``ollama`` are not sent.
         proxy: URL of a proxy; default: the environment's, never for loopback.
+        verify: whose certificates count for ``https://``: True (the machine's, or those of ``SSL_CERT_FILE`` and
+            ``SSL_CERT_DIR``), the path of a PEM file or of a folder of them, an ``ssl.SSLContext`` (its CA
+            certificates, nothing else of it), or False for anybody's, with a warning.
         retries: how often a request is sent again while no answer has begun, or a `Retry`; 0 switches it off.
         max_line: longest line of a stream, in bytes (default 64 MiB).
         max_body: longest reply that is read whole, in bytes.
@@ -206,9 +209,10 @@ class AsyncClient(_Base):
         top_logprobs: int | None = None,
         format: str | Mapping[str, Any] | None = None,
         options: Mapping[str, Any] | Any | None = None,
-        keep_alive: float | str | None = None,
+        keep_alive: KeepAlive = None,
         truncate: bool | None = None,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
+        repetition_guard: bool = False,
     ) -> ChatResponse: ...
 
     @overload
@@ -224,9 +228,10 @@ class AsyncClient(_Base):
         top_logprobs: int | None = None,
         format: str | Mapping[str, Any] | None = None,
         options: Mapping[str, Any] | Any | None = None,
-        keep_alive: float | str | None = None,
+        keep_alive: KeepAlive = None,
         truncate: bool | None = None,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
+        repetition_guard: bool = False,
     ) -> _core.Stream[ChatResponse]: ...
 
     async def chat(
@@ -235,7 +240,8 @@ class AsyncClient(_Base):
         messages: Sequence[Mapping[str, Any] | Any] | None = None,
         *,
         stream: bool = False,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
+        repetition_guard: bool = False,
         **fields: Any,
     ) -> Any:
         """``POST /api/chat``: a `ChatResponse`, or with ``stream`` an asynchronous iterator over its pieces.
@@ -243,19 +249,24 @@ class AsyncClient(_Base):
         No ``messages`` loads the model (or with ``keep_alive=0`` unloads it). ``images`` of a message may be bytes,
         paths or base64 text. ``tools`` may be functions. ``truncate=False`` makes the server refuse a prompt that is
         longer than the context instead of cutting it in silence.
+
+        ``repetition_guard`` raises IncompleteError when the answer, or its thinking, goes in circles: when its end is
+        one block over and over, for 4 to 32 KiB (docs/compatibility.md has the limits). A streamed one is stopped
+        there, on the server too; ``partial`` has the text with two rounds.
         """
         payload = chat_payload(model, messages, stream, **fields)
-        return await self._ask("/api/chat", payload, ChatResponse, stream, timeout)
+        return await self._ask("/api/chat", payload, ChatResponse, stream, timeout, repetition_guard)
 
     @overload
     async def generate(
         self,
         model: str = "",
-        prompt: str | None = None,
-        suffix: str | None = None,
+        prompt: Text | None = None,
+        suffix: Text | None = None,
         *,
         stream: Literal[False] = False,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
+        repetition_guard: bool = False,
         **fields: Any,
     ) -> GenerateResponse: ...
 
@@ -263,66 +274,73 @@ class AsyncClient(_Base):
     async def generate(
         self,
         model: str = "",
-        prompt: str | None = None,
-        suffix: str | None = None,
+        prompt: Text | None = None,
+        suffix: Text | None = None,
         *,
         stream: Literal[True],
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
+        repetition_guard: bool = False,
         **fields: Any,
     ) -> _core.Stream[GenerateResponse]: ...
 
     async def generate(
         self,
         model: str = "",
-        prompt: str | None = None,
-        suffix: str | None = None,
+        prompt: Text | None = None,
+        suffix: Text | None = None,
         *,
         stream: bool = False,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
+        repetition_guard: bool = False,
         **fields: Any,
     ) -> Any:
         """``POST /api/generate``: a `GenerateResponse`, or with ``stream`` an asynchronous iterator over its pieces.
 
         ``fields`` are ``system``, ``template``, ``context``, ``think``, ``logprobs``, ``top_logprobs``, ``raw``,
-        ``format``, ``images``, ``options``, ``keep_alive``, ``truncate``, ``width``, ``height`` and ``steps``.
+        ``format``, ``images``, ``options``, ``keep_alive``, ``truncate``, ``width``, ``height`` and ``steps``;
+        ``repetition_guard`` is that of `chat`.
         """
         payload = generate_payload(model, prompt, suffix, stream, **fields)
-        return await self._ask("/api/generate", payload, GenerateResponse, stream, timeout)
+        return await self._ask("/api/generate", payload, GenerateResponse, stream, timeout, repetition_guard)
 
     async def embed(
         self,
         model: str = "",
-        input: str | Sequence[str] = "",
+        input: Texts = "",
         truncate: bool | None = None,
         options: Mapping[str, Any] | Any | None = None,
-        keep_alive: float | str | None = None,
+        keep_alive: KeepAlive = None,
         dimensions: int | None = None,
         *,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
+        **unknown: NoReturn,
     ) -> EmbedResponse:
         """``POST /api/embed``: one vector for each text of ``input``, in their order, as lists of Python floats.
 
         All texts go in one request. If the server refuses them for one text of the list, that one is searched for
         with further requests (at most log2(n) + 2), and the `BadInputError` names it.
         """
+        refuse_unknown("embed", AsyncClient.embed, unknown)
         payload = embed_payload(model, input, truncate, options, keep_alive, dimensions)
         reply = EmbedResponse(await ask(lambda body: self.request_json("/api/embed", body, timeout=timeout), payload))
-        check_count(len(reply.embeddings or ()), payload)
+        check_vectors(reply.embeddings, payload)
         return reply
 
     async def embed_array(
         self,
         model: str = "",
-        input: str | Sequence[str] = "",
+        input: Texts = "",
         truncate: bool | None = None,
         options: Mapping[str, Any] | Any | None = None,
-        keep_alive: float | str | None = None,
+        keep_alive: KeepAlive = None,
         dimensions: int | None = None,
         *,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
+        **unknown: NoReturn,
     ) -> Vectors:
         """As `embed`, as one block of 32-bit floats, which ``numpy.asarray`` takes without a copy. Several times
         faster: no Python object is made for a number."""
+        refuse_unknown("embed_array", AsyncClient.embed_array, unknown)
         payload = embed_payload(model, input, truncate, options, keep_alive, dimensions)
         vectors = Vectors(*await ask(lambda body: self._vectors(body, timeout), payload))
         check_count(len(vectors), payload)
@@ -331,15 +349,19 @@ class AsyncClient(_Base):
     async def embeddings(
         self,
         model: str = "",
-        prompt: str | None = None,
+        prompt: Text | None = None,
         options: Mapping[str, Any] | Any | None = None,
-        keep_alive: float | str | None = None,
+        keep_alive: KeepAlive = None,
         *,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
+        **unknown: NoReturn,
     ) -> EmbeddingsResponse:
         """``POST /api/embeddings``, the older endpoint: the vector of one text, not normalised."""
+        refuse_unknown("embeddings", AsyncClient.embeddings, unknown)
         payload = embeddings_payload(model, prompt, options, keep_alive)
-        return EmbeddingsResponse(await self.request_json("/api/embeddings", payload, timeout=timeout))
+        reply = await self.request_json("/api/embeddings", payload, timeout=timeout)
+        check_vector(reply, payload)
+        return EmbeddingsResponse(reply)
 
     async def list(self) -> ListResponse:
         """The models on the server's disk."""
@@ -386,7 +408,8 @@ class AsyncClient(_Base):
         on_text: Callable[[str], object],
         *,
         on_thinking: Callable[[str], object] | None = None,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
+        repetition_guard: bool = False,
     ) -> dict[str, Any]:
         """Streams the reply to a callback, and returns the final object with the whole text in it.
 
@@ -394,9 +417,10 @@ class AsyncClient(_Base):
         caller (``contextvars``); what it raises ends the request and comes out here. A callable that it returns takes
         its place for the rest, once. ``payload`` is sent with ``"stream": true``. The result has Ollama's own shape:
         ``{"message": {"content": …}, "done": true, …}`` of ``/api/chat``, ``{"response": …}`` of ``/api/generate``.
+        ``repetition_guard`` is that of `chat`.
         """
         body = {**payload, "stream": True}
-        result = await self._transport.deliver(path, body, on_text, on_thinking, _limits(timeout))
+        result = await self._transport.deliver(path, body, on_text, on_thinking, limits_of(timeout), repetition_guard)
         return cast("dict[str, Any]", result)
 
     async def request_json(
@@ -405,10 +429,11 @@ class AsyncClient(_Base):
         payload: Mapping[str, Any] | None = None,
         *,
         method: str = "POST",
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
+        repetition_guard: bool = False,
     ) -> Any:
         """The whole reply, parsed. A body of several lines (a server that streams all the same) is folded into one."""
-        return await self._transport.call(method, path, payload, "answer", _limits(timeout))
+        return await self._transport.call(method, path, payload, _form(repetition_guard), limits_of(timeout))
 
     async def request_bytes(
         self,
@@ -416,18 +441,18 @@ class AsyncClient(_Base):
         payload: Mapping[str, Any] | None = None,
         *,
         method: str = "POST",
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
     ) -> tuple[bytes, str]:
         """The body of the reply as it came, and its content type."""
-        reply = await self._transport.call(method, path, payload, "bytes", _limits(timeout))
+        reply = await self._transport.call(method, path, payload, "bytes", limits_of(timeout))
         return cast("tuple[bytes, str]", reply)
 
     async def stream_lines(
-        self, path: str, payload: Mapping[str, Any], *, timeout: float | Timeout | None = None
-    ) -> AsyncIterator[bytes]:
+        self, path: str, payload: Mapping[str, Any], *, timeout: Patience = None
+    ) -> AsyncGenerator[bytes, None]:
         """The lines of a streamed reply as they came, without their line ends; nothing in them is looked at."""
         body = {**payload, "stream": True}
-        stream = self._transport.stream(path, body, None, True, _limits(timeout))
+        stream = self._transport.stream(path, body, None, True, limits_of(timeout), False)
         try:
             async for line in stream:
                 yield line
@@ -435,14 +460,21 @@ class AsyncClient(_Base):
             stream.close()
 
     async def _ask(
-        self, path: str, payload: dict[str, Any], made: type[Any], stream: bool, timeout: float | Timeout | None
+        self,
+        path: str,
+        payload: dict[str, Any],
+        made: type[Any],
+        stream: bool,
+        timeout: Patience,
+        guarded: bool,
     ) -> Any:
         if stream:
-            return self._transport.stream(path, payload, made, False, _limits(timeout))
-        return made(_having(await self.request_json(path, payload, timeout=timeout), *_TEXT[path]))
+            return self._transport.stream(path, payload, made, False, limits_of(timeout), guarded)
+        reply = await self.request_json(path, payload, timeout=timeout, repetition_guard=guarded)
+        return made(_answering(reply, path))
 
-    async def _vectors(self, payload: Mapping[str, Any], timeout: float | Timeout | None) -> Any:
-        return await self._transport.call("POST", "/api/embed", payload, "vectors", _limits(timeout))
+    async def _vectors(self, payload: Mapping[str, Any], timeout: Patience) -> Any:
+        return await self._transport.call("POST", "/api/embed", payload, "vectors", limits_of(timeout))
 
     async def _manage(
         self, method: str, path: str, payload: dict[str, Any] | None = None, *, form: str = "answer"
@@ -451,8 +483,8 @@ class AsyncClient(_Base):
 
     async def _progress(self, path: str, payload: dict[str, Any]) -> Any:
         if payload["stream"]:
-            return self._transport.stream(path, payload, ProgressResponse, False, self._patience)
-        return ProgressResponse(await self._transport.manage("POST", path, payload, "answer", self._patience))
+            return self._transport.stream(path, payload, ProgressResponse, False, self._patience, False)
+        return self._succeeded(path, await self._transport.manage("POST", path, payload, "answer", self._patience))
 
 
 class Client(_Base):
@@ -481,9 +513,10 @@ class Client(_Base):
         top_logprobs: int | None = None,
         format: str | Mapping[str, Any] | None = None,
         options: Mapping[str, Any] | Any | None = None,
-        keep_alive: float | str | None = None,
+        keep_alive: KeepAlive = None,
         truncate: bool | None = None,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
+        repetition_guard: bool = False,
     ) -> ChatResponse: ...
 
     @overload
@@ -499,9 +532,10 @@ class Client(_Base):
         top_logprobs: int | None = None,
         format: str | Mapping[str, Any] | None = None,
         options: Mapping[str, Any] | Any | None = None,
-        keep_alive: float | str | None = None,
+        keep_alive: KeepAlive = None,
         truncate: bool | None = None,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
+        repetition_guard: bool = False,
     ) -> _core.BlockingStream[ChatResponse]: ...
 
     def chat(
@@ -510,22 +544,24 @@ class Client(_Base):
         messages: Sequence[Mapping[str, Any] | Any] | None = None,
         *,
         stream: bool = False,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
+        repetition_guard: bool = False,
         **fields: Any,
     ) -> Any:
         """As `AsyncClient.chat`; with ``stream`` an iterator."""
         payload = chat_payload(model, messages, stream, **fields)
-        return self._ask("/api/chat", payload, ChatResponse, stream, timeout)
+        return self._ask("/api/chat", payload, ChatResponse, stream, timeout, repetition_guard)
 
     @overload
     def generate(
         self,
         model: str = "",
-        prompt: str | None = None,
-        suffix: str | None = None,
+        prompt: Text | None = None,
+        suffix: Text | None = None,
         *,
         stream: Literal[False] = False,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
+        repetition_guard: bool = False,
         **fields: Any,
     ) -> GenerateResponse: ...
 
@@ -533,59 +569,65 @@ class Client(_Base):
     def generate(
         self,
         model: str = "",
-        prompt: str | None = None,
-        suffix: str | None = None,
+        prompt: Text | None = None,
+        suffix: Text | None = None,
         *,
         stream: Literal[True],
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
+        repetition_guard: bool = False,
         **fields: Any,
     ) -> _core.BlockingStream[GenerateResponse]: ...
 
     def generate(
         self,
         model: str = "",
-        prompt: str | None = None,
-        suffix: str | None = None,
+        prompt: Text | None = None,
+        suffix: Text | None = None,
         *,
         stream: bool = False,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
+        repetition_guard: bool = False,
         **fields: Any,
     ) -> Any:
         """As `AsyncClient.generate`; with ``stream`` an iterator."""
         payload = generate_payload(model, prompt, suffix, stream, **fields)
-        return self._ask("/api/generate", payload, GenerateResponse, stream, timeout)
+        return self._ask("/api/generate", payload, GenerateResponse, stream, timeout, repetition_guard)
 
     def embed(
         self,
         model: str = "",
-        input: str | Sequence[str] = "",
+        input: Texts = "",
         truncate: bool | None = None,
         options: Mapping[str, Any] | Any | None = None,
-        keep_alive: float | str | None = None,
+        keep_alive: KeepAlive = None,
         dimensions: int | None = None,
         *,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
+        **unknown: NoReturn,
     ) -> EmbedResponse:
         """As `AsyncClient.embed`."""
+        refuse_unknown("embed", AsyncClient.embed, unknown)
         payload = embed_payload(model, input, truncate, options, keep_alive, dimensions)
         reply = EmbedResponse(
             ask_blocking(lambda body: self._call("POST", "/api/embed", body, timeout=timeout), payload)
         )
-        check_count(len(reply.embeddings or ()), payload)
+        check_vectors(reply.embeddings, payload)
         return reply
 
     def embed_array(
         self,
         model: str = "",
-        input: str | Sequence[str] = "",
+        input: Texts = "",
         truncate: bool | None = None,
         options: Mapping[str, Any] | Any | None = None,
-        keep_alive: float | str | None = None,
+        keep_alive: KeepAlive = None,
         dimensions: int | None = None,
         *,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
+        **unknown: NoReturn,
     ) -> Vectors:
         """As `AsyncClient.embed_array`."""
+        refuse_unknown("embed_array", AsyncClient.embed_array, unknown)
         payload = embed_payload(model, input, truncate, options, keep_alive, dimensions)
         vectors = Vectors(
             *ask_blocking(lambda body: self._call("POST", "/api/embed", body, form="vectors", timeout=timeout), payload)
@@ -596,15 +638,19 @@ class Client(_Base):
     def embeddings(
         self,
         model: str = "",
-        prompt: str | None = None,
+        prompt: Text | None = None,
         options: Mapping[str, Any] | Any | None = None,
-        keep_alive: float | str | None = None,
+        keep_alive: KeepAlive = None,
         *,
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
+        **unknown: NoReturn,
     ) -> EmbeddingsResponse:
         """As `AsyncClient.embeddings`."""
+        refuse_unknown("embeddings", AsyncClient.embeddings, unknown)
         payload = embeddings_payload(model, prompt, options, keep_alive)
-        return EmbeddingsResponse(self._call("POST", "/api/embeddings", payload, timeout=timeout))
+        reply = self._call("POST", "/api/embeddings", payload, timeout=timeout)
+        check_vector(reply, payload)
+        return EmbeddingsResponse(reply)
 
     def list(self) -> ListResponse:
         """The models on the server's disk."""
@@ -645,11 +691,18 @@ class Client(_Base):
         return StatusResponse({"status": "success"})
 
     def _ask(
-        self, path: str, payload: dict[str, Any], made: type[Any], stream: bool, timeout: float | Timeout | None
+        self,
+        path: str,
+        payload: dict[str, Any],
+        made: type[Any],
+        stream: bool,
+        timeout: Patience,
+        guarded: bool,
     ) -> Any:
         if stream:
-            return self._transport.stream_blocking(path, payload, made, _limits(timeout))
-        return made(_having(self._call("POST", path, payload, timeout=timeout), *_TEXT[path]))
+            return self._transport.stream_blocking(path, payload, made, limits_of(timeout), guarded)
+        reply = self._call("POST", path, payload, form=_form(guarded), timeout=timeout)
+        return made(_answering(reply, path))
 
     def _call(
         self,
@@ -658,14 +711,14 @@ class Client(_Base):
         payload: Mapping[str, Any] | None = None,
         *,
         form: str = "answer",
-        timeout: float | Timeout | None = None,
+        timeout: Patience = None,
     ) -> Any:
-        return self._transport.call_blocking(method, path, payload, form, _limits(timeout))
+        return self._transport.call_blocking(method, path, payload, form, limits_of(timeout))
 
     def _progress(self, path: str, payload: dict[str, Any]) -> Any:
         if payload["stream"]:
-            return self._transport.stream_blocking(path, payload, ProgressResponse, self._patience)
-        return ProgressResponse(self._transport.call_blocking("POST", path, payload, "answer", self._patience))
+            return self._transport.stream_blocking(path, payload, ProgressResponse, self._patience, False)
+        return self._succeeded(path, self._transport.call_blocking("POST", path, payload, "answer", self._patience))
 
 
 __all__ = ["AsyncClient", "Client", "Retry", "Timeout"]

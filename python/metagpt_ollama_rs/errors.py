@@ -12,18 +12,19 @@
     │   ├── BadRequestError(ValueError)         400, and what under 500 or 501 is the caller's
     │   │   ├── ContextOverflowError            the prompt is longer than the context
     │   │   └── BadInputError                   one input of a batch of embeddings, by its index
-    │   ├── AuthenticationError                 401, 403
+    │   ├── AuthenticationError                 401, 403, 407
+    │   ├── SubscriptionError                   402, 403: the account's plan does not cover it
     │   ├── NotFoundError                       404 of a path
     │   ├── ModelNotFoundError                  404 of a model
     │   ├── RateLimitError                      429
     │   ├── ServerBusyError                     503
     │   └── ServerError                         any other status of 500 or more
     ├── StreamError                             a reply that began and did not end well
-    │   ├── MidStreamError                      an error line in the reply
-    │   ├── IncompleteError                     no line said "done": true
+    │   ├── MidStreamError(ResponseError)       an error line in the reply
+    │   ├── IncompleteError                     no line said "done": true, or the answer went in circles
     │   ├── InterruptedStreamError              the connection broke off
     │   └── DecodeError(ValueError)             a line that is no JSON, not UTF-8 or too long
-    ├── EmptyAnswerError                        the model stopped at its token limit before it said anything
+    ├── EmptyAnswerError                        an answer of nothing: only thinking, only white space, a mere loading
     └── ClosedError(RuntimeError)               the client or stream is closed, or belongs to another process or loop
 
 MetaGPT retries builtin ``ConnectionError`` three times. So only what happened before the first byte of a reply is one:
@@ -32,23 +33,49 @@ an error in the middle of a stream is not, because a retry would repeat output.
 
 from __future__ import annotations
 
+from metagpt_ollama_rs._core import excerpt
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+# The longest message and hint; what they quote of a server is shorter.
+_LONGEST = 4000
+# As much is shown of a URL.
+_URL = 300
+
+
+class _Shown:
+    """A text for people, which may quote what others wrote: kept on one line and short, whoever sets it."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, error: OllamaError | None, owner: type | None = None) -> str:
+        return "" if error is None else error.__dict__.get(self._name, "")
+
+    def __set__(self, error: OllamaError, text: str) -> None:
+        error.__dict__[self._name] = excerpt(str(text), _LONGEST)
 
 
 class OllamaError(Exception):
     """The base of all exceptions of this package.
 
     Attributes:
-        message: what went wrong, in one sentence.
+        message: what went wrong, in one sentence. Like ``hint`` it is on one line and not long, and has escapes in the
+            place of control characters, whatever it quotes of a server's words.
         hint: what to do next, or "".
         url: the URL asked, without user and password, or None.
         model: the model asked for, or None.
         status: the HTTP status, if a reply had begun, or None.
         partial: the text of the answer that had arrived before the failure, or "".
         partial_thinking: the same of the model's thinking.
+        proxy: the proxy that failed or answered itself, without credentials, or None.
     """
+
+    message = _Shown()
+    hint = _Shown()
+    proxy: str | None = None
 
     def __init__(
         self,
@@ -61,8 +88,8 @@ class OllamaError(Exception):
         partial: str = "",
         partial_thinking: str = "",
     ) -> None:
-        super().__init__(message)
         self.message = message
+        super().__init__(self.message)
         self.hint = hint
         self.url = url
         self.model = model
@@ -71,7 +98,8 @@ class OllamaError(Exception):
         self.partial_thinking = partial_thinking
 
     def __str__(self) -> str:
-        where = f" [{self.url}]" if self.url and self.url not in self.message else ""
+        url = excerpt(self.url or "", _URL)
+        where = f" [{url}]" if url and url not in self.message else ""
         hint = f"\nhint: {self.hint}" if self.hint else ""
         return f"{self.message}{where}{hint}"
 
@@ -104,7 +132,12 @@ class ConnectTimeout(RequestTimeout, ConnectionError):
 
 
 class ProtocolError(OllamaError):
-    """The peer does not speak HTTP correctly, or what answers there is not an Ollama server."""
+    """The peer does not speak HTTP correctly, or what it answers is not what Ollama would: ``partial`` has what was.
+
+    ``location`` is where a redirect leads that is not followed, or None.
+    """
+
+    location: str | None = None
 
 
 class ResponseError(OllamaError):
@@ -150,9 +183,13 @@ class BadInputError(BadRequestError):
 
 
 class AuthenticationError(ResponseError):
-    """The server wants a key or a sign-in, or refuses this one. ``signin_url`` is where to sign in, or None."""
+    """The server (or a proxy, 407) wants a key or a sign-in, or refuses this one. ``signin_url`` is where, or None."""
 
     signin_url: str | None = None
+
+
+class SubscriptionError(ResponseError):
+    """The account's plan does not cover the model (402, or a 403 that says so). No other key of that account helps."""
 
 
 class NotFoundError(ResponseError):
@@ -166,11 +203,11 @@ class ModelNotFoundError(ResponseError):
 
 
 class RateLimitError(ResponseError):
-    """Too many requests; ``retry_after`` may say how many seconds to wait."""
+    """Too many requests, or the account's quota is used up; ``retry_after`` may say how many seconds to wait."""
 
 
 class ServerBusyError(ResponseError):
-    """The server's queue is full."""
+    """The server's queue is full, or a proxy in front of it is too busy or finds no server."""
 
 
 class ServerError(ResponseError):
@@ -181,14 +218,20 @@ class StreamError(OllamaError):
     """A reply that began and did not end well; ``partial`` has the text that had arrived."""
 
 
-class MidStreamError(StreamError):
-    """The server reported an error in the middle of a reply; ``error`` has its words."""
+class MidStreamError(StreamError, ResponseError):
+    """The server reported an error in the middle of a reply; ``error`` has its words, ``body`` the JSON they stood in.
 
-    error: str = ""
+    ``status_code`` is -1, as in ollama-python: the HTTP status, which ``status`` has, was that of a success.
+    """
+
+    @property
+    def status_code(self) -> int:
+        return -1
 
 
 class IncompleteError(StreamError):
-    """The reply ended, but no line said ``"done": true``: the answer is cut."""
+    """The answer is cut: the reply ended, but no line said ``"done": true``, or the answer went in circles (see
+    ``repetition_guard`` of the clients), of which ``partial`` has two rounds."""
 
 
 class InterruptedStreamError(StreamError):
@@ -196,11 +239,12 @@ class InterruptedStreamError(StreamError):
 
 
 class DecodeError(StreamError, ValueError):
-    """A line of the reply is no JSON, not UTF-8, or longer than the cap."""
+    """A line of the reply is no JSON, not UTF-8, or longer than the cap (``StreamDecoder``: or no part of an answer)."""
 
 
 class EmptyAnswerError(OllamaError):
-    """The model reached its token limit before it said anything (``done_reason`` is ``length``)."""
+    """An answer without a text and without tool calls: the token limit came first, the model only thought, the server
+    only loaded the model. ``partial_thinking`` has the reasoning, ``partial`` the white space that there was."""
 
 
 class ClosedError(OllamaError, RuntimeError):
@@ -221,96 +265,31 @@ _BY_KIND: dict[str, type[OllamaError]] = {
     "closed": ClosedError,
 }
 
-_HINTS: dict[type[OllamaError], str] = {
-    ConfigurationError: "nothing was sent: correct the setting",
-    ConnectError: "is Ollama running there? Start it with `ollama serve`, or correct base_url (or OLLAMA_HOST)",
-    ConnectTimeout: "is the address right and the machine reachable? Correct base_url (or OLLAMA_HOST)",
-    RequestTimeout: "raise timeout",
-    ProtocolError: "is base_url the address of an Ollama server, such as http://127.0.0.1:11434?",
-    ResponseError: "the server's own log says more (`journalctl -u ollama`, or the window of `ollama serve`)",
-    BadRequestError: "correct the request as the server says; `ollama show MODEL` lists what the model can do",
-    AuthenticationError: "no key, or a wrong one: set api_key (or OLLAMA_API_KEY), or run `ollama signin` there",
-    NotFoundError: "base_url must be the server's address without a path of its own; or update Ollama",
-    RateLimitError: "wait, or ask less often",
-    ServerBusyError: "ask less at once, or raise OLLAMA_MAX_QUEUE on the server",
-    ServerError: "the server's own log says more (`journalctl -u ollama`, or the window of `ollama serve`)",
-    MidStreamError: "the server's own log says more; the text so far is in `partial`",
-    IncompleteError: "the model may have repeated itself or crashed; the text so far is in `partial`",
-    InterruptedStreamError: "was the server stopped? The text so far is in `partial`",
-    DecodeError: "does a proxy change the replies? The text so far is in `partial`",
-    ContextOverflowError: "raise context_length (num_ctx) to fit the prompt and the answer, or shorten the prompt",
-    EmptyAnswerError: "raise num_predict (max_token) or num_ctx (context_length), or switch thinking off",
-    ClosedError: "make a new client, or start a new request",
-}
+# What a prompt that does not fit is called, by Ollama, by llama.cpp and by servers with OpenAI's API. That a text
+# mentions a context is not enough: it may be the model's name, a setting, or too large for the memory.
+_OVERFLOW = (
+    r"exceed_context_size|context_length_exceeded|exceeds the available context size"
+    r"|\b(prompt|inputs?|messages|tokens)\b.{0,80}(exceed|longer than|too long|maximum|larger than).{0,40}\bcontext\b"
+    r"|\b(prompt|inputs?|messages)\b.{0,20}too long"
+    r"|maximum context (length|size|window).{0,80}\btokens\b"
+)
+
+_PLAN = r"subscri|upgrade|\bplan\b|billing|payment|\bpaid\b|credits|requires a .{0,20}account"
 
 # Ollama answers these with 500 or 501, though another request would do (ollama-wire.md 5.2).
-_CALLERS_DOING = ('option "', "invalid format", "image input is not supported", "does not support embeddings")
+_CALLERS_DOING = r'option "|invalid format|image input is not supported|does not support embeddings'
 
-_PHASE_HINTS = {
-    "first_token": "the model may still be loading, or the prompt is long: raise timeout (first_token)",
-    "idle": "the server stopped sending: raise timeout (idle) if the model is just slow",
-    "total": "raise the total limit, or leave it unset",
-}
-
-_LOADED_HINTS = {
-    False: "a client that leaves ends the loading: raise timeout (first_token), or load the model beforehand with "
-    "an empty request and keep_alive",
-    True: "raise timeout (first_token), shorten the prompt, or ask less at once (OLLAMA_NUM_PARALLEL)",
-}
-
-# What to do about a refusal, by words of the server's text, most telling first. Ollama's own texts are those of
-# ollama-wire.md 5.2; a text that is not here gets the hint of its class.
-_SAID: tuple[tuple[tuple[str, ...], str], ...] = (
-    (
-        ("error unmarshalling llama", "error reading llama", "llama-server chat error", "exceeded 8 mb limit"),
-        "the model's runner failed: the server's own log says why; ask again, or update Ollama",
-    ),
-    (("does not support thinking",), "leave `think` (reasoning) out for this model"),
-    (
-        ("does not support tools",),
-        "leave `tools` out, or choose a model whose `ollama show` lists tools",
-    ),
-    (("does not support insert",), "leave `suffix` out, or choose a model whose `ollama show` lists insert"),
-    (("does not support embeddings",), "this is a chat model: choose an embedding model, such as nomic-embed-text"),
-    (
-        ("does not support chat", "does not support generate"),
-        "this is an embedding model: choose a chat model, and keep this one for embeddings",
-    ),
-    (("image input is not supported",), "the model has no vision: choose one whose `ollama show` lists vision"),
-    (("illegal base64", "invalid image"), "images must be bare base64 of a PNG or JPEG, without a data: prefix"),
-    (("failed to process inputs", "unable to load image"), "is the image whole? Send a PNG or JPEG"),
-    (("input length exceeds", "input exceeds maximum context"), "shorten or split the text that is embedded"),
-    (("failed to compute embedding",), "one of the texts breaks the model: embed them one by one to find it"),
-    (("invalid input type",), "embed takes a text or a list of texts"),
-    (('option "',), "correct the type of this option, in options or in MetaGPT's extra_fields"),
-    (("invalid format",), 'format must be "json" or a JSON Schema object'),
-    (
-        ("grammar", "schema conversion"),
-        'the server cannot hold the model to this schema: simplify format, or set structured: "false" for this model',
-    ),
-    (
-        ("missing request body", "unexpected eof", "invalid character", "cannot unmarshal"),
-        "the request is not the JSON "
-        "that this endpoint takes: check the types of its fields, or what a proxy makes of it",
-    ),
-    (("model is required", "invalid model name", "model '' not found"), "name a model, such as llama3.2 or qwen3:8b"),
-    (("use either :local or :cloud",), "leave one of the two suffixes out"),
-    (("raw mode does not support",), "leave template, system and context out, or raw"),
-    (("top_logprobs must be",), "give top_logprobs from 0 to 20"),
-    (("image generation",), "choose a model that answers with text"),
-    (("cannot run this remote model",), "add the model's host to OLLAMA_REMOTES on the server"),
-    (("cloud is disabled",), "choose a local model, or enable Ollama's cloud on the server"),
-    (("invalid tool call arguments",), "the model wrote a broken tool call: ask again, or choose a larger model"),
-    (
-        ("out-of-memory", "out of memory", "more system memory", "resource limitations"),
-        "choose a smaller model or quantization, or a smaller num_ctx; the server's own log says more",
-    ),
-    (("failed to load model",), "pull the model again (`ollama pull`), or update Ollama: its file cannot be read"),
-    (("timed out waiting for llama",), "the model takes too long to load: raise OLLAMA_LOAD_TIMEOUT on the server"),
-    (
-        ("process has terminated", "has unexpectedly stopped", "error starting llama"),
-        "the model's runner crashed: the server's own log says why; a smaller num_ctx or model may do",
-    ),
+# Which class a refusal has: its statuses, a pattern of the text in lower case ("" for any), the class.
+_CLASSES: tuple[tuple[tuple[int, ...], str, type[OllamaError]], ...] = (
+    ((400, 413, 422, 500), _OVERFLOW, ContextOverflowError),
+    ((402,), "", SubscriptionError),
+    ((403,), _PLAN, SubscriptionError),
+    ((401, 403, 407), "", AuthenticationError),
+    ((404,), "model", ModelNotFoundError),
+    ((404,), "", NotFoundError),
+    ((429,), "", RateLimitError),
+    ((500, 501), _CALLERS_DOING, BadRequestError),
+    ((503,), "", ServerBusyError),
 )
 
 
@@ -329,6 +308,11 @@ def from_core(
     began: bool = False,
     loaded: bool | None = None,
     available: list[str] | None = None,
+    proxy: str | None = None,
+    location: str | None = None,
+    cause: str | None = None,
+    quota: bool = False,
+    circles: bool = False,
     partial: str = "",
     partial_thinking: str = "",
 ) -> OllamaError:
@@ -340,27 +324,23 @@ def from_core(
     elif cls is RequestTimeout and phase == "connect":
         cls = ConnectTimeout
     error = cls(message, url=url, model=model, status=status, partial=partial, partial_thinking=partial_thinking)
-    hint = _HINTS.get(cls, "")
+    if proxy:
+        error.proxy = proxy
     if isinstance(error, RequestTimeout):
         error.phase = phase or ""
         error.seconds = seconds
         error.loaded = loaded
-        if cls is RequestTimeout:
-            hint = _PHASE_HINTS.get(error.phase, hint) if loaded is None else _LOADED_HINTS[loaded]
-    elif cls is ConnectError:
-        hint = _explain_connection(message) or hint
-    elif isinstance(error, MidStreamError):
-        error.error = text or message
-        said = _explain_text(error.error)
-        hint = f"{said}; the text so far is in `partial`" if said else hint
+    elif isinstance(error, ProtocolError):
+        error.location = location
     elif isinstance(error, ResponseError):
-        error.error = text
+        error.error = text or (message if cls is MidStreamError else "")
         error.body = body or b""
         error.retry_after = retry_after
         if isinstance(error, ModelNotFoundError):
             error.available = available
-        hint = _explain_refusal(error) or hint
-    error.hint = hint
+    from metagpt_ollama_rs.hints import hint_of
+
+    error.hint = hint_of(error, cause=cause, quota=quota, circles=circles)
     return error
 
 
@@ -371,98 +351,20 @@ def kind_of(error: OllamaError) -> str:
 
 
 def _refusal(status: int, text: str, body: bytes) -> type[OllamaError]:
+    """The class of a refusal: status and text decide together, the first row of ``_CLASSES`` that fits."""
     said = text.lower()
-    if "exceed_context_size_error" in said or b"exceed_context_size_error" in body or "context length" in said:
-        return ContextOverflowError
-    if status == 400 or (status in (500, 501) and any(words in said for words in _CALLERS_DOING)):
-        return BadRequestError
-    if status in (401, 403):
-        return AuthenticationError
-    if status == 404:
+    for statuses, words, cls in _CLASSES:
         # The text of a missing model differs by endpoint; a missing route answers in plain text (ollama-wire.md 5.6).
-        return ModelNotFoundError if body.lstrip().startswith(b"{") and "model" in said else NotFoundError
-    if status == 429:
-        return RateLimitError
-    if status == 503:
-        return ServerBusyError
+        fits = body.lstrip().startswith(b"{") if cls is ModelNotFoundError else True
+        if fits and status in statuses and (not words or _matches(words, said)):
+            return cls
     return ServerError if status >= 500 else BadRequestError if 400 <= status < 500 else ResponseError
 
 
-def _explain_refusal(error: ResponseError) -> str:
-    """Fills in what the body says beyond the text, and returns a hint of its own where there is a better one."""
-    if isinstance(error, ContextOverflowError):
-        return _read_overflow(error)
-    if isinstance(error, AuthenticationError):
-        return _explain_authentication(error)
-    if isinstance(error, ModelNotFoundError):
-        return _explain_missing_model(error)
-    if isinstance(error, RateLimitError) and error.retry_after is not None:
-        return f"the server asks to wait {error.retry_after:g} s, or ask less often"
-    if isinstance(error, NotFoundError) and error.url:
-        return f"{error.url} is no path of an Ollama server: {_HINTS[NotFoundError]}"
-    if error.status == 405:
-        return _HINTS[NotFoundError]
-    return _explain_text(error.error)
-
-
-def _explain_text(text: str) -> str:
-    said = text.lower()
-    for words, hint in _SAID:
-        if any(word in said for word in words):
-            return hint
-    return ""
-
-
-def _explain_connection(message: str) -> str:
-    if "TLS" in message:
-        return "does the server speak TLS (else write http://), and does this machine trust its certificate?"
-    if "name is not known" in message:
-        return "is the host's name spelled right? Correct base_url (or OLLAMA_HOST)"
-    if "through the proxy" in message:
-        return "is the proxy right and running? Correct it, or leave it out and add the host to NO_PROXY"
-    return ""
-
-
-def _read_overflow(error: ContextOverflowError) -> str:
+def _matches(pattern: str, said: str) -> bool:
     import re
 
-    numbers = error.body.replace(b'\\"', b'"')
-    prompt = re.search(rb'"n_prompt_tokens":\s*(\d+)', numbers) or re.search(r"\((\d+) tokens\)", error.error)
-    context = re.search(rb'"n_ctx":\s*(\d+)', numbers) or re.search(r"size \((\d+) tokens\)", error.error)
-    error.prompt_tokens = int(prompt.group(1)) if prompt else None
-    error.context_length = int(context.group(1)) if context else None
-    if not (error.prompt_tokens and error.context_length):
-        return _explain_text(error.error)
-    return (
-        f"the prompt has {error.prompt_tokens} tokens and the context {error.context_length}: "
-        f"set context_length (num_ctx) above {error.prompt_tokens}, or shorten the prompt"
-    )
-
-
-def _explain_authentication(error: AuthenticationError) -> str:
-    if b"signin_url" in error.body:
-        import json
-
-        try:
-            error.signin_url = json.loads(error.body).get("signin_url")
-        except ValueError:
-            return ""
-        return f"sign in at {error.signin_url}" if error.signin_url else ""
-    if error.status == 403 and not error.body:
-        # A refused Host or Origin has no body (ollama-wire.md 5.5).
-        return "have the proxy in front of Ollama send `Host: localhost:11434`, or set OLLAMA_ORIGINS on the server"
-    return _explain_text(error.error)
-
-
-def _explain_missing_model(error: ModelNotFoundError) -> str:
-    if not error.model:
-        return "name a model, such as llama3.2 or qwen3:8b; `ollama list` shows those that are there"
-    here = (error.url or "").endswith(("/api/delete", "/api/copy"))
-    pull = "is the name spelled right?" if here else f"pull it with `ollama pull {error.model}`"
-    if error.available is None:
-        return f"{pull}; `ollama list` shows the models that are there"
-    more = ", …" if len(error.available) > 20 else ""
-    return f"{pull}; the server has {', '.join(error.available[:20]) or 'no models at all'}{more}"
+    return re.search(pattern, said, re.DOTALL) is not None
 
 
 def _revive(cls: type[OllamaError], args: tuple[Any, ...], state: dict[str, Any]) -> OllamaError:
@@ -495,4 +397,5 @@ __all__ = [
     "ServerBusyError",
     "ServerError",
     "StreamError",
+    "SubscriptionError",
 ]

@@ -19,16 +19,20 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import numbers
 import re
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Callable, Optional
 
 from .errors import ConfigurationError
 
 __all__ = [
     "DEFAULT_TEMPERATURE",
+    "ELSEWHERE",
+    "KNOWN_OPTIONS",
     "SETTINGS",
     "STRUCTURED_VARIABLE",
     "ClientSettings",
@@ -37,6 +41,7 @@ __all__ = [
     "fields_set",
     "overlay",
     "parse_bool",
+    "parse_keep_alive",
     "read_settings",
 ]
 
@@ -110,24 +115,32 @@ def _stop(value: Any) -> list[str]:
     raise ValueError("a text, or a JSON list of texts")
 
 
-_DURATION = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)((\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h))*")
+_KEEP_ALIVE = 'seconds (-1: for ever), or a duration such as "10m"'
+_DURATION = re.compile(r"[+-]?((\d+(\.\d*)?|\.\d+)(ns|us|\u00b5s|\u03bcs|ms|s|m|h))+")
 
 
-def _keep_alive(value: Any) -> float | int | str:
-    """Seconds as a number, or a Go duration; digits in a string become a number, which the server would refuse."""
-    if isinstance(value, bool):
-        raise ValueError('seconds, or a duration such as "10m"')
-    if isinstance(value, (int, float)) and math.isfinite(value):
-        return value
+def parse_keep_alive(value: Any) -> float | int | str:
+    """Seconds as a number, or a Go duration; digits in a string become a number, which the server would refuse.
+
+    Raises ``ValueError`` whose text completes "must be …".
+    """
     if isinstance(value, str):
         text = value.strip()
         if re.fullmatch(r"[+-]?\d{1,18}", text):
             return int(text)
-        if re.fullmatch(r"[+-]?\d+\.\d+", text):
+        if re.fullmatch(r"[+-]?(\d+\.\d*|\.\d+)", text):
             return float(text)
         if _DURATION.fullmatch(text):
             return text
-    raise ValueError('seconds, or a duration such as "10m"')
+        raise ValueError(_KEEP_ALIVE)
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+        return int(value) if value.is_integer() else value
+    if isinstance(value, bool):
+        raise ValueError(_KEEP_ALIVE)
+    if isinstance(value, numbers.Real) and math.isfinite(value):
+        return int(value) if isinstance(value, numbers.Integral) else float(value)
+    raise ValueError(_KEEP_ALIVE)
 
 
 def _format(value: Any) -> str | dict[str, Any]:
@@ -169,6 +182,16 @@ def _headers(value: Any) -> dict[str, str]:
     if isinstance(value, dict) and all(isinstance(k, str) and isinstance(v, str) for k, v in value.items()):
         return dict(value)
     raise ValueError("a JSON object of texts")
+
+
+def _verify(value: Any) -> bool | str:
+    try:
+        return parse_bool(value)
+    except ValueError:
+        pass
+    if isinstance(value, str) and value.strip():
+        return value.strip()
+    raise ValueError("true, false, or the path of a file or folder of CA certificates")
 
 
 def _on_error(value: Any) -> str:
@@ -219,9 +242,10 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("format", "request", _format, None, _TEXT_APIS),
     Setting("logprobs", "request", parse_bool, "logprobs", _TEXT_APIS),
     Setting("top_logprobs", "request", _top_logprobs, "top_logprobs", _TEXT_APIS),
-    Setting("keep_alive", "request", _keep_alive),
+    Setting("keep_alive", "request", parse_keep_alive),
     Setting("dimensions", "request", _int, None, ("embed",)),
     Setting("proxy", "client", _str, "proxy"),
+    Setting("verify", "client", _verify),
     Setting("headers", "client", _headers),
     Setting("connect_timeout", "client", _seconds),
     Setting("first_token_timeout", "client", _seconds),
@@ -229,7 +253,49 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("total_timeout", "client", _seconds),
     Setting("on_error", "client", _on_error),
     Setting("structured", "client", parse_bool),
+    Setting("repetition_guard", "client", parse_bool),
+    Setting("shift", "client", parse_bool),
 )
+
+# Options of earlier servers, and of runners that are gone, which today's ignores: nobody misspelt these.
+_EARLIER = (
+    "embedding_only",
+    "f16_kv",
+    "logits_all",
+    "low_vram",
+    "mirostat",
+    "mirostat_eta",
+    "mirostat_tau",
+    "num_gqa",
+    "numa",
+    "penalize_newline",
+    "rope_frequency_base",
+    "rope_frequency_scale",
+    "tfs_z",
+    "use_mlock",
+    "vocab_only",
+)
+KNOWN_OPTIONS = frozenset((*(setting.name for setting in SETTINGS if setting.place == "options"), *_EARLIER))
+
+# What Ollama calls an option of other servers and frameworks, or where it wants what people put among the options.
+ELSEWHERE = {
+    **dict.fromkeys(
+        ("max_tokens", "max_token", "max_new_tokens", "max_completion_tokens", "max_length", "n_predict"), "num_predict"
+    ),
+    **dict.fromkeys(("context_length", "context_window", "max_context_length", "n_ctx", "num_context"), "num_ctx"),
+    **dict.fromkeys(("repetition_penalty", "rep_pen"), "repeat_penalty"),
+    **dict.fromkeys(("gpu_layers", "n_gpu_layers", "num_gpu_layers"), "num_gpu"),
+    **dict.fromkeys(("n_threads", "threads"), "num_thread"),
+    **dict.fromkeys(("n_batch", "batch_size"), "num_batch"),
+    **dict.fromkeys(("stop_sequences", "stop_words"), "stop"),
+    "penalize_nl": "penalize_newline",
+    "random_seed": "seed",
+    "temp": "temperature",
+    **{
+        name: f"{name} as an argument of the call, beside options"
+        for name in ("format", "keep_alive", "logprobs", "raw", "stream", "system", "template", "think", "tools")
+    },
+}
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
 _BY_FIELD = {setting.config_field: setting for setting in SETTINGS if setting.config_field}
@@ -237,7 +303,6 @@ _BY_FIELD = {setting.config_field: setting for setting in SETTINGS if setting.co
 # Known to Ollama and refused here all the same, with the reason a user needs.
 _REFUSED = {
     "truncate": "it is always sent as false, so that a prompt over the context is an error and never cut in silence",
-    "shift": "a value that changes makes the server load the model again",
     "stream": "each call decides by itself; llm.stream sets the default",
     "model": "it is set by llm.model",
     "timeout": "it is set by llm.timeout",
@@ -251,9 +316,12 @@ class ClientSettings:
     """What is no part of a request: how to reach the server, how long to wait (seconds), what an error becomes.
 
     ``structured`` makes the schema of an ActionNode the format of its answer; None leaves that to the environment.
+    ``repetition_guard`` makes an answer that goes in circles an error.
+    ``shift`` leaves it to the server what becomes of an answer that outgrows the context.
     """
 
     proxy: Optional[str] = None
+    verify: bool | str = True
     headers: dict[str, str] = field(default_factory=dict)
     connect_timeout: Optional[float] = None
     first_token_timeout: Optional[float] = None
@@ -261,6 +329,8 @@ class ClientSettings:
     total_timeout: Optional[float] = None
     on_error: str = "raise"
     structured: Optional[bool] = None
+    repetition_guard: bool = True
+    shift: bool = False
 
 
 @dataclass

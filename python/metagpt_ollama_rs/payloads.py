@@ -1,18 +1,19 @@
 """Arguments of the clients' methods as the JSON objects that go over the wire (ollama-wire.md 2.1, 3.1, 4).
 
 What the caller left at None is not sent, so that the server's own default holds. ``stream`` always is: its default
-differs by endpoint.
+differs by endpoint. Bytes count as the text that they are in UTF-8, wherever a text is wanted; those that nothing here
+looks at are turned into it by the core, as are surrogates. What Ollama would refuse, or ignore in silence, though it is
+easily seen here, is a ConfigurationError that names the place.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import os
-from collections.abc import Mapping, Sequence
-from typing import Any, Callable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from metagpt_ollama_rs.errors import ConfigurationError
+from metagpt_ollama_rs.images import image_texts
+from metagpt_ollama_rs.spelling import near_miss, unknown_argument
 
 _CHAT = ("tools", "think", "logprobs", "top_logprobs", "format", "options", "keep_alive", "truncate")
 _GENERATE = (
@@ -32,58 +33,141 @@ _GENERATE = (
     "height",
     "steps",
 )
+_CREATE = ("from_", "files", "adapters", "template", "license", "system", "parameters", "messages", "quantize")
+_ARGUMENTS = {
+    "chat": ("model", "messages", "stream", *_CHAT, "timeout", "repetition_guard"),
+    "generate": ("model", "prompt", "suffix", "stream", *_GENERATE, "timeout", "repetition_guard"),
+}
+
+_MESSAGE = ("role", "content", "thinking", "images", "tool_calls", "tool_name", "tool_call_id")
+# Fields of requests and of messages that are one text.
+_TEXTS = frozenset(
+    ("prompt", "suffix", "system", "template", "role", "content", "thinking", "tool_name", "tool_call_id")
+)
+_BYTES = (bytes, bytearray, memoryview)
+
+_warned: set[str] = set()
 
 
-def chat_payload(model: str, messages: Sequence[Any] | None, stream: bool, **fields: Any) -> dict[str, Any]:
+def text_of(value: Any, where: str, *, hint: str = "give a text (str)") -> str:
+    """A text, or what bytes are in UTF-8. Raises ConfigurationError, which names ``where``, for anything else."""
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, _BYTES):
+        raise ConfigurationError(f"{where} is a {type(value).__name__}, not a text", hint=hint)
+    try:
+        return bytes(value).decode()
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{where} is bytes that are not UTF-8: {error.reason}", hint=hint) from None
+
+
+def plain_text(value: Any, where: str) -> str:
+    """A text without surrogates, such as the environment's undecodable bytes leave: the core takes none here."""
+    return text_of(value, where).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def header_pairs(headers: Any) -> list[tuple[str, str]]:
+    """Headers as the core takes them. Those that are None are left out."""
+    items = headers.items() if hasattr(headers, "items") else headers
+    try:
+        pairs = [(name, value) for name, value in items if value is not None]
+    except (TypeError, ValueError):
+        raise ConfigurationError(
+            f"headers is a {type(headers).__name__}", hint='headers are a dict such as {"X-Team": "a"}'
+        ) from None
+    return [(plain_text(name, "a header's name"), plain_text(value, f"headers[{name!r:.60}]")) for name, value in pairs]
+
+
+def chat_payload(model: Any, messages: Any, stream: bool, **fields: Any) -> dict[str, Any]:
     """The payload of ``/api/chat``. Raises TypeError for a field that the endpoint does not have."""
-    payload: dict[str, Any] = {
-        "model": model,
-        "messages": [_message(message, index) for index, message in enumerate(messages or ())],
-        "stream": stream,
-    }
+    payload: dict[str, Any] = {"model": text_of(model, "model"), "messages": _messages(messages), "stream": stream}
     _add(payload, "chat", _CHAT, fields)
     if "tools" in payload:
-        payload["tools"] = [_tool(tool) for tool in payload["tools"]]
+        from metagpt_ollama_rs.tools import sent_tools
+
+        payload["tools"] = sent_tools(payload["tools"])
     return payload
 
 
-def generate_payload(model: str, prompt: str | None, suffix: str | None, stream: bool, **fields: Any) -> dict[str, Any]:
+def generate_payload(model: Any, prompt: Any, suffix: Any, stream: bool, **fields: Any) -> dict[str, Any]:
     """The payload of ``/api/generate``. Raises TypeError for a field that the endpoint does not have."""
-    payload: dict[str, Any] = {"model": model, "stream": stream}
+    payload: dict[str, Any] = {"model": text_of(model, "model"), "stream": stream}
     _add(payload, "generate", ("prompt", "suffix", *_GENERATE), {"prompt": prompt, "suffix": suffix, **fields})
     if "images" in payload:
-        payload["images"] = [image_text(image, f"images[{i}]") for i, image in enumerate(payload["images"])]
+        payload["images"] = image_texts(payload["images"], "images")
     return payload
 
 
 def embed_payload(
-    model: str, input: Any, truncate: bool | None, options: Any, keep_alive: Any, dimensions: int | None
+    model: Any, input: Any, truncate: bool | None, options: Any, keep_alive: Any, dimensions: int | None
 ) -> dict[str, Any]:
     """The payload of ``/api/embed``."""
-    texts = input if isinstance(input, str) else list(input)
     fields = {"truncate": truncate, "options": options, "keep_alive": keep_alive, "dimensions": dimensions}
-    return _add({"model": model, "input": texts}, "embed", tuple(fields), fields)
+    return _add({"model": text_of(model, "model"), "input": _inputs(input)}, "embed", tuple(fields), fields)
 
 
-def embeddings_payload(model: str, prompt: str | None, options: Any, keep_alive: Any) -> dict[str, Any]:
+def embeddings_payload(model: Any, prompt: Any, options: Any, keep_alive: Any) -> dict[str, Any]:
     """The payload of ``/api/embeddings``."""
     fields = {"prompt": prompt, "options": options, "keep_alive": keep_alive}
-    return _add({"model": model}, "embeddings", tuple(fields), fields)
+    return _add({"model": text_of(model, "model")}, "embeddings", tuple(fields), fields)
 
 
 def create_payload(model: str, stream: bool, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The payload of ``/api/create``; ``from_`` stands for the key ``from``."""
+    """The payload of ``/api/create``; ``from_`` stands for the key ``from``.
+
+    A field that is not known is sent, because a newer server may know it; but not one that is a misspelt known one.
+    """
+    for name in fields:
+        if name not in (*_CREATE, "from") and near_miss(name, _CREATE):
+            raise unknown_argument("create", name, _CREATE)
     rest = {name.rstrip("_"): value for name, value in fields.items() if value is not None}
-    return {"model": model, "stream": stream, **rest}
+    if "parameters" in rest:
+        rest["parameters"] = _options(rest["parameters"], "parameters")
+    if "messages" in rest:
+        rest["messages"] = _messages(rest["messages"])
+    return {"model": text_of(model, "model"), "stream": stream, **rest}
 
 
 def _add(payload: dict[str, Any], endpoint: str, known: tuple[str, ...], fields: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in fields.items():
         if name not in known:
-            raise TypeError(f"{endpoint}() has no argument {name!r}; it has {', '.join(known)}")
-        if value is not None:
-            payload[name] = value
+            raise unknown_argument(endpoint, name, _ARGUMENTS[endpoint])
+        if value is None:
+            continue
+        if name == "options":
+            value = _options(value, name)
+        elif name == "keep_alive":
+            value = _keep_alive(value)
+        elif name in _TEXTS:
+            several = "embeddings() takes one text; embed() takes several"
+            value = text_of(value, name, hint=several if endpoint == "embeddings" else "give a text (str)")
+        payload[name] = value
     return payload
+
+
+def _inputs(given: Any) -> str | list[str]:
+    if isinstance(given, (str, *_BYTES)):
+        return text_of(given, "input")
+    # A set has no order by which its vectors could be told apart, and of a dict only the keys would be embedded.
+    if not isinstance(given, list) and (
+        isinstance(given, (Mapping, set, frozenset)) or not isinstance(given, Iterable)
+    ):
+        raise ConfigurationError(f"input is a {type(given).__name__}", hint="embed takes a text or a list of texts")
+    texts = list(given)
+    if set(map(type, texts)) <= {str}:
+        return texts
+    return [text_of(text, f"input[{index}]", hint="each input is a text (str)") for index, text in enumerate(texts)]
+
+
+def _messages(messages: Any) -> list[dict[str, Any]]:
+    if messages is None:
+        return []
+    if isinstance(messages, (str, *_BYTES, Mapping)) or not isinstance(messages, Iterable):
+        raise ConfigurationError(
+            f"messages is a {type(messages).__name__}, not a list of messages",
+            hint='write [{"role": "user", "content": "Hello"}]',
+        )
+    return [_message(message, index) for index, message in enumerate(messages)]
 
 
 def _message(message: Any, index: int) -> dict[str, Any]:
@@ -93,99 +177,85 @@ def _message(message: Any, index: int) -> dict[str, Any]:
             f"messages[{index}] is a {type(message).__name__}",
             hint='a message is a dict such as {"role": "user", "content": "Hello"}',
         )
-    fields = {name: value for name, value in record.items() if value is not None}
-    if fields.get("images"):
-        fields["images"] = [
-            image_text(image, f"messages[{index}].images[{i}]") for i, image in enumerate(fields["images"])
-        ]
+    fields = {
+        name: value if name in _TEXTS and isinstance(value, str) else _field(name, value, f"messages[{index}]")
+        for name, value in record.items()
+        if value is not None
+    }
+    if not fields.get("role"):
+        raise ConfigurationError(
+            f"messages[{index}] has no role", hint='write "role": "user" into it, or system, assistant or tool'
+        )
     return fields
 
 
-def image_text(image: Any, where: str) -> str:
-    """Bare base64 text of an image given as bytes, a path, base64 text, a data URI, or an object with ``value``.
+def _field(name: Any, value: Any, where: str) -> Any:
+    """The value of a message's field that is not plainly a text."""
+    if name in _TEXTS:
+        hint = "images go into `images` of the message; a tool's result is text, such as JSON"
+        return text_of(value, f"{where}.{name}", hint=hint)
+    if name == "images":
+        return image_texts(value, f"{where}.images")
+    if name == "tool_calls":
+        from metagpt_ollama_rs.tools import sent_calls
 
-    Raises ConfigurationError, which names ``where``, for text that is neither a file nor base64.
-    """
-    image = getattr(image, "value", image)
-    if isinstance(image, (bytes, bytearray, memoryview)):
-        return base64.b64encode(image).decode()
-    if isinstance(image, os.PathLike):
-        with open(image, "rb") as file:
-            return base64.b64encode(file.read()).decode()
-    if not isinstance(image, str):
-        raise ConfigurationError(f"{where} is a {type(image).__name__}", hint="give bytes, a path or base64 text")
-    text = image.strip()
-    if text.startswith("data:") and "," in text:
-        text = text.split(",", 1)[1]
-    elif len(text) < 4096 and os.path.isfile(text):
-        with open(text, "rb") as file:
-            return base64.b64encode(file.read()).decode()
+        return sent_calls(value, f"{where}.tool_calls")
+    close = near_miss(name, _MESSAGE) if isinstance(name, str) else None
+    if close:
+        raise ConfigurationError(f"{where} has no field {name!r:.60}", hint=f"did you mean {close}?")
+    return value
+
+
+def _keep_alive(value: Any) -> Any:
+    from metagpt_ollama_rs.options import parse_keep_alive
+
+    value = text_of(value, "keep_alive") if isinstance(value, _BYTES) else value
     try:
-        base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
+        return parse_keep_alive(value)
+    except ValueError as error:
+        raise ConfigurationError(f"keep_alive must be {error}, not {value!r:.60}") from None
+
+
+def _options(options: Any, where: str) -> dict[str, Any]:
+    """Options as they are sent. Types are left to the server: it refuses a wrong one and names it, while a name that it
+    does not know is ignored in silence."""
+    from metagpt_ollama_rs.options import KNOWN_OPTIONS
+
+    record = options.model_dump(exclude_none=True) if hasattr(options, "model_dump") else options
+    if not isinstance(record, Mapping):
         raise ConfigurationError(
-            f"{where} is neither a file nor base64 text: {text[:60]!r}", hint="give bytes, a path or base64 text"
-        ) from None
-    return text
+            f"{where} is a {type(options).__name__}", hint='options are a dict such as {"num_predict": 200}'
+        )
+    found = dict(record)
+    if not found.keys() <= KNOWN_OPTIONS:
+        for name in found:
+            if isinstance(name, str) and name not in KNOWN_OPTIONS and name not in _warned:
+                _doubt(name, where)
+    if isinstance(found.get("stop"), (str, *_BYTES)):
+        # Ollama refuses a plain text here.
+        found["stop"] = [found["stop"]]
+    return found
 
 
-def _tool(tool: Any) -> Any:
-    if callable(tool) and not hasattr(tool, "model_dump"):
-        return function_tool(tool)
-    return tool
+def _doubt(name: str, where: str) -> None:
+    """Raises ConfigurationError for an option that is a misspelt known one, and warns once of any other that is not
+    known: a newer server may know it."""
+    import logging
 
+    from metagpt_ollama_rs.options import ELSEWHERE, KNOWN_OPTIONS
 
-_JSON_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", list: "array", dict: "object"}
-
-
-def function_tool(function: Callable[..., Any]) -> dict[str, Any]:
-    """The tool description of a Python function, from its annotations and its Google style docstring."""
-    import inspect
-    import typing
-
-    text = inspect.getdoc(function) or ""
-    hints = typing.get_type_hints(function)
-    described = _arguments(text)
-    properties: dict[str, Any] = {}
-    required = []
-    for name, parameter in inspect.signature(function).parameters.items():
-        if name == "self" or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            continue
-        hint = hints.get(name, str)
-        origin = typing.get_origin(hint) or hint
-        members = [
-            _JSON_TYPES.get(typing.get_origin(member) or member, "string")
-            for member in typing.get_args(hint)
-            if member is not type(None)
-        ]
-        optional = type(None) in typing.get_args(hint)
-        kind = members[0] if optional and len(members) == 1 else _JSON_TYPES.get(origin, "string")
-        properties[name] = {"type": kind, "description": described.get(name, "")}
-        if parameter.default is parameter.empty and not optional:
-            required.append(name)
-    return {
-        "type": "function",
-        "function": {
-            "name": function.__name__,
-            "description": text.split("\n\n", 1)[0].strip(),
-            "parameters": {"type": "object", "required": required, "properties": properties},
-        },
-    }
-
-
-def _arguments(docstring: str) -> dict[str, str]:
-    described: dict[str, str] = {}
-    inside = False
-    for line in docstring.splitlines():
-        text = line.strip()
-        if text in ("Args:", "Arguments:", "Parameters:"):
-            inside = True
-        elif inside and not line.startswith((" ", "\t")) and text:
-            break
-        elif inside and ":" in text:
-            name, description = text.split(":", 1)
-            described[name.split("(", 1)[0].strip()] = description.strip()
-    return described
+    close = near_miss(name, sorted(KNOWN_OPTIONS))
+    if close:
+        raise ConfigurationError(
+            f"{where}.{name:.60} is not an option of Ollama, which would ignore it", hint=f"did you mean {close}?"
+        )
+    _warned.add(name)
+    logging.getLogger(__name__).warning(
+        "%s.%.60s is not a known option of Ollama: it is sent, and ignored by a server that does not know it%s",
+        where,
+        name,
+        f". hint: Ollama has {ELSEWHERE[name]}" if name in ELSEWHERE else "",
+    )
 
 
 __all__ = [
@@ -193,7 +263,8 @@ __all__ = [
     "create_payload",
     "embed_payload",
     "embeddings_payload",
-    "function_tool",
     "generate_payload",
-    "image_text",
+    "header_pairs",
+    "plain_text",
+    "text_of",
 ]

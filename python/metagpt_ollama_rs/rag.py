@@ -10,8 +10,10 @@ nest_asyncio has entered again. It needs ``llama-index-core`` 0.10 or newer, and
 from __future__ import annotations
 
 import asyncio
+import difflib
+import inspect
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Dict, List, Optional
 from weakref import WeakKeyDictionary
 
@@ -45,7 +47,7 @@ class OllamaEmbedding(BaseEmbedding):
     Vectors are lists of floats, each exactly the 32-bit float nearest to the server's number.
 
     Args:
-        model_name: an embedding model, such as ``nomic-embed-text``.
+        model_name: an embedding model, such as ``nomic-embed-text``; ``model`` is another name for it.
         base_url: any form of the server's address; None is ``OLLAMA_HOST`` or Ollama's usual address.
         embed_batch_size: texts in one request, at most 2048.
         dimensions: width of a vector that is expected, to be checked against what the model gives; it is not sent.
@@ -55,8 +57,15 @@ class OllamaEmbedding(BaseEmbedding):
         truncate: what becomes of a text that is longer than the model's context. True: the server cuts it in silence.
             False: ``BadInputError`` with the text's place in its batch. None: it is cut, with a warning.
         requests_at_once: how many batches the asynchronous methods ask for at the same time, on each event loop.
+        query_instruction: put before each query, such as ``"search_query:"``, with a space between, as LlamaIndex's own
+            class does.
+        text_instruction: the same for texts, such as ``"search_document:"``. An index has to be built with it.
         api_key: for a server behind a proxy that wants one; not part of what LlamaIndex stores.
         timeout: seconds for each request, or a `Timeout`.
+        client_kwargs: ``headers`` and other arguments of `Client`; not part of what LlamaIndex stores.
+
+    LlamaIndex's own arguments (``callback_manager``, ``num_workers`` and so on) are taken, too. Any other one is a
+    ``ConfigurationError``.
 
     The methods raise ``ConfigurationError`` where ``dimensions`` is not the model's, and else what the clients raise.
     """
@@ -68,6 +77,9 @@ class OllamaEmbedding(BaseEmbedding):
     truncate: Optional[bool] = Field(default=None, description="Whether the server may cut texts that are too long.")
     requests_at_once: int = Field(default=REQUESTS_AT_ONCE, description="Batches that are asked for at once.", gt=0)
 
+    query_instruction: Optional[str] = Field(default=None, description="Put before each query.")
+    text_instruction: Optional[str] = Field(default=None, description="Put before each text.")
+
     _blocking: Any = PrivateAttr()
     _asynchronous: Any = PrivateAttr()
     _turns: Any = PrivateAttr()
@@ -75,7 +87,7 @@ class OllamaEmbedding(BaseEmbedding):
 
     def __init__(
         self,
-        model_name: str,
+        model_name: Optional[str] = None,
         base_url: Optional[str] = None,
         embed_batch_size: int = BATCH,
         dimensions: Optional[int] = None,
@@ -85,12 +97,21 @@ class OllamaEmbedding(BaseEmbedding):
         requests_at_once: int = REQUESTS_AT_ONCE,
         api_key: Optional[str] = None,
         timeout: Any = None,
+        query_instruction: Optional[str] = None,
+        text_instruction: Optional[str] = None,
+        model: Optional[str] = None,
+        client_kwargs: Optional[Dict[str, Any]] = None,
         **fields: Any,
     ) -> None:
+        if model and model_name and model != model_name:
+            raise ConfigurationError(f"model is {model!r}, and model_name {model_name!r}: give one of them")
+        if not (model_name or model):
+            raise ConfigurationError("model_name is missing", hint="name an embedding model, such as nomic-embed-text")
+        self._refuse_unknown(fields)
         if not 1 <= embed_batch_size <= 2048:
             raise ConfigurationError(f"embed_batch_size must be from 1 to 2048, and is {embed_batch_size}")
         super().__init__(
-            model_name=model_name,
+            model_name=model_name or model,
             base_url=base_url,
             embed_batch_size=embed_batch_size,
             dimensions=dimensions,
@@ -98,12 +119,25 @@ class OllamaEmbedding(BaseEmbedding):
             keep_alive=keep_alive,
             truncate=truncate,
             requests_at_once=requests_at_once,
+            query_instruction=query_instruction,
+            text_instruction=text_instruction,
             **fields,
         )
-        self._blocking = Client(base_url, api_key=api_key, timeout=timeout)
-        self._asynchronous = AsyncClient(base_url, api_key=api_key, timeout=timeout)
+        given = {"host": base_url, "api_key": api_key, "timeout": timeout}
+        given = {name: value for name, value in given.items() if value is not None}
+        given.update(_client_arguments(client_kwargs or {}, given))
+        self._blocking = Client(**given)
+        self._asynchronous = AsyncClient(**given)
         self._turns = _Turns(requests_at_once)
         self._known = None
+
+    @classmethod
+    def _refuse_unknown(cls, fields: Dict[str, Any]) -> None:
+        known = {*(getattr(cls, "model_fields", None) or cls.__fields__), "class_name"}
+        unknown = next((name for name in fields if name not in known), None)
+        if unknown is not None:
+            own = inspect.signature(OllamaEmbedding.__init__).parameters
+            raise _unknown(f"OllamaEmbedding has no argument {unknown!r}", unknown, {*known, *own} - {"self", "fields"})
 
     @classmethod
     def class_name(cls) -> str:
@@ -125,10 +159,10 @@ class OllamaEmbedding(BaseEmbedding):
         return self._known or len(await self._aget_text_embedding("a"))
 
     def _get_query_embedding(self, query: str) -> List[float]:
-        return self._get_text_embeddings([query])[0]
+        return self._embed([_prefixed(self.query_instruction, query)])[0]
 
     async def _aget_query_embedding(self, query: str) -> List[float]:
-        return (await self._aget_text_embeddings([query]))[0]
+        return (await self._aembed([_prefixed(self.query_instruction, query)]))[0]
 
     def _get_text_embedding(self, text: str) -> List[float]:
         return self._get_text_embeddings([text])[0]
@@ -137,6 +171,12 @@ class OllamaEmbedding(BaseEmbedding):
         return (await self._aget_text_embeddings([text]))[0]
 
     def _get_text_embeddings(self, texts: List[str]) -> List[List[float]]:
+        return self._embed([_prefixed(self.text_instruction, text) for text in texts])
+
+    async def _aget_text_embeddings(self, texts: List[str]) -> List[List[float]]:
+        return await self._aembed([_prefixed(self.text_instruction, text) for text in texts])
+
+    def _embed(self, texts: Sequence[str]) -> List[List[float]]:
         found: List[List[float]] = []
         for batch in self._batches(texts):
             try:
@@ -147,7 +187,7 @@ class OllamaEmbedding(BaseEmbedding):
             found.extend(self._checked(vectors))
         return found
 
-    async def _aget_text_embeddings(self, texts: List[str]) -> List[List[float]]:
+    async def _aembed(self, texts: Sequence[str]) -> List[List[float]]:
         found: List[List[float]] = []
         for batch in self._batches(texts):
             async with self._turns.of_this_loop():
@@ -201,6 +241,27 @@ class OllamaEmbedding(BaseEmbedding):
             )
         self._known = width
         return vectors.tolist()
+
+
+def _prefixed(instruction: Optional[str], text: str) -> str:
+    return f"{instruction.strip()} {text.strip()}" if instruction and instruction.strip() else text
+
+
+def _client_arguments(wanted: Dict[str, Any], given: Dict[str, Any]) -> Dict[str, Any]:
+    """``wanted``, if these are arguments of the clients beside those ``given``."""
+    known = set(inspect.signature(Client).parameters)
+    for name in wanted:
+        if name not in known:
+            raise _unknown(f"client_kwargs has {name!r}, which Client does not take", name, known)
+        if name in given:
+            raise ConfigurationError(f"{'base_url' if name == 'host' else name} is also in client_kwargs")
+    return wanted
+
+
+def _unknown(message: str, name: str, known: Iterable[str]) -> ConfigurationError:
+    near = difflib.get_close_matches(name, sorted(known), 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(sorted(known))}"
+    return ConfigurationError(message, hint=hint)
 
 
 class _Turns:

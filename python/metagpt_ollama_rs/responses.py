@@ -1,7 +1,8 @@
 """What the server's replies become: views of their JSON objects with attribute and item access.
 
-A record wraps the dict that was received and copies nothing. ``reply.message.content`` and
-``reply["message"]["content"]`` are the same; a field that Ollama left out is ``None`` as an attribute and a
+A record wraps the dict that was received and copies nothing; the dicts in a list of records become records there, when
+the list is first asked for, so that a change of the list or of what is in it takes effect. ``reply.message.content``
+and ``reply["message"]["content"]`` are the same; a field that Ollama left out is ``None`` as an attribute and a
 ``KeyError`` as an item, as in ollama-python. Fields that this package doesn't know stay reachable in both ways.
 
 The pieces of a stream are the hot objects here. For an ordinary line the core (``src/py/mold.rs``) makes no dict: it
@@ -46,7 +47,10 @@ class Record:
         if isinstance(value, dict):
             return nested(value)
         if isinstance(value, list):
-            return [nested(item) if isinstance(item, dict) else item for item in value]
+            # In place, so that there is one list: whoever changes it changes this record.
+            for index, item in enumerate(value):
+                if isinstance(item, dict):
+                    value[index] = nested(item)
         return value
 
     def _settle(self) -> dict[str, Any]:
@@ -68,7 +72,9 @@ class Record:
             return self._wrap(name, self._data[name])
         if name in self._fields:
             return None
-        raise AttributeError(f"{type(self).__name__} has no field {name!r}; it has {', '.join(self._data)}")
+        # What a server sends may be long, and not only text.
+        names = _core.excerpt(", ".join(self._data), 200)
+        raise AttributeError(f"{type(self).__name__} has no field {name!r}; it has {names}")
 
     def __setattr__(self, name: str, value: Any) -> None:
         self._data[name] = value
@@ -103,18 +109,16 @@ class Record:
 
     def model_dump(self, *, mode: str = "python", exclude_none: bool = False) -> dict[str, Any]:
         """The JSON object as a new dict. ``mode`` is taken for compatibility and changes nothing."""
-        import copy
-
-        data: dict[str, Any] = copy.deepcopy(self._data)
+        data: dict[str, Any] = _plain(self._data)
         return {key: value for key, value in data.items() if value is not None} if exclude_none else data
 
     def model_dump_json(self) -> str:
         """The JSON object as text."""
-        return _core.dumps(self._data).decode()
+        return _core.dumps(_plain(self._data)).decode()
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Record):
-            return type(self) is type(other) and self._data == other._data
+            return type(self) is type(other) and _plain(self._data) == _plain(other._data)
         return NotImplemented
 
     __hash__ = None  # type: ignore[assignment]
@@ -127,12 +131,36 @@ class Record:
         return (type(self), (self._data,))
 
 
+def _plain(value: Any) -> Any:
+    """A copy of ``value`` as JSON has it, the records in its lists as dicts."""
+    if isinstance(value, Record):
+        value = value._data
+    if isinstance(value, dict):
+        return {key: _plain(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    import copy
+
+    return copy.deepcopy(value)
+
+
 class ToolFunction(Record):
-    """Name and arguments (a dict) of a call."""
+    """Name and arguments of a call.
+
+    ``arguments`` is a dict, also where the server sent JSON text, ``""``, null or nothing. Text that is no JSON object
+    stays a str: it is all that is known of what the model wanted.
+    """
 
     __slots__ = ()
     name: str
     arguments: dict[str, Any]
+
+    def __init__(self, data: Mapping[str, Any] | None = None, /, **fields: Any) -> None:
+        super().__init__(data, **fields)
+        if not isinstance(self._data.get("arguments"), dict):
+            _core.settle_arguments(self._data)
 
 
 class ToolCall(Record):

@@ -62,8 +62,8 @@ def records() -> list[dict[str, Any]]:
 def pending() -> list[dict[str, Any]]:
     """The calls of this process that are under way, in the order in which they began; copies.
 
-    Keys: ``id``, ``state`` (``begun``), ``started``, ``process``, ``model``, ``host``, ``endpoint`` and ``streamed``, as in
-    `records`. A forked child starts with none.
+    Keys: ``state`` (``begun``), and as in `records` ``id``, ``started``, ``process``, ``model``, ``host``, ``endpoint``
+    and ``streamed``. A forked child starts with none.
     """
     return _core.stats_pending()
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from metagpt_ollama_rs import _core
+from metagpt_ollama_rs._core import excerpt
 from metagpt_ollama_rs.errors import BadInputError, ModelNotFoundError, OllamaError, ProtocolError, ResponseError
 
 if TYPE_CHECKING:
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
     Payload = Mapping[str, Any]
     Search = Generator[Payload, "OllamaError | None", "OllamaError"]
+
+_UNUSABLE = "is it an embedding model? Update Ollama, or whatever answers in its place"
 
 # An input that every embedding model takes.
 _HARMLESS = "a"
@@ -104,14 +108,37 @@ class Vectors:
 
 def check_count(found: int, payload: Payload) -> None:
     """Raises ProtocolError unless there are ``found`` inputs in ``payload``."""
-    texts = payload["input"]
+    texts = payload.get("input", "")
     # The empty text only loads the model.
     wanted = min(found, 1) if texts == "" else 1 if isinstance(texts, str) else len(texts)
     if found != wanted:
         raise ProtocolError(
             f"the server sent {found} vectors for {wanted} inputs",
             hint="update Ollama, or whatever answers in its place; no vector can be told from another now",
-            model=payload["model"],
+            model=payload.get("model"),
+        )
+
+
+def check_vectors(vectors: Any, payload: Payload) -> None:
+    """Raises ProtocolError unless ``vectors`` are lists of finite numbers, all as long, one for each input."""
+    _check_numbers([] if vectors is None else vectors, payload)
+    check_count(len(vectors or ()), payload)
+
+
+def check_vector(reply: Any, payload: Payload) -> None:
+    """Raises ProtocolError unless a reply of ``/api/embeddings`` has one vector; none for an empty prompt."""
+    if not isinstance(reply, dict) or "embedding" not in reply:
+        raise ProtocolError("the server's reply has no 'embedding'", hint=_UNUSABLE, model=payload.get("model"))
+    vector = reply["embedding"]
+    if payload.get("prompt") or not (vector is None or vector == []):
+        _check_numbers([vector], payload)
+
+
+def _check_numbers(vectors: Any, payload: Payload) -> None:
+    fault = _core.vectors_fault(vectors)
+    if fault:
+        raise ProtocolError(
+            f"the server sent no usable vectors: {fault}", hint=_UNUSABLE, model=payload.get("model"), status=200
         )
 
 
@@ -212,7 +239,7 @@ def _search(refusal: ResponseError, payload: Payload) -> Search:
     size = "" if length is None else f" ({length:,} characters)"
     words = said.error if isinstance(said, ResponseError) and said.error else said.message
     error = BadInputError(
-        f"input {low} of {len(texts)}{size} cannot be embedded: {words}",
+        f"input {low} of {len(texts)}{size} cannot be embedded: {excerpt(words, 600)}",
         hint="leave this input out or change it, and send the others again"
         if "context length" not in words
         else "cut this input into shorter pieces, or leave truncate unset so that the server cuts it",

@@ -89,12 +89,14 @@ impl Base {
         let https = match scheme.as_deref() {
             None | Some("http") => false,
             Some("https") => true,
-            Some(other) => {
+            Some(other) if other.chars().all(|c| c.is_ascii_alphanumeric()) => {
                 return Err(wrong(&format!(
                     "its scheme is {:?}, not http or https",
                     excerpt(other)
                 )));
             }
+            // It may be part of a password.
+            Some(_) => return Err(wrong("what stands before its :// is not http or https")),
         };
         if scheme.is_none() && rest.starts_with('/') {
             return Err(wrong("it names no host"));
@@ -177,6 +179,17 @@ impl Base {
             .map(|(user, password)| (user.as_str(), password.as_str()))
     }
 
+    /// Whether this is the same scheme, host and port as `other`.
+    pub(super) fn is_at(&self, other: &Self) -> bool {
+        (self.https, &self.host, self.port) == (other.https, &other.host, other.port)
+    }
+
+    /// This place with the user and password of `other`.
+    pub(super) fn with_credentials_of(mut self, other: &Self) -> Self {
+        self.credentials.clone_from(&other.credentials);
+        self
+    }
+
     /// Whether this is the machine itself: such traffic never goes through a proxy of the environment.
     pub fn is_loopback(&self) -> bool {
         let host = self.host().trim_end_matches('.');
@@ -211,7 +224,15 @@ impl Base {
     ) -> Result<Self, Error> {
         let host = if host.is_empty() { "127.0.0.1" } else { host };
         let scheme = if https { "https" } else { "http" };
-        let nameless = || wrong(&format!("{:?} is no host name or address", excerpt(host)));
+        // What follows a colon or an @ may be part of a password.
+        let quotable = credentials.is_none() && (host.starts_with('[') || !host.contains(':'));
+        let nameless = || {
+            wrong(&if quotable {
+                format!("{:?} is no host name or address", excerpt(host))
+            } else {
+                "what it has for a host is no host name or address".to_owned()
+            })
+        };
         let url = Url::parse(&format!("{scheme}://{host}:{port}{path}")).map_err(|_| nameless())?;
         let host = match url.host_str() {
             Some("0.0.0.0") => "127.0.0.1",
@@ -299,7 +320,7 @@ fn credentials(text: &str) -> (String, String) {
     (percent_decoded(user), percent_decoded(password))
 }
 
-fn percent_decoded(text: &str) -> String {
+pub(super) fn percent_decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {
@@ -329,10 +350,9 @@ fn host_and_port(address: &str) -> Result<(Cow<'_, str>, Option<u16>), Error> {
             Some(port) => (host, port),
             None if tail.is_empty() => (host, ""),
             None => {
-                return Err(wrong(&format!(
-                    "{:?} stands after the brackets of the address",
-                    excerpt(tail)
-                )));
+                return Err(wrong(
+                    "more than a port stands after the brackets of its address",
+                ));
             }
         }
     } else if address.parse::<Ipv6Addr>().is_ok() {
@@ -347,10 +367,13 @@ fn host_and_port(address: &str) -> Result<(Cow<'_, str>, Option<u16>), Error> {
         .filter(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
         .and_then(|port| port.parse().ok());
     match number {
-        Some(0) | None => Err(wrong(&format!(
-            "{:?} is no port (1 to 65535)",
-            excerpt(port)
-        ))),
+        Some(0) | None if port.len() <= 6 && port.parse::<i64>().is_ok() => {
+            Err(wrong(&format!("{port:?} is no port (1 to 65535)")))
+        }
+        // It may be a password.
+        Some(0) | None => Err(wrong(
+            "what follows its last colon is no port (1 to 65535); @HOST has to follow a password",
+        )),
         port => Ok((Cow::Borrowed(host), port)),
     }
 }

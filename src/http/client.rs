@@ -14,19 +14,23 @@ use reqwest::header::{
     ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
 };
 
+use super::base::{Base, Origin};
 use super::config::{Config, Timeouts, real_key};
 #[cfg(target_os = "linux")]
 use super::direct;
 use super::exchange::Exchange;
 use super::explain::explain;
 use super::general::General;
-use super::lane::{Lane, Sender};
+#[cfg(target_os = "linux")]
+use super::lane::Runtime;
+use super::lane::{Lane, Response, Sender};
 use super::pump;
 use super::redact::Secrets;
-use super::retry::Retry;
+use super::retry::{Retry, is_changing};
 use crate::error::{Error, Kind};
 use crate::inbox::Inbox;
 use crate::stats::Trace;
+use crate::wire::Shape;
 
 /// Numbers the clients of the process.
 static NUMBER: AtomicU64 = AtomicU64::new(0);
@@ -60,8 +64,8 @@ struct Inner {
     /// By method, path and whether a body comes with it: making one costs as much as sending it.
     heads: Mutex<HashMap<(Method, String, bool), Arc<Head>>>,
     secrets: Secrets,
-    /// Neither TLS nor a proxy stands between here and the server.
-    plain: bool,
+    /// The same client at other places of the host, to which redirects have led.
+    moved: Mutex<Vec<Client>>,
     /// The reactors on which connections may be left.
     #[cfg(target_os = "linux")]
     reactors: Mutex<Vec<direct::Driver>>,
@@ -106,6 +110,8 @@ pub struct Request {
     /// What accompanies the call, if anybody wants to know. A pump finishes it; a call leaves that to its caller, who
     /// reads the reply.
     pub trace: Option<Arc<Trace>>,
+    /// A pump ends an answer that goes in circles, with an error.
+    pub guarded: bool,
 }
 
 impl Request {
@@ -128,6 +134,7 @@ impl Request {
             retry: None,
             headers: Vec::new(),
             trace: None,
+            guarded: false,
         }
     }
 }
@@ -148,6 +155,8 @@ pub struct Reply {
 pub enum Mode {
     /// Decoded items.
     Deltas,
+    /// The same, for a reader that can make nothing of an answer of another shape.
+    Records(Shape),
     /// Raw lines without their newline, blank ones left out, nothing decoded or checked: for code that brings its
     /// own decoder.
     Lines,
@@ -176,10 +185,8 @@ impl Client {
         let secrets = Secrets::of(&config);
         let route = config.proxy.resolve(&config.base)?;
         let plain = route.is_none() && !config.base.is_https();
-        let sender = Sender {
-            general: General::new(&config, route)?,
-            number: NUMBER.fetch_add(1, Ordering::Relaxed),
-        };
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let sender = Sender::new(General::new(&config, route)?, number, plain);
         Ok(Self {
             inner: Arc::new(Inner {
                 config,
@@ -187,7 +194,7 @@ impl Client {
                 headers,
                 heads: Mutex::default(),
                 secrets,
-                plain,
+                moved: Mutex::default(),
                 #[cfg(target_os = "linux")]
                 reactors: Mutex::default(),
             }),
@@ -198,31 +205,34 @@ impl Client {
     /// Whether [`Client::on`] succeeds.
     #[cfg(target_os = "linux")]
     pub fn is_plain(&self) -> bool {
-        self.inner.plain
+        self.inner.sender.plain
     }
 
     /// This client on `reactor`, where its futures have to run from then on; `None` where TLS or a proxy is needed,
     /// which a reactor does not have.
     #[cfg(target_os = "linux")]
-    pub fn on(&self, reactor: &direct::Reactor) -> Option<Self> {
-        if !self.inner.plain {
-            return None;
-        }
-        let driver = reactor.driver();
-        let mut reactors = self
-            .inner
-            .reactors
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+    pub fn on(&self, reactor: &direct::Reactor, runtime: Runtime) -> Option<Self> {
+        self.is_plain()
+            .then(|| self.bound(reactor.driver(), runtime))
+    }
+
+    #[cfg(target_os = "linux")]
+    fn bound(&self, driver: direct::Driver, runtime: Runtime) -> Self {
+        let mut reactors = lock(&self.inner.reactors);
         if !reactors.iter().any(|known| known.is(&driver)) {
             reactors.retain(direct::Driver::is_alive);
             reactors.push(driver.clone());
         }
         drop(reactors);
-        Some(Self {
+        Self {
             inner: Arc::clone(&self.inner),
-            lane: Lane::Direct(driver),
-        })
+            lane: Lane::Direct(driver, runtime),
+        }
+    }
+
+    /// The proxy that requests go through, without credentials.
+    pub fn proxy(&self) -> Option<String> {
+        self.inner.sender.proxy()
     }
 
     pub fn config(&self) -> &Config {
@@ -265,12 +275,30 @@ impl Client {
         &self.inner.sender
     }
 
+    /// Sees to it that the connection which brought `response` is not used again. The general lane's pool gives none of
+    /// its connections away, so all of it goes.
+    pub(super) fn distrust(&self, response: &mut Response) {
+        match response {
+            Response::General(_) => {
+                let config = &self.inner.config;
+                let route = config.proxy.resolve(&config.base);
+                // It could be made before; if it no longer can, the next request says so.
+                if let Ok(general) = route.and_then(|route| General::new(config, route)) {
+                    self.inner.sender.renew(general);
+                }
+            }
+            #[cfg(target_os = "linux")]
+            Response::Direct(response) => response.distrust(),
+        }
+    }
+
     pub(super) fn lane(&self) -> &Lane {
         &self.lane
     }
 
     /// The request as the lanes want it.
     pub(super) fn prepare(&self, request: Request, url: &str) -> Result<Prepared, Error> {
+        let changing = is_changing(request.method, &request.path);
         let head = if request.headers.is_empty() {
             let key = (request.method, request.path, request.body.is_some());
             let known = self.inner.heads().get(&key).map(Arc::clone);
@@ -292,6 +320,7 @@ impl Client {
         Ok(Prepared {
             head,
             body: request.body.map(Bytes::from),
+            changing,
         })
     }
 
@@ -311,6 +340,21 @@ impl Client {
             Method::Delete => reqwest::Method::DELETE,
             Method::Head => reqwest::Method::HEAD,
         };
+        let headers = self.headers(has_body, more, &url)?;
+        Ok(Head {
+            method,
+            url,
+            headers,
+        })
+    }
+
+    /// The headers of a request to `url`.
+    fn headers(
+        &self,
+        has_body: bool,
+        more: &[(String, String)],
+        url: &Url,
+    ) -> Result<HeaderMap, Error> {
         let mut headers = self.inner.headers.clone();
         if has_body && !headers.contains_key(CONTENT_TYPE) {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -327,29 +371,114 @@ impl Client {
                 Some(port) => HeaderValue::from_str(&format!("{host}:{port}")),
                 None => HeaderValue::from_str(host),
             };
-            headers.insert(HOST, place.map_err(|_| unusable())?);
+            let unusable = |_| Error::new(Kind::Config, format!("{host:?} is no host name."));
+            headers.insert(HOST, place.map_err(unusable)?);
         }
-        Ok(Head {
-            method,
-            url,
+        Ok(headers)
+    }
+
+    /// `request` as it goes on to `target`, to which its reply has redirected it, and the client that sends it there.
+    /// `target` is on this client's host; to another origin go neither its key nor its own headers.
+    pub(super) fn follow(
+        &self,
+        request: &Prepared,
+        target: Url,
+    ) -> Result<(Self, Prepared), Error> {
+        let home = Url::parse(&self.inner.config.base.display()).ok();
+        let same = |url: Option<&Url>| url.is_some_and(|url| url.origin() == target.origin());
+        let client = if same(home.as_ref()) {
+            self.clone()
+        } else {
+            self.at(&target, home.as_ref())?
+        };
+        let headers = if same(Some(&request.head.url)) {
+            request.head.headers.clone()
+        } else {
+            client.headers(request.body.is_some(), &[], &target)?
+        };
+        let head = Head {
+            method: request.head.method.clone(),
+            url: target,
             headers,
+        };
+        let prepared = Prepared {
+            head: Arc::new(head),
+            body: request.body.clone(),
+            changing: request.changing,
+        };
+        Ok((client, prepared))
+    }
+
+    /// This client at the origin of `target`. `home` is its own.
+    fn at(&self, target: &Url, home: Option<&Url>) -> Result<Self, Error> {
+        let mut base = Base::parse(&target.origin().ascii_serialization(), Origin::BaseUrl)?;
+        let mut known = lock(&self.inner.moved);
+        let found = known
+            .iter()
+            .find(|client| client.inner.config.base.is_at(&base));
+        let client = if let Some(client) = found {
+            client.clone()
+        } else {
+            let mut config = self.inner.config.clone();
+            if home.is_some_and(|home| is_upgrade(home, target)) {
+                base = base.with_credentials_of(&config.base);
+            } else {
+                config.api_key = None;
+                config.headers.clear();
+            }
+            config.base = base;
+            let client = Self::new(config)?;
+            if known.len() >= MAX_MOVED {
+                known.clear();
+            }
+            known.push(client.clone());
+            client
+        };
+        drop(known);
+        Ok(match &self.lane {
+            Lane::General => client,
+            #[cfg(target_os = "linux")]
+            Lane::Direct(driver, runtime) => client.bound(driver.clone(), *runtime),
         })
     }
+
+    /// Whether anything is sent that another origin must not get.
+    pub(super) fn has_credentials(&self) -> bool {
+        !self.inner.headers.is_empty()
+    }
+}
+
+/// Whether `target` is what `home` is, with TLS on the usual ports: the one other origin that gets all.
+fn is_upgrade(home: &Url, target: &Url) -> bool {
+    let port = Url::port_or_known_default;
+    (home.scheme(), port(home)) == ("http", Some(80))
+        && (target.scheme(), port(target)) == ("https", Some(443))
 }
 
 impl Inner {
     fn heads(&self) -> MutexGuard<'_, HashMap<(Method, String, bool), Arc<Head>>> {
-        self.heads.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.heads)
     }
 }
+
+/// What is guarded here is whole after every statement, whoever panics.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How many places of its host a client knows that redirects have led to.
+const MAX_MOVED: usize = 8;
 
 /// How many heads are kept: a client asks for a handful of paths, unless somebody makes them up.
 const MAX_HEADS: usize = 64;
 
 /// A request that can be sent, more than once.
+#[derive(Clone)]
 pub(super) struct Prepared {
     pub(super) head: Arc<Head>,
     pub(super) body: Option<Bytes>,
+    /// It must not be sent twice if the server may have got it.
+    pub(super) changing: bool,
 }
 
 /// A request without its body.

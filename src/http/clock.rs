@@ -17,7 +17,7 @@ pub(super) const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 pub(super) struct Clock {
     limits: Timeouts,
     total: Option<Instant>,
-    /// When the phase began, or the last read ended.
+    /// When the phase began, or the last read with payload ended.
     since: Instant,
     first: bool,
     timer: Timer,
@@ -42,6 +42,11 @@ impl Clock {
     pub(super) fn tick(&mut self) {
         self.first = false;
         self.since = Instant::now();
+    }
+
+    /// So much of the time was not the server's.
+    pub(super) fn spare(&mut self, time: Duration) {
+        self.since = later(self.since, time);
     }
 
     /// Runs `work` until it is done or a limit runs out. While `attempt` is making its connection, the connect limit
@@ -122,6 +127,6 @@ pub(super) fn timeout(phase: &'static str, limit: Duration, what: &str) -> Error
 }
 
 /// `start + limit`; a limit beyond what the clock can express is a year.
-fn later(start: Instant, limit: Duration) -> Instant {
+pub(super) fn later(start: Instant, limit: Duration) -> Instant {
     start + limit.min(YEAR)
 }

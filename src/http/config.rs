@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::base::Base;
 use super::proxy::ProxyRule;
 use super::retry::Retry;
+use super::trust::Trust;
 use crate::wire::MAX_LINE;
 
 /// The default cap on a body that is read whole (`/api/embed` and a verbose `/api/show` reach 100 MB).
@@ -17,7 +18,8 @@ pub struct Timeouts {
     pub connect: Duration,
     /// From the request until the first byte of the reply's body: queueing, loading the model, reading the prompt.
     pub first_token: Duration,
-    /// Between two reads once the body has begun. The time in which the reader is not ready does not count.
+    /// Between two reads once the body has begun. The time in which the reader is not ready does not count. For both,
+    /// only payload is a byte of the body, not what keeps a connection alive: blank lines, comments of an event stream.
     pub idle: Duration,
     /// The whole exchange; none by default, because a healthy stream may be long.
     pub total: Option<Duration>,
@@ -43,6 +45,7 @@ pub struct Config {
     /// Sent as `Authorization: Bearer …`: see [`resolve_key`].
     pub api_key: Option<String>,
     pub proxy: ProxyRule,
+    pub trust: Trust,
     pub timeouts: Timeouts,
     pub retry: Retry,
     /// Longest line of a stream, in bytes.
@@ -59,6 +62,7 @@ impl Config {
             headers: Vec::new(),
             api_key: None,
             proxy: ProxyRule::Direct,
+            trust: Trust::default(),
             timeouts: Timeouts::default(),
             retry: Retry::default(),
             max_line: MAX_LINE,

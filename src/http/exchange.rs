@@ -2,32 +2,36 @@
 //!
 //! A pooled connection that turns out to be dead is replaced by its lane, once and at once; everything else is `retry`'s.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::StatusCode;
+use reqwest::Url;
 use reqwest::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER,
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, RETRY_AFTER,
     TRANSFER_ENCODING,
 };
 use tokio::time::Instant;
 
 use super::attempt::Attempt;
-use super::base::{Base, Origin};
-use super::client::{Client, Prepared, Request};
+use super::client::{Client, Head, Prepared, Request};
 use super::clock::Clock;
 use super::config::Timeouts;
 use super::fault;
 use super::lane::{Lane, Response};
+use super::redirect;
 use super::retry::Tries;
 use crate::error::Error;
 use crate::stats::Trace;
 
 /// How much of a refusal's body is kept.
-const MAX_REFUSAL: usize = 64 << 10;
+pub(super) const MAX_REFUSAL: usize = 64 << 10;
 
 /// How long a refusal's body is waited for: the status alone says enough.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long, and how much of, the body of a redirect is read, so that its connection can be used again.
+const REDIRECT_BODY: (Duration, usize) = (Duration::from_millis(100), 16 << 10);
 
 /// The buffer that a `Content-Length` may reserve before anything has arrived.
 const MAX_RESERVE: u64 = 16 << 20;
@@ -38,6 +42,12 @@ pub(super) struct Exchange {
     response: Response,
     clock: Clock,
     content_type: String,
+    /// Where a redirect has led.
+    moved: Option<String>,
+    /// That place is another origin, which did not get the client's key and headers.
+    withheld: bool,
+    /// The proxy that may have replied in the server's place, without credentials.
+    proxy: Option<String>,
     /// Told when the body begins, once the head is accepted.
     trace: Option<Arc<Trace>>,
 }
@@ -52,19 +62,57 @@ impl Exchange {
         let mut tries = Tries::new(policy, &request, limits.total);
         let prepared = client.prepare(request, url)?;
         loop {
-            let failure = match Self::send(client, &prepared, limits, tries.since()).await {
-                Ok(mut exchange) => match exchange.accept(url).await {
-                    Ok(()) => {
-                        exchange.trace = trace;
-                        return Ok(exchange);
-                    }
-                    Err(failure) => failure,
-                },
+            let failure = match Self::reach(client, &prepared, limits, tries.since()).await {
+                Ok(mut exchange) => {
+                    exchange.trace = trace;
+                    return Ok(exchange);
+                }
                 Err(failure) => failure,
             };
             tries
                 .after(client.redact(failure), client.lane(), trace.as_deref())
                 .await?;
+        }
+    }
+
+    /// Sends a request once, and on to where redirects lead, until there is a reply that answers it.
+    async fn reach(
+        client: &Client,
+        first: &Prepared,
+        limits: Timeouts,
+        asked: Instant,
+    ) -> Result<Self, Error> {
+        let mut exchange = Self::send(client, first, limits, asked).await?;
+        let mut passed: Vec<Url> = Vec::new();
+        let mut moved: Option<Prepared> = None;
+        loop {
+            let request = moved.as_ref().unwrap_or(first);
+            let Some(target) = exchange.accept(request).await? else {
+                return Ok(exchange);
+            };
+            let from = &request.head.url;
+            let obstacle = if passed.len() >= redirect::MAX {
+                Some("it is one of too many in a row")
+            } else if *from == target || passed.contains(&target) {
+                Some("it leads in a circle")
+            } else {
+                None
+            };
+            if let Some(why) = obstacle {
+                let status = exchange.response.status();
+                let refused = redirect::refused(from, status, &target, why);
+                return Err(exchange.located(refused.after(status.as_u16())));
+            }
+            exchange.discard().await;
+            passed.push(from.clone());
+            let place = redirect::shown(&target);
+            let (there, next) = client.follow(request, target)?;
+            exchange = Self::send(&there, &next, limits, asked)
+                .await
+                .map_err(|error| error.at(&place))?;
+            exchange.moved = Some(place);
+            exchange.withheld = client.has_credentials() && !there.has_credentials();
+            moved = Some(next);
         }
     }
 
@@ -79,7 +127,10 @@ impl Exchange {
         let mut clock = Clock::start(&lane, limits, asked);
         let attempt = Attempt::new(limits.connect);
         let sending = client.sender().send(&lane, prepared, &attempt);
-        let response = clock.guard(sending, Some(&attempt)).await??;
+        let mut response = clock.guard(sending, Some(&attempt)).await??;
+        if framing(response.headers()).is_err() {
+            client.distrust(&mut response);
+        }
         let content_type = header(response.headers(), &CONTENT_TYPE)
             .unwrap_or_default()
             .to_owned();
@@ -88,18 +139,56 @@ impl Exchange {
             response,
             clock,
             content_type,
+            moved: None,
+            withheld: false,
+            proxy: client.sender().may_reply(),
             trace: None,
         })
     }
 
-    /// Checks the head of the reply.
-    async fn accept(&mut self, url: &str) -> Result<(), Error> {
+    /// Checks the head of the reply to `request`; gives where that redirects to.
+    async fn accept(&mut self, request: &Prepared) -> Result<Option<Url>, Error> {
         let status = self.response.status();
         if status.is_client_error() || status.is_server_error() {
-            return Err(self.refusal().await);
+            let refusal = self.refusal().await;
+            return Err(self.located(refusal));
         }
-        self.check(url)
-            .map_err(|error| error.after(status.as_u16()))
+        let Head { method, url, .. } = &*request.head;
+        let checked = if status.is_redirection() {
+            redirect::target(method, url, status, self.response.headers()).map(Some)
+        } else {
+            self.check(url).map(|()| None)
+        };
+        checked.map_err(|mut error| {
+            error.proxy.clone_from(&self.proxy);
+            self.located(error.after(status.as_u16()))
+        })
+    }
+
+    /// `error`, which happened where a redirect had led, if one had.
+    pub(super) fn located(&self, error: Error) -> Error {
+        match &self.moved {
+            Some(place) => error.at(place),
+            None => error,
+        }
+    }
+
+    /// Reads what a redirect has for people.
+    async fn discard(&mut self) {
+        let lane = self.lane.clone();
+        let (patience, mut left) = REDIRECT_BODY;
+        let reading = async {
+            loop {
+                let pulled = self.pull(|piece| {
+                    left = left.saturating_sub(piece.len());
+                    left > 0
+                });
+                if !matches!(pulled.await, Ok(false)) || left == 0 {
+                    break;
+                }
+            }
+        };
+        lane.within(patience, reading).await;
     }
 
     pub(super) fn status(&self) -> u16 {
@@ -121,30 +210,33 @@ impl Exchange {
     }
 
     /// Waits for more of the body and shows its pieces to `take` until that says no; what is left is for the next call.
-    /// At most one network read lies behind it. True: the body has ended.
+    /// At most one network read lies behind it. True: the body has ended. Only payload moves the time limits on: a
+    /// server that sends nothing but framing, blank lines or comments is silent.
     pub(super) async fn pull(
         &mut self,
         mut take: impl FnMut(&[u8]) -> bool,
     ) -> Result<bool, Error> {
         let mut come = false;
         let reading = self.response.pull(|piece| {
-            come = true;
+            come = come || is_payload(piece);
             take(piece)
         });
         let read = self.clock.guard(reading, None).await;
-        self.clock.tick();
-        if let Some(trace) = &self.trace
-            && come
-        {
-            trace.begin();
+        if come {
+            self.clock.tick();
+            if let Some(trace) = &self.trace {
+                trace.begin();
+            }
         }
         read.and_then(|read| read)
-            .map_err(|error| error.after(self.status()))
+            .map_err(|error| self.located(error.after(self.status())))
     }
 
-    /// The time until now was the reader's, not the server's.
-    pub(super) fn tick(&mut self) {
-        self.clock.tick();
+    /// Waits for the reader, whose time is not the server's.
+    pub(super) async fn wait_for(&mut self, reader: impl Future<Output = ()>) {
+        let since = Instant::now();
+        reader.await;
+        self.clock.spare(since.elapsed());
     }
 
     /// The whole body, at most `limit` bytes of it.
@@ -179,12 +271,9 @@ impl Exchange {
     }
 
     /// What is good HTTP and nothing that an Ollama sends.
-    fn check(&self, url: &str) -> Result<(), Error> {
+    fn check(&self, url: &Url) -> Result<(), Error> {
         let status = self.response.status();
         let headers = self.response.headers();
-        if status.is_redirection() {
-            return Err(redirect(url, status, headers));
-        }
         if !status.is_success() {
             return Err(fault::protocol(format!(
                 "The server answered with the status {status}, which fits no request of Ollama's API."
@@ -193,24 +282,19 @@ impl Exchange {
         if let Some(coding) = coding(headers) {
             return Err(fault::protocol(format!(
                 "The reply is compressed ({coding:?}), which was not asked for: something between here and Ollama does it.",
+                coding = fault::shortened(coding)
             )));
         }
-        if let Some(coding) = header(headers, &TRANSFER_ENCODING) {
-            if headers.contains_key(CONTENT_LENGTH) {
-                return Err(fault::protocol(
-                    "The reply has both Content-Length and Transfer-Encoding, so nobody can say where it ends.",
-                ));
-            }
-            if !coding.trim().eq_ignore_ascii_case("chunked") {
-                return Err(fault::protocol(format!(
-                    "The reply's Transfer-Encoding is {coding:?}, not chunked."
-                )));
-            }
-        }
+        framing(headers)?;
         let media = self.media_type();
         if matches!(media.as_str(), "text/html" | "application/xhtml+xml") {
+            let through = match &self.proxy {
+                Some(proxy) => format!(" through the proxy {proxy}"),
+                None => String::new(),
+            };
             return Err(fault::protocol(format!(
-                "{url} answered with a web page ({media}): no Ollama server is there."
+                "{} answered{through} with a web page ({media}): no Ollama server is there.",
+                redirect::shown(url)
             )));
         }
         Ok(())
@@ -238,45 +322,69 @@ impl Exchange {
         body.truncate(MAX_REFUSAL);
         let headers = self.response.headers();
         let retry_after = header(headers, &RETRY_AFTER).and_then(fault::retry_after);
-        fault::refusal(
+        let mut refusal = fault::refusal(
             self.response.status(),
             &self.media_type(),
             body,
             retry_after,
-        )
+            self.proxy.as_deref(),
+        );
+        if self.withheld && matches!(self.status(), 401 | 403) {
+            refusal.message.push_str(
+                " The request was redirected to another origin, and key and headers are not sent to one.",
+            );
+        }
+        refusal
     }
 }
 
-fn header<'a>(headers: &'a HeaderMap, name: &reqwest::header::HeaderName) -> Option<&'a str> {
+/// Whether a piece of a body has more than what keeps a connection alive: blank lines, and comments of server-sent
+/// events. No JSON line begins as those do.
+fn is_payload(piece: &[u8]) -> bool {
+    let first = piece.first();
+    if first.is_some_and(|byte| !byte.is_ascii_whitespace() && *byte != b':') {
+        return true;
+    }
+    piece
+        .split(|byte| *byte == b'\n')
+        .map(<[u8]>::trim_ascii)
+        .any(|line| !line.is_empty() && !line.starts_with(b":"))
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name).map(|value| value.to_str().unwrap_or("?"))
 }
 
-/// The content coding, if it is one that changes the bytes.
-fn coding(headers: &HeaderMap) -> Option<&str> {
-    header(headers, &CONTENT_ENCODING).filter(|coding| !matches!(coding.trim(), "" | "identity"))
+/// The parts of a list that may stand in several lines of the same name.
+fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    let lines = headers.get_all(name).iter();
+    lines
+        .flat_map(|line| line.to_str().unwrap_or("?").split(','))
+        .map(str::trim)
 }
 
-/// Following would turn a POST into a GET, so the user is told what to write instead.
-fn redirect(url: &str, status: StatusCode, headers: &HeaderMap) -> Error {
-    let target = header(headers, &LOCATION)
-        .and_then(|location| reqwest::Url::parse(url).ok()?.join(location).ok())
-        .and_then(|mut target| {
-            target.set_username("").ok()?;
-            target.set_password(None).ok()?;
-            // A query may hold a token.
-            target.set_query(None);
-            target.set_fragment(None);
-            Some(target)
-        });
-    let advice = target.as_ref().and_then(|target| {
-        let base = Base::parse(target.as_str().split(['?', '#']).next()?, Origin::BaseUrl).ok()?;
-        Some(format!(
-            " Write {base} as the base URL if that is the server you mean."
-        ))
-    });
-    let place = target.map_or_else(|| "no usable place".to_owned(), |target| target.to_string());
-    fault::protocol(format!(
-        "{url} redirects to {place} (status {status}), and redirects are not followed.{}",
-        advice.unwrap_or_default()
-    ))
+/// The first content coding that changes the bytes.
+fn coding(headers: &HeaderMap) -> Option<&str> {
+    list(headers, &CONTENT_ENCODING)
+        .find(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity"))
+}
+
+/// Whether the headers leave no doubt about where the body ends.
+fn framing(headers: &HeaderMap) -> Result<(), Error> {
+    if !headers.contains_key(TRANSFER_ENCODING) {
+        return Ok(());
+    }
+    if headers.contains_key(CONTENT_LENGTH) {
+        return Err(fault::protocol(
+            "The reply has both Content-Length and Transfer-Encoding, so nobody can say where it ends.",
+        ));
+    }
+    let codings: Vec<&str> = list(headers, &TRANSFER_ENCODING).collect();
+    if matches!(codings.as_slice(), [coding] if coding.eq_ignore_ascii_case("chunked")) {
+        return Ok(());
+    }
+    Err(fault::protocol(format!(
+        "The reply's Transfer-Encoding is {:?}, not chunked.",
+        fault::shortened(&codings.join(", "))
+    )))
 }

@@ -12,7 +12,11 @@ use super::client::{Client, Request};
 use super::config::Timeouts;
 use super::retry::Retry;
 use crate::error::{Error, Kind};
+use crate::excerpt::excerpt;
 use crate::stats::Trace;
+
+/// How many bytes of names are kept.
+const MAX_NAMES: usize = 64 << 10;
 
 /// How long an answer is waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -25,6 +29,7 @@ pub(super) async fn explain(client: &Client, trace: Option<&Trace>, mut error: E
     else {
         return error;
     };
+    let shown = excerpt(model, 100);
     if is_missing_model(&error) {
         error.available = names(client, "/api/tags").await.ok().flatten();
     } else if error.phase == Some("first_token") {
@@ -33,12 +38,12 @@ pub(super) async fn explain(client: &Client, trace: Option<&Trace>, mut error: E
             Ok(Some(names)) if names.iter().any(|name| is_same(name, model)) => {
                 error.loaded = Some(true);
                 format!(
-                    "The model {model} is in memory (loaded): the prompt is long, or the server is busy with other requests."
+                    "The model {shown} is in memory (loaded): the prompt is long, or the server is busy with other requests."
                 )
             }
             Ok(Some(_)) => {
                 error.loaded = Some(false);
-                format!("The model {model} is not in memory yet: still loading or queued.")
+                format!("The model {shown} is not in memory yet: still loading or queued.")
             }
             Err(failure) if failure.kind == Kind::Timeout => {
                 "The server does not answer /api/ps either: it hangs, or its machine is overloaded."
@@ -88,7 +93,13 @@ async fn names(client: &Client, path: &str) -> Result<Option<Vec<String>>, Error
                 .as_str()
                 .map(str::to_owned)
         };
-        models.iter().filter_map(name).collect()
+        let mut room = MAX_NAMES;
+        let fits = |name: &String| {
+            let left = room.checked_sub(name.len());
+            room = left.unwrap_or(room);
+            left.is_some()
+        };
+        models.iter().filter_map(name).take_while(fits).collect()
     }))
 }
 

@@ -11,7 +11,9 @@ use super::attempt::TooSlow;
 use super::clock::timeout;
 #[cfg(target_os = "linux")]
 use super::direct;
+use super::proxy::Via;
 use crate::error::{Error, Kind, Repeat};
+use crate::excerpt::excerpt;
 
 /// The longest server text that is put into a message.
 const MAX_SHOWN: usize = 600;
@@ -22,34 +24,165 @@ pub(super) fn protocol(message: impl Into<String>) -> Error {
 }
 
 /// A request that got no reply head, in the general lane.
-pub(super) fn sending(error: &reqwest::Error, https: bool, via: Option<&str>) -> Error {
-    if let Some(TooSlow(limit)) = cause(error) {
-        return timeout("connect", *limit, "a connection");
+pub(super) fn sending(error: &reqwest::Error, https: bool, via: Option<&Via>) -> Error {
+    let mut failure = unsent(error, https, via);
+    // Whose certificate it is, and what it says, is the server's matter; only an unknown issuer may be the proxy's own.
+    let of_server = https
+        && matches!(
+            failure.cause,
+            Some("expired" | "early" | "wrong_name" | "plain")
+        );
+    if let Some(via) = via
+        && !of_server
+        && failure.kind != Kind::Config
+    {
+        failure.proxy = Some(via.shown.clone());
     }
+    failure
+}
+
+fn unsent(error: &reqwest::Error, https: bool, via: Option<&Via>) -> Error {
     let through = via
-        .map(|via| format!(" through the proxy {via}"))
+        .map(|via| format!(" through the proxy {}", via.shown))
         .unwrap_or_default();
+    if let Some(TooSlow(limit)) = cause(error) {
+        return timeout("connect", *limit, &format!("a connection{through}"));
+    }
     if error.is_builder() {
         return Error::new(
             Kind::Config,
             format!("The request cannot be sent: {}.", root_cause(error)),
         );
     }
+    let root = root_cause(error);
     let io = io_kind(error);
     if error.is_connect() {
-        return match io {
-            _ if error.is_dns() => unknown_name(&root_cause(error), &through),
-            Some(ErrorKind::InvalidData | ErrorKind::UnexpectedEof) if https => {
-                let cause = format!("the TLS handshake failed ({})", root_cause(error));
-                unreachable(io, &cause, &through)
+        if let Some(tls) = cause::<rustls::Error>(error) {
+            return handshake(tls, &through);
+        }
+        return match (io, via) {
+            _ if error.is_dns() => unknown_name(&root, via),
+            (
+                Some(
+                    ErrorKind::InvalidData
+                    | ErrorKind::UnexpectedEof
+                    | ErrorKind::ConnectionReset
+                    | ErrorKind::BrokenPipe,
+                ),
+                None,
+            ) if https => {
+                let mut failure = unreachable(
+                    io,
+                    &format!("the TLS handshake failed ({root})"),
+                    "The server cannot be reached",
+                );
+                failure.cause = Some("handshake");
+                failure
             }
-            _ => unreachable(io, &root_cause(error), &through),
+            (None, Some(via)) if root.ends_with(UNAUTHORIZED) => refusal(
+                StatusCode::PROXY_AUTHENTICATION_REQUIRED,
+                "",
+                Vec::new(),
+                None,
+                Some(&via.shown),
+            ),
+            (None, Some(via)) => Error::new(
+                Kind::Connect,
+                format!(
+                    "There is no connection through the proxy {} ({root}).",
+                    via.shown
+                ),
+            ),
+            (Some(_), Some(via)) => unreachable(
+                io,
+                &root,
+                &format!("The proxy {} cannot be reached", via.shown),
+            ),
+            (_, None) => unreachable(io, &root, "The server cannot be reached"),
         };
     }
+    let who = match via.filter(|via| via.http && !https) {
+        Some(via) => format!("The proxy {}", via.shown),
+        None => "The server".to_owned(),
+    };
     match cause::<hyper::Error>(error) {
-        Some(http) if http.is_parse() => no_http(&root_cause(error)),
-        _ => closed(&root_cause(error), &through),
+        Some(http) if http.is_parse() => no_http(&root, &through),
+        _ => closed(&root, &who),
     }
+}
+
+/// How hyper ends the error of a proxy that answers CONNECT with 407. Its type is private, and nothing else tells that
+/// status from others.
+const UNAUTHORIZED: &str = "proxy authorization required";
+
+/// A TLS handshake that failed. The cure depends on the cause.
+fn handshake(error: &rustls::Error, through: &str) -> Error {
+    use rustls::CertificateError as Certificate;
+    use rustls::Error as Tls;
+
+    let (cause, what) = match error {
+        Tls::InvalidCertificate(Certificate::UnknownIssuer) => (
+            "untrusted",
+            "its certificate is signed by nobody whom this machine trusts".to_owned(),
+        ),
+        Tls::InvalidCertificate(Certificate::Other(reason)) => (
+            "untrusted",
+            format!("its certificate cannot be trusted ({reason})"),
+        ),
+        Tls::InvalidCertificate(Certificate::ExpiredContext { time, not_after }) => {
+            let days = time.as_secs().saturating_sub(not_after.as_secs()) / 86_400;
+            let ago = match days {
+                0 => "today".to_owned(),
+                1 => "yesterday".to_owned(),
+                days => format!("{days} days ago"),
+            };
+            ("expired", format!("its certificate expired {ago}"))
+        }
+        Tls::InvalidCertificate(Certificate::Expired) => {
+            ("expired", "its certificate expired".to_owned())
+        }
+        Tls::InvalidCertificate(
+            Certificate::NotValidYet | Certificate::NotValidYetContext { .. },
+        ) => (
+            "early",
+            "its certificate is not valid yet by the clock of this machine".to_owned(),
+        ),
+        Tls::InvalidCertificate(Certificate::NotValidForNameContext {
+            expected,
+            presented,
+        }) => (
+            "wrong_name",
+            format!(
+                "its certificate is for {}, not for {}",
+                names(presented),
+                expected.to_str()
+            ),
+        ),
+        Tls::InvalidCertificate(Certificate::NotValidForName) => (
+            "wrong_name",
+            "its certificate is for another name".to_owned(),
+        ),
+        Tls::InvalidMessage(_) => ("plain", "what answers there does not speak TLS".to_owned()),
+        other => ("handshake", format!("the TLS handshake failed ({other})")),
+    };
+    let message = format!("The server cannot be reached{through}: {what}.");
+    let mut failure = Error::new(Kind::Connect, message);
+    failure.cause = Some(cause);
+    failure
+}
+
+/// The names of a certificate, which rustls gives in the form `DnsName("localhost")`.
+fn names(presented: &[String]) -> String {
+    if presented.is_empty() {
+        return "no name at all (it has no subjectAltName)".to_owned();
+    }
+    let bare = presented.iter().map(|name| {
+        let inner = name
+            .split_once('(')
+            .and_then(|(_, rest)| rest.strip_suffix(')'));
+        inner.unwrap_or(name).trim_matches('"')
+    });
+    shortened(&bare.collect::<Vec<_>>().join(", "))
 }
 
 /// What went wrong in the direct lane.
@@ -58,10 +191,14 @@ pub(super) fn direct(failure: direct::Failure) -> Error {
     use direct::Failure;
     match failure {
         Failure::TooSlow(TooSlow(limit)) => timeout("connect", limit, "a connection"),
-        Failure::Name(error) => unknown_name(&error.to_string(), ""),
-        Failure::Unreachable(error) => unreachable(Some(error.kind()), &error.to_string(), ""),
-        Failure::Closed { cause, .. } => closed(&cause.to_string(), ""),
-        Failure::Head(fault) => no_http(&fault.to_string()),
+        Failure::Name(error) => unknown_name(&error.to_string(), None),
+        Failure::Unreachable(error) => unreachable(
+            Some(error.kind()),
+            &error.to_string(),
+            "The server cannot be reached",
+        ),
+        Failure::Closed { cause, .. } => closed(&cause.to_string(), "The server"),
+        Failure::Head(fault) => no_http(&fault.to_string(), ""),
         Failure::Framing(fault) => broken_framing(&fault.to_string()),
         Failure::BrokeOff(Some(error)) if !broke_off(error.kind()) => {
             interrupted(&error.to_string())
@@ -70,19 +207,29 @@ pub(super) fn direct(failure: direct::Failure) -> Error {
     }
 }
 
-fn unknown_name(cause: &str, through: &str) -> Error {
-    let message =
-        format!("The server cannot be reached{through}: its name is not known ({cause}).");
-    Error::new(Kind::Connect, message)
+fn unknown_name(cause: &str, via: Option<&Via>) -> Error {
+    let message = match via {
+        None => format!("The server cannot be reached: its name is not known ({cause})."),
+        Some(via) if via.wants_address => format!(
+            "The server cannot be reached through the proxy {}: its name, or the proxy's, is not known here ({cause}).",
+            via.shown
+        ),
+        Some(via) => format!(
+            "The proxy {} cannot be reached: its name is not known ({cause}).",
+            via.shown
+        ),
+    };
+    let mut failure = Error::new(Kind::Connect, message);
+    failure.cause = Some("unknown_name");
+    failure
 }
 
-fn unreachable(io: Option<ErrorKind>, cause: &str, through: &str) -> Error {
-    let what = match io {
+fn unreachable(io: Option<ErrorKind>, cause: &str, what: &str) -> Error {
+    let cause = match io {
         Some(ErrorKind::ConnectionRefused) => "nothing listens there (connection refused)",
         _ => cause,
     };
-    let message = format!("The server cannot be reached{through}: {what}.");
-    let mut failure = Error::new(Kind::Connect, message);
+    let mut failure = Error::new(Kind::Connect, format!("{what}: {cause}."));
     if let Some(
         ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted,
     ) = io
@@ -92,29 +239,33 @@ fn unreachable(io: Option<ErrorKind>, cause: &str, through: &str) -> Error {
     failure
 }
 
-fn closed(cause: &str, through: &str) -> Error {
-    let message = format!("The server closed the connection{through} before it replied ({cause}).");
+fn closed(cause: &str, who: &str) -> Error {
+    let message = format!("{who} closed the connection before it replied ({cause}).");
     let mut failure = Error::new(Kind::Connect, message);
+    failure.cause = Some("closed");
     failure.repeat = Repeat::Unsure;
     failure
 }
 
-fn no_http(cause: &str) -> Error {
-    let mut error = protocol(format!("The server's reply is no valid HTTP: {cause}."));
+fn no_http(cause: &str, through: &str) -> Error {
+    let mut error = protocol(format!(
+        "The server's reply{through} is no valid HTTP: {cause}."
+    ));
     error.began = true;
     error
 }
 
-/// Whether a pooled connection turned out to be dead before any byte of a reply: the request may go out once more.
-pub(super) fn is_stale(error: &reqwest::Error) -> bool {
+/// Whether a pooled connection turned out to be dead before any byte of a reply, or with `unsent` before any byte of the
+/// request.
+pub(super) fn is_stale(error: &reqwest::Error, unsent: bool) -> bool {
     if error.is_connect() || error.is_builder() {
         return false;
     }
     cause::<hyper::Error>(error).is_some_and(|http| {
-        http.is_incomplete_message()
-            || http.is_canceled()
+        // These two are of a request that its connection has not taken.
+        http.is_canceled()
             || http.is_closed()
-            || io_kind(http).is_some_and(broke_off)
+            || !unsent && (http.is_incomplete_message() || io_kind(http).is_some_and(broke_off))
     })
 }
 
@@ -157,29 +308,73 @@ fn broke_off(kind: ErrorKind) -> bool {
     )
 }
 
-/// The error of a status of 400 or more.
+/// The error of a status of 400 or more. `proxy` may have replied in the server's place.
 pub(super) fn refusal(
     status: StatusCode,
     media_type: &str,
     body: Vec<u8>,
     retry_after: Option<f64>,
+    proxy: Option<&str>,
 ) -> Error {
     let text = server_text(media_type, &body);
+    let proxy = proxy.filter(|_| is_of_proxy(status, &body));
+    let who = proxy.map_or_else(
+        || "The server".to_owned(),
+        |proxy| format!("The proxy {proxy}"),
+    );
     let shown = text
         .as_deref()
         .map(|text| format!(": {}", shortened(text)))
         .unwrap_or_default();
-    let mut error = Error::new(Kind::Status, format!("The server answered {status}{shown}"))
-        .after(status.as_u16());
+    let message = format!("{who} answered {status}{shown}");
+    let mut error = Error::new(Kind::Status, message).after(status.as_u16());
+    error.proxy = proxy.map(str::to_owned);
     error.server_text = text;
     error.body = Some(body);
     error.retry_after = retry_after;
+    error.quota = status == StatusCode::TOO_MANY_REQUESTS
+        && error.server_text.as_deref().is_some_and(is_used_up);
     error.repeat = match status {
+        _ if error.quota => Repeat::Never,
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Repeat::Safe,
         StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => Repeat::Unsure,
         _ => Repeat::Never,
     };
     error
+}
+
+/// Whether the text of a 429 is about what an account may use in hours or days, not about too many requests at once.
+fn is_used_up(text: &str) -> bool {
+    const WORDS: [&str; 9] = [
+        "usage limit",
+        "quota",
+        "upgrade",
+        "billing",
+        "credit",
+        "hourly",
+        "daily",
+        "weekly",
+        "monthly",
+    ];
+    let text = text.to_ascii_lowercase();
+    WORDS.iter().any(|word| text.contains(word))
+}
+
+/// Whether a refusal that came through a proxy is the proxy's own. Ollama's have an error in JSON; only those of its
+/// router (404, 405) and of a `Host` that it does not like (403, empty) have none, and proxies have these, too, for
+/// what they forbid.
+fn is_of_proxy(status: StatusCode, body: &[u8]) -> bool {
+    match status.as_u16() {
+        407 | 511 => true,
+        403 | 500..=599 => error_of(body).is_none(),
+        _ => false,
+    }
+}
+
+/// The text of an error in JSON, in the body of a refusal.
+fn error_of(body: &[u8]) -> Option<String> {
+    let object: Value = serde_json::from_slice(body).ok()?;
+    error_text(&object)
 }
 
 /// What the server says in the body of a refusal (`None` when it is empty): the text of Ollama's and `OpenAI`'s error
@@ -262,17 +457,9 @@ fn without_tags(page: &str) -> String {
         .collect()
 }
 
-/// A text on one line, cut to what a message can bear.
+/// A text as a message can bear it.
 pub(super) fn shortened(text: &str) -> String {
-    let mut line: String = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(MAX_SHOWN)
-        .collect();
-    if text.chars().nth(MAX_SHOWN).is_some() {
-        line.push('…');
-    }
-    line
+    excerpt(text, MAX_SHOWN)
 }
 
 /// Seconds to wait: `Retry-After` is a number or an HTTP date.

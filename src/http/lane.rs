@@ -5,7 +5,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,20 +15,27 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::attempt::Attempt;
 use super::client::Prepared;
+use super::clock::later;
 #[cfg(target_os = "linux")]
 use super::direct;
 use super::fault;
 use super::general;
 use crate::error::Error;
+#[cfg(target_os = "linux")]
+use crate::error::Kind;
+
+/// Gives the tokio runtime of the process, which is started when it is first needed.
+pub type Runtime = fn() -> Result<tokio::runtime::Handle, Error>;
 
 /// Who polls the sockets of a request.
 #[derive(Clone)]
 pub(super) enum Lane {
     /// A tokio runtime, on which the request has to run.
     General,
-    /// A reactor in somebody's event loop, on which the request has to run.
+    /// A reactor in somebody's event loop, on which the request has to run. The runtime is for what a redirect leads to
+    /// that needs TLS or a proxy.
     #[cfg(target_os = "linux")]
-    Direct(direct::Driver),
+    Direct(direct::Driver, Runtime),
 }
 
 impl Lane {
@@ -36,12 +43,12 @@ impl Lane {
         match self {
             Self::General => Timer::General(Box::pin(sleep_until(at))),
             #[cfg(target_os = "linux")]
-            Self::Direct(driver) => Timer::Direct(driver.timer(at)),
+            Self::Direct(driver, _) => Timer::Direct(driver.timer(at)),
         }
     }
 
     pub(super) async fn sleep(&self, time: Duration) {
-        self.timer(Instant::now() + time).await;
+        self.timer(later(Instant::now(), time)).await;
     }
 
     /// What `work` comes to; `None` if that takes longer than `limit`.
@@ -142,12 +149,45 @@ impl Response {
 
 /// What sends the requests of one client.
 pub(super) struct Sender {
-    pub(super) general: general::General,
+    general: RwLock<Arc<general::General>>,
     /// The number under which a reactor keeps the client's connections.
     pub(super) number: u64,
+    /// Neither TLS nor a proxy stands between here and the server.
+    pub(super) plain: bool,
 }
 
 impl Sender {
+    pub(super) fn new(general: general::General, number: u64, plain: bool) -> Self {
+        Self {
+            general: RwLock::new(Arc::new(general)),
+            number,
+            plain,
+        }
+    }
+
+    /// Sends through `general` from now on, and so over none of the connections of the one before.
+    pub(super) fn renew(&self, general: general::General) {
+        let mut current = self.general.write().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *current, Arc::new(general));
+        drop(current);
+        drop(before);
+    }
+
+    /// The proxy that requests go through, without credentials.
+    pub(super) fn proxy(&self) -> Option<String> {
+        self.general().proxy().map(str::to_owned)
+    }
+
+    /// The proxy that may reply in the server's place, without credentials.
+    pub(super) fn may_reply(&self) -> Option<String> {
+        self.general().may_reply().map(str::to_owned)
+    }
+
+    fn general(&self) -> Arc<general::General> {
+        let current = self.general.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&current)
+    }
+
     pub(super) async fn send(
         &self,
         lane: &Lane,
@@ -156,15 +196,39 @@ impl Sender {
     ) -> Result<Response, Error> {
         match lane {
             Lane::General => self
-                .general
+                .general()
                 .send(request, attempt)
                 .await
                 .map(Response::General),
             #[cfg(target_os = "linux")]
-            Lane::Direct(driver) => direct::send(driver, self.number, request, attempt)
-                .await
-                .map(|response| Response::Direct(Box::new(response)))
-                .map_err(fault::direct),
+            Lane::Direct(driver, _) if self.plain => {
+                direct::send(driver, self.number, request, attempt)
+                    .await
+                    .map(|response| Response::Direct(Box::new(response)))
+                    .map_err(fault::direct)
+            }
+            #[cfg(target_os = "linux")]
+            Lane::Direct(_, runtime) => {
+                let general = self.general();
+                let (request, attempt) = (request.clone(), Arc::clone(attempt));
+                let sending = async move { general.send(&request, &attempt).await };
+                let mut task = Elsewhere(runtime()?.spawn(sending));
+                match (&mut task.0).await {
+                    Ok(sent) => sent.map(Response::General),
+                    Err(_) => Err(Error::new(Kind::Closed, "The I/O thread has ended.")),
+                }
+            }
         }
+    }
+}
+
+/// A task of the runtime that ends with whoever waits for it.
+#[cfg(target_os = "linux")]
+struct Elsewhere<T>(tokio::task::JoinHandle<T>);
+
+#[cfg(target_os = "linux")]
+impl<T> Drop for Elsewhere<T> {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }

@@ -1,20 +1,23 @@
 //! Talking to a server: from a base URL to the deltas of a reply in an inbox. Tokio and reqwest live here, Python does not.
 //!
 //! * [`base`] reads whatever a user wrote as base URL and turns it into one canonical form.
-//! * [`config`] is what a client is made from: base, headers, key, limits; [`proxy`] says when a proxy is used.
+//! * [`config`] is what a client is made from: base, headers, key, limits; [`proxy`] says when a proxy is used,
+//!   [`trust`] whose certificates are believed.
 //! * [`client`] is the pooled client with its two verbs: `call` (the whole reply) and `pump` (a stream into an inbox).
 //! * `exchange` is one request and its checked reply, read piece by piece under the four time limits of `clock`.
 //! * `lane` is the choice between `general` (reqwest on a tokio runtime: everything) and [`direct`] (plain HTTP on sockets in
 //!   the caller's event loop: less, and much faster); `attempt` tells how far a connection of either is.
 //! * `pump` reads the pieces of a stream, `sink` makes items or lines of them, and both put them into the inbox.
-//! * `retry` says when a request is sent again, `explain` asks the server about a failure.
-//! * `redact` keeps secrets out of errors.
+//! * `redirect` says which redirects are followed, `retry` when a request is sent again, `explain` asks the server about a failure.
+//! * `names` looks up names.
+//! * `redact` keeps secrets out of errors; `circles` is the error of an answer that goes in circles.
 //! * `fault` turns what went wrong into the crate's error.
 //!
 //! Everything here hands out [`crate::error::Error`] only; a malformed reply is an error and never an answer.
 
 mod attempt;
 pub mod base;
+mod circles;
 pub mod client;
 mod clock;
 pub mod config;
@@ -25,15 +28,22 @@ mod explain;
 mod fault;
 mod general;
 mod lane;
+mod names;
 pub mod proxy;
 mod pump;
 mod redact;
+mod redirect;
 mod retry;
 mod sink;
+pub mod trust;
 
 pub use base::{Base, Origin};
+pub use circles::refuse_circles;
 pub use client::{Client, Method, Mode, Reply, Request};
 pub use config::{Config, Timeouts};
+pub use lane::Runtime;
 pub use proxy::ProxyRule;
+pub use pump::ANSWERS;
 pub use redact::Secrets;
 pub use retry::Retry;
+pub use trust::Trust;

@@ -3,7 +3,9 @@
 //! reqwest's own reading of the environment is switched off, because it sends loopback traffic through `HTTP_PROXY`,
 //! and a local Ollama behind a company's proxy is the usual victim.
 
-use reqwest::{NoProxy, Proxy, Url};
+use std::net::IpAddr;
+
+use reqwest::{Proxy, Url};
 
 use super::base::Base;
 use crate::error::{Error, Kind};
@@ -49,6 +51,141 @@ impl Environment {
     }
 }
 
+impl Environment {
+    /// Whether `NO_PROXY` names the server: its host or a domain above it, an address, a network, `*` for everything,
+    /// each with a port or without. Entries are separated by commas or white space.
+    fn spares(&self, base: &Base) -> bool {
+        let target = Target::of(base);
+        let entries = self.no.as_deref().unwrap_or_default();
+        entries
+            .split(|c: char| c == ',' || c.is_whitespace())
+            .any(|entry| target.is_meant_by(entry))
+    }
+}
+
+/// A server as entries of `NO_PROXY` see it.
+struct Target {
+    scheme: &'static str,
+    /// Lower case, without brackets and the dot of the root.
+    host: String,
+    address: Option<IpAddr>,
+    port: u16,
+}
+
+impl Target {
+    fn of(base: &Base) -> Self {
+        let host = base.host().trim_end_matches('.').to_ascii_lowercase();
+        Self {
+            scheme: if base.is_https() { "https" } else { "http" },
+            address: host
+                .parse()
+                .ok()
+                .map(|address: IpAddr| address.to_canonical()),
+            host,
+            port: base.port(),
+        }
+    }
+
+    fn is_meant_by(&self, entry: &str) -> bool {
+        let rest = match entry.split_once("://") {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case(self.scheme) => {
+                rest.trim_end_matches('/')
+            }
+            Some(_) => return false,
+            None => entry,
+        };
+        let (name, port) = without_port(rest);
+        if !matches!(port, None | Some("*"))
+            && port.and_then(|port| port.parse().ok()) != Some(self.port)
+        {
+            return false;
+        }
+        if name == "*" {
+            return true;
+        }
+        if let Some((network, length)) = name.split_once('/') {
+            return self.is_in(network, length);
+        }
+        if let Ok(address) = name.parse::<IpAddr>() {
+            return self.address == Some(address.to_canonical());
+        }
+        // An address has no domains above it.
+        self.address.is_none() && self.is_below(name)
+    }
+
+    /// Whether the host is `name` or lies below it: `*.name` means what lies below only.
+    fn is_below(&self, name: &str) -> bool {
+        let (name, below_only) = match name.strip_prefix("*.") {
+            Some(name) => (name, true),
+            None => (name.trim_start_matches('.'), false),
+        };
+        let Some(name) = canonical(name.trim_end_matches('.')) else {
+            return false;
+        };
+        match self.host.strip_suffix(&name) {
+            Some("") => !below_only,
+            Some(rest) => rest.ends_with('.'),
+            None => false,
+        }
+    }
+
+    fn is_in(&self, network: &str, length: &str) -> bool {
+        let network = network.trim_matches(['[', ']']).parse::<IpAddr>();
+        let (Some(address), Ok(network), Ok(length)) =
+            (self.address, network, length.parse::<u32>())
+        else {
+            return false;
+        };
+        match (address, network) {
+            (IpAddr::V4(address), IpAddr::V4(network)) if length <= 32 => {
+                let rest = 32 - length;
+                (address.to_bits() ^ network.to_bits())
+                    .checked_shr(rest)
+                    .unwrap_or(0)
+                    == 0
+            }
+            (IpAddr::V6(address), IpAddr::V6(network)) if length <= 128 => {
+                let rest = 128 - length;
+                (address.to_bits() ^ network.to_bits())
+                    .checked_shr(rest)
+                    .unwrap_or(0)
+                    == 0
+            }
+            _ => false,
+        }
+    }
+}
+
+/// An entry's name, without brackets, and its port. A bare IPv6 address has colons of its own.
+fn without_port(entry: &str) -> (&str, Option<&str>) {
+    if let Some((name, rest)) = entry
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once(']'))
+    {
+        return match rest.strip_prefix(':') {
+            Some(port) => (name, Some(port)),
+            None if rest.is_empty() => (name, None),
+            None => (entry, None),
+        };
+    }
+    match entry.split_once(':') {
+        Some((name, port)) if !port.contains(':') => (name, Some(port)),
+        _ => (entry, None),
+    }
+}
+
+/// A name as it stands in a base URL: lower case, punycode.
+fn canonical(name: &str) -> Option<String> {
+    if name.is_empty() {
+        return None;
+    }
+    if name.is_ascii() {
+        return Some(name.to_ascii_lowercase());
+    }
+    let url = Url::parse(&format!("http://{name}/")).ok()?;
+    url.host_str().map(str::to_owned)
+}
+
 impl ProxyRule {
     /// The rule of this process's environment, as it is now.
     pub fn from_env() -> Self {
@@ -59,8 +196,10 @@ impl ProxyRule {
     pub(super) fn resolve(&self, base: &Base) -> Result<Option<Route>, Error> {
         match self {
             Self::Direct => Ok(None),
-            Self::Explicit(text) => Route::new(text, "the proxy", None).map(Some),
-            Self::Environment(_) if base.is_loopback() => Ok(None),
+            Self::Explicit(text) => Route::new(text, "the proxy").map(Some),
+            Self::Environment(variables) if base.is_loopback() || variables.spares(base) => {
+                Ok(None)
+            }
             Self::Environment(variables) => {
                 let (own, name) = if base.is_https() {
                     (&variables.https, "HTTPS_PROXY")
@@ -72,7 +211,7 @@ impl ProxyRule {
                     (None, Some(text)) => (text, "ALL_PROXY"),
                     (None, None) => return Ok(None),
                 };
-                Route::new(text, name, variables.no.as_deref()).map(Some)
+                Route::new(text, name).map(Some)
             }
         }
     }
@@ -81,14 +220,24 @@ impl ProxyRule {
 /// A usable proxy.
 pub(super) struct Route {
     pub(super) proxy: Proxy,
+    pub(super) via: Via,
+}
+
+/// What is known of a proxy.
+#[derive(Clone)]
+pub(super) struct Via {
     /// For messages: without credentials.
     pub(super) shown: String,
     /// The connection to the proxy itself needs certificates.
     pub(super) https: bool,
+    /// It speaks HTTP, and so may reply itself; one of the SOCKS family never does.
+    pub(super) http: bool,
+    /// It wants addresses, so the server's name is looked up here.
+    pub(super) wants_address: bool,
 }
 
 impl Route {
-    fn new(text: &str, name: &str, no: Option<&str>) -> Result<Self, Error> {
+    fn new(text: &str, name: &str) -> Result<Self, Error> {
         let wrong = |what: &str| {
             Error::new(
                 Kind::Config,
@@ -119,12 +268,13 @@ impl Route {
             .map(|port| format!(":{port}"))
             .unwrap_or_default();
         let shown = format!("{}://{host}{port}", url.scheme());
-        let https = url.scheme() == "https";
         let proxy = Proxy::all(url.as_str()).map_err(|_| wrong("it is no URL"))?;
-        Ok(Self {
-            proxy: proxy.no_proxy(no.and_then(NoProxy::from_string)),
+        let via = Via {
             shown,
-            https,
-        })
+            https: url.scheme() == "https",
+            http: url.scheme().starts_with("http"),
+            wants_address: matches!(url.scheme(), "socks4" | "socks5"),
+        };
+        Ok(Self { proxy, via })
     }
 }

@@ -7,16 +7,20 @@ use super::client::{Client, Mode, Request};
 use super::exchange::Exchange;
 use super::explain::explain;
 use super::fault;
-use super::sink::{Deltas, Lines, Sink};
+use super::sink::{Deltas, Lines, Sink, Taken};
 use crate::error::{Error, Kind};
+use crate::excerpt::excerpt;
 use crate::inbox::Inbox;
 use crate::stats::Trace;
 
 /// How long the end of the body is waited for after `done: true`, so that the connection can be used again.
 const AFTERMATH: Duration = Duration::from_millis(100);
 
-/// Routes whose streams report progress: their last line has the status `success` instead of `done`.
+/// Routes whose streams report progress.
 const PROGRESS: [&str; 3] = ["/api/pull", "/api/push", "/api/create"];
+
+/// Routes whose streams are answers in Ollama's own shapes.
+pub const ANSWERS: [&str; 2] = ["/api/chat", "/api/generate"];
 
 /// Closes the inbox even if the pump is dropped half-way, so that no reader waits for ever.
 struct Closing<'a>(&'a Inbox);
@@ -69,19 +73,25 @@ async fn stream(
     url: &str,
 ) -> Result<(), Error> {
     let max_line = client.config().max_line;
-    let progress = PROGRESS.contains(&request.path.as_str());
+    let taken = match (request.path.as_str(), mode) {
+        (path, _) if PROGRESS.contains(&path) => Taken::Progress,
+        (_, Mode::Records(shape)) => Taken::Answer(Some(shape)),
+        (path, _) if ANSWERS.contains(&path) => Taken::Answer(None),
+        _ => Taken::Any,
+    };
+    let guarded = request.guarded;
     let trace = request.trace.clone();
     let trace = trace.as_deref();
     let mut exchange = Exchange::open(client, request, url).await?;
     let status = exchange.status();
     let end = match mode {
-        Mode::Deltas => {
-            let mut sink = Deltas::new(max_line, progress);
+        Mode::Deltas | Mode::Records(_) => {
+            let mut sink = Deltas::new(max_line, taken, guarded);
             relay(&mut exchange, &mut sink, inbox, trace).await
         }
         Mode::Lines => relay(&mut exchange, &mut Lines::new(max_line), inbox, trace).await,
     };
-    end.map_err(|error| error.after(status))
+    end.map_err(|error| exchange.located(error.after(status)))
 }
 
 /// Moves the body through `sink` into `inbox`.
@@ -125,8 +135,7 @@ async fn relay(
             false if sink.is_done() => return aftermath(exchange, sink).await,
             false => {}
         }
-        inbox.room().await;
-        exchange.tick();
+        exchange.wait_for(inbox.room()).await;
     }
 }
 
@@ -165,7 +174,8 @@ fn is_json(media_type: &str) -> Result<bool, Error> {
         _ if json => Ok(true),
         "" | "text/plain" | "application/octet-stream" => Ok(false),
         _ => Err(fault::protocol(format!(
-            "The reply is {media_type}, not JSON: no Ollama server is there."
+            "The reply is {}, not JSON: no Ollama server is there.",
+            excerpt(media_type, 80)
         ))),
     }
 }
@@ -180,9 +190,13 @@ fn looks_like_json(piece: &[u8]) -> Result<bool, Error> {
         None => Ok(false),
         Some(b'{' | b'd' | b':' | b'e') => Ok(true),
         Some(_) => {
-            let excerpt: String = String::from_utf8_lossy(piece).chars().take(80).collect();
+            let text = String::from_utf8_lossy(piece.get(..400).unwrap_or(piece));
+            let mut shown: String = text.chars().take(80).collect();
+            if shown.len() < text.len() {
+                shown.push('…');
+            }
             Err(fault::protocol(format!(
-                "The reply is not JSON: {excerpt:?}."
+                "The reply is not JSON: {shown:?}."
             )))
         }
     }

@@ -1,17 +1,18 @@
-//! Secrets stay out of errors, even where a server or a proxy repeats what it was sent.
+//! Secrets stay out of errors, even where a server or a proxy repeats what it was sent, and in whatever writing.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use memchr::memmem;
 use reqwest::Url;
 
+use super::base::percent_decoded;
 use super::config::{Config, real_key};
+use super::exchange::MAX_REFUSAL;
 use super::proxy::ProxyRule;
 use crate::error::Error;
+use crate::excerpt::{MESSAGE, excerpt};
 
 const SHOWN: &str = "***";
 
@@ -31,51 +32,105 @@ impl fmt::Debug for Secrets {
 impl Secrets {
     pub(super) fn of(config: &Config) -> Self {
         let key = config.api_key.as_deref().and_then(real_key);
-        let password = config.base.credentials().map(|(_, password)| password);
-        let values = config
-            .headers
-            .iter()
-            .filter(|(name, _)| is_sensitive(name))
-            // A repeated `Bearer` value often comes without that word.
-            .flat_map(|(_, value)| [value.as_str(), value.rsplit(' ').next().unwrap_or_default()]);
-        let mut secrets: Vec<String> = key
-            .into_iter()
-            .chain(password)
-            .chain(values)
-            .map(str::to_owned)
-            .collect();
+        let mut secrets: Vec<String> = key.map(str::to_owned).into_iter().collect();
         if let Some((user, password)) = config.base.credentials() {
-            secrets.push(BASE64.encode(format!("{user}:{password}")));
+            secrets.extend(login(user, password));
         }
-        if let ProxyRule::Explicit(proxy) = &config.proxy {
-            let url = Url::parse(proxy).ok();
-            secrets.extend(url.as_ref().and_then(Url::password).map(str::to_owned));
-        }
+        let headers = config.headers.iter();
+        secrets.extend(
+            headers
+                .filter(|(name, _)| is_sensitive(name))
+                .flat_map(|(name, value)| of_header(name, value)),
+        );
+        let proxies = match &config.proxy {
+            ProxyRule::Direct => [None, None, None],
+            ProxyRule::Explicit(proxy) => [Some(proxy), None, None],
+            ProxyRule::Environment(variables) => {
+                [&variables.http, &variables.https, &variables.all].map(Option::as_ref)
+            }
+        };
+        secrets.extend(proxies.into_iter().flatten().flat_map(|url| of_url(url)));
         secrets.retain(|secret| secret.len() >= SHORTEST && !secret.starts_with("application/"));
         // A secret that contains another one goes first.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        secrets.dedup();
         Self(secrets.into())
     }
 
-    /// `error` with the secrets replaced.
+    /// `error` as others may see it: without the secrets, its message on one line, and the server's own words no longer
+    /// than is of use.
     pub fn redact(&self, mut error: Error) -> Error {
+        // Cut first, because a line that tells of an error may be long; what was cut is cut off a secret, too.
+        if let Some(body) = &mut error.body {
+            body.truncate(MAX_REFUSAL);
+        }
+        if let Some(text) = &mut error.server_text {
+            let fits = |at: &usize| text.is_char_boundary(*at);
+            let end = (0..=MAX_REFUSAL.min(text.len())).rev().find(fits);
+            text.truncate(end.unwrap_or(0));
+        }
         for secret in self.0.iter() {
-            if error.message.contains(secret) {
-                error.message = error.message.replace(secret, SHOWN);
-            }
-            if let Some(text) = &mut error.server_text
-                && text.contains(secret)
+            let context = &mut *error;
+            for text in std::iter::once(&mut context.message)
+                .chain(&mut context.server_text)
+                .chain(&mut context.location)
+                .chain(context.available.iter_mut().flatten())
             {
-                *text = text.replace(secret, SHOWN);
+                if let Some(clean) = without(text.as_bytes(), secret) {
+                    *text = String::from_utf8_lossy(&clean).into_owned();
+                }
             }
-            if let Some(body) = &mut error.body
-                && let Cow::Owned(clean) = without(body, secret.as_bytes())
+            if let Some(body) = &mut context.body
+                && let Some(clean) = without(body, secret)
             {
                 *body = clean;
             }
         }
+        error.message = excerpt(&error.message, MESSAGE);
         error
     }
+}
+
+/// A password, and what user and password become in a header.
+fn login(user: &str, password: &str) -> [String; 2] {
+    let both = BASE64.encode(format!("{user}:{password}"));
+    [password.to_owned(), both.trim_end_matches('=').to_owned()]
+}
+
+/// The secrets in the value of a header: all of it, what follows a word such as `Bearer`, the values of cookies, the
+/// password of a basic authorization.
+fn of_header(name: &str, value: &str) -> Vec<String> {
+    let last = value.rsplit(' ').next().unwrap_or_default();
+    let mut secrets = vec![value.to_owned(), last.to_owned()];
+    if name.to_ascii_lowercase().contains("cookie") {
+        let values = value.split(';').filter_map(|pair| pair.split_once('='));
+        secrets.extend(values.map(|(_, value)| value.trim().to_owned()));
+    }
+    if let Ok(decoded) = BASE64.decode(last)
+        && let Ok(decoded) = String::from_utf8(decoded)
+        && let Some((_, password)) = decoded.split_once(':')
+    {
+        secrets.push(password.to_owned());
+    }
+    secrets
+}
+
+/// The password in the URL of a proxy.
+fn of_url(text: &str) -> Vec<String> {
+    let text = text.trim();
+    let url = Url::parse(text).ok().filter(Url::has_host);
+    let Some(url) = url.or_else(|| Url::parse(&format!("http://{text}")).ok()) else {
+        return Vec::new();
+    };
+    let Some(written) = url.password() else {
+        return Vec::new();
+    };
+    let mut secrets = vec![written.to_owned()];
+    secrets.extend(login(
+        &percent_decoded(url.username()),
+        &percent_decoded(written),
+    ));
+    secrets
 }
 
 /// Whether a header of this name holds what nobody may read. Others are ordinary words, such as an application's name,
@@ -94,17 +149,131 @@ fn is_sensitive(name: &str) -> bool {
     SENSITIVE.iter().any(|word| name.contains(word))
 }
 
-fn without<'a>(body: &'a [u8], secret: &[u8]) -> Cow<'a, [u8]> {
+/// `text` with each `secret` in it replaced, if there is one: as it is, in other case, with escapes of JSON (also nested),
+/// of URLs and of HTML. A beginning of the secret at the end of the text, where something was cut, goes, too.
+fn without(text: &[u8], secret: &str) -> Option<Vec<u8>> {
     let mut clean = Vec::new();
-    let mut from = 0;
-    for at in memmem::find_iter(body, secret) {
-        clean.extend_from_slice(body.get(from..at).unwrap_or_default());
-        clean.extend_from_slice(SHOWN.as_bytes());
-        from = at + secret.len();
+    let (mut from, mut at) = (0, 0);
+    while at < text.len() {
+        let rest = text.get(at..).unwrap_or_default();
+        if let Some(length) = occurrence(rest, secret) {
+            clean.extend_from_slice(text.get(from..at).unwrap_or_default());
+            clean.extend_from_slice(SHOWN.as_bytes());
+            at += length;
+            from = at;
+        } else {
+            at += 1;
+        }
     }
     if from == 0 {
-        return Cow::Borrowed(body);
+        return None;
     }
-    clean.extend_from_slice(body.get(from..).unwrap_or_default());
-    Cow::Owned(clean)
+    clean.extend_from_slice(text.get(from..).unwrap_or_default());
+    Some(clean)
+}
+
+/// How many bytes at the start of `text` are `secret`, or as much of it as stands before the end.
+fn occurrence(text: &[u8], secret: &str) -> Option<usize> {
+    // What may follow: a `%` may stand for itself, or begin `%25`.
+    let mut rests = vec![text];
+    for (count, c) in secret.chars().enumerate() {
+        let mut next: Vec<&[u8]> = rests.iter().flat_map(|rest| after(rest, c)).collect();
+        next.dedup_by_key(|rest| rest.len());
+        if next.is_empty() {
+            let is_cut = |rest: &&[u8]| rest.is_empty() || rest.starts_with("…".as_bytes());
+            rests.retain(|rest| count >= SHORTEST && is_cut(rest));
+            break;
+        }
+        rests = next;
+    }
+    rests.first().map(|rest| text.len() - rest.len())
+}
+
+/// What follows `wanted` at the start of `text`, in each way in which that can be read.
+fn after(text: &[u8], wanted: char) -> impl Iterator<Item = &[u8]> {
+    let written = match text.first() {
+        Some(b'\\') => escaped(text, wanted),
+        Some(b'%') => percent(text, wanted),
+        Some(b'&') => entity(text, wanted),
+        Some(b'+') if wanted == ' ' => text.get(1..),
+        _ => None,
+    };
+    raw(text, wanted).into_iter().chain(written)
+}
+
+/// Without the backslashes at its start.
+fn bare(text: &[u8]) -> &[u8] {
+    let count = text.iter().take_while(|byte| **byte == b'\\').count();
+    text.get(count..).unwrap_or_default()
+}
+
+fn raw(text: &[u8], wanted: char) -> Option<&[u8]> {
+    let mut buffer = [0; 4];
+    let bytes = wanted.encode_utf8(&mut buffer).as_bytes();
+    let (head, rest) = text.split_at_checked(bytes.len())?;
+    head.eq_ignore_ascii_case(bytes).then_some(rest)
+}
+
+/// After any number of backslashes: JSON in JSON doubles them.
+fn escaped(text: &[u8], wanted: char) -> Option<&[u8]> {
+    let text = bare(text);
+    if let Some(rest) = raw(text, wanted) {
+        return Some(rest);
+    }
+    if let Some(rest) = text.strip_prefix(b"x") {
+        return digits(rest, 2, u32::from(wanted));
+    }
+    let mut units = [0; 2];
+    let mut rest = text;
+    for (count, unit) in wanted.encode_utf16(&mut units).iter().enumerate() {
+        if count > 0 {
+            rest = bare(rest);
+        }
+        rest = digits(rest.strip_prefix(b"u")?, 4, u32::from(*unit))?;
+    }
+    Some(rest)
+}
+
+/// Each byte as `%41`, or as `%2541` where it was written twice.
+fn percent(text: &[u8], wanted: char) -> Option<&[u8]> {
+    let mut buffer = [0; 4];
+    let mut rest = text;
+    for byte in wanted.encode_utf8(&mut buffer).bytes() {
+        rest = rest.strip_prefix(b"%")?;
+        while let Some(next) = rest.strip_prefix(b"25")
+            && (byte != b'%' || next.starts_with(b"25"))
+        {
+            rest = next;
+        }
+        rest = digits(rest, 2, u32::from(byte))?;
+    }
+    Some(rest)
+}
+
+fn entity(text: &[u8], wanted: char) -> Option<&[u8]> {
+    let end = text.iter().take(12).position(|byte| *byte == b';')?;
+    let (name, rest) = text.split_at_checked(end)?;
+    let name = std::str::from_utf8(name.get(1..)?).ok()?;
+    let number = match name.strip_prefix('#') {
+        Some(number) => match number.strip_prefix(['x', 'X']) {
+            Some(number) => u32::from_str_radix(number, 16).ok()?,
+            None => number.parse().ok()?,
+        },
+        None => u32::from(match name {
+            "amp" => '&',
+            "lt" => '<',
+            "gt" => '>',
+            "quot" => '"',
+            "apos" => '\'',
+            _ => return None,
+        }),
+    };
+    (number == u32::from(wanted)).then(|| rest.get(1..))?
+}
+
+/// What follows `count` hexadecimal digits that say `value`.
+fn digits(text: &[u8], count: usize, value: u32) -> Option<&[u8]> {
+    let (digits, rest) = text.split_at_checked(count)?;
+    let number = u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    (number == value).then_some(rest)
 }

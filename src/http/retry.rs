@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::client::{Method, Request};
+use super::clock::{YEAR, later};
 use super::lane::Lane;
 use crate::error::{Error, Repeat};
 use crate::stats::Trace;
@@ -20,8 +21,29 @@ const GROWTH: u32 = 4;
 /// The longest wait of our own choice.
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// Routes that change something: they are not repeated when the server may have done it already.
-const CHANGING: [&str; 3] = ["/api/copy", "/api/create", "/api/push"];
+/// Routes that change nothing, though they are asked with POST.
+const HARMLESS: [&str; 10] = [
+    "/api/chat",
+    "/api/generate",
+    "/api/embed",
+    "/api/embeddings",
+    "/api/show",
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/embeddings",
+    "/v1/responses",
+    "/v1/messages",
+];
+
+/// Whether a request may change something (copy, create, delete, push, pull, blobs, and what is not known). Such a one
+/// is not sent twice when the server may have carried it out already.
+pub(super) fn is_changing(method: Method, path: &str) -> bool {
+    match method {
+        Method::Get | Method::Head => false,
+        Method::Post => !HARMLESS.contains(&path),
+        Method::Delete => true,
+    }
+}
 
 /// How often and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,12 +75,11 @@ impl Retry {
         }
         if let Some(asked) = asked {
             let wait = Duration::try_from_secs_f64(asked).ok()?;
-            return (wait <= self.retry_after).then_some(wait);
+            return (wait <= self.retry_after).then_some(wait.min(YEAR));
         }
-        let grown = self.first.saturating_mul(GROWTH.saturating_pow(taken));
-        let wait = grown
-            .min(LONGEST.max(self.first))
-            .mul_f64(0.75 + 0.5 * roll);
+        let first = self.first.min(YEAR);
+        let grown = first.saturating_mul(GROWTH.saturating_pow(taken));
+        let wait = grown.min(LONGEST.max(first)).mul_f64(0.75 + 0.5 * roll);
         (spent.saturating_add(wait) <= self.budget).then_some(wait)
     }
 }
@@ -90,14 +111,13 @@ impl Tries {
     /// Begins with `request`, now. `total` is its total limit.
     pub(super) fn new(policy: Retry, request: &Request, total: Option<Duration>) -> Self {
         let since = Instant::now();
-        let path = request.path.as_str();
         Self {
             policy,
             since,
             end: total.and_then(|total| since.checked_add(total)),
             obeyed: Duration::ZERO,
             taken: 0,
-            changing: request.method == Method::Delete || CHANGING.contains(&path),
+            changing: is_changing(request.method, &request.path),
         }
     }
 
@@ -150,7 +170,7 @@ impl Tries {
         let wait = self
             .policy
             .wait(self.taken, spent, error.retry_after, roll)?;
-        let in_time = self.end.is_none_or(|end| now + wait < end);
+        let in_time = self.end.is_none_or(|end| later(now, wait) < end);
         in_time.then_some(wait)
     }
 }
@@ -213,6 +233,46 @@ mod tests {
     }
 
     #[test]
+    fn no_number_is_too_large() {
+        let policy = Retry {
+            count: u32::MAX,
+            first: Duration::MAX,
+            budget: Duration::MAX,
+            retry_after: Duration::MAX,
+        };
+        for taken in [0, 1, u32::MAX - 1] {
+            for roll in [0.0, 1.0] {
+                let wait = policy.wait(taken, Duration::ZERO, None, roll).unwrap();
+                assert!(wait >= YEAR / 2 && wait <= 2 * YEAR);
+                assert_eq!(
+                    policy.wait(taken, Duration::MAX, Some(1.8e19), roll),
+                    Some(YEAR)
+                );
+                assert_eq!(policy.wait(taken, Duration::ZERO, Some(1e300), roll), None);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_longest_wait_is_waited() {
+        let policy = Retry {
+            count: 1,
+            first: Duration::MAX,
+            budget: Duration::MAX,
+            retry_after: Duration::MAX,
+        };
+        for asked in [None, Some(1.8e19)] {
+            let mut error = Error::new(Kind::Connect, "no.");
+            error.repeat = Repeat::Safe;
+            error.retry_after = asked;
+            let mut tries = Tries::new(policy, &Request::get("/"), Some(Duration::MAX));
+            let waiting = tries.after(error, &Lane::General, None);
+            let moment = Duration::from_millis(5);
+            assert!(tokio::time::timeout(moment, waiting).await.is_err());
+        }
+    }
+
+    #[test]
     fn the_budget_ends_it() {
         let policy = Retry::default();
         let spent = |milliseconds| Duration::from_millis(milliseconds);
@@ -267,7 +327,8 @@ mod tests {
             (Request::get("/api/tags"), Repeat::Never, 1),
             (Request::get("/api/tags"), Repeat::Safe, 3),
             (Request::get("/api/tags"), Repeat::Unsure, 3),
-            (Request::post("/api/pull", "{}"), Repeat::Unsure, 3),
+            (Request::post("/api/chat", "{}"), Repeat::Unsure, 3),
+            (Request::post("/api/pull", "{}"), Repeat::Unsure, 1),
             (Request::post("/api/copy", "{}"), Repeat::Safe, 3),
             (Request::post("/api/copy", "{}"), Repeat::Unsure, 1),
             (delete.clone(), Repeat::Unsure, 1),

@@ -4,10 +4,12 @@ use std::mem;
 
 use memchr::memchr_iter;
 
+use super::circles::in_circles;
 use super::fault;
 use crate::error::{Error, Kind};
 use crate::inbox::Inbox;
-use crate::wire::{Batch, Counters, Decoder, Delta, Framing, Item, WireError, fold_body};
+use crate::wire::circles::Guard;
+use crate::wire::{Batch, Counters, Decoder, Delta, Framing, Item, Shape, WireError, fold_body};
 
 /// Where the pieces of a body go.
 pub(super) trait Sink {
@@ -30,29 +32,41 @@ pub(super) trait Sink {
     fn verdict(&self) -> Result<(), Error>;
 }
 
+/// Which lines a stream may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    Any,
+    /// Parts of an answer: of this shape, or of any.
+    Answer(Option<Shape>),
+    /// Reports of progress, whose last line has the status `success` instead of `done`.
+    Progress,
+}
+
 /// Decoded items.
 pub(super) struct Deltas {
     decoder: Decoder,
     batch: Batch,
-    progress: bool,
+    taken: Taken,
     done: bool,
     /// The last line of a report of progress said so.
     succeeded: bool,
     counters: Counters,
     done_reason: Option<String>,
+    guard: Option<Box<Guard>>,
 }
 
 impl Deltas {
-    pub(super) fn new(max_line: usize, progress: bool) -> Self {
+    pub(super) fn new(max_line: usize, taken: Taken, guarded: bool) -> Self {
         let decoder = Decoder::new(Framing::Auto, max_line);
         Self {
             decoder,
             batch: Batch::default(),
-            progress,
+            taken,
             done: false,
             succeeded: false,
             counters: Counters::default(),
             done_reason: None,
+            guard: guarded.then(Box::default),
         }
     }
 
@@ -61,7 +75,7 @@ impl Deltas {
         &mut self,
         work: impl FnOnce(&mut Decoder, &mut Batch) -> Result<(), WireError>,
     ) -> Result<(), Error> {
-        let before = self.batch.items.len();
+        let (before, text_before) = (self.batch.items.len(), self.batch.text.len());
         let result = work(&mut self.decoder, &mut self.batch);
         let mut keep = self.batch.items.len();
         let mut failure = None;
@@ -79,32 +93,37 @@ impl Deltas {
             }
             if self.done {
                 keep = keep.min(at);
+            } else if let Taken::Answer(shape) = self.taken
+                && !delta.is_answer(shape)
+            {
+                keep = keep.min(at);
+                let mut error = Error::new(Kind::Protocol, delta.refusal());
+                error.cause = Some("line");
+                failure = Some(error);
+                break;
             }
             self.done |= delta.done;
             self.counters.update(&delta.counters);
             if delta.done_reason.is_some() {
                 self.done_reason.clone_from(&delta.done_reason);
             }
-            self.succeeded = self.progress && is_success(delta);
+            self.succeeded = self.taken == Taken::Progress && is_success(delta);
         }
         if keep < self.batch.items.len() {
-            self.keep(keep);
+            // What stands after the last line, or is an error, is no item.
+            self.batch.truncate(keep);
         }
+        let circle = self
+            .guard
+            .as_mut()
+            .and_then(|guard| guard.watch(&self.batch, before, text_before, self.done));
         match (failure, result) {
             (Some(failure), _) => Err(failure),
             (None, Err(error)) if !self.done => Err(undecodable(&error)),
-            _ => Ok(()),
+            _ => circle.map_or(Ok(()), |(thinking, circle)| {
+                Err(in_circles(thinking, &circle))
+            }),
         }
-    }
-
-    /// Drops all items but the first `count`: what stands after the last line, or is an error, is no item.
-    fn keep(&mut self, count: usize) {
-        self.batch.items.truncate(count);
-        let text = self.batch.items.iter().rev().find_map(|item| match item {
-            Item::Text { end, .. } => Some(*end),
-            Item::Full(_) => None,
-        });
-        self.batch.text.truncate(text.unwrap_or(0));
     }
 }
 
@@ -133,9 +152,14 @@ impl Sink for Deltas {
         if self.done || self.succeeded {
             return Ok(());
         }
+        let last = if self.taken == Taken::Progress {
+            "`status: success`"
+        } else {
+            "`done: true`"
+        };
         Err(Error::new(
             Kind::Incomplete,
-            "The reply ended without a last line (`done: true`): it is cut short.",
+            format!("The reply ended without a last line ({last}): it is cut short."),
         ))
     }
 }

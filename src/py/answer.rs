@@ -2,23 +2,25 @@
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::{PyDict, PyList, PyString};
 
+use super::{json, tools};
 use crate::wire::{Answer, Shape};
 
-/// The last line's object with the whole text, thinking and tool calls put in, in Ollama's native shape.
+/// The last line's object with the whole text, thinking and tool calls put in, in Ollama's native shape. Where no line
+/// had a text, nothing is made up for it.
 pub fn to_python(py: Python<'_>, answer: &Answer) -> PyResult<Py<PyAny>> {
     if answer.shape == Shape::OpenAi {
         return native(py, answer);
     }
-    let record = super::json::to_python(py, &answer.last_line)?;
+    let record = json::to_python(py, &answer.last_line)?;
     let Ok(record) = record.cast_into::<PyDict>() else {
         return native(py, answer);
     };
     if answer.shape == Shape::Generate {
-        record.set_item(intern!(py, "response"), &answer.content)?;
+        put_text(py, &record, intern!(py, "response"), answer)?;
         put_thinking(py, &record, answer)?;
-    } else {
+    } else if answer.shape == Shape::Chat {
         let message = match record
             .get_item(intern!(py, "message"))?
             .map(Bound::cast_into::<PyDict>)
@@ -37,11 +39,33 @@ fn fill_message(py: Python<'_>, message: &Bound<'_, PyDict>, answer: &Answer) ->
         intern!(py, "role"),
         answer.role.as_deref().unwrap_or("assistant"),
     )?;
-    message.set_item(intern!(py, "content"), &answer.content)?;
+    put_text(py, message, intern!(py, "content"), answer)?;
     put_thinking(py, message, answer)?;
     let calls = tool_calls(py, answer)?;
     if !calls.is_empty() {
         message.set_item(intern!(py, "tool_calls"), calls)?;
+    }
+    Ok(())
+}
+
+/// Sets `key` to the whole text, or to the first thing that stood in its place and is none, as it came. An answer of
+/// thinking or tool calls alone has an empty text, as such a reply has that was not streamed.
+fn put_text(
+    py: Python<'_>,
+    target: &Bound<'_, PyDict>,
+    key: &Bound<'_, PyString>,
+    answer: &Answer,
+) -> PyResult<()> {
+    if !answer.odd_line.is_empty() {
+        let record = super::json::to_python(py, &answer.odd_line)?;
+        let holder = record.get_item(intern!(py, "message")).unwrap_or(record);
+        if let Ok(odd) = holder.get_item(key) {
+            return target.set_item(key, odd);
+        }
+    }
+    let silent = answer.thinking.is_empty() && answer.tool_lines.is_empty();
+    if answer.has_text || !silent {
+        target.set_item(key, &answer.content)?;
     }
     Ok(())
 }
@@ -61,10 +85,7 @@ fn tool_calls<'py>(py: Python<'py>, answer: &Answer) -> PyResult<Bound<'py, PyLi
         for call in &answer.tool_calls {
             let function = PyDict::new(py);
             function.set_item(intern!(py, "name"), &call.name)?;
-            let arguments = match super::json::to_python(py, call.arguments.as_bytes()) {
-                Ok(arguments) => arguments,
-                Err(_) => call.arguments.as_str().into_pyobject(py)?.into_any(),
-            };
+            let arguments = tools::arguments(py, &call.arguments)?;
             function.set_item(intern!(py, "arguments"), arguments)?;
             let record = PyDict::new(py);
             if let Some(id) = &call.id {
@@ -76,12 +97,13 @@ fn tool_calls<'py>(py: Python<'py>, answer: &Answer) -> PyResult<Bound<'py, PyLi
         return Ok(calls);
     }
     for line in &answer.tool_lines {
-        let record = super::json::to_python(py, line)?;
+        let record = json::to_python(py, line)?;
         let holder = record.get_item("message").unwrap_or(record);
         if let Ok(found) = holder.get_item("tool_calls") {
             calls.call_method1("extend", (found,))?;
         }
     }
+    tools::settle(&calls)?;
     Ok(calls)
 }
 

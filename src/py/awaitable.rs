@@ -11,7 +11,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use pyo3::{PyTraverseError, PyVisit};
 
-use super::runtime::{Owned, enter};
+use super::exit::enter;
+use super::runtime::Owned;
 use super::wake::{Waiter, running_loop};
 use crate::error::{Error, Kind};
 
@@ -122,8 +123,11 @@ pub fn thrown(
 ) -> PyErr {
     // A task that is cancelled has had its future cancelled; one that is not done belongs to another task, which the
     // end of the request will wake.
-    awaited.seat().waiter.forget_if_done(kind.py());
+    let forgotten = awaited.seat().waiter.forget_if_done(kind.py());
     awaited.abort();
+    if let Err(error) = forgotten {
+        return error;
+    }
     match value.filter(|value| !value.is_none()) {
         Some(value) => PyErr::from_value(value.clone()),
         None => PyErr::from_value(kind.clone()),
@@ -169,6 +173,7 @@ pub fn traverse<T: Awaited + ?Sized>(
 
 impl Drop for Pending {
     fn drop(&mut self) {
+        enter();
         if let Ok(awaited) = self.awaited.get() {
             awaited.abort();
         }
@@ -182,25 +187,28 @@ impl Pending {
     }
 
     fn __clear__(&self) {
+        enter();
         self.close();
     }
 
     fn __await__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        enter();
         slf
     }
 
     fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        enter();
         slf
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let _inside = enter(py);
+        enter();
         step(py, self.here(py)?)?.next(py)
     }
 
     fn send<'py>(&self, py: Python<'py>, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        enter();
         let _ = value;
-        let _inside = enter(py);
         step(py, self.here(py)?)?.sent()
     }
 
@@ -212,11 +220,13 @@ impl Pending {
         value: Option<&Bound<'_, PyAny>>,
         traceback: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
+        enter();
         let _ = traceback;
         Err(thrown(self.here(py)?, kind, value))
     }
 
     fn close(&self) {
+        enter();
         if let Ok(awaited) = self.awaited.get() {
             awaited.seat().waiter.clear();
             awaited.abort();
@@ -230,15 +240,22 @@ pub struct Ready(pub Option<Py<PyAny>>);
 
 #[pymethods]
 impl Ready {
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.0)
+    }
+
     fn __await__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        enter();
         slf
     }
 
     fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        enter();
         slf
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        enter();
         Err(finished(
             self.0
                 .as_ref()

@@ -5,15 +5,14 @@
 
 use std::ffi::CStr;
 
-use pyo3::exceptions::{
-    PyException, PyRecursionError, PyTypeError, PyUnicodeDecodeError, PyValueError,
-};
+use pyo3::exceptions::{PyException, PyTypeError, PyUnicodeDecodeError};
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PySlice, PyString};
 
+use super::exit::enter;
 use super::json::{self, Bytes};
 use super::log::log;
 use super::{ordinary, unary};
@@ -88,13 +87,7 @@ impl<'py> Body<'py> {
                 Err(error)
             }
         });
-        match parsed {
-            Ok(value) => Ok(Some(value)),
-            // JSONDecodeError and UnicodeDecodeError are ValueErrors; so is an integer over 4,300 digits.
-            Err(error) if error.is_instance_of::<PyValueError>(py) => Ok(None),
-            Err(error) if error.is_instance_of::<PyRecursionError>(py) => Ok(None),
-            Err(error) => Err(error),
-        }
+        json::if_legible(py, parsed)
     }
 }
 
@@ -294,6 +287,7 @@ fn decode_error(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
 #[pyfunction]
 #[pyo3(signature = (to_choice_dict, /))]
 pub fn get_choice<'py>(to_choice_dict: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    enter();
     let py = to_choice_dict.py();
     if let Some(error) = error_text(to_choice_dict)? {
         return Ok(error);
@@ -315,6 +309,7 @@ pub fn get_choice<'py>(to_choice_dict: &Bound<'py, PyAny>) -> PyResult<Bound<'py
 #[pyfunction]
 #[pyo3(signature = (to_choice_dict, /))]
 pub fn get_response_choice<'py>(to_choice_dict: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    enter();
     let py = to_choice_dict.py();
     if let Some(error) = error_text(to_choice_dict)? {
         return Ok(error);

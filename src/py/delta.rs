@@ -10,7 +10,8 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyString};
 
-use super::{errors, json};
+use super::exit::enter;
+use super::{errors, json, tools};
 use crate::error::{Error, Kind};
 use crate::wire::{
     self, Batch, Counters, Decoder, Entry, Framing, MAX_LINE, Shape, Stamp, Template, WireError,
@@ -31,6 +32,29 @@ struct State {
     /// Kept for its memory; empty between calls.
     batch: Batch,
     finished: bool,
+    /// A part of an answer has come.
+    answering: bool,
+    /// A line was no part of one.
+    refusal: Option<String>,
+}
+
+impl State {
+    /// How many deltas of the batch are good, and what is wrong with the next one. Reports of progress are no error, but
+    /// in an answer they are.
+    fn refuse(&mut self, batch: &Batch) -> (usize, Option<String>) {
+        for (at, entry) in batch.iter().enumerate() {
+            match entry {
+                Entry::Text { .. } => self.answering = true,
+                Entry::Full(delta) if delta.is_answer(None) => {
+                    self.answering |= delta.shape != Shape::Other;
+                }
+                Entry::Full(delta) if delta.error.is_some() => {}
+                Entry::Full(delta) if !self.answering && delta.is_progress() => {}
+                Entry::Full(delta) => return (at, Some(delta.refusal())),
+            }
+        }
+        (batch.len(), None)
+    }
 }
 
 #[pymethods]
@@ -38,6 +62,7 @@ impl StreamDecoder {
     #[new]
     #[pyo3(signature = (framing = "auto", max_line = None))]
     fn new(framing: &str, max_line: Option<usize>) -> PyResult<Self> {
+        enter();
         let framing = match framing {
             "auto" => Framing::Auto,
             "ndjson" => Framing::Ndjson,
@@ -58,16 +83,20 @@ impl StreamDecoder {
                 decoder,
                 batch: Batch::default(),
                 finished: false,
+                answering: false,
+                refusal: None,
             }),
         })
     }
 
     /// The deltas of the lines that `data` (bytes, bytearray or memoryview) completes.
     ///
-    /// Raises `DecodeError` for a line that is no JSON object, not UTF-8 or too long, with the deltas before it in the
-    /// exception's `deltas`; from then on every call raises it. Raises `ClosedError` after `finish()`.
+    /// Raises `DecodeError` for a line that is no JSON object, not UTF-8 or too long, and for one that is neither part of
+    /// an answer nor an error (nor, before an answer, a report of progress), with the deltas before it in the exception's
+    /// `deltas`; from then on every call raises it. Raises `ClosedError` after `finish()`.
     #[pyo3(signature = (data, /))]
     fn feed<'py>(&self, data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
+        enter();
         let py = data.py();
         let Some(bytes) = json::bytes_like(data)? else {
             let text = format!(
@@ -88,6 +117,7 @@ impl StreamDecoder {
     /// Raises `DecodeError` as `feed` does. It does not judge whether the reply was complete: that is so if the last
     /// delta has `done`. Called again, it returns an empty list.
     fn finish<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        enter();
         if std::mem::replace(&mut self.lock().finished, true) {
             return Ok(PyList::empty(py));
         }
@@ -97,6 +127,7 @@ impl StreamDecoder {
     /// How many lines were read by the fast path, and how many in all.
     #[getter]
     fn hits(&self) -> (u64, u64) {
+        enter();
         self.lock().decoder.hits()
     }
 }
@@ -112,18 +143,25 @@ impl StreamDecoder {
         py: Python<'py>,
         work: impl FnOnce(&mut Decoder, &mut Batch) -> Result<(), WireError>,
     ) -> PyResult<Bound<'py, PyList>> {
-        let (mut batch, result) = {
+        let (mut batch, good, failure) = {
             let mut state = self.lock();
             let mut batch = std::mem::take(&mut state.batch);
-            let result = work(&mut state.decoder, &mut batch);
-            (batch, result)
+            if state.refusal.is_some() {
+                (batch, 0, state.refusal.clone())
+            } else {
+                let result = work(&mut state.decoder, &mut batch);
+                let (good, refusal) = state.refuse(&batch);
+                state.refusal.clone_from(&refusal);
+                let failure = refusal.or_else(|| result.err().map(|error| error.to_string()));
+                (batch, good, failure)
+            }
         };
-        let deltas = Delta::list(py, &batch);
+        let deltas = Delta::list(py, &batch, good);
         batch.clear();
         self.lock().batch = batch;
         let deltas = deltas?;
-        if let Err(error) = result {
-            let error = errors::to_python(py, Error::new(Kind::Decode, error.to_string()));
+        if let Some(failure) = failure {
+            let error = errors::to_python(py, Error::new(Kind::Decode, failure));
             error.value(py).setattr(intern!(py, "deltas"), deltas)?;
             return Err(error);
         }
@@ -152,10 +190,10 @@ enum Said {
 }
 
 impl Delta {
-    /// The items of `batch`, as a list of deltas.
-    fn list<'py>(py: Python<'py>, batch: &Batch) -> PyResult<Bound<'py, PyList>> {
+    /// The first `count` items of `batch`, as a list of deltas.
+    fn list<'py>(py: Python<'py>, batch: &Batch, count: usize) -> PyResult<Bound<'py, PyList>> {
         let list = PyList::empty(py);
-        for entry in batch.iter() {
+        for entry in batch.iter().take(count) {
             let (said, content) = match entry {
                 Entry::Text { text, stamp } => {
                     let Some(template) = &batch.template else {
@@ -230,19 +268,22 @@ impl Delta {
     /// The piece of the answer's text.
     #[getter]
     fn content(&self, py: Python<'_>) -> Py<PyString> {
+        enter();
         self.content.clone_ref(py)
     }
 
     /// The piece of the model's thinking.
     #[getter]
     fn thinking(&self) -> &str {
+        enter();
         self.full().map_or("", |delta| delta.thinking.as_str())
     }
 
-    /// The tool calls in Ollama's form: `{"id": …, "function": {"name": …, "arguments": {…}}}`. Arguments of the `/v1`
-    /// endpoints become objects; a piece that is no JSON by itself stays a str.
+    /// The tool calls in Ollama's form: `{"id": …, "function": {"name": …, "arguments": {…}}}`. Arguments that came as
+    /// JSON text become objects; a piece of the `/v1` endpoints that is no JSON by itself stays a str.
     #[getter]
     fn tool_calls<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        enter();
         let Some(delta) = self.full().filter(|delta| !delta.tool_calls.is_empty()) else {
             return Ok(PyList::empty(py));
         };
@@ -253,30 +294,35 @@ impl Delta {
             }
             return Ok(calls);
         }
-        let object = self.object(py)?;
-        let message = object
-            .get_item(intern!(py, "message"))?
-            .filter(|_| delta.shape == Shape::Chat);
-        let calls = message
-            .as_ref()
-            .unwrap_or(object.as_any())
-            .get_item(intern!(py, "tool_calls"))?;
-        Ok(calls.cast_into::<PyList>()?)
+        let mut calls = tools::held(self.object(py)?)?;
+        if let Some(found) = &calls
+            && !tools::is_settled(found)?
+        {
+            // `raw` stays what the line says.
+            let copy = json::to_python(py, &delta.line)?.cast_into::<PyDict>()?;
+            tools::settle_reply(&copy)?;
+            calls = tools::held(&copy)?;
+        }
+        let calls = calls.and_then(|calls| calls.cast_into::<PyList>().ok());
+        Ok(calls.unwrap_or_else(|| PyList::empty(py)))
     }
 
     /// Whether the reply says that it is complete.
     #[getter]
     fn done(&self) -> bool {
+        enter();
         self.full().is_some_and(|delta| delta.done)
     }
 
     #[getter]
     fn done_reason(&self) -> Option<&str> {
+        enter();
         self.full()?.done_reason.as_deref()
     }
 
     #[getter]
     fn model(&self) -> Option<&str> {
+        enter();
         match &self.said {
             Said::Text { template, .. } => Some(&template.model),
             Said::Full(delta) => delta.model.as_deref(),
@@ -285,6 +331,7 @@ impl Delta {
 
     #[getter]
     fn created_at(&self) -> Option<&str> {
+        enter();
         match &self.said {
             Said::Text { stamp, .. } => Some(stamp.as_str()),
             Said::Full(delta) => delta.created_at.as_deref(),
@@ -293,6 +340,7 @@ impl Delta {
 
     #[getter]
     fn role(&self) -> Option<&str> {
+        enter();
         match &self.said {
             Said::Text { template, .. } => (template.shape == Shape::Chat).then_some("assistant"),
             Said::Full(delta) => delta.role.as_deref(),
@@ -302,51 +350,61 @@ impl Delta {
     /// The text of an error line.
     #[getter]
     fn error(&self) -> Option<&str> {
+        enter();
         self.full()?.error.as_deref()
     }
 
     #[getter]
     fn total_duration(&self) -> Option<u64> {
+        enter();
         self.counters().total_duration
     }
 
     #[getter]
     fn load_duration(&self) -> Option<u64> {
+        enter();
         self.counters().load_duration
     }
 
     #[getter]
     fn prompt_eval_count(&self) -> Option<u64> {
+        enter();
         self.counters().prompt_eval_count
     }
 
     #[getter]
     fn prompt_eval_cached_count(&self) -> Option<u64> {
+        enter();
         self.counters().prompt_eval_cached_count
     }
 
     #[getter]
     fn prompt_eval_duration(&self) -> Option<u64> {
+        enter();
         self.counters().prompt_eval_duration
     }
 
     #[getter]
     fn eval_count(&self) -> Option<u64> {
+        enter();
         self.counters().eval_count
     }
 
     #[getter]
     fn eval_duration(&self) -> Option<u64> {
+        enter();
         self.counters().eval_duration
     }
 
     /// The whole JSON object of the line, parsed when first asked for; `{}` for the `[DONE]` of an event stream.
     #[getter]
     fn raw<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        enter();
         self.object(py).cloned()
     }
 
     fn __eq__(&self, py: Python<'_>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        enter();
         let Ok(other) = other.cast::<Self>() else {
             return Ok(py.NotImplemented());
         };
@@ -356,6 +414,7 @@ impl Delta {
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        enter();
         let mut fields = vec![("content", self.content.bind(py).repr()?)];
         if !self.thinking().is_empty() {
             fields.push(("thinking", PyString::new(py, self.thinking()).repr()?));
@@ -388,13 +447,9 @@ fn native_call<'py>(py: Python<'py>, call: &wire::ToolCall) -> PyResult<Bound<'p
         function.set_item(intern!(py, "index"), index)?;
     }
     function.set_item(intern!(py, "name"), &call.name)?;
-    let arguments = match json::to_python(py, call.arguments.as_bytes()) {
-        Ok(arguments) => arguments,
-        Err(error) if error.is_instance_of::<PyValueError>(py) => {
-            PyString::new(py, &call.arguments).into_any()
-        }
-        Err(error) => return Err(error),
-    };
+    let arguments = json::to_python(py, call.arguments.as_bytes());
+    let arguments = json::if_legible(py, arguments)?
+        .unwrap_or_else(|| PyString::new(py, &call.arguments).into_any());
     function.set_item(intern!(py, "arguments"), arguments)?;
     let object = PyDict::new(py);
     if let Some(id) = &call.id {

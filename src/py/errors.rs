@@ -3,12 +3,14 @@
 //! The choice of the class is made in Python (`errors.from_core`), next to the tree of classes, so that it stands in
 //! one place; this module hands over the facts.
 
-use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration, PyStopIteration};
+use pyo3::exceptions::{PyException, PyRuntimeError, PyStopAsyncIteration, PyStopIteration};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyString};
 
+use super::exit::enter;
 use crate::error::Error;
+use crate::wire::circles::cut;
 
 static FROM_CORE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
@@ -26,7 +28,7 @@ pub struct Context<'a> {
     pub thinking: &'a str,
 }
 
-/// The exception for `error`, with what had arrived before it.
+/// The exception for `error`, with what had arrived before it; what goes in circles is cut after two rounds.
 pub fn in_context(py: Python<'_>, error: Error, context: &Context<'_>) -> PyErr {
     build(py, error, context).unwrap_or_else(|failure| failure)
 }
@@ -50,16 +52,47 @@ fn build(py: Python<'_>, error: Error, context: &Context<'_>) -> PyResult<PyErr>
     facts.set_item("began", error.began)?;
     facts.set_item("loaded", error.loaded)?;
     facts.set_item("available", &error.available)?;
+    facts.set_item("quota", error.quota)?;
+    facts.set_item("proxy", &error.proxy)?;
+    facts.set_item("location", &error.location)?;
+    facts.set_item("cause", error.cause)?;
     facts.set_item(
         "model",
         Some(context.model).filter(|model| !model.is_empty()),
     )?;
-    facts.set_item("partial", context.partial)?;
-    facts.set_item("partial_thinking", context.thinking)?;
+    let (mut partial, mut thinking) = (context.partial, context.thinking);
+    if let Some(circles) = error.circles {
+        let text = if circles.thinking {
+            &mut thinking
+        } else {
+            &mut partial
+        };
+        *text = cut(text, circles.period);
+    }
+    facts.set_item("circles", error.circles.is_some())?;
+    facts.set_item("partial", partial)?;
+    facts.set_item("partial_thinking", thinking)?;
     let exception = from_core
         .bind(py)
         .call((error.kind.name(),), Some(&facts))?;
     Ok(PyErr::from_value(exception))
+}
+
+/// The first `limit` characters of `text` on one line, without what moves a terminal's cursor or turns a text's direction.
+#[pyfunction]
+pub fn excerpt(text: &Bound<'_, PyString>, limit: usize) -> String {
+    enter();
+    crate::excerpt::excerpt(&text.to_string_lossy(), limit)
+}
+
+/// The value, or `None` where there is none for a reason that does not matter (an `Exception`). What stops a program, an
+/// interrupt for one, goes on.
+pub fn if_any<T>(py: Python<'_>, result: PyResult<T>) -> PyResult<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.is_instance_of::<PyException>(py) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// For what only a misuse of the awaitables can cause.

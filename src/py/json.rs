@@ -4,7 +4,8 @@
 //! (NaN, lone surrogates, integers over 64 bits, deep nesting, plain errors) goes to `json.loads` itself, so that values
 //! and exceptions are its own.
 //!
-//! Writing: compact UTF-8 text of the objects that people put into a request; an error names the place in the value.
+//! Writing: compact UTF-8 text of the objects that people put into a request, without surrogates; an error names the place
+//! in the value.
 //!
 //! Both run arbitrary Python code (a `model_dump`, a garbage collection), so no borrow of shared state is held meanwhile.
 
@@ -14,22 +15,28 @@ use std::io::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use pyo3::exceptions::{PyTypeError, PyUnicodeDecodeError, PyValueError};
+use pyo3::exceptions::{
+    PyRecursionError, PyTypeError, PyUnicodeDecodeError, PyUnicodeEncodeError, PyValueError,
+};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
+use pyo3::types::list::BoundListIterator;
 use pyo3::types::{
-    PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMemoryView, PyString, PyTuple,
-    PyType,
+    PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyIterator, PyList, PyMemoryView,
+    PyString, PyTuple, PyType,
 };
 
 use super::build::{Builder, Keys};
+use super::errors;
 use crate::wire::value;
 
 /// Scratch memory above this is given back after use.
 const KEEP_BYTES: usize = 1 << 20;
-/// Nesting of a value to be written beyond which it is taken for circular.
-const WRITE_DEPTH: usize = 512;
+/// Nesting of a value to be written beyond which it is taken for circular; Python's own `json` goes about as far.
+const WRITE_DEPTH: usize = 1000;
+/// As many steps of a place are shown: a circular value would repeat its circle.
+const SHOWN_DEPTH: usize = 16;
 
 /// What the fast reader needs, kept from call to call.
 struct Memory {
@@ -50,6 +57,21 @@ pub fn to_python<'py>(py: Python<'py>, text: &[u8]) -> PyResult<Bound<'py, PyAny
     match fast(py, text)? {
         Some(value) => Ok(value),
         None => loads(py, &PyString::from_bytes(py, text)?),
+    }
+}
+
+/// What was read; `None` where Python finds no JSON (a `ValueError`: also for integers over 4,300 digits and for what is not
+/// UTF-8) or nesting too deep. Any other exception, an interrupt for one, goes on.
+pub fn if_legible<T>(py: Python<'_>, read: PyResult<T>) -> PyResult<Option<T>> {
+    match read {
+        Ok(value) => Ok(Some(value)),
+        Err(error)
+            if error.is_instance_of::<PyValueError>(py)
+                || error.is_instance_of::<PyRecursionError>(py) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -90,102 +112,204 @@ pub fn build<'py>(py: Python<'py>, text: &[u8]) -> Option<Bound<'py, PyAny>> {
 /// Appends `value` to `out` as compact JSON: UTF-8, nothing escaped that need not be.
 ///
 /// Beyond what `json.dumps` takes: pydantic models (`model_dump(mode="json", exclude_none=True)`), other mappings,
-/// bytes (as standard base64, for images), and numbers that only have `__index__` or `__float__` (the scalars of `numpy`).
+/// bytes (as the text that they are in UTF-8; under the `images` of a request as standard base64), and numbers that only
+/// have `__index__` or `__float__` (the scalars of `numpy`). Two surrogates that make a pair are written as the character
+/// that they stand for, and a lone one as U+FFFD: servers send such halves, and people send them back.
 ///
-/// Raises `TypeError` for what has no JSON form, and `ValueError` for NaN, infinities, lone surrogates and nesting over
-/// 512 levels; the message begins with the place, for example `messages[0].content`. `out` is then as it was.
+/// Raises `TypeError` for what has no JSON form, and `ValueError` for NaN, infinities, bytes that are no UTF-8 and nesting
+/// over 1,000 levels; the message begins with the place, for example `messages[0].content`. `out` is then as it was.
 pub fn from_python(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<()> {
     let start = out.len();
-    let done = write(value, &Place::ROOT, out);
+    let done = write_all(value, out);
     if done.is_err() {
         out.truncate(start);
     }
     done
 }
 
-/// Where a value stands inside the one that is written, as a chain through the stack.
-struct Place<'a> {
-    parent: Option<&'a Place<'a>>,
-    step: Step<'a>,
-    depth: usize,
+/// A container that is being written.
+struct Open<'py> {
+    rest: Rest<'py>,
+    /// Where in it the writer is.
+    step: Step<'py>,
 }
 
-enum Step<'a> {
-    Root,
-    Key(&'a [u8]),
+/// What is left of a container.
+enum Rest<'py> {
+    /// Pairs of a copy of a dict: writing a value may run Python code that changes the dict.
+    Pairs(BoundListIterator<'py>),
+    /// The iterator asks for the length anew at each step, so a list that shrinks meanwhile ends it.
+    Items(BoundListIterator<'py>),
+    /// A mapping, and its keys.
+    Mapping(Bound<'py, PyAny>, Bound<'py, PyIterator>),
+    /// Nothing: the dump of a model stands in the model's place, one level deeper, so that a model that dumps itself ends too.
+    Dump,
+}
+
+enum Step<'py> {
+    /// At the beginning.
+    None,
+    Key(Bound<'py, PyBytes>),
     Index(usize),
 }
 
-impl<'a> Place<'a> {
-    const ROOT: Place<'static> = Place {
-        parent: None,
-        step: Step::Root,
-        depth: 0,
-    };
+/// What became of a value.
+enum Written<'py> {
+    Whole,
+    Begun(Rest<'py>),
+    /// This is written in its place.
+    Dumped(Bound<'py, PyAny>),
+}
 
-    fn child(&'a self, step: Step<'a>) -> Place<'a> {
-        Place {
-            parent: Some(self),
-            step,
-            depth: self.depth + 1,
+/// Goes through `value` without recursion: threads may have little stack.
+fn write_all(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<()> {
+    let mut open: Vec<Open<'_>> = Vec::new();
+    let mut value = value.clone();
+    loop {
+        let (rest, next) = match write(&value, &Place(&open), out)? {
+            Written::Whole => (None, None),
+            Written::Begun(rest) => (Some(rest), None),
+            Written::Dumped(plain) => (Some(Rest::Dump), Some(plain)),
+        };
+        let step = Step::None;
+        open.extend(rest.map(|rest| Open { rest, step }));
+        value = match next {
+            Some(plain) => plain,
+            None => match advance(&mut open, out)? {
+                Some(next) => next,
+                None => return Ok(()),
+            },
+        };
+    }
+}
+
+/// The next value of the innermost container that has one; those that have none are closed.
+fn advance<'py>(
+    open: &mut Vec<Open<'py>>,
+    out: &mut Vec<u8>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    while let Some((last, outer)) = open.split_last_mut() {
+        let comma = match last.step {
+            Step::None => "",
+            _ => ",",
+        };
+        let (next, end) = match &mut last.rest {
+            Rest::Dump => (None, ""),
+            Rest::Items(items) => (items.next().map(|item| (None, item)), "]"),
+            Rest::Pairs(pairs) => match pairs.next() {
+                Some(pair) => {
+                    let (key, value) = pair.extract()?;
+                    (Some((Some(key), value)), "}")
+                }
+                None => (None, "}"),
+            },
+            Rest::Mapping(mapping, keys) => match keys.next().transpose()? {
+                Some(key) => {
+                    let value = mapping.get_item(&key)?;
+                    (Some((Some(key), value)), "}")
+                }
+                None => (None, "}"),
+            },
+        };
+        let Some((key, value)) = next else {
+            out.extend_from_slice(end.as_bytes());
+            open.pop();
+            continue;
+        };
+        out.extend_from_slice(comma.as_bytes());
+        last.step = match (key, &last.step) {
+            (Some(key), _) => {
+                let key = write_key(&key, &Place(outer), out)?;
+                Step::Key(key)
+            }
+            (None, Step::Index(index)) => Step::Index(index + 1),
+            (None, _) => Step::Index(0),
+        };
+        return Ok(Some(value));
+    }
+    Ok(None)
+}
+
+fn write_key<'py>(
+    key: &Bound<'py, PyAny>,
+    place: &Place<'_, 'py>,
+    out: &mut Vec<u8>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let Ok(text) = key.cast::<PyString>() else {
+        let text = format!("key {} is {}, not str", show(key)?, type_name(key));
+        return Err(PyTypeError::new_err(place.say(text)));
+    };
+    let text = utf8(text)?;
+    quote(text.as_bytes(), out);
+    out.push(b':');
+    Ok(text)
+}
+
+/// Where a value stands inside the one that is written: in the innermost of the containers that are open.
+struct Place<'a, 'py>(&'a [Open<'py>]);
+
+impl<'a, 'py> Place<'a, 'py> {
+    fn steps(&self) -> impl Iterator<Item = &'a Step<'py>> {
+        let steps = self.0.iter().map(|open| &open.step);
+        steps.filter(|step| !matches!(step, Step::None))
+    }
+
+    /// Whether an image stands here: `images[i]` of the request, or of one of its messages.
+    fn is_image(&self) -> bool {
+        let is = |step: Option<&Step<'_>>, name: &[u8]| matches!(step, Some(Step::Key(key)) if key.as_bytes() == name);
+        let mut steps = self.steps();
+        let mut first = steps.next();
+        if is(first, b"messages") {
+            steps.next();
+            first = steps.next();
         }
+        is(first, b"images") && steps.next().is_some() && steps.next().is_none()
     }
 
     /// `text`, preceded by the place unless that is the whole value.
     #[cold]
     fn say(&self, text: impl fmt::Display) -> String {
-        // A circular value would otherwise repeat its circle 512 times.
-        if self.depth > 16 {
-            return format!("{}{text}", self.head(16));
+        let steps = self.steps().count();
+        match steps {
+            0 => text.to_string(),
+            1..=SHOWN_DEPTH => format!("{self}: {text}"),
+            _ => format!("{self}…: {text}"),
         }
-        if self.depth == 0 {
-            text.to_string()
-        } else {
-            format!("{self}: {text}")
-        }
-    }
-
-    #[cold]
-    fn head(&self, depth: usize) -> String {
-        let mut place = self;
-        while place.depth > depth {
-            match place.parent {
-                Some(parent) => place = parent,
-                None => break,
-            }
-        }
-        format!("{place}…: ")
     }
 }
 
-impl fmt::Display for Place<'_> {
+impl fmt::Display for Place<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(parent) = self.parent {
-            parent.fmt(f)?;
-        }
-        match self.step {
-            Step::Root => Ok(()),
-            Step::Index(index) => write!(f, "[{index}]"),
-            Step::Key(key) => {
-                let key = String::from_utf8_lossy(key);
-                let plain = !key.is_empty()
-                    && key
-                        .chars()
-                        .all(|c| c.is_alphanumeric() || c == '_' || c == '-');
-                match (plain, self.depth) {
-                    (true, 1) => f.write_str(&key),
-                    (true, _) => write!(f, ".{key}"),
-                    (false, _) => write!(f, "[{key:?}]"),
+        for (depth, step) in self.steps().take(SHOWN_DEPTH).enumerate() {
+            match step {
+                Step::None => {}
+                Step::Index(index) => write!(f, "[{index}]")?,
+                Step::Key(key) => {
+                    let key = String::from_utf8_lossy(key.as_bytes());
+                    let plain = !key.is_empty()
+                        && key
+                            .chars()
+                            .all(|c| c.is_alphanumeric() || c == '_' || c == '-');
+                    match (plain, depth) {
+                        (true, 0) => f.write_str(&key)?,
+                        (true, _) => write!(f, ".{key}")?,
+                        (false, _) => write!(f, "[{key:?}]")?,
+                    }
                 }
             }
         }
+        Ok(())
     }
 }
 
-fn write(value: &Bound<'_, PyAny>, place: &Place<'_>, out: &mut Vec<u8>) -> PyResult<()> {
+/// Writes `value`, or the beginning of it.
+fn write<'py>(
+    value: &Bound<'py, PyAny>,
+    place: &Place<'_, 'py>,
+    out: &mut Vec<u8>,
+) -> PyResult<Written<'py>> {
     if let Ok(text) = value.cast::<PyString>() {
-        let text = utf8(text, place)?;
-        quote(text.as_bytes(), out);
+        quote(utf8(text)?.as_bytes(), out);
     } else if value.is_none() {
         out.extend_from_slice(b"null");
     } else if let Ok(truth) = value.cast::<PyBool>() {
@@ -194,65 +318,25 @@ fn write(value: &Bound<'_, PyAny>, place: &Place<'_>, out: &mut Vec<u8>) -> PyRe
         write_int(number, place, out)?;
     } else if let Ok(number) = value.cast::<PyFloat>() {
         write_float(value.py(), number.value(), place, out)?;
-    } else if place.depth >= WRITE_DEPTH {
+    } else if place.0.len() >= WRITE_DEPTH {
         let text = format!("more than {WRITE_DEPTH} levels of nesting (circular?)");
         return Err(PyValueError::new_err(place.say(text)));
     } else if let Ok(dict) = value.cast::<PyDict>() {
-        write_dict(dict, place, out)?;
+        out.push(b'{');
+        return Ok(Written::Begun(Rest::Pairs(dict.items().iter())));
     } else if let Ok(list) = value.cast::<PyList>() {
-        write_list(list, place, out)?;
+        out.push(b'[');
+        return Ok(Written::Begun(Rest::Items(list.iter())));
     } else if let Ok(tuple) = value.cast::<PyTuple>() {
-        write_list(&tuple.to_list(), place, out)?;
+        out.push(b'[');
+        return Ok(Written::Begun(Rest::Items(tuple.to_list().iter())));
     } else {
-        write_other(value, place, out)?;
+        return write_other(value, place, out);
     }
-    Ok(())
+    Ok(Written::Whole)
 }
 
-fn write_dict(dict: &Bound<'_, PyDict>, place: &Place<'_>, out: &mut Vec<u8>) -> PyResult<()> {
-    out.push(b'{');
-    // A copy of the pairs: writing a value may run Python code that changes the dict.
-    for (index, pair) in dict.items().iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        let (key, value) = pair.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>)>()?;
-        write_pair(&key, &value, place, out)?;
-    }
-    out.push(b'}');
-    Ok(())
-}
-
-fn write_pair(
-    key: &Bound<'_, PyAny>,
-    value: &Bound<'_, PyAny>,
-    place: &Place<'_>,
-    out: &mut Vec<u8>,
-) -> PyResult<()> {
-    let Ok(text) = key.cast::<PyString>() else {
-        let text = format!("key {} is {}, not str", show(key), type_name(key));
-        return Err(PyTypeError::new_err(place.say(text)));
-    };
-    let text = utf8(text, place)?;
-    quote(text.as_bytes(), out);
-    out.push(b':');
-    write(value, &place.child(Step::Key(text.as_bytes())), out)
-}
-
-fn write_list(list: &Bound<'_, PyList>, place: &Place<'_>, out: &mut Vec<u8>) -> PyResult<()> {
-    out.push(b'[');
-    // The iterator asks for the length anew at each step, so a list that shrinks meanwhile ends it.
-    for (index, item) in list.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        write(&item, &place.child(Step::Index(index)), out)?;
-    }
-    out.push(b']');
-    Ok(())
-}
-
-fn write_int(number: &Bound<'_, PyInt>, place: &Place<'_>, out: &mut Vec<u8>) -> PyResult<()> {
+fn write_int(number: &Bound<'_, PyInt>, place: &Place<'_, '_>, out: &mut Vec<u8>) -> PyResult<()> {
     if let Ok(small) = number.extract::<i64>() {
         return Ok(write!(out, "{small}")?);
     }
@@ -266,7 +350,12 @@ fn write_int(number: &Bound<'_, PyInt>, place: &Place<'_>, out: &mut Vec<u8>) ->
     Ok(())
 }
 
-fn write_float(py: Python<'_>, number: f64, place: &Place<'_>, out: &mut Vec<u8>) -> PyResult<()> {
+fn write_float(
+    py: Python<'_>,
+    number: f64,
+    place: &Place<'_, '_>,
+    out: &mut Vec<u8>,
+) -> PyResult<()> {
     if !number.is_finite() {
         let text = format!("{} is not JSON", PyFloat::new(py, number).repr()?);
         return Err(PyValueError::new_err(place.say(text)));
@@ -278,15 +367,24 @@ fn write_float(py: Python<'_>, number: f64, place: &Place<'_>, out: &mut Vec<u8>
 
 /// Everything that is not one of JSON's own types in Python.
 #[inline(never)]
-fn write_other(value: &Bound<'_, PyAny>, place: &Place<'_>, out: &mut Vec<u8>) -> PyResult<()> {
+fn write_other<'py>(
+    value: &Bound<'py, PyAny>,
+    place: &Place<'_, 'py>,
+    out: &mut Vec<u8>,
+) -> PyResult<Written<'py>> {
     let py = value.py();
     if let Some(bytes) = bytes_like(value)? {
-        out.push(b'"');
-        let mut text = String::new();
-        STANDARD.encode_string(bytes.as_slice(), &mut text);
-        out.extend_from_slice(text.as_bytes());
-        out.push(b'"');
-        return Ok(());
+        let bytes = bytes.as_slice();
+        if place.is_image() {
+            quote(STANDARD.encode(bytes).as_bytes(), out);
+            return Ok(Written::Whole);
+        }
+        let text = std::str::from_utf8(bytes).map_err(|error| {
+            let text = format!("the {} are not UTF-8 text: {error}", type_name(value));
+            PyValueError::new_err(place.say(text))
+        })?;
+        quote(text.as_bytes(), out);
+        return Ok(Written::Whole);
     }
     if let Ok(class) = value.cast::<PyType>() {
         let mut text = format!("the class {} is not JSON", class.name()?);
@@ -305,19 +403,12 @@ fn write_other(value: &Bound<'_, PyAny>, place: &Place<'_>, out: &mut Vec<u8>) -
         options.set_item(intern!(py, "mode"), intern!(py, "json"))?;
         options.set_item(intern!(py, "exclude_none"), true)?;
         let plain = value.call_method(intern!(py, "model_dump"), (), Some(&options))?;
-        // One level deeper, so that a model that dumps itself ends too.
-        return write(
-            &plain,
-            &Place {
-                parent: place.parent,
-                step: place.step.again(),
-                depth: place.depth + 1,
-            },
-            out,
-        );
+        return Ok(Written::Dumped(plain));
     }
     if value.hasattr(intern!(py, "keys"))? && value.hasattr(intern!(py, "__getitem__"))? {
-        return write_mapping(value, place, out);
+        let keys = value.call_method0(intern!(py, "keys"))?.try_iter()?;
+        out.push(b'{');
+        return Ok(Written::Begun(Rest::Mapping(value.clone(), keys)));
     }
     // What has a length is a container, also where it knows `__float__` (an array of one number).
     if !value.hasattr(intern!(py, "__len__"))? {
@@ -327,32 +418,20 @@ fn write_other(value: &Bound<'_, PyAny>, place: &Place<'_>, out: &mut Vec<u8>) -
             } else {
                 b"false"
             });
-            return Ok(());
+            return Ok(Written::Whole);
         }
         if let Some(number) = number(value, intern!(py, "__index__"))? {
-            return write_int(number.cast::<PyInt>()?, place, out);
+            write_int(number.cast::<PyInt>()?, place, out)?;
+            return Ok(Written::Whole);
         }
         if let Some(number) = number(value, intern!(py, "__float__"))? {
-            return write_float(py, number.extract()?, place, out);
+            write_float(py, number.extract()?, place, out)?;
+            return Ok(Written::Whole);
         }
     }
     Err(PyTypeError::new_err(
         place.say(format!("{} is not JSON", type_name(value))),
     ))
-}
-
-fn write_mapping(value: &Bound<'_, PyAny>, place: &Place<'_>, out: &mut Vec<u8>) -> PyResult<()> {
-    out.push(b'{');
-    let keys = value.call_method0(intern!(value.py(), "keys"))?;
-    for (index, key) in keys.try_iter()?.enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        let key = key?;
-        write_pair(&key, &value.get_item(&key)?, place, out)?;
-    }
-    out.push(b'}');
-    Ok(())
 }
 
 /// What `method` of a number makes of it. Having the method does not mean that it works: the complex of Python 3.9 has
@@ -375,16 +454,6 @@ fn is_numpy_bool(value: &Bound<'_, PyAny>) -> PyResult<bool> {
     let class = value.get_type();
     let name = class.name()?;
     Ok((name == "bool" || name == "bool_") && class.module()? == "numpy")
-}
-
-impl Step<'_> {
-    fn again(&self) -> Step<'_> {
-        match self {
-            Step::Root => Step::Root,
-            Step::Key(key) => Step::Key(key),
-            Step::Index(index) => Step::Index(*index),
-        }
-    }
 }
 
 /// The bytes of a bytes, bytearray or memoryview; None for any other object.
@@ -418,20 +487,27 @@ pub fn bytes_like<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<Bytes<'py>>
     }
 }
 
-fn utf8<'py>(text: &Bound<'py, PyString>, place: &Place<'_>) -> PyResult<Bound<'py, PyBytes>> {
-    text.encode_utf8().map_err(|error| {
-        let py = text.py();
-        let position = error
-            .value(py)
-            .getattr("start")
-            .and_then(|start| start.extract::<usize>());
-        let position =
-            position.map_or_else(|_| String::new(), |start| format!(" at position {start}"));
-        let text = format!("the text has a lone surrogate{position}, which UTF-8 cannot express");
-        let clear = PyValueError::new_err(place.say(text));
-        clear.set_cause(py, Some(error));
-        clear
-    })
+fn utf8<'py>(text: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyBytes>> {
+    match text.encode_utf8() {
+        Err(error) if error.is_instance_of::<PyUnicodeEncodeError>(text.py()) => {
+            Ok(PyBytes::new(text.py(), joined(text)?.as_bytes()))
+        }
+        other => other,
+    }
+}
+
+/// `text` with its pairs of surrogates joined, and U+FFFD for those that are alone.
+#[cold]
+pub fn joined(text: &Bound<'_, PyString>) -> PyResult<String> {
+    let units = text.call_method1(intern!(text.py(), "encode"), ("utf-16-le", "surrogatepass"))?;
+    let units = units.cast::<PyBytes>()?;
+    let units = units
+        .as_bytes()
+        .chunks_exact(2)
+        .filter_map(|unit| Some(u16::from_le_bytes(unit.try_into().ok()?)));
+    Ok(char::decode_utf16(units)
+        .map(|character| character.unwrap_or(char::REPLACEMENT_CHARACTER))
+        .collect())
 }
 
 /// Appends `text` as a JSON string. Everything that needs an escape is a single byte, so bytes are enough.
@@ -480,11 +556,12 @@ fn type_name(value: &Bound<'_, PyAny>) -> String {
 }
 
 /// A short repr for a message.
-fn show(value: &Bound<'_, PyAny>) -> String {
-    match value.repr() {
-        Ok(text) => text.to_string_lossy().chars().take(60).collect(),
-        Err(_) => "?".to_owned(),
-    }
+fn show(value: &Bound<'_, PyAny>) -> PyResult<String> {
+    let text = errors::if_any(value.py(), value.repr())?;
+    Ok(text.map_or_else(
+        || "?".to_owned(),
+        |text| text.to_string_lossy().chars().take(60).collect(),
+    ))
 }
 
 fn refuse(error: fmt::Error) -> PyErr {

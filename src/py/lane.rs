@@ -11,7 +11,8 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
-use super::runtime::{Owned, enter, lock, watch_exit};
+use super::exit::enter;
+use super::runtime::{Owned, lock};
 use super::wake::{Sleeper, by_loop, unwatched, wake_all, watch};
 use crate::http::direct::Reactor;
 
@@ -52,7 +53,7 @@ pub struct Lane {
 #[pymethods]
 impl Lane {
     fn turn(&self, py: Python<'_>) -> PyResult<()> {
-        let _inside = enter(py);
+        enter();
         let Ok(core) = self.core.get() else {
             return Ok(());
         };
@@ -86,7 +87,6 @@ pub fn lane(py: Python<'_>, event_loop: &Bound<'_, PyAny>) -> PyResult<Option<Ar
     if known.is(event_loop.get_type()) {
         return Ok(None);
     }
-    watch_exit(py)?;
     let made = new_lane(py, event_loop)?;
     let Some(lane) = made else {
         // Anything that is no lane will do to remember that there is none.

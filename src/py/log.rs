@@ -6,6 +6,7 @@ use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
+use super::exit::enter;
 use crate::stats::Trace;
 
 /// Logs what `trace` has noted since the last time: called where a result is handed to Python, never on the I/O thread.
@@ -23,6 +24,7 @@ pub struct Report(pub Arc<Trace>);
 #[pymethods]
 impl Report {
     fn __call__(&self, py: Python<'_>, _future: &Bound<'_, PyAny>) -> PyResult<()> {
+        enter();
         report(py, &self.0)
     }
 }

@@ -1,8 +1,8 @@
 //! The extension module `metagpt_ollama_rs._core`: everything that knows the GIL or asyncio.
 //!
-//! * `runtime`: the tokio runtime, keyed by process; `wake`: how its thread wakes an event loop; `lane`: the reactor of the
-//!   direct lane in an event loop; `place`: which of the two a request gets.
-//! * `awaitable`, `reader`, `stream`, `call`, `blocking`: the ways to wait for a reply.
+//! * `runtime`: the tokio runtime, keyed by process; `exit`: threads at interpreter exit; `wake`: how the I/O thread wakes an
+//!   event loop; `lane`: the reactor of the direct lane in an event loop; `place`: which of the two a request gets.
+//! * `awaitable`, `reader`, `stream`, `call`, `blocking`, `green`: the ways to wait for a reply.
 //! * `transport`: the client; `futures`: single futures by pyo3-async-runtimes.
 //! * `json`, `build`, `answer`, `reply`, `decode`, `delta`: JSON text and Python objects; `mold`, `ordinary`: the objects of
 //!   ordinary lines.
@@ -15,8 +15,11 @@ mod build;
 mod call;
 mod decode;
 mod delta;
+mod embeddings;
 mod errors;
+mod exit;
 mod futures;
+mod green;
 mod json;
 #[cfg(target_os = "linux")]
 mod lane;
@@ -29,6 +32,7 @@ mod reply;
 mod runtime;
 mod stats;
 mod stream;
+mod tools;
 mod transport;
 mod unary;
 mod vector;
@@ -39,12 +43,15 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use pyo3::exceptions::PyImportError;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyString};
+
+use self::exit::enter;
 
 /// The compiled core of `metagpt_ollama_rs`; use the names of the package instead.
-#[pymodule]
+#[pymodule(gil_used = true)]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     refuse_other_interpreters()?;
+    exit::watch(module.py())?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("DEBUG_BUILD", cfg!(debug_assertions))?;
     module.add_class::<transport::Transport>()?;
@@ -56,11 +63,15 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(loads, module)?)?;
     module.add_function(wrap_pyfunction!(dumps, module)?)?;
     module.add_function(wrap_pyfunction!(mold::settle, module)?)?;
+    module.add_function(wrap_pyfunction!(errors::excerpt, module)?)?;
+    module.add_function(wrap_pyfunction!(tools::settle_arguments, module)?)?;
+    module.add_function(wrap_pyfunction!(embeddings::vectors_fault, module)?)?;
     module.add_function(wrap_pyfunction!(stats::stats_records, module)?)?;
     module.add_function(wrap_pyfunction!(stats::stats_pending, module)?)?;
     module.add_function(wrap_pyfunction!(stats::stats_clear, module)?)?;
     module.add_function(wrap_pyfunction!(stats::stats_resize, module)?)?;
     module.add_function(wrap_pyfunction!(stats::stats_fail, module)?)?;
+    module.add_function(wrap_pyfunction!(refuse_circles, module)?)?;
     decode::add(module)?;
     module.add_function(wrap_pyfunction!(decode::get_choice, module)?)?;
     module.add_function(wrap_pyfunction!(decode::get_response_choice, module)?)?;
@@ -80,15 +91,37 @@ fn refuse_other_interpreters() -> PyResult<()> {
     }
 }
 
+/// Raises `IncompleteError` for an answer of `model` whose text or thinking goes in circles.
+#[pyfunction]
+fn refuse_circles(
+    py: Python<'_>,
+    content: &Bound<'_, PyString>,
+    thinking: &Bound<'_, PyString>,
+    model: &str,
+) -> PyResult<()> {
+    enter();
+    let (content, thinking) = (content.to_string_lossy(), thinking.to_string_lossy());
+    crate::http::refuse_circles(&content, &thinking).map_err(|error| {
+        let facts = errors::Context {
+            model,
+            partial: &content,
+            thinking: &thinking,
+        };
+        errors::in_context(py, error, &facts)
+    })
+}
+
 /// The value of JSON text, as `json.loads` has it.
 #[pyfunction]
 fn loads<'py>(py: Python<'py>, text: &Bound<'py, PyBytes>) -> PyResult<Bound<'py, PyAny>> {
+    enter();
     json::to_python(py, text.as_bytes())
 }
 
 /// Compact JSON text of `value`, in UTF-8.
 #[pyfunction]
 fn dumps<'py>(py: Python<'py>, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    enter();
     let mut out = Vec::new();
     json::from_python(value, &mut out)?;
     Ok(PyBytes::new(py, &out))

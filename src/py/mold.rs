@@ -14,11 +14,12 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyString, PyTuple, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 
+use super::exit::enter;
 use crate::wire::{Shape, Stamp, Template};
 
 /// How the items of one stream are made: from a class that has the slots.
 pub struct Mold {
-    shape: Shape,
+    pub shape: Shape,
     class: Py<PyType>,
     model: Slot,
     created_at: Slot,
@@ -70,6 +71,26 @@ impl Mold {
             visit.call(&content.descriptor)?;
         }
         Ok(())
+    }
+
+    /// Puts an empty text into the last line of an answer, if it has no place for one.
+    pub fn complete(&self, line: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = line.py();
+        let line = line.cast::<PyDict>()?;
+        let (name, empty) = if self.message.is_some() {
+            let message = PyDict::new(py);
+            message.set_item(intern!(py, "role"), intern!(py, "assistant"))?;
+            message.set_item(intern!(py, "content"), "")?;
+            (intern!(py, "message"), message.into_any())
+        } else if line.contains(intern!(py, "image"))? {
+            return Ok(());
+        } else {
+            (intern!(py, "response"), PyString::new(py, "").into_any())
+        };
+        match line.get_item(name)? {
+            Some(value) if !value.is_none() => Ok(()),
+            _ => line.set_item(name, empty),
+        }
     }
 
     /// The object of an ordinary line; `None` if the class is of another shape.
@@ -205,6 +226,7 @@ pub fn settle<'py>(
     data: &Bound<'py, PyDict>,
     names: &Bound<'py, PyTuple>,
 ) -> PyResult<Bound<'py, PyAny>> {
+    enter();
     let py = record.py();
     let truth = intern!(py, "_data");
     let empty = |name: &Bound<'_, PyAny>| {

@@ -31,6 +31,15 @@ pub enum Task {
     Direct(direct::Handle),
 }
 
+/// The runtime for the tasks of a loop, which run with the GIL held or without.
+#[cfg(target_os = "linux")]
+fn runtime() -> Result<tokio::runtime::Handle, Error> {
+    Python::attach(handle).map_err(|_| {
+        let message = "the interpreter is shutting down: no request can be made any more";
+        Error::new(Kind::Closed, message)
+    })
+}
+
 impl<'py> Place<'py> {
     /// The place of a request of `client`. `direct` allows the lane of the loop.
     pub fn of(py: Python<'py>, client: Client, direct: bool) -> PyResult<Self> {
@@ -39,7 +48,7 @@ impl<'py> Place<'py> {
         if direct
             && client.is_plain()
             && let Some(lane) = lane(py, &event_loop)?
-            && let Some(client) = client.on(lane.reactor())
+            && let Some(client) = client.on(lane.reactor(), runtime)
         {
             return Ok(Self {
                 event_loop,

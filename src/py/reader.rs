@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use pyo3::exceptions::PyException;
+use pyo3::exceptions::{PyBaseException, PyException};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
@@ -16,8 +16,10 @@ use super::errors::{self, Context};
 use super::log;
 use super::mold::{Known, Mold};
 use super::runtime::lock;
+use super::tools;
 use super::vector;
 use crate::error::{Error, Kind};
+use crate::http::Mode;
 use crate::inbox::{Inbox, Taken};
 use crate::stats::Trace;
 use crate::wire::{Batch, Fold, Item, Shape, Stamp};
@@ -41,7 +43,7 @@ pub struct Reader {
     fold: Fold,
     end: Option<Result<(), Error>>,
     /// An item could not be converted, and those before it had to be handed on first.
-    failure: Option<PyErr>,
+    failure: Option<Py<PyBaseException>>,
     trace: Arc<Trace>,
     /// What happened before the first item was logged.
     reported: bool,
@@ -52,6 +54,15 @@ impl Made {
     pub fn records(py: Python<'_>, class: Option<Py<PyAny>>) -> Self {
         let mold = class.as_ref().and_then(|class| Mold::of(class.bind(py)));
         Self::Records(class, mold)
+    }
+
+    /// What has to fill the inbox for it.
+    pub fn mode(&self) -> Mode {
+        match self {
+            Self::Records(_, Some(mold)) => Mode::Records(mold.shape),
+            Self::Records(_, None) => Mode::Deltas,
+            Self::Lines => Mode::Lines,
+        }
     }
 
     /// Visits the classes, for the cycle collector.
@@ -110,6 +121,7 @@ impl Reader {
     pub fn item(&mut self, py: Python<'_>, inbox: &Inbox, made: &Made) -> PyResult<Next> {
         loop {
             if let Some(error) = self.failure.take() {
+                let error = PyErr::from_value(error.into_bound(py).into_any());
                 inbox.abort();
                 return Err(self.unconvertible(py, error));
             }
@@ -123,7 +135,7 @@ impl Reader {
             match self.advance(py, made) {
                 Ok(Some(item)) => return Ok(Next::Item(item)),
                 Ok(None) => {}
-                Err(error) => self.failure = Some(error),
+                Err(error) => self.failure = Some(error.into_value(py)),
             }
         }
     }
@@ -136,7 +148,7 @@ impl Reader {
             match self.advance(py, made) {
                 Ok(item) => items.extend(item),
                 Err(error) => {
-                    self.failure = Some(error);
+                    self.failure = Some(error.into_value(py));
                     break;
                 }
             }
@@ -182,11 +194,20 @@ impl Reader {
                     class.as_ref(),
                 )?
             }
-            (Item::Full(delta), Made::Records(class, _)) => {
+            (Item::Full(delta), Made::Records(class, mold)) => {
                 if delta.line.is_empty() {
                     return Ok(None);
                 }
-                wrap(py, super::json::to_python(py, &delta.line)?, class.as_ref())?
+                let record = super::json::to_python(py, &delta.line)?;
+                if delta.done
+                    && let Some(mold) = mold
+                {
+                    mold.complete(&record)?;
+                }
+                if !delta.tool_calls.is_empty() {
+                    tools::settle_reply(record.cast()?)?;
+                }
+                wrap(py, record, class.as_ref())?
             }
             (Item::Full(delta), Made::Lines) => PyBytes::new(py, &delta.line).into_any().unbind(),
             (Item::Text { .. }, Made::Lines) => return Ok(None),
@@ -363,6 +384,14 @@ impl Desk {
     pub fn cancel(&self) {
         self.cancelled.store(true, Ordering::Release);
         self.with(|_| ());
+    }
+
+    /// Visits what waits to be raised, for the cycle collector.
+    pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match self.reader.try_lock() {
+            Ok(reader) => visit.call(reader.as_ref().and_then(|reader| reader.failure.as_ref())),
+            Err(_) => Ok(()),
+        }
     }
 
     /// Whether `cancel` was called.

@@ -3,14 +3,18 @@
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyDict};
+use pyo3::types::{PyByteArray, PyBytes, PyDict, PyString};
 
 use super::errors::{self, Context};
-use super::stats;
+use super::{json, stats, tools};
 use crate::error::{Error, Kind};
-use crate::http::Reply;
+use crate::excerpt::excerpt;
+use crate::http::{ANSWERS, Reply, refuse_circles};
 use crate::stats::Trace;
-use crate::wire::{Batch, Decoder, Fold, Framing, MAX_LINE, Outcome, floats};
+use crate::wire::{Batch, Decoder, Entry, Fold, Framing, MAX_LINE, Outcome, floats};
+
+/// As much of a body goes into an exception.
+const MAX_SHOWN: usize = 64 << 10;
 
 /// What becomes of the body of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +23,8 @@ pub enum Form {
     Bytes,
     /// The parsed JSON; a body of several lines is folded into one object. Refuses what says `error` or `done: false`.
     Answer,
+    /// As `Answer`; refuses what goes in circles, too.
+    Guarded,
     /// As `Answer`, and `None` for the empty body with which some endpoints answer.
     Status,
     /// The vectors of a reply of embeddings: `(bytearray of f32, rows, width, dict of everything else that is known)`.
@@ -30,11 +36,12 @@ impl Form {
     pub fn named(name: &str) -> PyResult<Self> {
         match name {
             "answer" => Ok(Self::Answer),
+            "guarded" => Ok(Self::Guarded),
             "bytes" => Ok(Self::Bytes),
             "status" => Ok(Self::Status),
             "vectors" => Ok(Self::Vectors),
             _ => Err(PyValueError::new_err(format!(
-                "{name:?} is no form of a reply: answer, bytes, status or vectors"
+                "{name:?} is no form of a reply: answer, guarded, bytes, status or vectors"
             ))),
         }
     }
@@ -65,9 +72,12 @@ impl Form {
                     .unbind())
             }
             Self::Status if blank => Ok(py.None()),
-            Self::Answer | Self::Status => {
+            Self::Answer | Self::Guarded | Self::Status => {
                 let value = answer(py, &reply, trace)?;
                 stats::note_answer(value.bind(py), trace);
+                if self == Self::Guarded {
+                    guard(value.bind(py), &reply, trace)?;
+                }
                 Ok(value)
             }
             Self::Vectors => vectors(py, &reply, trace),
@@ -92,10 +102,15 @@ fn vectors(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> 
         Ok(floats) => floats,
         Err(error) => {
             let about = trace.about();
-            let error = Error::new(Kind::Decode, error.to_string())
+            let kind = if error.is_damage() {
+                Kind::Decode
+            } else {
+                Kind::Protocol
+            };
+            let error = Error::new(kind, error.to_string())
                 .at(&format!("{}{}", about.host, about.endpoint))
                 .after(reply.status);
-            return Err(failed(py, error, "", "", trace));
+            return Err(failed(py, reply.secrets.redact(error), "", "", trace));
         }
     };
     trace.answer(&floats.counters, None, true);
@@ -131,28 +146,61 @@ fn vectors(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> 
         .unbind())
 }
 
+/// Refuses a whole answer, or thinking, that goes in circles.
+fn guard(value: &Bound<'_, PyAny>, reply: &Reply, trace: &Trace) -> PyResult<()> {
+    let text = |holder: &Bound<'_, PyAny>, name: &str| -> String {
+        let text = holder.get_item(name).ok();
+        let text = text.as_ref().and_then(|text| text.cast::<PyString>().ok());
+        text.map_or_else(String::new, |text| text.to_string_lossy().into_owned())
+    };
+    let (content, thinking) = match value.get_item("message") {
+        Ok(message) => (text(&message, "content"), text(&message, "thinking")),
+        Err(_) => (text(value, "response"), text(value, "thinking")),
+    };
+    refuse_circles(&content, &thinking)
+        .map_err(|error| refusal(value.py(), reply, error, &content, &thinking, trace))
+}
+
+/// Ends `trace` with an `error` of a reply that is all there, which becomes an exception.
+fn refusal(
+    py: Python<'_>,
+    reply: &Reply,
+    mut error: Error,
+    partial: &str,
+    thinking: &str,
+    trace: &Trace,
+) -> PyErr {
+    let about = trace.about();
+    error.url = Some(format!("{}{}", about.host, about.endpoint));
+    error.status = Some(reply.status);
+    error.began = true;
+    failed(py, reply.secrets.redact(error), partial, thinking, trace)
+}
+
 fn answer(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> {
     let fail = |kind, message: String, partial: &str, thinking: &str| {
         let mut error = Error::new(kind, message);
-        let about = trace.about();
-        error.url = Some(format!("{}{}", about.host, about.endpoint));
-        error.status = Some(reply.status);
-        error.began = true;
-        failed(py, reply.secrets.redact(error), partial, thinking, trace)
+        if kind == Kind::MidStream {
+            let shown = reply.body.get(..MAX_SHOWN).unwrap_or(&reply.body);
+            error.server_text = Some(error.message.clone());
+            error.body = Some(shown.to_vec());
+            error.message = excerpt(&error.message, 600);
+        }
+        refusal(py, reply, error, partial, thinking, trace)
     };
-    if let Some(value) = single(py, reply) {
+    if let Some(value) = single(py, reply)? {
         let Ok(record) = value.cast::<PyDict>() else {
             let kind = value.get_type().name()?;
             let message = format!("The reply is JSON, but a {kind} and no object.");
             return Err(fail(Kind::Protocol, message, "", ""));
         };
         let said_error = match record.get_item(intern!(py, "error"))? {
-            Some(error) => error.is_truthy()? || error.is_instance_of::<PyDict>(),
+            Some(error) => error.is_truthy()?,
             None => false,
         };
         let cut = matches!(record.get_item(intern!(py, "done"))?, Some(done) if !done.is_truthy()?);
         if said_error || cut {
-            let answer = folded(reply).map_err(|text| fail(Kind::Decode, text, "", ""))?;
+            let answer = folded(reply, trace).map_err(|fault| fault.raise(&fail))?;
             return Err(match answer.outcome {
                 Outcome::Failed(text) => refused(&fail, text),
                 _ => fail(
@@ -163,9 +211,10 @@ fn answer(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> {
                 ),
             });
         }
+        tools::settle_reply(record)?;
         return Ok(value.unbind());
     }
-    let answer = folded(reply).map_err(|text| fail(Kind::Decode, text, "", ""))?;
+    let answer = folded(reply, trace).map_err(|fault| fault.raise(&fail))?;
     match &answer.outcome {
         Outcome::Complete => super::answer::to_python(py, &answer),
         Outcome::Failed(text) => Err(refused(&fail, text.clone())),
@@ -183,12 +232,22 @@ fn refused(fail: &impl Fn(Kind, String, &str, &str) -> PyErr, text: String) -> P
 }
 
 /// The body as one JSON value, if it is one.
-fn single<'py>(py: Python<'py>, reply: &Reply) -> Option<Bound<'py, PyAny>> {
-    super::json::to_python(py, &reply.body).ok()
+fn single<'py>(py: Python<'py>, reply: &Reply) -> PyResult<Option<Bound<'py, PyAny>>> {
+    json::if_legible(py, json::to_python(py, &reply.body))
 }
 
-/// The body as lines.
-fn folded(reply: &Reply) -> Result<crate::wire::Answer, String> {
+/// Why a body cannot be read as lines, and the answer up to there.
+struct Fault(Kind, String, Box<crate::wire::Answer>);
+
+impl Fault {
+    fn raise(self, fail: &impl Fn(Kind, String, &str, &str) -> PyErr) -> PyErr {
+        let Self(kind, text, answer) = self;
+        fail(kind, text, &answer.content, &answer.thinking)
+    }
+}
+
+/// The body as lines. Those of an answer are held to what a stream's are.
+fn folded(reply: &Reply, trace: &Trace) -> Result<crate::wire::Answer, Fault> {
     let framing = if reply.content_type.contains("text/event-stream") {
         Framing::Sse
     } else {
@@ -196,13 +255,35 @@ fn folded(reply: &Reply) -> Result<crate::wire::Answer, String> {
     };
     let mut decoder = Decoder::new(framing, MAX_LINE.max(reply.body.len()));
     let mut batch = Batch::default();
-    decoder
+    let result = decoder
         .feed(&reply.body, &mut batch)
-        .map_err(|error| error.to_string())?;
-    decoder
-        .finish(&mut batch)
-        .map_err(|error| error.to_string())?;
+        .and_then(|()| decoder.finish(&mut batch));
+    let mut failure = result.err().map(|error| (Kind::Decode, error.to_string()));
+    if ANSWERS.contains(&trace.about().endpoint.as_str())
+        && let Some((at, refusal)) = stray(&batch)
+    {
+        batch.truncate(at);
+        failure = Some((Kind::Protocol, refusal));
+    }
     let mut fold = Fold::default();
     fold.batch(&batch);
-    Ok(fold.finish())
+    match failure {
+        None => Ok(fold.finish()),
+        Some((kind, text)) => Err(Fault(kind, text, Box::new(fold.finish()))),
+    }
+}
+
+/// The first line that is no part of the answer, and why that is so.
+fn stray(batch: &Batch) -> Option<(usize, String)> {
+    for (at, entry) in batch.iter().enumerate() {
+        if let Entry::Full(delta) = entry {
+            if delta.done || delta.error.is_some() {
+                return None;
+            }
+            if !delta.is_answer(None) {
+                return Some((at, delta.refusal()));
+            }
+        }
+    }
+    None
 }

@@ -2,35 +2,22 @@
 //!
 //! The runtime is keyed by process id: after `fork` the child makes a new one and leaks the old one whole, because
 //! dropping it would join threads that don't exist in the child and close sockets that the parent still uses.
-//! At interpreter exit it is shut down within a bound, so that no thread of ours meets a dying interpreter.
+//! At interpreter exit it is shut down within a bound (`exit`).
 //! Every lock here is taken with the GIL held and never kept across a release of it: so no other thread can hold
 //! one at the moment of a fork.
 
-use std::cell::Cell;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pyo3::prelude::*;
 use tokio::runtime::{Builder, Handle, Runtime};
 
+use super::exit::{enter, is_exiting, linger};
 use crate::error::{Error, Kind};
 
-/// How long interpreter exit waits for requests that are still under way.
-const SHUTDOWN: Duration = Duration::from_millis(500);
-
 static RUNTIME: Mutex<Option<Owned<Runtime>>> = Mutex::new(None);
-static EXITING: AtomicBool = AtomicBool::new(false);
-
-/// How many threads are in code of ours that may call Python, and so may lose the GIL there.
-static INSIDE: AtomicUsize = AtomicUsize::new(0);
-
-thread_local! {
-    /// Whether this thread runs the exit handlers.
-    static LEAVING: Cell<bool> = const { Cell::new(false) };
-}
 
 /// A lock that a panic elsewhere cannot poison for us: what it guards is valid after every statement.
 pub fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -42,7 +29,7 @@ pub fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(unix)]
 fn process() -> u32 {
     use std::sync::Once;
-    use std::sync::atomic::AtomicU32;
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
     static WATCH: Once = Once::new();
     static WATCHED: AtomicBool = AtomicBool::new(false);
     static KNOWN: AtomicU32 = AtomicU32::new(0);
@@ -129,7 +116,8 @@ impl<T> Drop for Owned<T> {
 
 /// The handle of this process's runtime, which is started when it is first needed.
 pub fn handle(py: Python<'_>) -> PyResult<Handle> {
-    if EXITING.load(Ordering::Acquire) {
+    if is_exiting() {
+        py.detach(linger);
         return Err(super::errors::to_python(
             py,
             Error::new(
@@ -143,7 +131,10 @@ pub fn handle(py: Python<'_>) -> PyResult<Handle> {
     }
     let runtime = Builder::new_multi_thread()
         .worker_threads(1)
+        // What may block here is handing results of `futures` to Python, for which all of them need the GIL.
+        .max_blocking_threads(1)
         .thread_name("metagpt-ollama-io")
+        .on_thread_start(enter)
         .enable_all()
         .build()
         .map_err(|error| {
@@ -157,65 +148,13 @@ pub fn handle(py: Python<'_>) -> PyResult<Handle> {
         })?;
     let handle = runtime.handle().clone();
     *lock(&RUNTIME) = Some(Owned::new(runtime));
-    watch_exit(py)?;
     Ok(handle)
 }
 
-/// Makes sure that interpreter exit waits for the threads that are inside, whatever they are inside for.
-pub fn watch_exit(py: Python<'_>) -> PyResult<()> {
-    static WATCHED: AtomicBool = AtomicBool::new(false);
-    if !WATCHED.swap(true, Ordering::AcqRel) {
-        let shutdown = wrap_pyfunction!(shutdown, py)?;
-        py.import("atexit")?.call_method1("register", (shutdown,))?;
-    }
-    Ok(())
-}
-
-/// Stops the runtime, waiting at most half a second. Registered with `atexit`.
-#[pyfunction]
-fn shutdown(py: Python<'_>) {
-    LEAVING.set(true);
-    EXITING.store(true, Ordering::Release);
+/// Stops the runtime, waiting no longer than `bound`.
+pub fn stop(py: Python<'_>, bound: Duration) {
     let runtime = lock(&RUNTIME).take();
-    py.detach(|| {
-        let bound = Instant::now() + SHUTDOWN;
-        while INSIDE.load(Ordering::Acquire) > 0 && Instant::now() < bound {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        if let Some(runtime) = runtime.filter(Owned::is_here) {
-            runtime
-                .into_inner()
-                .shutdown_timeout(bound.saturating_duration_since(Instant::now()));
-        }
-    });
-}
-
-/// A stay in code of ours that may call Python.
-pub struct Inside(());
-
-impl Drop for Inside {
-    fn drop(&mut self) {
-        INSIDE.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-/// Every entry that may call Python holds what this gives. Once the interpreter shuts down, the threads that are
-/// inside are waited for, and no other comes in: only daemon threads are left then, and CPython would end them in the
-/// middle of our frames (see [`stay_out_if_exiting`]).
-pub fn enter(py: Python<'_>) -> Inside {
-    if EXITING.load(Ordering::Acquire) && !LEAVING.get() {
-        py.detach(stay_out_if_exiting);
-    }
-    INSIDE.fetch_add(1, Ordering::AcqRel);
-    Inside(())
-}
-
-/// Stops a daemon thread that wakes up while the interpreter shuts down.
-///
-/// CPython ends such a thread inside the call that takes the GIL again, by unwinding through frames that must not be
-/// unwound. So a thread that is not attached asks here before it goes back.
-pub fn stay_out_if_exiting() {
-    while EXITING.load(Ordering::Acquire) {
-        std::thread::park();
+    if let Some(runtime) = runtime.filter(Owned::is_here) {
+        py.detach(|| runtime.into_inner().shutdown_timeout(bound));
     }
 }

@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use serde::Serialize;
 
+use super::exit::enter;
 use crate::error::{Error, Kind};
 use crate::stats;
 use crate::stats::{About, Journal, Trace};
@@ -17,12 +18,14 @@ const SHORT: usize = 64 << 10;
 /// The records of this process as a list of dicts, the oldest first.
 #[pyfunction]
 pub fn stats_records(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    enter();
     as_dicts(py, &stats::records())
 }
 
 /// The calls of this process that are under way as a list of dicts, the oldest first.
 #[pyfunction]
 pub fn stats_pending(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    enter();
     as_dicts(py, &stats::pending())
 }
 
@@ -35,12 +38,14 @@ fn as_dicts<'py>(py: Python<'py>, entries: &impl Serialize) -> PyResult<Bound<'p
 /// Forgets the records of this process.
 #[pyfunction]
 pub fn stats_clear() {
+    enter();
     stats::clear();
 }
 
 /// Keeps the last `capacity` records from now on.
 #[pyfunction]
 pub fn stats_resize(capacity: usize) {
+    enter();
     stats::resize(capacity);
 }
 
@@ -62,6 +67,7 @@ pub fn stats_fail(
     status: Option<u16>,
     rejected: bool,
 ) -> PyResult<()> {
+    enter();
     let kind = Kind::named(kind)
         .ok_or_else(|| PyValueError::new_err(format!("{kind:?} is no kind of error")))?;
     let about = About {

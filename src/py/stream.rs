@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
-use pyo3::exceptions::PyStopAsyncIteration;
+use pyo3::exceptions::{PyBaseException, PyStopAsyncIteration};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
@@ -12,11 +12,13 @@ use pyo3::{PyTraverseError, PyVisit};
 
 use super::awaitable::{Awaited, Ready, Seat, Step, step, thrown, traverse};
 use super::errors::{misuse, not_a_stop};
+use super::exit::enter;
 use super::place::Task;
 use super::reader::{Desk, FAIR, Listener, Made, Next};
-use super::runtime::{Owned, enter, lock};
+use super::runtime::{Owned, lock};
 use super::vector;
 use super::wake::Sleeper;
+use crate::error::Error;
 use crate::inbox::Inbox;
 use crate::stats::Trace;
 
@@ -134,6 +136,7 @@ impl Awaited for StreamCore {
 
     fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.made.traverse(visit)?;
+        self.desk.traverse(visit)?;
         self.seat.traverse(visit)
     }
 }
@@ -167,17 +170,27 @@ impl Awaited for BatchDoor<'_> {
     }
 }
 
-/// The awaitable of a stream: the same one for each item. The last one of a stream that goes ends the request.
+/// The awaitable of a stream: the same one for each item. When that of a stream goes, and those of its batches, the request
+/// ends.
 #[pyclass(frozen, module = "metagpt_ollama_rs._core")]
-pub struct Turn {
-    core: Owned<Arc<StreamCore>>,
-    batched: bool,
+pub struct Turn(Door);
+
+enum Door {
+    Items(Owned<Arc<StreamCore>>),
+    /// Has the core by the first door, so that there is one owner whom the cycle collector can ask.
+    Batches(Py<Turn>),
 }
 
 impl Turn {
+    fn core(&self) -> Result<&Arc<StreamCore>, Error> {
+        match &self.0 {
+            Door::Items(core) => core.get(),
+            Door::Batches(first) => first.get().core(),
+        }
+    }
+
     fn here(&self, py: Python<'_>) -> PyResult<&Arc<StreamCore>> {
-        self.core
-            .get()
+        self.core()
             .map_err(|error| super::errors::to_python(py, error))
     }
 
@@ -186,7 +199,7 @@ impl Turn {
         if core.is_tired(1) {
             return Ok(Step::Yield(py.None().into_bound(py)));
         }
-        if !self.batched {
+        if matches!(self.0, Door::Items(_)) {
             return step(py, &**core);
         }
         let step = step(py, &BatchDoor(core))?;
@@ -201,8 +214,9 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        if let Ok(core) = self.core.get()
-            && Arc::strong_count(core) == 1
+        enter();
+        if let Door::Items(core) = &self.0
+            && let Ok(core) = core.get()
         {
             core.hang_up();
         }
@@ -212,29 +226,35 @@ impl Drop for Turn {
 #[pymethods]
 impl Turn {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        traverse(&self.core, &visit)
+        match &self.0 {
+            Door::Items(core) => traverse(core, &visit),
+            Door::Batches(first) => visit.call(first),
+        }
     }
 
     fn __clear__(&self) {
+        enter();
         self.close();
     }
 
     fn __await__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        enter();
         slf
     }
 
     fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        enter();
         slf
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let _inside = enter(py);
+        enter();
         self.step(py)?.next(py)
     }
 
     fn send<'py>(&self, py: Python<'py>, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        enter();
         let _ = value;
-        let _inside = enter(py);
         self.step(py)?.sent()
     }
 
@@ -246,12 +266,14 @@ impl Turn {
         value: Option<&Bound<'_, PyAny>>,
         traceback: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
+        enter();
         let _ = traceback;
         Err(thrown(&**self.here(py)?, kind, value))
     }
 
     fn close(&self) {
-        if let Ok(core) = self.core.get() {
+        enter();
+        if let Ok(core) = self.core() {
             core.seat.waiter.clear();
             core.abort();
         }
@@ -268,12 +290,11 @@ pub struct Stream {
 
 impl Stream {
     pub fn new(py: Python<'_>, core: Arc<StreamCore>) -> PyResult<Self> {
-        Self::door(py, core, false)
+        Self::door(py, Door::Items(Owned::new(core)))
     }
 
-    fn door(py: Python<'_>, core: Arc<StreamCore>, batched: bool) -> PyResult<Self> {
-        let core = Owned::new(core);
-        let turn = Py::new(py, Turn { core, batched })?;
+    fn door(py: Python<'_>, door: Door) -> PyResult<Self> {
+        let turn = Py::new(py, Turn(door))?;
         Ok(Self { turn })
     }
 }
@@ -285,39 +306,47 @@ impl Stream {
     }
 
     fn __aiter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        enter();
         slf
     }
 
     fn __anext__(&self, py: Python<'_>) -> Py<Turn> {
+        enter();
         self.turn.clone_ref(py)
     }
 
     /// Ends the request if it is still under way; the server sees the connection close. A task that waits for an item
     /// gets a `ClosedError`.
     fn close(&self) {
-        if let Ok(core) = self.turn.get().core.get() {
+        enter();
+        if let Ok(core) = self.turn.get().core() {
             core.abort();
         }
     }
 
     /// `close()`, to be awaited as that of an asynchronous generator.
     fn aclose(&self) -> Ready {
+        enter();
         self.close();
         Ready(None)
     }
 
     fn __aenter__(slf: Bound<'_, Self>) -> Ready {
+        enter();
         Ready(Some(slf.into_any().unbind()))
     }
 
     #[pyo3(signature = (*_exception))]
     fn __aexit__(&self, _exception: &Bound<'_, PyTuple>) -> Ready {
+        enter();
         self.aclose()
     }
 
     /// The same stream as an asynchronous iterator over lists: all items that have arrived, at least one.
     fn batches(&self, py: Python<'_>) -> PyResult<Self> {
-        Self::door(py, Arc::clone(self.turn.get().here(py)?), true)
+        enter();
+        self.turn.get().here(py)?;
+        Self::door(py, Door::Batches(self.turn.clone_ref(py)))
     }
 }
 
@@ -335,7 +364,8 @@ pub struct Delivery {
     drain: OnceLock<Py<PyAny>>,
     /// `drain` has a handle of its own on the loop, or runs from it.
     scheduled: AtomicBool,
-    outcome: Mutex<Option<PyResult<Py<PyAny>>>>,
+    /// The answer, or what was raised: not as a `PyErr`, which the cycle collector cannot look into.
+    outcome: Mutex<Option<Result<Py<PyAny>, Py<PyBaseException>>>>,
     task: OnceLock<Task>,
 }
 
@@ -408,6 +438,7 @@ impl Delivery {
         });
         match outcome.flatten() {
             Some(outcome) => {
+                let outcome = outcome.map_err(|error| error.into_value(py));
                 lock(&self.outcome).get_or_insert(outcome);
                 self.seat.waiter.unpark(py)?;
                 Ok(false)
@@ -461,13 +492,13 @@ impl Sleeper for Delivery {
 
 impl Awaited for Delivery {
     fn poll(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        let known = lock(&self.outcome).take();
-        if let Some(outcome) = known {
-            return outcome.map(Some);
+        let mut outcome = lock(&self.outcome).take();
+        if outcome.is_none() {
+            self.drain_fairly(py)?;
+            outcome = lock(&self.outcome).take();
         }
-        self.drain_fairly(py)?;
-        let outcome = lock(&self.outcome).take();
-        outcome.transpose()
+        let outcome = outcome.transpose();
+        outcome.map_err(|error| PyErr::from_value(error.into_bound(py).into_any()))
     }
 
     fn seat(&self) -> &Seat {
@@ -486,11 +517,14 @@ impl Awaited for Delivery {
         }
         visit.call(&self.on_thinking)?;
         visit.call(&self.context)?;
-        if let Ok(outcome) = self.outcome.try_lock()
-            && let Some(Ok(outcome)) = &*outcome
-        {
-            visit.call(outcome)?;
+        if let Ok(outcome) = self.outcome.try_lock() {
+            match &*outcome {
+                Some(Ok(answer)) => visit.call(answer)?,
+                Some(Err(error)) => visit.call(error)?,
+                None => {}
+            }
         }
+        self.desk.traverse(visit)?;
         self.seat.traverse(visit)
     }
 }
@@ -503,7 +537,7 @@ pub struct Drain(Owned<Weak<Delivery>>);
 #[pymethods]
 impl Drain {
     fn run(&self, py: Python<'_>) -> PyResult<()> {
-        let _inside = enter(py);
+        enter();
         let Some(delivery) = self.0.upgrade() else {
             return Ok(());
         };

@@ -3,29 +3,32 @@
 //! It knows paths, payloads and time limits. What a chat is, and which class a reply becomes, is Python's
 //! (`client.py`). The pool is keyed by process: a forked child makes its own and leaks the inherited one.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyString};
 
 use super::awaitable::{Pending, Seat};
-use super::blocking::{BlockingStream, receive};
+use super::blocking::{BlockingStream, wait_for};
 use super::call::Call;
 use super::errors;
+use super::exit::enter;
 use super::log::Report;
 use super::place::{Place, Task};
 use super::reader::Made;
 use super::reply::Form;
-use super::runtime::{Owned, enter, handle, lock};
+use super::runtime::{Owned, handle, lock};
 use super::stream::{Delivery, Stream, StreamCore};
 use super::wake::Sleeper;
 use crate::error::{Error, Kind};
 use crate::http::config::resolve_key;
 use crate::http::{
-    Base, Client, Config, Method, Mode, Origin, ProxyRule, Request, Retry, Timeouts,
+    Base, Client, Config, Method, Mode, Origin, ProxyRule, Request, Retry, Timeouts, Trust,
 };
 use crate::inbox::{CAPACITY, Inbox};
 use crate::stats::{About, Journal, Trace};
@@ -35,6 +38,15 @@ type Limits = (Option<f64>, Option<f64>, Option<f64>, Option<f64>);
 
 /// `(retries, first, budget, retry_after)`, all but the first in seconds.
 type Tries = (u32, f64, f64, f64);
+
+/// Whose certificates are believed.
+#[derive(FromPyObject)]
+enum Verify {
+    Flag(bool),
+    /// In DER, and whether they must be for the name that is asked.
+    Certificates(Vec<Vec<u8>>, bool),
+    Path(PathBuf),
+}
 
 /// A client of one server, with its connection pool.
 #[pyclass(frozen, module = "metagpt_ollama_rs._core")]
@@ -99,12 +111,20 @@ impl Transport {
                 let mut body = Vec::with_capacity(1024);
                 super::json::from_python(payload, &mut body).map(|()| body)
             })
-            .transpose()?;
+            .transpose()
+            .map_err(|error| unsendable(py, error))?;
         let timeouts = limits.map(|limits| timeouts(py, limits)).transpose()?;
         let about = About {
-            model: model_of(payload),
+            model: model_of(py, payload)?,
             host: self.config.base.display(),
-            endpoint: format!("/{}", path.trim_start_matches('/')),
+            // A query may hold a token.
+            endpoint: format!(
+                "/{}",
+                path.split(['?', '#'])
+                    .next()
+                    .unwrap_or_default()
+                    .trim_start_matches('/')
+            ),
             streamed,
         };
         let trace = Trace::new(about, self.journal.clone());
@@ -155,12 +175,31 @@ fn allows_direct(py: Python<'_>) -> PyResult<bool> {
     }
 }
 
-/// The model that a payload names.
-fn model_of(payload: Option<&Bound<'_, PyAny>>) -> String {
-    payload
-        .filter(|payload| !payload.is_none())
-        .and_then(|payload| payload.get_item("model").ok()?.extract().ok())
-        .unwrap_or_default()
+/// The model that a payload names; `source` is that of a copy.
+fn model_of(py: Python<'_>, payload: Option<&Bound<'_, PyAny>>) -> PyResult<String> {
+    let Some(payload) = payload.filter(|payload| !payload.is_none()) else {
+        return Ok(String::new());
+    };
+    let named = |name| errors::if_any(py, payload.get_item(name));
+    let model = match named("model")? {
+        Some(model) => Some(model),
+        None => named("source")?,
+    };
+    match model.as_ref().map(Bound::cast::<PyString>) {
+        Some(Ok(model)) => model.extract().or_else(|_| super::json::joined(model)),
+        _ => Ok(String::new()),
+    }
+}
+
+/// The error for a payload that has no JSON form. Other kinds of errors, which an object in it raised, come through.
+fn unsendable(py: Python<'_>, error: PyErr) -> PyErr {
+    if !error.is_instance_of::<PyTypeError>(py) && !error.is_instance_of::<PyValueError>(py) {
+        return error;
+    }
+    let message = format!("The request cannot be sent: {}", error.value(py));
+    let clear = errors::to_python(py, Error::new(Kind::Config, message));
+    clear.set_cause(py, Some(error));
+    clear
 }
 
 fn timeouts(py: Python<'_>, limits: Limits) -> PyResult<Timeouts> {
@@ -209,7 +248,7 @@ impl Transport {
     /// A client for `address`: a `base_url` as configurations write it, or with `is_host` a value in the manner of
     /// `OLLAMA_HOST`. Raises `ConfigurationError` for what cannot be used; nothing is sent.
     #[new]
-    #[pyo3(signature = (address, *, is_host, headers, api_key, proxy, limits, retries, max_line, max_body))]
+    #[pyo3(signature = (address, *, is_host, headers, api_key, proxy, verify, limits, retries, max_line, max_body))]
     #[expect(
         clippy::too_many_arguments,
         reason = "keywords of the one Python caller"
@@ -221,12 +260,13 @@ impl Transport {
         headers: Vec<(String, String)>,
         api_key: Option<&str>,
         proxy: Option<String>,
+        verify: Verify,
         limits: Option<Limits>,
         retries: Option<Tries>,
         max_line: Option<usize>,
         max_body: Option<usize>,
     ) -> PyResult<Self> {
-        let _inside = enter(py);
+        enter();
         let origin = if is_host {
             Origin::Host
         } else {
@@ -239,6 +279,13 @@ impl Transport {
         let environment = std::env::var("OLLAMA_API_KEY").ok();
         config.api_key = resolve_key(api_key, environment.as_deref(), &config.base);
         config.proxy = proxy.map_or_else(ProxyRule::from_env, ProxyRule::Explicit);
+        config.trust = match verify {
+            Verify::Flag(true) => Ok(Trust::from_env()),
+            Verify::Flag(false) => Ok(Trust::Anybody),
+            Verify::Certificates(certificates, names) => Trust::of(certificates, names),
+            Verify::Path(path) => Trust::in_path(&path, "verify"),
+        }
+        .map_err(|error| errors::to_python(py, error))?;
         if let Some(limits) = limits {
             config.timeouts = timeouts(py, limits)?;
         }
@@ -263,12 +310,14 @@ impl Transport {
     /// The server's base URL, without user and password.
     #[getter]
     fn url(&self) -> String {
+        enter();
         self.config.base.display()
     }
 
     /// `(connect, first_token, idle, total)` in seconds.
     #[getter]
     fn limits(&self) -> Limits {
+        enter();
         let seconds = |limit: Duration| (limit < Duration::MAX).then_some(limit.as_secs_f64());
         let timeouts = &self.config.timeouts;
         let total = timeouts.total.and_then(seconds);
@@ -281,8 +330,10 @@ impl Transport {
     }
 
     /// Sends `payload` and returns the reply as a `Stream` of the running loop. `made` is the class of the items
-    /// (`None`: dicts); with `lines` they are the raw lines as bytes.
-    #[pyo3(signature = (path, payload, made, lines, limits))]
+    /// (`None`: dicts); with `lines` they are the raw lines as bytes. With `guarded`, an answer that goes in circles is an
+    /// error (never of raw lines).
+    #[pyo3(signature = (path, payload, made, lines, limits, guarded=false))]
+    #[expect(clippy::too_many_arguments, reason = "those of the one Python caller")]
     fn stream(
         &self,
         py: Python<'_>,
@@ -291,16 +342,19 @@ impl Transport {
         made: Option<Py<PyAny>>,
         lines: bool,
         limits: Option<Limits>,
+        guarded: bool,
     ) -> PyResult<Stream> {
-        let _inside = enter(py);
-        let (request, trace) = self.request(py, "POST", path, payload, limits, true)?;
+        enter();
+        let (mut request, trace) = self.request(py, "POST", path, payload, limits, true)?;
+        request.guarded = guarded;
         let place = self.place(py)?;
         let inbox = Inbox::new(CAPACITY);
-        let (kind, how) = if lines {
-            (Made::Lines, Mode::Lines)
+        let kind = if lines {
+            Made::Lines
         } else {
-            (Made::records(py, made), Mode::Deltas)
+            Made::records(py, made)
         };
+        let how = kind.mode();
         let seat = Seat::new(&place.event_loop);
         let core = StreamCore::new(Arc::clone(&inbox), seat, kind, trace);
         inbox.set_wake(Some(Arc::new(place.alarm(weak(&core)))));
@@ -309,7 +363,8 @@ impl Transport {
     }
 
     /// Sends `payload` and calls `on_text(str)` with each piece of the answer; awaited, gives the final object.
-    #[pyo3(signature = (path, payload, on_text, on_thinking, limits))]
+    #[pyo3(signature = (path, payload, on_text, on_thinking, limits, guarded=false))]
+    #[expect(clippy::too_many_arguments, reason = "those of the one Python caller")]
     fn deliver(
         &self,
         py: Python<'_>,
@@ -318,9 +373,11 @@ impl Transport {
         on_text: Py<PyAny>,
         on_thinking: Option<Py<PyAny>>,
         limits: Option<Limits>,
+        guarded: bool,
     ) -> PyResult<Pending> {
-        let _inside = enter(py);
-        let (request, trace) = self.request(py, "POST", path, payload, limits, true)?;
+        enter();
+        let (mut request, trace) = self.request(py, "POST", path, payload, limits, true)?;
+        request.guarded = guarded;
         let place = self.place(py)?;
         let inbox = Inbox::new(CAPACITY);
         let delivery = Delivery::new(
@@ -336,8 +393,9 @@ impl Transport {
         Ok(Pending::new(delivery))
     }
 
-    /// Sends a request and gives, awaited, its whole reply in a form: `answer` (parsed), `status` (the same, or `None`
-    /// for an empty body), `bytes` (`(bytes, content type)`) or `vectors` (`(bytearray, rows, width, dict)`).
+    /// Sends a request and gives, awaited, its whole reply in a form: `answer` (parsed), `guarded` (the same, unless it
+    /// goes in circles), `status` (as `answer`, or `None` for an empty body), `bytes` (`(bytes, content type)`) or `vectors`
+    /// (`(bytearray, rows, width, dict)`).
     #[pyo3(signature = (method, path, payload, form, limits))]
     fn call(
         &self,
@@ -348,7 +406,7 @@ impl Transport {
         form: &str,
         limits: Option<Limits>,
     ) -> PyResult<Pending> {
-        let _inside = enter(py);
+        enter();
         let (request, trace) = self.request(py, method, path, payload, limits, false)?;
         let place = self.place(py)?;
         let form = Form::named(form)?;
@@ -372,7 +430,7 @@ impl Transport {
         form: &str,
         limits: Option<Limits>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let _inside = enter(py);
+        enter();
         let (request, trace) = self.request(py, method, path, payload, limits, false)?;
         let form = Form::named(form)?;
         let place = self.place(py)?;
@@ -411,30 +469,18 @@ impl Transport {
         form: &str,
         limits: Option<Limits>,
     ) -> PyResult<Py<PyAny>> {
-        let inside = enter(py);
+        enter();
         let (request, trace) = self.request(py, method, path, payload, limits, false)?;
         let form = Form::named(form)?;
         let client = self.client(py)?;
-        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
-        let task = handle(py)?.spawn(async move {
-            let _ = sender.send(client.call(request).await);
-        });
-        drop(inside);
-        let reply = match receive(py, receiver) {
-            Ok(reply) => reply,
-            Err(interrupt) => {
-                task.abort();
-                return Err(interrupt);
-            }
-        };
-        let _inside = enter(py);
+        let reply = wait_for(py, async move { client.call(request).await })?;
         let result = form.to_python(py, reply, &trace);
         super::log::report(py, &trace)?;
         result
     }
 
     /// As `stream`, as an ordinary iterator.
-    #[pyo3(signature = (path, payload, made, limits))]
+    #[pyo3(signature = (path, payload, made, limits, guarded=false))]
     fn stream_blocking(
         &self,
         py: Python<'_>,
@@ -442,17 +488,23 @@ impl Transport {
         payload: Option<&Bound<'_, PyAny>>,
         made: Option<Py<PyAny>>,
         limits: Option<Limits>,
+        guarded: bool,
     ) -> PyResult<BlockingStream> {
-        let _inside = enter(py);
-        let (request, trace) = self.request(py, "POST", path, payload, limits, true)?;
+        enter();
+        let (mut request, trace) = self.request(py, "POST", path, payload, limits, true)?;
+        request.guarded = guarded;
         let inbox = Inbox::new(CAPACITY);
         let (client, producer) = (self.client(py)?, Arc::clone(&inbox));
-        handle(py)?.spawn(async move { client.pump(request, producer, Mode::Deltas).await });
-        Ok(BlockingStream::new(inbox, Made::records(py, made), trace))
+        let made = Made::records(py, made);
+        let how = made.mode();
+        let stream = BlockingStream::new(py, inbox, made, trace)?;
+        handle(py)?.spawn(async move { client.pump(request, producer, how).await });
+        Ok(stream)
     }
 
     /// Closes the pool. Streams under way go on to their end; new requests raise `ClosedError`.
     fn close(&self) {
+        enter();
         self.closed.store(true, Ordering::Release);
         let pool = lock(&self.pool).take();
         drop(pool);

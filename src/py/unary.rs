@@ -13,6 +13,8 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
+use super::exit::enter;
+
 type Argument<'a, 'py> = &'a Bound<'py, PyAny>;
 /// The answer if it is cheap to tell; otherwise there may be an exception, which is ignored. It drops no `Py`: pyo3 puts
 /// that off, because it is not told that the thread is attached.
@@ -56,6 +58,7 @@ pub unsafe fn run(
     careful: Careful,
 ) -> *mut ffi::PyObject {
     let work = || {
+        enter();
         // SAFETY: the caller's.
         let known = unsafe {
             let py = Python::assume_attached();

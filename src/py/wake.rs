@@ -22,8 +22,9 @@ use pyo3::types::PyWeakrefReference;
 use pyo3::{PyTraverseError, PyVisit};
 
 #[cfg(target_os = "linux")]
+use super::exit::enter;
 use super::lane::LaneCore;
-use super::runtime::{Owned, enter, lock};
+use super::runtime::{Owned, lock};
 #[cfg(unix)]
 use crate::error::{Error, Kind};
 use crate::inbox::Wake;
@@ -128,7 +129,7 @@ pub struct Hub {
 #[pymethods]
 impl Hub {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
-        let _inside = enter(py);
+        enter();
         let Ok(core) = self.core.get() else {
             return Ok(());
         };
@@ -193,8 +194,10 @@ fn new_hub<'py>(py: Python<'py>, event_loop: &Bound<'py, PyAny>) -> PyResult<Bou
     };
     #[cfg(unix)]
     {
-        let (descriptor, signal) = descriptor().map_err(|error| unwatched(py, &error))?;
-        let hub = make(signal)?;
+        use std::os::fd::AsRawFd;
+        let (read, write) = descriptor().map_err(|error| unwatched(py, &error))?;
+        let descriptor = read.as_raw_fd();
+        let hub = make(Signal::Descriptor { write, read })?;
         if watch(event_loop, descriptor, &hub)? {
             return Ok(hub);
         }
@@ -238,10 +241,10 @@ pub fn unwatched(py: Python<'_>, error: &io::Error) -> PyErr {
     super::errors::to_python(py, Error::new(Kind::Connect, message))
 }
 
-/// A descriptor that becomes readable when something is written, with both its ends.
+/// Both ends of a descriptor: the one that becomes readable when something is written to the other, and the other.
 #[cfg(target_os = "linux")]
-fn descriptor() -> io::Result<(i32, Signal)> {
-    use std::os::fd::{AsRawFd, FromRawFd};
+pub fn descriptor() -> io::Result<(File, File)> {
+    use std::os::fd::FromRawFd;
     // SAFETY: eventfd takes two integers; a negative result is checked below.
     let raw = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
     if raw < 0 {
@@ -249,19 +252,17 @@ fn descriptor() -> io::Result<(i32, Signal)> {
     }
     // SAFETY: `raw` was just opened and nobody else owns it.
     let write = unsafe { File::from_raw_fd(raw) };
-    let read = write.try_clone()?;
-    Ok((read.as_raw_fd(), Signal::Descriptor { write, read }))
+    Ok((write.try_clone()?, write))
 }
 
 #[cfg(all(unix, not(target_os = "linux")))]
-fn descriptor() -> io::Result<(i32, Signal)> {
-    use std::os::fd::{AsRawFd, OwnedFd};
+pub fn descriptor() -> io::Result<(File, File)> {
+    use std::os::fd::OwnedFd;
     let (read, write) = io::pipe()?;
-    let (read, write) = (
+    Ok((
         File::from(OwnedFd::from(read)),
         File::from(OwnedFd::from(write)),
-    );
-    Ok((read.as_raw_fd(), Signal::Descriptor { write, read }))
+    ))
 }
 
 /// Whoever awaits on a loop: at most one task, parked on a future of that loop.
@@ -306,15 +307,17 @@ impl Waiter {
     }
 
     /// Forgets the parked task if its future is done: cancelled, that is.
-    pub fn forget_if_done(&self, py: Python<'_>) {
+    pub fn forget_if_done(&self, py: Python<'_>) -> PyResult<()> {
         let future = lock(&self.0).as_ref().map(|future| future.clone_ref(py));
-        let done = future.is_some_and(|future| {
-            let done = future.bind(py).call_method0(intern!(py, "done"));
-            done.and_then(|done| done.is_truthy()).unwrap_or(true)
-        });
-        if done {
+        if let Some(future) = future
+            && future
+                .bind(py)
+                .call_method0(intern!(py, "done"))?
+                .is_truthy()?
+        {
             self.clear();
         }
+        Ok(())
     }
 
     /// Visits the parked task's future, for the cycle collector.

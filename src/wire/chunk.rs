@@ -7,7 +7,7 @@
 use simd_json::{Buffers, Node, StaticNode, Tape};
 
 use super::careful;
-use super::{Counters, Delta, Shape, Stamp, ToolCall};
+use super::{Counters, Delta, Held, Shape, Stamp, ToolCall};
 
 /// A content line with nothing else in it, which becomes a text item.
 pub(super) struct Ordinary<'a> {
@@ -283,12 +283,14 @@ pub(super) fn delta(object: Value<'_, '_>, source: &[u8], events: bool) -> Delta
         if calls {
             delta.tool_calls = tool_calls(source, &[Step::Key("message"), Step::Key("tool_calls")]);
         }
-    } else if let Some(response) = fields.response {
+        if let (Held::Nothing, Some(response)) = (delta.held, fields.response) {
+            delta.held = text_of(response, &mut delta.content);
+        }
+    } else if fields.is_generate() {
         delta.shape = Shape::Generate;
-        response
-            .str()
-            .unwrap_or_default()
-            .clone_into(&mut delta.content);
+        if let Some(response) = fields.response {
+            delta.held = text_of(response, &mut delta.content);
+        }
         let thinking = fields.thinking.and_then(Value::str);
         thinking.unwrap_or_default().clone_into(&mut delta.thinking);
         if fields.tool_calls {
@@ -312,10 +314,21 @@ struct Fields<'t, 'i> {
     done_reason: Option<Value<'t, 'i>>,
     error: Option<Value<'t, 'i>>,
     tool_calls: bool,
+    /// An image that was made, or how far one is.
+    image: bool,
+    status: bool,
     counters: Counters,
 }
 
 impl<'t, 'i> Fields<'t, 'i> {
+    /// Whether this is part of an answer of `/api/generate`. Those with images have no `response` (ollama-wire.md 3.2);
+    /// reports of the progress of a pull have a `status`.
+    fn is_generate(&self) -> bool {
+        let other = self.thinking.is_some() || self.tool_calls || self.image;
+        let ends = self.done.is_some_and(Value::is_true);
+        self.response.is_some_and(|text| ends || !text.is_null()) || (other && !self.status)
+    }
+
     fn set(&mut self, key: &str, value: Value<'t, 'i>) {
         let some = (!value.is_null()).then_some(value);
         match key {
@@ -333,6 +346,8 @@ impl<'t, 'i> Fields<'t, 'i> {
             "done_reason" => self.done_reason = some,
             "error" => self.error = some,
             "tool_calls" => self.tool_calls = some.is_some(),
+            "image" | "completed" => self.image |= some.is_some(),
+            "status" => self.status = some.is_some(),
             _ => {
                 if let Some(counter) = self.counters.named(key) {
                     *counter = value.u64();
@@ -367,10 +382,7 @@ fn message_text(delta: &mut Delta, message: Value<'_, '_>) -> bool {
     for (key, value) in message.members() {
         match key {
             "role" => delta.role = owned(Some(value)),
-            "content" => value
-                .str()
-                .unwrap_or_default()
-                .clone_into(&mut delta.content),
+            "content" => delta.held = text_of(value, &mut delta.content),
             // The second and third name are OpenAI's side: Ollama's and that of other servers.
             "thinking" | "reasoning" | "reasoning_content" => {
                 if let Some(text) = value.str() {
@@ -404,17 +416,46 @@ fn openai(delta: &mut Delta, choice: Value<'_, '_>, position: usize, events: boo
             ];
             delta.tool_calls = tool_calls(&delta.line, &path);
         }
-    } else if let Some(text) = choice.get("text").and_then(Value::str) {
-        text.clone_into(&mut delta.content);
+    } else if let Some(text) = choice.get("text") {
+        delta.held = text_of(text, &mut delta.content);
     }
 }
 
-/// The text of an `error` member that is not null: `None` if it is empty. A text that is itself JSON is unwrapped
-/// once, because the runner's own refusal comes as a whole body in a string.
+/// Puts the text that `value` holds into `text`: a string, or a list of strings and of parts with a `text`.
+fn text_of(value: Value<'_, '_>, text: &mut String) -> Held {
+    text.clear();
+    match value.node() {
+        Some(Node::String(whole)) => text.push_str(whole),
+        Some(Node::Array { .. }) => {
+            for part in value.elements() {
+                let Some(piece) = part.str().or_else(|| part.get("text")?.str()) else {
+                    text.clear();
+                    return Held::Other;
+                };
+                text.push_str(piece);
+            }
+        }
+        _ if value.is_null() => return Held::Nothing,
+        _ => return Held::Other,
+    }
+    Held::Text
+}
+
+/// The text of an `error` member: `None` if it says nothing, by Python's idea of truth. A text that is itself JSON is
+/// unwrapped once, because the runner's own refusal comes as a whole body in a string.
 fn error_text(error: Value<'_, '_>, source: &[u8]) -> Option<String> {
-    let text = match error.node() {
-        Some(Node::String("")) => return None,
-        Some(Node::String(text)) => Some(*text),
+    let text = match error.node()? {
+        Node::Static(
+            StaticNode::Null
+            | StaticNode::Bool(false)
+            | StaticNode::I64(0)
+            | StaticNode::U64(0)
+            | StaticNode::F64(0.0),
+        )
+        | Node::String("")
+        | Node::Array { len: 0, .. }
+        | Node::Object { len: 0, .. } => return None,
+        Node::String(text) => Some(*text),
         _ => error
             .get("message")
             .and_then(Value::str)

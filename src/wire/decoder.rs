@@ -369,10 +369,9 @@ fn trimmed(mut text: &[u8]) -> &[u8] {
 
 /// The beginning of a line, for people.
 pub(super) fn excerpt(line: &[u8]) -> String {
-    let text = String::from_utf8_lossy(line.get(..400).unwrap_or(line));
-    let mut short: String = text.chars().take(200).collect();
-    if short.len() < line.len() {
-        short.push('…');
-    }
-    short
+    // Enough bytes for one character more than is shown.
+    crate::excerpt::excerpt(
+        &String::from_utf8_lossy(line.get(..804).unwrap_or(line)),
+        200,
+    )
 }

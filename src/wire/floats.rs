@@ -23,7 +23,7 @@ pub struct Floats {
     pub width: usize,
     pub model: Option<String>,
     pub counters: Counters,
-    /// The reply has an `error` that is an object or a text with something in it: a refusal, whatever else is there.
+    /// The reply has an `error` that says something: a refusal, whatever else is there.
     pub failed: bool,
 }
 
@@ -55,6 +55,14 @@ pub enum FloatsError {
         column: usize,
         position: usize,
     },
+    #[error("vector {row} is no list of numbers (at byte {position}): {excerpt}")]
+    NotAVector {
+        row: usize,
+        position: usize,
+        excerpt: String,
+    },
+    #[error("vector {row} is empty")]
+    Empty { row: usize },
     #[error("vector {row} has {found} numbers, and those before it have {width}")]
     Ragged {
         row: usize,
@@ -67,9 +75,19 @@ pub enum FloatsError {
     Indexes { rows: usize },
 }
 
+impl FloatsError {
+    /// Whether the body is no JSON at all, as if it had been damaged on its way.
+    pub fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            Self::NotUtf8 { .. } | Self::Truncated { .. } | Self::NotJson { .. }
+        )
+    }
+}
+
 /// Reads the whole body of a reply of `/api/embed`, `/api/embeddings` or `/v1/embeddings`.
 ///
-/// A reply without vectors, or with `null` or an empty vector in place of the only one, has `rows` 0.
+/// A reply without vectors, or with `null` or an empty vector as its `embedding`, has `rows` 0.
 pub fn read(body: &[u8]) -> Result<Floats, FloatsError> {
     let text = std::str::from_utf8(body).map_err(|error| FloatsError::NotUtf8 {
         position: error.valid_up_to(),
@@ -87,6 +105,20 @@ pub fn read(body: &[u8]) -> Result<Floats, FloatsError> {
     }
     reader.sort()?;
     Ok(reader.floats)
+}
+
+/// Whether the value of an `error` is one, by Python's idea of truth.
+fn says_something(error: &str) -> bool {
+    use serde_json::Value;
+    // What this reader refuses is too odd to be nothing.
+    match serde_json::from_str(error) {
+        Ok(Value::Null | Value::Bool(false)) => false,
+        Ok(Value::Number(number)) => number.as_f64() != Some(0.0),
+        Ok(Value::String(text)) => !text.is_empty(),
+        Ok(Value::Array(items)) => !items.is_empty(),
+        Ok(Value::Object(members)) => !members.is_empty(),
+        Ok(Value::Bool(true)) | Err(_) => true,
+    }
 }
 
 struct Reader<'a> {
@@ -238,10 +270,11 @@ impl<'a> Reader<'a> {
             }
             "embedding" => {
                 self.start();
-                self.unless_null(|reader| reader.row(false))?;
                 // An empty vector is how this endpoint answers an empty prompt.
-                self.floats.rows = usize::from(self.floats.width > 0);
-                Ok(())
+                match self.unless_null(|reader| reader.row(false)) {
+                    Err(FloatsError::Empty { .. }) => Ok(()),
+                    other => other,
+                }
             }
             "data" => {
                 self.start();
@@ -309,6 +342,9 @@ impl<'a> Reader<'a> {
         }
         let row = self.floats.rows;
         let found = self.floats.values.len() - before;
+        if found == 0 {
+            return Err(FloatsError::Empty { row });
+        }
         if row == 0 {
             self.floats.width = found;
         } else if found != self.floats.width {
@@ -324,7 +360,7 @@ impl<'a> Reader<'a> {
 
     fn numbers(&mut self) -> Done {
         if !self.eat(b'[') {
-            return Err(self.unexpected("array of numbers"));
+            return Err(self.no_vector());
         }
         if self.eat(b']') {
             return Ok(());
@@ -355,6 +391,18 @@ impl<'a> Reader<'a> {
                 _ if self.eat(b']') => return Ok(()),
                 _ => return Err(self.fault()),
             }
+        }
+    }
+
+    #[cold]
+    fn no_vector(&self) -> FloatsError {
+        if self.at >= self.text.len() {
+            return self.fault();
+        }
+        FloatsError::NotAVector {
+            row: self.floats.rows,
+            position: self.at,
+            excerpt: self.excerpt(),
         }
     }
 
@@ -409,10 +457,7 @@ impl<'a> Reader<'a> {
             "model" => {
                 self.floats.model = careful::string(value).map(std::borrow::Cow::into_owned);
             }
-            "error" => {
-                let text = value.starts_with('"') && value != "\"\"";
-                self.floats.failed = text || value.starts_with('{');
-            }
+            "error" => self.floats.failed = says_something(value),
             "total_duration" => counters.total_duration = count(value),
             "load_duration" => counters.load_duration = count(value),
             "prompt_eval_count" => counters.prompt_eval_count = count(value),

@@ -1,7 +1,9 @@
 //! Deltas to the answer, and whether it is one.
 
+use std::collections::HashMap;
+
 use super::{
-    Answer, Batch, Decoder, Delta, Framing, Item, MAX_LINE, Outcome, Shape, Stamp, ToolCall,
+    Answer, Batch, Decoder, Delta, Framing, Held, Item, MAX_LINE, Outcome, Shape, Stamp, ToolCall,
     WireError,
 };
 
@@ -10,6 +12,8 @@ use super::{
 #[derive(Clone, Debug, Default)]
 pub struct Fold {
     answer: Answer,
+    /// The place of the last call with each index.
+    calls: HashMap<u64, usize>,
 }
 
 impl Fold {
@@ -38,6 +42,10 @@ impl Fold {
             return;
         }
         let answer = &mut self.answer;
+        answer.has_text |= delta.held == Held::Text;
+        if delta.held == Held::Other && answer.odd_line.is_empty() {
+            answer.odd_line.clone_from(&delta.line);
+        }
         answer.content.push_str(&delta.content);
         answer.thinking.push_str(&delta.thinking);
         if answer.shape == Shape::Other {
@@ -54,10 +62,11 @@ impl Fold {
         answer.counters.update(&delta.counters);
         if !delta.tool_calls.is_empty() {
             answer.tool_lines.push(delta.line.clone());
-            for call in &delta.tool_calls {
-                add_call(&mut answer.tool_calls, call);
-            }
         }
+        for call in &delta.tool_calls {
+            self.call(call);
+        }
+        let answer = &mut self.answer;
         if !delta.line.is_empty() {
             answer.last_line.clone_from(&delta.line);
         }
@@ -94,6 +103,7 @@ impl Fold {
             return;
         };
         let answer = &mut self.answer;
+        answer.has_text = true;
         if answer.shape == Shape::Other {
             answer.shape = template.shape;
         }
@@ -104,6 +114,25 @@ impl Fold {
             answer.model = Some(template.model.clone());
         }
         answer.created_at = Some(stamp.as_str().to_owned());
+    }
+
+    /// Adds a call. Ollama sends whole calls; other servers send the arguments in pieces, where a piece after the first
+    /// has the call's index but no name.
+    fn call(&mut self, call: &ToolCall) {
+        let calls = &mut self.answer.tool_calls;
+        let begun = match call.index {
+            _ if !call.name.is_empty() => None,
+            None => calls.last_mut(),
+            Some(index) => self.calls.get(&index).and_then(|at| calls.get_mut(*at)),
+        };
+        if let Some(begun) = begun {
+            begun.arguments.push_str(&call.arguments);
+            return;
+        }
+        if let Some(index) = call.index {
+            self.calls.insert(index, calls.len());
+        }
+        calls.push(call.clone());
     }
 
     /// The text so far.
@@ -123,21 +152,6 @@ impl Fold {
 fn replace(old: &mut Option<String>, new: Option<&String>) {
     if new.is_some() {
         *old = new.cloned();
-    }
-}
-
-/// Adds a call. Ollama sends whole calls; other servers send the arguments in pieces, where a piece after the first
-/// has the call's index but no name.
-fn add_call(calls: &mut Vec<ToolCall>, call: &ToolCall) {
-    let same = |old: &&mut ToolCall| call.index.is_none() || old.index == call.index;
-    match calls
-        .iter_mut()
-        .rev()
-        .find(same)
-        .filter(|_| call.name.is_empty())
-    {
-        Some(begun) => begun.arguments.push_str(&call.arguments),
-        None => calls.push(call.clone()),
     }
 }
 

@@ -14,12 +14,14 @@
 //! | `careful` | what simd-json refuses although it is legal |
 //! | `text` | the inside of a JSON string |
 //! | `fold` | items to the answer |
+//! | `circles` | whether a text ends with one block over and over |
 //! | `floats`, `decimal` | a reply with vectors to one block of f32; decimal text to the nearest f32 or f64 |
 //! | `value` | any JSON text to values of the caller's making |
 //! | `last` | the lines of a whole body from its end, for `decode` |
 
 mod careful;
 mod chunk;
+pub mod circles;
 mod decimal;
 mod decoder;
 mod fast;
@@ -54,7 +56,7 @@ pub const MAX_LINE: usize = 64 << 20;
 pub enum Shape {
     /// `message.content`: `/api/chat`.
     Chat,
-    /// `response`: `/api/generate`.
+    /// `response`, or what stands for it where an image is made: `/api/generate`.
     Generate,
     /// `choices[0].delta`: `/v1/chat/completions` and `/v1/completions`.
     OpenAi,
@@ -90,6 +92,18 @@ impl Counters {
     }
 }
 
+/// What a line has in the place of its text: `message.content`, `response`, or what is `OpenAI`'s word for them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Held {
+    /// No such member, or null.
+    #[default]
+    Nothing,
+    /// A text, or a list of texts.
+    Text,
+    /// A number, an object, a list with something else in it.
+    Other,
+}
+
 /// What one line says when it is more than an ordinary piece of content.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Delta {
@@ -97,6 +111,8 @@ pub struct Delta {
     pub model: Option<String>,
     pub created_at: Option<String>,
     pub role: Option<String>,
+    /// Where `content` comes from; it is empty unless that was a text.
+    pub held: Held,
     pub content: String,
     pub thinking: String,
     /// One entry a call; the raw `line` is the authority on arguments.
@@ -104,10 +120,42 @@ pub struct Delta {
     pub done: bool,
     pub done_reason: Option<String>,
     pub counters: Counters,
-    /// The text of a top-level `error` that is neither null nor empty (nested JSON unwrapped, ollama-wire.md 5.1).
+    /// The text of a top-level `error` that says something: not null, false, zero or empty (nested JSON unwrapped, ollama-wire.md 5.1).
     pub error: Option<String>,
     /// The JSON of the line as it came, so that every field stays reachable. Empty for `[DONE]`.
     pub line: Vec<u8>,
+}
+
+impl Delta {
+    /// Whether the line is part of an answer of the `wanted` shape (of any, if `None`), or ends one. The last line of an
+    /// answer may say no more than that it is the last.
+    pub fn is_answer(&self, wanted: Option<Shape>) -> bool {
+        let silent =
+            self.content.is_empty() && self.thinking.is_empty() && self.tool_calls.is_empty();
+        match self.shape {
+            shape if shape != Shape::Other && wanted.is_none_or(|wanted| wanted == shape) => true,
+            Shape::Other => self.done && matches!(self.member("message"), None | Some("null")),
+            _ => self.done && silent,
+        }
+    }
+
+    /// Whether the line reports the progress of something that is no answer.
+    pub fn is_progress(&self) -> bool {
+        self.shape == Shape::Other && self.member("status").is_some_and(|status| status != "null")
+    }
+
+    /// The source of a top-level member of the line.
+    fn member(&self, name: &str) -> Option<&str> {
+        careful::member(std::str::from_utf8(&self.line).ok()?, name)
+    }
+
+    /// Why a line that is no part of the answer ends its reading, for people.
+    pub fn refusal(&self) -> String {
+        format!(
+            "a line of the reply is neither part of the answer nor an error: {}",
+            decoder::excerpt(&self.line)
+        )
+    }
 }
 
 /// A tool call. `arguments` is JSON text, whether it came as an object or as a string; empty if there were none.
@@ -182,6 +230,16 @@ impl Batch {
         if self.text.capacity() > TEXT {
             self.text = String::new();
         }
+    }
+
+    /// Drops all items but the first `count`.
+    pub fn truncate(&mut self, count: usize) {
+        self.items.truncate(count);
+        let text = self.items.iter().rev().find_map(|item| match item {
+            Item::Text { end, .. } => Some(*end),
+            Item::Full(_) => None,
+        });
+        self.text.truncate(text.unwrap_or(0));
     }
 
     pub fn is_empty(&self) -> bool {
@@ -286,6 +344,8 @@ pub enum WireError {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
     pub shape: Shape,
+    /// Whether any line had a text, if only an empty one.
+    pub has_text: bool,
     pub content: String,
     pub thinking: String,
     pub tool_calls: Vec<ToolCall>,
@@ -299,6 +359,8 @@ pub struct Answer {
     /// The JSON of the last line that was more than a piece of text: the `done: true` line of a complete native
     /// reply, the last chunk before `[DONE]`, the error line of a failed one.
     pub last_line: Vec<u8>,
+    /// The JSON of the first line with something else in the place of its text.
+    pub odd_line: Vec<u8>,
     /// The JSON of each line with tool calls.
     pub tool_lines: Vec<Vec<u8>>,
 }

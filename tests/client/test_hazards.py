@@ -86,6 +86,65 @@ def test_a_loop_closed_under_a_parked_task_leaves_nothing_behind(ollama_server: 
     ollama_server.wait_for_hangup()
 
 
+@pytest.mark.parametrize(
+    "way",
+    [
+        "a callback's error",
+        "a callback's answer",
+        "a line that fails",
+        "doors",
+        "a blocking stream",
+        "a block not entered",
+    ],
+)
+def test_what_nobody_asks_for_is_collected(ollama_server: ScriptedServer, way: str) -> None:
+    """Every object that holds Python objects shows them to the cycle collector, errors with their frames too."""
+    ollama_server.on("POST", "/api/chat", lambda request: Reply.chat(["x", "y"]).at_once())
+    payload = {**CHAT, "stream": True}
+
+    class Marker:
+        pass
+
+    async def scene() -> weakref.ref[Marker]:
+        transport: Any = AsyncClient(ollama_server.url)._transport
+        marker: Any = Marker()
+        called = asyncio.Event()
+
+        def on_text(text: str) -> None:
+            called.set()
+            if way == "a callback's error":
+                raise ValueError(marker)
+
+        class Made:
+            owner = marker
+
+            def __init__(self, record: Any) -> None:
+                called.set()
+                if way == "a line that fails" and record["message"]["content"] != "x":
+                    raise ValueError(marker)
+
+        if way.startswith("a callback"):
+            marker.pending = transport.deliver("/api/chat", payload, on_text, None, None)
+            await called.wait()
+            await asyncio.sleep(0.1)
+        elif way == "a blocking stream":
+            marker.stream = transport.stream_blocking("/api/chat", payload, Made, None)
+        else:
+            marker.stream = transport.stream("/api/chat", payload, Made, False, None)
+            if way == "a line that fails":
+                marker.items = await marker.stream.batches().__anext__()
+            elif way == "doors":
+                marker.doors = [marker.stream.batches(), marker.stream.batches().batches()]
+            else:
+                marker.entered = marker.stream.__aenter__()
+        return weakref.ref(marker)
+
+    left = asyncio.run(scene())
+    for _ in range(3):
+        gc.collect()
+    assert left() is None
+
+
 @pytest.mark.parametrize("door", ["callback", "batches", "items"])
 def test_a_fast_stream_does_not_hold_the_loop(ollama_server: ScriptedServer, door: str) -> None:
     ollama_server.queue(Reply.chat(["x"] * 20_000).at_once())

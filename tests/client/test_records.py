@@ -185,3 +185,141 @@ def test_an_unmade_record_has_no_data() -> None:
             _ = kind.__new__(kind)._data
     assert responses.Message().content is None
     assert responses.ChatResponse(model="m").model == "m"
+
+
+CALL = {"function": {"name": "f", "arguments": {"a": 1}}}
+
+
+def reply_with(server: ScriptedServer, message: dict[str, Any], stream: bool) -> ChatResponse:
+    reply = {"model": "m", "message": {"role": "assistant", "content": "", **message}, "done": True}
+    server.queue(Reply.ndjson([reply]) if stream else Reply.json(reply))
+    client = Client(server.url)
+    if stream:
+        (part,) = client.chat("m", [{"role": "user", "content": "?"}], stream=True)
+        return part
+    return client.chat("m", [{"role": "user", "content": "?"}])
+
+
+LIST_CHANGES: dict[str, Callable[[Any], Any]] = {
+    "pop": lambda calls: calls.pop(),
+    "append": lambda calls: calls.append({"function": {"name": "new", "arguments": {}}}),
+    "append a record": lambda calls: calls.append(responses.ToolCall(function={"name": "new", "arguments": {}})),
+    "insert": lambda calls: calls.insert(0, calls[1]),
+    "remove": lambda calls: calls.remove(calls[1]),
+    "delete": lambda calls: calls.__delitem__(0),
+    "slice": lambda calls: calls.__setitem__(slice(0, 2), [{"function": {"name": "new", "arguments": {}}}]),
+    "item": lambda calls: calls.__setitem__(1, {"function": {"name": "new", "arguments": {}}}),
+    "sort": lambda calls: calls.sort(key=lambda call: -call.function.arguments["a"]),
+    "reverse": lambda calls: calls.reverse(),
+    "extend": lambda calls: calls.extend(calls),
+    "clear": lambda calls: calls.clear(),
+    "an argument": lambda calls: calls[0].function.arguments.update(x=1),
+    "a name": lambda calls: setattr(calls[0].function, "name", "new"),
+    "a name as an item": lambda calls: calls[0]["function"].__setitem__("name", "new"),
+}
+
+
+@pytest.mark.parametrize("change", LIST_CHANGES.values(), ids=LIST_CHANGES.keys())
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("item", [False, True])
+def test_a_change_of_a_nested_list_takes_effect(
+    ollama_server: ScriptedServer, change: Callable[[Any], Any], stream: bool, item: bool
+) -> None:
+    calls = [{"function": {"name": f"f{n}", "arguments": {"a": n}}} for n in range(3)]
+    expected = [responses.ToolCall(copy.deepcopy(call)) for call in calls]
+    change(expected)
+    reply = reply_with(ollama_server, {"tool_calls": calls}, stream)
+    change(reply["message"]["tool_calls"] if item else reply.message.tool_calls)
+    wanted = [call if isinstance(call, dict) else call.model_dump() for call in expected]
+    assert [call.model_dump() for call in reply.message.tool_calls or ()] == wanted
+    assert all(isinstance(call, responses.ToolCall) for call in reply.message.tool_calls or ())
+    assert reply.model_dump()["message"]["tool_calls"] == wanted
+    assert json.loads(reply.message.model_dump_json())["tool_calls"] == wanted
+    assert pickle.loads(pickle.dumps(reply)) == reply == copy.deepcopy(reply) == ChatResponse(reply.model_dump())
+    ollama_server.answer("ok")
+    Client(ollama_server.url).chat("m", [reply.message, {"role": "user", "content": "?"}])
+    assert ollama_server.last.json()["messages"][0]["tool_calls"] == wanted
+
+
+def test_a_nested_list_is_one_list(ollama_server: ScriptedServer) -> None:
+    message = reply_with(ollama_server, {"tool_calls": [CALL]}, False).message
+    assert message.tool_calls is message.tool_calls is message["tool_calls"]
+    assert message.tool_calls is not None
+    assert message.tool_calls[0] is message.tool_calls[0]
+    given = [responses.ToolCall(CALL), CALL]
+    message.tool_calls = given
+    assert message.tool_calls is given
+    assert isinstance(given[1], responses.ToolCall)
+    assert message.model_dump()["tool_calls"] == [CALL, CALL]
+    assert all(type(call) is dict for call in message.model_dump()["tool_calls"])
+    message.tool_calls = None
+    assert message.tool_calls is None
+
+
+def test_lists_of_models_can_be_sorted(ollama_server: ScriptedServer) -> None:
+    ollama_server.on("GET", "/api/tags", Reply.json({"models": [{"model": name} for name in "bca"]}))
+    reply: Any = Client(ollama_server.url).list()
+    reply.models.sort(key=lambda model: model.model)
+    assert [model.model for model in reply.models] == ["a", "b", "c"]
+    reply.models.append({"model": "d"})
+    assert reply.models[-1].model == "d"
+    assert reply.model_dump() == {"models": [{"model": name} for name in "abcd"]}
+
+
+def test_images_can_be_added(ollama_server: ScriptedServer) -> None:
+    reply: Any = reply_with(ollama_server, {"images": ["QUJD"]}, False)
+    reply.message.images.append("REVG")
+    assert reply.message.model_dump()["images"] == ["QUJD", "REVG"]
+
+
+ARGUMENTS: list[tuple[Any, Any]] = [
+    ({"a": 1}, {"a": 1}),
+    ('{"a": 1}', {"a": 1}),
+    (' {"n": 12345678901234567890123, "t": "\u4e2d"}\n', {"n": 12345678901234567890123, "t": "\u4e2d"}),
+    ("{}", {}),
+    ("", {}),
+    ("  ", {}),
+    ("null", {}),
+    ("[]", {}),
+    (None, {}),
+    ([], {}),
+    ("not JSON", "not JSON"),
+    ('{"a": ', '{"a": '),
+    ("[1]", "[1]"),
+    ("7", "7"),
+    ([1], [1]),
+]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("given", "wanted"), ARGUMENTS, ids=str)
+def test_arguments_are_a_dict(ollama_server: ScriptedServer, stream: bool, given: Any, wanted: Any) -> None:
+    reply: Any = reply_with(ollama_server, {"tool_calls": [{"function": {"name": "f", "arguments": given}}]}, stream)
+    assert reply.model_dump()["message"]["tool_calls"] == [{"function": {"name": "f", "arguments": wanted}}]
+    assert reply.message.tool_calls[0].function.arguments == wanted
+    if wanted == {}:
+        reply.message.tool_calls[0].function.arguments["x"] = 1
+        assert reply.message.tool_calls[0].function.arguments == {"x": 1}
+    call = responses.Message(tool_calls=[{"function": {"name": "f", "arguments": given}}]).tool_calls
+    assert call is not None
+    assert call[0].function.arguments == wanted
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_missing_arguments_are_a_dict(ollama_server: ScriptedServer, stream: bool) -> None:
+    calls: list[Any] = [{"function": {"name": "f"}}, {"function": None}, {}, None, "x"]
+    reply: Any = reply_with(ollama_server, {"tool_calls": calls}, stream)
+    assert reply.message.tool_calls[0].function.arguments == {}
+    assert reply.model_dump()["message"]["tool_calls"][1:] == calls[1:]
+
+
+def test_arguments_of_other_servers_are_put_together(ollama_server: ScriptedServer) -> None:
+    pieces = [{"index": 0, "id": "c", "function": {"name": "f", "arguments": ""}}]
+    pieces += [{"index": 0, "function": {"arguments": text}} for text in ('{"a"', ": 1}")]
+    pieces += [{"index": 1, "function": {"name": "g", "arguments": ""}}]
+    chunks = [{"choices": [{"index": 0, "delta": {"tool_calls": [piece]}}]} for piece in pieces]
+    events = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks)
+    ollama_server.on("POST", "/api/chat", Reply.body((events + "data: [DONE]\n\n").encode(), "text/event-stream"))
+    reply = Client(ollama_server.url).chat("m", [{"role": "user", "content": "?"}])
+    found = [(call.function.name, call.function.arguments) for call in reply.message.tool_calls or ()]
+    assert found == [("f", {"a": 1}), ("g", {})]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from metagpt_ollama_rs import Client, errors
+from metagpt_ollama_rs import Client, Retry, errors
 from metagpt_ollama_rs.testing import Reply, ScriptedServer
 from metagpt_ollama_rs.testing import transcripts as recorded
 
@@ -85,7 +85,37 @@ OTHERS: list[tuple[int, str, type[errors.OllamaError], str]] = [
     (403, "ollama cloud is disabled: remote model is unavailable", errors.AuthenticationError, "local model"),
     (403, "", errors.AuthenticationError, "Host"),
     (401, "unauthorized", errors.AuthenticationError, "api_key"),
+    (401, "unauthorized", errors.AuthenticationError, "is sent to ollama.com only"),
+    (
+        401,
+        "<html>401 Authorization Required</html>",
+        errors.AuthenticationError,
+        "in front of it, which wants credentials",
+    ),
+    (403, "<html>403 Forbidden</html>", errors.AuthenticationError, "in front of it, which wants credentials"),
+    (403, "this key may not read", errors.AuthenticationError, "account or key may do"),
     (429, "rate limit exceeded", errors.RateLimitError, "less often"),
+    # A plan that does not cover the model is neither a wrong key nor a bad request.
+    (402, "payment required", errors.SubscriptionError, "own machine"),
+    (402, "", errors.SubscriptionError, "own machine"),
+    (403, "this model requires a subscription, upgrade for access: https://x", errors.SubscriptionError, "own machine"),
+    (403, "your plan does not include this model", errors.SubscriptionError, "own machine"),
+    # A context is not too short wherever it is mentioned.
+    (400, "the input length exceeds the context length", errors.ContextOverflowError, "split"),
+    (500, "the input length exceeds the context length", errors.ContextOverflowError, "split"),
+    (400, "the prompt is longer than the context length currently available", errors.ContextOverflowError, "num_ctx"),
+    (400, "prompt too long; exceeded max context length by 12 tokens", errors.ContextOverflowError, "num_ctx"),
+    (400, "request (9 tokens) exceeds the available context size (4 tokens)", errors.ContextOverflowError, "above 9"),
+    (400, "This model's maximum context length is 8 tokens, you asked for 9", errors.ContextOverflowError, "num_ctx"),
+    (400, "invalid context length", errors.BadRequestError, "as the server says"),
+    (401, "unauthorized: the key has a context length of 5", errors.AuthenticationError, "api_key"),
+    (404, "model 'context length exceeded' not found", errors.ModelNotFoundError, "ollama pull m"),
+    (429, "too many requests with this context length", errors.RateLimitError, "less often"),
+    (500, "cannot allocate a context length of 131072: out of memory", errors.ServerError, "smaller"),
+    (503, "server busy: context length of the queue", errors.ServerBusyError, "MAX_QUEUE"),
+    # The words of a caller's mistake under another status, and those of a missing model.
+    (503, 'option "num_ctx" must be of type integer', errors.ServerBusyError, "option"),
+    (500, "model 'm' not found", errors.ServerError, "log"),
     (418, "something new", errors.BadRequestError, "as the server says"),
 ]
 
@@ -152,12 +182,82 @@ def test_recorded_refusals(
 def test_refusals_of_the_sources(
     ollama_server: ScriptedServer, status: int, text: str, expected: type[errors.OllamaError], word: str
 ) -> None:
-    ollama_server.on("POST", "/api/chat", Reply.error(text, status) if text else Reply.body(b"", None, status))
+    reply = Reply.error(text, status) if text else Reply.body(b"", None, status)
+    if text.startswith("<"):
+        reply = Reply.text(text, status, content_type="text/html")
+    ollama_server.on("POST", "/api/chat", reply)
     model = "" if "''" in text else "m"
     with pytest.raises(expected) as caught:
         Client(ollama_server.url, retries=0).chat(model, [])
     assert type(caught.value) is expected
     assert word in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "times"),
+    [
+        ("you have reached your hourly usage limit, upgrade for higher limits", 1),
+        ("You exceeded your current quota, please check your plan and billing details", 1),
+        ("weekly limit reached", 1),
+        ("too many requests", 3),
+        ("rate limit exceeded", 3),
+    ],
+)
+def test_a_quota_that_is_used_up_is_not_asked_for_again(ollama_server: ScriptedServer, text: str, times: int) -> None:
+    ollama_server.on("POST", "/api/chat", Reply.error(text, 429))
+    for stream in (False, True):
+        before = len(ollama_server.requests)
+        with pytest.raises(errors.RateLimitError) as caught:
+            list(Client(ollama_server.url, retries=Retry(2, first=0.001)).chat("m", [], stream=stream))
+        assert len(ollama_server.requests) - before == times
+        assert ("quota is used up" in caught.value.hint) is (times == 1)
+
+
+FAILED_PULLS = [
+    ({"error": "pull model manifest: file does not exist"}, errors.MidStreamError, "no such model"),
+    (
+        {"error": "pull model manifest: 412: \n\nThis requires a newer version of Ollama.\n"},
+        errors.MidStreamError,
+        "update",
+    ),
+    ({"error": "max retries exceeded: no space left on device"}, errors.MidStreamError, "make room"),
+    ({"error": "pull model manifest: dial tcp: lookup r: no such host"}, errors.MidStreamError, "cannot reach"),
+    ({"error": "something new"}, errors.MidStreamError, "the registry's"),
+    ({"status": "pulling abc", "total": 10, "completed": 3}, errors.IncompleteError, "pull again"),
+]
+
+
+@pytest.mark.parametrize(("last", "expected", "word"), FAILED_PULLS)
+@pytest.mark.parametrize("lines", [1, 2])
+def test_a_failed_pull_has_the_registrys_words_and_a_hint_about_pulls(
+    ollama_server: ScriptedServer, last: dict[str, Any], expected: type[errors.OllamaError], word: str, lines: int
+) -> None:
+    ollama_server.on("POST", "/api/pull", Reply.ndjson([{"status": "pulling manifest"}, last][-lines:]))
+    for stream in (False, True):
+        with pytest.raises(expected) as caught:
+            list(Client(ollama_server.url).pull("m", stream=stream))
+        assert word in caught.value.hint
+        assert "repeated itself" not in str(caught.value)
+        if "error" in last:
+            assert caught.value.error == last["error"]
+            assert last["error"].split()[-1] in caught.value.message
+
+
+def test_a_pull_that_is_refused_is_not_told_to_pull(ollama_server: ScriptedServer) -> None:
+    ollama_server.on("POST", "/api/pull", Reply.error("pull model manifest: model 'm' not found", 404))
+    with pytest.raises(errors.ModelNotFoundError) as caught:
+        Client(ollama_server.url).pull("m")
+    assert "ollama pull" not in caught.value.hint
+    assert "spelled right" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("url", "named"), [("https://ollama.com/api/chat", True), ("http://ollama.com.evil/api/chat", False), (None, False)]
+)
+def test_the_clouds_variable_is_named_where_it_is_sent(url: str, named: bool) -> None:
+    error = errors.from_core("status", message="m", status=401, server_text="unauthorized", body=b"{}", url=url)
+    assert ("or OLLAMA_API_KEY" in error.hint) is named
+    assert "set api_key" in error.hint
 
 
 def test_every_class_has_a_hint() -> None:

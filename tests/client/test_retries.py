@@ -185,10 +185,69 @@ def test_a_server_that_is_down_is_a_connection_error_that_says_how_often() -> No
         Client(f"http://127.0.0.1:{port}", retries=QUICK).version()
 
 
-@pytest.mark.parametrize("retries", [-1, Retry(first=-1), Retry(budget=float("nan"))])
-def test_senseless_settings_are_refused(retries: Any) -> None:
-    with pytest.raises(errors.ConfigurationError):
-        Client(retries=retries)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"retries": -1},
+        {"retries": 1.5},
+        {"retries": True},
+        {"retries": "2"},
+        {"retries": float("nan")},
+        {"retries": Retry(first=-1)},
+        {"retries": Retry(first="soon")},  # type: ignore[arg-type]
+        {"retries": Retry(budget=float("nan"))},
+        {"retries": Retry(budget=-float("inf"))},
+        {"retries": Retry(retry_after=None)},  # type: ignore[arg-type]
+        {"max_line": -1},
+        {"max_line": 0},
+        {"max_line": 1.5},
+        {"max_line": "1"},
+        {"max_body": -(2**70)},
+        {"max_body": True},
+    ],
+    ids=repr,
+)
+def test_senseless_settings_are_refused(settings: dict[str, Any]) -> None:
+    for made in (Client, AsyncClient):
+        with pytest.raises(errors.ConfigurationError, match="must be a"):
+            made(**settings)
+
+
+@pytest.mark.parametrize("door", ["sync", "sync stream", "whole", "items"])
+@pytest.mark.parametrize("number", [1.8e19, 1e300, 10**400, float("inf")], ids=["1.8e19", "1e300", "10**400", "inf"])
+def test_no_number_is_too_large(ollama_server: ScriptedServer, door: str, number: Any) -> None:
+    policy = Retry(2**70, first=number, budget=number, retry_after=number)
+    limits = Timeout(first_token=30, total=0.2)
+    ollama_server.on("GET", "/api/version", Reply.error("busy", 503))
+    late = Reply.body(b"{}", "application/json", 429, headers={"Retry-After": "9" * 19})
+    ollama_server.on("POST", "/api/chat", [Reply.error("busy", 503), late])
+    settings: dict[str, Any] = {"retries": policy, "timeout": limits, "max_line": 2**70, "max_body": 2**70}
+    # The next try would come after the total limit, or in a year.
+    with pytest.raises((errors.ServerBusyError, errors.RateLimitError)):
+        go(door, AsyncClient(ollama_server.url, **settings))
+    assert len(ollama_server.requests) == 1
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_longest_wait_can_be_left(ollama_server: ScriptedServer, stream: bool) -> None:
+    ollama_server.on("POST", "/api/chat", Reply.error("busy", 503))
+    client = AsyncClient(ollama_server.url, retries=Retry(first=1e300, budget=1e300))
+
+    async def leave() -> None:
+        asked = asyncio.ensure_future(go_async(client, stream))
+        await asyncio.get_running_loop().run_in_executor(None, ollama_server.wait_for_request)
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(asked, 0.05)
+
+    asyncio.run(leave())
+    assert len(ollama_server.requests) == 1
+
+
+async def go_async(client: AsyncClient, stream: bool) -> None:
+    reply = await client.chat("m", MESSAGES, stream=stream)
+    if stream:
+        async for _ in reply:
+            pass
 
 
 def test_the_setting_is_pickled(ollama_server: ScriptedServer) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
+import pickle
+import re
 from collections.abc import AsyncIterator, Awaitable
 from typing import Any, Callable
 
 import pytest
 
-from metagpt_ollama_rs import AsyncClient, ChatResponse, errors
+from metagpt_ollama_rs import AsyncClient, ChatResponse, Client, errors
 from metagpt_ollama_rs.testing import Reply, ScriptedServer, faults, lines
 
 MESSAGES = [{"role": "user", "content": "hi"}]
@@ -328,6 +331,211 @@ def test_a_failure_is_typed_and_carries_the_text(
     assert caught.value.model == "m"
     assert caught.value.url == f"{ollama_server.url}/api/chat"
     assert not isinstance(caught.value, ConnectionError)
+
+
+def parts_of(server: ScriptedServer, door: str, method: str) -> list[Any]:
+    """The parts of one stream, as a door of a client gives them; those that come before a failure are its ``parts``."""
+    parts: list[Any] = []
+    arguments = ("m", MESSAGES) if method == "chat" else ("m", "hi")
+    payload = {"model": "m", "messages": MESSAGES} if method == "chat" else {"model": "m", "prompt": "hi"}
+
+    async def work(client: AsyncClient) -> None:
+        if door == "callback":
+            await client.stream_text(f"/api/{method}", payload, parts.append)
+            return
+        stream = await getattr(client, method)(*arguments, stream=True)
+        if door == "batches":
+            async for batch in stream.batches():
+                parts.extend(batch)
+        else:
+            async for part in stream:
+                parts.append(part)
+
+    try:
+        if door == "blocking":
+            for part in getattr(Client(server.url), method)(*arguments, stream=True):
+                parts.append(part)
+        else:
+            run(server, work)
+    except errors.OllamaError as error:
+        error.parts = parts  # type: ignore[attr-defined]
+        raise
+    return parts
+
+
+def text_of(part: Any) -> str:
+    if isinstance(part, str):
+        return part
+    return str(part.message.content if isinstance(part, ChatResponse) else part.response)
+
+
+DOORS = ["items", "batches", "blocking", "callback"]
+NO_PART: list[Any] = [
+    {"status": "loading"},
+    {"error parsing tool call": "raw"},
+    {"message": None},
+    {"message": "text"},
+    {"message": "text", "done": True},
+    {"error": False},
+    {"error": None, "done": False},
+    {"model": "m", "created_at": "2026-08-21T17:02:00.1Z", "done": False},
+    {},
+    [1],
+    7,
+]
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("method", ["chat", "generate"])
+@pytest.mark.parametrize("line", NO_PART, ids=str)
+@pytest.mark.parametrize("first", [True, False])
+def test_a_line_that_is_no_part_of_the_answer(
+    ollama_server: ScriptedServer, door: str, method: str, line: Any, first: bool
+) -> None:
+    make = lines.chat_lines if method == "chat" else lines.generate_lines
+    sent = make(["Hel", "lo", "!"])
+    at = 0 if first else 2
+    ollama_server.queue(Reply.ndjson([*sent[:at], json.dumps(line).encode() + b"\n", *sent[at:]]))
+    with pytest.raises((errors.StreamError, errors.ProtocolError), match=re.escape(json.dumps(line))) as caught:
+        parts_of(ollama_server, door, method)
+    assert [text_of(part) for part in caught.value.parts] == ([] if first else ["Hel", "lo"])
+    assert caught.value.partial == ("" if first else "Hello")
+
+
+@pytest.mark.parametrize("door", ["items", "batches", "blocking"])
+@pytest.mark.parametrize(
+    ("method", "line"),
+    [
+        ("chat", {"response": "The"}),
+        ("chat", {"response": "The", "done": True}),
+        ("chat", {"choices": [{"delta": {"content": "The"}}]}),
+        ("generate", {"message": {"role": "assistant", "content": "The"}}),
+        ("generate", {"response": None, "done": False}),
+    ],
+)
+def test_a_part_of_another_endpoint(ollama_server: ScriptedServer, door: str, method: str, line: Any) -> None:
+    ollama_server.queue(Reply.ndjson([line, {"done": True}]))
+    with pytest.raises(errors.ProtocolError, match=re.escape(json.dumps(line, separators=(",", ":")))):
+        parts_of(ollama_server, door, method)
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("method", ["chat", "generate"])
+@pytest.mark.parametrize(
+    "last",
+    [
+        {"done": True},
+        {"done": True, "done_reason": "stop", "eval_count": 3},
+        {"message": None, "done": True},
+        {"response": None, "done": True},
+        {"response": "", "done": True},
+        {"message": {"role": "assistant", "content": ""}, "done": True},
+        {"error": False, "done": True},
+        {"error": None, "done": True},
+        {"error": "", "done": True},
+        {"error": {}, "done": True},
+        {"error": 0, "done": True},
+    ],
+    ids=str,
+)
+def test_a_bare_last_line(ollama_server: ScriptedServer, door: str, method: str, last: dict[str, Any]) -> None:
+    make = lines.chat_lines if method == "chat" else lines.generate_lines
+    ollama_server.queue(Reply.ndjson([*make(["Hel", "lo"])[:-1], last]))
+    parts = parts_of(ollama_server, door, method)
+    assert [text_of(part) for part in parts] == (["Hel", "lo"] if door == "callback" else ["Hel", "lo", ""])
+    if door != "callback":
+        assert parts[-1].done is True
+        assert parts[-1].eval_count == last.get("eval_count")
+        if method == "chat":
+            assert parts[-1]["message"].role == "assistant"
+            assert parts[-1].message.tool_calls is None
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_the_stream_of_an_image(ollama_server: ScriptedServer, door: str) -> None:
+    progress = {"model": "img", "completed": 3, "total": 20, "done": False}
+    image = {"model": "img", "image": "iVBORw0KGgo=", "done": True, "done_reason": "stop"}
+    ollama_server.queue(Reply.ndjson([progress, image]))
+    parts = parts_of(ollama_server, door, "generate")
+    assert [part.model_dump() for part in parts] == ([] if door == "callback" else [progress, image])
+
+
+@pytest.mark.parametrize("method", ["chat", "generate"])
+def test_a_load_has_an_empty_text(ollama_server: ScriptedServer, method: str) -> None:
+    held = {"message": {"role": "assistant", "content": ""}} if method == "chat" else {"response": ""}
+    ollama_server.queue(Reply.json({"model": "m", "created_at": "x", **held, "done": True, "done_reason": "load"}))
+    (part,) = parts_of(ollama_server, "items", method)
+    assert (text_of(part), part.done_reason) == ("", "load")
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("error", ["out of luck", {"message": "out of luck"}, ["out of luck"], 7, True], ids=str)
+def test_an_error_line_is_caught_as_ollama_python_has_it(ollama_server: ScriptedServer, door: str, error: Any) -> None:
+    line = {"error": error}
+    ollama_server.queue(Reply.ndjson([*lines.chat_lines("Hello world")[:2], line]))
+    with pytest.raises(errors.ResponseError, match=r"out of luck|7|true") as caught:
+        parts_of(ollama_server, door, "chat")
+    assert type(caught.value) is errors.MidStreamError
+    assert isinstance(caught.value, errors.StreamError)
+    assert (caught.value.status_code, caught.value.status, caught.value.retry_after) == (-1, 200, None)
+    assert json.loads(caught.value.body) == line
+    assert caught.value.partial == "Hello world"
+    copy = pickle.loads(pickle.dumps(caught.value))
+    assert (copy.status_code, copy.error, copy.body) == (-1, caught.value.error, caught.value.body)
+
+
+@pytest.mark.parametrize(
+    ("method", "reply"),
+    [
+        ("chat", {"message": None}),
+        ("chat", {"message": "text"}),
+        ("chat", {"message": [{"content": "text"}]}),
+        ("chat", {"response": "text"}),
+        ("generate", {"response": None}),
+        ("generate", {"response": {"text": "x"}}),
+        ("generate", {"message": {"content": "text"}}),
+    ],
+)
+def test_a_whole_reply_that_is_no_answer(ollama_server: ScriptedServer, method: str, reply: dict[str, Any]) -> None:
+    ollama_server.on("POST", f"/api/{method}", Reply.json({**reply, "done": True}))
+    with pytest.raises(errors.ProtocolError, match="reply"):
+        getattr(Client(ollama_server.url), method)("m")
+
+    async def work(client: AsyncClient) -> object:
+        return await getattr(client, method)("m")
+
+    with pytest.raises(errors.ProtocolError, match="reply"):
+        run(ollama_server, work)
+
+
+@pytest.mark.parametrize("nothing", [False, None, 0, "", [], {}], ids=str)
+def test_an_error_that_says_nothing_in_a_whole_reply(ollama_server: ScriptedServer, nothing: Any) -> None:
+    reply = {"message": {"role": "assistant", "content": "hi"}, "error": nothing, "done": True}
+    ollama_server.on("POST", "/api/chat", Reply.json(reply))
+    ollama_server.on("POST", "/api/embed", Reply.json({"embeddings": [[1.0]], "error": nothing}))
+    client = Client(ollama_server.url)
+    assert client.chat("m", MESSAGES).message.content == "hi"
+    assert client.embed_array("m", ["a"]).tolist() == client.embed("m", ["a"]).embeddings == [[1.0]]
+
+
+@pytest.mark.parametrize("error", ["no", {"message": "no"}, ["no"], 7, True], ids=str)
+def test_an_error_in_a_whole_reply(ollama_server: ScriptedServer, error: Any) -> None:
+    ollama_server.on("POST", "/api/chat", Reply.json({"error": error, "done": True}))
+    ollama_server.on("POST", "/api/embed", Reply.json({"embeddings": [[1.0]], "error": error}))
+    client = Client(ollama_server.url)
+    for call in (client.chat, client.embed_array, client.embed):
+        with pytest.raises(errors.ResponseError, match=r"no|7|true") as caught:
+            call("m", [])  # type: ignore[operator]
+        assert (type(caught.value), caught.value.status_code) == (errors.MidStreamError, -1)
+        assert json.loads(caught.value.body)["error"] == error
+
+
+def test_a_whole_reply_of_several_lines_is_held_to_the_same(ollama_server: ScriptedServer) -> None:
+    sent = lines.chat_lines(["Hel", "lo", "!"])
+    ollama_server.queue(Reply.ndjson([*sent[:2], {"status": "loading"}, *sent[2:]]))
+    with pytest.raises(errors.ProtocolError, match=r'"status":"loading"') as caught:
+        Client(ollama_server.url).chat("m", MESSAGES)
+    assert caught.value.partial == "Hello"
 
 
 @pytest.mark.parametrize("name", faults.MALFORMED)

@@ -162,12 +162,8 @@ def test_each_input_has_a_vector(
 
 
 WRONG = {
-    "ragged": (b'{"embeddings":[[1,2],[3]]}', "vector 1 has 1 numbers"),
-    "too large": (b'{"embeddings":[[1,2],[3,1e39]]}', "number 1 of vector 1 does not fit"),
-    "null": (b'{"embeddings":[[1,null],[3,4]]}', "number 1 of vector 0 is not a number"),
     "cut": (b'{"embeddings":[[1,2],[3,', "ends in the middle, after 24 bytes"),
     "no JSON": (b'{"embeddings":[[1,2],[3,4]]]', "no JSON"),
-    "no array": (b'{"embeddings":{}}', "no array at byte 14"),
 }
 
 
@@ -179,6 +175,95 @@ def test_a_wrong_reply_is_named(ollama_server: ScriptedServer, embed: Embed, bod
         embed(ollama_server, "embed_array", ["a", "b"])
     assert (caught.value.model, caught.value.status) == ("m", 200)
     assert caught.value.url == f"{ollama_server.url}/api/embed"
+
+
+UNUSABLE = {
+    b"[[]]": "vector 0 is empty",
+    b"[[1,2],[]]": "vector 1 is empty",
+    b"[null]": "vector 0 is no list",
+    b"[[1],null]": "vector 1 is no list",
+    b"[[null]]": "number 0 of vector 0 is not a number",
+    b"[[1,2],[3,null]]": "number 1 of vector 1 is not a number",
+    b"[[1,NaN]]": "number 1 of vector 0 ",
+    b"[[1,2],[-Infinity,2]]": "number 0 of vector 1 ",
+    b"[[1e999]]": "number 0 of vector 0 ",
+    b"[[1" + b"0" * 400 + b"]]": "number 0 of vector 0 ",
+    b'[["1"]]': "number 0 of vector 0 is not a number",
+    b'["1"]': "vector 0 is no list",
+    b"[[true]]": "number 0 of vector 0 is not a number",
+    b"[[[1]]]": "number 0 of vector 0 is not a number",
+    b"[1,2]": "vector 0 is no list",
+    b"[{}]": "vector 0 is no list",
+    b"[[1,2],[3]]": "vector 1 has 1 numbers, and those before it have 2",
+    b"[[1],[3,4]]": "vector 1 has 2 numbers, and those before it have 1",
+    b"[]": "0 vectors for",
+    b"null": "0 vectors for",
+    b"{}": "no array|no list",
+    b'{"0":[1]}': "no array|no list",
+    b'"x"': "no array|no list",
+    b"7": "no array|no list",
+}
+
+
+@both_clients
+@both_doors
+@pytest.mark.parametrize("texts", [["a"], ["a", "b"]], ids=["one", "two"])
+@pytest.mark.parametrize(("vectors", "words"), UNUSABLE.items())
+def test_vectors_that_are_none_are_refused(
+    ollama_server: ScriptedServer, embed: Embed, door: str, texts: list[str], vectors: bytes, words: str
+) -> None:
+    ollama_server.on("POST", "/api/embed", Reply.json(b'{"model":"m","embeddings":' + vectors + b"}"))
+    with pytest.raises(errors.ProtocolError, match=words) as caught:
+        embed(ollama_server, door, texts)
+    assert caught.value.model == "m"
+
+
+@both_clients
+@both_doors
+def test_a_reply_without_vectors_is_refused(ollama_server: ScriptedServer, embed: Embed, door: str) -> None:
+    for body in (b"{}", b"[]", b"[[1]]"):
+        ollama_server.on("POST", "/api/embed", Reply.json(body))
+        with pytest.raises(errors.ProtocolError):
+            embed(ollama_server, door, ["a"])
+
+
+@both_clients
+def test_an_int_or_a_huge_double_is_a_number(ollama_server: ScriptedServer, embed: Embed) -> None:
+    ollama_server.on("POST", "/api/embed", Reply.json(b'{"embeddings":[[1,-0,1e300,0.5],[1,2,3,4]]}'))
+    assert embed(ollama_server, "embed", ["a", "b"]).embeddings == [[1, 0, 1e300, 0.5], [1, 2, 3, 4]]
+
+
+LEGACY = {
+    b'{"embedding":null}': "is no list of numbers: it is null",
+    b'{"embedding":[]}': "is empty",
+    b'{"embedding":{}}': "is no list",
+    b'{"embedding":"x"}': "is no list",
+    b'{"embedding":[null]}': "number 0 .* is not a number",
+    b'{"embedding":[1,NaN]}': "number 1 ",
+    b'{"embedding":[[1]]}': "number 0 ",
+    b'{"embedding":7}': "is no list",
+    b'{"embeddings":[[1]]}': "no 'embedding'",
+    b"{}": "no 'embedding'",
+    b"[]": "no object",
+    b'"x"': "no object",
+}
+
+
+@both_clients
+@pytest.mark.parametrize(("body", "words"), LEGACY.items())
+def test_the_older_endpoint_is_held_to_the_same(
+    ollama_server: ScriptedServer, embed: Embed, body: bytes, words: str
+) -> None:
+    ollama_server.on("POST", "/api/embeddings", Reply.json(body))
+    with pytest.raises(errors.ProtocolError, match=words):
+        embed(ollama_server, "embeddings", "a")
+
+
+@both_clients
+def test_an_empty_prompt_has_no_vector(ollama_server: ScriptedServer, embed: Embed) -> None:
+    ollama_server.on("POST", "/api/embeddings", Reply.json(b'{"embedding":[]}'))
+    assert embed(ollama_server, "embeddings", "").embedding == []
+    assert embed(ollama_server, "embeddings").embedding == []
 
 
 @both_clients

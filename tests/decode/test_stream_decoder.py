@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import random
+import re
 import threading
 from typing import Any
 
@@ -187,7 +188,7 @@ def test_a_broken_line_is_an_error_that_stays(broken: bytes, says: str) -> None:
 
 def test_a_line_over_the_cap() -> None:
     decoder = StreamDecoder(max_line=50)
-    assert len(decoder.feed(b'{"a":1}\n' * 100)) == 100
+    assert len(decoder.feed(b'{"response":"a"}\n' * 100)) == 100
     for _ in range(50):
         assert decoder.feed(b"x") == []
     with pytest.raises(DecodeError, match="longer than 50 bytes"):
@@ -257,3 +258,58 @@ def test_most_lines_take_the_fast_path() -> None:
     fast, lines = decoder.hits
     assert lines == 100
     assert fast >= 95
+
+
+NO_PART = [
+    b'{"error parsing tool call":"raw"}',
+    b'{"status":"loading"}',
+    b'{"message":null}',
+    b'{"message":"text"}',
+    b'{"message":"text","done":true}',
+    b'{"response":null}',
+    b'{"error":false}',
+    b"{}",
+]
+
+
+@pytest.mark.parametrize("line", NO_PART)
+@pytest.mark.parametrize("size", [1, 1000])
+def test_a_line_that_is_no_part_of_the_answer(line: bytes, size: int) -> None:
+    body = CHAT.split(b"\n")[0] + b"\n" + line + b"\n" + CHAT
+    decoder = StreamDecoder()
+    deltas: list[Any] = []
+
+    def feed() -> None:
+        for start in range(0, len(body), size):
+            deltas.extend(decoder.feed(body[start : start + size]))
+
+    with pytest.raises(DecodeError, match=re.escape(line.decode())) as caught:
+        feed()
+    assert [delta.content for delta in deltas + caught.value.deltas] == ["Hel"]
+    for again in (lambda: decoder.feed(CHAT), decoder.finish):
+        with pytest.raises(DecodeError, match=re.escape(line.decode())) as caught:
+            again()
+        assert caught.value.deltas == []
+
+
+def test_progress_and_bare_last_lines_are_deltas() -> None:
+    progress = b'{"status":"pulling manifest"}\n{"status":"pulling a","completed":1,"total":2}\n{"status":"success"}\n'
+    assert [delta.raw["status"] for delta in decoded(progress)] == ["pulling manifest", "pulling a", "success"]
+    image = b'{"model":"m","completed":3,"total":20,"done":false}\n{"model":"m","image":"QQ==","done":true}\n'
+    assert [delta.done for delta in decoded(image)] == [False, True]
+    (only,) = decoded(b'{"done":true}\n')
+    assert (only.content, only.done) == ("", True)
+
+
+@pytest.mark.parametrize("nothing", [b"null", b"false", b"0", b"0.0", b'""', b"[]", b"{}"])
+def test_an_error_that_says_nothing(nothing: bytes) -> None:
+    (delta,) = decoded(b'{"response":"a","error":' + nothing + b',"done":true}\n')
+    assert (delta.error, delta.content) == (None, "a")
+
+
+def test_arguments_as_text_become_objects() -> None:
+    calls = b'{"function":{"name":"f","arguments":"{\\"a\\": 1}"}},{"function":{"name":"g","arguments":null}}'
+    line = b'{"message":{"content":"","tool_calls":[' + calls + b']},"done":true}'
+    (delta,) = decoded(line)
+    assert [call["function"]["arguments"] for call in delta.tool_calls] == [{"a": 1}, {}]
+    assert delta.raw == json.loads(line)

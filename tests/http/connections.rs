@@ -1,13 +1,14 @@
 //! Connections: made, used again, found dead, closed.
 
-use std::net::TcpListener;
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::mpsc;
 
 use metagpt_ollama_rs::error::Kind;
-use metagpt_ollama_rs::http::{Base, Config, Mode, Origin, Request};
+use metagpt_ollama_rs::http::{Base, Config, Method, Mode, Origin, Request, Retry};
 
 use crate::server::{
-    DONE, Do, STREAM, Server, block_on, chunk, kind, line, made, pump, read_all, reply, runtime,
-    streamed,
+    DONE, Do, PATIENCE, STREAM, Server, block_on, chunk, kind, line, made, pump, read_all, reply,
+    runtime, streamed,
 };
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
@@ -98,6 +99,65 @@ fn a_stale_connection_is_replaced_once_at_once() {
     }
 }
 
+/// The server may have done what it was asked before its connection ended, so it is not asked twice; what was never
+/// written is.
+#[test]
+fn what_changes_something_is_sent_once() {
+    type Asked = (&'static str, fn() -> Request);
+    let delete = || Request {
+        method: Method::Delete,
+        ..Request::post("/api/delete", "{}")
+    };
+    let asked: [Asked; 8] = [
+        ("copy", || Request::post("/api/copy", "{}")),
+        ("create", || Request::post("/api/create", "{}")),
+        ("push", || Request::post("/api/push", "{}")),
+        ("pull", || Request::post("/api/pull", "{}")),
+        ("a blob", || Request::post("/api/blobs/sha256:0", "{}")),
+        ("what is not known", || Request::post("/api/new", "{}")),
+        ("large", || Request::post("/api/copy", vec![b' '; 200_000])),
+        ("delete", delete),
+    ];
+    for (name, request) in asked {
+        for retry in [Retry::OFF, Retry::default()] {
+            for whole in [true, false] {
+                let server = Server::start(vec![vec![Do::Read, Do::send(OK), Do::Read]]);
+                let mut config = server.config();
+                config.retry = retry;
+                let (runtime, client) = (runtime(), made(config).unwrap());
+                block_on(&runtime, client.call(Request::get("/api/version"))).unwrap();
+                let end = if whole {
+                    block_on(&runtime, client.call(request())).map(drop)
+                } else {
+                    read_all(&pump(&runtime, &client, request(), Mode::Deltas)).1
+                };
+                let error = end.unwrap_err();
+                assert_eq!(error.kind, Kind::Connect, "{name}: {error}");
+                assert!(
+                    error.message.contains("before it replied"),
+                    "{name}: {error}"
+                );
+                assert_eq!(server.seen()[0].len(), 2, "{name}");
+            }
+        }
+        let (closed, gone) = mpsc::channel();
+        let close = move |stream: &mut TcpStream| {
+            stream.shutdown(Shutdown::Both).unwrap();
+            closed.send(()).unwrap();
+        };
+        let server = Server::start(vec![
+            vec![Do::Read, Do::send(OK), Do::Call(Box::new(close))],
+            vec![Do::Read, Do::send(OK)],
+        ]);
+        let (runtime, client) = (runtime(), server.client());
+        block_on(&runtime, client.call(Request::get("/api/version"))).unwrap();
+        gone.recv_timeout(PATIENCE).unwrap();
+        block_on(&runtime, client.call(request()))
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        server.seen();
+    }
+}
+
 #[test]
 fn a_stream_survives_a_stale_connection() {
     let server = Server::start(vec![
@@ -115,6 +175,47 @@ fn a_stream_survives_a_stale_connection() {
     let (answer, end) = read_all(&inbox);
     assert_eq!((answer.content.as_str(), kind(&end)), ("Hi", None));
     server.seen();
+}
+
+/// Heads of replies of which nobody can say for sure where they end.
+const DUBIOUS: [&str; 5] = [
+    "Content-Length: 12\r\nTransfer-Encoding: chunked",
+    "Transfer-Encoding: chunked\r\nContent-Length: 12",
+    "Content-Length: 0\r\nTransfer-Encoding: chunked",
+    "Transfer-Encoding: gzip, chunked",
+    "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked",
+];
+
+#[test]
+fn a_connection_whose_reply_has_no_sure_end_is_not_used_again() {
+    for status in [
+        "200 OK",
+        "500 Internal Server Error",
+        "404 Not Found",
+        "302 Found",
+    ] {
+        for framing in DUBIOUS {
+            for streamed in [true, false] {
+                let dubious = format!(
+                    "HTTP/1.1 {status}\r\nContent-Type: application/json\r\n{framing}\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n"
+                );
+                let server = Server::start(vec![
+                    vec![Do::Read, Do::send(dubious), Do::SeeEnd],
+                    vec![Do::Read, Do::send(OK)],
+                ]);
+                let (runtime, client) = (runtime(), server.client());
+                let request = Request::post("/api/chat", "{}");
+                let end = if streamed {
+                    read_all(&pump(&runtime, &client, request, Mode::Deltas)).1
+                } else {
+                    block_on(&runtime, client.call(request)).map(drop)
+                };
+                assert!(end.is_err(), "{status} {framing}");
+                block_on(&runtime, client.call(Request::get("/api/version"))).unwrap();
+                server.seen();
+            }
+        }
+    }
 }
 
 #[test]
@@ -218,7 +319,8 @@ fn https_to_a_server_without_tls_is_a_connection_error() {
         Ok(client) => {
             let error = block_on(&runtime(), client.call(Request::get("/"))).unwrap_err();
             assert_eq!((error.kind, error.began), (Kind::Connect, false), "{error}");
-            assert!(error.message.contains("TLS handshake failed"), "{error}");
+            assert!(error.message.contains("does not speak TLS"), "{error}");
+            assert_eq!(error.cause, Some("plain"));
             server.seen();
         }
         // A machine without certificates cannot make such a client, and says so.
@@ -243,8 +345,9 @@ fn a_proxy_that_is_down_is_named_without_its_password() {
     assert!(
         error
             .message
-            .contains(&format!("through the proxy http://{address}")),
+            .contains(&format!("The proxy http://{address} cannot be reached")),
         "{error}"
     );
+    assert_eq!(error.proxy, Some(format!("http://{address}")));
     assert!(!format!("{error:?}").contains("secret"), "{error:?}");
 }

@@ -382,6 +382,32 @@ fn both_lanes_have_the_same_limits() {
     }
 }
 
+/// hyper reads zeros and white space of a size for as long as they come; the direct lane, in an event loop, does not.
+#[test]
+fn the_line_of_a_size_has_an_end() {
+    let limit = 16 << 10;
+    for filler in ["0", " ", "\t"] {
+        for (length, expected) in [(limit - 2, End::Complete), (limit - 1, End::BadFraming)] {
+            let bytes = chunked(&format!("0{}\r\n\r\n", filler.repeat(length)));
+            for size in [bytes.len(), 4095, 1] {
+                let pieces: Vec<&[u8]> = bytes.chunks(size).collect();
+                let arrival = Arrival {
+                    pieces: &pieces,
+                    open: true,
+                };
+                let found: Outcome = direct(&Method::GET, arrival, false);
+                assert_eq!(found.end, expected, "{length} of {filler:?} in {size}");
+            }
+        }
+    }
+    // Each line counts alone.
+    let padded = format!("1{}\r\na\r\n", " ".repeat(limit / 2));
+    compare_large(
+        &chunked(&format!("{}0\r\n\r\n", padded.repeat(3))),
+        End::Complete,
+    );
+}
+
 /// The longest head: hyper's buffer may grow a little over its limit, so the two are not compared to the byte.
 #[test]
 fn a_head_may_be_long_but_not_endless() {

@@ -101,6 +101,89 @@ fn idle_runs_out_between_lines() {
     );
 }
 
+/// What a server may send for ever without saying anything; each piece comes alone.
+const NOTHINGS: [(&str, &str, &[u8]); 9] = [
+    ("interim responses", "", b"HTTP/1.1 102 Processing\r\n\r\n"),
+    ("empty lines before the head", "", b"\r\n"),
+    ("a head without end", "HTTP/1.1 200 OK\r\nA: ", b"a"),
+    ("zeros of a size", STREAM, b"0"),
+    (
+        "an extension",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;",
+        b"x",
+    ),
+    ("blank chunks", STREAM, b"1\r\n\n\r\n"),
+    (
+        "comments",
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n",
+        b": ping\n\n",
+    ),
+    ("white space", "HTTP/1.1 200 OK\r\n\r\n", b" "),
+    (
+        "white space of a length",
+        "HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n",
+        b"\r\n",
+    ),
+];
+
+/// The limit that runs out of a server that sends `before`, and then `nothing` every few milliseconds.
+fn nothing(before: &str, nothing: &'static [u8], whole: bool, timeouts: Timeouts) -> Error {
+    let script = vec![
+        Do::Read,
+        Do::send(before),
+        Do::SendForEver(nothing.to_vec(), Duration::from_millis(20)),
+    ];
+    let server = Server::start(vec![script]);
+    let (runtime, client) = (runtime(), server.client());
+    let request = Request {
+        timeouts: Some(timeouts),
+        ..Request::post("/api/chat", "{}")
+    };
+    let end = if whole {
+        block_on(&runtime, client.call(request)).map(drop)
+    } else {
+        read_all(&pump(&runtime, &client, request, Mode::Deltas)).1
+    };
+    server.seen();
+    end.unwrap_err()
+}
+
+#[test]
+fn what_says_nothing_does_not_put_off_the_first_token() {
+    let timeouts = limits(|limits| limits.first_token = SHORT);
+    for (name, before, piece) in NOTHINGS {
+        for whole in [true, false] {
+            let error = nothing(before, piece, whole, timeouts);
+            assert_eq!(error.phase, Some("first_token"), "{name}: {error}");
+        }
+    }
+}
+
+#[test]
+fn what_says_nothing_does_not_put_off_the_idle_limit() {
+    let timeouts = limits(|limits| limits.idle = SHORT);
+    let begun = format!("{STREAM}{}", chunk(&line("Hi")));
+    let events = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: {}\n",
+        line("Hi")
+    );
+    let rows: [(&str, String, &'static [u8]); 7] = [
+        ("zeros of a size", begun.clone(), b"0"),
+        ("spaces after a size", format!("{begun}5"), b" "),
+        ("an extension", format!("{begun}5;"), b"x"),
+        ("blank chunks", begun.clone(), b"1\r\n\n\r\n"),
+        ("comments", events, b": ping\n\n"),
+        ("a trailer", format!("{begun}0\r\nA: "), b"a"),
+        ("trailers", format!("{begun}0\r\n"), b"A: b\r\n"),
+    ];
+    for (name, before, piece) in rows {
+        for whole in [true, false] {
+            let error = nothing(&before, piece, whole, timeouts);
+            assert_eq!(error.phase, Some("idle"), "{name}: {error}");
+        }
+    }
+}
+
 #[test]
 fn total_runs_out_of_a_healthy_stream() {
     let script = || {

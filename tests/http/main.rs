@@ -16,6 +16,8 @@ mod framing;
 mod limits;
 #[cfg(target_os = "linux")]
 mod oracle;
+mod proxies;
+mod redirects;
 mod refusals;
 mod replay;
 mod replies;

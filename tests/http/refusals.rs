@@ -251,7 +251,8 @@ fn whole_replies() {
         ),
         (
             "a redirect",
-            "HTTP/1.1 301 Moved\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n".to_owned(),
+            "HTTP/1.1 301 Moved\r\nLocation: http://other/x\r\nContent-Length: 0\r\n\r\n"
+                .to_owned(),
             Err(Kind::Protocol),
         ),
         (

@@ -254,7 +254,7 @@ fn a_pull_is_complete_with_success() {
         (success, "/api/create", None),
         (cut, "/api/pull", Some(Kind::Incomplete)),
         (failed, "/api/pull", Some(Kind::MidStream)),
-        (success, "/api/chat", Some(Kind::Incomplete)),
+        (success, "/api/chat", Some(Kind::Decode)),
     ] {
         let server =
             Server::answering(crate::server::reply("200 OK", "application/x-ndjson", body));

@@ -153,6 +153,13 @@ fn complete_streams() {
         &good("Hi"),
     );
     row(
+        "identity, again and again",
+        &sized(
+            "Content-Encoding: Identity\r\nContent-Encoding:\r\nContent-Encoding: identity, , IDENTITY\r\n",
+        ),
+        &good("Hi"),
+    );
+    row(
         "one object",
         &reply(
             "200 OK",
@@ -417,6 +424,37 @@ fn broken_framing() {
         "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n\x1f\x08\x01\x02",
         &bad("", Kind::Protocol, "compressed"),
     );
+    for codings in [
+        "Content-Encoding: identity\r\nContent-Encoding: gzip",
+        "Content-Encoding: gzip\r\nContent-Encoding: identity",
+        "Content-Encoding: identity, br",
+        "Content-Encoding: ,\tzstd",
+        "Content-Encoding:\r\nContent-Encoding: DEFLATE",
+        "Content-Encoding: \u{e9}",
+    ] {
+        row(
+            codings,
+            &format!(
+                "HTTP/1.1 200 OK\r\n{codings}\r\nContent-Length: {}\r\n\r\n{hi}",
+                hi.len()
+            ),
+            &bad("", Kind::Protocol, "compressed"),
+        );
+    }
+    for codings in [
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: zip",
+        "Transfer-Encoding: zip\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: chunked, chunked",
+    ] {
+        row(
+            codings,
+            &format!(
+                "HTTP/1.1 200 OK\r\n{codings}\r\n\r\n{}0\r\n\r\n",
+                chunk(&hi)
+            ),
+            &bad("", Kind::Protocol, "Transfer-Encoding"),
+        );
+    }
     row(
         "HTTP/1.0 with chunks",
         &format!(

@@ -191,12 +191,20 @@ fn reactor() -> &'static Reactor {
     })
 }
 
+/// The runtime for what a reactor cannot do.
+#[cfg(target_os = "linux")]
+#[expect(clippy::unnecessary_wraps, reason = "the extension's may fail")]
+fn elsewhere() -> Result<tokio::runtime::Handle, Error> {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    Ok(RUNTIME.get_or_init(runtime).handle().clone())
+}
+
 /// A client in the lane that is tested. What needs TLS or a proxy has the general lane only.
 pub fn made(config: Config) -> Result<Client, Error> {
     let client = Client::new(config)?;
     #[cfg(target_os = "linux")]
     if is_direct() {
-        return Ok(client.on(reactor()).unwrap_or(client));
+        return Ok(client.on(reactor(), elsewhere).unwrap_or(client));
     }
     Ok(client)
 }

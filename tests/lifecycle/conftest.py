@@ -32,10 +32,10 @@ Run = Callable[..., Outcome]
 
 @pytest.fixture
 def run(ollama_server: ScriptedServer) -> Run:
-    """Runs a script against the scripted server; fails if it does not end within 30 s."""
+    """Runs a script against the scripted server, `before` first of all; fails if it does not end within 30 s."""
 
-    def start(script: str, *options: str) -> Outcome:
-        command = [sys.executable, *options, "-c", PRELUDE + textwrap.dedent(script), ollama_server.url]
+    def start(script: str, *options: str, before: str = "") -> Outcome:
+        command = [sys.executable, *options, "-c", before + PRELUDE + textwrap.dedent(script), ollama_server.url]
         done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
         return Outcome(done.returncode, done.stdout, done.stderr)
 

@@ -65,7 +65,7 @@ def test_a_hundred_loops_leave_no_descriptors(ollama_server: ScriptedServer) -> 
     before = open_descriptors()
     for _ in range(100):
         asyncio.run(streamed(client))
-    # A connection that the server's threads still hold counts two: its socket, and the selector on it.
+    # The server's threads may still hold a few connections.
     assert open_descriptors() < before + 20
 
 
@@ -80,8 +80,8 @@ def test_a_server_that_closes_right_behind_its_reply_leaves_no_socket(
     async def main() -> None:
         client = AsyncClient(ollama_server.url)
         await client.version()
-        # Without the idle connection: its socket here, and the server's with its selector.
-        expected = open_descriptors() - 3
+        # Without the idle connection: its socket here, and the server's.
+        expected = open_descriptors() - 2
         for _ in range(5):
             await (client.chat("m", MESSAGES) if whole else streamed(client))
         await asyncio.to_thread(ollama_server.wait_for_open_connections, 0)

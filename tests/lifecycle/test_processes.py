@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 
 import pytest
@@ -217,6 +218,50 @@ def test_ctrl_c_ends_an_asyncio_program(run: Run, ollama_server: ScriptedServer)
     ollama_server.wait_for_hangup()
 
 
+@pytest.mark.parametrize("how", ["call", "await", "callback", "decoder", "decode"])
+def test_ctrl_c_while_python_parses_what_the_fast_reader_refuses(
+    run: Run, ollama_server: ScriptedServer, how: str
+) -> None:
+    """It would pass for JSON that is broken, and the program would go on."""
+    call = {"index": 0, "id": "c", "function": {"name": "f", "arguments": '{"a": NaN}'}}
+    event = {"object": "chat.completion.chunk", "choices": [{"delta": {"tool_calls": [call]}}]}
+    sse = f"data: {json.dumps(event)}\n\ndata: [DONE]\n\n"
+    ollama_server.on("POST", "/api/show", Reply.body(b'{"a": NaN}', "application/json"))
+    ollama_server.on("POST", "/v1/chat/completions", Reply.body(sse.encode(), "text/event-stream"))
+    outcome = run(
+        f"""
+        import json, signal
+        from metagpt_ollama_rs import StreamDecoder, decode
+
+        def interrupted(*_, **__):
+            signal.raise_signal(signal.SIGINT)
+            raise AssertionError("not interrupted")
+
+        json.loads = interrupted
+        how = {how!r}
+        async def ask(path):
+            client = AsyncClient(URL)
+            if how == "await":
+                return await client.request_json("/api/show", {{"model": "m"}})
+            return await client.stream_text("/v1/chat/completions", {{"model": "m"}}, lambda text: None)
+        try:
+            if how == "call":
+                result = Client(URL).show("m")
+            elif how == "decoder":
+                result = [delta.tool_calls for delta in StreamDecoder("sse").feed({sse!r}.encode())]
+            elif how == "decode":
+                result = decode(b'{{"a": NaN}}')
+            else:
+                # Without the loop's own handler, which would cancel the task.
+                result = asyncio.new_event_loop().run_until_complete(ask(how))
+            print(result)
+        except KeyboardInterrupt:
+            print("interrupted")
+        """
+    )
+    assert (outcome.code, outcome.out) == (0, "interrupted\n"), outcome.err
+
+
 def test_nothing_is_said_at_exit(run: Run, ollama_server: ScriptedServer) -> None:
     ollama_server.answer("Hello world")
     outcome = run(
@@ -234,20 +279,25 @@ def test_nothing_is_said_at_exit(run: Run, ollama_server: ScriptedServer) -> Non
     assert (outcome.code, outcome.out, outcome.err) == (0, "Hello world\nHello world\n", "")
 
 
-def test_a_request_in_an_exit_handler_is_refused(run: Run) -> None:
+def test_a_request_in_an_exit_handler(run: Run) -> None:
+    """Handlers run in the reverse order: those registered before the package was imported come after its own."""
     outcome = run(
         """
         import atexit
-        def late():
+        def ask():
             try:
-                Client(URL).version()
+                print(Client(URL).version())
             except errors.ClosedError as error:
-                print("refused")
-        atexit.register(late)
-        Client(URL).version()
+                print("refused:", error)
+        atexit.register(ask)
+        atexit._run_exitfuncs()
+        ask()
         """
     )
-    assert (outcome.code, outcome.out) == (0, "refused\n"), outcome.err
+    assert outcome.code == 0, outcome.err
+    answer, refusal = outcome.out.split("\n", 1)
+    assert not answer.startswith("refused")
+    assert "the interpreter is shutting down" in refusal
 
 
 @pytest.mark.parametrize("attempt", range(8))
@@ -284,6 +334,198 @@ def test_exit_while_daemon_threads_are_busy(run: Run, ollama_server: ScriptedSer
     )
     assert outcome.code == 0, (outcome.code, outcome.err)
     assert "FATAL" not in outcome.err
+
+
+@pytest.mark.parametrize("attempt", range(3))
+@pytest.mark.parametrize(
+    "work",
+    [
+        "_core.loads(DEEP)",
+        "_core.dumps([Model()] * 10)",
+        "decode(b'no JSON')",
+        "decode(DEEP)",
+        "decode_text(DEEP)",
+        "get_choice(Slow(message=Slow(role='assistant', content='x')))",
+        "get_response_choice(Slow(response='x'))",
+        "[(delta.raw, repr(delta), delta == delta) for delta in StreamDecoder().feed(DEEP[:-1] + TEXT)]",
+        "StreamDecoder('auto', Slow())",
+        "_core.settle(Record(), {}, ('a',))",
+        "stats.records()",
+        # What is dropped runs code too.
+        "_core.loads(b'[' + DEEP + b', NaN]').append(Slow())",
+    ],
+)
+def test_exit_while_daemon_threads_are_in_a_function(run: Run, work: str, attempt: int) -> None:
+    """Whatever calls Python, or has it collect garbage, may lose the GIL there."""
+    outcome = run(
+        f"""
+        import gc, logging
+        from metagpt_ollama_rs import StreamDecoder, _core, decode, decode_text, get_choice
+        from metagpt_ollama_rs import stats
+        from metagpt_ollama_rs._core import get_response_choice
+
+        logging.disable()
+        gc.set_threshold(50)
+        sys.setswitchinterval(1e-5)
+        DEEP = b'{{"a": ' + b"[" * 200 + b"1" + b"]" * 200 + b', "b": 1e999}}'
+        TEXT = b', "response": ""}}\\n'
+
+        def spin():
+            for _ in range(100):
+                pass
+
+        class Model:
+            def model_dump(self, **_):
+                spin()
+                return {{"a": [1, None]}}
+
+        class Slow(dict):
+            def __contains__(self, name):
+                spin()
+                return dict.__contains__(self, name)
+            def __index__(self):
+                spin()
+                return 5
+            def __del__(self):
+                spin()
+
+        class Record:
+            __slots__ = ("_data", "a")
+            def __init__(self):
+                self.a = Slow()
+
+        busy = threading.Semaphore(0)
+
+        def forever():
+            busy.release()
+            while True:
+                {work}
+
+        for _ in range(4):
+            threading.Thread(target=forever, daemon=True).start()
+        for _ in range(4):
+            busy.acquire()
+        time.sleep(0.05)
+        """
+    )
+    assert (outcome.code, outcome.out, outcome.err) == (0, "", "")
+
+
+@pytest.mark.parametrize("pause", ["pass", "time.sleep(0.001)"])
+@pytest.mark.parametrize("door", ["callback", "items", "dumps"])
+def test_exit_while_users_code_runs_in_a_daemon_thread(
+    run: Run, ollama_server: ScriptedServer, door: str, pause: str
+) -> None:
+    """Exit cannot wait for code that never returns, and must not unwind what that was called from."""
+    ollama_server.on("POST", "/api/chat", lambda request: Reply.chat(["x"] * 3).at_once())
+    outcome = run(
+        f"""
+        from metagpt_ollama_rs import _core
+
+        door = {door!r}
+        inside = threading.Event()
+
+        def forever(*_):
+            inside.set()
+            while True:
+                {pause}
+
+        class Model:
+            def model_dump(self, **_):
+                forever()
+
+        class Loop(asyncio.SelectorEventLoop):
+            def create_future(self):
+                forever()
+
+        def work():
+            if door == "dumps":
+                _core.dumps(Model())
+            elif door == "callback":
+                asyncio.run(AsyncClient(URL).stream_text("/api/chat", {{"model": "m"}}, forever))
+            else:
+                async def read():
+                    async for part in await AsyncClient(URL).chat("m", MESSAGES, stream=True):
+                        pass
+                Loop().run_until_complete(read())
+
+        threading.Thread(target=work, daemon=True).start()
+        assert inside.wait(20)
+        """
+    )
+    assert (outcome.code, outcome.out, outcome.err) == (0, "", "")
+
+
+def test_an_exit_handler_can_wait_for_a_daemon_thread(run: Run) -> None:
+    """Its work is done to the end, and a request is refused instead of keeping it."""
+    outcome = run(
+        """
+        import atexit, queue
+        from metagpt_ollama_rs import decode
+        tasks = queue.Queue()
+
+        def work():
+            tasks.get()
+            print(decode(b'{"a": 1}'))
+            try:
+                Client(URL).version()
+            except errors.ClosedError:
+                print("refused")
+
+        worker = threading.Thread(target=work, daemon=True)
+        worker.start()
+        # Handlers that were registered before the package's own run after it.
+        atexit._run_exitfuncs()
+        tasks.put(None)
+        worker.join()
+        print("done")
+        """
+    )
+    assert (outcome.code, outcome.out, outcome.err) == (0, "{'a': 1}\nrefused\ndone\n", "")
+
+
+@FORK
+@pytest.mark.parametrize("door", ["callback", "dumps"])
+def test_a_child_forked_during_a_callback_exits_at_once(run: Run, ollama_server: ScriptedServer, door: str) -> None:
+    ollama_server.on("POST", "/api/chat", lambda request: Reply.chat(["x"] * 3).at_once())
+    outcome = run(
+        f"""
+        import atexit, resource
+        from metagpt_ollama_rs import _core
+
+        def waits():
+            return resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw
+
+        inside, leave = threading.Event(), threading.Event()
+
+        def wait(*_, **__):
+            inside.set()
+            leave.wait(20)
+            return {{}}
+
+        class Model:
+            model_dump = wait
+
+        def work():
+            if {door!r} == "dumps":
+                _core.dumps(Model())
+            else:
+                asyncio.run(AsyncClient(URL).stream_text("/api/chat", {{"model": "m"}}, wait))
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        inside.wait(20)
+        child = os.fork()
+        if child == 0:
+            before = waits()
+            atexit._run_exitfuncs()
+            os._exit(waits() - before > 50)
+        leave.set()
+        thread.join()
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        """
+    )
+    assert (outcome.code, outcome.out, outcome.err) == (0, "0\n", "")
 
 
 def test_a_second_interpreter_is_refused_and_the_first_works_on(run: Run, ollama_server: ScriptedServer) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from metagpt_ollama_rs.errors import ConfigurationError, ModelNotFoundError, ResponseError
+from metagpt_ollama_rs.errors import ConfigurationError, ModelNotFoundError, ProtocolError, ResponseError
 from metagpt_ollama_rs.provider import OpenAIResponse
 from metagpt_ollama_rs.testing import Reply
 
@@ -73,6 +73,19 @@ def test_a_refusal_is_a_typed_error(kind, path, duel, server):
     outcome = duel(lambda llm: llm.acompletion_text(ONE), kind=kind)
     assert outcome.original.failure == "KeyError"
     assert isinstance(outcome.ours.error, ModelNotFoundError)
+
+
+UNUSABLE = ["[[]]", "[null]", "[[null]]", "[[NaN]]", "[[1e999]]", "[[1],[2]]", "[]", "null", "{}", '"x"', "[[1],[]]"]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("vectors", UNUSABLE)
+def test_vectors_that_are_none_are_refused(vectors, stream, duel, server):
+    server.on("POST", "/api/embed", Reply.json(f'{{"embeddings":{vectors}}}'.encode()))
+    server.on("POST", "/api/embeddings", Reply.json(f'{{"embedding":{vectors}}}'.encode()))
+    for kind in ("OllamaEmbed", "OllamaEmbeddings"):
+        outcome = duel(lambda llm: llm.acompletion_text(ONE, stream=stream), kind=kind)
+        assert isinstance(outcome.ours.error, ProtocolError), kind
 
 
 @pytest.mark.parametrize(("kind", "key"), [("OllamaEmbeddings", "embedding"), ("OllamaEmbed", "embeddings")])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 
 import pytest
 from metagpt.provider.base_llm import BaseLLM
 
 from metagpt_ollama_rs.errors import ConfigurationError, ModelNotFoundError
-from metagpt_ollama_rs.provider.images import METAGPT_PREFIX, image_base64
+from metagpt_ollama_rs.provider.images import METAGPT_PREFIX, _obstacle, image_base64
 from metagpt_ollama_rs.testing import Reply, faults
 
 PNG_BYTES = base64.b64decode(
@@ -48,6 +49,24 @@ def test_row_8_one_image_in_both_providers(duel, sees):
     assert outcome.ours.value == "A picture."
 
 
+def test_images_of_a_message_as_the_clients_take_them(ask, sees):
+    images = [PNG_BYTES, f"DATA:IMAGE/PNG;BASE64,{PNG}", base64.encodebytes(PNG_BYTES).decode(), PNG.rstrip("=")]
+    messages = [{"role": "user", "content": "What?", "images": images}]
+    for kind, number in (("OllamaLLM", 1), ("OllamaGenerate", 2)):
+        model = sees(f"sees-forms-{number}")
+        sent = ask("ours", lambda llm: llm.acompletion_text(messages, True), model=model, kind=kind).sent
+        assert (sent["messages"][0] if "messages" in sent else sent)["images"] == [PNG] * 4
+
+
+@pytest.mark.parametrize("image", [PNG, PNG_BYTES, Path("picture.png"), {"value": PNG}])
+def test_an_image_that_is_not_in_a_list(image, ask, sees):
+    messages = [{"role": "user", "content": "What?", "images": image}]
+    outcome = ask("ours", lambda llm: llm.acompletion_text(messages, True), model=sees("sees-one"))
+    assert outcome.failure == "ConfigurationError"
+    assert "messages[0].images is a" in str(outcome.error)
+    assert outcome.requests == []
+
+
 def test_row_8_a_png_data_uri_is_cut_wrongly_by_the_original(duel, sees):
     uri = f"data:image/png;base64,{PNG}"
     content = [{"type": "text", "text": "What?"}, {"type": "image_url", "image_url": {"url": uri}}]
@@ -75,9 +94,10 @@ def test_row_8_a_url_is_fetched_and_not_cut(duel, sees, server):
         (Reply.text("<html>", content_type="text/html"), "text/html"),
         (Reply.json({"a": 1}), "no image"),
         (Reply.text("not here", 404), "404"),
-        (faults.redirect("http://127.0.0.1:1/elsewhere.png"), "elsewhere"),
+        (faults.redirect("file:///etc/hostname"), "neither http nor https"),
+        (faults.redirect("/pictures/a-dog.png"), "circle"),
     ],
-    ids=["a page", "JSON", "missing", "a redirect"],
+    ids=["a page", "JSON", "missing", "a file", "itself"],
 )
 def test_row_8_a_url_that_gives_no_image_is_an_error(ask, sees, server, reply, words):
     url = f"{server.url}/pictures/a-dog.png"
@@ -87,6 +107,68 @@ def test_row_8_a_url_that_gives_no_image_is_an_error(ask, sees, server, reply, w
     assert url in str(outcome.error)
     assert words in str(outcome.error)
     assert not [request for request in outcome.requests if request.path == "/api/chat"]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("host", ["", "http://127.0.0.1", "http://localhost"])
+def test_row_8_a_redirected_url_is_fetched(ask, sees, server, ollama_server, status, host):
+    there = f"{host}:{ollama_server.port}" if host else ""
+    server.on("GET", "/old.png", faults.redirect(f"{there}/new.png?size=2", status))
+    (ollama_server if host else server).on("GET", "/new.png", Reply.body(PNG_BYTES, "image/png"))
+    call = ask("ours", lambda llm: llm.aask("What?", images=f"{server.url}/old.png"), model=sees("sees-moved"))
+    assert call.error is None
+    assert call.sent["messages"][-1]["images"] == [PNG]
+
+
+def test_row_8_redirects_end_and_keep_the_limit_of_size(ask, sees, server, ollama_server):
+    moved = f"http://localhost:{server.port}", f"http://127.0.0.1:{server.port}"
+    server.on("GET", "/round.png", [faults.redirect(f"{moved[i % 2]}/round.png") for i in range(20)])
+    server.on("GET", "/huge.png", faults.redirect(f"http://localhost:{ollama_server.port}/huge.png"))
+    ollama_server.on("GET", "/huge.png", Reply.body(PNG_BYTES + bytes(20 << 20), "image/png"))
+    for name, says in (("round", "one time too many"), ("huge", "limit of")):
+        url = f"{server.url}/{name}.png"
+        outcome = ask("ours", lambda llm, url=url: llm.aask("What?", images=url), model=sees("sees-bad-place"))
+        assert isinstance(outcome.error, ConfigurationError)
+        assert says in str(outcome.error)
+        assert url in str(outcome.error)
+    assert len([request for request in server.requests if request.path == "/round.png"]) == 6
+
+
+@pytest.mark.parametrize(
+    ("at", "to", "why"),
+    [
+        ("https://a.example/x", "http://a.example/x", "gives up TLS"),
+        ("https://a.example/x", "https://b.example/y", ""),
+        ("http://a.example/x", "https://a.example/x", ""),
+        ("http://a.example/x", "ftp://a.example/x", "neither http nor https"),
+        ("http://a.example/x", "file:///etc/passwd", "neither http nor https"),
+        ("http://a.example/x", "http://127.0.0.1:11434/api/tags", "this machine"),
+        ("http://a.example/x", "http://[::1]/", "this machine"),
+        ("http://a.example/x", "http://[::ffff:127.0.0.1]/", "this machine"),
+        ("http://a.example/x", "http://localhost./", "this machine"),
+        ("http://a.example/x", "http://0.0.0.0/", "this machine"),
+        ("http://a.example/x", "http://169.254.169.254/latest/meta-data", "this machine"),
+        ("http://127.0.0.1:1/x", "http://localhost:2/x", ""),
+    ],
+)
+def test_where_an_image_may_be_redirected_to(at, to, why):
+    said = _obstacle(at, to)
+    assert why in said
+    assert bool(why) is bool(said)
+
+
+def test_the_certificates_of_the_configuration_are_for_images_too(ask, sees, tls_front, ollama_server, certificates):
+    ollama_server.on("GET", "/x.png", Reply.body(PNG_BYTES, "image/png"))
+    url = f"{tls_front().url}/x.png"
+    for verify in (str(certificates / "authority.pem"), "false"):
+        call = ask(
+            "ours",
+            lambda llm: llm.aask("What?", images=url),
+            model=sees("sees-tls"),
+            extra_fields={"verify": verify},
+        )
+        assert call.error is None
+        assert call.sent["messages"][-1]["images"] == [PNG]
 
 
 def test_row_8_a_model_that_cannot_see_is_an_error(duel, sees):

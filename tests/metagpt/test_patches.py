@@ -177,7 +177,7 @@ def test_apply_replaced(place, duel, answers, monkeypatch):
 
     outcome = duel(patched)
     assert outcome.original.sent == instead(None, QUESTION)
-    assert outcome.ours.sent == {**instead(None, QUESTION), "truncate": False}
+    assert outcome.ours.sent == {**instead(None, QUESTION), "truncate": False, "shift": False}
 
 
 @pytest.mark.parametrize("place", ["class", "object"])

@@ -24,7 +24,7 @@ from metagpt.configs.embedding_config import EmbeddingConfig
 from metagpt.logs import logger
 
 from metagpt_ollama_rs import Client
-from metagpt_ollama_rs.errors import BadInputError, ConfigurationError, ModelNotFoundError, ServerError
+from metagpt_ollama_rs.errors import BadInputError, ConfigurationError, ModelNotFoundError, ProtocolError, ServerError
 from metagpt_ollama_rs.testing import Reply
 
 LLAMA_INDEX = Path(__file__).parents[2] / "target" / "llama-index"
@@ -71,6 +71,35 @@ def test_a_batch_is_one_request(make, server):
     assert sorted(inputs(server)[3:]) == [texts[:2], texts[2:4], texts[4:]]
 
 
+@pytest.mark.parametrize(
+    ("text", "sent"), [("cut \ud83d", "cut \ufffd"), ("\ud83d\ude00", "\U0001f600"), (b"abc", "abc")]
+)
+def test_half_surrogates_and_bytes(make, server, text, sent):
+    embedding = make()
+    embedding.get_text_embedding(text)
+    embedding.get_query_embedding(text)
+    asyncio.run(embedding.aget_text_embedding_batch([text]))
+    assert inputs(server) == [[sent]] * 3
+
+
+@pytest.mark.parametrize(("given", "sent"), [("-1", -1), ("300", 300), ("1.5", 1.5), ("10m", "10m")])
+def test_keep_alive_as_text(make, server, given, sent):
+    embedding = make(keep_alive=given)
+    embedding.get_text_embedding("a")
+    asyncio.run(embedding.aget_text_embedding("a"))
+    assert [request.json()["keep_alive"] for request in server.requests] == [sent, sent]
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [({"keep_alive": "for ever"}, "keep_alive must be"), ({"ollama_additional_kwargs": {"num_ctxx": 1}}, "num_ctx")],
+)
+def test_what_the_server_would_refuse_or_ignore_is_named(make, server, fields, words):
+    with pytest.raises(ConfigurationError, match=words):
+        make(**fields).get_text_embedding("a")
+    assert server.requests == []
+
+
 def test_texts_and_queries_one_by_one(make, server):
     embedding = make(keep_alive="30m", ollama_additional_kwargs={"num_ctx": 8192})
     assert embedding.get_query_embedding("abc") == embedding.get_text_embedding("abc") == vector("abc")
@@ -86,6 +115,89 @@ def test_texts_and_queries_one_by_one(make, server):
 def test_nodes_get_their_vectors(make):
     nodes = make()([TextNode(text="a"), TextNode(text="bb")])
     assert [node.embedding for node in nodes] == [vector("a"), vector("bb")]
+
+
+def test_instructions_are_put_before_queries_and_texts(make, server):
+    embedding = make(query_instruction="search_query: ", text_instruction="search_document:", embed_batch_size=2)
+    assert embedding.get_query_embedding(" abc ") == vector("search_query: abc")
+    assert embedding.get_text_embedding("abc") == vector("search_document: abc")
+    assert embedding.get_agg_embedding_from_queries(["a", "b"])[0] == len("search_query: a")
+    embedding.get_text_embedding_batch(["a", "b", "c"])
+
+    async def ask():
+        await embedding.aget_query_embedding("abc")
+        await embedding.aget_text_embedding("abc")
+        await embedding.aget_text_embedding_batch(["a", "b"])
+
+    asyncio.run(ask())
+    assert inputs(server) == [
+        ["search_query: abc"],
+        ["search_document: abc"],
+        ["search_query: a"],
+        ["search_query: b"],
+        ["search_document: a", "search_document: b"],
+        ["search_document: c"],
+        ["search_query: abc"],
+        ["search_document: abc"],
+        ["search_document: a", "search_document: b"],
+    ]
+    copy = OllamaEmbedding.from_dict(pickle.loads(pickle.dumps(embedding)).to_dict())
+    assert copy.get_query_embedding("abc") == vector("search_query: abc")
+    make(query_instruction="  ").get_query_embedding(" abc ")
+    assert inputs(server)[-1] == [" abc "]
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"query_instructions": "x"}, "query_instruction'"),
+        ({"embed_batchsize": 4}, "embed_batch_size"),
+        ({"modelname": "x"}, "model_name"),
+        ({"nonsense": 1}, "it takes .*query_instruction"),
+        ({"client_kwargs": {"header": {}}}, "headers"),
+        ({"client_kwargs": {"timeout": 3}, "timeout": 4}, "timeout is also in client_kwargs"),
+        ({"model": "other"}, "give one of them"),
+    ],
+)
+def test_an_unknown_argument_is_refused(make, fields, words):
+    with pytest.raises(ConfigurationError, match=words) as caught:
+        make(**fields)
+    assert next(iter(fields)) in str(caught.value)
+
+
+def test_what_llama_index_and_its_own_class_take(make, server):
+    from llama_index.core.callbacks import CallbackManager
+
+    manager = CallbackManager([])
+    embedding = make(
+        callback_manager=manager,
+        keep_alive=300,
+        ollama_additional_kwargs={"num_ctx": 512},
+        client_kwargs={"headers": {"X-Mark": "1"}, "timeout": 30},
+    )
+    assert embedding.callback_manager is manager
+    embedding.get_text_embedding("a")
+    assert server.last.header("X-Mark") == "1"
+    assert server.last.json()["options"] == {"num_ctx": 512}
+
+
+def test_the_model_has_two_names(server):
+    assert OllamaEmbedding(model=MODEL, base_url=server.url).model_name == MODEL
+    assert OllamaEmbedding(model=MODEL, model_name=MODEL, base_url=server.url).model_name == MODEL
+    for fields in ({}, {"model": ""}):
+        with pytest.raises(ConfigurationError, match="model_name is missing"):
+            OllamaEmbedding(base_url=server.url, **fields)
+
+
+@pytest.mark.parametrize("vectors", ["[[]]", "[null]", "[[null]]", "[[NaN]]", "[]", "null", "[[1],[2]]"])
+def test_vectors_that_are_none_are_refused(make, server, vectors):
+    embedding = make()
+    server.on("POST", "/api/embed", Reply.json(f'{{"embeddings":{vectors}}}'.encode()))
+    for ask in (embedding.get_text_embedding, embedding.get_query_embedding):
+        with pytest.raises(ProtocolError):
+            ask("a")
+    with pytest.raises(ProtocolError):
+        asyncio.run(embedding.aget_text_embedding_batch(["a"]))
 
 
 def test_the_event_loop_is_free_while_the_server_works(make, server):

@@ -50,6 +50,13 @@ def test_a_model_without_vision(ask, answers, server):
     assert (record["error"], record["rejected"], record["host"]) == ("config", False, server.url)
 
 
+def test_a_model_with_half_a_character_in_its_name(ask, answers):
+    answers(**EMPTY)
+    outcome = ask("ours", lambda llm: llm.with_model("m\ud83d").aask("hi"))
+    assert outcome.failure == "EmptyAnswerError"
+    assert [record["error"] for record in records("m\ufffd")] == [None, "empty_answer"]
+
+
 def test_an_image_that_cannot_be_fetched(ask, server):
     server.on("POST", "/api/show", Reply.json({"capabilities": ["completion", "vision"]}))
     outcome = ask("ours", lambda llm: llm.aask("What?", images=["http://127.0.0.1:1/a.png"]), model="seeing")

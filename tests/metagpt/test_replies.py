@@ -9,6 +9,7 @@ import json
 import pytest
 
 from metagpt_ollama_rs.errors import (
+    ConfigurationError,
     ConnectError,
     ContextOverflowError,
     EmptyAnswerError,
@@ -80,6 +81,26 @@ def test_row_20_loopback_goes_through_no_proxy_of_the_environment(duel, answers,
     answers("Hello world")
     outcome = duel(streamed)
     assert outcome.original.value == outcome.ours.value == "Hello world"
+
+
+@pytest.mark.parametrize("verify", ["authority", "itself", "false", "~"])
+def test_a_server_with_a_certificate_of_its_own(ask, ollama_server, tls_front, certificates, monkeypatch, verify):
+    ollama_server.answer("Hello world")
+    url = tls_front("itself" if verify == "itself" else "server").url
+    monkeypatch.setenv("HOME", str(certificates))
+    path = {"false": "false", "~": "~/authority.pem"}.get(verify, str(certificates / f"{verify}.pem"))
+    call = ask("ours", streamed, base_url=url, extra_fields={"verify": path})
+    assert call.error is None
+    assert call.value == "Hello world"
+
+
+def test_a_certificate_that_nobody_knows_names_the_setting(ask, tls_front):
+    error = ask("ours", streamed, base_url=tls_front().url).error
+    assert isinstance(error, ConnectError)
+    assert "extra_fields: {verify: /path/ca.pem}" in error.hint
+    error = ask("ours", streamed, base_url=tls_front().url, extra_fields={"verify": "/nowhere/ca.pem"}).error
+    assert isinstance(error, ConfigurationError)
+    assert "/nowhere/ca.pem" in str(error)
 
 
 def test_row_11_a_server_that_comes_back_while_metagpt_retries(ask, answers, server, monkeypatch):

@@ -183,6 +183,46 @@ def test_row_5_tool_calls_and_their_results_are_kept(ask, answers):
     assert sent[2] == messages[2]
 
 
+@pytest.mark.parametrize(("arguments", "wanted"), [("", {}), (None, {}), ("null", {}), (b'{"a": 1}', {"a": 1})])
+def test_row_5_arguments_of_a_tool_call_are_sent_as_an_object(arguments, wanted, ask, answers):
+    answers()
+    calls = [{"function": {"name": "f", "arguments": arguments}}, {"function": {"name": "g"}}]
+    messages = [{"role": "assistant", "content": "", "tool_calls": calls}, *QUESTION]
+    sent = ask("ours", lambda llm: llm.acompletion_text(messages, stream=True)).sent["messages"][0]["tool_calls"]
+    assert [call["function"]["arguments"] for call in sent] == [wanted, {}]
+
+
+def test_row_5_arguments_of_a_tool_call_that_are_no_object_are_named(ask, server):
+    messages = [*QUESTION, {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "[1]"}}]}]
+    outcome = ask("ours", lambda llm: llm.acompletion_text(messages, stream=True))
+    assert outcome.failure == "ConfigurationError"
+    assert "messages[1].tool_calls[0].function.arguments" in str(outcome.error)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("kind", ["OllamaLLM", "OllamaGenerate", "OllamaEmbed", "OllamaEmbeddings"])
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("cut \ud83d", "cut \ufffd"),
+        ("\ud83d\ude00", "\U0001f600"),
+        ([{"role": "user", "content": b"caf\xc3\xa9"}], "caf\u00e9"),
+        ([{"role": "user", "content": [{"type": "text", "text": "\udcff"}]}], "\ufffd"),
+        ([b"hello"], "hello"),
+    ],
+)
+def test_half_surrogates_and_bytes(text, wanted, kind, stream, ask, answers, server):
+    answers()
+    server.on("POST", "/api/embed", Reply.json({"embeddings": [[1.0]]}))
+    server.on("POST", "/api/embeddings", Reply.json({"embedding": [1.0]}))
+    outcome = ask("ours", lambda llm: llm.aask(text, stream=stream), kind=kind)
+    assert outcome.error is None
+    sent = outcome.sent
+    found = sent["messages"][-1]["content"] if "messages" in sent else sent.get("prompt") or sent["input"][-1]
+    assert found == wanted
+
+
 def test_row_6_what_the_user_set_is_sent(duel, answers):
     answers()
     outcome = duel(
@@ -218,7 +258,7 @@ def test_row_6_what_the_user_left_alone_is_left_to_the_server(kind, duel, answer
     answers()
     outcome = duel(lambda llm: llm.acompletion_text(QUESTION, stream=True), kind=kind)
     assert outcome.original.sent["options"] == outcome.ours.sent["options"] == {"temperature": 0.3}
-    assert set(outcome.ours.sent) - set(outcome.original.sent) == {"truncate"}
+    assert set(outcome.ours.sent) - set(outcome.original.sent) == {"truncate", "shift"}
 
 
 def test_row_6_a_setting_changed_between_two_calls_counts(duel, answers):
@@ -281,4 +321,25 @@ def test_row_21_the_server_must_not_cut_the_prompt_in_silence(duel, answers):
     assert "truncate" not in chat.original.sent
     assert "truncate" not in generate.original.sent
     assert chat.ours.sent["truncate"] is generate.ours.sent["truncate"] is False
-    assert "shift" not in chat.ours.sent
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("kind", ["OllamaLLM", "OllamaGenerate"])
+def test_row_27_the_server_must_not_shift_the_context_in_silence(kind, stream, duel, answers):
+    answers()
+
+    def call(llm):
+        return llm.acompletion_text(QUESTION, stream=stream)
+
+    outcome = duel(call, kind=kind, stream=stream)
+    assert "shift" not in outcome.original.sent
+    assert outcome.ours.sent["shift"] is False
+    assert duel(call, kind=kind, extra_fields={"shift": "false"}).ours.sent["shift"] is False
+    # The server's own default differs by model: nothing is sent for it.
+    assert "shift" not in duel(call, kind=kind, extra_fields={"shift": "true"}).ours.sent
+
+
+@pytest.mark.parametrize("kind", ["OllamaEmbed", "OllamaEmbeddings"])
+def test_row_27_embeddings_have_no_context_to_shift(kind, ask, server):
+    outcome = ask("ours", lambda llm: llm.aask("hi"), kind=kind)
+    assert "shift" not in outcome.sent

@@ -57,6 +57,17 @@ def test_a_field_of_the_request_is_typed_by_the_table(name, text, value, duel, a
     assert type(outcome.ours.sent[name]) is type(value)
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("true", True), ("False", False), ("/etc/ssl/ours.pem", "/etc/ssl/ours.pem"), (" ~/ca.pem ", "~/ca.pem")],
+)
+def test_whose_certificates_count(text, value, make_config):
+    assert read_settings(make_config(extra_fields={"verify": text}), "chat").client.verify == value
+    assert read_settings(make_config(), "chat").client.verify is True
+    with pytest.raises(ConfigurationError, match="the path of a file or folder of CA certificates"):
+        read_settings(make_config(extra_fields={"verify": " "}), "chat")
+
+
 def test_fields_of_the_text_endpoints_stay_out_of_embeddings(make_config):
     config = make_config(logprobs=True, extra_fields={"format": "json", "keep_alive": "5m", "dimensions": "64"})
     assert read_settings(config, "embed").request == {"keep_alive": "5m", "dimensions": 64}
@@ -79,6 +90,7 @@ def test_fields_of_the_text_endpoints_stay_out_of_embeddings(make_config):
         ("stop", "[1, 2]", "JSON list of texts"),
         ("idle_timeout", "0", "above zero"),
         ("on_error", "ignore", "raise or text"),
+        ("shift", "no", "true or false"),
         ("headers", "[]", "JSON object"),
     ],
 )
@@ -98,7 +110,7 @@ def test_a_wrong_type_is_refused_before_anything_is_sent(name, text, words, ask,
         ("keep-alive", "did you mean keep_alive?"),
         ("max_token", "llm.max_token"),
         ("truncate", "in silence"),
-        ("shift", "load the model again"),
+        ("shfit", "did you mean shift?"),
         ("zzz", "known names: "),
     ],
 )

@@ -52,3 +52,43 @@ def test_metagpt_is_imported_by_the_provider_only():
 def test_the_extras_packages_are_imported_by_the_embedded_server_only():
     spare = ("python/metagpt_ollama_rs/embedded",)
     assert mentions(PYTHON, r"^\s*(from|import) (xllamacpp|h11)\b", suffix=".py", spare=spare) == []
+
+
+def entries(source: str) -> dict[str, str]:
+    """The functions of a source that Python calls, with the first line of each body."""
+    entry = re.compile(
+        r"""^(?P<indent>\ *)(?:pub\ )?(?:unsafe\ extern\ "C"\ )?fn\ (?P<name>\w+).*?\{\n\s*(?P<first>.*?)\n""",
+        re.MULTILINE | re.DOTALL | re.VERBOSE,
+    )
+    found = {}
+    for block in re.finditer(r"^#\[pymethods\]\nimpl (\w+) \{\n(.*?)^\}", source, re.MULTILINE | re.DOTALL):
+        for method in entry.finditer(block[2]):
+            if method["indent"] == "    ":
+                found[f"{block[1]}.{method['name']}"] = method["first"]
+    for block in re.finditer(r"^#\[pyfunction\]\n(.*?)^\}", source, re.MULTILINE | re.DOTALL):
+        function = entry.search(block[1])
+        assert function
+        found[function["name"]] = function["first"]
+    classes = re.findall(r"^#\[pyclass.*\]\n(?:#\[.*\]\n)*pub struct (\w+)", source, re.MULTILINE)
+    for block in re.finditer(r"^impl Drop for (\w+) \{\n(.*?)^\}", source, re.MULTILINE | re.DOTALL):
+        if block[1] in classes:
+            function = entry.search(block[2])
+            assert function
+            found[f"{block[1]}.drop"] = function["first"]
+    return found
+
+
+def test_every_entry_from_python_makes_its_thread_fit_for_interpreter_exit():
+    """See `src/py/exit.rs`. A `__traverse__` calls no Python."""
+    found = {
+        f"{file.name} {name}": first
+        for file in sorted((RUST / "py").glob("*.rs"))
+        for name, first in entries(file.read_text(encoding="utf-8")).items()
+    }
+    assert len(found) > 60
+    forgetful = [name for name, first in found.items() if first != "enter();" and not name.endswith("__traverse__")]
+    assert forgetful == []
+    # The functions without pyo3's way in.
+    assert mentions(RUST / "py", r'extern "C" fn \w+_entry', suffix=".rs")
+    unary = (RUST / "py" / "unary.rs").read_text(encoding="utf-8")
+    assert re.search(r"let work = \|\| \{\n\s*enter\(\);", unary)

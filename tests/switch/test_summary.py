@@ -46,7 +46,7 @@ def test_a_reply_that_the_provider_rejects_is_an_error_and_no_second_call():
     verdict = {"model": "qwen3", "error": "empty_answer", "rejected": True, "started": 102.5, "seconds": 0.0}
     calls = [call(), {**verdict, "prompt_tokens": None}]
     assert totals(calls) == [Totals("qwen3", 1, 300, 60, 2.0, 1.5, 60, errors=1)]
-    assert ended_by(calls) == "the model used up its tokens without answering (model qwen3)"
+    assert ended_by(calls) == "the answer was empty (model qwen3)"
     assert ended_by([*calls, call(started=103.0)]) is None
 
 

@@ -146,7 +146,11 @@ fn base64_of_the_compatible_endpoint() {
     // The native endpoints have no such form.
     assert!(matches!(
         error(r#"{"embedding":"AAAAAA=="}"#),
-        FloatsError::Unexpected { position: 13, .. }
+        FloatsError::NotAVector {
+            row: 0,
+            position: 13,
+            ..
+        }
     ));
 }
 
@@ -164,16 +168,37 @@ fn no_vectors() {
     ] {
         assert_eq!(vectors(body), (0, 0, Vec::new()), "{body}");
     }
-    assert_eq!(vectors(r#"{"embeddings":[[],[]]}"#), (2, 0, Vec::new()));
+    for (row, body) in [
+        r#"{"embeddings":[[],[]]}"#,
+        r#"{"embeddings":[[1],[]]}"#,
+        r#"{"data":[{"embedding":[1]},{"embedding":[2]},{"embedding":[]}]}"#,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert_eq!(error(body), FloatsError::Empty { row });
+    }
 }
 
 #[test]
 fn a_refusal_is_marked() {
     let failed = |body: &str| read(body.as_bytes()).unwrap().failed;
     assert!(failed(r#"{"error":"out of luck"}"#));
-    assert!(failed(r#"{"embeddings":[[1]],"error":{}}"#));
-    assert!(!failed(r#"{"embeddings":[[1]],"error":null}"#));
-    assert!(!failed(r#"{"embeddings":[[1]],"error":""}"#));
+    for error in [
+        r#"{"message":"no"}"#,
+        "true",
+        "1",
+        "[0]",
+        "1e999",
+        r#""\ud83d""#,
+    ] {
+        let body = format!(r#"{{"embeddings":[[1]],"error":{error}}}"#);
+        assert!(failed(&body), "{error}");
+    }
+    for nothing in ["null", "false", "0", "-0.0", r#""""#, "[ ]", "{ }"] {
+        let body = format!(r#"{{"embeddings":[[1]],"error":{nothing}}}"#);
+        assert!(!failed(&body), "{nothing}");
+    }
 }
 
 #[test]
@@ -191,14 +216,6 @@ fn a_wrong_vector_is_named() {
         ragged.to_string(),
         "vector 2 has 1 numbers, and those before it have 2"
     );
-    assert!(matches!(
-        error(r#"{"embeddings":[[],[1]]}"#),
-        FloatsError::Ragged {
-            row: 1,
-            found: 1,
-            width: 0
-        }
-    ));
     assert!(matches!(
         error(r#"{"data":[{"embedding":[1,2]},{"embedding":[1,2,3]}]}"#),
         FloatsError::Ragged {
@@ -284,8 +301,6 @@ fn what_is_no_json() {
         ("\"x\"", 0),
         ("<html>", 0),
         (r#"{"embeddings":{}}"#, 14),
-        (r#"{"embeddings":[1]}"#, 15),
-        (r#"{"embeddings":[null]}"#, 15),
         (r#"{"data":[1]}"#, 9),
         (r#"{"data":[{"index":0}]}"#, 9),
     ] {
@@ -294,6 +309,19 @@ fn what_is_no_json() {
             matches!(&found, FloatsError::Unexpected { position: at, .. } if *at == position),
             "{body}: {found:?}"
         );
+    }
+    for (body, wanted) in [
+        (r#"{"embeddings":[1]}"#, (0, 15)),
+        (r#"{"embeddings":[null]}"#, (0, 15)),
+        (r#"{"embeddings":[[1],"x"]}"#, (1, 19)),
+        (r#"{"embedding":{}}"#, (0, 13)),
+    ] {
+        let found = error(body);
+        assert!(
+            matches!(&found, FloatsError::NotAVector { row, position, .. } if (*row, *position) == wanted),
+            "{body}: {found:?}"
+        );
+        assert!(!found.is_damage());
     }
     assert_eq!(
         read(b"{\"model\":\"\xff\"}"),

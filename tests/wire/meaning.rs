@@ -1,7 +1,8 @@
 //! What lines mean: fields, errors, numbers, duplicates, depth, tool calls, and how a reply ended.
 
+use metagpt_ollama_rs::excerpt::excerpt as shown;
 use metagpt_ollama_rs::wire::{
-    Answer, Batch, Counters, Decoder, Delta, Entry, Fold, Framing, MAX_LINE, Outcome, Shape,
+    Answer, Batch, Counters, Decoder, Delta, Entry, Fold, Framing, Held, MAX_LINE, Outcome, Shape,
     ToolCall, WireError, fold_body,
 };
 
@@ -34,6 +35,7 @@ fn a_final_line_with_everything() {
         model: Some("m".to_owned()),
         created_at: Some("2026-08-21T17:00:05.15Z".to_owned()),
         role: Some("assistant".to_owned()),
+        held: Held::Text,
         content: "x".to_owned(),
         thinking: "y".to_owned(),
         done: true,
@@ -108,11 +110,11 @@ fn error_lines() {
         ),
         (r#"{"error":"{broken"}"#, "{broken"),
         (r#"{"error":"{\"other\":1}"}"#, "{\"other\":1}"),
-        (r#"{"error":{}}"#, r#"{"error":{}}"#),
         (r#"{"error":{"message":""}}"#, r#"{"error":{"message":""}}"#),
         (r#"{"error":["x"]}"#, r#"{"error":["x"]}"#),
         (r#"{"error":1e999}"#, r#"{"error":1e999}"#),
-        (r#"{"error":false}"#, r#"{"error":false}"#),
+        (r#"{"error":true}"#, r#"{"error":true}"#),
+        (r#"{"error":[0]}"#, r#"{"error":[0]}"#),
         (r#"{"error":null,"error":"last"}"#, "last"),
     ] {
         assert_eq!(delta(line).error.as_deref(), Some(text), "{line}");
@@ -121,6 +123,11 @@ fn error_lines() {
         r#"{"error":null,"done":true}"#,
         r#"{"error":"","done":true}"#,
         r#"{"error":"first","error":null}"#,
+        r#"{"error":false}"#,
+        r#"{"error":0}"#,
+        r#"{"error":-0.0}"#,
+        r#"{"error":[ ]}"#,
+        r#"{"error":{ }}"#,
     ] {
         assert_eq!(delta(line).error, None, "{line}");
     }
@@ -212,7 +219,10 @@ fn what_is_no_json_object_is_a_typed_error() {
         else {
             panic!("{body}");
         };
-        assert_eq!((found, excerpt.as_str()), (position, body));
+        assert_eq!(
+            (found, excerpt.as_str()),
+            (position, shown(body, 200).as_str())
+        );
     }
     assert_eq!(
         read(b"{\"a\":\"\xff\"}").error,
@@ -500,4 +510,135 @@ fn recorded_details() {
             && stream.counters.eval_count.is_some()
             && stream.model.is_some()
     );
+}
+
+#[test]
+fn what_stands_in_the_place_of_the_text() {
+    for (place, held, content) in [
+        (r#""hi""#, Held::Text, "hi"),
+        (r#""""#, Held::Text, ""),
+        ("null", Held::Nothing, ""),
+        (r#"["h","i"]"#, Held::Text, "hi"),
+        (
+            r#"[{"type":"text","text":"h"},{"text":"i"}]"#,
+            Held::Text,
+            "hi",
+        ),
+        ("[]", Held::Text, ""),
+        (r#"[{"type":"image"}]"#, Held::Other, ""),
+        (r#"["h",5]"#, Held::Other, ""),
+        (r#"[["h"]]"#, Held::Other, ""),
+        ("5", Held::Other, ""),
+        ("true", Held::Other, ""),
+        (r#"{"text":"hi"}"#, Held::Other, ""),
+    ] {
+        for line in [
+            format!(r#"{{"message":{{"content":{place}}},"done":true}}"#),
+            format!(r#"{{"response":{place},"done":true}}"#),
+            format!(r#"{{"choices":[{{"message":{{"content":{place}}}}}]}}"#),
+            format!(r#"{{"choices":[{{"text":{place}}}]}}"#),
+        ] {
+            let delta = delta(&line);
+            assert_eq!((delta.held, &*delta.content), (held, content), "{line}");
+        }
+    }
+    assert_eq!(delta(r#"{"message":{},"done":true}"#).held, Held::Nothing);
+}
+
+#[test]
+fn an_answer_knows_whether_it_had_a_text() {
+    let fold = |body: &str| fold_body(body.as_bytes()).0;
+    let answer = fold(concat!(
+        r#"{"message":{"content":null},"done":false}"#,
+        "\n",
+        r#"{"done":true}"#
+    ));
+    assert!(!answer.has_text);
+    assert!(answer.odd_line.is_empty());
+    let answer = fold(concat!(
+        r#"{"message":{"content":"a"},"done":false}"#,
+        "\n",
+        r#"{"message":{"content":5},"done":false}"#,
+        "\n",
+        r#"{"message":{"content":{}},"done":true}"#
+    ));
+    assert!(answer.has_text);
+    assert_eq!(answer.content, "a");
+    assert_eq!(
+        answer.odd_line,
+        br#"{"message":{"content":5},"done":false}"#
+    );
+    let ordinary = r#"{"model":"m","created_at":"2026-08-21T17:00:05.15Z","message":{"role":"assistant","content":""},"done":false}"#;
+    assert!(fold(&format!("{ordinary}\n{{\"done\":true}}")).has_text);
+}
+
+#[test]
+fn what_is_part_of_an_answer() {
+    let chat = Some(Shape::Chat);
+    let generate = Some(Shape::Generate);
+    for (line, wanted, is) in [
+        (r#"{"message":{}}"#, chat, true),
+        (r#"{"message":{"content":"x"},"done":true}"#, chat, true),
+        (r#"{"done":true}"#, chat, true),
+        (r#"{"message":null,"done":true}"#, chat, true),
+        (r#"{"response":"","done":true}"#, chat, true),
+        (r#"{"message":"text","done":true}"#, chat, false),
+        (r#"{"message":["text"],"done":true}"#, None, false),
+        (r#"{"response":"x","done":true}"#, chat, false),
+        (r#"{"response":"x"}"#, chat, false),
+        (r#"{"response":"x"}"#, None, true),
+        (r#"{"response":"x"}"#, generate, true),
+        (r#"{"response":null}"#, generate, false),
+        (r#"{"response":null,"done":true}"#, generate, true),
+        (r#"{"thinking":"hm"}"#, generate, true),
+        (r#"{"message":{"content":"x"}}"#, generate, false),
+        (r#"{"message":{"content":""},"done":true}"#, generate, true),
+        (r#"{"completed":3,"total":20,"done":false}"#, generate, true),
+        (r#"{"image":"QQ==","done":true}"#, generate, true),
+        (
+            r#"{"status":"x","completed":3,"total":20}"#,
+            generate,
+            false,
+        ),
+        (r#"{"choices":[]}"#, None, true),
+        (r#"{"choices":[]}"#, chat, false),
+        (r#"{"status":"loading"}"#, None, false),
+        (r#"{"error parsing tool call":"raw"}"#, None, false),
+        (r#"{"model":"m","done":false}"#, None, false),
+        ("{}", None, false),
+    ] {
+        assert_eq!(delta(line).is_answer(wanted), is, "{line} {wanted:?}");
+    }
+    assert!(read(b"data: [DONE]\n\n").answer.outcome == Outcome::Complete);
+    assert!(delta(r#"{"status":"pulling","completed":1}"#).is_progress());
+    for line in [r#"{"status":null}"#, r#"{"status":"x","message":{}}"#, "{}"] {
+        assert!(!delta(line).is_progress(), "{line}");
+    }
+}
+
+/// A search among the calls for each of them would take hours here.
+#[test]
+fn many_calls_are_added_up_in_one_go() {
+    const CALLS: u64 = 300_000;
+    let call = |index, name: &str| ToolCall {
+        index: Some(index),
+        name: name.to_owned(),
+        arguments: "1".to_owned(),
+        ..ToolCall::default()
+    };
+    let named = (0..CALLS).map(|index| call(index, "f")).collect();
+    let pieces = (0..CALLS).map(|index| call(index, "")).collect();
+    let again = vec![call(0, ""), call(0, "g"), call(0, ""), call(CALLS, "")];
+    let mut fold = Fold::new();
+    for tool_calls in [named, pieces, again] {
+        fold.delta(&Delta {
+            tool_calls,
+            ..Delta::default()
+        });
+    }
+    let calls = fold.finish().tool_calls;
+    assert_eq!(calls.len() as u64, CALLS + 2);
+    let arguments: Vec<_> = calls.iter().map(|call| call.arguments.as_str()).collect();
+    assert_eq!(arguments[..2], ["111", "11"]);
+    assert_eq!(arguments[arguments.len() - 3..], ["11", "11", "1"]);
 }

@@ -42,6 +42,23 @@ pub fn lines() -> Vec<(&'static str, Frame, String)> {
     ]
 }
 
+/// `count` lines as those of `plain`, whose text does not go in circles.
+#[allow(dead_code, reason = "the criterion benches have no use for it")]
+pub fn prose(count: usize) -> String {
+    const WORDS: [&str; 8] = [
+        " word", " plan", " game", " must", " have", " this", " when", " each",
+    ];
+    // Made before they are strung together, which has to cost little beside what is measured.
+    let lines = WORDS.map(chat);
+    let mut state = 1_u32;
+    let mut body = String::with_capacity(count * 160);
+    for _ in 0..count {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        body.push_str(lines.get((state >> 29) as usize).map_or("", String::as_str));
+    }
+    body
+}
+
 /// A reply of `/api/embed` with `rows` vectors of [`WIDTH`] numbers, written as Ollama writes them.
 pub fn vectors(rows: usize) -> String {
     let row: Vec<String> = (0..WIDTH).map(number).collect();

@@ -4,6 +4,9 @@
 //! build, and nothing of them is measured.
 
 #[allow(dead_code, unused_imports)]
+#[path = "../../../src/excerpt.rs"]
+mod excerpt;
+#[allow(dead_code, unused_imports)]
 #[path = "../../../src/wire/mod.rs"]
 mod wire;
 
@@ -11,6 +14,7 @@ mod cases;
 
 use std::process::ExitCode;
 
+use wire::circles::Guard;
 use wire::{Batch, Decoder, Fold, Framing, MAX_LINE, floats, last};
 
 /// Lines of a decoder arrive in reads of about this size, as from a socket.
@@ -51,6 +55,18 @@ fn run(case: &str, count: usize) -> Result<usize, String> {
                 |batch| fold.batch(batch),
             )?;
             Ok(fold.finish().content.len() / " word".len())
+        }
+        // One beside the other: what the guard against answers in circles costs.
+        "prose" | "guarded" => {
+            let (mut guard, mut lines) = (Guard::default(), 0);
+            let mut circle = None;
+            decode(Framing::Ndjson, cases::prose(count).as_bytes(), |batch| {
+                lines += batch.len();
+                if case == "guarded" {
+                    circle = circle.take().or(guard.watch(batch, 0, 0, false));
+                }
+            })?;
+            circle.map_or(Ok(lines), |circle| Err(format!("{circle:?}")))
         }
         // Every line is visited, as `decode` does when none of them parses.
         "last" => Ok(last::lines(cases::chat(" word").repeat(count).as_bytes()).count()),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Optional
 
 from metagpt.const import USE_CONFIG_TIMEOUT
 from metagpt.provider.general_api_requestor import OpenAIResponse
 
 from ..errors import ProtocolError
+from ..vectors import check_vector, check_vectors
 from .llms import Messages, OllamaLLM
 from .messages import OllamaMessageAPI, OllamaMessageBase
 from .records import asking, recorded
@@ -47,6 +48,7 @@ class OllamaEmbeddings(OllamaLLM):
     async def _achat_completion(self, messages: Messages, timeout: int = USE_CONFIG_TIMEOUT) -> Any:
         message = self._message()
         payload = self._payload(message, messages, stream=False)
+        stock_decode = untouched(message, "decode", _DECODE)
         if not untouched(self.client, "arequest", REQUEST):
             resp, _, _ = await self.client.arequest(
                 method=self.http_method,
@@ -54,15 +56,15 @@ class OllamaEmbeddings(OllamaLLM):
                 params=payload,
                 request_timeout=self.get_timeout(timeout),
             )
-            return self._vectors(message.decode(resp))
+            return self._vectors(message.decode(resp), payload if stock_decode else None)
         client, path, limits = self._client(), path_of(message.api_suffix), self._limits(timeout)
-        if untouched(message, "decode", _DECODE):
+        if stock_decode:
             with asking():
                 reply = await client.request_json(path, payload, timeout=limits)
-            return self._vectors(reply)
+            return self._vectors(reply, payload)
         with asking():
             data, content_type = await client.request_bytes(path, payload, timeout=limits)
-        return self._vectors(message.decode(OpenAIResponse(data, {"content-type": content_type})))
+        return self._vectors(message.decode(OpenAIResponse(data, {"content-type": content_type})), None)
 
     async def _achat_completion_stream(self, messages: Messages, timeout: int = USE_CONFIG_TIMEOUT) -> Any:
         return await self._achat_completion(messages, timeout=self.get_timeout(timeout))
@@ -71,13 +73,19 @@ class OllamaEmbeddings(OllamaLLM):
         """The vectors as they are: an embedding has no text."""
         return rsp
 
-    def _vectors(self, reply: Any) -> Any:
+    def _vectors(self, reply: Any, payload: Optional[dict[str, Any]]) -> Any:
+        """The vectors of ``reply``, checked against ``payload`` unless a ``decode`` that is not ours made them."""
         self._raise_error(reply)
         key = self._llama_embedding_key
         if not isinstance(reply, dict) or key not in reply:
             raise ProtocolError(f"the server's reply has no {key!r}", model=self.model)
+        if payload is not None:
+            self._check(reply, payload)
         self._update_costs(self.get_usage(reply))
         return reply[key]
+
+    def _check(self, reply: dict[str, Any], payload: dict[str, Any]) -> None:
+        check_vector(reply, payload)
 
 
 class OllamaEmbed(OllamaEmbeddings):
@@ -90,3 +98,6 @@ class OllamaEmbed(OllamaEmbeddings):
     @property
     def _llama_embedding_key(self) -> str:
         return "embeddings"
+
+    def _check(self, reply: dict[str, Any], payload: dict[str, Any]) -> None:
+        check_vectors(reply["embeddings"], payload)

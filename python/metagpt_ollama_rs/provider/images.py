@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
+import ipaddress
 from pathlib import Path
 from typing import Any, Optional
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from .. import AsyncClient
-from ..errors import ConfigurationError, OllamaError
+from ..errors import ConfigurationError, OllamaError, ProtocolError
+from ..images import MAGIC, data_uri, image_text, is_data_uri, looks_encoded, standard
 from .records import mark
 
 __all__ = ["METAGPT_PREFIX", "fetch_images", "image_base64", "image_lists"]
@@ -24,33 +25,36 @@ __all__ = ["METAGPT_PREFIX", "fetch_images", "image_base64", "image_lists"]
 FETCH_BYTES = 20 << 20
 FETCH_SECONDS = 30.0
 
+# How often another host may be the place of an image.
+FETCH_REDIRECTS = 5
+
 METAGPT_PREFIX = "data:image/jpeg;base64,"
 
-# The beginnings of the files that Ollama reads (JPEG, PNG, WebP and WAV, MP3), and of two that it refuses by name.
-_MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"GIF8", b"BM", b"ID3", b"\xff\xfb")
 
-
-def image_base64(text: str) -> str:
-    """The bare base64 of an image given as base64, data URI, local path, ``file://`` URL, with MetaGPT's prefix or not.
+def image_base64(image: Any, where: str = "the image") -> str:
+    """The bare base64 of an image given as base64, data URI, local path, ``file://`` URL, with MetaGPT's prefix or not,
+    or as the clients take it (bytes, for one).
 
     An http(s) URL comes back as it is. Raises ``ConfigurationError`` for a file that cannot be read and a text that is
     none of these.
     """
-    text = text.strip()
-    while text.startswith(METAGPT_PREFIX) and not _looks_encoded(text[len(METAGPT_PREFIX) :]):
+    if not isinstance(image, str):
+        return image_text(image, where)
+    text = image.strip()
+    while text.startswith(METAGPT_PREFIX) and not looks_encoded(text[len(METAGPT_PREFIX) :]):
         text = text[len(METAGPT_PREFIX) :].strip()
     if _is_url(text):
         return text
-    if text[:5].lower() == "data:":
-        return _data_uri(text)
+    if is_data_uri(text):
+        return data_uri(text, where)
     if text[:7].lower() == "file://":
         return _file(Path(unquote_to_bytes(urlsplit(text).path).decode("utf-8", "surrogateescape")))
-    if _looks_encoded(text):
-        return _standard(text)
+    if looks_encoded(text):
+        return standard(text, where)
     path = _existing(text)
     if path is not None:
         return _file(path)
-    return _standard(text)
+    return standard(text, where)
 
 
 def image_lists(payload: dict[str, Any]) -> list[list[str]]:
@@ -59,75 +63,79 @@ def image_lists(payload: dict[str, Any]) -> list[list[str]]:
     return [holder["images"] for holder in holders if isinstance(holder, dict) and holder.get("images")]
 
 
-async def fetch_images(payload: dict[str, Any], proxy: Optional[str]) -> None:
+async def fetch_images(payload: dict[str, Any], proxy: Optional[str], verify: bool | str = True) -> None:
     """Puts the images themselves in the place of the http(s) URLs in a request's body; order and number stay.
 
     Raises ``ConfigurationError``, which names the URL, for one that answers no image, or one of over 20 MiB.
     """
     places = [(images, at) for images in image_lists(payload) for at, image in enumerate(images) if _is_url(image)]
-    fetched = await asyncio.gather(*(_fetched(images[at], proxy) for images, at in places))
+    fetched = await asyncio.gather(*(_fetched(images[at], proxy, verify) for images, at in places))
     for (images, at), image in zip(places, fetched):
         images[at] = image
 
 
-async def _fetched(url: str, proxy: Optional[str]) -> str:
-    parts = urlsplit(url)
-    path = parts.path + (f"?{parts.query}" if parts.query else "")
-    try:
-        # A client of its own: nothing meant for the Ollama server, no key and no header, may reach another one.
-        async with AsyncClient(
-            f"{parts.scheme}://{parts.netloc}", proxy=proxy, timeout=FETCH_SECONDS, max_body=FETCH_BYTES
-        ) as client:
-            data, content_type = await client.request_bytes(path or "/", method="GET")
-    except OllamaError as error:
-        failure = ConfigurationError(
-            f"the image {_short(url)} cannot be fetched: {error.message}",
-            hint="download it and pass the path of the file, or its base64",
-        )
-        # The client has made the record, which names the image's server.
-        mark(failure)
-        raise failure from error
-    if not content_type.lower().startswith("image/") and not data.startswith(_MAGIC):
+async def _fetched(url: str, proxy: Optional[str], verify: bool | str) -> str:
+    at = url
+    for left in reversed(range(FETCH_REDIRECTS + 1)):
+        parts = urlsplit(at)
+        path = parts.path + (f"?{parts.query}" if parts.query else "")
+        try:
+            # A client of its own: nothing meant for the Ollama server, no key and no header, may reach another one.
+            async with AsyncClient(
+                f"{parts.scheme}://{parts.netloc}",
+                proxy=proxy,
+                verify=verify,
+                timeout=FETCH_SECONDS,
+                max_body=FETCH_BYTES,
+            ) as client:
+                data, content_type = await client.request_bytes(path or "/", method="GET")
+            break
+        except OllamaError as error:
+            # The client follows redirects on one host; images often lie on another.
+            to = error.location if isinstance(error, ProtocolError) else None
+            cause = error.message
+            if to and urlsplit(to).hostname != parts.hostname:
+                why = _obstacle(error.url or at, to)
+                if left and not why:
+                    at = to
+                    continue
+                cause = f"it is redirected to {_short(to.split('?')[0])}, {why or 'one time too many'}"
+            failure = ConfigurationError(
+                f"the image {_short(url)} cannot be fetched: {cause}",
+                hint="download it and pass the path of the file, or its base64",
+            )
+            # The client has made the record, which names the image's server.
+            mark(failure)
+            raise failure from error
+    if not content_type.lower().startswith("image/") and not data.startswith(MAGIC):
         raise ConfigurationError(f"the URL {_short(url)} answers {content_type or 'something'}, and no image")
     return base64.b64encode(data).decode("ascii")
 
 
+def _obstacle(at: str, to: str) -> str:
+    """Why a redirect from ``at`` to ``to`` is not followed, or ""."""
+    if not _is_url(to):
+        return "which is neither http nor https"
+    if at[:6].lower() == "https:" and to[:6].lower() != "https:":
+        return "which gives up TLS"
+    if _is_own(urlsplit(to).hostname) and not _is_own(urlsplit(at).hostname):
+        return "which is this machine or its network's own services"
+    return ""
+
+
+def _is_own(host: Optional[str]) -> bool:
+    """Whether only this machine is at ``host``: another server must not choose what is asked there."""
+    name = (host or "").rstrip(".").lower()
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return name == "localhost" or name.endswith(".localhost")
+    address = getattr(address, "ipv4_mapped", None) or address
+    return address.is_loopback or address.is_link_local or address.is_unspecified
+
+
 def _is_url(text: str) -> bool:
     return text[:7].lower() == "http://" or text[:8].lower() == "https://"
-
-
-def _looks_encoded(text: str) -> bool:
-    """True for base64 of a known kind of file; ``/9j/4AAQ…`` is a JPEG, though it looks like a path."""
-    try:
-        head = base64.b64decode("".join(text[:32].split()).translate(_URL_SAFE)[:16], validate=True)
-    except (binascii.Error, ValueError):
-        return False
-    return head.startswith(_MAGIC)
-
-
-_URL_SAFE = str.maketrans("-_", "+/")
-
-
-def _data_uri(text: str) -> str:
-    head, comma, payload = text.partition(",")
-    if not comma:
-        raise ConfigurationError(f"the image {_short(text)} is a data URI without a comma")
-    if head.lower().endswith(";base64"):
-        return _standard(unquote_to_bytes(payload).decode("ascii", "replace"))
-    return base64.b64encode(unquote_to_bytes(payload)).decode("ascii")
-
-
-def _standard(text: str) -> str:
-    bare = "".join(text.split()).translate(_URL_SAFE).rstrip("=")
-    padded = bare + "=" * (-len(bare) % 4)
-    try:
-        if not base64.b64decode(padded, validate=True):
-            raise ConfigurationError("an image is empty")
-    except (binascii.Error, ValueError):
-        raise ConfigurationError(
-            f"the image {_short(text)} is neither base64, nor a data URI, nor a file that exists"
-        ) from None
-    return padded
 
 
 def _existing(text: str) -> Path | None:
@@ -151,4 +159,7 @@ def _file(path: Path) -> str:
 
 
 def _short(text: str) -> str:
+    """For messages, which leave the login of a URL out themselves; its query may hold a token."""
+    if _is_url(text):
+        text = text.split("?", 1)[0]
     return repr(text if len(text) <= 60 else text[:57] + "...")

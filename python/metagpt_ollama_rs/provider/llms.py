@@ -14,10 +14,11 @@ returned as text, unless ``on_error: text`` asks for the latter. No I/O here.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 from collections.abc import Awaitable, Callable
-from typing import Any, AsyncGenerator, Optional, TypeVar
+from typing import Any, AsyncGenerator, AsyncIterator, Optional, TypeVar
 
 from metagpt.configs.llm_config import LLMConfig
 from metagpt.const import USE_CONFIG_TIMEOUT
@@ -26,7 +27,7 @@ from metagpt.provider.base_llm import BaseLLM
 from metagpt.provider.general_api_requestor import GeneralAPIRequestor, OpenAIResponse
 from metagpt.utils.cost_manager import TokenCostManager
 
-from .. import AsyncClient, Timeout
+from .. import AsyncClient, Timeout, _core
 from ..errors import (
     BadRequestError,
     EmptyAnswerError,
@@ -37,10 +38,23 @@ from ..errors import (
     from_core,
 )
 from ..options import Settings, fields_set, overlay, read_settings
+from .endings import advice, cut_off, empty_answer
 from .images import fetch_images, image_lists
 from .messages import OllamaMessageAPI, OllamaMessageBase, OllamaMessageChat, OllamaMessageGenerate, OllamaMessageMeta
 from .records import asking, record, recorded
 from .replaced import REQUEST, current, untouched
+from .replies import (
+    Lines,
+    calls_of,
+    checked,
+    count_of,
+    error_of,
+    holder_of,
+    native,
+    no_text,
+    text_of,
+    thinking_of,
+)
 from .structured import by_environment, complete, wanted_format, watch_nodes, wrapped
 from .thinking import ThinkSplitter, split_thinking
 from .transport import check_vision, path_of, refused_thinking, shared_client
@@ -61,6 +75,36 @@ _SERVER_SAID = (ResponseError, StreamError, ProtocolError, EmptyAnswerError)
 # A prompt is taken for cut when a token would stand for more bytes than in any language or code; short ones never.
 CUT_TOKENS = 256
 CUT_BYTES_PER_TOKEN = 12
+
+# On the compatible road, whether an answer goes in circles is looked at once for so many new characters.
+CIRCLES_LOOK = 4096
+
+
+class _Watch:
+    """Shows an answer that comes in pieces to ``refuse``, its text and its thinking, now and then and at the end."""
+
+    def __init__(self, refuse: Callable[[str, str], None]) -> None:
+        self._refuse = refuse
+        self._text: list[str] = []
+        self._thinking: list[str] = []
+        self._new = 0
+
+    def feed(self, text: str, thinking: str, *, ended: bool) -> None:
+        self._text.append(text)
+        self._thinking.append(thinking)
+        self._new += len(text) + len(thinking)
+        if ended or self._new >= CIRCLES_LOOK:
+            self._new = 0
+            self._refuse("".join(self._text), "".join(self._thinking))
+
+
+@contextlib.asynccontextmanager
+async def _closing(generator: AsyncGenerator[_T, None]) -> AsyncIterator[AsyncGenerator[_T, None]]:
+    """Closes the generator behind a stream at the end, so that a server whose answer is not read on stops at once."""
+    try:
+        yield generator
+    finally:
+        await generator.aclose()
 
 
 class _Built:
@@ -151,12 +195,25 @@ class OllamaLLM(BaseLLM):
 
     def get_usage(self, resp: dict[str, Any]) -> dict[str, int]:
         """The token counts of a reply; a count that the server left out is left out here."""
-        names = {"prompt_tokens": "prompt_eval_count", "completion_tokens": "eval_count"}
-        return {name: int(resp[key]) for name, key in names.items() if resp.get(key) is not None}
+        counts = {
+            "prompt_tokens": count_of(resp, "prompt_eval_count"),
+            "completion_tokens": count_of(resp, "eval_count"),
+        }
+        return {name: count for name, count in counts.items() if count is not None}
 
     def get_choice_text(self, rsp: dict[str, Any]) -> str:
-        """The answer's text in a reply."""
-        return str(self.ollama_message.get_choice(rsp))
+        """The answer's text in a reply, or that of an error in its place. ``ProtocolError`` for what has neither."""
+        if not isinstance(rsp, dict) or error_of(rsp) is not None or not self._reads_replies:
+            return str(self.ollama_message.get_choice(rsp))
+        text = text_of(rsp, model=self.model)
+        if text is None and not thinking_of(rsp) and not calls_of(rsp):
+            raise no_text(rsp, model=self.model)
+        return text or ""
+
+    @property
+    def _reads_replies(self) -> bool:
+        """Whether this package says what a reply's text is, and not a ``get_choice`` of the user's."""
+        return untouched(self.ollama_message, "get_choice", *_GET_CHOICE)
 
     @functools.wraps(BaseLLM.aask)
     async def aask(self, *args: Any, **kwargs: Any) -> Any:
@@ -208,9 +265,9 @@ class OllamaLLM(BaseLLM):
         self, client: AsyncClient, message: OllamaMessageBase, payload: dict[str, Any], timeout: int
     ) -> dict[str, Any]:
         with asking():
-            reply = await client.request_json(path_of(message.api_suffix), payload, timeout=self._limits(timeout))
-        if "message" not in reply and "response" not in reply:
-            raise ProtocolError(f"the reply has no message, only {', '.join(reply) or 'nothing'}", model=self.model)
+            reply = await client.request_json(
+                path_of(message.api_suffix), payload, timeout=self._limits(timeout), repetition_guard=self._guarded
+            )
         self._warn_if_cut(payload, reply)
         return self._accounted(reply)
 
@@ -228,12 +285,19 @@ class OllamaLLM(BaseLLM):
 
         path, limits = path_of(message.api_suffix), self._limits(timeout)
         with asking():
-            reply = await client.stream_text(path, payload, on_text, timeout=limits)
+            reply = await client.stream_text(
+                path,
+                payload,
+                on_text,
+                on_thinking=splitter.settle,
+                timeout=limits,
+                repetition_guard=self._guarded,
+            )
         for piece in splitter.finish():
             log(piece)
         log("\n")
         self._warn_if_cut(payload, reply)
-        return _text_of(self._accounted(reply))
+        return text_of(self._accounted(reply)) or ""
 
     async def _ask_bytes(
         self, client: AsyncClient, message: OllamaMessageBase, payload: dict[str, Any], timeout: int
@@ -247,14 +311,16 @@ class OllamaLLM(BaseLLM):
         self, client: AsyncClient, message: OllamaMessageBase, payload: dict[str, Any], timeout: int
     ) -> str:
         async def chunks() -> AsyncGenerator[OpenAIResponse, None]:
-            lines = client.stream_lines(path_of(message.api_suffix), payload, timeout=self._limits(timeout))
+            asked = client.stream_lines(path_of(message.api_suffix), payload, timeout=self._limits(timeout))
             with asking():
-                async for line in lines:
-                    yield OpenAIResponse(line, {})
+                async with _closing(asked) as lines:
+                    async for line in lines:
+                        yield OpenAIResponse(line, {})
 
-        if untouched(self, "_processing_openai_response_async_generator", _PROCESS_STREAM):
-            return await self._collect(chunks(), must_end=True)
-        return await self._processing_openai_response_async_generator(chunks())
+        async with _closing(chunks()) as stream:
+            if untouched(self, "_processing_openai_response_async_generator", _PROCESS_STREAM):
+                return await self._collect(stream, must_end=True)
+            return await self._processing_openai_response_async_generator(stream)
 
     async def _through_requestor(
         self, message: OllamaMessageBase, payload: dict[str, Any], timeout: int, *, stream: bool
@@ -268,18 +334,18 @@ class OllamaLLM(BaseLLM):
             **asked,
         )
         if isinstance(resp, AsyncGenerator):
-            return await self._processing_openai_response_async_generator(resp)
+            async with _closing(resp) as chunks:
+                return await self._processing_openai_response_async_generator(chunks)
         if isinstance(resp, OpenAIResponse):
             return self._processing_openai_response(resp)
         raise ValueError(f"arequest answered {type(resp).__name__}, not an OpenAIResponse or a generator of them")
 
     def _processing_openai_response(self, openai_resp: OpenAIResponse) -> dict[str, Any]:
-        message = self.ollama_message
-        resp: dict[str, Any] = message.decode(openai_resp)
-        if not untouched(message, "get_choice", *_GET_CHOICE):
-            self._update_costs(self.get_usage(resp))
-            return resp
-        self._raise_error(resp)
+        resp: dict[str, Any] = self.ollama_message.decode(openai_resp)
+        if self._reads_replies:
+            self._raise_error(resp)
+            checked(resp, model=self.model)
+            self._refuse_circles(text_of(resp, model=self.model) or "", thinking_of(resp))
         return self._accounted(resp)
 
     async def _processing_openai_response_async_generator(
@@ -294,39 +360,48 @@ class OllamaLLM(BaseLLM):
         """
         log = current("log_llm_stream", log_llm_stream)
         message = self.ollama_message
-        stock_choice = untouched(message, "get_choice", *_GET_CHOICE)
         splitter = ThinkSplitter()
-        collected: list[str] = []
-        thinking: list[str] = []
+        watch = _Watch(self._refuse_circles)
+        lines = Lines(self.model)
+        chosen: list[str] = []
         final: dict[str, Any] = {}
         async for raw_chunk in chunks:
             if isinstance(raw_chunk.data, (bytes, bytearray)) and not raw_chunk.data.strip():
                 continue
-            chunk = message.decode(raw_chunk)
-            if stock_choice:
-                self._raise_error(chunk, partial="".join(collected))
-                thinking.append((chunk.get("message") or chunk).get("thinking") or "")
-                pieces = splitter.feed(_text_of(chunk))
-            elif not chunk.get("done", False) or _text_of(chunk):
-                pieces = [message.get_choice(chunk)]
+            chunk = checked(message.decode(raw_chunk), model=self.model)
+            if self._reads_replies:
+                if error_of(chunk) is not None:
+                    self._raise_error(chunk, partial=lines.text)
+                text = lines.add(chunk)
+                if lines.has_thinking:
+                    splitter.settle()
+                pieces = splitter.feed(text)
             else:
-                pieces = []
+                holder, key = holder_of(chunk)
+                pieces = [message.get_choice(chunk)] if holder.get(key) or not chunk.get("done", False) else []
+                chosen += pieces
             for piece in pieces:
-                collected.append(piece)
                 log(piece)
+            # With the tags of thinking, which goes in circles, too.
+            said = text if self._reads_replies else "".join(pieces)
+            thinking = thinking_of(chunk) if self._reads_replies else ""
+            watch.feed(said, thinking, ended=chunk.get("done", False))
             if chunk.get("done", False):
                 final = chunk
         for piece in splitter.finish():
-            collected.append(piece)
             log(piece)
-        text = "".join(collected)
         if must_end and not final:
-            raise from_core("incomplete", message="the stream ended without done: true", partial=text, model=self.model)
+            raise from_core(
+                "incomplete",
+                message="the stream ended without done: true",
+                partial=lines.text or "".join(chosen),
+                model=self.model,
+            )
         log("\n")
+        if self._reads_replies:
+            return text_of(self._accounted(lines.whole(final))) or ""
         self._update_costs(self.get_usage(final))
-        if stock_choice:
-            self._keep(final, text, "".join(thinking) or splitter.thinking)
-        return text
+        return "".join(chosen)
 
     def _message(self) -> OllamaMessageBase:
         """The message object for this call, with the model and the settings of this moment.
@@ -356,6 +431,8 @@ class OllamaLLM(BaseLLM):
         if message.api_suffix in ("/chat", "/generate"):
             payload["stream"] = stream
             payload.setdefault("truncate", False)
+            if not self._settings().client.shift:
+                payload.setdefault("shift", False)
             if self.answers_structured:
                 watch_nodes()
             node_format = wanted_format(self)
@@ -400,7 +477,8 @@ class OllamaLLM(BaseLLM):
     async def _check_images(self, client: AsyncClient, payload: dict[str, Any]) -> None:
         if image_lists(payload):
             await check_vision(client, str(payload.get("model")))
-            await fetch_images(payload, self._settings().client.proxy)
+            settings = self._settings().client
+            await fetch_images(payload, settings.proxy, settings.verify)
 
     async def _asked(
         self, client: AsyncClient, payload: dict[str, Any], ask: Callable[[dict[str, Any]], Awaitable[_T]]
@@ -419,24 +497,36 @@ class OllamaLLM(BaseLLM):
         return await ask({name: value for name, value in payload.items() if name != "think"})
 
     def _accounted(self, reply: dict[str, Any]) -> dict[str, Any]:
-        """Counts the tokens of a whole reply, moves tagged thinking out of its text and checks that it is one."""
+        """Counts the tokens of a whole reply, moves tagged thinking out of its text and checks that it is an answer.
+
+        A reply whose text a ``get_choice`` of the user's is going to find is only counted.
+        """
+        if not self._reads_replies:
+            self._update_costs(self.get_usage(reply))
+            self.last_response = reply
+            return reply
+        reply = native(checked(reply, model=self.model))
         self._update_costs(self.get_usage(reply))
-        holder, key = _holder(reply)
-        text, thinking = split_thinking(_text_of(reply))
-        if thinking or text != (holder.get(key) or ""):
+        holder, key = holder_of(reply)
+        found, thinking = text_of(reply, model=self.model), thinking_of(reply)
+        text = found or ""
+        if not thinking:
+            # Beside a field for the reasoning, marks in the text are text.
+            text, thinking = split_thinking(text)
+        if found is not None and holder[key] != text:
             holder[key] = text
-            if not holder.get("thinking"):
-                holder["thinking"] = thinking
+        if thinking and not holder.get("thinking"):
+            holder["thinking"] = thinking
         if reply.get("done") is False:
             raise from_core(
                 "incomplete", message="the answer was cut short (done: false)", partial=text, model=self.model
             )
-        self._keep(reply, text, holder.get("thinking") or "")
+        self._keep(reply, found, text, thinking)
         return reply
 
     def _warn_if_cut(self, payload: dict[str, Any], reply: dict[str, Any]) -> None:
         """Warns when the server must have read much less than it was sent: one too old for ``truncate: false``."""
-        read = (reply.get("prompt_eval_count") or 0) + (reply.get("prompt_eval_cached_count") or 0)
+        read = (count_of(reply, "prompt_eval_count") or 0) + (count_of(reply, "prompt_eval_cached_count") or 0)
         texts = [payload.get("prompt"), payload.get("system")]
         texts += [item.get("content") for item in payload.get("messages") or () if isinstance(item, dict)]
         size = sum(len(text.encode("utf-8", "replace")) for text in texts if isinstance(text, str))
@@ -446,30 +536,46 @@ class OllamaLLM(BaseLLM):
                 f"fit the context. hint: set llm.context_length (num_ctx) higher, or update Ollama, which then refuses"
             )
 
-    def _keep(self, final: dict[str, Any], text: str, thinking: str) -> None:
+    def _keep(self, reply: dict[str, Any], found: Optional[str], text: str, thinking: str) -> None:
+        """Keeps what is known of a reply, checks that it is an answer, and warns of one that was cut.
+
+        ``found`` is what stood in the place of its text, and ``text`` what is left of it without the reasoning.
+        """
         self.reasoning_content = thinking or None
-        self.last_response = final
-        if not text and final.get("done_reason") == "length" and not _holder(final)[0].get("tool_calls"):
-            raise EmptyAnswerError(
-                "the model used up its tokens without answering" + (" (it was still thinking)" if thinking else ""),
-                model=self.model,
-                hint="raise llm.max_token (num_predict) or llm.context_length (num_ctx), or switch thinking off",
-            )
-        if final.get("done_reason") == "length" and wanted_format(self) is not None and not complete(text):
+        self.last_response = reply
+        asked = getattr(self.ollama_message, "additional_kwargs", {})
+        options, reason = asked.get("options") or {}, reply.get("done_reason")
+        if not text.strip() and not calls_of(reply):
+            if found is None and not thinking and reason not in ("length", "load", "unload"):
+                raise no_text(reply, model=self.model)
+            formatted = wanted_format(self) is not None or bool(asked.get("format"))
+            raise empty_answer(reply, options, text=text, thinking=thinking, formatted=formatted, model=self.model)
+        if reason != "length":
+            return
+        if wanted_format(self) is not None and not complete(text):
             error = from_core(
                 "incomplete",
                 message="the structured answer was cut at the token limit",
                 partial=text,
                 model=self.model,
             )
-            error.hint = "raise llm.max_token (num_predict) or llm.context_length (num_ctx)"
+            error.hint = advice(reply, options)
             raise error
+        logger.warning(cut_off(reply, options, text))
+
+    @property
+    def _guarded(self) -> bool:
+        return self._settings().client.repetition_guard
+
+    def _refuse_circles(self, text: str, thinking: str) -> None:
+        if self._guarded:
+            _core.refuse_circles(text, thinking, self.model or "")
 
     def _raise_error(self, reply: Any, partial: Optional[str] = None) -> None:
         """Raises the typed error for an error object, as ``decode`` returns one and a server sends one."""
-        if not isinstance(reply, dict) or not reply.get("error"):
+        text = error_of(reply) if isinstance(reply, dict) else None
+        if text is None:
             return
-        text = str(reply["error"])
         if partial is not None:
             raise from_core("mid_stream", message=text, server_text=text, partial=partial, model=self.model)
         if "raw_data" in reply:
@@ -498,14 +604,3 @@ class OllamaGenerate(OllamaLLM):
     @property
     def _llama_api_inuse(self) -> OllamaMessageAPI:
         return OllamaMessageAPI.GENERATE
-
-
-def _holder(reply: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    """Where a reply keeps its text: the object and the key."""
-    message = reply.get("message")
-    return (message, "content") if isinstance(message, dict) else (reply, "response")
-
-
-def _text_of(reply: dict[str, Any]) -> str:
-    holder, key = _holder(reply)
-    return holder.get(key) or ""

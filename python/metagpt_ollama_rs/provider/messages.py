@@ -15,7 +15,6 @@ No I/O but the reading of an image file that a message names.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from enum import Enum, auto
 from typing import Any, Optional, Tuple
@@ -24,6 +23,9 @@ from metagpt.provider.general_api_requestor import OpenAIResponse
 
 from .. import decode, get_choice
 from ..errors import ConfigurationError
+from ..images import one_by_one
+from ..payloads import text_of
+from ..tools import sent_calls
 from .images import METAGPT_PREFIX, image_base64
 
 __all__ = [
@@ -35,6 +37,9 @@ __all__ = [
     "OllamaMessageGenerate",
     "OllamaMessageMeta",
 ]
+
+
+_BYTES = (bytes, bytearray, memoryview)
 
 
 class OllamaMessageAPI(Enum):
@@ -76,7 +81,7 @@ class OllamaMessageBase:
         """One part of a content list: ``(text, None)`` or ``(None, bare base64 of an image)``."""
         kind = msg.get("type") if isinstance(msg, Mapping) else None
         if kind == "text":
-            return msg["text"], None
+            return text_of(msg["text"] or "", "the text of a part"), None
         if kind == "image_url":
             url = msg["image_url"]
             return None, image_base64(url["url"] if isinstance(url, Mapping) else url)
@@ -86,12 +91,15 @@ class OllamaMessageBase:
         """The texts and the images of a message's content: a text, a list of parts or of texts, or nothing."""
         if content is None:
             return [], []
+        if isinstance(content, _BYTES):
+            return [text_of(content, "the content of a message")], []
         if not isinstance(content, list):
             return [str(content)], []
         texts: list[str] = []
         images: list[str] = []
         for part in content:
-            text, image = (part, None) if isinstance(part, str) else self._parse_input_msg(part)
+            plain = isinstance(part, (str, *_BYTES))
+            text, image = (text_of(part, "a part of a message"), None) if plain else self._parse_input_msg(part)
             if text:
                 texts.append(text)
             if image:
@@ -130,24 +138,29 @@ class OllamaMessageChat(OllamaMessageBase, metaclass=OllamaMessageMeta):
         return "/chat"
 
     def apply(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
-        sends: dict[str, Any] = {"model": self.model, "messages": [self._message(item) for item in _dicts(messages)]}
+        sends: dict[str, Any] = {"model": self.model, "messages": self._messages(messages)}
         sends.update(self.additional_kwargs)
         return sends
 
     def get_choice(self, to_choice_dict: dict[str, Any]) -> str:
         return get_choice(to_choice_dict)
 
-    def _message(self, message: Mapping[str, Any]) -> dict[str, Any]:
+    def _messages(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [self._message(message, f"messages[{index}]") for index, message in enumerate(_dicts(messages))]
+
+    def _message(self, message: Mapping[str, Any], where: str) -> dict[str, Any]:
         texts, images = self._parts(message.get("content"))
         result: dict[str, Any] = {"role": message.get("role") or "user", "content": "\n".join(texts)}
-        images.extend(image_base64(image) for image in message.get("images") or ())
+        if message.get("images"):
+            place = f"{where}.images"
+            images.extend(image_base64(image, place) for image in one_by_one(message["images"], place))
         if images:
             result["images"] = images
         for key in ("thinking", "tool_name", "tool_call_id"):
             if message.get(key):
                 result[key] = message[key]
         if message.get("tool_calls"):
-            result["tool_calls"] = [_tool_call(call) for call in message["tool_calls"]]
+            result["tool_calls"] = sent_calls(message["tool_calls"], f"{where}.tool_calls")
         return result
 
 
@@ -161,7 +174,7 @@ class OllamaMessageGenerate(OllamaMessageChat, metaclass=OllamaMessageMeta):
         return "/generate"
 
     def apply(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
-        plain = [self._message(item) for item in _dicts(messages)]
+        plain = self._messages(messages)
         images = [image for message in plain for image in message.get("images", ())]
         system = "\n\n".join(message["content"] for message in plain if message["role"] == "system")
         turns = [message for message in plain if message["role"] != "system"]
@@ -222,10 +235,10 @@ class OllamaMessageEmbed(OllamaMessageEmbeddings, metaclass=OllamaMessageMeta):
 
 def _dicts(messages: Any) -> Iterable[Mapping[str, Any]]:
     """MetaGPT's messages as mappings: dicts as they are, a text as a user's message, ``Message`` objects converted."""
-    for message in [messages] if isinstance(messages, (str, Mapping)) else messages:
+    for message in [messages] if isinstance(messages, (str, *_BYTES, Mapping)) else messages:
         if isinstance(message, Mapping):
             yield message
-        elif isinstance(message, str):
+        elif isinstance(message, (str, *_BYTES)):
             yield {"role": "user", "content": message}
         elif hasattr(message, "to_dict"):
             yield message.to_dict()
@@ -237,17 +250,3 @@ def _history(turns: list[dict[str, Any]]) -> str:
     if len(turns) == 1:
         return str(turns[0]["content"])
     return "\n\n".join([f"{turn['role']}: {turn['content']}" for turn in turns] + ["assistant:"])
-
-
-def _tool_call(call: Any) -> Any:
-    """OpenAI writes a call's arguments as JSON text, which Ollama refuses: it wants the object."""
-    function = call.get("function") if isinstance(call, Mapping) else None
-    if not isinstance(function, Mapping) or not isinstance(function.get("arguments"), str):
-        return call
-    try:
-        arguments = json.loads(function["arguments"] or "{}")
-    except ValueError:
-        raise ConfigurationError(
-            f"the arguments of the tool call {function.get('name')!r} are no JSON object"
-        ) from None
-    return {**call, "function": {**function, "arguments": arguments}}

@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 
 from .. import _core
 from ..errors import ConfigurationError, OllamaError, kind_of
+from ..payloads import plain_text
 from ..switch.reporting import leave
 
 __all__ = ["asking", "mark", "record", "recorded"]
@@ -50,7 +51,7 @@ def record(llm: Any, error: OllamaError, *, streamed: bool, replied: bool) -> No
         host = llm._client().base_url
     _core.stats_fail(
         kind_of(error),
-        model=str(llm.model or ""),
+        model=plain_text(str(llm.model or ""), "model"),
         host=host,
         endpoint=f"/api/{llm._llama_api_inuse.name.lower()}",
         streamed=streamed,

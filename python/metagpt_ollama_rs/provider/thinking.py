@@ -1,114 +1,276 @@
-"""Parts the reasoning that some models write into their answer as ``<think>…</think>`` from the answer itself.
+"""Parts the reasoning that some models write into their answer from the answer itself.
 
-Only a tag at the very beginning counts (white space aside): an answer that talks about the tag later on is left
-alone. Deltas may cut a tag anywhere. No I/O, nothing of MetaGPT.
+Which marks they put around it depends on the model's template: ``BLOCKS`` is the table. A server that knows the
+template sends the reasoning in a field of its own; this is for those that do not.
+
+- Blocks at the very beginning count, white space aside, one or several. A block without an end is reasoning.
+- A closing mark alone: the template had the opening one in the prompt, so all before it is reasoning.
+- A further block of the same marks after the answer has begun, once the two above have shown what kind of model it is.
+
+A mark that is only talked about does not count: in code, in quotes, in the middle of a sentence, or where its opening
+mark stands before it. A mark on a line of its own, or without a space before it, is taken at its word.
+
+``split_thinking`` decides by the whole text. ``ThinkSplitter`` sees deltas, which may cut a mark anywhere, and can only
+hold back what stands at the beginning: it is for showing an answer while it arrives. No I/O, nothing of MetaGPT.
 """
 
 from __future__ import annotations
 
-__all__ = ["ThinkSplitter", "split_thinking"]
+import itertools
+import re
+from typing import NamedTuple, Optional
 
-_OPEN = "<think>"
-_CLOSE = "</think>"
+__all__ = ["BLOCKS", "Block", "ThinkSplitter", "split_thinking"]
 
-_BEGIN, _INSIDE, _GAP, _ANSWER = range(4)
+
+class Block(NamedTuple):
+    """One row of the table. ``answer``: what is between the marks is answer, not reasoning. ``xml``: the name is common
+    enough for a field of an XML answer, so that a block with another tag right behind it is such an answer."""
+
+    opens: str
+    ends: tuple[str, ...]
+    answer: bool = False
+    xml: bool = False
+
+
+_HARMONY_ENDS = ("<|end|>", "<|return|>", "<|call|>")
+_ANALYSIS = "<|channel|>analysis<|message|>"
+_NEXT = "<|start|>assistant"
+
+BLOCKS = (
+    Block("<think>", ("</think>",)),  # DeepSeek, Qwen, GLM, MiniMax and most others
+    Block("<thinking>", ("</thinking>",)),
+    Block("<thought>", ("</thought>",), xml=True),  # EXAONE Deep
+    Block("<reasoning>", ("</reasoning>",), xml=True),
+    Block("<seed:think>", ("</seed:think>",)),  # Seed-OSS
+    Block("[THINK]", ("[/THINK]",)),  # Magistral
+    Block("◁think▷", ("◁/think▷",)),  # Kimi
+    Block("<|START_THINKING|>", ("<|END_THINKING|>",)),  # Command A
+    Block("<|START_RESPONSE|>", ("<|END_RESPONSE|>",), answer=True),
+    Block("<|begin_of_thought|>", ("<|end_of_thought|>",)),  # OpenThinker
+    Block("<|begin_of_solution|>", ("<|end_of_solution|>",), answer=True),
+    *(  # gpt-oss: the harmony format
+        Block(f"{start}<|channel|>{channel}<|message|>", _HARMONY_ENDS, answer=channel != "analysis")
+        for channel in ("analysis", "commentary", "final")
+        for start in ("", _NEXT)
+    ),
+)
+
+_BY_END = {block.ends[0]: block for block in BLOCKS if not block.answer and block.ends != _HARMONY_ENDS}
+_BY_OPENS = {block.opens: block for block in BLOCKS}
+# One alone says that reasoning was before it. The message of the harmony format ends so, too, when another one follows.
+_LONE = re.compile("|".join(map(re.escape, _BY_END)) + "|" + re.escape("<|end|>") + f"(?={re.escape(_NEXT)}<)")
+_MARKS = (*_BY_OPENS, *_BY_END, _NEXT)
+
+# An answer that goes in circles may have thousands of marks, and each is looked at with all that is before it.
+_ENOUGH = 100
+
+_FENCE = re.compile(r"^[ \t]*(?:```|~~~)", re.MULTILINE)
+_QUOTE = re.compile(r"(?<!\w)'|'(?!\w)")
+_NAMED = re.compile(r"\s*(?:tags?\b|tokens?\b|markers?\b|标签|标记|符号)", re.IGNORECASE)
+# What follows an opening mark that a sentence begins with: "<think> is …", "<think> and </think> are …".
+_EXPLAINED = re.compile(
+    r"[ \t]*(?:and|or|[,/&、和与])[ \t]*\Z"
+    r"|[ \t]+(?:and|or|is|are|means|marks|opens|starts|begins|tags?|tokens?)\b"
+    r"|[ \t]+(?:是|和|与|标签|标记|符号)"
+)
 
 
 class ThinkSplitter:
     """Feed it the deltas of one answer in order; it returns those that belong to the answer.
 
-    White space passes at once. A delta that may be the beginning of a tag is held back until it is known; once it is
+    White space passes at once. A delta that may be the beginning of a mark is held back until it is known; once it is
     known not to be one, the deltas come out as they went in, one by one. Call ``finish`` at the end of the stream for
     what is still held.
     """
 
-    __slots__ = ("_held", "_state", "_thinking")
+    __slots__ = ("_held", "_open", "_raw", "_thoughts", "block", "settled")
 
     def __init__(self) -> None:
-        self._state = _BEGIN
+        self.settled = False
+        """True when all that follows is answer: feeding may stop."""
+        self.block: Optional[Block] = None
+        """The first block of the answer, once it has begun."""
+        self._open: Optional[Block] = None
         self._held: list[str] = []
-        self._thinking: list[str] = []
+        self._raw: list[str] = []
+        self._thoughts: list[list[str]] = []
 
     @property
     def thinking(self) -> str:
-        """The text between the tags so far, without white space around it."""
-        return "".join(self._thinking).strip()
-
-    @property
-    def settled(self) -> bool:
-        """True when all that follows is answer: feeding may stop."""
-        return self._state == _ANSWER
+        """The reasoning so far, without white space around it; a blank line between two blocks."""
+        thoughts = ("".join(parts).strip() for parts in self._thoughts)
+        return "\n\n".join(thought for thought in thoughts if thought)
 
     def feed(self, text: str) -> list[str]:
         """Returns the deltas of the answer that ``text`` completes; often none or just ``text``."""
-        if self._state == _ANSWER:
-            return [text] if text else []
-        if self._state == _BEGIN:
-            return self._begin(text)
-        if self._state == _INSIDE:
-            return self._inside(text)
-        return self._gap(text)
-
-    def finish(self) -> list[str]:
-        """Ends the answer and returns what was held back: text, when no tag was completed."""
-        held, self._held = self._held, []
-        if self._state == _INSIDE:
-            self._thinking.extend(held)
-            held = []
-        self._state = _ANSWER
-        return held
-
-    def _begin(self, text: str) -> list[str]:
         if not text:
             return []
-        if not self._held and text.isspace():
+        if self.settled or (text.isspace() and not self._held and self.block is None):
             return [text]
         self._held.append(text)
-        start = "".join(self._held).lstrip()
-        if start.startswith(_OPEN):
-            self._held = []
-            self._state = _INSIDE
-            return self._inside(start[len(_OPEN) :])
-        if _OPEN.startswith(start):
-            return []
-        self._state = _ANSWER
+        pieces: list[str] = []
+        while not self.settled and (self._inside if self._open else self._outside)(pieces):
+            pass
+        return pieces
+
+    def settle(self, _thinking: str = "") -> None:
+        """Takes all that follows for answer: the server sends the reasoning in a field of its own."""
+        if self.block is None and not self._held:
+            self.settled = True
+
+    def finish(self) -> list[str]:
+        """Ends the answer and returns what was held back: text, when no mark was completed."""
         held, self._held = self._held, []
-        return held
+        pieces: list[str] = []
+        if self._open is not None:
+            self._take("".join(held), pieces)
+            if self._is_explained():
+                self._give_back("", pieces)
+        elif self.block is not None:
+            pieces.append("".join(held).lstrip())
+        else:
+            pieces = held
+        self.settled = True
+        return [piece for piece in pieces if piece]
 
-    def _inside(self, text: str) -> list[str]:
-        text = "".join(self._held) + text
-        self._held = []
-        end = text.find(_CLOSE)
-        if end >= 0:
-            self._thinking.append(text[:end])
-            self._state = _GAP
-            return self._gap(text[end + len(_CLOSE) :])
-        keep = _overlap(text)
-        self._thinking.append(text[: len(text) - keep])
-        if keep:
-            self._held = [text[len(text) - keep :]]
-        return []
+    def _outside(self, pieces: list[str]) -> bool:
+        """Looks for a block at the beginning of what is held; True when there is more to look at."""
+        text = "".join(self._held)
+        start = text.lstrip()
+        block = next((block for block in BLOCKS if start.startswith(block.opens)), None)
+        if block is not None:
+            self._open, self.block = block, self.block or block
+            self._raw.append(text[: len(text) - len(start)] + block.opens)
+            self._held = [start[len(block.opens) :]]
+            if not block.answer:
+                self._thoughts.append([])
+            return True
+        if any(opens.startswith(start) for opens in _BY_OPENS):
+            return False
+        if self.block is not None and self.block.xml and len(self._thoughts) == 1 and start.startswith("<"):
+            self._give_back(text, pieces)
+        else:
+            pieces += self._held if self.block is None else [start]
+            self._held = []
+            self.settled = True
+        return False
 
-    def _gap(self, text: str) -> list[str]:
-        text = text.lstrip()
-        if not text:
-            return []
-        self._state = _ANSWER
-        return [text]
+    def _inside(self, pieces: list[str]) -> bool:
+        """Looks for the end of the open block in what is held; True when there is more to look at."""
+        block, text = self._open, "".join(self._held)
+        if block is None or not text:
+            return False
+        found = [(at, end) for end in block.ends if (at := text.find(end)) >= 0]
+        if found:
+            at, end = min(found)
+            self._take(text[:at], pieces)
+            self._raw.append(end)
+            rest, explained = text[at + len(end) :], self._is_explained()
+            self._held, self._open = [rest], None
+            if explained:
+                self._give_back(rest, pieces)
+            return True
+        kept = max(_overlap(text, end) for end in block.ends)
+        self._take(text[: len(text) - kept], pieces)
+        self._held = [text[len(text) - kept :]]
+        return False
+
+    def _take(self, text: str, pieces: list[str]) -> None:
+        """Puts a part of the open block where it belongs."""
+        self._raw.append(text)
+        if self._open is not None and not self._open.answer:
+            self._thoughts[-1].append(text)
+        elif text:
+            pieces.append(text)
+
+    def _is_explained(self) -> bool:
+        """Whether the answer begins with a sentence about the opening mark, and no block."""
+        if self._open is None or self._open.answer or len(self._thoughts) != 1:
+            return False
+        return _EXPLAINED.match("".join(self._thoughts[0])) is not None
+
+    def _give_back(self, rest: str, pieces: list[str]) -> None:
+        """Makes answer of what was taken for a block."""
+        pieces.append("".join(self._raw) + rest)
+        self._held, self._thoughts = [], []
+        self.block, self.settled = None, True
 
 
 def split_thinking(text: str) -> tuple[str, str]:
-    """Parts a whole answer into ``(answer, thinking)``; thinking is ``""`` where the answer begins with no tag."""
-    if not text.lstrip().startswith(_OPEN):
+    """Parts a whole answer into ``(answer, thinking)``; thinking is ``""``, and the text unchanged, where there is no
+    block."""
+    if not any(mark in text for mark in _MARKS):
         return text, ""
     splitter = ThinkSplitter()
-    answer = splitter.feed(text) + splitter.finish()
-    return "".join(answer), splitter.thinking
+    answer = "".join(splitter.feed(text) + splitter.finish())
+    block, thoughts = splitter.block, [splitter.thinking]
+    if block is None:
+        mark = _lone(text)
+        if mark is None:
+            return text, ""
+        block = _BY_END.get(mark[0], _BY_OPENS[_ANALYSIS])
+        splitter = ThinkSplitter()
+        answer = "".join(splitter.feed(text[mark.end() :].lstrip()) + splitter.finish())
+        thoughts = [text[: mark.start()].strip(), splitter.thinking]
+    answer = _without(block, answer, thoughts)
+    return answer, "\n\n".join(thought for thought in thoughts if thought)
 
 
-def _overlap(text: str) -> int:
-    """How many characters at the end of ``text`` may be the beginning of the closing tag."""
-    for size in range(min(len(text), len(_CLOSE) - 1), 0, -1):
-        if _CLOSE.startswith(text[-size:]):
-            return size
-    return 0
+def _lone(text: str) -> Optional[re.Match[str]]:
+    """The first closing mark that ends reasoning whose beginning was in the prompt."""
+    for mark in itertools.islice(_LONE.finditer(text), _ENOUGH):
+        if _is_mention(text, *mark.span()):
+            continue
+        opens = _BY_END[mark[0]].opens if mark[0] in _BY_END else _ANALYSIS
+        begun = list(itertools.islice(re.compile(re.escape(opens)).finditer(text, 0, mark.start()), _ENOUGH))
+        # Reasoning may talk about marks, too. What ends it then stands on a line of its own.
+        alone = not text[: mark.start()].rpartition("\n")[2].strip()
+        return mark if not begun or (alone and all(_is_mention(text, *opening.span()) for opening in begun)) else None
+    return None
+
+
+def _without(block: Block, answer: str, thoughts: list[str]) -> str:
+    """``answer`` without later blocks, whose reasoning goes to ``thoughts``: the model is known to write such."""
+    if block.answer or block.opens not in answer:
+        return answer
+    kept: list[str] = []
+    at = begin = 0
+    for _ in range(_ENOUGH):
+        begin = answer.find(block.opens, begin)
+        inside = begin + len(block.opens)
+        end = answer.find(block.ends[0], inside)
+        if begin < 0 or end < 0:
+            break
+        if _is_mention(answer, begin, inside):
+            begin = inside
+            continue
+        kept.append(answer[at:begin])
+        thoughts.append(answer[inside:end].strip())
+        at = begin = end + len(block.ends[0])
+    return "".join([*kept, answer[at:]])
+
+
+def _is_mention(text: str, start: int, end: int) -> bool:
+    """Whether the mark at ``text[start:end]`` is only talked about."""
+    begin, stop = text.rfind("\n", 0, start) + 1, text.find("\n", end)
+    before, after = text[begin:start], text[end : stop if stop >= 0 else len(text)]
+    if len(_FENCE.findall(text, 0, begin)) % 2 or _NAMED.match(after):
+        return True
+    if any(before.count(quote) % 2 and quote in after for quote in '`"'):
+        return True
+    if len(_QUOTE.findall(before + " ")) % 2 and _QUOTE.search(" " + after):
+        return True
+    if before.endswith(("“", "‘", "«", "「", "『")) and after.startswith(("”", "’", "»", "」", "』")):
+        return True
+    first, following = not text[:start].strip(), after.lstrip(" \t")[:1]
+    if not first and not before.endswith((" ", "\t", "(", "（")):
+        return False
+    goes_on = following.isalpha() and not following.isupper() and after[:1] in " \t"
+    ends = not first and bool(before.strip()) and not text[end:].strip()
+    return goes_on or ends or following in tuple(",;:.!?)|]，。；：！？）、")
+
+
+def _overlap(text: str, mark: str) -> int:
+    """How many characters at the end of ``text`` may be the beginning of ``mark``."""
+    return next((size for size in range(min(len(text), len(mark) - 1), 0, -1) if mark.startswith(text[-size:])), 0)

@@ -1,7 +1,7 @@
 """The clients that the providers share, and what has been learned about the models behind them.
 
-One client, and so one connection pool, for each server, key, proxy and set of headers in the process: five calls and
-several LLM objects use the same connections. All I/O is the client's; this module only keeps clients and facts.
+One client, and so one connection pool, for each server, key, proxy, trust and set of headers in the process: five calls
+and several LLM objects use the same connections. All I/O is the client's; this module only keeps clients and facts.
 """
 
 from __future__ import annotations
@@ -25,12 +25,18 @@ refused_thinking: set[tuple[str, str]] = set()
 def shared_client(host: Optional[str], api_key: Optional[str], settings: ClientSettings) -> AsyncClient:
     """The process's client for these settings, made at the first use.
 
-    Raises ``ConfigurationError`` for a host or a proxy that is none.
+    Raises ``ConfigurationError`` for a host, a proxy or a file of certificates that is none.
     """
-    key = (host, api_key, settings.proxy, tuple(sorted(settings.headers.items())))
+    key = (host, api_key, settings.proxy, settings.verify, tuple(sorted(settings.headers.items())))
     client = _clients.get(key)
     if client is None:
-        made = AsyncClient(host, headers=settings.headers or None, api_key=api_key, proxy=settings.proxy)
+        made = AsyncClient(
+            host,
+            headers=settings.headers or None,
+            api_key=api_key,
+            proxy=settings.proxy,
+            verify=settings.verify,
+        )
         client = _clients.setdefault(key, made)
     return client
 

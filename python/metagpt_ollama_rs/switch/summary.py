@@ -29,7 +29,7 @@ _REASONS = {
     "incomplete": "the answer was incomplete",
     "interrupted": "the connection broke off",
     "decode": "the answer could not be read",
-    "empty_answer": "the model used up its tokens without answering",
+    "empty_answer": "the answer was empty",
 }
 
 # Of a line that tells of a call's beginning. Of a process that was killed nothing else is left.

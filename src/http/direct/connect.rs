@@ -1,19 +1,19 @@
-//! Making connections without blocking: names are resolved on a thread of their own, and the addresses of a name are
+//! Making connections without blocking: names are looked up on other threads, and the addresses of a name are
 //! tried side by side, a quarter of a second apart ("happy eyeballs", RFC 8305), so that a dead one costs no more.
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::reactor::Driver;
 use super::socket::{WRITABLE, Watched};
+use crate::http::names;
 
 /// How long the next address waits for the one before it.
 const STAGGER: Duration = Duration::from_millis(250);
@@ -109,18 +109,10 @@ fn outcome(attempt: &Watched) -> io::Result<()> {
 
 /// The addresses of a name, the families taking turns.
 async fn resolve(host: &str, port: u16) -> io::Result<VecDeque<SocketAddr>> {
-    let (sender, receiver) = oneshot::channel();
-    let name = host.to_owned();
-    std::thread::Builder::new()
-        .name("metagpt-ollama-dns".to_owned())
-        .spawn(move || {
-            let found = (name.as_str(), port).to_socket_addrs();
-            // Nobody may wait any more.
-            let _ = sender.send(found.map(Iterator::collect::<Vec<_>>));
-        })?;
-    let found = receiver
-        .await
-        .map_err(|_| io::Error::other("the thread that looked it up ended"))??;
+    let mut found = names::resolve(host).await?;
+    for address in &mut found {
+        address.set_port(port);
+    }
     let Some(first) = found.first().map(SocketAddr::is_ipv4) else {
         return Ok(VecDeque::new());
     };

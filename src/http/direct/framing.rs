@@ -2,7 +2,8 @@
 //!
 //! Strict where a mistake could be taken for an answer (RFC 9112): a length that is no number, a chunk that does not end
 //! where it says, a body that ends early. What is accepted and what is refused is what hyper, the general lane's parser,
-//! accepts and refuses; `tests/http/framing.rs` compares the two.
+//! accepts and refuses; `tests/http/framing.rs` compares the two. Only here is there an end to the zeros and the white
+//! space of a chunk's size: hyper, which reads in a task of its own, takes them until a time limit runs out.
 
 use reqwest::header::{
     CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
@@ -13,7 +14,8 @@ use reqwest::{Method, StatusCode};
 /// one head; that the interim ones count too keeps a server from holding the event loop with them for ever.
 const MAX_HEAD: usize = 408 << 10;
 
-/// The longest extensions of all chunks of a body, and the longest trailers, in bytes; both have to be shorter.
+/// The longest extensions of all chunks of a body, the longest trailers, and the longest size of one chunk with the white
+/// space after it, in bytes; all have to be shorter.
 const MAX_EXTRAS: usize = 16 << 10;
 
 /// How many lines the headers may have, and the trailers.
@@ -316,6 +318,8 @@ pub struct Chunks {
     state: State,
     /// Bytes of the chunk that are still to come; its size while that is being read.
     left: u64,
+    /// How many bytes its line has after the first digit, white space included.
+    size: usize,
     /// How many bytes of extensions there were.
     extensions: usize,
     /// The trailers so far, and how many lines.
@@ -380,6 +384,14 @@ impl Chunks {
     /// The state after `byte`, which is none of the data.
     fn step(&mut self, byte: u8) -> Result<State, Fault> {
         let wrong = |what| Err(Fault::Chunk(what));
+        match self.state {
+            State::Start => self.size = 0,
+            State::Size | State::Space => self.size += 1,
+            _ => {}
+        }
+        if self.size >= MAX_EXTRAS {
+            return wrong("the size of a chunk is too long");
+        }
         Ok(match (self.state, byte) {
             (State::Start | State::Size, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
                 let digit = char::from(byte).to_digit(16).unwrap_or(0);

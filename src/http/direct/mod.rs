@@ -44,10 +44,12 @@ pub(super) enum Failure {
     /// The name of the server is not known.
     Name(io::Error),
     Unreachable(io::Error),
-    /// The connection ended before the head of a response was there; whether a part of it was.
+    /// The connection ended before the head of a response was there; whether a part of it was, and whether a part of
+    /// the request was written.
     Closed {
         cause: io::Error,
         began: bool,
+        written: bool,
     },
     /// The head is none.
     Head(Fault),
@@ -63,7 +65,7 @@ pub(super) fn forget(driver: &Driver, client: u64) {
 }
 
 /// Sends `request` for `client`, on a connection that it has used before if there is one. One that turns out to be dead
-/// is replaced once and at once.
+/// is replaced once and at once; for a request that changes something, only if nothing of it was written.
 pub(super) async fn send(
     driver: &Driver,
     client: u64,
@@ -74,7 +76,13 @@ pub(super) async fn send(
     let message = (message.as_slice(), rest);
     if let Some(connection) = driver.pools(|pools| pools.take(client)).flatten() {
         let sent = ask(connection, client, &request.head.method, message).await;
-        if !matches!(sent, Err(Failure::Closed { began: false, .. }) if attempt.is_young()) {
+        let stale = match sent {
+            Err(Failure::Closed { began, written, .. }) => {
+                attempt.is_young() && !(began || written && request.changing)
+            }
+            _ => false,
+        };
+        if !stale {
             return sent;
         }
     }
@@ -104,7 +112,7 @@ const LONG: usize = 64 << 10;
 
 /// The bytes of `request`, in two parts.
 fn message(request: &Prepared) -> (Vec<u8>, &[u8]) {
-    let Prepared { head, body } = request;
+    let Prepared { head, body, .. } = request;
     let length = body.as_ref().map_or(0, Bytes::len);
     let body_bytes = body.as_deref().unwrap_or_default();
     let (short, long): (&[u8], &[u8]) = if length < LONG {
@@ -146,12 +154,14 @@ async fn ask(
 ) -> Result<Response, Failure> {
     let driver = connection.driver().clone();
     let mut unsent = message;
+    let mut written = false;
     let mut refused = None;
     let mut beginning = Beginning::default();
     let (head, carry) = poll_fn(|context| {
         while refused.is_none() && !unsent.is_empty() {
             match connection.poll_write(context, unsent) {
                 Poll::Ready(Ok(count)) => {
+                    written |= count > 0;
                     unsent = unsent.get(count..).unwrap_or_default();
                     if unsent.is_empty() {
                         unsent = std::mem::take(&mut rest);
@@ -183,6 +193,7 @@ async fn ask(
                 Fault::Cut => Failure::Closed {
                     cause: refused.take().unwrap_or(failed),
                     began,
+                    written,
                 },
                 fault => Failure::Head(fault),
             }));
@@ -218,6 +229,11 @@ pub(super) struct Response {
 impl Response {
     pub(super) fn head(&self) -> &Head {
         &self.head
+    }
+
+    /// Nothing else is asked on this connection.
+    pub(super) fn distrust(&mut self) {
+        self.reusable = false;
     }
 
     /// How many bytes of the body are to come, if that is known.

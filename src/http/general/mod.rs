@@ -18,18 +18,19 @@ use super::attempt::Attempt;
 use super::client::{POOL_IDLE, Prepared};
 use super::config::Config;
 use super::fault;
-use super::proxy::Route;
+use super::names::Resolver;
+use super::proxy::{Route, Via};
 use crate::error::{Error, Kind};
 
 /// How many pieces, and how many bytes of them, are taken together when they are there already.
 const AT_ONCE: (usize, usize) = (256, 128 << 10);
 
 /// reqwest's client, set up for one server.
+#[derive(Clone)]
 pub(super) struct General {
     http: reqwest::Client,
     https: bool,
-    /// The proxy in use, without credentials.
-    via: Option<String>,
+    via: Option<Via>,
 }
 
 impl General {
@@ -39,18 +40,21 @@ impl General {
             .redirect(Policy::none())
             .referer(false)
             .no_proxy()
+            .dns_resolver(Resolver)
             .tcp_nodelay(true)
             .pool_idle_timeout(POOL_IDLE)
             .http1_only()
             .connector_layer(Watch(config.timeouts.connect));
         // Loading the machine's certificates takes milliseconds, and fails where there are none.
-        if !https && !route.as_ref().is_some_and(|route| route.https) {
+        if https || route.as_ref().is_some_and(|route| route.via.https) {
+            builder = config.trust.apply(builder)?;
+        } else {
             builder = builder.tls_certs_only([]);
         }
         let mut via = None;
         if let Some(route) = route {
             builder = builder.proxy(route.proxy);
-            via = Some(route.shown);
+            via = Some(route.via);
         }
         let http = builder.build().map_err(|error| {
             let cause = fault::root_cause(&error);
@@ -59,7 +63,19 @@ impl General {
         Ok(Self { http, https, via })
     }
 
-    /// Sends `request`, once more where a pooled connection was dead.
+    /// The proxy in use, without credentials.
+    pub(super) fn proxy(&self) -> Option<&str> {
+        self.via.as_ref().map(|via| via.shown.as_str())
+    }
+
+    /// The proxy that may reply in the server's place. Through a tunnel only the server does.
+    pub(super) fn may_reply(&self) -> Option<&str> {
+        let via = self.via.as_ref().filter(|via| via.http && !self.https)?;
+        Some(&via.shown)
+    }
+
+    /// Sends `request`, once more where a pooled connection was dead. One that changes something is sent once more only
+    /// if nothing of it was written.
     pub(super) async fn send(
         &self,
         request: &Prepared,
@@ -74,11 +90,11 @@ impl General {
                     if !replaced
                         && !attempt.is_fresh()
                         && attempt.is_young()
-                        && fault::is_stale(&error) =>
+                        && fault::is_stale(&error, request.changing) =>
                 {
                     replaced = true;
                 }
-                Err(error) => return Err(fault::sending(&error, self.https, self.via.as_deref())),
+                Err(error) => return Err(fault::sending(&error, self.https, self.via.as_ref())),
             }
         }
     }

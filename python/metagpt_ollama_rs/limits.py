@@ -1,0 +1,132 @@
+"""How long the clients wait, and how often they ask again: the settings, and what the core takes them as."""
+
+from __future__ import annotations
+
+import operator
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from metagpt_ollama_rs.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+    from typing import Optional, Protocol, Union
+
+    Limits = tuple[Optional[float], Optional[float], Optional[float], Optional[float]]
+
+    class HttpxTimeout(Protocol):
+        """The four limits of ``httpx.Timeout``."""
+
+        connect: float | None
+        read: float | None
+        write: float | None
+        pool: float | None
+
+    Patience = Union[float, timedelta, "Timeout", HttpxTimeout, None]
+
+
+class Timeout(NamedTuple):
+    """Four limits in seconds; None is no limit.
+
+    ``connect`` bounds the making of a connection; ``first_token`` the wait from then on to the first byte of the
+    reply, while the server queues, loads the model and reads the prompt; ``idle`` each later pause; ``total``
+    everything together. What only keeps a connection open (blank lines, comments of event streams) is no reply.
+    """
+
+    connect: float | None = 5.0
+    first_token: float | None = 600.0
+    idle: float | None = 120.0
+    total: float | None = None
+
+
+class Retry(NamedTuple):
+    """When a request is sent again: the server refused or dropped the connection before it replied, or answered 502,
+    503, 504 or 429. Only before the first byte of an answer, never after a time limit ran out.
+
+    ``retries`` is the number of tries after the first one; ``first`` the first wait in seconds, give or take a
+    quarter (the next waits grow fourfold, up to a second); no retry begins later than ``budget`` seconds after the
+    request. A server that names a time (``Retry-After``) gets its way, beyond the budget, if it is at most
+    ``retry_after`` seconds; if it is longer there is no retry. The ``total`` time limit bounds all of it.
+
+    A server that is down so costs about one second. MetaGPT tries three times itself.
+
+    Apart from this, a kept connection that turns out to be dead is replaced at once, for requests that change nothing.
+    Those that change something (pull, push, create, copy, delete) are never sent again once the server may have got
+    them.
+    """
+
+    retries: int = 2
+    first: float = 0.2
+    budget: float = 3.0
+    retry_after: float = 10.0
+
+
+def limits_of(timeout: Patience) -> Limits | None:
+    """A single number bounds the wait for the first token and each pause, never a healthy stream as a whole."""
+    if timeout is None:
+        return None
+    if isinstance(timeout, Timeout):
+        connect, first_token, idle, total = (
+            _seconds(value, f"timeout.{name}") for name, value in zip(Timeout._fields, timeout)
+        )
+        return (connect, first_token, idle, total)
+    if all(hasattr(timeout, name) for name in ("connect", "read", "write", "pool")):
+        # What httpx calls reading is the wait for each piece of a reply. Requests here wait for no place in a pool.
+        read = _seconds(timeout.read, "timeout.read")  # type: ignore[union-attr]
+        return (_seconds(timeout.connect, "timeout.connect"), read, read, None)  # type: ignore[union-attr]
+    seconds = cast("float", _seconds(timeout, "timeout"))
+    return (min(seconds, 5.0), seconds, seconds, None)
+
+
+def _seconds(value: Any, where: str) -> float | None:
+    from datetime import timedelta
+
+    if value is None:
+        return None
+    given = value.total_seconds() if isinstance(value, timedelta) else value
+    try:
+        # A text has no __float__, and True is a number to Python.
+        seconds = float(given) if hasattr(given, "__float__") and given is not True else 0.0
+    except (OverflowError, TypeError, ValueError):
+        seconds = 0.0
+    if not 0 < seconds < 1e19:
+        raise ConfigurationError(
+            f"{where} must be a positive number of seconds, and is {value!r:.60}",
+            hint="give a number, a timedelta or a Timeout; in a Timeout, None is no limit",
+        )
+    return seconds
+
+
+def tries_of(retries: int | Retry | None) -> tuple[int, float, float, float] | None:
+    if retries is None:
+        return None
+    policy = retries if isinstance(retries, Retry) else Retry(retries)
+    count = _whole_number("retries", policy.retries, 0)
+    waits = (policy.first, policy.budget, policy.retry_after)
+    for name, seconds in zip(Retry._fields[1:], waits):
+        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds >= 0:
+            raise ConfigurationError(f"{name} of the retries must be a number of seconds, and is {seconds!r:.60}")
+    first, budget, retry_after = (min(float(min(seconds, _AGES)), _AGES) for seconds in waits)
+    return (min(count, 2**32 - 1), first, budget, retry_after)
+
+
+def size_of(name: str, value: Any) -> int | None:
+    """A number of bytes; one that is beyond all memory is no limit."""
+    return None if value is None else min(_whole_number(name, value, 1), sys.maxsize)
+
+
+# As many seconds as the core can count, and more than anybody waits.
+_AGES = 1e19
+
+
+def _whole_number(name: str, value: Any, least: int) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if number < least or isinstance(value, bool):
+        raise ConfigurationError(f"{name} must be a whole number from {least} on, and is {value!r:.60}")
+    return number
+
+
+__all__ = ["Retry", "Timeout", "limits_of", "size_of", "tries_of"]

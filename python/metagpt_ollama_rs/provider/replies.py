@@ -1,0 +1,189 @@
+"""What a whole reply, or one line of a streamed one, says: its text, its thinking, its tool calls.
+
+The one place that knows where these stand: ``message`` (``/api/chat``), ``response`` (``/api/generate``), and the
+``choices`` of servers that speak OpenAI's form. Which endpoint was asked does not matter, nor whether a role is named.
+Unlike ``get_choice``, which has to make a text of anything, this takes what is no text for an error. The core reads
+streams by the same rules (``src/wire/chunk.rs``). No I/O, nothing of MetaGPT.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+from ..errors import ProtocolError
+
+__all__ = [
+    "Lines",
+    "calls_of",
+    "checked",
+    "count_of",
+    "error_of",
+    "holder_of",
+    "native",
+    "no_text",
+    "text_of",
+    "thinking_of",
+]
+
+_TYPES = {bool: "true or false", int: "a number", float: "a number", str: "a text", list: "a list", dict: "an object"}
+_HINT = "does something between here and Ollama change the replies? `curl` to the same address shows them as they come"
+
+
+class Lines:
+    """Adds up the lines of a streamed reply to what the whole one would have been, as the core's fold does."""
+
+    def __init__(self, model: Optional[str]) -> None:
+        self.has_thinking = False
+        self._model = model
+        self._texts: list[str] = []
+        self._thoughts: list[str] = []
+        self._calls: list[Any] = []
+        self._in_message = True
+
+    @property
+    def text(self) -> str:
+        """The text so far."""
+        return "".join(self._texts)
+
+    def add(self, line: dict[str, Any]) -> str:
+        """Adds a line and returns the text in it. Raises ``ProtocolError`` for something else in its place."""
+        if thinking := thinking_of(line):
+            self.has_thinking = True
+            self._thoughts.append(thinking)
+        self._calls += calls_of(line)
+        try:
+            text = text_of(line, model=self._model)
+        except ProtocolError as error:
+            error.partial, error.partial_thinking = self.text, "".join(self._thoughts)
+            raise
+        if text is not None:
+            self._texts.append(text)
+            self._in_message = holder_of(line)[0] is not line
+        return text or ""
+
+    def whole(self, final: dict[str, Any]) -> dict[str, Any]:
+        """The reply: the last line's object, with everything in it that was added."""
+        reply = {name: value for name, value in final.items() if name != "choices"}
+        holder, key = reply, "response"
+        if self._in_message:
+            message = final.get("message")
+            holder, key = {"role": "assistant", **(message if isinstance(message, dict) else {})}, "content"
+        if self._texts:
+            holder[key] = self.text
+        if self._thoughts:
+            holder["thinking"] = "".join(self._thoughts)
+        if self._calls:
+            holder["tool_calls"] = self._calls
+        if self._in_message and (self._texts or self._thoughts or self._calls):
+            reply["message"] = holder
+        return reply
+
+
+def checked(reply: Any, *, model: Optional[str]) -> dict[str, Any]:
+    """``reply`` as an object, or ``ProtocolError``."""
+    if not isinstance(reply, dict):
+        raise ProtocolError(f"the reply is {_named(reply)}, not an object", model=model, hint=_HINT)
+    return reply
+
+
+def native(reply: dict[str, Any]) -> dict[str, Any]:
+    """A reply in OpenAI's form as Ollama would have sent it; any other reply as it is."""
+    choice = _choice(reply)
+    if choice is None:
+        return reply
+    holder, key = holder_of(reply)
+    message = {"role": "assistant", **({} if holder is choice else holder)}
+    if key in holder:
+        message["content"] = holder[key]
+    made = {"model": reply.get("model"), "message": message, "done": True, "done_reason": choice.get("finish_reason")}
+    usage = reply.get("usage")
+    for name, theirs in ("prompt_eval_count", "prompt_tokens"), ("eval_count", "completion_tokens"):
+        if isinstance(usage, dict) and usage.get(theirs) is not None:
+            made[name] = usage[theirs]
+    return made
+
+
+def holder_of(reply: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """Where a reply keeps its text: the object and the key, which it may be without."""
+    choice = _choice(reply)
+    if choice is not None:
+        for name in ("message", "delta"):
+            if isinstance(choice.get(name), dict):
+                return choice[name], "content"
+        return choice, "text"
+    message = reply.get("message")
+    if isinstance(message, dict) and (message.get("content") is not None or reply.get("response") is None):
+        return message, "content"
+    return reply, "response"
+
+
+def text_of(reply: dict[str, Any], *, model: Optional[str] = None) -> Optional[str]:
+    """The text of a reply or a line: a text, or a list of text parts, joined. None where there is nothing.
+
+    Raises ``ProtocolError`` for anything else in the place of the text.
+    """
+    holder, key = holder_of(reply)
+    found = holder.get(key)
+    if found is None or isinstance(found, str):
+        return found
+    if isinstance(found, list):
+        parts = [part.get("text") if isinstance(part, dict) else part for part in found]
+        texts = [part for part in parts if isinstance(part, str)]
+        if len(texts) == len(parts):
+            return "".join(texts)
+        found = "a list with something else than texts"
+    else:
+        found = _named(found)
+    raise ProtocolError(f"the reply's {key!r} is {found}, not a text", model=model, hint=_HINT)
+
+
+def thinking_of(reply: dict[str, Any]) -> str:
+    """The reasoning that a reply or a line has in a field of its own."""
+    holder, _ = holder_of(reply)
+    found = (holder.get(name) for name in ("thinking", "reasoning", "reasoning_content"))
+    return next((text for text in found if text and isinstance(text, str)), "")
+
+
+def calls_of(reply: dict[str, Any]) -> list[Any]:
+    """The tool calls of a reply or a line."""
+    holder, _ = holder_of(reply)
+    calls = holder.get("tool_calls")
+    return calls if isinstance(calls, list) else []
+
+
+def count_of(reply: dict[str, Any], name: str) -> Optional[int]:
+    """A counter of a reply; None where the server left it out, or has something else there."""
+    count = reply.get(name)
+    return int(count) if isinstance(count, (int, float)) and not isinstance(count, bool) else None
+
+
+def error_of(reply: dict[str, Any]) -> Optional[str]:
+    """The text of a reply that says ``error``; None for one that does not, or has null, false or "" there."""
+    error = reply.get("error")
+    if isinstance(error, dict):
+        return str(error.get("message") or error)
+    return str(error) if error else None
+
+
+def no_text(reply: dict[str, Any], *, model: Optional[str]) -> ProtocolError:
+    """The error for a reply that is no answer of any kind."""
+    keys = [repr(key if len(key) <= 40 else key[:40] + "…") for key in list(reply)[:8]]
+    there = ", ".join(keys) + (", …" if len(reply) > 8 else "") or "nothing"
+    if "message" in reply:
+        message = reply["message"]
+        there += "; its 'message' " + (
+            "has no text in it" if isinstance(message, dict) else f"is {_named(message)}, not an object"
+        )
+    return ProtocolError(f"the reply has no text, only {there}", model=model, hint=_HINT)
+
+
+def _choice(reply: dict[str, Any]) -> Optional[dict[str, Any]]:
+    """The first answer of a reply in OpenAI's form; None for a reply in another form."""
+    choices = reply.get("choices")
+    if not isinstance(choices, list):
+        return None
+    return next((choice for choice in choices if isinstance(choice, dict) and not choice.get("index")), {})
+
+
+def _named(value: Any) -> str:
+    return "null" if value is None else _TYPES.get(type(value), type(value).__name__)

@@ -1,0 +1,83 @@
+//! Which redirects are followed: those that lead to another place of the same host, without giving up TLS.
+//!
+//! Another host is somebody else, who must not be told what was asked; whoever wrote the base URL decides.
+
+use reqwest::header::{HeaderMap, LOCATION};
+use reqwest::{Method, StatusCode, Url};
+
+use super::base::{Base, Origin};
+use super::fault;
+use crate::error::Error;
+
+/// How many redirects are followed, one after the other.
+pub(super) const MAX: usize = 10;
+
+/// Where a request goes on that `method` sent to `from`, or why it does not.
+pub(super) fn target(
+    method: &Method,
+    from: &Url,
+    status: StatusCode,
+    headers: &HeaderMap,
+) -> Result<Url, Error> {
+    let place = headers
+        .get(LOCATION)
+        .and_then(|location| from.join(str::from_utf8(location.as_bytes()).ok()?).ok())
+        .map(|mut place| {
+            // A URL that can have neither has neither.
+            let _ = place.set_username("");
+            let _ = place.set_password(None);
+            place.set_fragment(None);
+            place
+        });
+    let Some(place) = place else {
+        return Err(fault::protocol(format!(
+            "{} redirects to no usable place (status {status}).",
+            shown(from)
+        )));
+    };
+    match obstacle(method, from, status, &place) {
+        None => Ok(place),
+        Some(why) => Err(refused(from, status, &place, why)),
+    }
+}
+
+/// Why the redirect from `from` to `place` is not followed.
+pub(super) fn refused(from: &Url, status: StatusCode, place: &Url, why: &str) -> Error {
+    let target = shown(place);
+    let advice = Base::parse(&target, Origin::BaseUrl)
+        .map(|base| format!(" Write {base} as the base URL if that is the server you mean."));
+    let mut error = fault::protocol(format!(
+        "{} redirects to {target} (status {status}), which is not followed: {why}.{}",
+        shown(from),
+        advice.unwrap_or_default()
+    ));
+    error.location = Some(place.to_string());
+    error
+}
+
+fn obstacle(method: &Method, from: &Url, status: StatusCode, place: &Url) -> Option<&'static str> {
+    match status.as_u16() {
+        307 | 308 => {}
+        301..=303 if *method == Method::GET || *method == Method::HEAD => {}
+        301..=303 => return Some("with this status the request would lose its body"),
+        _ => return Some("the status leaves the choice to the user"),
+    }
+    if !matches!(place.scheme(), "http" | "https") {
+        return Some("it is neither http nor https");
+    }
+    if host(from) != host(place) {
+        return Some("it is another host");
+    }
+    (from.scheme() == "https" && place.scheme() == "http").then_some("it gives up TLS")
+}
+
+fn host(url: &Url) -> &str {
+    url.host_str().unwrap_or_default().trim_end_matches('.')
+}
+
+/// A URL for messages: its query may hold a token.
+pub(super) fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.to_string()
+}

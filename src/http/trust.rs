@@ -1,0 +1,297 @@
+//! Whose certificates are believed: those of the machine, of files that the user names, or everybody's.
+//!
+//! rustls believes authorities only, and refuses a server's own certificate that is marked as one (openssl's default
+//! for self-signed ones) even where that very certificate is trusted. Other TLS libraries take it, and so does this.
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use reqwest::ClientBuilder;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::verify_server_name;
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore,
+    SignatureScheme,
+};
+
+use crate::error::{Error, Kind};
+
+/// No file of certificates is as large; a device would be larger.
+const MAX_FILE: u64 = 64 << 20;
+
+/// Whose certificates are believed.
+#[derive(Clone, Debug)]
+pub enum Trust {
+    /// Those of the files that `SSL_CERT_FILE` and `SSL_CERT_DIR` name; the machine's where they name none.
+    Environment {
+        file: Option<PathBuf>,
+        folders: Vec<PathBuf>,
+    },
+    /// These and what they have signed.
+    Only {
+        certificates: Vec<CertificateDer<'static>>,
+        /// Whether a certificate must be made for the name that is asked.
+        names: bool,
+    },
+    /// Everybody's, unchecked.
+    Anybody,
+}
+
+impl Default for Trust {
+    fn default() -> Self {
+        Self::Environment {
+            file: None,
+            folders: Vec::new(),
+        }
+    }
+}
+
+impl Trust {
+    /// What the variables of this process say now. The files are read when TLS is needed.
+    pub fn from_env() -> Self {
+        let given =
+            |name: &str| std::env::var_os(name).filter(|value: &OsString| !value.is_empty());
+        let folders = given("SSL_CERT_DIR").map(|folders| {
+            std::env::split_paths(&folders)
+                .filter(|folder| !folder.as_os_str().is_empty())
+                .collect()
+        });
+        Self::Environment {
+            file: given("SSL_CERT_FILE").map(PathBuf::from),
+            folders: folders.unwrap_or_default(),
+        }
+    }
+
+    /// The certificates of a file, or of the files of a folder. `name` is the setting that names it.
+    pub fn in_path(path: &Path, name: &str) -> Result<Self, Error> {
+        let certificates = if path.is_dir() {
+            in_folder(path, name)?
+        } else {
+            in_file(path, name)?
+        };
+        Ok(Self::Only {
+            certificates,
+            names: true,
+        })
+    }
+
+    /// Certificates in DER that were read elsewhere.
+    pub fn of(certificates: Vec<Vec<u8>>, names: bool) -> Result<Self, Error> {
+        let certificates: Vec<_> = certificates.into_iter().map(CertificateDer::from).collect();
+        roots(&certificates).ok_or_else(|| wrong("verify has no certificate that can be used"))?;
+        Ok(Self::Only {
+            certificates,
+            names,
+        })
+    }
+
+    /// `builder`, set up for TLS.
+    pub(super) fn apply(&self, builder: ClientBuilder) -> Result<ClientBuilder, Error> {
+        match self {
+            Self::Anybody => Ok(builder.tls_danger_accept_invalid_certs(true)),
+            Self::Only {
+                certificates,
+                names,
+            } => believing(builder, certificates.clone(), *names),
+            Self::Environment { file, folders } => {
+                let mut certificates = Vec::new();
+                if let Some(file) = file {
+                    certificates.extend(in_file(file, "SSL_CERT_FILE")?);
+                }
+                for folder in folders {
+                    certificates.extend(in_folder(folder, "SSL_CERT_DIR")?);
+                }
+                if certificates.is_empty() {
+                    return machine(builder);
+                }
+                believing(builder, certificates, true)
+            }
+        }
+    }
+}
+
+/// `builder`, which believes the machine's certificates. Apple, Android and Windows keep them behind a service, which
+/// reqwest asks; elsewhere they are files.
+#[cfg(any(windows, target_vendor = "apple", target_os = "android"))]
+#[expect(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
+fn machine(builder: ClientBuilder) -> Result<ClientBuilder, Error> {
+    Ok(builder)
+}
+
+#[cfg(not(any(windows, target_vendor = "apple", target_os = "android")))]
+fn machine(builder: ClientBuilder) -> Result<ClientBuilder, Error> {
+    let found = rustls_native_certs::load_native_certs();
+    if found.certs.is_empty() {
+        let cause = found.errors.first().map(|error| format!(" ({error})"));
+        return Err(wrong(&format!(
+            "TLS cannot be set up: this machine has no CA certificates that can be read{}. Install them (the package \
+             ca-certificates), or name a file with verify or SSL_CERT_FILE",
+            cause.unwrap_or_default()
+        )));
+    }
+    believing(builder, found.certs, true)
+}
+
+/// `builder`, which believes `certificates` and what they have signed.
+fn believing(
+    builder: ClientBuilder,
+    certificates: Vec<CertificateDer<'static>>,
+    names: bool,
+) -> Result<ClientBuilder, Error> {
+    let unusable = |cause: &dyn std::fmt::Display| wrong(&format!("TLS cannot be set up: {cause}"));
+    let provider = Arc::new(default_provider());
+    let roots = roots(&certificates).ok_or_else(|| unusable(&"there is no certificate"))?;
+    let chain = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+        .build()
+        .map_err(|error| unusable(&error))?;
+    let verifier = Verifier {
+        chain,
+        known: certificates,
+        names,
+    };
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| unusable(&error))?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(builder.tls_backend_preconfigured(config))
+}
+
+/// Those of `certificates` that can be used; `None` if there are none. Bundles may hold some that nobody can read.
+fn roots(certificates: &[CertificateDer<'static>]) -> Option<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    let (added, _) = roots.add_parsable_certificates(certificates.iter().cloned());
+    (added > 0).then_some(roots)
+}
+
+fn in_file(path: &Path, name: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let unusable = |what: &str| wrong(&format!("{name} names {}, which {what}", path.display()));
+    let certificates = read(path).map_err(|what| unusable(&what))?;
+    if roots(&certificates).is_none() {
+        return Err(unusable("holds no certificate that can be read"));
+    }
+    Ok(certificates)
+}
+
+/// The certificates of a file, or what is wrong with it.
+fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
+    // Opening a pipe would wait for its writer.
+    if !fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err("is no file".to_owned());
+    }
+    let mut text = Vec::new();
+    let file = fs::File::open(path).map_err(unreadable)?;
+    file.take(MAX_FILE)
+        .read_to_end(&mut text)
+        .map_err(unreadable)?;
+    let certificates = CertificateDer::pem_slice_iter(&text)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| format!("is no valid PEM: {error}"))?;
+    if certificates.is_empty() {
+        return Err("holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)".to_owned());
+    }
+    Ok(certificates)
+}
+
+fn in_folder(path: &Path, name: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let unusable = |what: &str| wrong(&format!("{name} names {}, which {what}", path.display()));
+    let unreadable = |error: std::io::Error| unusable(&format!("cannot be read: {error}"));
+    let mut files = HashSet::new();
+    for entry in fs::read_dir(path).map_err(unreadable)? {
+        // Most files have links to them beside them, named by a hash. Some links are dead.
+        files.extend(fs::canonicalize(entry.map_err(unreadable)?.path()));
+    }
+    // Such folders hold other files as well.
+    let certificates: Vec<_> = files.iter().flat_map(|file| read(file)).flatten().collect();
+    if roots(&certificates).is_none() {
+        return Err(unusable("holds no file with a certificate in PEM form"));
+    }
+    Ok(certificates)
+}
+
+fn wrong(what: &str) -> Error {
+    Error::new(Kind::Config, format!("{what}."))
+}
+
+/// Takes what `chain` takes, and a server's own certificate if that is one of the `known`.
+#[derive(Debug)]
+struct Verifier {
+    chain: Arc<WebPkiServerVerifier>,
+    known: Vec<CertificateDer<'static>>,
+    names: bool,
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, TlsError> {
+        let checked = self.chain.verify_server_cert(
+            end_entity,
+            intermediates,
+            server_name,
+            ocsp_response,
+            now,
+        );
+        let Err(TlsError::InvalidCertificate(cause)) = &checked else {
+            return checked;
+        };
+        match cause {
+            // The last thing that is looked at: all else is in order.
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }
+                if !self.names =>
+            {
+                Ok(ServerCertVerified::assertion())
+            }
+            // The first thing that is looked at are the dates, so these hold. An authority in a server's place is
+            // among the others.
+            CertificateError::UnknownIssuer | CertificateError::Other(_)
+                if self.known.iter().any(|known| known == end_entity) =>
+            {
+                if self.names {
+                    verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+                }
+                Ok(ServerCertVerified::assertion())
+            }
+            _ => checked,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        self.chain.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        self.chain.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.chain.supported_verify_schemes()
+    }
+}

@@ -1,0 +1,82 @@
+"""What tests of several folders share: TLS in front of the scripted server, with certificates that lie beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Callable
+
+import pytest
+
+from metagpt_ollama_rs.testing import ScriptedServer
+
+CERTIFICATES = Path(__file__).parent / "certificates"
+
+
+class Front:
+    """Takes TLS connections on a port of its own and passes on what they carry, as a reverse proxy does."""
+
+    def __init__(self, certificate: str, backend: int) -> None:
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(CERTIFICATES / f"{certificate}.pem")
+        self._backend = backend
+        self._open: list[socket.socket] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self.url = f"https://127.0.0.1:{self.port}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def stop(self) -> None:
+        for sock in (self._listener, *self._open):
+            # One that is not connected any more cannot be shut down.
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+            sock.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                sock, _ = self._listener.accept()
+                threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+
+    def _serve(self, sock: socket.socket) -> None:
+        # A client that does not trust the certificate leaves in the middle of the handshake.
+        with contextlib.suppress(OSError), sock:
+            client = self._context.wrap_socket(sock, server_side=True)
+            with client, socket.create_connection(("127.0.0.1", self._backend)) as server:
+                self._open += [client, server]
+                back = threading.Thread(target=self._copy, args=(server, client), daemon=True)
+                back.start()
+                self._copy(client, server)
+                back.join()
+
+    def _copy(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            while data := source.recv(1 << 16):
+                target.sendall(data)
+        with contextlib.suppress(OSError):
+            target.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture
+def certificates() -> Path:
+    """The folder of the certificates that ``make.py`` there has made."""
+    return CERTIFICATES
+
+
+@pytest.fixture
+def tls_front(ollama_server: ScriptedServer) -> Iterator[Callable[[str], Front]]:
+    """Starts a `Front` of ``ollama_server`` that shows the certificate of this name."""
+    fronts: list[Front] = []
+
+    def start(certificate: str = "server") -> Front:
+        fronts.append(Front(certificate, ollama_server.port))
+        return fronts[-1]
+
+    yield start
+    for front in fronts:
+        front.stop()
