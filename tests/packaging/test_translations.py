@@ -43,7 +43,7 @@ BLOCK = re.compile(
     | ^(?P<level>\#+)[ ](?P<heading>[^\n]+)
     | (?P<table>(?:^\|[^\n]+(?:\n|\Z))+)
     | ^-[ ](?P<item>[^\n]+(?:\n[ ]{2}[^\n]+)*)
-    | ^(?P<paragraph>[^\n]+(?:\n(?!```|\||-[ ])[^\n]+)*)
+    | ^(?P<paragraph>[^\n]+(?:\n(?!```|\||-[ ]|\#+[ ])[^\n]+)*)
     """,
     re.MULTILINE | re.DOTALL | re.VERBOSE,
 )
