@@ -231,7 +231,9 @@ class MidStreamError(StreamError, ResponseError):
 
 class IncompleteError(StreamError):
     """The answer is cut: the reply ended, but no line said ``"done": true``, or the answer went in circles (see
-    ``repetition_guard`` of the clients), of which ``partial`` has two rounds."""
+    ``repetition_guard`` of the clients), of which ``partial`` has two rounds. ``in_circles`` tells which."""
+
+    in_circles = False
 
 
 class InterruptedStreamError(StreamError):
@@ -284,6 +286,7 @@ _CLASSES: tuple[tuple[tuple[int, ...], str, type[OllamaError]], ...] = (
     ((400, 413, 422, 500), _OVERFLOW, ContextOverflowError),
     ((402,), "", SubscriptionError),
     ((403,), _PLAN, SubscriptionError),
+    ((400, 401, 404), r"requires an? .{0,20}(subscription|plan)\b", SubscriptionError),
     ((401, 403, 407), "", AuthenticationError),
     ((404,), "model", ModelNotFoundError),
     ((404,), "", NotFoundError),
@@ -332,6 +335,8 @@ def from_core(
         error.loaded = loaded
     elif isinstance(error, ProtocolError):
         error.location = location
+    elif isinstance(error, IncompleteError):
+        error.in_circles = circles
     elif isinstance(error, ResponseError):
         error.error = text or (message if cls is MidStreamError else "")
         error.body = body or b""
