@@ -10,7 +10,7 @@ from metagpt.provider.general_api_requestor import GeneralAPIRequestor
 
 import metagpt_ollama_rs.provider as ours
 from metagpt_ollama_rs import stats
-from metagpt_ollama_rs.errors import IncompleteError
+from metagpt_ollama_rs.errors import EmptyAnswerError, IncompleteError
 from metagpt_ollama_rs.provider import OpenAIResponse
 from metagpt_ollama_rs.testing import Reply, faults, lines
 
@@ -144,6 +144,20 @@ def test_white_space_in_the_place_of_json(ask, server):
     server.wait_for_hangup()
     assert type(outcome.error) is IncompleteError
     assert json.loads(outcome.error.partial.strip() + "}") == {"a": 1}
+
+
+@pytest.mark.parametrize("road", ["", "decode"])
+@pytest.mark.parametrize("call", [streamed, whole])
+@pytest.mark.parametrize("text", ["\n" * 6000, " \t\n" * 2000])
+def test_white_space_and_nothing_else_is_an_empty_answer_however_long(text, call, road, roads, ask, answers):
+    roads(road)
+    answers(pieces(text) if call is streamed else text, done_reason="length")
+    for config, words in (({"extra_fields": {"format": "json"}}, "JSON"), ({}, "repeat_penalty")):
+        outcome = ask("ours", call, **config)
+        assert type(outcome.error) is EmptyAnswerError
+        assert "white space only" in outcome.error.message
+        assert words in outcome.error.hint
+        assert len(outcome.requests) == 1
 
 
 def test_on_error_text(ask, answers):

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Optional
 
-from ..errors import EmptyAnswerError
+from ..errors import EmptyAnswerError, IncompleteError
 from .replies import count_of
 
-__all__ = ["advice", "cut_off", "empty_answer"]
+__all__ = ["advice", "cut_off", "empty_answer", "endless_space"]
+
+_SAY_JSON = (
+    "with a format, say in the prompt too that the answer is to be JSON, else some models write white space for ever"
+)
 
 
 def advice(reply: dict[str, Any], options: Mapping[str, Any]) -> str:
@@ -59,10 +63,7 @@ def empty_answer(
         hint = "ask with a text: an empty prompt with a keep_alive of 0 is Ollama's way to unload a model"
     elif reason == "length" and text and formatted:
         message = "the model wrote white space only, up to the token limit"
-        hint = (
-            "with a format, say in the prompt too that the answer is to be JSON, else some models write white space "
-            f"for ever; if it does say so, {advice(reply, options)}"
-        )
+        hint = f"{_SAY_JSON}; if it does say so, {advice(reply, options)}"
     elif reason == "length":
         message = "the model used up its tokens without answering"
         message += " (it was still thinking)" if thinking else " (it wrote white space only)" if text else ""
@@ -76,6 +77,17 @@ def empty_answer(
         if options.get("stop"):
             hint = "does the answer begin with one of the texts of `stop`? Else " + hint
     return EmptyAnswerError(message, model=model, hint=hint, partial=text, partial_thinking=thinking)
+
+
+def endless_space(error: IncompleteError, *, formatted: bool) -> EmptyAnswerError:
+    """The error for an answer of nothing but white space that was stopped because it went in circles."""
+    return EmptyAnswerError(
+        "the model wrote white space only, until it was stopped",
+        model=error.model,
+        url=error.url,
+        hint=_SAY_JSON if formatted else error.hint,
+        partial=error.partial,
+    )
 
 
 def _number(value: Any) -> Optional[int]:

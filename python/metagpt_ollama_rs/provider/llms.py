@@ -31,6 +31,7 @@ from .. import AsyncClient, Timeout, _core
 from ..errors import (
     BadRequestError,
     EmptyAnswerError,
+    IncompleteError,
     OllamaError,
     ProtocolError,
     ResponseError,
@@ -38,10 +39,11 @@ from ..errors import (
     from_core,
 )
 from ..options import Settings, fields_set, overlay, read_settings
-from .endings import advice, cut_off, empty_answer
+from ..payloads import text_of as utf8_text
+from .endings import advice, cut_off, empty_answer, endless_space
 from .images import fetch_images, image_lists
 from .messages import OllamaMessageAPI, OllamaMessageBase, OllamaMessageChat, OllamaMessageGenerate, OllamaMessageMeta
-from .records import asking, record, recorded
+from .records import asking, mark, record, recorded
 from .replaced import REQUEST, current, untouched
 from .replies import (
     Lines,
@@ -216,9 +218,12 @@ class OllamaLLM(BaseLLM):
         return untouched(self.ollama_message, "get_choice", *_GET_CHOICE)
 
     @functools.wraps(BaseLLM.aask)
-    async def aask(self, *args: Any, **kwargs: Any) -> Any:
+    async def aask(self, msg: Any, *args: Any, **kwargs: Any) -> Any:
         """The answer to a question, as MetaGPT's ``BaseLLM.aask``; one that fills a node is wrapped for its parser."""
-        answer = await super().aask(*args, **kwargs)
+        if isinstance(msg, (bytes, bytearray, memoryview)):
+            # MetaGPT would take them for a list of messages.
+            msg = utf8_text(msg, "the question")
+        answer = await super().aask(msg, *args, **kwargs)
         return answer if wanted_format(self) is None else wrapped(answer)
 
     async def acompletion(self, messages: Messages, timeout: int = USE_CONFIG_TIMEOUT) -> dict[str, Any]:
@@ -548,8 +553,9 @@ class OllamaLLM(BaseLLM):
         if not text.strip() and not calls_of(reply):
             if found is None and not thinking and reason not in ("length", "load", "unload"):
                 raise no_text(reply, model=self.model)
-            formatted = wanted_format(self) is not None or bool(asked.get("format"))
-            raise empty_answer(reply, options, text=text, thinking=thinking, formatted=formatted, model=self.model)
+            raise empty_answer(
+                reply, options, text=text, thinking=thinking, formatted=self._formatted, model=self.model
+            )
         if reason != "length":
             return
         if wanted_format(self) is not None and not complete(text):
@@ -562,6 +568,11 @@ class OllamaLLM(BaseLLM):
             error.hint = advice(reply, options)
             raise error
         logger.warning(cut_off(reply, options, text))
+
+    @property
+    def _formatted(self) -> bool:
+        asked = getattr(self.ollama_message, "additional_kwargs", {})
+        return wanted_format(self) is not None or bool(asked.get("format"))
 
     @property
     def _guarded(self) -> bool:
@@ -589,6 +600,11 @@ class OllamaLLM(BaseLLM):
     def _as_text(self, error: OllamaError, *, streamed: bool) -> dict[str, Any]:
         """The error as the error dict of ``decode``, where the settings want it so; raises it otherwise."""
         self._record(error, streamed=streamed)
+        if isinstance(error, IncompleteError) and error.in_circles and not error.partial_thinking:
+            if not error.partial.strip():
+                # What it would be if the token limit had come before the guard.
+                error = endless_space(error, formatted=self._formatted)
+                mark(error)
         if (self.on_error or self._settings().client.on_error) != "text":
             raise error
         return {"error": getattr(error, "error", "") or error.message, "raw_data": ""}
