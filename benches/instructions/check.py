@@ -26,7 +26,8 @@ TOLERANCE = 0.05
 FEW, MANY = 200, 2200
 CASES = {
     **dict.fromkeys(
-        ("plain", "escaped", "chinese", "two hundred characters", "thinking", "openai", "fold", "last", "guarded"), (FEW, MANY)
+        ("plain", "escaped", "chinese", "two hundred characters", "thinking", "openai", "fold", "last", "guarded"),
+        (FEW, MANY),
     ),
     "floats": (5, 45),
 }

@@ -3,7 +3,7 @@
 What the caller left at None is not sent, so that the server's own default holds. ``stream`` always is: its default
 differs by endpoint. Bytes count as the text that they are in UTF-8, wherever a text is wanted; those that nothing here
 looks at are turned into it by the core, as are surrogates. What Ollama would refuse, or ignore in silence, though it is
-easily seen here, is a ConfigurationError that names the place.
+easily seen here, is a ConfigurationError that names the place. Images wait in a payload to be read (`images.settle`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from metagpt_ollama_rs.errors import ConfigurationError
-from metagpt_ollama_rs.images import image_texts
+from metagpt_ollama_rs.images import unread
+from metagpt_ollama_rs.responses import Record
 from metagpt_ollama_rs.spelling import near_miss, unknown_argument
 
 _CHAT = ("tools", "think", "logprobs", "top_logprobs", "format", "options", "keep_alive", "truncate")
@@ -94,7 +95,7 @@ def generate_payload(model: Any, prompt: Any, suffix: Any, stream: bool, **field
     payload: dict[str, Any] = {"model": text_of(model, "model"), "stream": stream}
     _add(payload, "generate", ("prompt", "suffix", *_GENERATE), {"prompt": prompt, "suffix": suffix, **fields})
     if "images" in payload:
-        payload["images"] = image_texts(payload["images"], "images")
+        payload["images"] = unread(payload["images"], "images")
     return payload
 
 
@@ -171,7 +172,7 @@ def _messages(messages: Any) -> list[dict[str, Any]]:
 
 
 def _message(message: Any, index: int) -> dict[str, Any]:
-    record = message.model_dump(exclude_none=True) if hasattr(message, "model_dump") else message
+    record = _dumped(message) if hasattr(message, "model_dump") else message
     if not isinstance(record, Mapping):
         raise ConfigurationError(
             f"messages[{index}] is a {type(message).__name__}",
@@ -189,13 +190,21 @@ def _message(message: Any, index: int) -> dict[str, Any]:
     return fields
 
 
+def _dumped(message: Any) -> dict[str, Any]:
+    """A message that is an object, as a dict. One of ollama-python's would read the files of its images at this."""
+    images = getattr(message, "images", None)
+    if not images or isinstance(message, Record):
+        return message.model_dump(exclude_none=True)  # type: ignore[no-any-return]
+    return {**message.model_dump(exclude_none=True, exclude={"images"}), "images": images}
+
+
 def _field(name: Any, value: Any, where: str) -> Any:
     """The value of a message's field that is not plainly a text."""
     if name in _TEXTS:
         hint = "images go into `images` of the message; a tool's result is text, such as JSON"
         return text_of(value, f"{where}.{name}", hint=hint)
     if name == "images":
-        return image_texts(value, f"{where}.images")
+        return unread(value, f"{where}.images")
     if name == "tool_calls":
         from metagpt_ollama_rs.tools import sent_calls
 

@@ -14,6 +14,7 @@ slots are emptied, and from there on the record is like any other.
 from __future__ import annotations
 
 from metagpt_ollama_rs import _core
+from metagpt_ollama_rs.errors import from_core
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -360,6 +361,29 @@ class StatusResponse(Record):
     status: str | None
 
 
+# Where a whole reply has what it was asked for; images of servers that make them included.
+_TEXT: dict[str, dict[str, type]] = {"/api/chat": {"message": dict}, "/api/generate": {"response": str, "image": str}}
+
+
+def having(reply: dict[str, Any], *names: str) -> dict[str, Any]:
+    """``reply``, if it has one of the fields. Raises ProtocolError for an object that answers nothing."""
+    if not any(name in reply for name in names):
+        found = _core.excerpt(", ".join(reply), 200) or "nothing"
+        raise from_core("protocol", message=f"The reply has no {names[0]!r}, only {found}.")
+    return reply
+
+
+def answering(reply: dict[str, Any], path: str) -> dict[str, Any]:
+    """``reply``, if it is an answer of the endpoint ``path``; raises ProtocolError otherwise."""
+    fields = _TEXT[path]
+    having(reply, *fields)
+    if not any(isinstance(reply.get(name), kind) for name, kind in fields.items()):
+        name = next(name for name in fields if name in reply)
+        wanted = "object" if fields[name] is dict else "text"
+        raise from_core("protocol", message=f"The reply's {name!r} is no {wanted} but {str(reply[name])[:200]!r}.")
+    return reply
+
+
 __all__ = [
     "ChatResponse",
     "EmbedResponse",
@@ -377,4 +401,6 @@ __all__ = [
     "StatusResponse",
     "ToolCall",
     "ToolFunction",
+    "answering",
+    "having",
 ]

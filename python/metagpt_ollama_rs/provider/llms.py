@@ -37,10 +37,19 @@ from ..errors import (
     StreamError,
     from_core,
 )
+from ..images import image_lists, settled
 from ..options import Settings, fields_set, overlay, read_settings
 from .endings import advice, cut_off, empty_answer
-from .images import fetch_images, image_lists
-from .messages import OllamaMessageAPI, OllamaMessageBase, OllamaMessageChat, OllamaMessageGenerate, OllamaMessageMeta
+from .images import fetch_images, unread_images
+from .messages import (
+    OllamaMessageAPI,
+    OllamaMessageBase,
+    OllamaMessageChat,
+    OllamaMessageEmbed,
+    OllamaMessageEmbeddings,
+    OllamaMessageGenerate,
+    OllamaMessageMeta,
+)
 from .records import asking, record, recorded
 from .replaced import REQUEST, current, untouched
 from .replies import (
@@ -65,6 +74,10 @@ Messages = list[dict[str, Any]]
 _T = TypeVar("_T")
 
 _DECODE = OllamaMessageBase.decode
+_PARSE = OllamaMessageBase._parse_input_msg
+_APPLY = tuple(
+    made.apply for made in (OllamaMessageChat, OllamaMessageGenerate, OllamaMessageEmbed, OllamaMessageEmbeddings)
+)
 _GET_CHOICE = (OllamaMessageChat.get_choice, OllamaMessageGenerate.get_choice)
 
 # What `on_error: text` turns into an answer: the server's word against the request. That there is no server, that it
@@ -228,7 +241,7 @@ class OllamaLLM(BaseLLM):
     @recorded(streamed=False)
     async def _achat_completion(self, messages: Messages, timeout: int = USE_CONFIG_TIMEOUT) -> dict[str, Any]:
         message = self._message()
-        payload = self._payload(message, messages, stream=False)
+        payload = await self._payload(message, messages, stream=False)
         try:
             if not untouched(self.client, "arequest", REQUEST):
                 reply: dict[str, Any] = await self._through_requestor(message, payload, timeout, stream=False)
@@ -244,7 +257,7 @@ class OllamaLLM(BaseLLM):
     @recorded(streamed=True)
     async def _achat_completion_stream(self, messages: Messages, timeout: int = USE_CONFIG_TIMEOUT) -> str:
         message = self._message()
-        payload = self._payload(message, messages, stream=True)
+        payload = await self._payload(message, messages, stream=True)
         try:
             if not untouched(self.client, "arequest", REQUEST):
                 answer = await self._through_requestor(message, payload, timeout, stream=True)
@@ -426,8 +439,12 @@ class OllamaLLM(BaseLLM):
             built.kwargs = copy.deepcopy(kwargs)
         return message
 
-    def _payload(self, message: OllamaMessageBase, messages: Messages, *, stream: bool) -> dict[str, Any]:
-        payload = message.apply(messages=messages)
+    async def _payload(self, message: OllamaMessageBase, messages: Messages, *, stream: bool) -> dict[str, Any]:
+        # Made at once, with what holds at this moment; images are read afterwards, in a thread. Code of the user's may
+        # do anything with an image, and gets it read.
+        ours = untouched(message, "apply", *_APPLY) and untouched(message, "_parse_input_msg", _PARSE)
+        with unread_images() if ours else contextlib.nullcontext():
+            payload = message.apply(messages=messages)
         if message.api_suffix in ("/chat", "/generate"):
             payload["stream"] = stream
             payload.setdefault("truncate", False)
@@ -443,7 +460,7 @@ class OllamaLLM(BaseLLM):
             elif payload.get("format"):
                 # A model that can think does so unless told not to, and on many servers breaks the format by it.
                 payload.setdefault("think", False)
-        return payload
+        return await settled(payload)
 
     def _settings(self) -> Settings:
         """The configuration of this moment, read anew only when it has changed."""

@@ -153,7 +153,8 @@ class OllamaMessageChat(OllamaMessageBase, metaclass=OllamaMessageMeta):
         result: dict[str, Any] = {"role": message.get("role") or "user", "content": "\n".join(texts)}
         if message.get("images"):
             place = f"{where}.images"
-            images.extend(image_base64(image, place) for image in one_by_one(message["images"], place))
+            given = enumerate(one_by_one(message["images"], place))
+            images.extend(image_base64(image, f"{place}[{at}]") for at, image in given)
         if images:
             result["images"] = images
         for key in ("thinking", "tool_name", "tool_call_id"):
