@@ -231,7 +231,10 @@ class MidStreamError(StreamError, ResponseError):
 
 class IncompleteError(StreamError):
     """The answer is cut: the reply ended, but no line said ``"done": true``, or the answer went in circles (see
-    ``repetition_guard`` of the clients), of which ``partial`` has two rounds."""
+    ``repetition_guard`` of the clients), of which ``partial`` has two rounds. ``repeated`` is what went round, else "".
+    """
+
+    repeated: str = ""
 
 
 class InterruptedStreamError(StreamError):
@@ -460,7 +463,7 @@ def from_core(
     location: str | None = None,
     cause: str | None = None,
     quota: bool = False,
-    circles: bool = False,
+    repeated: str | None = None,
     partial: str = "",
     partial_thinking: str = "",
 ) -> OllamaError:
@@ -491,7 +494,8 @@ def from_core(
         error.location = location
         if proxy:
             hint = f"is that an answer of the proxy's own? {_PROXY_DOWN[0].upper()}{_PROXY_DOWN[1:]}"
-    elif circles:
+    elif repeated is not None and isinstance(error, IncompleteError):
+        error.repeated = repeated
         hint = _CIRCLES_HINT
     elif isinstance(error, MidStreamError):
         error.error = text or message

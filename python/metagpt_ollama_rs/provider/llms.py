@@ -31,6 +31,7 @@ from .. import AsyncClient, Timeout, _core
 from ..errors import (
     BadRequestError,
     EmptyAnswerError,
+    IncompleteError,
     OllamaError,
     ProtocolError,
     ResponseError,
@@ -50,7 +51,7 @@ from .messages import (
     OllamaMessageGenerate,
     OllamaMessageMeta,
 )
-from .records import asking, record, recorded
+from .records import asking, mark, marked, record, recorded
 from .replaced import REQUEST, current, untouched
 from .replies import (
     Lines,
@@ -252,7 +253,7 @@ class OllamaLLM(BaseLLM):
             ask = self._ask_whole if short else self._ask_bytes
             return await self._asked(client, payload, lambda body: ask(client, message, body, timeout))
         except _SERVER_SAID as error:
-            return self._as_text(error, streamed=False)
+            return self._as_text(self._explained(error), streamed=False)
 
     @recorded(streamed=True)
     async def _achat_completion_stream(self, messages: Messages, timeout: int = USE_CONFIG_TIMEOUT) -> str:
@@ -272,7 +273,7 @@ class OllamaLLM(BaseLLM):
             ask = self._ask_deltas if short else self._ask_lines
             return await self._asked(client, payload, lambda body: ask(client, message, body, timeout))
         except _SERVER_SAID as error:
-            return self.get_choice_text(self._as_text(error, streamed=True))
+            return self.get_choice_text(self._as_text(self._explained(error), streamed=True))
 
     async def _ask_whole(
         self, client: AsyncClient, message: OllamaMessageBase, payload: dict[str, Any], timeout: int
@@ -560,12 +561,11 @@ class OllamaLLM(BaseLLM):
         """
         self.reasoning_content = thinking or None
         self.last_response = reply
-        asked = getattr(self.ollama_message, "additional_kwargs", {})
-        options, reason = asked.get("options") or {}, reply.get("done_reason")
+        options, formatted = self._asked_for()
+        reason = reply.get("done_reason")
         if not text.strip() and not calls_of(reply):
             if found is None and not thinking and reason not in ("length", "load", "unload"):
                 raise no_text(reply, model=self.model)
-            formatted = wanted_format(self) is not None or bool(asked.get("format"))
             raise empty_answer(reply, options, text=text, thinking=thinking, formatted=formatted, model=self.model)
         if reason != "length":
             return
@@ -579,6 +579,31 @@ class OllamaLLM(BaseLLM):
             error.hint = advice(reply, options)
             raise error
         logger.warning(cut_off(reply, options, text))
+
+    def _explained(self, error: OllamaError) -> OllamaError:
+        """``error``, or what it means: an answer that goes in circles of white space is an empty one."""
+        if not isinstance(error, IncompleteError) or not error.repeated.isspace():
+            return error
+        text, thinking = error.partial, error.partial_thinking
+        if not thinking:
+            text, thinking = split_thinking(text)
+        # Where no text has begun, it is the thinking that has no end.
+        if text.strip() or (thinking.strip() and not error.partial):
+            return error
+        self.reasoning_content = thinking or None
+        options, formatted = self._asked_for()
+        empty = empty_answer(
+            {}, options, text=text, thinking=thinking, formatted=formatted, model=self.model, endless=True
+        )
+        empty.url, empty.status = error.url, error.status
+        if marked(error):
+            mark(empty)
+        return empty
+
+    def _asked_for(self) -> tuple[dict[str, Any], bool]:
+        """The options of this call, and whether it asks for a format."""
+        asked = getattr(self.ollama_message, "additional_kwargs", {})
+        return asked.get("options") or {}, wanted_format(self) is not None or bool(asked.get("format"))
 
     @property
     def _guarded(self) -> bool:
