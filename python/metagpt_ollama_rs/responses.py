@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import ItemsView, Iterator, KeysView, Mapping, Sequence, ValuesView
     from typing import Any
 
+    from metagpt_ollama_rs.errors import OllamaError
+
 
 class Record:
     """A JSON object. Two records are equal if their classes and objects are; a record can be pickled."""
@@ -361,10 +363,6 @@ class StatusResponse(Record):
     status: str | None
 
 
-# Where a whole reply has what it was asked for; images of servers that make them included.
-_TEXT: dict[str, dict[str, type]] = {"/api/chat": {"message": dict}, "/api/generate": {"response": str, "image": str}}
-
-
 def having(reply: dict[str, Any], *names: str) -> dict[str, Any]:
     """``reply``, if it has one of the fields. Raises ProtocolError for an object that answers nothing."""
     if not any(name in reply for name in names):
@@ -374,14 +372,31 @@ def having(reply: dict[str, Any], *names: str) -> dict[str, Any]:
 
 
 def answering(reply: dict[str, Any], path: str) -> dict[str, Any]:
-    """``reply``, if it is an answer of the endpoint ``path``; raises ProtocolError otherwise."""
-    fields = _TEXT[path]
-    having(reply, *fields)
-    if not any(isinstance(reply.get(name), kind) for name, kind in fields.items()):
-        name = next(name for name in fields if name in reply)
-        wanted = "object" if fields[name] is dict else "text"
-        raise from_core("protocol", message=f"The reply's {name!r} is no {wanted} but {str(reply[name])[:200]!r}.")
+    """``reply``, if it is an answer of the endpoint ``path``; raises ProtocolError otherwise.
+
+    A text that came as a list of parts is joined. An answer may be without one: a message of tool calls, an image.
+    """
+    if path == "/api/chat":
+        holder = having(reply, "message")["message"]
+        if not isinstance(holder, dict):
+            raise _unlike("message", "object", holder)
+        name, optional = "content", True
+    else:
+        holder = having(reply, "response", "image")
+        name, optional = "response", isinstance(reply.get("image"), str)
+    found = holder.get(name)
+    if isinstance(found, list):
+        texts: list[Any] = [part.get("text") if isinstance(part, dict) else part for part in found]
+        if not all(isinstance(text, str) for text in texts):
+            raise _unlike(name, "text", found)
+        holder[name] = "".join(texts)
+    elif not isinstance(found, str) and not (optional and found is None):
+        raise _unlike(name, "text", found)
     return reply
+
+
+def _unlike(name: str, wanted: str, found: Any) -> OllamaError:
+    return from_core("protocol", message=f"The reply's {name!r} is no {wanted} but {str(found)[:200]!r}.")
 
 
 __all__ = [

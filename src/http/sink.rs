@@ -9,7 +9,9 @@ use super::fault;
 use crate::error::{Error, Kind};
 use crate::inbox::Inbox;
 use crate::wire::circles::Guard;
-use crate::wire::{Batch, Counters, Decoder, Delta, Framing, Item, Shape, WireError, fold_body};
+use crate::wire::{
+    Batch, Counters, Decoder, Delta, Framing, Held, Item, Shape, WireError, fold_body,
+};
 
 /// Where the pieces of a body go.
 pub(super) trait Sink {
@@ -94,7 +96,12 @@ impl Deltas {
             if self.done {
                 keep = keep.min(at);
             } else if let Taken::Answer(shape) = self.taken
-                && !delta.is_answer(shape)
+                && match shape {
+                    // Records have a text, or none.
+                    Some(_) => delta.held == Held::Other || !delta.is_answer(shape),
+                    // Who gets the whole answer as one object finds in it what the last line says instead.
+                    None => !delta.done && !delta.is_answer(shape),
+                }
             {
                 keep = keep.min(at);
                 failure = Some(Error::new(Kind::Decode, delta.refusal()));
