@@ -102,7 +102,7 @@ fuzz:
 test-general: export METAGPT_OLLAMA_LANE := general
 test-general: $(VENV)/.package $(METAGPT)/.package
 	$(VENV)/bin/pytest tests/client tests/lifecycle $(PYTEST_ARGS)
-	$(METAGPT)/bin/pytest $(addprefix tests/metagpt/test_,embeddings.py replies.py requests.py streaming.py) $(PYTEST_ARGS)
+	$(METAGPT)/bin/pytest $(addprefix tests/metagpt/test_,answers.py embeddings.py replies.py requests.py streaming.py) $(PYTEST_ARGS)
 
 lint: lint-rust lint-python
 

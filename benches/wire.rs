@@ -4,6 +4,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use metagpt_ollama_rs::wire::circles::Guard;
 use metagpt_ollama_rs::wire::{Batch, Decoder, Fold, Framing, MAX_LINE, floats, last};
 
 #[path = "instructions/src/cases.rs"]
@@ -72,6 +73,25 @@ fn fold(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// The guard against answers in circles, beside the decoding that it comes after.
+fn guard(criterion: &mut Criterion) {
+    let body = cases::prose(usize::try_from(LINES).unwrap());
+    let mut batch = Batch::default();
+    decode(
+        &mut Decoder::new(Framing::Ndjson, MAX_LINE),
+        body.as_bytes(),
+        &mut batch,
+    );
+    assert_eq!(Guard::default().watch(&batch, 0, 0, true), None);
+    let mut group = criterion.benchmark_group("guard of 1000 lines");
+    group.throughput(Throughput::Elements(LINES));
+    // Fresh each time: the same thousand lines over and over are a circle.
+    group.bench_function("prose", |bencher| {
+        bencher.iter(|| Guard::default().watch(black_box(&batch), 0, 0, true));
+    });
+    group.finish();
+}
+
 /// The last line of a whole body is found without a look at the others; finding all of them is the worst case.
 fn whole(criterion: &mut Criterion) {
     let body = body(&cases::chat(" word"));
@@ -103,5 +123,5 @@ fn vectors(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, lines, fold, whole, vectors);
+criterion_group!(benches, lines, fold, guard, whole, vectors);
 criterion_main!(benches);

@@ -26,9 +26,10 @@ TOLERANCE = 0.05
 FEW, MANY = 200, 2200
 CASES = {
     **dict.fromkeys(
-        ("plain", "escaped", "chinese", "two hundred characters", "thinking", "openai", "fold", "last", "guarded"),
-        (FEW, MANY),
+        ("plain", "escaped", "chinese", "two hundred characters", "thinking", "openai", "fold", "last"), (FEW, MANY)
     ),
+    # Long enough for many looks of the guard.
+    **dict.fromkeys(("prose", "guarded"), (2_000, 42_000)),
     "floats": (5, 45),
 }
 

@@ -51,7 +51,8 @@ class Retry(NamedTuple):
     A server that is down so costs about one second. MetaGPT tries three times itself.
 
     Apart from this, a kept connection that turns out to be dead is replaced at once, for requests that change nothing.
-    Those that change something (pull, push, create, copy, delete) are not sent again once the server may have got them.
+    Those that change something (pull, push, create, copy, delete) are never sent again once the server may have got
+    them.
     """
 
     retries: int = 2

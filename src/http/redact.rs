@@ -65,9 +65,8 @@ impl Secrets {
             body.truncate(MAX_REFUSAL);
         }
         if let Some(text) = &mut error.server_text {
-            let end = (0..=MAX_REFUSAL)
-                .rev()
-                .find(|end| text.is_char_boundary(*end));
+            let fits = |at: &usize| text.is_char_boundary(*at);
+            let end = (0..=MAX_REFUSAL.min(text.len())).rev().find(fits);
             text.truncate(end.unwrap_or(0));
         }
         for secret in self.0.iter() {

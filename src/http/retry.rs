@@ -21,7 +21,7 @@ const GROWTH: u32 = 4;
 /// The longest wait of our own choice.
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// Routes that change nothing, though they are asked by POST.
+/// Routes that change nothing, though they are asked with POST.
 const HARMLESS: [&str; 10] = [
     "/api/chat",
     "/api/generate",

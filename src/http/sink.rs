@@ -96,15 +96,13 @@ impl Deltas {
             if self.done {
                 keep = keep.min(at);
             } else if let Taken::Answer(shape) = self.taken
-                && match shape {
-                    // Records have a text, or none.
-                    Some(_) => delta.held == Held::Other || !delta.is_answer(shape),
-                    // Who gets the whole answer as one object finds in it what the last line says instead.
-                    None => !delta.done && !delta.is_answer(shape),
-                }
+                // A record has a text or none; a whole answer as one object has whatever is in its place.
+                && (!delta.is_answer(shape) || (shape.is_some() && delta.held == Held::Other))
             {
                 keep = keep.min(at);
-                failure = Some(Error::new(Kind::Decode, delta.refusal()));
+                let mut error = Error::new(Kind::Protocol, delta.refusal());
+                error.cause = Some("line");
+                failure = Some(error);
                 break;
             }
             self.done |= delta.done;

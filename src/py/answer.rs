@@ -21,12 +21,11 @@ pub fn to_python(py: Python<'_>, answer: &Answer) -> PyResult<Py<PyAny>> {
         put_text(py, &record, intern!(py, "response"), answer)?;
         put_thinking(py, &record, answer)?;
     } else if answer.shape == Shape::Chat {
-        let message = match record.get_item(intern!(py, "message"))? {
-            Some(message) if !message.is_none() => match message.cast_into::<PyDict>() {
-                Ok(message) => message,
-                // No message, and nothing is made up in its place.
-                Err(_) => return Ok(record.into_any().unbind()),
-            },
+        let message = match record
+            .get_item(intern!(py, "message"))?
+            .map(Bound::cast_into::<PyDict>)
+        {
+            Some(Ok(message)) => message,
             _ => PyDict::new(py),
         };
         fill_message(py, &message, answer)?;

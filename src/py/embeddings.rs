@@ -4,10 +4,13 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyFloat, PyInt, PyList};
 
+use super::exit::enter;
+
 /// What is wrong with a list of vectors as JSON has it, or None: each must be a list of as many finite numbers as the
 /// first one, and of one at least.
 #[pyfunction]
 pub fn vectors_fault(vectors: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
+    enter();
     let Ok(vectors) = vectors.cast::<PyList>() else {
         return Ok(Some(format!(
             "the vectors are {} and no list",

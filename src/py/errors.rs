@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString};
 
+use super::exit::enter;
 use crate::error::Error;
 use crate::wire::circles::cut;
 
@@ -83,6 +84,7 @@ fn build(py: Python<'_>, error: Error, context: &Context<'_>) -> PyResult<PyErr>
 /// The first `limit` characters of `text` on one line, without what moves a terminal's cursor or turns a text's direction.
 #[pyfunction]
 pub fn excerpt(text: &Bound<'_, PyString>, limit: usize) -> String {
+    enter();
     crate::excerpt::excerpt(&text.to_string_lossy(), limit)
 }
 

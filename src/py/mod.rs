@@ -99,7 +99,7 @@ fn refuse_circles(
     thinking: &Bound<'_, PyString>,
     model: &str,
 ) -> PyResult<()> {
-    exit::enter();
+    enter();
     let (content, thinking) = (content.to_string_lossy(), thinking.to_string_lossy());
     crate::http::refuse_circles(&content, &thinking).map_err(|error| {
         let facts = errors::Context {

@@ -237,12 +237,12 @@ fn single<'py>(py: Python<'py>, reply: &Reply) -> PyResult<Option<Bound<'py, PyA
 }
 
 /// Why a body cannot be read as lines, and the answer up to there.
-struct Fault(String, Box<crate::wire::Answer>);
+struct Fault(Kind, String, Box<crate::wire::Answer>);
 
 impl Fault {
     fn raise(self, fail: &impl Fn(Kind, String, &str, &str) -> PyErr) -> PyErr {
-        let Self(text, answer) = self;
-        fail(Kind::Decode, text, &answer.content, &answer.thinking)
+        let Self(kind, text, answer) = self;
+        fail(kind, text, &answer.content, &answer.thinking)
     }
 }
 
@@ -258,18 +258,18 @@ fn folded(reply: &Reply, trace: &Trace) -> Result<crate::wire::Answer, Fault> {
     let result = decoder
         .feed(&reply.body, &mut batch)
         .and_then(|()| decoder.finish(&mut batch));
-    let mut failure = result.err().map(|error| error.to_string());
+    let mut failure = result.err().map(|error| (Kind::Decode, error.to_string()));
     if ANSWERS.contains(&trace.about().endpoint.as_str())
         && let Some((at, refusal)) = stray(&batch)
     {
         batch.truncate(at);
-        failure = Some(refusal);
+        failure = Some((Kind::Protocol, refusal));
     }
     let mut fold = Fold::default();
     fold.batch(&batch);
     match failure {
         None => Ok(fold.finish()),
-        Some(failure) => Err(Fault(failure, Box::new(fold.finish()))),
+        Some((kind, text)) => Err(Fault(kind, text, Box::new(fold.finish()))),
     }
 }
 

@@ -5,6 +5,8 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
 
+use super::exit::enter;
+
 /// The value of the arguments that came as JSON text: a dict for none. Text that is no JSON stays a str, and with it all
 /// that the model said.
 pub fn arguments<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
@@ -25,6 +27,12 @@ pub fn arguments<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>
 /// Makes a dict of the arguments of `function`, as [`settle`] does.
 #[pyfunction]
 pub fn settle_arguments(function: &Bound<'_, PyDict>) -> PyResult<()> {
+    enter();
+    settle_function(function)
+}
+
+/// See [`settle_arguments`].
+fn settle_function(function: &Bound<'_, PyDict>) -> PyResult<()> {
     match better(function)? {
         Some(better) => function.set_item(intern!(function.py(), "arguments"), better),
         None => Ok(()),
@@ -35,7 +43,7 @@ pub fn settle_arguments(function: &Bound<'_, PyDict>) -> PyResult<()> {
 pub fn settle(calls: &Bound<'_, PyAny>) -> PyResult<()> {
     for call in calls.cast::<PyList>().into_iter().flatten() {
         if let Some(function) = function(&call)? {
-            settle_arguments(&function)?;
+            settle_function(&function)?;
         }
     }
     Ok(())

@@ -99,18 +99,16 @@ fn a_stale_connection_is_replaced_once_at_once() {
     }
 }
 
-/// What a request is called, and how it is made.
-type Named = (&'static str, fn() -> Request);
-
 /// The server may have done what it was asked before its connection ended, so it is not asked twice; what was never
 /// written is.
 #[test]
 fn what_changes_something_is_sent_once() {
+    type Asked = (&'static str, fn() -> Request);
     let delete = || Request {
         method: Method::Delete,
         ..Request::post("/api/delete", "{}")
     };
-    let asked: [Named; 8] = [
+    let asked: [Asked; 8] = [
         ("copy", || Request::post("/api/copy", "{}")),
         ("create", || Request::post("/api/create", "{}")),
         ("push", || Request::post("/api/push", "{}")),

@@ -347,7 +347,7 @@ def test_exit_while_daemon_threads_are_busy(run: Run, ollama_server: ScriptedSer
         "decode_text(DEEP)",
         "get_choice(Slow(message=Slow(role='assistant', content='x')))",
         "get_response_choice(Slow(response='x'))",
-        "[(delta.raw, repr(delta), delta == delta) for delta in StreamDecoder().feed(DEEP + b'\\n')]",
+        "[(delta.raw, repr(delta), delta == delta) for delta in StreamDecoder().feed(DEEP[:-1] + TEXT)]",
         "StreamDecoder('auto', Slow())",
         "_core.settle(Record(), {}, ('a',))",
         "stats.records()",
@@ -368,6 +368,7 @@ def test_exit_while_daemon_threads_are_in_a_function(run: Run, work: str, attemp
         gc.set_threshold(50)
         sys.setswitchinterval(1e-5)
         DEEP = b'{{"a": ' + b"[" * 200 + b"1" + b"]" * 200 + b', "b": 1e999}}'
+        TEXT = b', "response": ""}}\\n'
 
         def spin():
             for _ in range(100):

@@ -1,5 +1,6 @@
 //! What lines mean: fields, errors, numbers, duplicates, depth, tool calls, and how a reply ended.
 
+use metagpt_ollama_rs::excerpt::excerpt as shown;
 use metagpt_ollama_rs::wire::{
     Answer, Batch, Counters, Decoder, Delta, Entry, Fold, Framing, Held, MAX_LINE, Outcome, Shape,
     ToolCall, WireError, fold_body,
@@ -218,8 +219,10 @@ fn what_is_no_json_object_is_a_typed_error() {
         else {
             panic!("{body}");
         };
-        let shown = body.replace('\u{1}', "\\x01");
-        assert_eq!((found, excerpt), (position, shown));
+        assert_eq!(
+            (found, excerpt.as_str()),
+            (position, shown(body, 200).as_str())
+        );
     }
     assert_eq!(
         read(b"{\"a\":\"\xff\"}").error,

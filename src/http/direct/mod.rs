@@ -78,7 +78,7 @@ pub(super) async fn send(
         let sent = ask(connection, client, &request.head.method, message).await;
         let stale = match sent {
             Err(Failure::Closed { began, written, .. }) => {
-                !began && (!written || !request.changing) && attempt.is_young()
+                attempt.is_young() && !(began || written && request.changing)
             }
             _ => false,
         };
