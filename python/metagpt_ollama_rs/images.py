@@ -21,6 +21,7 @@ from metagpt_ollama_rs._core import excerpt
 from metagpt_ollama_rs.errors import ConfigurationError
 
 __all__ = [
+    "BYTES",
     "IMAGE_BYTES",
     "KNOWN",
     "Unread",
@@ -40,7 +41,7 @@ IMAGE_BYTES = 20 << 20
 
 # The longest text that may be a path.
 _PATH = 4096
-_BYTES = (bytes, bytearray, memoryview)
+BYTES = (bytes, bytearray, memoryview)
 _HINT = "give bytes, a path or base64 text"
 KNOWN = "Ollama takes JPEG, PNG and WebP (WAV and MP3 where the model hears): convert it to one of them"
 _URL_SAFE = str.maketrans("-_", "+/")
@@ -65,7 +66,7 @@ class Unread:
     def __init__(self, image: Any, where: str) -> None:
         image = getattr(image, "value", image)
         # The caller may go on with these while they are being encoded.
-        self.image = bytes(image) if isinstance(image, (bytearray, memoryview)) else image
+        self.image = bytes(image) if isinstance(image, BYTES) else image
         self.where = where
 
 
@@ -76,7 +77,7 @@ def unread(images: Any, where: str) -> list[Unread]:
 
 def one_by_one(images: Any, where: str) -> Iterable[Any]:
     """``images``, if they are a list or something like it. Raises ConfigurationError for a single image."""
-    one = isinstance(images, (str, *_BYTES, os.PathLike, Mapping)) or hasattr(images, "value")
+    one = isinstance(images, (str, *BYTES, os.PathLike, Mapping)) or hasattr(images, "value")
     if one or not isinstance(images, Iterable):
         raise ConfigurationError(
             f"{where} is a {type(images).__name__}, not a list of images", hint=f"write [{'image' if one else '…'}]"
@@ -119,7 +120,7 @@ def image_text(image: Any, where: str) -> str:
     ``where``, for what is no image, and for text that is neither a file nor base64.
     """
     image = getattr(image, "value", image)
-    if isinstance(image, _BYTES):
+    if isinstance(image, BYTES):
         if not len(image):
             raise ConfigurationError(f"{where} is empty", hint=_HINT)
         return base64.b64encode(image).decode()
@@ -178,12 +179,15 @@ def shown(text: str) -> str:
 
 
 def _file(path: str | bytes, where: str) -> str:
+    named = f"{where}: the file {excerpt(repr(os.fsdecode(path)), 300)}"
     try:
-        data = _read(os.path.expanduser(path), f"{where}: the file {excerpt(repr(os.fsdecode(path)), 300)}")
+        data = _read(os.path.expanduser(path), named)
+    except ConfigurationError:
+        raise
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise ConfigurationError(
-            f"{where}: the file {excerpt(repr(os.fsdecode(path)), 300)} cannot be read: {why}",
+            f"{named} cannot be read: {why}",
             hint="is the path right, and may this program read the file?",
         ) from error
     return base64.b64encode(data).decode()

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from metagpt_ollama_rs.errors import ConfigurationError
-from metagpt_ollama_rs.images import unread
+from metagpt_ollama_rs.images import BYTES, unread
 from metagpt_ollama_rs.responses import Record
 from metagpt_ollama_rs.spelling import near_miss, unknown_argument
 
@@ -45,7 +45,6 @@ _MESSAGE = ("role", "content", "thinking", "images", "tool_calls", "tool_name", 
 _TEXTS = frozenset(
     ("prompt", "suffix", "system", "template", "role", "content", "thinking", "tool_name", "tool_call_id")
 )
-_BYTES = (bytes, bytearray, memoryview)
 
 _warned: set[str] = set()
 
@@ -54,7 +53,7 @@ def text_of(value: Any, where: str, *, hint: str = "give a text (str)") -> str:
     """A text, or what bytes are in UTF-8. Raises ConfigurationError, which names ``where``, for anything else."""
     if isinstance(value, str):
         return value
-    if not isinstance(value, _BYTES):
+    if not isinstance(value, BYTES):
         raise ConfigurationError(f"{where} is a {type(value).__name__}, not a text", hint=hint)
     try:
         return bytes(value).decode()
@@ -147,7 +146,7 @@ def _add(payload: dict[str, Any], endpoint: str, known: tuple[str, ...], fields:
 
 
 def _inputs(given: Any) -> str | list[str]:
-    if isinstance(given, (str, *_BYTES)):
+    if isinstance(given, (str, *BYTES)):
         return text_of(given, "input")
     # A set has no order by which its vectors could be told apart, and of a dict only the keys would be embedded.
     if not isinstance(given, list) and (
@@ -163,7 +162,7 @@ def _inputs(given: Any) -> str | list[str]:
 def _messages(messages: Any) -> list[dict[str, Any]]:
     if messages is None:
         return []
-    if isinstance(messages, (str, *_BYTES, Mapping)) or not isinstance(messages, Iterable):
+    if isinstance(messages, (str, *BYTES, Mapping)) or not isinstance(messages, Iterable):
         raise ConfigurationError(
             f"messages is a {type(messages).__name__}, not a list of messages",
             hint='write [{"role": "user", "content": "Hello"}]',
@@ -218,7 +217,7 @@ def _field(name: Any, value: Any, where: str) -> Any:
 def _keep_alive(value: Any) -> Any:
     from metagpt_ollama_rs.options import parse_keep_alive
 
-    value = text_of(value, "keep_alive") if isinstance(value, _BYTES) else value
+    value = text_of(value, "keep_alive") if isinstance(value, BYTES) else value
     try:
         return parse_keep_alive(value)
     except ValueError as error:
@@ -240,7 +239,7 @@ def _options(options: Any, where: str) -> dict[str, Any]:
         for name in found:
             if isinstance(name, str) and name not in KNOWN_OPTIONS and name not in _warned:
                 _doubt(name, where)
-    if isinstance(found.get("stop"), (str, *_BYTES)):
+    if isinstance(found.get("stop"), (str, *BYTES)):
         # Ollama refuses a plain text here.
         found["stop"] = [found["stop"]]
     return found

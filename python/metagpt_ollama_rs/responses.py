@@ -385,14 +385,19 @@ def answering(reply: dict[str, Any], path: str) -> dict[str, Any]:
         holder = having(reply, "response", "image")
         name, optional = "response", isinstance(reply.get("image"), str)
     found = holder.get(name)
-    if isinstance(found, list):
-        texts: list[Any] = [part.get("text") if isinstance(part, dict) else part for part in found]
-        if not all(isinstance(text, str) for text in texts):
-            raise _unlike(name, "text", found)
-        holder[name] = "".join(texts)
-    elif not isinstance(found, str) and not (optional and found is None):
+    text = joined(found) if isinstance(found, list) else found
+    if not isinstance(text, str) and not (optional and found is None):
         raise _unlike(name, "text", found)
+    if text is not found:
+        holder[name] = text
     return reply
+
+
+def joined(parts: list[Any]) -> str | None:
+    """The text of a list of texts, or of parts with a ``text``; None if there is anything else in it."""
+    texts = [part.get("text") if isinstance(part, dict) else part for part in parts]
+    found = [text for text in texts if isinstance(text, str)]
+    return "".join(found) if len(found) == len(texts) else None
 
 
 def _unlike(name: str, wanted: str, found: Any) -> OllamaError:
@@ -418,4 +423,5 @@ __all__ = [
     "ToolFunction",
     "answering",
     "having",
+    "joined",
 ]
