@@ -154,7 +154,7 @@ def looks_encoded(text: str) -> bool:
 
 def is_known(data: bytes) -> bool:
     """Whether ``data`` begins as a file that Ollama reads (JPEG, PNG, WebP; WAV, MP3) or refuses by name (GIF, BMP)."""
-    if data.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"ID3")):
+    if data.startswith((b"\xff\xd8\xff", b"\x89PNG", b"GIF87a", b"GIF89a", b"ID3")):
         return True
     if data.startswith(b"RIFF"):
         return data[8:12] in (b"WEBP", b"WAVE")

@@ -237,7 +237,7 @@ KNOWN = {
 }
 UNKNOWN = {
     "nothing": b"",
-    "the beginning of a PNG": b"\x89PNG",
+    "the word PNG": b"PNG\r\n\x1a\n",
     "text": b"BMW and others\n" + bytes(20),
     "a shell": b"GIF8 and so on",
     "a video": b"RIFF\x24\x00\x00\x00AVI LIST",
