@@ -176,8 +176,9 @@ def test_nothing_but_white_space_is_an_empty_answer(blank, road, call, kind, for
     assert error.partial_thinking == ""
     assert len(outcome.requests) == 1
     # The short road's record is the core's, which saw circles.
-    assert stats.records()[-1]["error"] == ("incomplete" if road == "short" else "empty_answer")
-    assert len(stats.records()) == (1 if road == "short" else 2)
+    kinds = {made["error"] for made in stats.records()}
+    assert ("empty_answer" in kinds) is (road == "decode")
+    assert road == "decode" or kinds == {"incomplete"}
 
 
 @pytest.mark.parametrize("road", ["short", "decode"])
