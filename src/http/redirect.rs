@@ -37,19 +37,22 @@ pub(super) fn target(
     };
     match obstacle(method, from, status, &place) {
         None => Ok(place),
-        Some(why) => Err(refused(from, status, &place, why)),
+        Some(why) => {
+            let advice = Base::parse(&shown(&place), Origin::BaseUrl).map(|base| {
+                format!(". Write {base} as the base URL if that is the server you mean")
+            });
+            let why = format!("{why}{}", advice.unwrap_or_default());
+            Err(refused(from, status, &place, &why))
+        }
     }
 }
 
 /// Why the redirect from `from` to `place` is not followed.
 pub(super) fn refused(from: &Url, status: StatusCode, place: &Url, why: &str) -> Error {
-    let target = shown(place);
-    let advice = Base::parse(&target, Origin::BaseUrl)
-        .map(|base| format!(" Write {base} as the base URL if that is the server you mean."));
     let mut error = fault::protocol(format!(
-        "{} redirects to {target} (status {status}), which is not followed: {why}.{}",
+        "{} redirects to {} (status {status}), which is not followed: {why}.",
         shown(from),
-        advice.unwrap_or_default()
+        shown(place)
     ));
     error.location = Some(place.to_string());
     error
