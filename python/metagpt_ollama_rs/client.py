@@ -64,25 +64,6 @@ def _form(guarded: bool) -> str:
 _TEXT: dict[str, dict[str, type]] = {"/api/chat": {"message": dict}, "/api/generate": {"response": str, "image": str}}
 
 
-def _having(reply: dict[str, Any], *names: str) -> dict[str, Any]:
-    """``reply``, if it has one of the fields. Raises ProtocolError for an object that answers nothing."""
-    if not any(name in reply for name in names):
-        found = _core.excerpt(", ".join(reply), 200) or "nothing"
-        raise from_core("protocol", message=f"The reply has no {names[0]!r}, only {found}.")
-    return reply
-
-
-def _answering(reply: dict[str, Any], path: str) -> dict[str, Any]:
-    """``reply``, if it is an answer of the endpoint ``path``; raises ProtocolError otherwise."""
-    fields = _TEXT[path]
-    _having(reply, *fields)
-    if not any(isinstance(reply.get(name), kind) for name, kind in fields.items()):
-        name = next(name for name in fields if name in reply)
-        wanted = "object" if fields[name] is dict else "text"
-        raise from_core("protocol", message=f"The reply's {name!r} is no {wanted} but {str(reply[name])[:200]!r}.")
-    return reply
-
-
 class _Base:
     def __init__(
         self,
@@ -141,6 +122,24 @@ class _Base:
     def _patience(self) -> Limits:
         """For what takes as long as a model is large, and may say nothing until it is done."""
         return (self._transport.limits[0], None, None, None)
+
+    def _having(self, reply: dict[str, Any], *names: str) -> dict[str, Any]:
+        """``reply``, if it has one of the fields. Raises ProtocolError for an object that answers nothing."""
+        if not any(name in reply for name in names):
+            found = _core.excerpt(self._transport.redact(", ".join(reply)), 200) or "nothing"
+            raise from_core("protocol", message=f"The reply has no {names[0]!r}, only {found}.")
+        return reply
+
+    def _answering(self, reply: dict[str, Any], path: str) -> dict[str, Any]:
+        """``reply``, if it is an answer of the endpoint ``path``; raises ProtocolError otherwise."""
+        fields = _TEXT[path]
+        self._having(reply, *fields)
+        if not any(isinstance(reply.get(name), kind) for name, kind in fields.items()):
+            name = next(name for name in fields if name in reply)
+            wanted = "object" if fields[name] is dict else "text"
+            found = self._transport.redact(str(reply[name]))[:200]
+            raise from_core("protocol", message=f"The reply's {name!r} is no {wanted} but {found!r}.")
+        return reply
 
     def _succeeded(self, path: str, reply: dict[str, Any]) -> ProgressResponse:
         """The last report of a transfer. Raises IncompleteError for one that is not the last."""
@@ -365,11 +364,11 @@ class AsyncClient(_Base):
 
     async def list(self) -> ListResponse:
         """The models on the server's disk."""
-        return ListResponse(_having(await self._manage("GET", "/api/tags"), "models"))
+        return ListResponse(self._having(await self._manage("GET", "/api/tags"), "models"))
 
     async def ps(self) -> ProcessResponse:
         """The models in the server's memory."""
-        return ProcessResponse(_having(await self._manage("GET", "/api/ps"), "models"))
+        return ProcessResponse(self._having(await self._manage("GET", "/api/ps"), "models"))
 
     async def show(self, model: str) -> ShowResponse:
         """What the server knows of ``model``, its capabilities among it."""
@@ -377,7 +376,7 @@ class AsyncClient(_Base):
 
     async def version(self) -> str:
         """The server's version, such as ``0.33.0``."""
-        return str(_having(await self._manage("GET", "/api/version"), "version")["version"])
+        return str(self._having(await self._manage("GET", "/api/version"), "version")["version"])
 
     async def pull(self, model: str, *, insecure: bool = False, stream: bool = False) -> Any:
         """Fetches ``model``: a `ProgressResponse`, or with ``stream`` an asynchronous iterator over them."""
@@ -471,7 +470,7 @@ class AsyncClient(_Base):
         if stream:
             return self._transport.stream(path, payload, made, False, limits_of(timeout), guarded)
         reply = await self.request_json(path, payload, timeout=timeout, repetition_guard=guarded)
-        return made(_answering(reply, path))
+        return made(self._answering(reply, path))
 
     async def _vectors(self, payload: Mapping[str, Any], timeout: Patience) -> Any:
         return await self._transport.call("POST", "/api/embed", payload, "vectors", limits_of(timeout))
@@ -654,11 +653,11 @@ class Client(_Base):
 
     def list(self) -> ListResponse:
         """The models on the server's disk."""
-        return ListResponse(_having(self._call("GET", "/api/tags"), "models"))
+        return ListResponse(self._having(self._call("GET", "/api/tags"), "models"))
 
     def ps(self) -> ProcessResponse:
         """The models in the server's memory."""
-        return ProcessResponse(_having(self._call("GET", "/api/ps"), "models"))
+        return ProcessResponse(self._having(self._call("GET", "/api/ps"), "models"))
 
     def show(self, model: str) -> ShowResponse:
         """What the server knows of ``model``, its capabilities among it."""
@@ -666,7 +665,7 @@ class Client(_Base):
 
     def version(self) -> str:
         """The server's version, such as ``0.33.0``."""
-        return str(_having(self._call("GET", "/api/version"), "version")["version"])
+        return str(self._having(self._call("GET", "/api/version"), "version")["version"])
 
     def pull(self, model: str, *, insecure: bool = False, stream: bool = False) -> Any:
         """As `AsyncClient.pull`; with ``stream`` an iterator."""
@@ -702,7 +701,7 @@ class Client(_Base):
         if stream:
             return self._transport.stream_blocking(path, payload, made, limits_of(timeout), guarded)
         reply = self._call("POST", path, payload, form=_form(guarded), timeout=timeout)
-        return made(_answering(reply, path))
+        return made(self._answering(reply, path))
 
     def _call(
         self,
