@@ -21,6 +21,7 @@ import json
 import math
 import numbers
 import re
+import sys
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
