@@ -4,7 +4,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -65,11 +65,31 @@ impl State {
     }
 }
 
+/// A number of bytes; one that is beyond all memory is no limit.
+fn size(value: &Bound<'_, PyAny>) -> PyResult<usize> {
+    let size = match value.extract::<usize>() {
+        Err(error) if error.is_instance_of::<PyOverflowError>(value.py()) => {
+            if value.gt(0)? {
+                usize::MAX
+            } else {
+                0
+            }
+        }
+        size => size?,
+    };
+    if size == 0 {
+        return Err(PyValueError::new_err(
+            "max_line is a number of bytes above 0",
+        ));
+    }
+    Ok(size)
+}
+
 #[pymethods]
 impl StreamDecoder {
     #[new]
     #[pyo3(signature = (framing = "auto", max_line = None))]
-    fn new(framing: &str, max_line: Option<usize>) -> PyResult<Self> {
+    fn new(framing: &str, max_line: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
         enter();
         let framing = match framing {
             "auto" => Framing::Auto,
@@ -80,12 +100,8 @@ impl StreamDecoder {
                 return Err(PyValueError::new_err(text));
             }
         };
-        if max_line == Some(0) {
-            return Err(PyValueError::new_err(
-                "max_line is a number of bytes above 0",
-            ));
-        }
-        let decoder = Decoder::new(framing, max_line.unwrap_or(MAX_LINE));
+        let max_line = max_line.map_or(Ok(MAX_LINE), size)?;
+        let decoder = Decoder::new(framing, max_line);
         Ok(Self {
             state: Mutex::new(State {
                 decoder,

@@ -217,7 +217,15 @@ fn answer(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> {
     }
     let answer = folded(reply, trace).map_err(|fault| fault.raise(&fail))?;
     match &answer.outcome {
-        Outcome::Complete => super::answer::to_python(py, &answer),
+        Outcome::Complete => super::answer::to_python(py, &answer).map_err(|error| {
+            if !json::is_illegible(py, &error) {
+                return error;
+            }
+            let message = format!("The reply cannot be converted: {error}.");
+            let failure = fail(Kind::Decode, message, &answer.content, &answer.thinking);
+            failure.set_cause(py, Some(error));
+            failure
+        }),
         Outcome::Failed(text) => Err(refused(&fail, text.clone())),
         Outcome::Truncated => Err(fail(
             Kind::Incomplete,

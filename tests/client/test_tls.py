@@ -14,7 +14,7 @@ from typing import Any, Callable
 
 import pytest
 
-from metagpt_ollama_rs import AsyncClient, Client, Timeout, errors
+from metagpt_ollama_rs import AsyncClient, Client, Timeout, errors, trust
 from metagpt_ollama_rs.testing import ScriptedServer
 
 Fronts = Callable[..., Any]
@@ -180,8 +180,14 @@ def test_the_machine_knows_none_of_these(tls_front: Fronts) -> None:
 
 @pytest.mark.parametrize("certificate", ["server", "itself", "expired", "early", "elsewhere", "nameless"])
 def test_unverified(
-    ollama_server: ScriptedServer, tls_front: Fronts, certificate: str, caplog: pytest.LogCaptureFixture
+    ollama_server: ScriptedServer,
+    tls_front: Fronts,
+    certificate: str,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # Another test may have had a server at the same port.
+    monkeypatch.setattr(trust, "_unverified", set())
     ollama_server.answer("Hello")
     url = tls_front(certificate).url
     assert ask(url, verify=False) == "Hello"

@@ -158,8 +158,10 @@ def test_framing_and_its_names() -> None:
         decoded(events, framing="ndjson")
     with pytest.raises(ValueError, match="framing is"):
         StreamDecoder("json")
-    with pytest.raises(ValueError, match="above 0"):
-        StreamDecoder(max_line=0)
+    for size in (0, -1, -(2**70)):
+        with pytest.raises(ValueError, match="above 0"):
+            StreamDecoder(max_line=size)
+    assert decoded(events, max_line=2**70)[0].content == "a"
 
 
 def test_any_bytes_but_no_text() -> None:
