@@ -231,7 +231,10 @@ class MidStreamError(StreamError, ResponseError):
 
 class IncompleteError(StreamError):
     """The answer is cut: the reply ended, but no line said ``"done": true``, or the answer went in circles (see
-    ``repetition_guard`` of the clients), of which ``partial`` has two rounds."""
+    ``repetition_guard`` of the clients), of which ``partial`` has two rounds. ``repeated`` is what went round, else "".
+    """
+
+    repeated: str = ""
 
 
 class InterruptedStreamError(StreamError):
@@ -312,7 +315,7 @@ def from_core(
     location: str | None = None,
     cause: str | None = None,
     quota: bool = False,
-    circles: bool = False,
+    repeated: str | None = None,
     partial: str = "",
     partial_thinking: str = "",
 ) -> OllamaError:
@@ -332,6 +335,8 @@ def from_core(
         error.loaded = loaded
     elif isinstance(error, ProtocolError):
         error.location = location
+    elif isinstance(error, IncompleteError):
+        error.repeated = repeated or ""
     elif isinstance(error, ResponseError):
         error.error = text or (message if cls is MidStreamError else "")
         error.body = body or b""
@@ -340,7 +345,7 @@ def from_core(
             error.available = available
     from metagpt_ollama_rs.hints import hint_of
 
-    error.hint = hint_of(error, cause=cause, quota=quota, circles=circles)
+    error.hint = hint_of(error, cause=cause, quota=quota, circles=repeated is not None)
     return error
 
 

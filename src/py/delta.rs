@@ -61,7 +61,11 @@ impl State {
 fn size(value: &Bound<'_, PyAny>) -> PyResult<usize> {
     let size = match value.extract::<usize>() {
         Err(error) if error.is_instance_of::<PyOverflowError>(value.py()) => {
-            if value.gt(0)? { usize::MAX } else { 0 }
+            if value.gt(0)? {
+                usize::MAX
+            } else {
+                0
+            }
         }
         size => size?,
     };

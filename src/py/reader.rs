@@ -199,10 +199,11 @@ impl Reader {
                     return Ok(None);
                 }
                 let record = super::json::to_python(py, &delta.line)?;
-                if delta.done
-                    && let Some(mold) = mold
-                {
-                    mold.complete(&record)?;
+                if let Some(mold) = mold {
+                    mold.join(&record, &delta.content)?;
+                    if delta.done {
+                        mold.complete(&record)?;
+                    }
                 }
                 if !delta.tool_calls.is_empty() {
                     tools::settle_reply(record.cast()?)?;

@@ -141,7 +141,7 @@ def test_another_host_gets_nothing(ollama_server: ScriptedServer, status: int) -
 
 def test_a_long_target_is_cut(ollama_server: ScriptedServer) -> None:
     redirecting(ollama_server, "http://elsewhere.example/" + "x" * 5000)
-    with pytest.raises(errors.ProtocolError, match="redirects to http://elsewhere.example/xxx") as caught:
+    with pytest.raises(errors.ProtocolError, match=r"redirects to http://elsewhere\.example/xxx") as caught:
         Client(ollama_server.url).chat("m", MESSAGES)
     assert len(str(caught.value)) < 600
 

@@ -213,7 +213,7 @@ def is_boundless(schema: Any) -> bool:
     if not isinstance(schema, dict):
         return False
     counts = [schema.get(name) for name in ("minItems", "maxItems", "minProperties", "maxProperties")]
-    too_many = any(kind(count) == "number" and count > _MOST_ITEMS for count in counts)
+    too_many = any(isinstance(count, (int, float)) and count > _MOST_ITEMS for count in counts)
     return too_many or any(map(is_boundless, schema.values()))
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any, Optional
 
 from ..errors import ProtocolError
+from ..responses import joined
 
 __all__ = [
     "Lines",
@@ -127,10 +128,9 @@ def text_of(reply: dict[str, Any], *, model: Optional[str] = None) -> Optional[s
     if found is None or isinstance(found, str):
         return found
     if isinstance(found, list):
-        parts = [part.get("text") if isinstance(part, dict) else part for part in found]
-        texts = [part for part in parts if isinstance(part, str)]
-        if len(texts) == len(parts):
-            return "".join(texts)
+        text = joined(found)
+        if text is not None:
+            return text
         found = "a list with something else than texts"
     else:
         found = _named(found)
