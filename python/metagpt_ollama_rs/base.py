@@ -9,7 +9,7 @@ from metagpt_ollama_rs import _core
 from metagpt_ollama_rs.errors import from_core
 from metagpt_ollama_rs.limits import Retry, limits_of, size_of, tries_of
 from metagpt_ollama_rs.payloads import header_pairs, plain_text
-from metagpt_ollama_rs.responses import ProgressResponse
+from metagpt_ollama_rs.responses import ProgressResponse, answering, having
 from metagpt_ollama_rs.spelling import refuse_unknown
 from metagpt_ollama_rs.trust import read_verify, warn_unverified
 
@@ -83,6 +83,14 @@ class Base:
     def _patience(self) -> Limits:
         """For what takes as long as a model is large, and may say nothing until it is done."""
         return (self._transport.limits[0], None, None, None)
+
+    def _having(self, reply: dict[str, Any], name: str) -> dict[str, Any]:
+        """``reply``, if it has the field; raises ProtocolError otherwise."""
+        return having(reply, name, redact=self._transport.redact)
+
+    def _answering(self, reply: dict[str, Any], path: str) -> dict[str, Any]:
+        """``reply``, if it is an answer of the endpoint ``path``; raises ProtocolError otherwise."""
+        return answering(reply, path, redact=self._transport.redact)
 
     def _succeeded(self, path: str, reply: dict[str, Any]) -> ProgressResponse:
         """The last report of a transfer. Raises IncompleteError for one that is not the last."""

@@ -35,8 +35,6 @@ from metagpt_ollama_rs.responses import (
     ProgressResponse,
     ShowResponse,
     StatusResponse,
-    answering,
-    having,
 )
 from metagpt_ollama_rs.spelling import refuse_unknown
 from metagpt_ollama_rs.vectors import Vectors, ask, ask_blocking, check_count, check_vector, check_vectors
@@ -264,11 +262,11 @@ class AsyncClient(Base):
 
     async def list(self) -> ListResponse:
         """The models on the server's disk."""
-        return ListResponse(having(await self._manage("GET", "/api/tags"), self._transport.redact, "models"))
+        return ListResponse(self._having(await self._manage("GET", "/api/tags"), "models"))
 
     async def ps(self) -> ProcessResponse:
         """The models in the server's memory."""
-        return ProcessResponse(having(await self._manage("GET", "/api/ps"), self._transport.redact, "models"))
+        return ProcessResponse(self._having(await self._manage("GET", "/api/ps"), "models"))
 
     async def show(self, model: str) -> ShowResponse:
         """What the server knows of ``model``, its capabilities among it."""
@@ -276,7 +274,7 @@ class AsyncClient(Base):
 
     async def version(self) -> str:
         """The server's version, such as ``0.33.0``."""
-        return str(having(await self._manage("GET", "/api/version"), self._transport.redact, "version")["version"])
+        return str(self._having(await self._manage("GET", "/api/version"), "version")["version"])
 
     async def pull(self, model: str, *, insecure: bool = False, stream: bool = False) -> Any:
         """Fetches ``model``: a `ProgressResponse`, or with ``stream`` an asynchronous iterator over them."""
@@ -371,7 +369,7 @@ class AsyncClient(Base):
         if stream:
             return self._transport.stream(path, payload, made, False, limits_of(timeout), guarded)
         reply = await self.request_json(path, payload, timeout=timeout, repetition_guard=guarded)
-        return made(answering(reply, self._transport.redact, path))
+        return made(self._answering(reply, path))
 
     async def _vectors(self, payload: Mapping[str, Any], timeout: Patience) -> Any:
         return await self._transport.call("POST", "/api/embed", payload, "vectors", limits_of(timeout))
@@ -554,11 +552,11 @@ class Client(Base):
 
     def list(self) -> ListResponse:
         """The models on the server's disk."""
-        return ListResponse(having(self._call("GET", "/api/tags"), self._transport.redact, "models"))
+        return ListResponse(self._having(self._call("GET", "/api/tags"), "models"))
 
     def ps(self) -> ProcessResponse:
         """The models in the server's memory."""
-        return ProcessResponse(having(self._call("GET", "/api/ps"), self._transport.redact, "models"))
+        return ProcessResponse(self._having(self._call("GET", "/api/ps"), "models"))
 
     def show(self, model: str) -> ShowResponse:
         """What the server knows of ``model``, its capabilities among it."""
@@ -566,7 +564,7 @@ class Client(Base):
 
     def version(self) -> str:
         """The server's version, such as ``0.33.0``."""
-        return str(having(self._call("GET", "/api/version"), self._transport.redact, "version")["version"])
+        return str(self._having(self._call("GET", "/api/version"), "version")["version"])
 
     def pull(self, model: str, *, insecure: bool = False, stream: bool = False) -> Any:
         """As `AsyncClient.pull`; with ``stream`` an iterator."""
@@ -603,7 +601,7 @@ class Client(Base):
         if stream:
             return self._transport.stream_blocking(path, payload, made, limits_of(timeout), guarded)
         reply = self._call("POST", path, payload, form=_form(guarded), timeout=timeout)
-        return made(answering(reply, self._transport.redact, path))
+        return made(self._answering(reply, path))
 
     def _call(
         self,

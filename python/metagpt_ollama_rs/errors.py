@@ -287,6 +287,7 @@ _CLASSES: tuple[tuple[tuple[int, ...], str, type[OllamaError]], ...] = (
     ((400, 413, 422, 500), _OVERFLOW, ContextOverflowError),
     ((402,), "", SubscriptionError),
     ((403,), _PLAN, SubscriptionError),
+    ((400, 401, 404), r"requires an? .{0,20}(subscription|plan)\b", SubscriptionError),
     ((401, 403, 407), "", AuthenticationError),
     ((404,), "model", ModelNotFoundError),
     ((404,), "", NotFoundError),

@@ -20,6 +20,7 @@ import json
 import math
 import numbers
 import re
+import sys
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -139,17 +140,11 @@ def parse_keep_alive(value: Any) -> float | int | str:
         return int(value) if value.is_integer() else value
     if isinstance(value, bool):
         raise ValueError(_KEEP_ALIVE)
-    if isinstance(value, numbers.Real) and _is_finite(value):
+    # A number that is too large cannot even be made a float for the comparison.
+    most: Any = sys.float_info.max
+    if isinstance(value, numbers.Real) and abs(value) <= most:
         return int(value) if isinstance(value, numbers.Integral) else float(value)
     raise ValueError(_KEEP_ALIVE)
-
-
-def _is_finite(number: numbers.Real) -> bool:
-    try:
-        return math.isfinite(number)
-    except OverflowError:
-        # An int that is larger than any float.
-        return False
 
 
 def _format(value: Any) -> str | dict[str, Any]:

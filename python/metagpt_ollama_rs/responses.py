@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
     from metagpt_ollama_rs.errors import OllamaError
 
-    # A client's way to quote what a server sent.
-    Redact = Callable[[str], str]
-
 
 class Record:
     """A JSON object. Two records are equal if their classes and objects are; a record can be pickled."""
@@ -366,31 +363,34 @@ class StatusResponse(Record):
     status: str | None
 
 
-def having(reply: dict[str, Any], redact: Redact, *names: str) -> dict[str, Any]:
-    """``reply``, if it has one of the fields. Raises ProtocolError for an object that answers nothing."""
+def having(reply: dict[str, Any], *names: str, redact: Callable[[str], str]) -> dict[str, Any]:
+    """``reply``, if it has one of the fields. Raises ProtocolError for an object that answers nothing.
+
+    ``redact`` takes secrets out of what is quoted of the reply.
+    """
     if not any(name in reply for name in names):
         found = _core.excerpt(redact(", ".join(reply)), 200) or "nothing"
         raise from_core("protocol", message=f"The reply has no {names[0]!r}, only {found}.")
     return reply
 
 
-def answering(reply: dict[str, Any], redact: Redact, path: str) -> dict[str, Any]:
+def answering(reply: dict[str, Any], path: str, *, redact: Callable[[str], str]) -> dict[str, Any]:
     """``reply``, if it is an answer of the endpoint ``path``; raises ProtocolError otherwise.
 
     A text that came as a list of parts is joined. An answer may be without one: a message of tool calls, an image.
     """
     if path == "/api/chat":
-        holder = having(reply, redact, "message")["message"]
+        holder = having(reply, "message", redact=redact)["message"]
         if not isinstance(holder, dict):
-            raise _unlike("message", "object", holder, redact)
+            raise _unlike("message", "object", redact(str(holder)))
         name, optional = "content", True
     else:
-        holder = having(reply, redact, "response", "image")
+        holder = having(reply, "response", "image", redact=redact)
         name, optional = "response", isinstance(reply.get("image"), str)
     found = holder.get(name)
     text = joined(found) if isinstance(found, list) else found
     if not isinstance(text, str) and not (optional and found is None):
-        raise _unlike(name, "text", found, redact)
+        raise _unlike(name, "text", redact(str(found)))
     if text is not found:
         holder[name] = text
     return reply
@@ -403,8 +403,8 @@ def joined(parts: list[Any]) -> str | None:
     return "".join(found) if len(found) == len(texts) else None
 
 
-def _unlike(name: str, wanted: str, found: Any, redact: Redact) -> OllamaError:
-    return from_core("protocol", message=f"The reply's {name!r} is no {wanted} but {redact(str(found))[:200]!r}.")
+def _unlike(name: str, wanted: str, found: str) -> OllamaError:
+    return from_core("protocol", message=f"The reply's {name!r} is no {wanted} but {found[:200]!r}.")
 
 
 __all__ = [

@@ -36,6 +36,9 @@ struct State {
     answering: bool,
     /// A line was no part of one.
     refusal: Option<String>,
+    /// The text, and the thinking, of the deltas so far.
+    partial: String,
+    thinking: String,
 }
 
 impl State {
@@ -44,9 +47,14 @@ impl State {
     fn refuse(&mut self, batch: &Batch) -> (usize, Option<String>) {
         for (at, entry) in batch.iter().enumerate() {
             match entry {
-                Entry::Text { .. } => self.answering = true,
+                Entry::Text { text, .. } => {
+                    self.answering = true;
+                    self.partial.push_str(text);
+                }
                 Entry::Full(delta) if delta.is_answer(None) => {
                     self.answering |= delta.shape != Shape::Other;
+                    self.partial.push_str(&delta.content);
+                    self.thinking.push_str(&delta.thinking);
                 }
                 Entry::Full(delta) if delta.error.is_some() => {}
                 Entry::Full(delta) if !self.answering && delta.is_progress() => {}
@@ -101,6 +109,8 @@ impl StreamDecoder {
                 finished: false,
                 answering: false,
                 refusal: None,
+                partial: String::new(),
+                thinking: String::new(),
             }),
         })
     }
@@ -109,7 +119,8 @@ impl StreamDecoder {
     ///
     /// Raises `DecodeError` for a line that is no JSON object, not UTF-8 or too long, and for one that is neither part of
     /// an answer nor an error (nor, before an answer, a report of progress), with the deltas before it in the exception's
-    /// `deltas`; from then on every call raises it. Raises `ClosedError` after `finish()`.
+    /// `deltas`, and the text of all so far in `partial`; from then on every call raises it. Raises `ClosedError` after
+    /// `finish()`.
     #[pyo3(signature = (data, /))]
     fn feed<'py>(&self, data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
         enter();
@@ -177,7 +188,16 @@ impl StreamDecoder {
         self.lock().batch = batch;
         let deltas = deltas?;
         if let Some(failure) = failure {
-            let error = errors::to_python(py, Error::new(Kind::Decode, failure));
+            let (partial, thinking) = {
+                let state = self.lock();
+                (state.partial.clone(), state.thinking.clone())
+            };
+            let context = errors::Context {
+                model: "",
+                partial: &partial,
+                thinking: &thinking,
+            };
+            let error = errors::in_context(py, Error::new(Kind::Decode, failure), &context);
             error.value(py).setattr(intern!(py, "deltas"), deltas)?;
             return Err(error);
         }

@@ -107,9 +107,10 @@ fn vectors(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> 
             } else {
                 Kind::Protocol
             };
-            let error = Error::new(kind, error.to_string())
+            let mut error = Error::new(kind, error.to_string())
                 .at(&format!("{}{}", about.host, about.endpoint))
                 .after(reply.status);
+            error.cause = Some("vectors");
             return Err(failed(py, reply.secrets.redact(error), "", "", trace));
         }
     };

@@ -370,7 +370,7 @@ def test_headers_that_are_no_secrets_leave_messages_alone(ollama_server: Scripte
     [
         ("/api/chat", {"echo 'a-long-key'": 1}, lambda client: client.chat("m", MESSAGES)),
         ("/api/chat", {"message": "you sent a-long-key"}, lambda client: client.chat("m", MESSAGES)),
-        ("/api/generate", {"response": {"a-long-key": 1}}, lambda client: client.generate("m", "hi")),
+        ("/api/generate", {"response": [{"a-long-key": 1}]}, lambda client: client.generate("m", "hi")),
         ("/api/tags", {"a-long-key": 1}, lambda client: client.list()),
     ],
 )

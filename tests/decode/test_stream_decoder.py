@@ -288,10 +288,12 @@ def test_a_line_that_is_no_part_of_the_answer(line: bytes, size: int) -> None:
     with pytest.raises(DecodeError, match=re.escape(line.decode())) as caught:
         feed()
     assert [delta.content for delta in deltas + caught.value.deltas] == ["Hel"]
+    assert caught.value.partial == "Hel"
     for again in (lambda: decoder.feed(CHAT), decoder.finish):
         with pytest.raises(DecodeError, match=re.escape(line.decode())) as caught:
             again()
         assert caught.value.deltas == []
+        assert caught.value.partial == "Hel"
 
 
 def test_progress_and_bare_last_lines_are_deltas() -> None:

@@ -40,6 +40,7 @@ from ..errors import (
 )
 from ..images import image_lists, settled
 from ..options import Settings, fields_set, overlay, read_settings
+from ..payloads import text_of as utf8_text
 from .endings import advice, cut_off, empty_answer
 from .images import fetch_images, unread_images
 from .messages import (
@@ -230,9 +231,12 @@ class OllamaLLM(BaseLLM):
         return untouched(self.ollama_message, "get_choice", *_GET_CHOICE)
 
     @functools.wraps(BaseLLM.aask)
-    async def aask(self, *args: Any, **kwargs: Any) -> Any:
+    async def aask(self, msg: Any, *args: Any, **kwargs: Any) -> Any:
         """The answer to a question, as MetaGPT's ``BaseLLM.aask``; one that fills a node is wrapped for its parser."""
-        answer = await super().aask(*args, **kwargs)
+        if isinstance(msg, (bytes, bytearray, memoryview)):
+            # MetaGPT would take them for a list of messages.
+            msg = utf8_text(msg, "the question")
+        answer = await super().aask(msg, *args, **kwargs)
         return answer if wanted_format(self) is None else wrapped(answer)
 
     async def acompletion(self, messages: Messages, timeout: int = USE_CONFIG_TIMEOUT) -> dict[str, Any]:

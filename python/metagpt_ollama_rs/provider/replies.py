@@ -158,11 +158,11 @@ def count_of(reply: dict[str, Any], name: str) -> Optional[int]:
 
 
 def error_of(reply: dict[str, Any]) -> Optional[str]:
-    """The text of a reply that says ``error``; None for one that does not, or has null, false or "" there."""
+    """The text of a reply that says ``error``; None for one that does not, or has something empty there."""
     error = reply.get("error")
-    if isinstance(error, dict):
-        return str(error.get("message") or error)
-    return str(error) if error else None
+    if not error:
+        return None
+    return str(error.get("message") or error) if isinstance(error, dict) else str(error)
 
 
 def no_text(reply: dict[str, Any], *, model: Optional[str]) -> ProtocolError:
