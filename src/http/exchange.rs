@@ -339,17 +339,24 @@ impl Exchange {
     }
 }
 
-/// Whether a piece of a body has more than what keeps a connection alive: blank lines, and comments of server-sent
-/// events. No JSON line begins as those do.
+/// Whether a piece of a body has more than what keeps a connection alive: blank lines, and of server-sent events
+/// comments and everything but data. No JSON line begins as those do.
 fn is_payload(piece: &[u8]) -> bool {
-    let first = piece.first();
-    if first.is_some_and(|byte| !byte.is_ascii_whitespace() && *byte != b':') {
+    if matches!(piece.first(), Some(b'{' | b'[' | b'"')) {
         return true;
     }
     piece
         .split(|byte| *byte == b'\n')
         .map(<[u8]>::trim_ascii)
-        .any(|line| !line.is_empty() && !line.starts_with(b":"))
+        .any(says_something)
+}
+
+fn says_something(line: &[u8]) -> bool {
+    const SILENT: [&[u8]; 4] = [b":", b"event:", b"id:", b"retry:"];
+    match line.strip_prefix(b"data:") {
+        Some(data) => !data.trim_ascii().is_empty(),
+        None => !line.is_empty() && !SILENT.iter().any(|field| line.starts_with(field)),
+    }
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {

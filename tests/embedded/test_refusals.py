@@ -199,6 +199,9 @@ def test_a_format_that_is_none_is_refused(chat, wanted):
         {"$ref": "#/$defs/missing"},
         {"type": "string", "pattern": "("},
         {"type": "integer", "minimum": 10, "maximum": 1},
+        {"type": "array", "items": {}, "minItems": 10**8},
+        {"properties": {"a": {"anyOf": [{"type": "array", "items": {}, "maxItems": 1e9}]}}},
+        {"type": "object", "minProperties": 10**8},
     ],
     ids=str,
 )

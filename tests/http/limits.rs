@@ -102,7 +102,7 @@ fn idle_runs_out_between_lines() {
 }
 
 /// What a server may send for ever without saying anything; each piece comes alone.
-const NOTHINGS: [(&str, &str, &[u8]); 9] = [
+const NOTHINGS: [(&str, &str, &[u8]); 10] = [
     ("interim responses", "", b"HTTP/1.1 102 Processing\r\n\r\n"),
     ("empty lines before the head", "", b"\r\n"),
     ("a head without end", "HTTP/1.1 200 OK\r\nA: ", b"a"),
@@ -117,6 +117,11 @@ const NOTHINGS: [(&str, &str, &[u8]); 9] = [
         "comments",
         "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n",
         b": ping\n\n",
+    ),
+    (
+        "events without data",
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n",
+        b"event: ping\nid: 1\nretry: 5\ndata:\n\n",
     ),
     ("white space", "HTTP/1.1 200 OK\r\n\r\n", b" "),
     (
@@ -167,12 +172,13 @@ fn what_says_nothing_does_not_put_off_the_idle_limit() {
         "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: {}\n",
         line("Hi")
     );
-    let rows: [(&str, String, &'static [u8]); 7] = [
+    let rows: [(&str, String, &'static [u8]); 8] = [
         ("zeros of a size", begun.clone(), b"0"),
         ("spaces after a size", format!("{begun}5"), b" "),
         ("an extension", format!("{begun}5;"), b"x"),
         ("blank chunks", begun.clone(), b"1\r\n\n\r\n"),
-        ("comments", events, b": ping\n\n"),
+        ("comments", events.clone(), b": ping\n\n"),
+        ("events without data", events, b"event: ping\n\n"),
         ("a trailer", format!("{begun}0\r\nA: "), b"a"),
         ("trailers", format!("{begun}0\r\n"), b"A: b\r\n"),
     ];

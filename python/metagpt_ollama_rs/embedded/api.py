@@ -321,7 +321,7 @@ class _Generation:
         schema = checks.answer_format(self._format)
         if schema is not None:
             request["json_schema"] = options.schema_for_runner(schema)
-            if not self._obeyed(prompt, request["json_schema"]):
+            if checks.is_boundless(schema) or not self._obeyed(prompt, request["json_schema"]):
                 raise checks.no_grammar()
         if self._probabilities:
             request["n_probs"] = self._probabilities

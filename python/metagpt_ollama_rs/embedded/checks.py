@@ -71,6 +71,9 @@ _ESCAPE = re.compile(
 # llama.cpp's numbers of tokens.
 _TOKEN_LIMIT = 1 << 31
 
+# Far beyond any answer, and counted up in a fraction of a second.
+_MOST_ITEMS = 100_000
+
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h)")
 
@@ -201,6 +204,17 @@ def no_vision(*, late: bool) -> Refusal:
     """The refusal of images, in the words of the runner of a model without vision."""
     message = "image input is not supported - hint: if this is unexpected, you may need to provide the mmproj"
     return Refusal(500, _runner_error(500, message, "server_error"), late=late)
+
+
+def is_boundless(schema: Any) -> bool:
+    """Whether `schema` has counts so high that the runner, which counts them up, would be there for nobody else."""
+    if isinstance(schema, list):
+        return any(map(is_boundless, schema))
+    if not isinstance(schema, dict):
+        return False
+    counts = [schema.get(name) for name in ("minItems", "maxItems", "minProperties", "maxProperties")]
+    too_many = any(isinstance(count, (int, float)) and count > _MOST_ITEMS for count in counts)
+    return too_many or any(map(is_boundless, schema.values()))
 
 
 def no_grammar() -> Refusal:
