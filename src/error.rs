@@ -82,7 +82,7 @@ pub struct Context {
     pub proxy: Option<String>,
     /// For a redirect that is not followed: where it leads, without user and password.
     pub location: Option<String>,
-    /// For `Protocol`, `line` if a line is no part of the answer. For `Connect`, as far as the cure depends on it: `unknown_name`, `closed` (before a reply), or of a TLS handshake
+    /// For `Protocol`, `line` if a line is no part of the answer, `vectors` if vectors are none. For `Connect`, as far as the cure depends on it: `unknown_name`, `closed` (before a reply), or of a TLS handshake
     /// `untrusted`, `expired`, `early`, `wrong_name`, `plain` (what answers does not speak TLS), `handshake` (any other).
     pub cause: Option<&'static str>,
     /// For an answer that goes in circles: what of it does.

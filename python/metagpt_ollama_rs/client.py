@@ -10,22 +10,20 @@ The lower door, which the MetaGPT provider uses, is at the end of `AsyncClient`:
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, cast, overload
 
 # Loaded here, so that an error finds it where no file can be opened any more.
 import metagpt_ollama_rs.hints  # noqa: F401
 from metagpt_ollama_rs import _core
-from metagpt_ollama_rs.errors import from_core
-from metagpt_ollama_rs.limits import Retry, Timeout, limits_of, size_of, tries_of
+from metagpt_ollama_rs.base import Base
+from metagpt_ollama_rs.images import settle, settled
+from metagpt_ollama_rs.limits import Retry, Timeout, limits_of
 from metagpt_ollama_rs.payloads import (
     chat_payload,
     create_payload,
     embed_payload,
     embeddings_payload,
     generate_payload,
-    header_pairs,
-    plain_text,
 )
 from metagpt_ollama_rs.responses import (
     ChatResponse,
@@ -39,7 +37,6 @@ from metagpt_ollama_rs.responses import (
     StatusResponse,
 )
 from metagpt_ollama_rs.spelling import refuse_unknown
-from metagpt_ollama_rs.trust import read_verify, warn_unverified
 from metagpt_ollama_rs.vectors import Vectors, ask, ask_blocking, check_count, check_vector, check_vectors
 
 if TYPE_CHECKING:
@@ -47,8 +44,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from typing import Literal, NoReturn, Union
 
-    from metagpt_ollama_rs.limits import Limits, Patience
-    from metagpt_ollama_rs.trust import Verify
+    from metagpt_ollama_rs.limits import Patience
 
     Text = Union[str, bytes, bytearray, memoryview]
     Texts = Union[Text, Iterable[Text]]
@@ -60,107 +56,7 @@ def _form(guarded: bool) -> str:
     return "guarded" if guarded else "answer"
 
 
-# Where a whole reply has what it was asked for; images of servers that make them included.
-_TEXT: dict[str, dict[str, type]] = {"/api/chat": {"message": dict}, "/api/generate": {"response": str, "image": str}}
-
-
-def _having(reply: dict[str, Any], *names: str) -> dict[str, Any]:
-    """``reply``, if it has one of the fields. Raises ProtocolError for an object that answers nothing."""
-    if not any(name in reply for name in names):
-        found = _core.excerpt(", ".join(reply), 200) or "nothing"
-        raise from_core("protocol", message=f"The reply has no {names[0]!r}, only {found}.")
-    return reply
-
-
-def _answering(reply: dict[str, Any], path: str) -> dict[str, Any]:
-    """``reply``, if it is an answer of the endpoint ``path``; raises ProtocolError otherwise."""
-    fields = _TEXT[path]
-    _having(reply, *fields)
-    if not any(isinstance(reply.get(name), kind) for name, kind in fields.items()):
-        name = next(name for name in fields if name in reply)
-        wanted = "object" if fields[name] is dict else "text"
-        raise from_core("protocol", message=f"The reply's {name!r} is no {wanted} but {str(reply[name])[:200]!r}.")
-    return reply
-
-
-class _Base:
-    def __init__(
-        self,
-        host: str | None = None,
-        *,
-        headers: Mapping[str, str] | None = None,
-        timeout: Patience = None,
-        api_key: str | None = None,
-        proxy: str | None = None,
-        verify: Verify = True,
-        retries: int | Retry | None = None,
-        max_line: int | None = None,
-        max_body: int | None = None,
-        **unknown: NoReturn,
-    ) -> None:
-        refuse_unknown(type(self).__name__, _Base.__init__, unknown)
-        host, api_key, proxy = (
-            value and plain_text(value, name)
-            for name, value in (("host", host), ("api_key", api_key), ("proxy", proxy))
-        )
-        pairs = header_pairs(headers or {})
-        trust = read_verify(verify)
-        self._arguments = {
-            "host": host,
-            "headers": dict(pairs) or None,
-            "timeout": timeout,
-            "api_key": api_key,
-            "proxy": proxy,
-            "verify": trust,
-            "retries": retries,
-            "max_line": max_line,
-            "max_body": max_body,
-        }
-        address = host or plain_text(os.environ.get("OLLAMA_HOST", ""), "OLLAMA_HOST")
-        self._transport = _core.Transport(
-            address,
-            is_host=not host,
-            headers=pairs,
-            api_key=api_key,
-            proxy=proxy,
-            verify=trust,
-            limits=limits_of(timeout),
-            retries=tries_of(retries),
-            max_line=size_of("max_line", max_line),
-            max_body=size_of("max_body", max_body),
-        )
-        if trust is False:
-            warn_unverified(self.base_url)
-
-    @property
-    def base_url(self) -> str:
-        """The server's base URL, without user and password."""
-        return self._transport.url
-
-    @property
-    def _patience(self) -> Limits:
-        """For what takes as long as a model is large, and may say nothing until it is done."""
-        return (self._transport.limits[0], None, None, None)
-
-    def _succeeded(self, path: str, reply: dict[str, Any]) -> ProgressResponse:
-        """The last report of a transfer. Raises IncompleteError for one that is not the last."""
-        if reply.get("status") != "success":
-            message = "The reply ended without a last line (`status: success`): it is cut short."
-            raise from_core("incomplete", message=message, url=f"{self.base_url}{path}")
-        return ProgressResponse(reply)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.base_url!r})"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (_rebuild, (type(self), self._arguments))
-
-
-def _rebuild(cls: type[_Base], arguments: dict[str, Any]) -> _Base:
-    return cls(**arguments)
-
-
-class AsyncClient(_Base):
+class AsyncClient(Base):
     """A client for asyncio.
 
     Args:
@@ -247,7 +143,8 @@ class AsyncClient(_Base):
         """``POST /api/chat``: a `ChatResponse`, or with ``stream`` an asynchronous iterator over its pieces.
 
         No ``messages`` loads the model (or with ``keep_alive=0`` unloads it). ``images`` of a message may be bytes,
-        paths or base64 text. ``tools`` may be functions. ``truncate=False`` makes the server refuse a prompt that is
+        paths or base64 text. A text may name a file, which is read and sent: never pass on a stranger's text as an
+        image, but bytes. ``tools`` may be functions. ``truncate=False`` makes the server refuse a prompt that is
         longer than the context instead of cutting it in silence.
 
         ``repetition_guard`` raises IncompleteError when the answer, or its thinking, goes in circles: when its end is
@@ -298,7 +195,7 @@ class AsyncClient(_Base):
 
         ``fields`` are ``system``, ``template``, ``context``, ``think``, ``logprobs``, ``top_logprobs``, ``raw``,
         ``format``, ``images``, ``options``, ``keep_alive``, ``truncate``, ``width``, ``height`` and ``steps``;
-        ``repetition_guard`` is that of `chat`.
+        ``images`` and ``repetition_guard`` are those of `chat`: a text in ``images`` may name a file, which is read.
         """
         payload = generate_payload(model, prompt, suffix, stream, **fields)
         return await self._ask("/api/generate", payload, GenerateResponse, stream, timeout, repetition_guard)
@@ -365,11 +262,11 @@ class AsyncClient(_Base):
 
     async def list(self) -> ListResponse:
         """The models on the server's disk."""
-        return ListResponse(_having(await self._manage("GET", "/api/tags"), "models"))
+        return ListResponse(self._having(await self._manage("GET", "/api/tags"), "models"))
 
     async def ps(self) -> ProcessResponse:
         """The models in the server's memory."""
-        return ProcessResponse(_having(await self._manage("GET", "/api/ps"), "models"))
+        return ProcessResponse(self._having(await self._manage("GET", "/api/ps"), "models"))
 
     async def show(self, model: str) -> ShowResponse:
         """What the server knows of ``model``, its capabilities among it."""
@@ -377,7 +274,7 @@ class AsyncClient(_Base):
 
     async def version(self) -> str:
         """The server's version, such as ``0.33.0``."""
-        return str(_having(await self._manage("GET", "/api/version"), "version")["version"])
+        return str(self._having(await self._manage("GET", "/api/version"), "version")["version"])
 
     async def pull(self, model: str, *, insecure: bool = False, stream: bool = False) -> Any:
         """Fetches ``model``: a `ProgressResponse`, or with ``stream`` an asynchronous iterator over them."""
@@ -389,7 +286,7 @@ class AsyncClient(_Base):
 
     async def create(self, model: str, *, stream: bool = False, **fields: Any) -> Any:
         """Makes ``model`` from another (``from_=``) or from files; the rest as in Ollama's ``/api/create``."""
-        return await self._progress("/api/create", create_payload(model, stream, fields))
+        return await self._progress("/api/create", await settled(create_payload(model, stream, fields)))
 
     async def delete(self, model: str) -> StatusResponse:
         """Removes ``model`` from the server's disk."""
@@ -468,10 +365,11 @@ class AsyncClient(_Base):
         timeout: Patience,
         guarded: bool,
     ) -> Any:
+        payload = await settled(payload)
         if stream:
             return self._transport.stream(path, payload, made, False, limits_of(timeout), guarded)
         reply = await self.request_json(path, payload, timeout=timeout, repetition_guard=guarded)
-        return made(_answering(reply, path))
+        return made(self._answering(reply, path))
 
     async def _vectors(self, payload: Mapping[str, Any], timeout: Patience) -> Any:
         return await self._transport.call("POST", "/api/embed", payload, "vectors", limits_of(timeout))
@@ -487,7 +385,7 @@ class AsyncClient(_Base):
         return self._succeeded(path, await self._transport.manage("POST", path, payload, "answer", self._patience))
 
 
-class Client(_Base):
+class Client(Base):
     """A client for code without an event loop. Arguments and errors as of `AsyncClient`; Ctrl-C ends a wait at once."""
 
     def __enter__(self) -> Client:
@@ -654,11 +552,11 @@ class Client(_Base):
 
     def list(self) -> ListResponse:
         """The models on the server's disk."""
-        return ListResponse(_having(self._call("GET", "/api/tags"), "models"))
+        return ListResponse(self._having(self._call("GET", "/api/tags"), "models"))
 
     def ps(self) -> ProcessResponse:
         """The models in the server's memory."""
-        return ProcessResponse(_having(self._call("GET", "/api/ps"), "models"))
+        return ProcessResponse(self._having(self._call("GET", "/api/ps"), "models"))
 
     def show(self, model: str) -> ShowResponse:
         """What the server knows of ``model``, its capabilities among it."""
@@ -666,7 +564,7 @@ class Client(_Base):
 
     def version(self) -> str:
         """The server's version, such as ``0.33.0``."""
-        return str(_having(self._call("GET", "/api/version"), "version")["version"])
+        return str(self._having(self._call("GET", "/api/version"), "version")["version"])
 
     def pull(self, model: str, *, insecure: bool = False, stream: bool = False) -> Any:
         """As `AsyncClient.pull`; with ``stream`` an iterator."""
@@ -678,7 +576,7 @@ class Client(_Base):
 
     def create(self, model: str, *, stream: bool = False, **fields: Any) -> Any:
         """As `AsyncClient.create`; with ``stream`` an iterator."""
-        return self._progress("/api/create", create_payload(model, stream, fields))
+        return self._progress("/api/create", settle(create_payload(model, stream, fields)))
 
     def delete(self, model: str) -> StatusResponse:
         """Removes ``model`` from the server's disk."""
@@ -699,10 +597,11 @@ class Client(_Base):
         timeout: Patience,
         guarded: bool,
     ) -> Any:
+        payload = settle(payload)
         if stream:
             return self._transport.stream_blocking(path, payload, made, limits_of(timeout), guarded)
         reply = self._call("POST", path, payload, form=_form(guarded), timeout=timeout)
-        return made(_answering(reply, path))
+        return made(self._answering(reply, path))
 
     def _call(
         self,

@@ -231,7 +231,10 @@ class MidStreamError(StreamError, ResponseError):
 
 class IncompleteError(StreamError):
     """The answer is cut: the reply ended, but no line said ``"done": true``, or the answer went in circles (see
-    ``repetition_guard`` of the clients), of which ``partial`` has two rounds."""
+    ``repetition_guard`` of the clients), of which ``partial`` has two rounds. ``repeated`` is what went round, else "".
+    """
+
+    repeated: str = ""
 
 
 class InterruptedStreamError(StreamError):
@@ -284,6 +287,7 @@ _CLASSES: tuple[tuple[tuple[int, ...], str, type[OllamaError]], ...] = (
     ((400, 413, 422, 500), _OVERFLOW, ContextOverflowError),
     ((402,), "", SubscriptionError),
     ((403,), _PLAN, SubscriptionError),
+    ((400, 401, 404), r"requires an? .{0,20}(subscription|plan)\b", SubscriptionError),
     ((401, 403, 407), "", AuthenticationError),
     ((404,), "model", ModelNotFoundError),
     ((404,), "", NotFoundError),
@@ -312,7 +316,7 @@ def from_core(
     location: str | None = None,
     cause: str | None = None,
     quota: bool = False,
-    circles: bool = False,
+    repeated: str | None = None,
     partial: str = "",
     partial_thinking: str = "",
 ) -> OllamaError:
@@ -332,6 +336,8 @@ def from_core(
         error.loaded = loaded
     elif isinstance(error, ProtocolError):
         error.location = location
+    elif isinstance(error, IncompleteError):
+        error.repeated = repeated or ""
     elif isinstance(error, ResponseError):
         error.error = text or (message if cls is MidStreamError else "")
         error.body = body or b""
@@ -340,7 +346,7 @@ def from_core(
             error.available = available
     from metagpt_ollama_rs.hints import hint_of
 
-    error.hint = hint_of(error, cause=cause, quota=quota, circles=circles)
+    error.hint = hint_of(error, cause=cause, quota=quota, circles=repeated is not None)
     return error
 
 

@@ -33,7 +33,7 @@ from metagpt_ollama_rs.errors import (
     SubscriptionError,
 )
 
-__all__ = ["hint_of"]
+__all__ = ["UNUSABLE_VECTORS", "hint_of"]
 
 # As much is shown of a name, of a list of names or of a URL.
 _NAME, _NAMES, _URL = 100, 600, 300
@@ -65,6 +65,8 @@ _CIRCLES_HINT = (
     "raise repeat_penalty (llm.repetition_penalty), choose another model, or bound the answer with num_predict "
     "(llm.max_token); the text with two rounds is in `partial`; without repetition_guard the model goes on"
 )
+
+UNUSABLE_VECTORS = "is it an embedding model? Update Ollama, or whatever answers in its place"
 
 # How to trust a certificate, by why a handshake failed.
 _TLS_HINTS = {
@@ -136,7 +138,6 @@ _SAID: tuple[tuple[tuple[str, ...], str], ...] = (
     (("image input is not supported",), "the model has no vision: choose one whose `ollama show` lists vision"),
     (("illegal base64", "invalid image"), "images must be bare base64 of a PNG or JPEG, without a data: prefix"),
     (("failed to process inputs", "unable to load image"), "is the image whole? Send a PNG or JPEG"),
-    (("input length exceeds", "input exceeds maximum context"), "shorten or split the text that is embedded"),
     (("failed to compute embedding",), "one of the texts breaks the model: embed them one by one to find it"),
     (("invalid input type",), "embed takes a text or a list of texts"),
     (('option "',), "correct the type of this option, in options or in MetaGPT's extra_fields"),
@@ -199,6 +200,8 @@ def hint_of(error: OllamaError, *, cause: str | None, quota: bool, circles: bool
         return _explain_connection(cause, error.proxy, error.url or "") or hint
     if cause == "line":
         return "does a server or a proxy put lines of its own into its replies? The text so far is in `partial`"
+    if cause == "vectors" and isinstance(error, ProtocolError):
+        return UNUSABLE_VECTORS
     if isinstance(error, ProtocolError) and error.proxy:
         return f"is that an answer of the proxy's own? {_PROXY_DOWN[0].upper()}{_PROXY_DOWN[1:]}"
     if circles:
@@ -303,7 +306,8 @@ def _read_overflow(error: ContextOverflowError) -> str:
     error.prompt_tokens = int(prompt.group(1)) if prompt else None
     error.context_length = int(context.group(1)) if context else None
     if not (error.prompt_tokens and error.context_length):
-        return _explain_text(error.error)
+        embedded = _endpoint(error.url) in ("embed", "embeddings")
+        return "shorten or split the text that is embedded" if embedded else ""
     return (
         f"the prompt has {error.prompt_tokens} tokens and the context {error.context_length}: "
         f"set context_length (num_ctx) above {error.prompt_tokens}, or shorten the prompt"

@@ -1,32 +1,83 @@
-"""Images as Ollama takes them: bare standard base64 with padding. No I/O but the reading of a file that is named."""
+"""Images as Ollama takes them: bare standard base64 with padding. No I/O but the reading of a file that is named.
+
+A text may name a file, so a stranger's text must not become an image; bytes may. What is read is a regular file of at
+most 20 MiB that begins as an image or a sound does. Bytes and base64 are passed on, and judged by the server.
+
+Reading and encoding take their time, so a payload is made with the images as they were given (`Unread`), and `settle`
+puts what is sent in their place: in a thread, where there is an event loop to keep going.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import errno
 import os
+import stat
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from metagpt_ollama_rs._core import excerpt
 from metagpt_ollama_rs.errors import ConfigurationError
 
-__all__ = ["MAGIC", "data_uri", "image_text", "image_texts", "is_data_uri", "looks_encoded", "one_by_one", "standard"]
+__all__ = [
+    "BYTES",
+    "IMAGE_BYTES",
+    "KNOWN",
+    "Unread",
+    "image_lists",
+    "image_text",
+    "is_known",
+    "looks_encoded",
+    "one_by_one",
+    "settle",
+    "settled",
+    "shown",
+    "unread",
+]
 
-# The beginnings of the files that Ollama reads (JPEG, PNG, WebP and WAV, MP3), and of two that it refuses by name.
-MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"GIF8", b"BM", b"ID3", b"\xff\xfb")
+# The largest file that is read, and the largest image that is fetched.
+IMAGE_BYTES = 20 << 20
 
+# The longest text that may be a path.
+_PATH = 4096
+BYTES = (bytes, bytearray, memoryview)
 _HINT = "give bytes, a path or base64 text"
+KNOWN = "Ollama takes JPEG, PNG and WebP (WAV and MP3 where the model hears): convert it to one of them"
 _URL_SAFE = str.maketrans("-_", "+/")
+# Of what a path is looked up for in vain, and base64 as well.
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL)
+_KINDS = (
+    (stat.S_ISDIR, "a directory"),
+    (stat.S_ISFIFO, "a FIFO"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+# The sizes of the headers of BMP in all their versions.
+_BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)
 
 
-def image_texts(images: Any, where: str) -> list[str]:
-    """Bare base64 of each of ``images``. Raises ConfigurationError, which names the place below ``where``."""
-    return [image_text(image, f"{where}[{index}]") for index, image in enumerate(one_by_one(images, where))]
+class Unread:
+    """An image as the caller gave it, with its place in the payload for messages."""
+
+    __slots__ = ("image", "where")
+
+    def __init__(self, image: Any, where: str) -> None:
+        image = getattr(image, "value", image)
+        # The caller may go on with these while they are being encoded.
+        self.image = bytes(image) if isinstance(image, BYTES) else image
+        self.where = where
+
+
+def unread(images: Any, where: str) -> list[Unread]:
+    """``images`` for a payload. Raises ConfigurationError for what is no list of them."""
+    return [Unread(image, f"{where}[{index}]") for index, image in enumerate(one_by_one(images, where))]
 
 
 def one_by_one(images: Any, where: str) -> Iterable[Any]:
     """``images``, if they are a list or something like it. Raises ConfigurationError for a single image."""
-    one = isinstance(images, (str, bytes, bytearray, memoryview, os.PathLike, Mapping)) or hasattr(images, "value")
+    one = isinstance(images, (str, *BYTES, os.PathLike, Mapping)) or hasattr(images, "value")
     if one or not isinstance(images, Iterable):
         raise ConfigurationError(
             f"{where} is a {type(images).__name__}, not a list of images", hint=f"write [{'image' if one else '…'}]"
@@ -34,68 +85,205 @@ def one_by_one(images: Any, where: str) -> Iterable[Any]:
     return images
 
 
+def image_lists(payload: Mapping[str, Any]) -> list[list[Any]]:
+    """The lists of images in a request's body: of each message, or of the prompt."""
+    holders = [payload, *(payload.get("messages") or ())]
+    return [holder["images"] for holder in holders if isinstance(holder, dict) and holder.get("images")]
+
+
+def settle(payload: dict[str, Any]) -> dict[str, Any]:
+    """``payload`` with all its images read. Raises ConfigurationError, which names the place, for what is none."""
+    return _settle(payload, image_lists(payload))
+
+
+async def settled(payload: dict[str, Any]) -> dict[str, Any]:
+    """As `settle`, while the event loop goes on."""
+    lists = image_lists(payload)
+    if not any(isinstance(image, Unread) for images in lists for image in images):
+        return payload
+    import asyncio
+
+    return await asyncio.to_thread(_settle, payload, lists)
+
+
+def _settle(payload: dict[str, Any], lists: list[list[Any]]) -> dict[str, Any]:
+    for images in lists:
+        images[:] = [image_text(item.image, item.where) if isinstance(item, Unread) else item for item in images]
+    return payload
+
+
 def image_text(image: Any, where: str) -> str:
-    """Bare base64 of an image given as bytes, a path, base64 text, a data URI, or an object with ``value``.
+    """Bare base64 of an image given as bytes, a path, a ``file:`` URL, base64 text, a data URI, or an object with
+    ``value``.
 
     Base64 may have white space in it, URL-safe letters, and no padding. Raises ConfigurationError, which names
     ``where``, for what is no image, and for text that is neither a file nor base64.
     """
     image = getattr(image, "value", image)
-    if isinstance(image, (bytes, bytearray, memoryview)):
+    if isinstance(image, BYTES):
         if not len(image):
             raise ConfigurationError(f"{where} is empty", hint=_HINT)
         return base64.b64encode(image).decode()
     if isinstance(image, os.PathLike):
-        with open(image, "rb") as file:
-            return base64.b64encode(file.read()).decode()
+        return _file(os.fspath(image), where)
     if not isinstance(image, str):
         raise ConfigurationError(f"{where} is a {type(image).__name__}", hint=_HINT)
     text = image.strip()
-    if is_data_uri(text):
-        return data_uri(text, where)
-    if not looks_encoded(text) and len(text) < 4096 and os.path.isfile(text):
-        with open(text, "rb") as file:
-            return base64.b64encode(file.read()).decode()
-    return standard(text, where)
+    scheme = text[:8].lower()
+    if scheme.startswith("data:"):
+        return _data_uri(text, where)
+    if scheme.startswith("file:"):
+        return _file(_path_of(text, where), where)
+    if scheme.startswith(("http://", "https://")):
+        raise ConfigurationError(
+            f"{where} is a URL: {shown(text)}", hint="neither the clients nor Ollama fetch it: give the image's bytes"
+        )
+    if _is_there(text) or _must_be_path(text):
+        return _file(text, where)
+    return _standard(text, where)
 
 
 def looks_encoded(text: str) -> bool:
     """True for base64 of a known kind of file; ``/9j/4AAQ…`` is a JPEG, though it looks like a path."""
+    bare = "".join(text[:48].split()).translate(_URL_SAFE)[:24]
     try:
-        head = base64.b64decode("".join(text[:32].split()).translate(_URL_SAFE)[:16], validate=True)
+        return is_known(base64.b64decode(bare[: len(bare) // 4 * 4], validate=True))
     except (binascii.Error, ValueError):
         return False
-    return head.startswith(MAGIC)
 
 
-def is_data_uri(text: str) -> bool:
-    return text[:5].lower() == "data:"
+def is_known(data: bytes) -> bool:
+    """Whether ``data`` begins as a file that Ollama reads (JPEG, PNG, WebP; WAV, MP3) or refuses by name (GIF, BMP)."""
+    if data.startswith((b"\xff\xd8\xff", b"\x89PNG", b"GIF87a", b"GIF89a", b"ID3")):
+        return True
+    if data.startswith(b"RIFF"):
+        return data[8:12] in (b"WEBP", b"WAVE")
+    if data.startswith(b"BM"):
+        return int.from_bytes(data[14:18], "little") in _BMP_HEADERS
+    # The first frame of an MP3: eleven bits, layer III of a version that there is, and no impossible rate.
+    return (
+        len(data) > 3
+        and data[0] == 0xFF
+        and data[1] & 0xE6 == 0xE2
+        and data[1] & 0x18 != 0x08
+        and data[2] & 0xF0 != 0xF0
+        and data[2] & 0x0C != 0x0C
+    )
 
 
-def data_uri(text: str, where: str) -> str:
+def shown(text: str) -> str:
+    """For messages. The query of a URL may hold a token; logins are left out by the messages themselves."""
+    if text[:4].lower() == "http":
+        text = text.split("?", 1)[0]
+    return repr(text if len(text) <= 60 else text[:57] + "...")
+
+
+def _file(path: str | bytes, where: str) -> str:
+    named = f"{where}: the file {excerpt(repr(os.fsdecode(path)), 300)}"
+    try:
+        data = _read(os.path.expanduser(path), named)
+    except ConfigurationError:
+        raise
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise ConfigurationError(
+            f"{named} cannot be read: {why}",
+            hint="is the path right, and may this program read the file?",
+        ) from error
+    return base64.b64encode(data).decode()
+
+
+def _read(path: str | bytes, named: str) -> bytes:
+    """The contents of an image file. Nothing else is opened, and nothing is waited for."""
+    _check(os.stat(path), named)
+    # Between the look and the opening another file may have come: a FIFO must not stop us then.
+    at_once = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | at_once)) as file:
+        _check(os.fstat(file.fileno()), named)
+        data: bytes = file.read(IMAGE_BYTES + 1) or b""
+    if len(data) > IMAGE_BYTES:
+        raise _too_large(named)
+    if not data:
+        raise ConfigurationError(f"{named} is empty", hint="was it written to its end?")
+    if not is_known(data):
+        # Not a word of what is in it: it may be a secret.
+        raise ConfigurationError(f"{named} is no image", hint=KNOWN)
+    return data
+
+
+def _check(status: os.stat_result, named: str) -> None:
+    kind = next((kind for is_one, kind in _KINDS if is_one(status.st_mode)), None)
+    if kind is None and not stat.S_ISREG(status.st_mode):
+        kind = "no regular file"
+    if kind is None and any(os.path.ismount(at) and os.stat(at).st_dev == status.st_dev for at in ("/proc", "/sys")):
+        kind = "a file of the kernel's"
+    if kind:
+        raise ConfigurationError(f"{named} is {kind}, not an image", hint="give the path of an image file")
+    if status.st_size > IMAGE_BYTES:
+        raise _too_large(named)
+
+
+def _too_large(named: str) -> ConfigurationError:
+    limit = f"{IMAGE_BYTES >> 20} MiB"
+    return ConfigurationError(f"{named} is larger than {limit}", hint="scale it down: models see fewer pixels")
+
+
+def _path_of(url: str, where: str) -> str:
+    """The path in a ``file:`` URL."""
+    from urllib.parse import unquote
+
+    rest = url[len("file:") :]
+    if rest.startswith("//"):
+        host, slash, rest = rest[2:].partition("/")
+        if host.lower() not in ("", "localhost"):
+            raise ConfigurationError(
+                f"{where} is a file of another machine: {shown(url)}", hint="write file:/// and an absolute path"
+            )
+        rest = slash + rest
+    return unquote(rest, errors="surrogateescape")
+
+
+def _is_there(text: str) -> bool:
+    """Whether something is at the path ``text``; a link that leads nowhere counts, and what may not be looked at."""
+    if len(text) > _PATH:
+        return False
+    try:
+        os.lstat(os.path.expanduser(text))
+    except OSError as error:
+        return error.errno not in _NOT_THERE
+    except ValueError:
+        return False
+    return True
+
+
+def _must_be_path(text: str) -> bool:
+    """Whether ``text`` names a file that is not there, and is not base64 by chance, as ``/srv/cat`` is."""
+    return len(text) <= _PATH and text.startswith(("/", "./", "../", "~")) and not looks_encoded(text)
+
+
+def _data_uri(text: str, where: str) -> str:
     """The bare base64 in a data URI, with or without a type, parameters and ``;base64``."""
     from urllib.parse import unquote_to_bytes
 
     head, comma, payload = text.partition(",")
     if not comma:
-        raise ConfigurationError(f"{where} is a data URI without a comma: {_short(text)}", hint=_HINT)
+        raise ConfigurationError(f"{where} is a data URI without a comma: {shown(text)}", hint=_HINT)
+    data = unquote_to_bytes(payload.encode("utf-8", "replace"))
     if head.rstrip().lower().endswith(";base64"):
-        return standard(unquote_to_bytes(payload).decode("ascii", "replace"), where)
-    return base64.b64encode(unquote_to_bytes(payload)).decode("ascii")
+        return _standard(data.decode("ascii", "replace"), where)
+    if not data:
+        raise ConfigurationError(f"{where} is empty", hint=_HINT)
+    return base64.b64encode(data).decode("ascii")
 
 
-def standard(text: str, where: str) -> str:
+def _standard(text: str, where: str) -> str:
     """Base64 in any of its spellings as Ollama wants it."""
     bare = "".join(text.split()).translate(_URL_SAFE).rstrip("=")
     padded = bare + "=" * (-len(bare) % 4)
     try:
         decoded = base64.b64decode(padded, validate=True)
     except (binascii.Error, ValueError):
-        raise ConfigurationError(f"{where} is neither a file nor base64 text: {_short(text)}", hint=_HINT) from None
+        raise ConfigurationError(f"{where} is neither a file nor base64 text: {shown(text)}", hint=_HINT) from None
     if not decoded:
         raise ConfigurationError(f"{where} is empty", hint=_HINT)
     return padded
-
-
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 60 else text[:57] + "...")

@@ -101,7 +101,7 @@ def tries_of(retries: int | Retry | None) -> tuple[int, float, float, float] | N
     if retries is None:
         return None
     policy = retries if isinstance(retries, Retry) else Retry(retries)
-    count = _whole_number("retries", policy.retries, 0)
+    count = whole_number("retries", policy.retries, 0)
     waits = (policy.first, policy.budget, policy.retry_after)
     for name, seconds in zip(Retry._fields[1:], waits):
         if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds >= 0:
@@ -112,14 +112,15 @@ def tries_of(retries: int | Retry | None) -> tuple[int, float, float, float] | N
 
 def size_of(name: str, value: Any) -> int | None:
     """A number of bytes; one that is beyond all memory is no limit."""
-    return None if value is None else min(_whole_number(name, value, 1), sys.maxsize)
+    return None if value is None else min(whole_number(name, value, 1), sys.maxsize)
 
 
 # As many seconds as the core can count, and more than anybody waits.
 _AGES = 1e19
 
 
-def _whole_number(name: str, value: Any, least: int) -> int:
+def whole_number(name: str, value: Any, least: int) -> int:
+    """``value``, if it is a whole number from ``least`` on; raises ConfigurationError otherwise."""
     try:
         number = operator.index(value)
     except TypeError:
@@ -129,4 +130,4 @@ def _whole_number(name: str, value: Any, least: int) -> int:
     return number
 
 
-__all__ = ["Retry", "Timeout", "limits_of", "size_of", "tries_of"]
+__all__ = ["Retry", "Timeout", "limits_of", "size_of", "tries_of", "whole_number"]

@@ -16,18 +16,20 @@ does not import MetaGPT.
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import numbers
 import re
+import sys
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Callable, Optional
 
+from ._core import excerpt
 from .errors import ConfigurationError
+from .spelling import near_miss
 
 __all__ = [
     "DEFAULT_TEMPERATURE",
@@ -138,7 +140,9 @@ def parse_keep_alive(value: Any) -> float | int | str:
         return int(value) if value.is_integer() else value
     if isinstance(value, bool):
         raise ValueError(_KEEP_ALIVE)
-    if isinstance(value, numbers.Real) and math.isfinite(value):
+    # A number that is too large cannot even be made a float for the comparison.
+    most: Any = sys.float_info.max
+    if isinstance(value, numbers.Real) and abs(value) <= most:
         return int(value) if isinstance(value, numbers.Integral) else float(value)
     raise ValueError(_KEEP_ALIVE)
 
@@ -389,8 +393,8 @@ def _known(name: str) -> Setting:
         raise ConfigurationError(
             f"llm.extra_fields.{name} is not a setting", hint=f"write llm.{name}, or {by_field.name} in extra_fields"
         )
-    close = difflib.get_close_matches(name.lower(), list(_BY_NAME), n=1)
-    hint = f"did you mean {close[0]}?" if close else "known names: " + ", ".join(sorted(_BY_NAME))
+    close = near_miss(name, _BY_NAME)
+    hint = f"did you mean {close}?" if close else "known names: " + ", ".join(sorted(_BY_NAME))
     raise ConfigurationError(f"llm.extra_fields.{name} is not a setting", hint=hint)
 
 
@@ -399,13 +403,8 @@ def _parse(setting: Setting, value: Any, where: str) -> Any:
         return setting.parse(value)
     except ValueError as error:
         # A header or a proxy address may hold a password.
-        shown = "" if setting.name in ("headers", "proxy") else f", not {_short(value)}"
+        shown = "" if setting.name in ("headers", "proxy") else f", not {excerpt(repr(value), 60)}"
         raise ConfigurationError(f"{where} must be {error}{shown}") from None
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def overlay(fresh: Mapping[str, Any], before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 What the caller left at None is not sent, so that the server's own default holds. ``stream`` always is: its default
 differs by endpoint. Bytes count as the text that they are in UTF-8, wherever a text is wanted; those that nothing here
 looks at are turned into it by the core, as are surrogates. What Ollama would refuse, or ignore in silence, though it is
-easily seen here, is a ConfigurationError that names the place.
+easily seen here, is a ConfigurationError that names the place. Images wait in a payload to be read (`images.settle`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from metagpt_ollama_rs.errors import ConfigurationError
-from metagpt_ollama_rs.images import image_texts
+from metagpt_ollama_rs.images import BYTES, unread
+from metagpt_ollama_rs.responses import Record
 from metagpt_ollama_rs.spelling import near_miss, unknown_argument
 
 _CHAT = ("tools", "think", "logprobs", "top_logprobs", "format", "options", "keep_alive", "truncate")
@@ -44,7 +45,6 @@ _MESSAGE = ("role", "content", "thinking", "images", "tool_calls", "tool_name", 
 _TEXTS = frozenset(
     ("prompt", "suffix", "system", "template", "role", "content", "thinking", "tool_name", "tool_call_id")
 )
-_BYTES = (bytes, bytearray, memoryview)
 
 _warned: set[str] = set()
 
@@ -53,7 +53,7 @@ def text_of(value: Any, where: str, *, hint: str = "give a text (str)") -> str:
     """A text, or what bytes are in UTF-8. Raises ConfigurationError, which names ``where``, for anything else."""
     if isinstance(value, str):
         return value
-    if not isinstance(value, _BYTES):
+    if not isinstance(value, BYTES):
         raise ConfigurationError(f"{where} is a {type(value).__name__}, not a text", hint=hint)
     try:
         return bytes(value).decode()
@@ -94,7 +94,7 @@ def generate_payload(model: Any, prompt: Any, suffix: Any, stream: bool, **field
     payload: dict[str, Any] = {"model": text_of(model, "model"), "stream": stream}
     _add(payload, "generate", ("prompt", "suffix", *_GENERATE), {"prompt": prompt, "suffix": suffix, **fields})
     if "images" in payload:
-        payload["images"] = image_texts(payload["images"], "images")
+        payload["images"] = unread(payload["images"], "images")
     return payload
 
 
@@ -146,7 +146,7 @@ def _add(payload: dict[str, Any], endpoint: str, known: tuple[str, ...], fields:
 
 
 def _inputs(given: Any) -> str | list[str]:
-    if isinstance(given, (str, *_BYTES)):
+    if isinstance(given, (str, *BYTES)):
         return text_of(given, "input")
     # A set has no order by which its vectors could be told apart, and of a dict only the keys would be embedded.
     if not isinstance(given, list) and (
@@ -162,7 +162,7 @@ def _inputs(given: Any) -> str | list[str]:
 def _messages(messages: Any) -> list[dict[str, Any]]:
     if messages is None:
         return []
-    if isinstance(messages, (str, *_BYTES, Mapping)) or not isinstance(messages, Iterable):
+    if isinstance(messages, (str, *BYTES, Mapping)) or not isinstance(messages, Iterable):
         raise ConfigurationError(
             f"messages is a {type(messages).__name__}, not a list of messages",
             hint='write [{"role": "user", "content": "Hello"}]',
@@ -171,7 +171,7 @@ def _messages(messages: Any) -> list[dict[str, Any]]:
 
 
 def _message(message: Any, index: int) -> dict[str, Any]:
-    record = message.model_dump(exclude_none=True) if hasattr(message, "model_dump") else message
+    record = _dumped(message) if hasattr(message, "model_dump") else message
     if not isinstance(record, Mapping):
         raise ConfigurationError(
             f"messages[{index}] is a {type(message).__name__}",
@@ -189,13 +189,21 @@ def _message(message: Any, index: int) -> dict[str, Any]:
     return fields
 
 
+def _dumped(message: Any) -> dict[str, Any]:
+    """A message that is an object, as a dict. One of ollama-python's would read the files of its images at this."""
+    images = getattr(message, "images", None)
+    if not images or isinstance(message, Record):
+        return message.model_dump(exclude_none=True)  # type: ignore[no-any-return]
+    return {**message.model_dump(exclude_none=True, exclude={"images"}), "images": images}
+
+
 def _field(name: Any, value: Any, where: str) -> Any:
     """The value of a message's field that is not plainly a text."""
     if name in _TEXTS:
         hint = "images go into `images` of the message; a tool's result is text, such as JSON"
         return text_of(value, f"{where}.{name}", hint=hint)
     if name == "images":
-        return image_texts(value, f"{where}.images")
+        return unread(value, f"{where}.images")
     if name == "tool_calls":
         from metagpt_ollama_rs.tools import sent_calls
 
@@ -209,7 +217,7 @@ def _field(name: Any, value: Any, where: str) -> Any:
 def _keep_alive(value: Any) -> Any:
     from metagpt_ollama_rs.options import parse_keep_alive
 
-    value = text_of(value, "keep_alive") if isinstance(value, _BYTES) else value
+    value = text_of(value, "keep_alive") if isinstance(value, BYTES) else value
     try:
         return parse_keep_alive(value)
     except ValueError as error:
@@ -231,7 +239,7 @@ def _options(options: Any, where: str) -> dict[str, Any]:
         for name in found:
             if isinstance(name, str) and name not in KNOWN_OPTIONS and name not in _warned:
                 _doubt(name, where)
-    if isinstance(found.get("stop"), (str, *_BYTES)):
+    if isinstance(found.get("stop"), (str, *BYTES)):
         # Ollama refuses a plain text here.
         found["stop"] = [found["stop"]]
     return found

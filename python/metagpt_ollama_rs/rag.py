@@ -10,7 +10,6 @@ nest_asyncio has entered again. It needs ``llama-index-core`` 0.10 or newer, and
 from __future__ import annotations
 
 import asyncio
-import difflib
 import inspect
 import logging
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,6 +18,7 @@ from weakref import WeakKeyDictionary
 
 from metagpt_ollama_rs import AsyncClient, Client
 from metagpt_ollama_rs.errors import BadInputError, ConfigurationError
+from metagpt_ollama_rs.spelling import near_miss
 from metagpt_ollama_rs.vectors import Vectors
 
 try:
@@ -259,8 +259,8 @@ def _client_arguments(wanted: Dict[str, Any], given: Dict[str, Any]) -> Dict[str
 
 
 def _unknown(message: str, name: str, known: Iterable[str]) -> ConfigurationError:
-    near = difflib.get_close_matches(name, sorted(known), 1)
-    hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(sorted(known))}"
+    near = near_miss(name, sorted(known))
+    hint = f"did you mean {near!r}?" if near else f"it takes {', '.join(sorted(known))}"
     return ConfigurationError(message, hint=hint)
 
 

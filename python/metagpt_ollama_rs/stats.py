@@ -21,6 +21,8 @@ followed. A place that cannot be written to is logged once for each client, and 
 
 from __future__ import annotations
 
+import sys
+
 from metagpt_ollama_rs import _core
 
 TYPE_CHECKING = False
@@ -98,8 +100,13 @@ def clear() -> None:
 
 
 def resize(capacity: int) -> None:
-    """Keeps the last ``capacity`` records from now on; 1,000 unless this was called."""
-    _core.stats_resize(capacity)
+    """Keeps the last ``capacity`` records from now on; 1,000 unless this was called.
+
+    Raises `ConfigurationError` for what is no whole number from 0 on.
+    """
+    from metagpt_ollama_rs.limits import whole_number
+
+    _core.stats_resize(min(whole_number("capacity", capacity, 0), sys.maxsize))
 
 
 __all__ = ["clear", "pending", "records", "resize", "summary"]

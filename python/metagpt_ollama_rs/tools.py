@@ -39,8 +39,8 @@ _FORMATS = {
 }
 _SETS = (set, frozenset, abc.Set, abc.MutableSet)
 _ANYTHING = {"type": ["string", "number", "boolean", "object", "array"]}
-# Of a pydantic schema: noise, and what is put in other words.
-_LEFT_OUT = ("$ref", "$defs", "definitions", "title", "discriminator", "allOf", "anyOf", "oneOf")
+# Of a pydantic schema: noise, what Ollama drops, and what is put in other words.
+_LEFT_OUT = ("$ref", "$defs", "definitions", "title", "default", "discriminator", "allOf", "anyOf", "oneOf")
 # Wrappers that say nothing of what JSON may stand there.
 _TRANSPARENT = ("Required", "NotRequired", "ReadOnly", "Final", "ClassVar")
 
@@ -129,7 +129,8 @@ def _signature(function: Any, inner: Any, name: str) -> tuple[str, dict[str, Any
         code = vars(inner).get("__init__", inner)
     elif not inspect.isroutine(inner) and not hasattr(inner, "__wrapped__"):
         code = type(inner).__call__
-        text = inspect.getdoc(code) or text
+        # Not `getdoc`, which finds that of `type` where there is none.
+        text = inspect.cleandoc(code.__doc__ or "") or text
     description, texts = described(text or "", {parameter.name for parameter in wanted})
     hints = _hints(code)
     properties: dict[str, Any] = {}
@@ -435,7 +436,9 @@ def _call(call: Any, where: str) -> Any:
     call = _plain(call)
     function = _plain(call.get("function")) if isinstance(call, Mapping) else None
     if not isinstance(function, Mapping):
-        return call
+        raise ConfigurationError(
+            f"{where} has no function", hint='a call is {"function": {"name": "add", "arguments": {"a": 1}}}'
+        )
     arguments = _arguments(function.get("arguments"), f"{where}.function.arguments")
     return {**call, "function": {**function, "arguments": arguments}}
 
@@ -449,8 +452,12 @@ def _arguments(arguments: Any, where: str) -> Any:
         return {}
     if isinstance(arguments, memoryview):
         arguments = arguments.tobytes()
-    if not isinstance(arguments, (str, bytes, bytearray)):
+    arguments = _plain(arguments)
+    if isinstance(arguments, Mapping):
         return arguments
+    hint = "Ollama takes an object: give a dict, or the JSON of one"
+    if not isinstance(arguments, (str, bytes, bytearray)):
+        raise ConfigurationError(f"{where} is a {type(arguments).__name__}, not an object", hint=hint)
     import json
 
     try:
@@ -460,7 +467,5 @@ def _arguments(arguments: Any, where: str) -> Any:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise ConfigurationError(
-            f"{where} is text that is no JSON object", hint="Ollama takes an object: give a dict, or the JSON of one"
-        )
+        raise ConfigurationError(f"{where} is text that is no JSON object", hint=hint)
     return value

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 from metagpt_ollama_rs import _core
 from metagpt_ollama_rs._core import excerpt
 from metagpt_ollama_rs.errors import BadInputError, ModelNotFoundError, OllamaError, ProtocolError, ResponseError
+from metagpt_ollama_rs.hints import UNUSABLE_VECTORS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
 
     Payload = Mapping[str, Any]
     Search = Generator[Payload, "OllamaError | None", "OllamaError"]
-
-_UNUSABLE = "is it an embedding model? Update Ollama, or whatever answers in its place"
 
 # An input that every embedding model takes.
 _HARMLESS = "a"
@@ -128,7 +127,7 @@ def check_vectors(vectors: Any, payload: Payload) -> None:
 def check_vector(reply: Any, payload: Payload) -> None:
     """Raises ProtocolError unless a reply of ``/api/embeddings`` has one vector; none for an empty prompt."""
     if not isinstance(reply, dict) or "embedding" not in reply:
-        raise ProtocolError("the server's reply has no 'embedding'", hint=_UNUSABLE, model=payload.get("model"))
+        raise ProtocolError("the server's reply has no 'embedding'", hint=UNUSABLE_VECTORS, model=payload.get("model"))
     vector = reply["embedding"]
     if payload.get("prompt") or not (vector is None or vector == []):
         _check_numbers([vector], payload)
@@ -138,7 +137,7 @@ def _check_numbers(vectors: Any, payload: Payload) -> None:
     fault = _core.vectors_fault(vectors)
     if fault:
         raise ProtocolError(
-            f"the server sent no usable vectors: {fault}", hint=_UNUSABLE, model=payload.get("model"), status=200
+            f"the server sent no usable vectors: {fault}", hint=UNUSABLE_VECTORS, model=payload.get("model"), status=200
         )
 
 

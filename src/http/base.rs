@@ -12,6 +12,10 @@ use std::net::{IpAddr, Ipv6Addr};
 use reqwest::Url;
 
 use crate::error::{Error, Kind};
+use crate::excerpt::excerpt;
+
+/// As much is shown of a scheme or a host.
+const SHOWN: usize = 60;
 
 /// Where Ollama listens unless told otherwise.
 pub const DEFAULT_PORT: u16 = 11434;
@@ -92,7 +96,7 @@ impl Base {
             Some(other) if other.chars().all(|c| c.is_ascii_alphanumeric()) => {
                 return Err(wrong(&format!(
                     "its scheme is {:?}, not http or https",
-                    excerpt(other)
+                    excerpt(other, SHOWN)
                 )));
             }
             // It may be part of a password.
@@ -228,7 +232,7 @@ impl Base {
         let quotable = credentials.is_none() && (host.starts_with('[') || !host.contains(':'));
         let nameless = || {
             wrong(&if quotable {
-                format!("{:?} is no host name or address", excerpt(host))
+                format!("{:?} is no host name or address", excerpt(host, SHOWN))
             } else {
                 "what it has for a host is no host name or address".to_owned()
             })
@@ -298,11 +302,6 @@ fn wrong(what: &str) -> Error {
 /// What names and bracketed addresses consist of. URLs allow more, such as quotes, which no name server knows.
 fn is_host_character(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '[' | ':' | ']')
-}
-
-/// The beginning of a text for a message.
-fn excerpt(text: &str) -> String {
-    text.chars().take(60).collect()
 }
 
 fn trim(mut text: &str) -> &str {

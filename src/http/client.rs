@@ -245,7 +245,10 @@ impl Client {
         let trace = request.trace.clone();
         match self.whole(request, &url).await {
             Ok(reply) => Ok(reply),
-            Err(error) => Err(self.redact(explain(self, trace.as_deref(), error).await.at(&url))),
+            Err(error) => {
+                let explained = Box::pin(explain(self, trace.as_deref(), error)).await;
+                Err(self.redact(explained.at(&url)))
+            }
         }
     }
 

@@ -126,7 +126,8 @@ impl Exchange {
         let lane = client.lane().clone();
         let mut clock = Clock::start(&lane, limits, asked);
         let attempt = Attempt::new(limits.connect);
-        let sending = client.sender().send(&lane, prepared, &attempt);
+        // Boxed, because it is large, and what holds it is moved on the stack of whoever asks, which may be small.
+        let sending = Box::pin(client.sender().send(&lane, prepared, &attempt));
         let mut response = clock.guard(sending, Some(&attempt)).await??;
         if framing(response.headers()).is_err() {
             client.distrust(&mut response);

@@ -59,9 +59,9 @@ async fn explained(
     url: &str,
 ) -> Result<(), Error> {
     let trace = request.trace.clone();
-    match stream(client, request, inbox, mode, url).await {
+    match Box::pin(stream(client, request, inbox, mode, url)).await {
         Ok(()) => Ok(()),
-        Err(error) => Err(explain(client, trace.as_deref(), error).await),
+        Err(error) => Err(Box::pin(explain(client, trace.as_deref(), error)).await),
     }
 }
 

@@ -30,7 +30,7 @@ impl fmt::Debug for Secrets {
 }
 
 impl Secrets {
-    pub(super) fn of(config: &Config) -> Self {
+    pub fn of(config: &Config) -> Self {
         let key = config.api_key.as_deref().and_then(real_key);
         let mut secrets: Vec<String> = key.map(str::to_owned).into_iter().collect();
         if let Some((user, password)) = config.base.credentials() {

@@ -8,9 +8,13 @@ use reqwest::{Method, StatusCode, Url};
 use super::base::{Base, Origin};
 use super::fault;
 use crate::error::Error;
+use crate::excerpt::excerpt;
 
 /// How many redirects are followed, one after the other.
 pub(super) const MAX: usize = 10;
+
+/// As many characters of a URL go into a message.
+const SHOWN: usize = 200;
 
 /// Where a request goes on that `method` sent to `from`, or why it does not.
 pub(super) fn target(
@@ -44,7 +48,10 @@ pub(super) fn target(
 /// Why the redirect from `from` to `place` is not followed.
 pub(super) fn refused(from: &Url, status: StatusCode, place: &Url, why: &str) -> Error {
     let target = shown(place);
-    let advice = Base::parse(&target, Origin::BaseUrl)
+    let advice = Base::parse(&bare(place), Origin::BaseUrl)
+        .ok()
+        .map(|base| base.display())
+        .filter(|base| base.len() <= SHOWN)
         .map(|base| format!(" Write {base} as the base URL if that is the server you mean."));
     let mut error = fault::protocol(format!(
         "{} redirects to {target} (status {status}), which is not followed: {why}.{}",
@@ -75,8 +82,13 @@ fn host(url: &Url) -> &str {
     url.host_str().unwrap_or_default().trim_end_matches('.')
 }
 
-/// A URL for messages: its query may hold a token.
+/// The beginning of a URL for messages.
 pub(super) fn shown(url: &Url) -> String {
+    excerpt(&bare(url), SHOWN)
+}
+
+/// A URL without its query, which may hold a token.
+fn bare(url: &Url) -> String {
     let mut url = url.clone();
     url.set_query(None);
     url.to_string()

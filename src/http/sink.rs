@@ -9,7 +9,9 @@ use super::fault;
 use crate::error::{Error, Kind};
 use crate::inbox::Inbox;
 use crate::wire::circles::Guard;
-use crate::wire::{Batch, Counters, Decoder, Delta, Framing, Item, Shape, WireError, fold_body};
+use crate::wire::{
+    Batch, Counters, Decoder, Delta, Framing, Held, Item, Shape, WireError, fold_body,
+};
 
 /// Where the pieces of a body go.
 pub(super) trait Sink {
@@ -94,7 +96,8 @@ impl Deltas {
             if self.done {
                 keep = keep.min(at);
             } else if let Taken::Answer(shape) = self.taken
-                && !delta.is_answer(shape)
+                // A record has a text or none; a whole answer as one object has whatever is in its place.
+                && (!delta.is_answer(shape) || (shape.is_some() && delta.held == Held::Other))
             {
                 keep = keep.min(at);
                 let mut error = Error::new(Kind::Protocol, delta.refusal());

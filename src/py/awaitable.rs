@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use pyo3::{PyTraverseError, PyVisit};
 
-use super::exit::enter;
+use super::exit::{enter, is_exiting, linger};
 use super::runtime::Owned;
 use super::wake::{Waiter, running_loop};
 use crate::error::{Error, Kind};
@@ -70,6 +70,14 @@ pub enum Step<'py> {
 
 /// One step of the awaiting task.
 pub fn step<'py>(py: Python<'py>, awaited: &dyn Awaited) -> PyResult<Step<'py>> {
+    let step = try_step(py, awaited);
+    if step.is_err() && is_exiting() {
+        py.detach(linger);
+    }
+    step
+}
+
+fn try_step<'py>(py: Python<'py>, awaited: &dyn Awaited) -> PyResult<Step<'py>> {
     if let Some(value) = awaited.poll(py)? {
         return Ok(Step::Done(value));
     }

@@ -4,7 +4,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -36,6 +36,9 @@ struct State {
     answering: bool,
     /// A line was no part of one.
     refusal: Option<String>,
+    /// The text, and the thinking, of the deltas so far.
+    partial: String,
+    thinking: String,
 }
 
 impl State {
@@ -44,9 +47,14 @@ impl State {
     fn refuse(&mut self, batch: &Batch) -> (usize, Option<String>) {
         for (at, entry) in batch.iter().enumerate() {
             match entry {
-                Entry::Text { .. } => self.answering = true,
+                Entry::Text { text, .. } => {
+                    self.answering = true;
+                    self.partial.push_str(text);
+                }
                 Entry::Full(delta) if delta.is_answer(None) => {
                     self.answering |= delta.shape != Shape::Other;
+                    self.partial.push_str(&delta.content);
+                    self.thinking.push_str(&delta.thinking);
                 }
                 Entry::Full(delta) if delta.error.is_some() => {}
                 Entry::Full(delta) if !self.answering && delta.is_progress() => {}
@@ -57,11 +65,27 @@ impl State {
     }
 }
 
+/// A number of bytes; one that is beyond all memory is no limit.
+fn size(value: &Bound<'_, PyAny>) -> PyResult<usize> {
+    let size = match value.extract::<usize>() {
+        Err(error) if error.is_instance_of::<PyOverflowError>(value.py()) => {
+            if value.gt(0)? { usize::MAX } else { 0 }
+        }
+        size => size?,
+    };
+    if size == 0 {
+        return Err(PyValueError::new_err(
+            "max_line is a number of bytes above 0",
+        ));
+    }
+    Ok(size)
+}
+
 #[pymethods]
 impl StreamDecoder {
     #[new]
     #[pyo3(signature = (framing = "auto", max_line = None))]
-    fn new(framing: &str, max_line: Option<usize>) -> PyResult<Self> {
+    fn new(framing: &str, max_line: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
         enter();
         let framing = match framing {
             "auto" => Framing::Auto,
@@ -72,12 +96,8 @@ impl StreamDecoder {
                 return Err(PyValueError::new_err(text));
             }
         };
-        if max_line == Some(0) {
-            return Err(PyValueError::new_err(
-                "max_line is a number of bytes above 0",
-            ));
-        }
-        let decoder = Decoder::new(framing, max_line.unwrap_or(MAX_LINE));
+        let max_line = max_line.map_or(Ok(MAX_LINE), size)?;
+        let decoder = Decoder::new(framing, max_line);
         Ok(Self {
             state: Mutex::new(State {
                 decoder,
@@ -85,6 +105,8 @@ impl StreamDecoder {
                 finished: false,
                 answering: false,
                 refusal: None,
+                partial: String::new(),
+                thinking: String::new(),
             }),
         })
     }
@@ -93,7 +115,8 @@ impl StreamDecoder {
     ///
     /// Raises `DecodeError` for a line that is no JSON object, not UTF-8 or too long, and for one that is neither part of
     /// an answer nor an error (nor, before an answer, a report of progress), with the deltas before it in the exception's
-    /// `deltas`; from then on every call raises it. Raises `ClosedError` after `finish()`.
+    /// `deltas`, and the text of all so far in `partial`; from then on every call raises it. Raises `ClosedError` after
+    /// `finish()`.
     #[pyo3(signature = (data, /))]
     fn feed<'py>(&self, data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
         enter();
@@ -161,7 +184,16 @@ impl StreamDecoder {
         self.lock().batch = batch;
         let deltas = deltas?;
         if let Some(failure) = failure {
-            let error = errors::to_python(py, Error::new(Kind::Decode, failure));
+            let (partial, thinking) = {
+                let state = self.lock();
+                (state.partial.clone(), state.thinking.clone())
+            };
+            let context = errors::Context {
+                model: "",
+                partial: &partial,
+                thinking: &thinking,
+            };
+            let error = errors::in_context(py, Error::new(Kind::Decode, failure), &context);
             error.value(py).setattr(intern!(py, "deltas"), deltas)?;
             return Err(error);
         }

@@ -61,6 +61,7 @@ fn build(py: Python<'_>, error: Error, context: &Context<'_>) -> PyResult<PyErr>
         Some(context.model).filter(|model| !model.is_empty()),
     )?;
     let (mut partial, mut thinking) = (context.partial, context.thinking);
+    let mut repeated = None;
     if let Some(circles) = error.circles {
         let text = if circles.thinking {
             &mut thinking
@@ -68,8 +69,10 @@ fn build(py: Python<'_>, error: Error, context: &Context<'_>) -> PyResult<PyErr>
             &mut partial
         };
         *text = cut(text, circles.period);
+        let block = text.len().saturating_sub(circles.period);
+        repeated = Some(text.get(block..).unwrap_or_default());
     }
-    facts.set_item("circles", error.circles.is_some())?;
+    facts.set_item("repeated", repeated)?;
     facts.set_item("partial", partial)?;
     facts.set_item("partial_thinking", thinking)?;
     let exception = from_core

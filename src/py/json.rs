@@ -65,14 +65,14 @@ pub fn to_python<'py>(py: Python<'py>, text: &[u8]) -> PyResult<Bound<'py, PyAny
 pub fn if_legible<T>(py: Python<'_>, read: PyResult<T>) -> PyResult<Option<T>> {
     match read {
         Ok(value) => Ok(Some(value)),
-        Err(error)
-            if error.is_instance_of::<PyValueError>(py)
-                || error.is_instance_of::<PyRecursionError>(py) =>
-        {
-            Ok(None)
-        }
+        Err(error) if is_illegible(py, &error) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Whether `error` says that Python finds no JSON, as in [`if_legible`].
+pub fn is_illegible(py: Python<'_>, error: &PyErr) -> bool {
+    error.is_instance_of::<PyValueError>(py) || error.is_instance_of::<PyRecursionError>(py)
 }
 
 /// Python's own `json.loads` of a str.

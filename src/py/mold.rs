@@ -11,7 +11,7 @@ use pyo3::exceptions::PyAttributeError;
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyString, PyTuple, PyType};
+use pyo3::types::{PyBool, PyDict, PyList, PyString, PyTuple, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 
 use super::exit::enter;
@@ -90,6 +90,27 @@ impl Mold {
         match line.get_item(name)? {
             Some(value) if !value.is_none() => Ok(()),
             _ => line.set_item(name, empty),
+        }
+    }
+
+    /// Puts `text` in the place of the parts that it came in.
+    pub fn join(&self, line: &Bound<'_, PyAny>, text: &str) -> PyResult<()> {
+        let py = line.py();
+        let line = line.cast::<PyDict>()?;
+        let (holder, name) = if self.message.is_some() {
+            (line.get_item(intern!(py, "message"))?, "content")
+        } else {
+            (Some(line.clone().into_any()), "response")
+        };
+        match holder.map(Bound::cast_into::<PyDict>) {
+            Some(Ok(holder))
+                if holder
+                    .get_item(name)?
+                    .is_some_and(|found| found.is_instance_of::<PyList>()) =>
+            {
+                holder.set_item(name, text)
+            }
+            _ => Ok(()),
         }
     }
 

@@ -77,7 +77,8 @@ impl<'py> Place<'py> {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let work = work(self.client);
+        // Boxed before it is moved: a thread's stack may be small.
+        let work = Box::pin(work(self.client));
         match self.bell {
             Bell::Hub(_) => Ok(Task::General(handle(py)?.spawn(work).abort_handle())),
             #[cfg(target_os = "linux")]

@@ -199,10 +199,11 @@ impl Reader {
                     return Ok(None);
                 }
                 let record = super::json::to_python(py, &delta.line)?;
-                if delta.done
-                    && let Some(mold) = mold
-                {
-                    mold.complete(&record)?;
+                if let Some(mold) = mold {
+                    mold.join(&record, &delta.content)?;
+                    if delta.done {
+                        mold.complete(&record)?;
+                    }
                 }
                 if !delta.tool_calls.is_empty() {
                     tools::settle_reply(record.cast()?)?;
@@ -276,7 +277,8 @@ impl Reader {
 
     /// The final object of a stream that ended well, in Ollama's own shape with the whole text in it.
     pub fn answer(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        super::answer::to_python(py, &std::mem::take(&mut self.fold).finish())
+        let answer = std::mem::take(&mut self.fold).finish();
+        super::answer::to_python(py, &answer).map_err(|error| self.unconvertible(py, error))
     }
 
     /// Ends the stream on the reader's side: what comes next is an error that says so, unless nothing was to come.

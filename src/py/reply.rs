@@ -107,9 +107,10 @@ fn vectors(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> 
             } else {
                 Kind::Protocol
             };
-            let error = Error::new(kind, error.to_string())
+            let mut error = Error::new(kind, error.to_string())
                 .at(&format!("{}{}", about.host, about.endpoint))
                 .after(reply.status);
+            error.cause = Some("vectors");
             return Err(failed(py, reply.secrets.redact(error), "", "", trace));
         }
     };
@@ -216,7 +217,15 @@ fn answer(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> {
     }
     let answer = folded(reply, trace).map_err(|fault| fault.raise(&fail))?;
     match &answer.outcome {
-        Outcome::Complete => super::answer::to_python(py, &answer),
+        Outcome::Complete => super::answer::to_python(py, &answer).map_err(|error| {
+            if !json::is_illegible(py, &error) {
+                return error;
+            }
+            let message = format!("The reply cannot be converted: {error}.");
+            let failure = fail(Kind::Decode, message, &answer.content, &answer.thinking);
+            failure.set_cause(py, Some(error));
+            failure
+        }),
         Outcome::Failed(text) => Err(refused(&fail, text.clone())),
         Outcome::Truncated => Err(fail(
             Kind::Incomplete,

@@ -28,7 +28,7 @@ use super::wake::Sleeper;
 use crate::error::{Error, Kind};
 use crate::http::config::resolve_key;
 use crate::http::{
-    Base, Client, Config, Method, Mode, Origin, ProxyRule, Request, Retry, Timeouts, Trust,
+    Base, Client, Config, Method, Mode, Origin, ProxyRule, Request, Retry, Secrets, Timeouts, Trust,
 };
 use crate::inbox::{CAPACITY, Inbox};
 use crate::stats::{About, Journal, Trace};
@@ -312,6 +312,13 @@ impl Transport {
     fn url(&self) -> String {
         enter();
         self.config.base.display()
+    }
+
+    /// The beginning of `text` for a message: on one line, without what this client keeps secret.
+    fn redact(&self, text: &Bound<'_, PyString>) -> String {
+        enter();
+        let error = Error::new(Kind::Protocol, text.to_string_lossy());
+        Secrets::of(&self.config).redact(error).message.clone()
     }
 
     /// `(connect, first_token, idle, total)` in seconds.

@@ -36,9 +36,6 @@ const STEP: usize = 4 << 10;
 /// No tail shorter than this counts.
 const LEAST: usize = 4 << 10;
 
-/// A tail of this many bytes counts, if its block is there [`FEWEST`] times.
-const MOST: usize = 32 << 10;
-
 /// How many bytes at the end of a text must occur shortly before for a closer look.
 const PROBE: usize = 64;
 
@@ -152,24 +149,24 @@ pub fn cut(text: &str, period: usize) -> &str {
 
 /// How long a tail of this block has to be, in bytes.
 ///
-/// | block | bytes | and as often |
-/// |---|---|---|
-/// | white space | 4 KiB | 512 times |
-/// | with words | 8 KiB | 512 times |
-/// | anything else: figures, rulers, one letter | 16 KiB | 4,096 times |
+/// | block | bytes | and as often | enough in any case |
+/// |---|---|---|---|
+/// | white space | 4 KiB | 512 times | 32 KiB |
+/// | with words | 8 KiB | 512 times | 24 KiB |
+/// | anything else: figures, rulers, one letter | 16 KiB | 4,096 times | 32 KiB |
 ///
-/// 32 KiB are enough for any block that is there [`FEWEST`] times.
+/// But always [`FEWEST`] times.
 fn enough(block: &[u8]) -> usize {
     let text = String::from_utf8_lossy(block);
-    let (least, count) = if text.chars().all(char::is_whitespace) {
-        (LEAST, 512)
+    let (least, count, most) = if text.chars().all(char::is_whitespace) {
+        (LEAST, 512, 32 << 10)
     } else if has_words(&text) {
-        (8 << 10, 512)
+        (8 << 10, 512, 24 << 10)
     } else {
-        (16 << 10, 4096)
+        (16 << 10, 4096, 32 << 10)
     };
     (count * block.len())
-        .clamp(least, MOST)
+        .clamp(least, most)
         .max(FEWEST * block.len())
 }
 
@@ -326,7 +323,8 @@ mod tests {
         assert_eq!(limit("\n"), 4096);
         assert_eq!(limit("## Plan\n"), 1024);
         assert_eq!(limit("- Write the tests\n"), 512);
-        assert_eq!(limit(&"a sentence with words".repeat(20)[..400]), 82);
+        assert_eq!(limit(&"a sentence with words".repeat(20)[..400]), 62);
+        assert_eq!(limit(&"-=".repeat(200)), 82);
         assert_eq!(limit(&"words ".repeat(1000)), FEWEST);
         assert_eq!(limit("-"), 16 << 10);
         assert_eq!(limit("0, "), 5462);

@@ -230,7 +230,7 @@ def test_keep_alive(ollama_server: ScriptedServer, method: str, given: Any, sent
 
 
 @pytest.mark.parametrize(
-    "given", [True, "", "forever", "5 minutes", "10M", "1d", float("nan"), float("inf"), [5], b"\xff"]
+    "given", [True, "", "forever", "5 minutes", "10M", "1d", float("nan"), float("inf"), pytest.param(10**400, id="huge"), [5], b"\xff"]
 )
 def test_what_is_no_keep_alive(ollama_server: ScriptedServer, given: Any) -> None:
     for method in ("chat", "generate", "embed", "embeddings"):

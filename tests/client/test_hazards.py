@@ -283,6 +283,24 @@ def test_a_line_that_cannot_be_converted_ends_the_stream_after_those_before_it(o
     assert asyncio.run(main(False)) == asyncio.run(main(True)) == ["a", "b"]
 
 
+@pytest.mark.parametrize("value", [b"9" * 5000, b"[" * 5000 + b"]" * 5000], ids=["long", "deep"])
+def test_a_whole_reply_that_cannot_be_converted_is_a_typed_error(ollama_server: ScriptedServer, value: bytes) -> None:
+    line = b'{"model":"m","message":{"role":"assistant","content":"hi"},"done":true,"n":' + value + b"}"
+    for path, method in (("/api/chat", "POST"), ("/api/tags", "GET"), ("/api/show", "POST")):
+        ollama_server.on(method, path, Reply.body(line, "application/json"))
+    asynchronous = AsyncClient(ollama_server.url)
+    client = Client(ollama_server.url)
+    for ask in (
+        lambda: client.chat("m", MESSAGES),
+        lambda: client.list(),
+        lambda: asyncio.run(asynchronous.chat("m", MESSAGES)),
+        lambda: asyncio.run(asynchronous.show("m")),
+        lambda: asyncio.run(asynchronous.stream_text("/api/chat", CHAT, lambda text: None)),
+    ):
+        with pytest.raises(errors.DecodeError, match="cannot be converted"):
+            ask()
+
+
 def test_close_while_an_item_is_made_ends_the_stream(ollama_server: ScriptedServer) -> None:
     ollama_server.queue(Reply.chat(["x"] * 200).at_once())
     client = Client(ollama_server.url)
@@ -345,3 +363,46 @@ def test_headers_that_are_no_secrets_leave_messages_alone(ollama_server: Scripte
     headers = {"X-App": "the server", "X-Model": "llama3.2", "X-Auth-Token": "llama3.2-secret"}
     with pytest.raises(errors.ModelNotFoundError, match=r"The server answered 404 Not Found: model 'llama3\.2'"):
         Client(ollama_server.url, headers=headers).chat("llama3.2", MESSAGES)
+
+
+@pytest.mark.parametrize(
+    ("path", "reply", "ask"),
+    [
+        ("/api/chat", {"echo 'a-long-key'": 1}, lambda client: client.chat("m", MESSAGES)),
+        ("/api/chat", {"message": "you sent a-long-key"}, lambda client: client.chat("m", MESSAGES)),
+        ("/api/generate", {"response": [{"a-long-key": 1}]}, lambda client: client.generate("m", "hi")),
+        ("/api/tags", {"a-long-key": 1}, lambda client: client.list()),
+    ],
+)
+def test_a_reply_of_the_wrong_form_is_quoted_without_the_key(
+    ollama_server: ScriptedServer, path: str, reply: dict[str, Any], ask: Callable[[Client], Any]
+) -> None:
+    ollama_server.on("GET" if path == "/api/tags" else "POST", path, Reply.json(reply))
+    with pytest.raises(errors.ProtocolError, match=r"\*\*\*") as caught:
+        ask(Client(ollama_server.url, api_key="a-long-key"))
+    assert "a-long-key" not in str(caught.value)
+
+
+@pytest.mark.parametrize("door", ["items", "callback", "call"])
+def test_the_stack_of_a_thread_may_be_small(ollama_server: ScriptedServer, door: str) -> None:
+    """A request on the direct lane begins on the stack of whoever makes it."""
+    ollama_server.answer("Hello world")
+    answers = []
+
+    async def main() -> None:
+        client = AsyncClient(ollama_server.url)
+        if door == "items":
+            answers.append("".join([part.message.content or "" async for part in await start(client)]))
+        elif door == "callback":
+            answers.append((await client.stream_text("/api/chat", CHAT, lambda text: None))["message"]["content"])
+        else:
+            answers.append((await client.chat("m", MESSAGES)).message.content)
+
+    before = threading.stack_size(80 << 10)
+    try:
+        thread = threading.Thread(target=lambda: asyncio.run(main()))
+        thread.start()
+    finally:
+        threading.stack_size(before)
+    thread.join()
+    assert answers == ["Hello world"]

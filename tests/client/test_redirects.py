@@ -139,6 +139,13 @@ def test_another_host_gets_nothing(ollama_server: ScriptedServer, status: int) -
         assert not ollama_server.requests
 
 
+def test_a_long_target_is_cut(ollama_server: ScriptedServer) -> None:
+    redirecting(ollama_server, "http://elsewhere.example/" + "x" * 5000)
+    with pytest.raises(errors.ProtocolError, match="redirects to http://elsewhere.example/xxx") as caught:
+        Client(ollama_server.url).chat("m", MESSAGES)
+    assert len(str(caught.value)) < 600
+
+
 def test_https_is_not_given_up(ollama_server: ScriptedServer, tls_front: Fronts) -> None:
     front = tls_front()
     with ScriptedServer() as plain:

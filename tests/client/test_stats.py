@@ -183,6 +183,12 @@ def test_the_ring_is_bounded(ollama_server: ScriptedServer) -> None:
     stats.resize(0)
     client.ps()
     assert stats.records() == []
+    stats.resize(2**70)
+    client.ps()
+    assert len(stats.records()) == 1
+    for capacity in (-1, 0.5, "3", True):
+        with pytest.raises(errors.ConfigurationError, match="capacity must be a whole number from 0 on"):
+            stats.resize(capacity)  # type: ignore[arg-type]
 
 
 def test_the_sums_of_a_model(ollama_server: ScriptedServer) -> None:

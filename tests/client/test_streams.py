@@ -508,6 +508,48 @@ def test_a_whole_reply_that_is_no_answer(ollama_server: ScriptedServer, method: 
         run(ollama_server, work)
 
 
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("method", ["chat", "generate"])
+@pytest.mark.parametrize(
+    ("found", "text"),
+    [
+        (["h", "i"], "hi"),
+        ([{"type": "text", "text": "h"}, {"type": "text", "text": "i"}], "hi"),
+        ([], ""),
+        (5, None),
+        (True, None),
+        ({"text": "hi"}, None),
+        ([{"type": "image", "data": "x"}], None),
+        (["h", 5], None),
+    ],
+    ids=str,
+)
+def test_a_text_of_several_parts(
+    ollama_server: ScriptedServer, found: Any, text: str | None, method: str, stream: bool
+) -> None:
+    body = {"message": {"role": "assistant", "content": found}} if method == "chat" else {"response": found}
+    line = {**body, "done": True, "done_reason": "stop"}
+    ollama_server.on("POST", f"/api/{method}", Reply.ndjson([line]) if stream else Reply.json(line))
+
+    def text_in(reply: Any) -> Any:
+        return reply.message.content if method == "chat" else reply.response
+
+    async def work(client: AsyncClient) -> list[Any]:
+        reply = await getattr(client, method)("m", stream=stream)
+        return [text_in(part) async for part in reply] if stream else [text_in(reply)]
+
+    def work_blocking() -> list[Any]:
+        reply = getattr(Client(ollama_server.url), method)("m", stream=stream)
+        return [text_in(part) for part in reply] if stream else [text_in(reply)]
+
+    for ask in (lambda: run(ollama_server, work), work_blocking):
+        if text is None:
+            with pytest.raises(errors.ProtocolError, match="content" if method == "chat" else "response"):
+                ask()
+        else:
+            assert ask() == [text]
+
+
 @pytest.mark.parametrize("nothing", [False, None, 0, "", [], {}], ids=str)
 def test_an_error_that_says_nothing_in_a_whole_reply(ollama_server: ScriptedServer, nothing: Any) -> None:
     reply = {"message": {"role": "assistant", "content": "hi"}, "error": nothing, "done": True}

@@ -261,6 +261,7 @@ def test_pydantic_models(ollama_server: ScriptedServer) -> None:
     assert found["who"]["properties"]["others"]["items"] == address
     assert found["count"] == {"type": "integer", "description": "n"}
     assert "$ref" not in str(found)
+    assert "default" not in str(found)
 
     itself = tool(ollama_server, Person)
     assert (itself["name"], itself["description"]) == ("Person", "Somebody.")
@@ -405,6 +406,13 @@ async def coroutine(query: list[str], /, limit: int = 3) -> None:
     """
 
 
+class Undescribed(Search):
+    """Searches."""
+
+    def __call__(self, query: Annotated[list[str], "the words"], limit: int = 3) -> None:
+        pass
+
+
 def decorated(function: Any) -> Any:
     @functools.wraps(function)
     def around(*args: Any, **kwargs: Any) -> Any:
@@ -418,6 +426,7 @@ CALLABLES: dict[str, tuple[Any, str, list[str]]] = {
     "partial by name": (functools.partial(search, where="here"), "search", ["query", "limit"]),
     "partial of a partial": (functools.partial(functools.partial(search, "here"), limit=1), "search", ["query"]),
     "object": (Search(""), "Search", ["query", "limit"]),
+    "object without a docstring of the call": (Undescribed(""), "Undescribed", ["query", "limit"]),
     "bound method": (Search("").method, "method", ["query", "limit"]),
     "method": (Search.method, "method", ["query", "limit"]),
     "partial method": (Search("").partly, "method", ["query"]),
@@ -521,11 +530,13 @@ def test_calls_of_a_reply_go_back_in_any_form(ollama_server: ScriptedServer) -> 
         assert [sent["function"] for sent in history(ollama_server, calls)] == [plain]
 
 
-@pytest.mark.parametrize("arguments", ["[1]", "5", "{'a': 1}", '{"a": 1', '"{}"', "a=1"])
-def test_arguments_that_are_no_object_are_named(ollama_server: ScriptedServer, arguments: str) -> None:
+@pytest.mark.parametrize("arguments", ["[1]", "5", "{'a': 1}", '{"a": 1', '"{}"', "a=1", 5, True, [1]])
+def test_arguments_that_are_no_object_are_named(ollama_server: ScriptedServer, arguments: Any) -> None:
     calls = [CALL, {"function": {"name": "add", "arguments": arguments}}]
     with pytest.raises(errors.ConfigurationError, match=r"messages\[1\]\.tool_calls\[1\]\.function\.arguments"):
         history(ollama_server, calls)
+    with pytest.raises(errors.ConfigurationError, match=r"messages\[1\]\.tool_calls\[1\] has no function"):
+        history(ollama_server, [CALL, {"name": "add", "arguments": arguments}])
     with pytest.raises(errors.ConfigurationError, match=r"messages\[1\]\.tool_calls is a dict"):
         history(ollama_server, CALL)
     assert ollama_server.requests == []

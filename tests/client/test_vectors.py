@@ -216,6 +216,7 @@ def test_vectors_that_are_none_are_refused(
     with pytest.raises(errors.ProtocolError, match=words) as caught:
         embed(ollama_server, door, texts)
     assert caught.value.model == "m"
+    assert "whatever answers in its place" in str(caught.value.hint)
 
 
 @both_clients

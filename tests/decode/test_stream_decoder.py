@@ -158,8 +158,10 @@ def test_framing_and_its_names() -> None:
         decoded(events, framing="ndjson")
     with pytest.raises(ValueError, match="framing is"):
         StreamDecoder("json")
-    with pytest.raises(ValueError, match="above 0"):
-        StreamDecoder(max_line=0)
+    for size in (0, -1, -(2**70)):
+        with pytest.raises(ValueError, match="above 0"):
+            StreamDecoder(max_line=size)
+    assert decoded(events, max_line=2**70)[0].content == "a"
 
 
 def test_any_bytes_but_no_text() -> None:
@@ -286,10 +288,12 @@ def test_a_line_that_is_no_part_of_the_answer(line: bytes, size: int) -> None:
     with pytest.raises(DecodeError, match=re.escape(line.decode())) as caught:
         feed()
     assert [delta.content for delta in deltas + caught.value.deltas] == ["Hel"]
+    assert caught.value.partial == "Hel"
     for again in (lambda: decoder.feed(CHAT), decoder.finish):
         with pytest.raises(DecodeError, match=re.escape(line.decode())) as caught:
             again()
         assert caught.value.deltas == []
+        assert caught.value.partial == "Hel"
 
 
 def test_progress_and_bare_last_lines_are_deltas() -> None:

@@ -1,4 +1,7 @@
-"""The Python examples of the README run as they stand, against the scripted server; README.zh.md has the same ones."""
+"""The Python examples of the README run as they stand, against the scripted server.
+
+README.zh.md has the same ones: tests/packaging/test_translations.py compares them.
+"""
 
 from __future__ import annotations
 
@@ -9,37 +12,11 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-CHINESE = (ROOT / "README.zh.md").read_text(encoding="utf-8")
-
-
-def blocks(text, language="python"):
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-
-
-def without_comments(text):
-    return re.sub(r" *#.*", "", text)
-
-
-EXAMPLES = blocks(README)
+EXAMPLES = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 
 
 def test_all_examples_are_found():
     assert len(EXAMPLES) == README.count("```python") >= 5
-
-
-@pytest.mark.parametrize("language", ["python", "yaml"])
-def test_the_chinese_readme_has_the_same_examples(language):
-    ours, theirs = ([without_comments(block) for block in blocks(text, language)] for text in (README, CHINESE))
-    assert theirs == ours
-
-
-def test_the_chinese_readme_has_the_same_commands_and_links():
-    for pattern in (r"^    (.+)$", r"\]\(([^)]+)\)"):
-        ours, theirs = (
-            {without_comments(found) for found in re.findall(pattern, re.sub(r"(?ms)^```.*?^```$", "", text))}
-            for text in (README, CHINESE)
-        )
-        assert theirs - {"README.md"} == ours - {"README.zh.md"}
 
 
 def test_every_example_is_listed():

@@ -254,7 +254,7 @@ fn a_pull_is_complete_with_success() {
         (success, "/api/create", None),
         (cut, "/api/pull", Some(Kind::Incomplete)),
         (failed, "/api/pull", Some(Kind::MidStream)),
-        (success, "/api/chat", Some(Kind::Decode)),
+        (success, "/api/chat", Some(Kind::Protocol)),
     ] {
         let server =
             Server::answering(crate::server::reply("200 OK", "application/x-ndjson", body));

@@ -77,6 +77,8 @@ def message(content, **fields):
         message(["h", "i"]),
         message([{"type": "text", "text": "h"}, {"type": "text", "text": "i"}]),
         {"response": [{"text": "hi"}], "done": True},
+        {"message": {"content": "hi"}, "done": True, "error": {}},
+        {"response": "hi", "done": True, "error": []},
         {"message": {"content": "hi"}, "done": True, "eval_count": "three", "prompt_eval_count": [1]},
     ],
     ids=lambda body: json.dumps(body)[:60],

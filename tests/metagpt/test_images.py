@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import os
+import threading
 from pathlib import Path
 
 import pytest
 from metagpt.provider.base_llm import BaseLLM
 
+import metagpt_ollama_rs.provider as ours
+from metagpt_ollama_rs import images as files
 from metagpt_ollama_rs.errors import ConfigurationError, ModelNotFoundError
 from metagpt_ollama_rs.provider.images import METAGPT_PREFIX, _obstacle, image_base64
 from metagpt_ollama_rs.testing import Reply, faults
@@ -93,11 +98,14 @@ def test_row_8_a_url_is_fetched_and_not_cut(duel, sees, server):
     [
         (Reply.text("<html>", content_type="text/html"), "text/html"),
         (Reply.json({"a": 1}), "no image"),
+        (Reply.body(b"a secret of this machine", "image/png"), "no image"),
+        (Reply.body(b"<svg/>", "image/svg+xml"), "convert it"),
+        (Reply.body(b"", "image/png"), "no image"),
         (Reply.text("not here", 404), "404"),
         (faults.redirect("file:///etc/hostname"), "neither http nor https"),
         (faults.redirect("/pictures/a-dog.png"), "circle"),
     ],
-    ids=["a page", "JSON", "missing", "a file", "itself"],
+    ids=["a page", "JSON", "a text", "SVG", "nothing", "missing", "a file", "itself"],
 )
 def test_row_8_a_url_that_gives_no_image_is_an_error(ask, sees, server, reply, words):
     url = f"{server.url}/pictures/a-dog.png"
@@ -266,3 +274,90 @@ def test_a_part_of_an_unknown_type_is_refused(duel, answers):
     assert isinstance(outcome.original.error, ValueError)
     assert isinstance(outcome.ours.error, ConfigurationError)
     assert "input_audio" in str(outcome.ours.error)
+
+
+def no_image_files(folder):
+    os.mkfifo(folder / "fifo.png")
+    (folder / "folder.png").mkdir()
+    (folder / "link.png").symlink_to("/dev/zero")
+    (folder / "text.png").write_bytes(b"a secret of this machine")
+    (folder / "empty.png").touch()
+    (folder / "huge.png").write_bytes(PNG_BYTES)
+    os.truncate(folder / "huge.png", (20 << 20) + 1)
+    named = {"fifo": "a FIFO", "folder": "a directory", "link": "a device", "text": "no image", "empty": "is empty"}
+    named |= {"huge": "larger than 20 MiB", "gone": "No such file"}
+    return [*((folder / f"{name}.png", words) for name, words in named.items()), (Path("/dev/zero"), "a device")]
+
+
+@pytest.mark.parametrize("kind", ["OllamaLLM", "OllamaGenerate", "OllamaEmbed"])
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_file_that_is_no_image_is_not_read(ask, sees, tmp_path, kind, stream):
+    model = sees("sees-files")
+    for path, words in no_image_files(tmp_path):
+        for content in (
+            [{"type": "image_url", "image_url": {"url": METAGPT_PREFIX + path.as_uri()}}],
+            [{"type": "image_url", "image_url": path.as_uri()}],
+        ):
+            messages = [{"role": "user", "content": content}]
+            outcome = ask("ours", lambda llm, m=messages: llm.acompletion_text(m, stream), model=model, kind=kind)
+            assert isinstance(outcome.error, ConfigurationError)
+            if kind == "OllamaEmbed":
+                assert "an image cannot be embedded" in str(outcome.error)
+            else:
+                assert words in str(outcome.error)
+                assert path.name in str(outcome.error)
+            assert outcome.requests == []
+
+
+def test_the_place_of_a_file_that_is_no_image(ask, sees):
+    messages = [{"role": "user", "content": "?", "images": [PNG, "/dev/zero"]}]
+    outcome = ask("ours", lambda llm: llm.acompletion_text(messages, True), model=sees("sees-place"))
+    assert "messages[0].images[1]: the file '/dev/zero' is a device" in str(outcome.error)
+
+
+@pytest.mark.parametrize("kind", ["OllamaLLM", "OllamaGenerate"])
+@pytest.mark.parametrize("stream", [True, False])
+def test_the_loop_goes_on_while_a_file_is_read(ask, sees, server, tmp_path, monkeypatch, kind, stream):
+    begun, read_on = [], threading.Event()
+
+    def read(path, named):
+        begun[0]()
+        # Only the loop ends this.
+        assert read_on.wait(30)
+        return PNG_BYTES
+
+    async def call(llm):
+        reading, loop = asyncio.Event(), asyncio.get_running_loop()
+        begun.append(lambda: loop.call_soon_threadsafe(reading.set))
+        asked = asyncio.ensure_future(llm.acompletion_text(messages, stream))
+        await reading.wait()
+        # What was asked for stays as it was at the call.
+        llm.model = "another"
+        messages.clear()
+        read_on.set()
+        return await asked
+
+    monkeypatch.setattr(files, "_read", read)
+    (tmp_path / "x.png").write_bytes(PNG_BYTES)
+    model = sees("sees-late")
+    messages = [{"role": "user", "content": "What?", "images": [str(tmp_path / "x.png")]}]
+    outcome = ask("ours", call, model=model, kind=kind)
+    assert outcome.value == "A picture."
+    assert outcome.sent["model"] == model
+    assert (outcome.sent["messages"][0] if "messages" in outcome.sent else outcome.sent)["images"] == [PNG]
+
+
+@pytest.mark.parametrize("replaced", ["apply", "_parse_input_msg"])
+def test_code_of_the_users_sees_images_as_base64(ask, sees, tmp_path, monkeypatch, replaced):
+    stock = getattr(ours.OllamaMessageChat, replaced)
+    seen = []
+
+    def wrapped(self, *args, **kwargs):
+        seen.append(stock(self, *args, **kwargs))
+        return seen[-1]
+
+    monkeypatch.setattr(ours.OllamaMessageChat, replaced, wrapped)
+    (tmp_path / "x.png").write_bytes(PNG_BYTES)
+    outcome = ask("ours", lambda llm: llm.aask("What?", images=[str(tmp_path / "x.png")]), model=sees("sees-patched"))
+    assert PNG in str(seen)
+    assert outcome.sent["messages"][-1]["images"] == [PNG]

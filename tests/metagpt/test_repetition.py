@@ -10,7 +10,7 @@ from metagpt.provider.general_api_requestor import GeneralAPIRequestor
 
 import metagpt_ollama_rs.provider as ours
 from metagpt_ollama_rs import stats
-from metagpt_ollama_rs.errors import IncompleteError
+from metagpt_ollama_rs.errors import EmptyAnswerError, IncompleteError
 from metagpt_ollama_rs.provider import OpenAIResponse
 from metagpt_ollama_rs.testing import Reply, faults, lines
 
@@ -144,6 +144,83 @@ def test_white_space_in_the_place_of_json(ask, server):
     server.wait_for_hangup()
     assert type(outcome.error) is IncompleteError
     assert json.loads(outcome.error.partial.strip() + "}") == {"a": 1}
+
+
+def hanging_generate(text):
+    reply = Reply.ndjson(lines.generate_lines(text)[:-1]).at_once()
+    return faults.without_terminator(reply, end="hang")
+
+
+@pytest.mark.parametrize("formatted", [True, False])
+@pytest.mark.parametrize("kind", ["OllamaLLM", "OllamaGenerate"])
+@pytest.mark.parametrize("call", [streamed, whole])
+@pytest.mark.parametrize("road", ["short", "decode"])
+@pytest.mark.parametrize("blank", ["\n" * 6000, "\n  \t" * 2000, "\u3000" * 6000], ids=["lines", "mixed", "wide"])
+def test_nothing_but_white_space_is_an_empty_answer(blank, road, call, kind, formatted, ask, answers, server, roads):
+    roads(road)
+    if call is streamed:
+        server.on("POST", "/api/chat", hanging(pieces(blank)))
+        server.on("POST", "/api/generate", hanging_generate(pieces(blank)))
+    else:
+        answers(blank)
+    stats.clear()
+    outcome = ask("ours", call, kind=kind, extra_fields={"format": "json"} if formatted else {})
+    if call is streamed:
+        server.wait_for_hangup()
+    error = outcome.error
+    assert type(error) is EmptyAnswerError
+    assert "white space only, without an end" in error.message
+    assert ("say in the prompt" in error.hint) is formatted
+    assert error.partial.isspace()
+    assert blank.startswith(error.partial)
+    assert error.partial_thinking == ""
+    assert len(outcome.requests) == 1
+    # The short road's record is the core's, which saw circles.
+    kinds = {made["error"] for made in stats.records()}
+    assert ("empty_answer" in kinds) is (road == "decode")
+    assert road == "decode" or kinds == {"incomplete"}
+
+
+@pytest.mark.parametrize("road", ["short", "decode"])
+@pytest.mark.parametrize(
+    ("text", "thinking", "thought"),
+    [
+        ("\n" * 9000, "hm", "hm"),
+        ("<think>hm</think>" + "\n" * 9000, "", "hm"),
+        ("<think>\n\n</think>" + " \n" * 6000, "", ""),
+        ("<think>" + "\n" * 9000, "", ""),
+        ("", "\n" * 9000, ""),
+    ],
+    ids=["after thinking", "after tagged", "after empty tags", "in tags", "as thinking"],
+)
+def test_white_space_after_thinking(road, text, thinking, thought, ask, server, roads):
+    roads(road)
+    server.on("POST", "/api/chat", hanging(pieces(text) if text else "", thinking=pieces(thinking)))
+    outcome = ask("ours", streamed)
+    server.wait_for_hangup()
+    assert type(outcome.error) is EmptyAnswerError
+    assert outcome.error.partial_thinking.strip() == thought
+    assert (outcome.llm.reasoning_content or "").strip() == thought
+    assert ("after thinking" in outcome.error.message) is bool(thought)
+
+
+@pytest.mark.parametrize("road", ["short", "decode"])
+def test_thinking_that_ends_in_white_space_is_cut(road, ask, server, roads):
+    roads(road)
+    server.on("POST", "/api/chat", hanging("", thinking=pieces("hm" + "\n" * 9000)))
+    outcome = ask("ours", streamed)
+    server.wait_for_hangup()
+    assert type(outcome.error) is IncompleteError
+    assert outcome.error.partial_thinking.startswith("hm\n")
+
+
+@pytest.mark.parametrize("call", [streamed, whole])
+def test_white_space_without_the_guard_or_with_texts_for_errors(call, ask, answers):
+    blank = "\n" * 6000
+    answers(pieces(blank) if call is streamed else blank, done_reason="length")
+    unguarded = ask("ours", call, extra_fields={"repetition_guard": "false"})
+    assert type(unguarded.error) is EmptyAnswerError
+    assert "white space only" in ask("ours", call, extra_fields={"on_error": "text"}).value
 
 
 def test_on_error_text(ask, answers):

@@ -210,6 +210,7 @@ def test_row_5_arguments_of_a_tool_call_that_are_no_object_are_named(ask, server
         ([{"role": "user", "content": b"caf\xc3\xa9"}], "caf\u00e9"),
         ([{"role": "user", "content": [{"type": "text", "text": "\udcff"}]}], "\ufffd"),
         ([b"hello"], "hello"),
+        (b"caf\xc3\xa9", "caf\u00e9"),
     ],
 )
 def test_half_surrogates_and_bytes(text, wanted, kind, stream, ask, answers, server):

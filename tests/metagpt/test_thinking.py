@@ -34,6 +34,7 @@ BLOCK_FIRST = [
     ("<thought>\nI wonder\n</thought>\n\nFour.", "Four.", "I wonder"),
     (HARMONY, "Four.", "I wonder"),
     ("<|start|>assistant" + HARMONY, "Four.", "I wonder"),
+    (HARMONY.replace("final", "final <|constrain|>json"), "Four.", "I wonder"),
     ("<|channel|>final<|message|>Four.", "Four.", ""),
     ("<|channel|>final<|message|>Four.<|end|>", "Four.", ""),
     ("<|channel|>final<|message|>a <|b <|en", "a <|b <|en", ""),

@@ -76,9 +76,10 @@ def test_make_targets_exist(document):
     assert {target for _, target in named} <= targets
 
 
-def test_error_texts_in_troubleshooting_exist():
+@pytest.mark.parametrize("name", ["troubleshooting.md", "troubleshooting.zh.md"])
+def test_error_texts_in_troubleshooting_exist(name):
     """Each text that the page quotes stands in the sources: someone will search for it."""
-    page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / name).read_text(encoding="utf-8")
     code = [file for file in texts() if file.relative_to(ROOT).parts[0] in ("python", "src")]
     sources = "".join(file.read_text(encoding="utf-8") for file in code)
     quoted = [

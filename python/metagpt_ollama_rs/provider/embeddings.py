@@ -47,7 +47,7 @@ class OllamaEmbeddings(OllamaLLM):
     @recorded(streamed=False)
     async def _achat_completion(self, messages: Messages, timeout: int = USE_CONFIG_TIMEOUT) -> Any:
         message = self._message()
-        payload = self._payload(message, messages, stream=False)
+        payload = await self._payload(message, messages, stream=False)
         stock_decode = untouched(message, "decode", _DECODE)
         if not untouched(self.client, "arequest", REQUEST):
             resp, _, _ = await self.client.arequest(

@@ -10,6 +10,11 @@ from .replies import count_of
 
 __all__ = ["advice", "cut_off", "empty_answer"]
 
+_SAY_JSON = (
+    "with a format, say in the prompt too that the answer is to be JSON, else some models write white space for ever"
+)
+_TEMPLATE = "does the model's template suit it (`ollama show --template`)?"
+
 
 def advice(reply: dict[str, Any], options: Mapping[str, Any]) -> str:
     """Which limit ended a reply whose ``done_reason`` is ``length``, and so what to raise.
@@ -48,10 +53,15 @@ def empty_answer(
     thinking: str,
     formatted: bool,
     model: Optional[str],
+    endless: bool = False,
 ) -> EmptyAnswerError:
-    """The error for an answer of nothing, or of white space; ``formatted`` says whether a ``format`` was asked for."""
+    """The error for an answer of nothing, or of white space; ``formatted`` says whether a ``format`` was asked for, and
+    ``endless`` that the answer had no end: the guard against repetition stopped the model."""
     reason = reply.get("done_reason")
-    if reason == "load":
+    if endless:
+        message = "the model wrote white space only, without an end" + (" (after thinking)" if thinking.strip() else "")
+        hint = _SAY_JSON if formatted else f"ask again; if it stays so, {_TEMPLATE}"
+    elif reason == "load":
         message = "the server only loaded the model: nothing was asked"
         hint = "ask with a text: an empty prompt, or no messages at all, is Ollama's way to load a model"
     elif reason == "unload":
@@ -59,10 +69,7 @@ def empty_answer(
         hint = "ask with a text: an empty prompt with a keep_alive of 0 is Ollama's way to unload a model"
     elif reason == "length" and text and formatted:
         message = "the model wrote white space only, up to the token limit"
-        hint = (
-            "with a format, say in the prompt too that the answer is to be JSON, else some models write white space "
-            f"for ever; if it does say so, {advice(reply, options)}"
-        )
+        hint = f"{_SAY_JSON}; if it does say so, {advice(reply, options)}"
     elif reason == "length":
         message = "the model used up its tokens without answering"
         message += " (it was still thinking)" if thinking else " (it wrote white space only)" if text else ""
@@ -72,7 +79,7 @@ def empty_answer(
         hint = "ask again, or switch thinking off (think: false); llm.reasoning_content has what it thought"
     else:
         message = "the answer is empty" + (": white space only" if text else "")
-        hint = "ask again; if it stays so, does the model's template suit it (`ollama show --template`)?"
+        hint = f"ask again; if it stays so, {_TEMPLATE}"
         if options.get("stop"):
             hint = "does the answer begin with one of the texts of `stop`? Else " + hint
     return EmptyAnswerError(message, model=model, hint=hint, partial=text, partial_thinking=thinking)

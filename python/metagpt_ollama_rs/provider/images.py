@@ -1,28 +1,29 @@
 """Turns what MetaGPT calls an image into what Ollama takes: bare standard base64 with padding.
 
 MetaGPT puts ``data:image/jpeg;base64,`` before everything that is not an http(s) URL: base64 of any type of image, a
-data URI that was complete already, a path. All of these are unwrapped; a local file is read. An http(s) URL stays one
-until the call, when ``fetch_images`` puts the image in its place: Ollama itself fetches nothing.
+data URI that was complete already, a path. All of these are unwrapped; a local file is read as the clients read one.
+An http(s) URL stays one until the call, when ``fetch_images`` puts the image in its place: Ollama fetches nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import ipaddress
-from pathlib import Path
+from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import Any, Optional
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import urlsplit
 
 from .. import AsyncClient
 from ..errors import ConfigurationError, OllamaError, ProtocolError
-from ..images import MAGIC, data_uri, image_text, is_data_uri, looks_encoded, standard
+from ..images import IMAGE_BYTES, KNOWN, Unread, image_lists, image_text, is_known, looks_encoded, shown
 from .records import mark
 
-__all__ = ["METAGPT_PREFIX", "fetch_images", "image_base64", "image_lists"]
+__all__ = ["METAGPT_PREFIX", "fetch_images", "image_base64", "unread_images"]
 
-# The largest image that is fetched, in bytes, and how long a server may take to begin, and to go on, in seconds.
-FETCH_BYTES = 20 << 20
+# How long a server may take to begin, and to go on, in seconds.
 FETCH_SECONDS = 30.0
 
 # How often another host may be the place of an image.
@@ -30,37 +31,33 @@ FETCH_REDIRECTS = 5
 
 METAGPT_PREFIX = "data:image/jpeg;base64,"
 
+_unread: ContextVar[bool] = ContextVar("metagpt_ollama_rs_unread", default=False)
 
-def image_base64(image: Any, where: str = "the image") -> str:
+
+@contextlib.contextmanager
+def unread_images() -> Iterator[None]:
+    """In here `image_base64` reads and decodes nothing: what it returns has to be settled (see ``..images``)."""
+    token = _unread.set(True)
+    try:
+        yield
+    finally:
+        _unread.reset(token)
+
+
+def image_base64(image: Any, where: str = "the image") -> Any:
     """The bare base64 of an image given as base64, data URI, local path, ``file://`` URL, with MetaGPT's prefix or not,
     or as the clients take it (bytes, for one).
 
     An http(s) URL comes back as it is. Raises ``ConfigurationError`` for a file that cannot be read and a text that is
     none of these.
     """
-    if not isinstance(image, str):
-        return image_text(image, where)
-    text = image.strip()
-    while text.startswith(METAGPT_PREFIX) and not looks_encoded(text[len(METAGPT_PREFIX) :]):
-        text = text[len(METAGPT_PREFIX) :].strip()
-    if _is_url(text):
-        return text
-    if is_data_uri(text):
-        return data_uri(text, where)
-    if text[:7].lower() == "file://":
-        return _file(Path(unquote_to_bytes(urlsplit(text).path).decode("utf-8", "surrogateescape")))
-    if looks_encoded(text):
-        return standard(text, where)
-    path = _existing(text)
-    if path is not None:
-        return _file(path)
-    return standard(text, where)
-
-
-def image_lists(payload: dict[str, Any]) -> list[list[str]]:
-    """The lists of images in a request's body: of each message, or of the prompt."""
-    holders = [payload, *(payload.get("messages") or ())]
-    return [holder["images"] for holder in holders if isinstance(holder, dict) and holder.get("images")]
+    if isinstance(image, str):
+        image = image.strip()
+        while image.startswith(METAGPT_PREFIX) and not looks_encoded(image[len(METAGPT_PREFIX) :]):
+            image = image[len(METAGPT_PREFIX) :].strip()
+        if _is_url(image):
+            return image
+    return Unread(image, where) if _unread.get() else image_text(image, where)
 
 
 async def fetch_images(payload: dict[str, Any], proxy: Optional[str], verify: bool | str = True) -> None:
@@ -86,7 +83,7 @@ async def _fetched(url: str, proxy: Optional[str], verify: bool | str) -> str:
                 proxy=proxy,
                 verify=verify,
                 timeout=FETCH_SECONDS,
-                max_body=FETCH_BYTES,
+                max_body=IMAGE_BYTES,
             ) as client:
                 data, content_type = await client.request_bytes(path or "/", method="GET")
             break
@@ -99,17 +96,20 @@ async def _fetched(url: str, proxy: Optional[str], verify: bool | str) -> str:
                 if left and not why:
                     at = to
                     continue
-                cause = f"it is redirected to {_short(to.split('?')[0])}, {why or 'one time too many'}"
+                cause = f"it is redirected to {shown(to.split('?')[0])}, {why or 'one time too many'}"
             failure = ConfigurationError(
-                f"the image {_short(url)} cannot be fetched: {cause}",
+                f"the image {shown(url)} cannot be fetched: {cause}",
                 hint="download it and pass the path of the file, or its base64",
             )
             # The client has made the record, which names the image's server.
             mark(failure)
             raise failure from error
-    if not content_type.lower().startswith("image/") and not data.startswith(MAGIC):
-        raise ConfigurationError(f"the URL {_short(url)} answers {content_type or 'something'}, and no image")
-    return base64.b64encode(data).decode("ascii")
+    # What the server calls it proves nothing.
+    if not is_known(data):
+        raise ConfigurationError(
+            f"the URL {shown(url)} answers {content_type or 'something'}, and no image that is known", hint=KNOWN
+        )
+    return (await asyncio.to_thread(base64.b64encode, data)).decode("ascii")
 
 
 def _obstacle(at: str, to: str) -> str:
@@ -136,30 +136,3 @@ def _is_own(host: Optional[str]) -> bool:
 
 def _is_url(text: str) -> bool:
     return text[:7].lower() == "http://" or text[:8].lower() == "https://"
-
-
-def _existing(text: str) -> Path | None:
-    if len(text) > 4096 or "\0" in text:
-        return None
-    try:
-        path = Path(text).expanduser()
-        return path if path.is_file() else None
-    except (OSError, RuntimeError, ValueError):
-        return None
-
-
-def _file(path: Path) -> str:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ConfigurationError(f"the image file {path} cannot be read: {error.strerror or error}") from error
-    if not data:
-        raise ConfigurationError(f"the image file {path} is empty")
-    return base64.b64encode(data).decode("ascii")
-
-
-def _short(text: str) -> str:
-    """For messages, which leave the login of a URL out themselves; its query may hold a token."""
-    if _is_url(text):
-        text = text.split("?", 1)[0]
-    return repr(text if len(text) <= 60 else text[:57] + "...")

@@ -31,17 +31,28 @@ from .. import AsyncClient, Timeout, _core
 from ..errors import (
     BadRequestError,
     EmptyAnswerError,
+    IncompleteError,
     OllamaError,
     ProtocolError,
     ResponseError,
     StreamError,
     from_core,
 )
+from ..images import image_lists, settled
 from ..options import Settings, fields_set, overlay, read_settings
+from ..payloads import text_of as utf8_text
 from .endings import advice, cut_off, empty_answer
-from .images import fetch_images, image_lists
-from .messages import OllamaMessageAPI, OllamaMessageBase, OllamaMessageChat, OllamaMessageGenerate, OllamaMessageMeta
-from .records import asking, record, recorded
+from .images import fetch_images, unread_images
+from .messages import (
+    OllamaMessageAPI,
+    OllamaMessageBase,
+    OllamaMessageChat,
+    OllamaMessageEmbed,
+    OllamaMessageEmbeddings,
+    OllamaMessageGenerate,
+    OllamaMessageMeta,
+)
+from .records import asking, mark, marked, record, recorded
 from .replaced import REQUEST, current, untouched
 from .replies import (
     Lines,
@@ -65,6 +76,10 @@ Messages = list[dict[str, Any]]
 _T = TypeVar("_T")
 
 _DECODE = OllamaMessageBase.decode
+_PARSE = OllamaMessageBase._parse_input_msg
+_APPLY = tuple(
+    made.apply for made in (OllamaMessageChat, OllamaMessageGenerate, OllamaMessageEmbed, OllamaMessageEmbeddings)
+)
 _GET_CHOICE = (OllamaMessageChat.get_choice, OllamaMessageGenerate.get_choice)
 
 # What `on_error: text` turns into an answer: the server's word against the request. That there is no server, that it
@@ -216,9 +231,12 @@ class OllamaLLM(BaseLLM):
         return untouched(self.ollama_message, "get_choice", *_GET_CHOICE)
 
     @functools.wraps(BaseLLM.aask)
-    async def aask(self, *args: Any, **kwargs: Any) -> Any:
+    async def aask(self, msg: Any, *args: Any, **kwargs: Any) -> Any:
         """The answer to a question, as MetaGPT's ``BaseLLM.aask``; one that fills a node is wrapped for its parser."""
-        answer = await super().aask(*args, **kwargs)
+        if isinstance(msg, (bytes, bytearray, memoryview)):
+            # MetaGPT would take them for a list of messages.
+            msg = utf8_text(msg, "the question")
+        answer = await super().aask(msg, *args, **kwargs)
         return answer if wanted_format(self) is None else wrapped(answer)
 
     async def acompletion(self, messages: Messages, timeout: int = USE_CONFIG_TIMEOUT) -> dict[str, Any]:
@@ -228,7 +246,7 @@ class OllamaLLM(BaseLLM):
     @recorded(streamed=False)
     async def _achat_completion(self, messages: Messages, timeout: int = USE_CONFIG_TIMEOUT) -> dict[str, Any]:
         message = self._message()
-        payload = self._payload(message, messages, stream=False)
+        payload = await self._payload(message, messages, stream=False)
         try:
             if not untouched(self.client, "arequest", REQUEST):
                 reply: dict[str, Any] = await self._through_requestor(message, payload, timeout, stream=False)
@@ -239,12 +257,12 @@ class OllamaLLM(BaseLLM):
             ask = self._ask_whole if short else self._ask_bytes
             return await self._asked(client, payload, lambda body: ask(client, message, body, timeout))
         except _SERVER_SAID as error:
-            return self._as_text(error, streamed=False)
+            return self._as_text(self._explained(error), streamed=False)
 
     @recorded(streamed=True)
     async def _achat_completion_stream(self, messages: Messages, timeout: int = USE_CONFIG_TIMEOUT) -> str:
         message = self._message()
-        payload = self._payload(message, messages, stream=True)
+        payload = await self._payload(message, messages, stream=True)
         try:
             if not untouched(self.client, "arequest", REQUEST):
                 answer = await self._through_requestor(message, payload, timeout, stream=True)
@@ -259,7 +277,7 @@ class OllamaLLM(BaseLLM):
             ask = self._ask_deltas if short else self._ask_lines
             return await self._asked(client, payload, lambda body: ask(client, message, body, timeout))
         except _SERVER_SAID as error:
-            return self.get_choice_text(self._as_text(error, streamed=True))
+            return self.get_choice_text(self._as_text(self._explained(error), streamed=True))
 
     async def _ask_whole(
         self, client: AsyncClient, message: OllamaMessageBase, payload: dict[str, Any], timeout: int
@@ -426,8 +444,12 @@ class OllamaLLM(BaseLLM):
             built.kwargs = copy.deepcopy(kwargs)
         return message
 
-    def _payload(self, message: OllamaMessageBase, messages: Messages, *, stream: bool) -> dict[str, Any]:
-        payload = message.apply(messages=messages)
+    async def _payload(self, message: OllamaMessageBase, messages: Messages, *, stream: bool) -> dict[str, Any]:
+        # Made at once, with what holds at this moment; images are read afterwards, in a thread. Code of the user's may
+        # do anything with an image, and gets it read.
+        ours = untouched(message, "apply", *_APPLY) and untouched(message, "_parse_input_msg", _PARSE)
+        with unread_images() if ours else contextlib.nullcontext():
+            payload = message.apply(messages=messages)
         if message.api_suffix in ("/chat", "/generate"):
             payload["stream"] = stream
             payload.setdefault("truncate", False)
@@ -443,7 +465,7 @@ class OllamaLLM(BaseLLM):
             elif payload.get("format"):
                 # A model that can think does so unless told not to, and on many servers breaks the format by it.
                 payload.setdefault("think", False)
-        return payload
+        return await settled(payload)
 
     def _settings(self) -> Settings:
         """The configuration of this moment, read anew only when it has changed."""
@@ -543,12 +565,11 @@ class OllamaLLM(BaseLLM):
         """
         self.reasoning_content = thinking or None
         self.last_response = reply
-        asked = getattr(self.ollama_message, "additional_kwargs", {})
-        options, reason = asked.get("options") or {}, reply.get("done_reason")
+        options, formatted = self._asked_for()
+        reason = reply.get("done_reason")
         if not text.strip() and not calls_of(reply):
             if found is None and not thinking and reason not in ("length", "load", "unload"):
                 raise no_text(reply, model=self.model)
-            formatted = wanted_format(self) is not None or bool(asked.get("format"))
             raise empty_answer(reply, options, text=text, thinking=thinking, formatted=formatted, model=self.model)
         if reason != "length":
             return
@@ -562,6 +583,31 @@ class OllamaLLM(BaseLLM):
             error.hint = advice(reply, options)
             raise error
         logger.warning(cut_off(reply, options, text))
+
+    def _explained(self, error: OllamaError) -> OllamaError:
+        """``error``, or what it means: an answer that goes in circles of white space is an empty one."""
+        if not isinstance(error, IncompleteError) or not error.repeated.isspace():
+            return error
+        text, thinking = error.partial, error.partial_thinking
+        if not thinking:
+            text, thinking = split_thinking(text)
+        # Where no text has begun, it is the thinking that has no end.
+        if text.strip() or (thinking.strip() and not error.partial):
+            return error
+        self.reasoning_content = thinking or None
+        options, formatted = self._asked_for()
+        empty = empty_answer(
+            {}, options, text=text, thinking=thinking, formatted=formatted, model=self.model, endless=True
+        )
+        empty.url, empty.status = error.url, error.status
+        if marked(error):
+            mark(empty)
+        return empty
+
+    def _asked_for(self) -> tuple[dict[str, Any], bool]:
+        """The options of this call, and whether it asks for a format."""
+        asked = getattr(self.ollama_message, "additional_kwargs", {})
+        return asked.get("options") or {}, wanted_format(self) is not None or bool(asked.get("format"))
 
     @property
     def _guarded(self) -> bool:

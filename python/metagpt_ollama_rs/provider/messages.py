@@ -23,7 +23,7 @@ from metagpt.provider.general_api_requestor import OpenAIResponse
 
 from .. import decode, get_choice
 from ..errors import ConfigurationError
-from ..images import one_by_one
+from ..images import BYTES, one_by_one
 from ..payloads import text_of
 from ..tools import sent_calls
 from .images import METAGPT_PREFIX, image_base64
@@ -37,9 +37,6 @@ __all__ = [
     "OllamaMessageGenerate",
     "OllamaMessageMeta",
 ]
-
-
-_BYTES = (bytes, bytearray, memoryview)
 
 
 class OllamaMessageAPI(Enum):
@@ -91,14 +88,14 @@ class OllamaMessageBase:
         """The texts and the images of a message's content: a text, a list of parts or of texts, or nothing."""
         if content is None:
             return [], []
-        if isinstance(content, _BYTES):
+        if isinstance(content, BYTES):
             return [text_of(content, "the content of a message")], []
         if not isinstance(content, list):
             return [str(content)], []
         texts: list[str] = []
         images: list[str] = []
         for part in content:
-            plain = isinstance(part, (str, *_BYTES))
+            plain = isinstance(part, (str, *BYTES))
             text, image = (text_of(part, "a part of a message"), None) if plain else self._parse_input_msg(part)
             if text:
                 texts.append(text)
@@ -153,7 +150,8 @@ class OllamaMessageChat(OllamaMessageBase, metaclass=OllamaMessageMeta):
         result: dict[str, Any] = {"role": message.get("role") or "user", "content": "\n".join(texts)}
         if message.get("images"):
             place = f"{where}.images"
-            images.extend(image_base64(image, place) for image in one_by_one(message["images"], place))
+            given = enumerate(one_by_one(message["images"], place))
+            images.extend(image_base64(image, f"{place}[{at}]") for at, image in given)
         if images:
             result["images"] = images
         for key in ("thinking", "tool_name", "tool_call_id"):
@@ -235,10 +233,10 @@ class OllamaMessageEmbed(OllamaMessageEmbeddings, metaclass=OllamaMessageMeta):
 
 def _dicts(messages: Any) -> Iterable[Mapping[str, Any]]:
     """MetaGPT's messages as mappings: dicts as they are, a text as a user's message, ``Message`` objects converted."""
-    for message in [messages] if isinstance(messages, (str, *_BYTES, Mapping)) else messages:
+    for message in [messages] if isinstance(messages, (str, *BYTES, Mapping)) else messages:
         if isinstance(message, Mapping):
             yield message
-        elif isinstance(message, (str, *_BYTES)):
+        elif isinstance(message, (str, *BYTES)):
             yield {"role": "user", "content": message}
         elif hasattr(message, "to_dict"):
             yield message.to_dict()

@@ -17,7 +17,7 @@ from ..errors import ConfigurationError, OllamaError, kind_of
 from ..payloads import plain_text
 from ..switch.reporting import leave
 
-__all__ = ["asking", "mark", "record", "recorded"]
+__all__ = ["asking", "mark", "marked", "record", "recorded"]
 
 _F = TypeVar("_F", bound=Callable[..., Awaitable[Any]])
 _MARK = "_recorded"
@@ -38,12 +38,17 @@ def mark(error: OllamaError) -> None:
     setattr(error, _MARK, True)
 
 
+def marked(error: OllamaError) -> bool:
+    """Whether the failure behind ``error`` has a record."""
+    return getattr(error, _MARK, False)
+
+
 def record(llm: Any, error: OllamaError, *, streamed: bool, replied: bool) -> None:
     """Makes the record of ``error`` unless it has one. ``replied``: the client's call itself went well, if it was made.
 
     ``llm`` may be half made. Nothing is raised but what a log of warnings may raise.
     """
-    if getattr(error, _MARK, False):
+    if marked(error):
         return
     mark(error)
     host = ""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any, Optional
 
 from ..errors import ProtocolError
+from ..responses import joined
 
 __all__ = [
     "Lines",
@@ -127,10 +128,9 @@ def text_of(reply: dict[str, Any], *, model: Optional[str] = None) -> Optional[s
     if found is None or isinstance(found, str):
         return found
     if isinstance(found, list):
-        parts = [part.get("text") if isinstance(part, dict) else part for part in found]
-        texts = [part for part in parts if isinstance(part, str)]
-        if len(texts) == len(parts):
-            return "".join(texts)
+        text = joined(found)
+        if text is not None:
+            return text
         found = "a list with something else than texts"
     else:
         found = _named(found)
@@ -158,11 +158,11 @@ def count_of(reply: dict[str, Any], name: str) -> Optional[int]:
 
 
 def error_of(reply: dict[str, Any]) -> Optional[str]:
-    """The text of a reply that says ``error``; None for one that does not, or has null, false or "" there."""
+    """The text of a reply that says ``error``; None for one that does not, or has something empty there."""
     error = reply.get("error")
-    if isinstance(error, dict):
-        return str(error.get("message") or error)
-    return str(error) if error else None
+    if not error:
+        return None
+    return str(error.get("message") or error) if isinstance(error, dict) else str(error)
 
 
 def no_text(reply: dict[str, Any], *, model: Optional[str]) -> ProtocolError:

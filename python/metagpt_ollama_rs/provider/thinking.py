@@ -51,7 +51,7 @@ BLOCKS = (
     Block("<|begin_of_solution|>", ("<|end_of_solution|>",), answer=True),
     *(  # gpt-oss: the harmony format
         Block(f"{start}<|channel|>{channel}<|message|>", _HARMONY_ENDS, answer=channel != "analysis")
-        for channel in ("analysis", "commentary", "final")
+        for channel in ("analysis", "commentary", "final", "final <|constrain|>json")
         for start in ("", _NEXT)
     ),
 )

@@ -1,0 +1,110 @@
+"""What both clients are made of: their arguments, and what becomes of these when a client is pickled."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from metagpt_ollama_rs import _core
+from metagpt_ollama_rs.errors import from_core
+from metagpt_ollama_rs.limits import Retry, limits_of, size_of, tries_of
+from metagpt_ollama_rs.payloads import header_pairs, plain_text
+from metagpt_ollama_rs.responses import ProgressResponse, answering, having
+from metagpt_ollama_rs.spelling import refuse_unknown
+from metagpt_ollama_rs.trust import read_verify, warn_unverified
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import NoReturn
+
+    from metagpt_ollama_rs.limits import Limits, Patience
+    from metagpt_ollama_rs.trust import Verify
+
+__all__ = ["Base"]
+
+
+class Base:
+    """The arguments of a client, checked, and the core's transport that is made of them."""
+
+    def __init__(
+        self,
+        host: str | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout: Patience = None,
+        api_key: str | None = None,
+        proxy: str | None = None,
+        verify: Verify = True,
+        retries: int | Retry | None = None,
+        max_line: int | None = None,
+        max_body: int | None = None,
+        **unknown: NoReturn,
+    ) -> None:
+        refuse_unknown(type(self).__name__, Base.__init__, unknown)
+        host, api_key, proxy = (
+            value and plain_text(value, name)
+            for name, value in (("host", host), ("api_key", api_key), ("proxy", proxy))
+        )
+        pairs = header_pairs(headers or {})
+        trust = read_verify(verify)
+        self._arguments = {
+            "host": host,
+            "headers": dict(pairs) or None,
+            "timeout": timeout,
+            "api_key": api_key,
+            "proxy": proxy,
+            "verify": trust,
+            "retries": retries,
+            "max_line": max_line,
+            "max_body": max_body,
+        }
+        address = host or plain_text(os.environ.get("OLLAMA_HOST", ""), "OLLAMA_HOST")
+        self._transport = _core.Transport(
+            address,
+            is_host=not host,
+            headers=pairs,
+            api_key=api_key,
+            proxy=proxy,
+            verify=trust,
+            limits=limits_of(timeout),
+            retries=tries_of(retries),
+            max_line=size_of("max_line", max_line),
+            max_body=size_of("max_body", max_body),
+        )
+        if trust is False:
+            warn_unverified(self.base_url)
+
+    @property
+    def base_url(self) -> str:
+        """The server's base URL, without user and password."""
+        return self._transport.url
+
+    @property
+    def _patience(self) -> Limits:
+        """For what takes as long as a model is large, and may say nothing until it is done."""
+        return (self._transport.limits[0], None, None, None)
+
+    def _having(self, reply: dict[str, Any], name: str) -> dict[str, Any]:
+        """``reply``, if it has the field; raises ProtocolError otherwise."""
+        return having(reply, name, redact=self._transport.redact)
+
+    def _answering(self, reply: dict[str, Any], path: str) -> dict[str, Any]:
+        """``reply``, if it is an answer of the endpoint ``path``; raises ProtocolError otherwise."""
+        return answering(reply, path, redact=self._transport.redact)
+
+    def _succeeded(self, path: str, reply: dict[str, Any]) -> ProgressResponse:
+        """The last report of a transfer. Raises IncompleteError for one that is not the last."""
+        if reply.get("status") != "success":
+            message = "The reply ended without a last line (`status: success`): it is cut short."
+            raise from_core("incomplete", message=message, url=f"{self.base_url}{path}")
+        return ProgressResponse(reply)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.base_url!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuild, (type(self), self._arguments))
+
+
+def _rebuild(cls: type[Base], arguments: dict[str, Any]) -> Base:
+    return cls(**arguments)
