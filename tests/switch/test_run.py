@@ -393,6 +393,15 @@ def test_an_interpreter_without_this_package_gets_it_when_it_asks(skeleton, tmp_
     assert (done.code, done.out) == (0, "StreamDecoder\n")
 
 
+def test_a_switched_run_without_a_call_points_to_status(skeleton):
+    # What a process of the run leaves behind when it imports the provider.
+    program = "import os; open(os.path.join(os.environ['METAGPT_OLLAMA_RUN'], 'metagpt.provider.ollama_api'), 'w')"
+    done = ours(skeleton("0.8.2"), sys.executable, "-W", "ignore", "-c", program)
+    assert done.err.splitlines() == [
+        "metagpt-ollama: no call was made to Ollama (`metagpt-ollama status` says which configuration is read)"
+    ]
+
+
 def test_isolated_pythons_are_not_reached_and_it_is_said(skeleton):
     done = ours(skeleton("0.8.2"), sys.executable, "-I", "-c", "import sys; print(len(sys.meta_path) > 0)")
     assert (done.code, done.out) == (0, "True\n")

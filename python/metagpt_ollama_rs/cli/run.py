@@ -76,7 +76,7 @@ def _sum_up(command: list[str], ended: Ended) -> int:
         if rows:
             say(summary.table(rows))
         elif ended.switched:
-            say("metagpt-ollama: no call was made to Ollama")
+            say("metagpt-ollama: no call was made to Ollama (`metagpt-ollama status` says which configuration is read)")
         else:
             say("metagpt-ollama: nothing was switched over: the command did not import MetaGPT's providers")
     if ended.tracebacks is not None:
