@@ -61,6 +61,10 @@ _BY_OPENS = {block.opens: block for block in BLOCKS}
 # One alone says that reasoning was before it. The message of the harmony format ends so, too, when another one follows.
 _LONE = re.compile("|".join(map(re.escape, _BY_END)) + "|" + re.escape("<|end|>") + f"(?={re.escape(_NEXT)}<)")
 _MARKS = (*_BY_OPENS, *_BY_END, _NEXT)
+# Few answers have so much as the first character of a mark, and a search for one is the cheapest there is.
+_BY_FIRST = {
+    first: [mark for mark in _MARKS if mark[0] == first] for first in dict.fromkeys(mark[0] for mark in _MARKS)
+}
 
 # An answer that goes in circles may have thousands of marks, and each is looked at with all that is before it.
 _ENOUGH = 100
@@ -200,7 +204,7 @@ class ThinkSplitter:
 def split_thinking(text: str) -> tuple[str, str]:
     """Parts a whole answer into ``(answer, thinking)``; thinking is ``""``, and the text unchanged, where there is no
     block."""
-    if not any(mark in text for mark in _MARKS):
+    if not any(first in text and any(mark in text for mark in marks) for first, marks in _BY_FIRST.items()):
         return text, ""
     splitter = ThinkSplitter()
     answer = "".join(splitter.feed(text) + splitter.finish())
