@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from metagpt_ollama_rs import _core
-from metagpt_ollama_rs.errors import from_core
+from metagpt_ollama_rs.failures import from_core
 from metagpt_ollama_rs.limits import Retry, limits_of, size_of, tries_of
 from metagpt_ollama_rs.payloads import header_pairs, plain_text
 from metagpt_ollama_rs.responses import ProgressResponse, answering, having

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast, overload
 
-# Loaded here, so that an error finds it where no file can be opened any more.
-import metagpt_ollama_rs.hints  # noqa: F401
 from metagpt_ollama_rs import _core
 from metagpt_ollama_rs.base import Base
 from metagpt_ollama_rs.images import settle, settled

@@ -14,7 +14,7 @@ slots are emptied, and from there on the record is like any other.
 from __future__ import annotations
 
 from metagpt_ollama_rs import _core
-from metagpt_ollama_rs.errors import from_core
+from metagpt_ollama_rs.failures import from_core
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

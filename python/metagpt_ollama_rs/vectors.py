@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from metagpt_ollama_rs import _core
 from metagpt_ollama_rs._core import excerpt
 from metagpt_ollama_rs.errors import BadInputError, ModelNotFoundError, OllamaError, ProtocolError, ResponseError
-from metagpt_ollama_rs.hints import UNUSABLE_VECTORS
+from metagpt_ollama_rs.failures import UNUSABLE_VECTORS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping

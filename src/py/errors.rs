@@ -1,6 +1,6 @@
 //! One conversion from the crate's error to the exceptions of `metagpt_ollama_rs.errors`.
 //!
-//! The choice of the class is made in Python (`errors.from_core`), next to the tree of classes, so that it stands in
+//! The choice of the class is made in Python (`failures.from_core`), next to the tree of classes, so that it stands in
 //! one place; this module hands over the facts.
 
 use pyo3::exceptions::{PyException, PyRuntimeError, PyStopAsyncIteration, PyStopIteration};
@@ -36,7 +36,7 @@ pub fn in_context(py: Python<'_>, error: Error, context: &Context<'_>) -> PyErr 
 #[expect(clippy::needless_pass_by_value, reason = "an error is reported once")]
 fn build(py: Python<'_>, error: Error, context: &Context<'_>) -> PyResult<PyErr> {
     let from_core = FROM_CORE.get_or_try_init(py, || {
-        py.import("metagpt_ollama_rs.errors")?
+        py.import("metagpt_ollama_rs.failures")?
             .getattr("from_core")
             .map(Bound::unbind)
     })?;

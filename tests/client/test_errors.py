@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from metagpt_ollama_rs import Client, errors
+from metagpt_ollama_rs import Client, errors, failures
 from metagpt_ollama_rs.testing import Reply, ScriptedServer
 
 ROOT = Path(__file__).parents[2]
@@ -19,9 +19,9 @@ def test_every_kind_of_the_core_has_a_class() -> None:
     source = (ROOT / "src" / "error.rs").read_text()
     kinds = re.findall(r'Self::\w+ => "(\w+)"', source)
     assert kinds
-    assert set(kinds) == set(errors._BY_KIND)
+    assert set(kinds) == set(failures._BY_KIND)
     for kind in kinds:
-        assert isinstance(errors.from_core(kind, message="m"), errors.OllamaError)
+        assert isinstance(failures.from_core(kind, message="m"), errors.OllamaError)
 
 
 def test_a_context_overflow_has_both_numbers(ollama_server: ScriptedServer) -> None:
@@ -86,6 +86,6 @@ def test_only_what_came_before_a_reply_is_a_connection_error() -> None:
 
 
 def test_a_schema_that_is_no_grammar_is_told_from_other_failures() -> None:
-    error = errors.from_core("status", message="m", status=500, server_text="failed to parse grammar")
+    error = failures.from_core("status", message="m", status=500, server_text="failed to parse grammar")
     assert "simplify format" in str(error)
     assert 'structured: "false"' in str(error)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from metagpt_ollama_rs import Client, Retry, errors
+from metagpt_ollama_rs import Client, Retry, errors, failures
 from metagpt_ollama_rs.testing import Reply, ScriptedServer
 from metagpt_ollama_rs.testing import transcripts as recorded
 
@@ -258,16 +258,16 @@ def test_a_pull_that_is_refused_is_not_told_to_pull(ollama_server: ScriptedServe
     ("url", "named"), [("https://ollama.com/api/chat", True), ("http://ollama.com.evil/api/chat", False), (None, False)]
 )
 def test_the_clouds_variable_is_named_where_it_is_sent(url: str, named: bool) -> None:
-    error = errors.from_core("status", message="m", status=401, server_text="unauthorized", body=b"{}", url=url)
+    error = failures.from_core("status", message="m", status=401, server_text="unauthorized", body=b"{}", url=url)
     assert ("or OLLAMA_API_KEY" in error.hint) is named
     assert "set api_key" in error.hint
 
 
 def test_every_class_has_a_hint() -> None:
-    for kind in errors._BY_KIND:
-        assert errors.from_core(kind, message="m").hint, kind
+    for kind in failures._BY_KIND:
+        assert failures.from_core(kind, message="m").hint, kind
     for phase in ("connect", "first_token", "idle", "total"):
         for loaded in (None, False, True):
-            assert errors.from_core("timeout", message="m", phase=phase, loaded=loaded).hint
+            assert failures.from_core("timeout", message="m", phase=phase, loaded=loaded).hint
     for status in range(400, 600):
-        assert errors.from_core("status", message="m", status=status).hint, status
+        assert failures.from_core("status", message="m", status=status).hint, status

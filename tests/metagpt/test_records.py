@@ -8,7 +8,8 @@ import json
 import pytest
 
 from metagpt_ollama_rs import stats
-from metagpt_ollama_rs.errors import ConfigurationError, EmptyAnswerError, OllamaError, kind_of
+from metagpt_ollama_rs.errors import ConfigurationError, EmptyAnswerError, OllamaError
+from metagpt_ollama_rs.failures import kind_of
 from metagpt_ollama_rs.provider import OllamaMessageBase
 from metagpt_ollama_rs.testing import Reply, faults
 

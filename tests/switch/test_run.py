@@ -229,7 +229,7 @@ def test_tracebacks_of_others_are_shown_as_ever(skeleton):
 # Stands for a process of MetaGPT's: a call that failed, and one after it that did not.
 GO_ON = """
 import json, os, sys, time
-from metagpt_ollama_rs.errors import from_core
+from metagpt_ollama_rs.failures import from_core
 from metagpt_ollama_rs.switch.reporting import leave
 
 error = from_core("connect", message="nothing listens there", url="http://127.0.0.1:1/api/chat")

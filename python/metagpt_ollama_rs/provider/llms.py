@@ -36,8 +36,8 @@ from ..errors import (
     ProtocolError,
     ResponseError,
     StreamError,
-    from_core,
 )
+from ..failures import from_core
 from ..images import image_lists, settled
 from ..options import Settings, fields_set, overlay, read_settings
 from ..payloads import text_of as utf8_text

@@ -13,7 +13,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, TypeVar, cast
 
 from .. import _core
-from ..errors import ConfigurationError, OllamaError, kind_of
+from ..errors import ConfigurationError, OllamaError
+from ..failures import kind_of
 from ..payloads import plain_text
 from ..switch.reporting import leave
 

@@ -1,8 +1,9 @@
-"""What to do about an error: one hint for each class, and better ones where it is known what went wrong.
+"""The exception for a failure of the core: its class, and what to do about it.
 
-A hint is one sentence without a full stop, such as "is Ollama running there? Start it with `ollama serve`, …". Some
-are chosen by words of the server, which tell its refusals apart and nothing else does; what the core knows comes as
-values. Reading a refusal also fills in the attributes that only its text has: numbers of tokens, where to sign in.
+The core hands over what it knows as values, and a refusal in the server's words besides: nothing else tells it apart.
+Status and words choose the class (``_CLASSES``) and the hint: one sentence without a full stop, such as "is Ollama
+running there? Start it with `ollama serve`, …". Reading a refusal also fills in the attributes that only its text has:
+numbers of tokens, where to sign in.
 """
 
 from __future__ import annotations
@@ -33,7 +34,124 @@ from metagpt_ollama_rs.errors import (
     SubscriptionError,
 )
 
-__all__ = ["UNUSABLE_VECTORS", "hint_of"]
+__all__ = ["UNUSABLE_VECTORS", "from_core", "kind_of"]
+
+_BY_KIND: dict[str, type[OllamaError]] = {
+    "config": ConfigurationError,
+    "connect": ConnectError,
+    "timeout": RequestTimeout,
+    "protocol": ProtocolError,
+    "status": ResponseError,
+    "mid_stream": MidStreamError,
+    "incomplete": IncompleteError,
+    "interrupted": InterruptedStreamError,
+    "decode": DecodeError,
+    "empty_answer": EmptyAnswerError,
+    "closed": ClosedError,
+}
+
+# What a prompt that does not fit is called, by Ollama, by llama.cpp and by servers with OpenAI's API. That a text
+# mentions a context is not enough: it may be the model's name, a setting, or too large for the memory.
+_OVERFLOW = (
+    r"exceed_context_size|context_length_exceeded|exceeds the available context size"
+    r"|\b(prompt|inputs?|messages|tokens)\b.{0,80}(exceed|longer than|too long|maximum|larger than).{0,40}\bcontext\b"
+    r"|\b(prompt|inputs?|messages)\b.{0,20}too long"
+    r"|maximum context (length|size|window).{0,80}\btokens\b"
+)
+
+_PLAN = r"subscri|upgrade|\bplan\b|billing|payment|\bpaid\b|credits|requires a .{0,20}account"
+
+# Ollama answers these with 500 or 501, though another request would do (ollama-wire.md 5.2).
+_CALLERS_DOING = r'option "|invalid format|image input is not supported|does not support embeddings'
+
+# Which class a refusal has: its statuses, a pattern of the text in lower case ("" for any), the class.
+_CLASSES: tuple[tuple[tuple[int, ...], str, type[OllamaError]], ...] = (
+    ((400, 413, 422, 500), _OVERFLOW, ContextOverflowError),
+    ((402,), "", SubscriptionError),
+    ((403,), _PLAN, SubscriptionError),
+    ((400, 401, 404), r"requires an? .{0,20}(subscription|plan)\b", SubscriptionError),
+    ((401, 403, 407), "", AuthenticationError),
+    ((404,), "model", ModelNotFoundError),
+    ((404,), "", NotFoundError),
+    ((429,), "", RateLimitError),
+    ((500, 501), _CALLERS_DOING, BadRequestError),
+    ((503,), "", ServerBusyError),
+)
+
+
+def from_core(
+    kind: str,
+    *,
+    message: str,
+    url: str | None = None,
+    model: str | None = None,
+    status: int | None = None,
+    server_text: str | None = None,
+    body: bytes | None = None,
+    phase: str | None = None,
+    seconds: float | None = None,
+    retry_after: float | None = None,
+    began: bool = False,
+    loaded: bool | None = None,
+    available: list[str] | None = None,
+    proxy: str | None = None,
+    location: str | None = None,
+    cause: str | None = None,
+    quota: bool = False,
+    repeated: str | None = None,
+    partial: str = "",
+    partial_thinking: str = "",
+) -> OllamaError:
+    """The exception for a failure of the core. ``kind`` is a name of ``src/error.rs``."""
+    text = server_text or ""
+    cls = _BY_KIND[kind]
+    if cls is ResponseError:
+        cls = _refusal(status or 0, text, body or b"")
+    elif cls is RequestTimeout and phase == "connect":
+        cls = ConnectTimeout
+    error = cls(message, url=url, model=model, status=status, partial=partial, partial_thinking=partial_thinking)
+    if proxy:
+        error.proxy = proxy
+    if isinstance(error, RequestTimeout):
+        error.phase = phase or ""
+        error.seconds = seconds
+        error.loaded = loaded
+    elif isinstance(error, ProtocolError):
+        error.location = location
+    elif isinstance(error, IncompleteError):
+        error.repeated = repeated or ""
+    elif isinstance(error, ResponseError):
+        error.error = text or (message if cls is MidStreamError else "")
+        error.body = body or b""
+        error.retry_after = retry_after
+        if isinstance(error, ModelNotFoundError):
+            error.available = available
+    error.hint = _hint_of(error, cause=cause, quota=quota, circles=repeated is not None)
+    return error
+
+
+def kind_of(error: OllamaError) -> str:
+    """The name of the kind in the records of calls: that of the nearest class that has one."""
+    classes = {cls: kind for kind, cls in _BY_KIND.items()}
+    return next((classes[cls] for cls in type(error).__mro__ if cls in classes), "protocol")
+
+
+def _refusal(status: int, text: str, body: bytes) -> type[OllamaError]:
+    """The class of a refusal: status and text decide together, the first row of ``_CLASSES`` that fits."""
+    said = text.lower()
+    for statuses, words, cls in _CLASSES:
+        # The text of a missing model differs by endpoint; a missing route answers in plain text (ollama-wire.md 5.6).
+        fits = body.lstrip().startswith(b"{") if cls is ModelNotFoundError else True
+        if fits and status in statuses and (not words or _matches(words, said)):
+            return cls
+    return ServerError if status >= 500 else BadRequestError if 400 <= status < 500 else ResponseError
+
+
+def _matches(pattern: str, said: str) -> bool:
+    import re
+
+    return re.search(pattern, said, re.DOTALL) is not None
+
 
 # As much is shown of a name, of a list of names or of a URL.
 _NAME, _NAMES, _URL = 100, 600, 300
@@ -187,7 +305,7 @@ _SAID: tuple[tuple[tuple[str, ...], str], ...] = (
 )
 
 
-def hint_of(error: OllamaError, *, cause: str | None, quota: bool, circles: bool) -> str:
+def _hint_of(error: OllamaError, *, cause: str | None, quota: bool, circles: bool) -> str:
     """The hint for an error whose attributes are set; the other arguments are those of ``src/error.rs``."""
     hint = _HINTS.get(type(error), "")
     if isinstance(error, ConnectTimeout):
