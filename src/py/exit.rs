@@ -13,12 +13,6 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use pyo3::prelude::*;
-
-use super::runtime;
-
-/// How long interpreter exit waits for requests that are still under way.
-const SHUTDOWN: Duration = Duration::from_millis(500);
 /// How long a thread whose request was ended by the exit is kept from saying so.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -51,23 +45,10 @@ pub fn linger() {
     }
 }
 
-/// Registers `shutdown` with `atexit`.
-pub fn watch(py: Python<'_>) -> PyResult<()> {
-    static WATCHED: AtomicBool = AtomicBool::new(false);
-    if !WATCHED.swap(true, Ordering::AcqRel) {
-        let shutdown = wrap_pyfunction!(shutdown, py)?;
-        py.import("atexit")?.call_method1("register", (shutdown,))?;
-    }
-    Ok(())
-}
-
-/// Stops the I/O thread, waiting at most half a second.
-#[pyfunction]
-fn shutdown(py: Python<'_>) {
-    enter();
+/// The exit handlers have begun, in this thread.
+pub fn begin() {
     LEAVING.set(true);
     EXITING.store(true, Ordering::Release);
-    runtime::stop(py, SHUTDOWN);
 }
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]

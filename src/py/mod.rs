@@ -51,7 +51,7 @@ use self::exit::enter;
 #[pymodule(gil_used = true)]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     refuse_other_interpreters()?;
-    exit::watch(module.py())?;
+    runtime::watch_exit(module.py())?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("DEBUG_BUILD", cfg!(debug_assertions))?;
     module.add_class::<transport::Transport>()?;

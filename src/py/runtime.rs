@@ -2,20 +2,24 @@
 //!
 //! The runtime is keyed by process id: after `fork` the child makes a new one and leaks the old one whole, because
 //! dropping it would join threads that don't exist in the child and close sockets that the parent still uses.
-//! At interpreter exit it is shut down within a bound (`exit`).
+//! At interpreter exit it is shut down within a bound.
 //! Every lock here is taken with the GIL held and never kept across a release of it: so no other thread can hold
 //! one at the moment of a fork.
 
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pyo3::prelude::*;
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use super::exit::{enter, is_exiting, linger};
+use super::exit::{self, enter, is_exiting, linger};
 use crate::error::{Error, Kind};
+
+/// How long interpreter exit waits for requests that are still under way.
+const SHUTDOWN: Duration = Duration::from_millis(500);
 
 static RUNTIME: Mutex<Option<Owned<Runtime>>> = Mutex::new(None);
 
@@ -29,7 +33,7 @@ pub fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(unix)]
 fn process() -> u32 {
     use std::sync::Once;
-    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+    use std::sync::atomic::AtomicU32;
     static WATCH: Once = Once::new();
     static WATCHED: AtomicBool = AtomicBool::new(false);
     static KNOWN: AtomicU32 = AtomicU32::new(0);
@@ -151,10 +155,23 @@ pub fn handle(py: Python<'_>) -> PyResult<Handle> {
     Ok(handle)
 }
 
-/// Stops the runtime, waiting no longer than `bound`.
-pub fn stop(py: Python<'_>, bound: Duration) {
+/// Registers `shutdown` with `atexit`.
+pub fn watch_exit(py: Python<'_>) -> PyResult<()> {
+    static WATCHED: AtomicBool = AtomicBool::new(false);
+    if !WATCHED.swap(true, Ordering::AcqRel) {
+        let shutdown = wrap_pyfunction!(shutdown, py)?;
+        py.import("atexit")?.call_method1("register", (shutdown,))?;
+    }
+    Ok(())
+}
+
+/// Stops the I/O thread, waiting at most half a second.
+#[pyfunction]
+fn shutdown(py: Python<'_>) {
+    enter();
+    exit::begin();
     let runtime = lock(&RUNTIME).take();
     if let Some(runtime) = runtime.filter(Owned::is_here) {
-        py.detach(|| runtime.into_inner().shutdown_timeout(bound));
+        py.detach(|| runtime.into_inner().shutdown_timeout(SHUTDOWN));
     }
 }
