@@ -268,7 +268,17 @@ mod tests {
         let waiting: Vec<_> = (0..100)
             .map(|_| runtime.spawn(names.resolve("ollama.lan")))
             .collect();
-        runtime.block_on(tokio::task::yield_now());
+        // The resolver hangs until all of them have asked: the scheduler polls only some of them in one turn.
+        runtime.block_on(async {
+            while names
+                .lock()
+                .lookups
+                .get("ollama.lan")
+                .is_none_or(|answer| answer.receiver_count() < waiting.len())
+            {
+                tokio::task::yield_now().await;
+            }
+        });
         slow.wait_asked(1);
         assert_eq!(names.lock().threads, 1);
         slow.release();
