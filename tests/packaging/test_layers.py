@@ -83,9 +83,13 @@ def entries(source: str) -> dict[str, str]:
 
 
 def test_every_entry_from_python_makes_its_thread_fit_for_interpreter_exit():
-    """See `src/py/exit.rs`. A `__traverse__` calls no Python."""
+    """See `src/py/interpreter/exit.rs`. A `__traverse__` calls no Python."""
     found = {
+<<<<<<< HEAD
         f"{file.name} {name}": first
+=======
+        f"{file.relative_to(RUST)} {name}": first
+>>>>>>> main
         for file in sorted((RUST / "py").rglob("*.rs"))
         for name, first in entries(file.read_text(encoding="utf-8")).items()
     }
@@ -94,6 +98,7 @@ def test_every_entry_from_python_makes_its_thread_fit_for_interpreter_exit():
     assert forgetful == []
     # The functions without pyo3's way in.
     assert mentions(RUST / "py", r'extern "C" fn \w+_entry', suffix=".rs")
+<<<<<<< HEAD
     (unary,) = (RUST / "py").rglob("unary.rs")
     assert re.search(r"let work = \|\| \{\n\s*enter\(\);", unary.read_text(encoding="utf-8"))
 
@@ -131,8 +136,8 @@ KNOWN: set[str] = {
     "http/redirect.rs",
     "http/retry.rs",
     "http/sink.rs",
-    "py/lane.rs",
-    "py/wake.rs",
+    "py/asyncio/direct_lane.rs",
+    "py/asyncio/loop_waker.rs",
     "wire/chunk.rs",
     "wire/decoder.rs",
     "wire/fast.rs",
@@ -327,3 +332,7 @@ def test_a_circle_is_drawn_by_its_shortest_way(imports):
     graph = {"a": {"b": 1}, "b": {"c": 2}, "c": {"d": 3, "b": 4}, "d": {"a": 5}, "e": {"a": 6}}
     assert [imports.drawn(graph, circle) for circle in imports.circles(graph)] == ["b:2 -> c:4 -> b"]
     assert imports.in_circles(graph) == {"a", "b", "c", "d"}
+=======
+    unary = (RUST / "py" / "interpreter" / "unary_function.rs").read_text(encoding="utf-8")
+    assert re.search(r"let work = \|\| \{\n\s*enter\(\);", unary)
+>>>>>>> main
