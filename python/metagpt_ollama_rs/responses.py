@@ -5,10 +5,10 @@ the list is first asked for, so that a change of the list or of what is in it ta
 and ``reply["message"]["content"]`` are the same; a field that Ollama left out is ``None`` as an attribute and a
 ``KeyError`` as an item, as in ollama-python. Fields that this package doesn't know stay reachable in both ways.
 
-The pieces of a stream are the hot objects here. For an ordinary line the core (``src/py/mold.rs``) makes no dict: it
-fills the slots in which ``ChatResponse``, ``GenerateResponse`` and ``Message`` keep what such a line says, so that a
-plain read of them runs no code of ours. Everything else asks for ``_data``; the dict is then made from the slots, the
-slots are emptied, and from there on the record is like any other.
+The pieces of a stream are the hot objects here. For an ordinary line the core (``src/py/objects/slot_layout.rs``) makes
+no dict: it fills the slots in which ``ChatResponse``, ``GenerateResponse`` and ``Message`` keep what such a line says,
+so that a plain read of them runs no code of ours. Everything else asks for ``_data``; the dict is then made from the
+slots, the slots are emptied, and from there on the record is like any other.
 """
 
 from __future__ import annotations

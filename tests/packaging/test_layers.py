@@ -79,10 +79,10 @@ def entries(source: str) -> dict[str, str]:
 
 
 def test_every_entry_from_python_makes_its_thread_fit_for_interpreter_exit():
-    """See `src/py/exit.rs`. A `__traverse__` calls no Python."""
+    """See `src/py/interpreter/exit.rs`. A `__traverse__` calls no Python."""
     found = {
-        f"{file.name} {name}": first
-        for file in sorted((RUST / "py").glob("*.rs"))
+        f"{file.relative_to(RUST)} {name}": first
+        for file in sorted((RUST / "py").rglob("*.rs"))
         for name, first in entries(file.read_text(encoding="utf-8")).items()
     }
     assert len(found) > 60
@@ -90,5 +90,5 @@ def test_every_entry_from_python_makes_its_thread_fit_for_interpreter_exit():
     assert forgetful == []
     # The functions without pyo3's way in.
     assert mentions(RUST / "py", r'extern "C" fn \w+_entry', suffix=".rs")
-    unary = (RUST / "py" / "unary.rs").read_text(encoding="utf-8")
+    unary = (RUST / "py" / "interpreter" / "unary_function.rs").read_text(encoding="utf-8")
     assert re.search(r"let work = \|\| \{\n\s*enter\(\);", unary)
