@@ -10,7 +10,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
-use super::build;
+use super::json_builder;
 use crate::wire::{Content, Form, Shape, Varying};
 
 /// As many forms are kept.
@@ -50,7 +50,7 @@ pub fn dict<'py>(py: Python<'py>, line: &[u8]) -> Option<Bound<'py, PyAny>> {
 #[inline]
 pub fn text<'py>(py: Python<'py>, line: &[u8]) -> Option<Bound<'py, PyAny>> {
     find(line, |_, varying| {
-        build::string(py, varying.text).map(Bound::into_any)
+        json_builder::string(py, varying.text).map(Bound::into_any)
     })
 }
 
@@ -123,8 +123,12 @@ impl Known {
             bytes: varying.time,
             ascii: true,
         };
-        set(&line, &self.created_at, build::string(py, time)?.as_any())?;
-        let text = build::string(py, varying.text)?.into_any();
+        set(
+            &line,
+            &self.created_at,
+            json_builder::string(py, time)?.as_any(),
+        )?;
+        let text = json_builder::string(py, varying.text)?.into_any();
         if let Some((message, name)) = &self.message {
             let message = copy(py, message)?;
             set(&message, &self.text, &text)?;

@@ -21,13 +21,13 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyWeakrefReference;
 use pyo3::{PyTraverseError, PyVisit};
 
-#[cfg(target_os = "linux")]
-use super::exit::enter;
-use super::lane::LaneCore;
-use super::runtime::{Owned, lock};
+use super::direct_lane::LaneCore;
 #[cfg(unix)]
 use crate::error::{Error, Kind};
 use crate::inbox::Wake;
+#[cfg(target_os = "linux")]
+use crate::py::interpreter::exit::enter;
+use crate::py::interpreter::runtime::{Owned, lock};
 
 /// What a hub wakes: a stream, a delivery or a call that waits on its loop.
 pub trait Sleeper: Send + Sync {
@@ -238,7 +238,7 @@ pub fn watch(
 #[cfg(unix)]
 pub fn unwatched(py: Python<'_>, error: &io::Error) -> PyErr {
     let message = format!("Nothing can be received in this event loop: {error}.");
-    super::errors::to_python(py, Error::new(Kind::Connect, message))
+    crate::py::interpreter::errors::to_python(py, Error::new(Kind::Connect, message))
 }
 
 /// Both ends of a descriptor: the one that becomes readable when something is written to the other, and the other.
@@ -283,7 +283,7 @@ impl Waiter {
                 .call_method0(intern!(py, "done"))?
                 .is_truthy()?
         {
-            return Err(super::errors::misuse(
+            return Err(crate::py::interpreter::errors::misuse(
                 "another task is already waiting for this stream: read it from one task at a time",
             ));
         }

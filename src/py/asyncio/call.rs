@@ -6,14 +6,14 @@ use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
 
 use super::awaitable::{Awaited, Seat};
-use super::log;
-use super::place::Task;
-use super::reply::Form;
-use super::runtime::lock;
-use super::wake::{Alarm, Sleeper};
+use super::loop_waker::{Alarm, Sleeper};
+use super::placement::Task;
 use crate::error::{Error, Kind};
 use crate::http::Reply;
 use crate::inbox::Wake;
+use crate::py::interpreter::log;
+use crate::py::interpreter::runtime::lock;
+use crate::py::replies::reply_format::Form;
 use crate::stats::Trace;
 
 /// The state of a call that is awaited.

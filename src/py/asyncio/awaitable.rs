@@ -11,10 +11,10 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use pyo3::{PyTraverseError, PyVisit};
 
-use super::exit::{enter, is_exiting, linger};
-use super::runtime::Owned;
-use super::wake::{Waiter, running_loop};
+use super::loop_waker::{Waiter, running_loop};
 use crate::error::{Error, Kind};
+use crate::py::interpreter::exit::{enter, is_exiting, linger};
+use crate::py::interpreter::runtime::Owned;
 
 /// The task parked on an awaitable, and the loop it belongs to.
 pub struct Seat {
@@ -43,7 +43,7 @@ impl Seat {
                 Kind::Closed,
                 "this request was started on another event loop: await it on the loop that started it",
             );
-            return Err(super::errors::to_python(py, error));
+            return Err(crate::py::interpreter::errors::to_python(py, error));
         }
         self.waiter.park(py, event_loop)
     }
@@ -164,7 +164,7 @@ impl Pending {
         self.awaited
             .get()
             .map(|awaited| &**awaited)
-            .map_err(|error| super::errors::to_python(py, error))
+            .map_err(|error| crate::py::interpreter::errors::to_python(py, error))
     }
 }
 

@@ -19,7 +19,7 @@ mod watched {
     use pyo3::types::IntoPyDict;
 
     use crate::inbox::Wake;
-    use crate::py::wake::{descriptor, unwatched};
+    use crate::py::asyncio::loop_waker::{descriptor, unwatched};
 
     /// How a green thread waits.
     pub struct Green {

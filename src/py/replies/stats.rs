@@ -6,8 +6,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use serde::Serialize;
 
-use super::exit::enter;
 use crate::error::{Error, Kind};
+use crate::py::interpreter::exit::enter;
 use crate::stats;
 use crate::stats::{About, Journal, Trace};
 use crate::wire::{Counters, fold_body};
@@ -32,7 +32,7 @@ pub fn stats_pending(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
 fn as_dicts<'py>(py: Python<'py>, entries: &impl Serialize) -> PyResult<Bound<'py, PyAny>> {
     let text =
         serde_json::to_vec(entries).map_err(|error| PyValueError::new_err(error.to_string()))?;
-    super::json::to_python(py, &text)
+    crate::py::objects::json::to_python(py, &text)
 }
 
 /// Forgets the records of this process.
@@ -81,7 +81,7 @@ pub fn stats_fail(
     let mut error = Error::new(kind, "");
     error.status = status;
     trace.finish(Some(&error));
-    super::log::report(py, &trace)
+    crate::py::interpreter::log::report(py, &trace)
 }
 
 /// Tells `trace` the counts of a parsed reply: Ollama's own, or the `usage` of the compatible endpoints.

@@ -9,13 +9,13 @@ use std::time::Duration;
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
 
-use super::errors::{self, misuse};
-use super::exit::{enter, linger};
-use super::green::Green;
-use super::reader::{Desk, Made, Next};
-use super::runtime::{Owned, handle};
+use super::green_thread::Green;
 use crate::error::{Error, Kind};
 use crate::inbox::{Inbox, Wake};
+use crate::py::interpreter::errors::{self, misuse};
+use crate::py::interpreter::exit::{enter, linger};
+use crate::py::interpreter::runtime::{Owned, handle};
+use crate::py::replies::stream_reader::{Desk, Made, Next};
 use crate::stats::Trace;
 
 /// How long a signal can wait for its handler.
@@ -101,7 +101,7 @@ fn receive<T: Send>(py: Python<'_>, channel: Receiver<T>) -> PyResult<Option<T>>
     let mut value = None;
     let channel = std::sync::Mutex::new(channel);
     wait_until(py, || {
-        match super::runtime::lock(&channel).recv_timeout(SIGNALS) {
+        match crate::py::interpreter::runtime::lock(&channel).recv_timeout(SIGNALS) {
             Ok(received) => {
                 value = Some(received);
                 true

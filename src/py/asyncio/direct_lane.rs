@@ -11,10 +11,10 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
-use super::exit::enter;
-use super::runtime::{Owned, lock};
-use super::wake::{Sleeper, by_loop, unwatched, wake_all, watch};
+use super::loop_waker::{Sleeper, by_loop, unwatched, wake_all, watch};
 use crate::http::direct::Reactor;
+use crate::py::interpreter::exit::enter;
+use crate::py::interpreter::runtime::{Owned, lock};
 
 /// The part of a lane that tasks know.
 pub struct LaneCore {

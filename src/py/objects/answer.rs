@@ -4,7 +4,8 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
 
-use super::{json, tools};
+use super::json;
+use super::tool_calls;
 use crate::wire::{Answer, Shape};
 
 /// The last line's object with the whole text, thinking and tool calls put in, in Ollama's native shape. Where no line
@@ -85,7 +86,7 @@ fn tool_calls<'py>(py: Python<'py>, answer: &Answer) -> PyResult<Bound<'py, PyLi
         for call in &answer.tool_calls {
             let function = PyDict::new(py);
             function.set_item(intern!(py, "name"), &call.name)?;
-            let arguments = tools::arguments(py, &call.arguments)?;
+            let arguments = tool_calls::arguments(py, &call.arguments)?;
             function.set_item(intern!(py, "arguments"), arguments)?;
             let record = PyDict::new(py);
             if let Some(id) = &call.id {
@@ -103,7 +104,7 @@ fn tool_calls<'py>(py: Python<'py>, answer: &Answer) -> PyResult<Bound<'py, PyLi
             calls.call_method1("extend", (found,))?;
         }
     }
-    tools::settle(&calls)?;
+    tool_calls::settle(&calls)?;
     Ok(calls)
 }
 

@@ -4,7 +4,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyFloat, PyInt, PyList};
 
-use super::exit::enter;
+use crate::py::interpreter::exit::enter;
 
 /// What is wrong with a list of vectors as JSON has it, or None: each must be a list of as many finite numbers as the
 /// first one, and of one at least.

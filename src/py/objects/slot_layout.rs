@@ -14,7 +14,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyList, PyString, PyTuple, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 
-use super::exit::enter;
+use crate::py::interpreter::exit::enter;
 use crate::wire::{Shape, Stamp, Template};
 
 /// How the items of one stream are made: from a class that has the slots.

@@ -5,11 +5,13 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyString};
 
-use super::errors::{self, Context};
-use super::{json, stats, tools};
+use super::stats;
 use crate::error::{Error, Kind};
 use crate::excerpt::excerpt;
 use crate::http::{ANSWERS, Reply, refuse_circles};
+use crate::py::interpreter::errors::{self, Context};
+use crate::py::objects::json;
+use crate::py::objects::tool_calls;
 use crate::stats::Trace;
 use crate::wire::{Batch, Decoder, Entry, Fold, Framing, MAX_LINE, Outcome, floats};
 
@@ -212,12 +214,12 @@ fn answer(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> {
                 ),
             });
         }
-        tools::settle_reply(record)?;
+        tool_calls::settle_reply(record)?;
         return Ok(value.unbind());
     }
     let answer = folded(reply, trace).map_err(|fault| fault.raise(&fail))?;
     match &answer.outcome {
-        Outcome::Complete => super::answer::to_python(py, &answer).map_err(|error| {
+        Outcome::Complete => crate::py::objects::answer::to_python(py, &answer).map_err(|error| {
             if !json::is_illegible(py, &error) {
                 return error;
             }

@@ -11,15 +11,15 @@ use pyo3::types::{PyDict, PyList, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
 
 use super::awaitable::{Awaited, Ready, Seat, Step, step, thrown, traverse};
-use super::errors::{misuse, not_a_stop};
-use super::exit::enter;
-use super::place::Task;
-use super::reader::{Desk, FAIR, Listener, Made, Next};
-use super::runtime::{Owned, lock};
-use super::vector;
-use super::wake::Sleeper;
+use super::loop_waker::Sleeper;
+use super::placement::Task;
 use crate::error::Error;
 use crate::inbox::Inbox;
+use crate::py::interpreter::errors::{misuse, not_a_stop};
+use crate::py::interpreter::exit::enter;
+use crate::py::interpreter::runtime::{Owned, lock};
+use crate::py::interpreter::vectorcall;
+use crate::py::replies::stream_reader::{Desk, FAIR, Listener, Made, Next};
 use crate::stats::Trace;
 
 const BUSY: &str = "this stream is being read already: read it from one task at a time";
@@ -191,7 +191,7 @@ impl Turn {
 
     fn here(&self, py: Python<'_>) -> PyResult<&Arc<StreamCore>> {
         self.core()
-            .map_err(|error| super::errors::to_python(py, error))
+            .map_err(|error| crate::py::interpreter::errors::to_python(py, error))
     }
 
     fn step<'py>(&self, py: Python<'py>) -> PyResult<Step<'py>> {
@@ -479,11 +479,11 @@ impl Sleeper for Delivery {
         // A loop that nest_asyncio has patched may be run again by a callback, and would then want to enter the context
         // of the reader callback a second time. So the callbacks get a handle of their own there.
         let event_loop = self.seat.event_loop.bind(py);
-        let patched = vector::has_attribute(event_loop, intern!(py, "_nest_patched"))?;
+        let patched = vectorcall::has_attribute(event_loop, intern!(py, "_nest_patched"))?;
         match self.drain.get() {
             Some(drain) if !patched && !self.scheduled.load(Ordering::Relaxed) => {
                 let context = self.context.bind(py);
-                vector::call_method(context, intern!(py, "run"), drain.bind(py)).map(drop)
+                vectorcall::call_method(context, intern!(py, "run"), drain.bind(py)).map(drop)
             }
             _ => self.schedule(py),
         }

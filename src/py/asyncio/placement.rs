@@ -6,15 +6,16 @@ use std::sync::Weak;
 use pyo3::prelude::*;
 use tokio::task::AbortHandle;
 
-use super::runtime::handle;
-use super::wake::{Alarm, Bell, Sleeper, hub, running_loop};
-#[cfg(target_os = "linux")]
-use super::{errors, lane::lane};
+use super::direct_lane::lane;
+use super::loop_waker::{Alarm, Bell, Sleeper, hub, running_loop};
 #[cfg(target_os = "linux")]
 use crate::error::{Error, Kind};
 use crate::http::Client;
 #[cfg(target_os = "linux")]
 use crate::http::direct;
+#[cfg(target_os = "linux")]
+use crate::py::interpreter::errors;
+use crate::py::interpreter::runtime::handle;
 
 /// The running loop, and the client as it has to be used there.
 pub struct Place<'py> {

@@ -5,7 +5,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
 
-use super::exit::enter;
+use crate::py::interpreter::exit::enter;
 
 /// The value of the arguments that came as JSON text: a dict for none. Text that is no JSON stays a str, and with it all
 /// that the model said.

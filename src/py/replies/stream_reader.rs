@@ -12,15 +12,15 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
 use pyo3::{PyTraverseError, PyVisit};
 
-use super::errors::{self, Context};
-use super::log;
-use super::mold::{Known, Mold};
-use super::runtime::lock;
-use super::tools;
-use super::vector;
 use crate::error::{Error, Kind};
 use crate::http::Mode;
 use crate::inbox::{Inbox, Taken};
+use crate::py::interpreter::errors::{self, Context};
+use crate::py::interpreter::log;
+use crate::py::interpreter::runtime::lock;
+use crate::py::interpreter::vectorcall;
+use crate::py::objects::slot_layout::{Known, Mold};
+use crate::py::objects::tool_calls;
 use crate::stats::Trace;
 use crate::wire::{Batch, Fold, Item, Shape, Stamp};
 
@@ -198,7 +198,7 @@ impl Reader {
                 if delta.line.is_empty() {
                     return Ok(None);
                 }
-                let record = super::json::to_python(py, &delta.line)?;
+                let record = crate::py::objects::json::to_python(py, &delta.line)?;
                 if let Some(mold) = mold {
                     mold.join(&record, &delta.content)?;
                     if delta.done {
@@ -206,7 +206,7 @@ impl Reader {
                     }
                 }
                 if !delta.tool_calls.is_empty() {
-                    tools::settle_reply(record.cast()?)?;
+                    tool_calls::settle_reply(record.cast()?)?;
                 }
                 wrap(py, record, class.as_ref())?
             }
@@ -278,7 +278,8 @@ impl Reader {
     /// The final object of a stream that ended well, in Ollama's own shape with the whole text in it.
     pub fn answer(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let answer = std::mem::take(&mut self.fold).finish();
-        super::answer::to_python(py, &answer).map_err(|error| self.unconvertible(py, error))
+        crate::py::objects::answer::to_python(py, &answer)
+            .map_err(|error| self.unconvertible(py, error))
     }
 
     /// Ends the stream on the reader's side: what comes next is an error that says so, unless nothing was to come.
@@ -319,7 +320,7 @@ impl<'a, 'py> Listener<'a, 'py> {
 }
 
 fn call_with_text<'py>(callable: &Bound<'py, PyAny>, text: &str) -> PyResult<Bound<'py, PyAny>> {
-    vector::call(callable, &PyString::new(callable.py(), text))
+    vectorcall::call(callable, &PyString::new(callable.py(), text))
 }
 
 fn wrap(py: Python<'_>, value: Bound<'_, PyAny>, class: Option<&Py<PyAny>>) -> PyResult<Py<PyAny>> {

@@ -27,8 +27,8 @@ use pyo3::types::{
     PyString, PyTuple, PyType,
 };
 
-use super::build::{Builder, Keys};
-use super::errors;
+use super::json_builder::{Builder, Keys};
+use crate::py::interpreter::errors;
 use crate::wire::value;
 
 /// Scratch memory above this is given back after use.

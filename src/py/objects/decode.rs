@@ -12,10 +12,11 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PySlice, PyString};
 
-use super::exit::enter;
+use super::content_line;
 use super::json::{self, Bytes};
-use super::log::log;
-use super::{ordinary, unary};
+use crate::py::interpreter::exit::enter;
+use crate::py::interpreter::log::log;
+use crate::py::interpreter::unary_function;
 use crate::wire::{Form, last};
 
 /// As many characters of a body go into an error dict, a log line or an error text.
@@ -100,8 +101,8 @@ fn decode_with<'py>(py: Python<'py>, bytes: &[u8], errors: &str) -> PyResult<Bou
 
 /// Adds `decode` and `decode_text` to the module.
 pub fn add(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    unary::add(module, c"decode", DECODE, decode_entry)?;
-    unary::add(module, c"decode_text", DECODE_TEXT, decode_text_entry)
+    unary_function::add(module, c"decode", DECODE, decode_entry)?;
+    unary_function::add(module, c"decode_text", DECODE_TEXT, decode_text_entry)
 }
 
 const DECODE: &CStr = c"\
@@ -129,7 +130,7 @@ unsafe extern "C" fn decode_entry(
     response: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
     // SAFETY: the interpreter calls this with its lock held and with a live object.
-    unsafe { unary::run(response, quick_dict, decode) }
+    unsafe { unary_function::run(response, quick_dict, decode) }
 }
 
 unsafe extern "C" fn decode_text_entry(
@@ -137,13 +138,13 @@ unsafe extern "C" fn decode_text_entry(
     response: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
     // SAFETY: as in `decode_entry`.
-    unsafe { unary::run(response, quick_text, decode_text) }
+    unsafe { unary_function::run(response, quick_text, decode_text) }
 }
 
 fn quick_dict<'py>(response: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
     let py = response.py();
     let bytes = response.cast_exact::<PyBytes>().ok()?.as_bytes();
-    if let Some(value) = ordinary::dict(py, single_line(bytes)) {
+    if let Some(value) = content_line::dict(py, single_line(bytes)) {
         return Some(value);
     }
     let line = last::lines(last::without_mark(bytes)).next()?;
@@ -156,7 +157,7 @@ fn quick_dict<'py>(response: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
 
 fn quick_text<'py>(response: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
     let bytes = response.cast_exact::<PyBytes>().ok()?.as_bytes();
-    ordinary::text(response.py(), single_line(bytes))
+    content_line::text(response.py(), single_line(bytes))
 }
 
 #[inline]
@@ -165,11 +166,11 @@ fn single_line(body: &[u8]) -> &[u8] {
 }
 
 fn decode<'py>(response: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    read(response, ordinary::dict, Ok)
+    read(response, content_line::dict, Ok)
 }
 
 fn decode_text<'py>(response: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    read(response, ordinary::text, |value| {
+    read(response, content_line::text, |value| {
         let py = value.py();
         let generated =
             value.is_instance_of::<PyDict>() && field(&value, intern!(py, "message"))?.is_none();
@@ -192,7 +193,7 @@ fn read<'py>(
     let text = last::without_mark(body.bytes.as_slice());
     if let Some(line) = last::lines(text).next() {
         let mut value = ordinary(py, line);
-        if value.is_none() && ordinary::learn(py, line)? {
+        if value.is_none() && content_line::learn(py, line)? {
             value = ordinary(py, line);
         }
         if let Some(value) = value {

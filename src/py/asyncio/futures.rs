@@ -103,7 +103,7 @@ where
     T: for<'any> IntoPyObject<'any> + Send + 'static,
 {
     let locals = TaskLocals::with_running_loop(py)?.copy_context(py)?;
-    let handle = super::runtime::handle(py)?;
+    let handle = crate::py::interpreter::runtime::handle(py)?;
     let _inside = handle.enter();
     generic::future_into_py_with_locals::<Tokio, F, T>(py, locals, future)
 }

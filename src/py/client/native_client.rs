@@ -13,24 +13,24 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
-use super::awaitable::{Pending, Seat};
-use super::blocking::{BlockingStream, wait_for};
-use super::call::Call;
-use super::errors;
-use super::exit::enter;
-use super::log::Report;
-use super::place::{Place, Task};
-use super::reader::Made;
-use super::reply::Form;
-use super::runtime::{Owned, handle, lock};
-use super::stream::{Delivery, Stream, StreamCore};
-use super::wake::Sleeper;
 use crate::error::{Error, Kind};
 use crate::http::config::resolve_key;
 use crate::http::{
     Base, Client, Config, Method, Mode, Origin, ProxyRule, Request, Retry, Secrets, Timeouts, Trust,
 };
 use crate::inbox::{CAPACITY, Inbox};
+use crate::py::asyncio::awaitable::{Pending, Seat};
+use crate::py::asyncio::call::Call;
+use crate::py::asyncio::loop_waker::Sleeper;
+use crate::py::asyncio::placement::{Place, Task};
+use crate::py::asyncio::stream::{Delivery, Stream, StreamCore};
+use crate::py::blocking::stream::{BlockingStream, wait_for};
+use crate::py::interpreter::errors;
+use crate::py::interpreter::exit::enter;
+use crate::py::interpreter::log::Report;
+use crate::py::interpreter::runtime::{Owned, handle, lock};
+use crate::py::replies::reply_format::Form;
+use crate::py::replies::stream_reader::Made;
 use crate::stats::{About, Journal, Trace};
 
 /// `(connect, first_token, idle, total)` in seconds; `None` is no limit.
@@ -109,7 +109,7 @@ impl Transport {
                     return Ok(body.as_bytes().to_vec());
                 }
                 let mut body = Vec::with_capacity(1024);
-                super::json::from_python(payload, &mut body).map(|()| body)
+                crate::py::objects::json::from_python(payload, &mut body).map(|()| body)
             })
             .transpose()
             .map_err(|error| unsendable(py, error))?;
@@ -186,7 +186,9 @@ fn model_of(py: Python<'_>, payload: Option<&Bound<'_, PyAny>>) -> PyResult<Stri
         None => named("source")?,
     };
     match model.as_ref().map(Bound::cast::<PyString>) {
-        Some(Ok(model)) => model.extract().or_else(|_| super::json::joined(model)),
+        Some(Ok(model)) => model
+            .extract()
+            .or_else(|_| crate::py::objects::json::joined(model)),
         _ => Ok(String::new()),
     }
 }
@@ -449,7 +451,7 @@ impl Transport {
             let _ = sender.send(client.call(request).await);
         })?;
         let asked = Asked(task);
-        let future = super::futures::into_python(py, async move {
+        let future = crate::py::asyncio::futures::into_python(py, async move {
             let reply = receiver.await.unwrap_or_else(|_| {
                 Err(Error::new(
                     Kind::Closed,
@@ -457,7 +459,7 @@ impl Transport {
                 ))
             });
             drop(asked);
-            Ok(super::futures::Late(move |py: Python<'_>| {
+            Ok(crate::py::asyncio::futures::Late(move |py: Python<'_>| {
                 form.to_python(py, reply, &trace)
             }))
         })?;
@@ -482,7 +484,7 @@ impl Transport {
         let client = self.client(py)?;
         let reply = wait_for(py, async move { client.call(request).await })?;
         let result = form.to_python(py, reply, &trace);
-        super::log::report(py, &trace)?;
+        crate::py::interpreter::log::report(py, &trace)?;
         result
     }
 

@@ -10,9 +10,11 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyString};
 
-use super::exit::enter;
-use super::{errors, json, tools};
+use super::json;
+use super::tool_calls;
 use crate::error::{Error, Kind};
+use crate::py::interpreter::errors;
+use crate::py::interpreter::exit::enter;
 use crate::wire::{
     self, Batch, Counters, Decoder, Entry, Framing, MAX_LINE, Shape, Stamp, Template, WireError,
 };
@@ -330,14 +332,14 @@ impl Delta {
             }
             return Ok(calls);
         }
-        let mut calls = tools::held(self.object(py)?)?;
+        let mut calls = tool_calls::held(self.object(py)?)?;
         if let Some(found) = &calls
-            && !tools::is_settled(found)?
+            && !tool_calls::is_settled(found)?
         {
             // `raw` stays what the line says.
             let copy = json::to_python(py, &delta.line)?.cast_into::<PyDict>()?;
-            tools::settle_reply(&copy)?;
-            calls = tools::held(&copy)?;
+            tool_calls::settle_reply(&copy)?;
+            calls = tool_calls::held(&copy)?;
         }
         let calls = calls.and_then(|calls| calls.cast_into::<PyList>().ok());
         Ok(calls.unwrap_or_else(|| PyList::empty(py)))
