@@ -1,42 +1,19 @@
 //! The extension module `metagpt_ollama_rs._core`: everything that knows the GIL or asyncio.
 //!
-//! * `runtime`: the tokio runtime, keyed by process; `exit`: threads at interpreter exit; `wake`: how the I/O thread wakes an
-//!   event loop; `lane`: the reactor of the direct lane in an event loop; `place`: which of the two a request gets.
-//! * `awaitable`, `reader`, `stream`, `call`, `blocking`, `green`: the ways to wait for a reply.
-//! * `transport`: the client; `futures`: single futures by pyo3-async-runtimes.
-//! * `json`, `build`, `answer`, `reply`, `decode`, `delta`: JSON text and Python objects; `mold`, `ordinary`: the objects of
-//!   ordinary lines.
-//! * `vector`, `unary`: calls on hot paths. `errors`: the one conversion to exceptions; `log`: log lines; `stats`: the records of calls.
+//! Its folders, each of which uses the ones above it only:
+//!
+//! * `interpreter`: the tokio runtime, threads at interpreter exit, exceptions, log lines, calls on hot paths.
+//! * `objects`: JSON text, lines and answers as Python objects, and back; `decode` and `get_choice`.
+//! * `replies`: a reply of a server as Python sees it, and the records of calls.
+//! * `asyncio`, `blocking`: the ways to wait for a reply, on an event loop and without.
+//! * `client`: the client, with a method for each of these ways.
 
-mod answer;
-mod awaitable;
+mod asyncio;
 mod blocking;
-mod build;
-mod call;
-mod decode;
-mod delta;
-mod embeddings;
-mod errors;
-mod exit;
-mod futures;
-mod green;
-mod json;
-#[cfg(target_os = "linux")]
-mod lane;
-mod log;
-mod mold;
-mod ordinary;
-mod place;
-mod reader;
-mod reply;
-mod runtime;
-mod stats;
-mod stream;
-mod tools;
-mod transport;
-mod unary;
-mod vector;
-mod wake;
+mod client;
+mod interpreter;
+mod objects;
+mod replies;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -45,7 +22,10 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
-use self::exit::enter;
+use self::interpreter::exit::enter;
+use self::interpreter::{errors, runtime};
+use self::objects::{decode, delta, json, slot_layout, tool_calls, vectors};
+use self::replies::stats;
 
 /// The compiled core of `metagpt_ollama_rs`; use the names of the package instead.
 #[pymodule(gil_used = true)]
@@ -54,18 +34,18 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     runtime::watch_exit(module.py())?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("DEBUG_BUILD", cfg!(debug_assertions))?;
-    module.add_class::<transport::Transport>()?;
-    module.add_class::<stream::Stream>()?;
-    module.add_class::<awaitable::Pending>()?;
-    module.add_class::<blocking::BlockingStream>()?;
+    module.add_class::<client::native_client::Transport>()?;
+    module.add_class::<asyncio::stream::Stream>()?;
+    module.add_class::<asyncio::awaitable::Pending>()?;
+    module.add_class::<blocking::stream::BlockingStream>()?;
     module.add_class::<delta::Delta>()?;
     module.add_class::<delta::StreamDecoder>()?;
     module.add_function(wrap_pyfunction!(loads, module)?)?;
     module.add_function(wrap_pyfunction!(dumps, module)?)?;
-    module.add_function(wrap_pyfunction!(mold::settle, module)?)?;
+    module.add_function(wrap_pyfunction!(slot_layout::settle, module)?)?;
     module.add_function(wrap_pyfunction!(errors::excerpt, module)?)?;
-    module.add_function(wrap_pyfunction!(tools::settle_arguments, module)?)?;
-    module.add_function(wrap_pyfunction!(embeddings::vectors_fault, module)?)?;
+    module.add_function(wrap_pyfunction!(tool_calls::settle_arguments, module)?)?;
+    module.add_function(wrap_pyfunction!(vectors::vectors_fault, module)?)?;
     module.add_function(wrap_pyfunction!(stats::stats_records, module)?)?;
     module.add_function(wrap_pyfunction!(stats::stats_pending, module)?)?;
     module.add_function(wrap_pyfunction!(stats::stats_clear, module)?)?;

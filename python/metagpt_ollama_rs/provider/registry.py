@@ -1,0 +1,29 @@
+"""Puts the four providers into MetaGPT's registry, which maps an ``LLMType`` to a class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from metagpt.configs.llm_config import LLMType
+from metagpt.logs import logger
+from metagpt.provider import llm_provider_registry
+from metagpt.provider.llm_provider_registry import LLM_REGISTRY
+
+from ..switch.files import notice
+from .embeddings import OllamaEmbed, OllamaEmbeddings
+from .llms import OllamaGenerate, OllamaLLM
+from .rag_patch import patch_rag
+
+__all__ = ["register"]
+
+
+def register() -> None:
+    """Registers the providers; the last registration for a type wins, so it may be repeated at any time."""
+    LLM_REGISTRY.register(LLMType.OLLAMA, OllamaLLM)
+    LLM_REGISTRY.register(LLMType.OLLAMA_GENERATE, OllamaGenerate)
+    LLM_REGISTRY.register(LLMType.OLLAMA_EMBEDDINGS, OllamaEmbeddings)
+    LLM_REGISTRY.register(LLMType.OLLAMA_EMBED, OllamaEmbed)
+    patch_rag()
+    warning = notice(Path(llm_provider_registry.__file__).parents[1])
+    if warning is not None:
+        logger.warning(warning)

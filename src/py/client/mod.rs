@@ -1,0 +1,3 @@
+//! The extension's client.
+
+pub mod native_client;

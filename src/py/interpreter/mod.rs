@@ -1,0 +1,8 @@
+//! What the other folders need of the Python interpreter and of the process: nothing here knows asyncio or a reply.
+
+pub mod errors;
+pub mod exit;
+pub mod log;
+pub mod runtime;
+pub mod unary_function;
+pub mod vectorcall;

@@ -1,0 +1,362 @@
+//! `decode` and `get_choice` of the "`MetaGPT` on Ollama" guide, parsed from the end.
+//!
+//! Wherever the guide's functions return something that is not an error dict, these return an equal value of equal
+//! type; where those give an error dict or raise, these may do better (docs/compatibility.md lists each case).
+
+use std::ffi::CStr;
+
+use pyo3::exceptions::{PyException, PyTypeError, PyUnicodeDecodeError};
+use pyo3::ffi;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyDict, PySlice, PyString};
+
+use super::content_line;
+use super::json::{self, Bytes};
+use crate::py::interpreter::exit::enter;
+use crate::py::interpreter::log::log;
+use crate::py::interpreter::unary_function;
+use crate::wire::{LineTemplate, last_value};
+
+/// As many characters of a body go into an error dict, a log line or an error text.
+const RAW_CHARACTERS: isize = 200;
+
+/// The bytes of a body, and whether they are those of a str with lone surrogates in it (as `surrogatepass` writes them).
+struct Body<'py> {
+    bytes: Bytes<'py>,
+    surrogates: bool,
+}
+
+impl<'py> Body<'py> {
+    fn of(response: &Bound<'py, PyAny>) -> PyResult<Self> {
+        if let Some(body) = Self::plain(response)? {
+            return Ok(body);
+        }
+        let inner = match response.getattr_opt(intern!(response.py(), "data"))? {
+            Some(data) => Self::plain(&data)?,
+            None => None,
+        };
+        inner.ok_or_else(|| {
+            let name = response.get_type().name().map_or_else(|_| "object".to_owned(), |name| name.to_string());
+            PyTypeError::new_err(format!(
+                "decode() takes bytes, bytearray, memoryview, str or an object whose `data` is one of these, not {name}"
+            ))
+        })
+    }
+
+    fn plain(value: &Bound<'py, PyAny>) -> PyResult<Option<Self>> {
+        if let Some(bytes) = json::bytes_like(value)? {
+            return Ok(Some(Self {
+                bytes,
+                surrogates: false,
+            }));
+        }
+        let Ok(text) = value.cast::<PyString>() else {
+            return Ok(None);
+        };
+        if let Ok(bytes) = text.encode_utf8() {
+            let bytes = Bytes::Shared(bytes);
+            return Ok(Some(Self {
+                bytes,
+                surrogates: false,
+            }));
+        }
+        let bytes = text.call_method1(intern!(value.py(), "encode"), ("utf-8", "surrogatepass"))?;
+        let bytes = Bytes::Shared(bytes.cast_into::<PyBytes>()?);
+        Ok(Some(Self {
+            bytes,
+            surrogates: true,
+        }))
+    }
+
+    /// `part` of the body as text; raises `UnicodeDecodeError` where it is not UTF-8.
+    fn text(&self, py: Python<'py>, part: &[u8]) -> PyResult<Bound<'py, PyString>> {
+        if self.surrogates {
+            decode_with(py, part, "surrogatepass")
+        } else {
+            PyString::from_bytes(py, part)
+        }
+    }
+
+    /// The value of `part`, or None where `json.loads` fails on it.
+    fn parse(&self, py: Python<'py>, part: &[u8]) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let parsed = json::to_python(py, part).or_else(|error| {
+            if self.surrogates && error.is_instance_of::<PyUnicodeDecodeError>(py) {
+                json::loads(py, &self.text(py, part)?)
+            } else {
+                Err(error)
+            }
+        });
+        json::if_legible(py, parsed)
+    }
+}
+
+fn decode_with<'py>(py: Python<'py>, bytes: &[u8], errors: &str) -> PyResult<Bound<'py, PyString>> {
+    let bytes = PyBytes::new(py, bytes);
+    Ok(bytes
+        .call_method1(intern!(py, "decode"), ("utf-8", errors))?
+        .cast_into::<PyString>()?)
+}
+
+/// Adds `decode` and `decode_text` to the module.
+pub fn add(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    unary_function::add(module, c"decode", DECODE, decode_entry)?;
+    unary_function::add(module, c"decode_text", DECODE_TEXT, decode_text_entry)
+}
+
+const DECODE: &CStr = c"\
+decode(response, /)
+--
+
+The last JSON value of a reply's body, whatever its framing (one object, NDJSON, server-sent events).
+
+`response` is an object with a `data` attribute (`OpenAIResponse`) or the body itself: bytes, bytearray,
+memoryview or str. The value is what `json.loads` makes of the last line that parses, of any JSON type.
+A body in which nothing parses gives `{\"error\": …, \"raw_data\": …}` and a warning in the log.
+Raises `TypeError` for an argument that holds no body.";
+
+const DECODE_TEXT: &CStr = c"\
+decode_text(response, /)
+--
+
+The text in the last JSON value of a reply's body: `get_choice(decode(response))` without the dict in between.
+
+A value of `/api/generate`, which has a `response` and no message, gives that response.
+Raises `TypeError` for an argument that holds no body.";
+
+unsafe extern "C" fn decode_entry(
+    _module: *mut ffi::PyObject,
+    response: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: the interpreter calls this with its lock held and with a live object.
+    unsafe { unary_function::run(response, quick_dict, decode) }
+}
+
+unsafe extern "C" fn decode_text_entry(
+    _module: *mut ffi::PyObject,
+    response: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: as in `decode_entry`.
+    unsafe { unary_function::run(response, quick_text, decode_text) }
+}
+
+fn quick_dict<'py>(response: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+    let py = response.py();
+    let bytes = response.cast_exact::<PyBytes>().ok()?.as_bytes();
+    if let Some(value) = content_line::dict(py, single_line(bytes)) {
+        return Some(value);
+    }
+    let line = last_value::lines(last_value::without_mark(bytes)).next()?;
+    // One that may be worth learning goes the careful way.
+    match LineTemplate::of(line) {
+        Some(_) => None,
+        None => json::build(py, line),
+    }
+}
+
+fn quick_text<'py>(response: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+    let bytes = response.cast_exact::<PyBytes>().ok()?.as_bytes();
+    content_line::text(response.py(), single_line(bytes))
+}
+
+#[inline]
+fn single_line(body: &[u8]) -> &[u8] {
+    body.strip_suffix(b"\n").unwrap_or(body)
+}
+
+fn decode<'py>(response: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    read(response, content_line::dict, Ok)
+}
+
+fn decode_text<'py>(response: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    read(response, content_line::text, |value| {
+        let py = value.py();
+        let generated =
+            value.is_instance_of::<PyDict>() && field(&value, intern!(py, "message"))?.is_none();
+        if generated {
+            get_response_choice(&value)
+        } else {
+            get_choice(&value)
+        }
+    })
+}
+
+/// What `ordinary` makes of the body if its last line is an ordinary one, or what `other` makes of its last value.
+fn read<'py>(
+    response: &Bound<'py, PyAny>,
+    ordinary: fn(Python<'py>, &[u8]) -> Option<Bound<'py, PyAny>>,
+    other: fn(Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = response.py();
+    let body = Body::of(response)?;
+    let text = last_value::without_mark(body.bytes.as_slice());
+    if let Some(line) = last_value::lines(text).next() {
+        let mut value = ordinary(py, line);
+        if value.is_none() && content_line::learn(py, line)? {
+            value = ordinary(py, line);
+        }
+        if let Some(value) = value {
+            return Ok(value);
+        }
+        drop(PyErr::take(py));
+    }
+    other(decode_body(py, &body, text)?)
+}
+
+fn decode_body<'py>(py: Python<'py>, body: &Body<'py>, text: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+    for line in last_value::lines(text) {
+        if let Some(value) = body.parse(py, line)? {
+            return Ok(value);
+        }
+    }
+    let whole = last_value::strip(text);
+    if last_value::plausible(whole)
+        && let Some(value) = body.parse(py, whole)?
+    {
+        return Ok(value);
+    }
+    for event in last_value::events(text) {
+        if let Some(value) = body.parse(py, &event)? {
+            return Ok(value);
+        }
+    }
+    describe_failure(py, body, text)
+}
+
+/// The error dict of a body in which nothing parses.
+#[cold]
+fn describe_failure<'py>(
+    py: Python<'py>,
+    body: &Body<'py>,
+    text: &[u8],
+) -> PyResult<Bound<'py, PyAny>> {
+    let bytes = body.bytes.as_slice();
+    let shown = match body.text(py, bytes) {
+        Ok(text) => text,
+        Err(_) => decode_with(py, bytes, "replace")?,
+    };
+    let error = match body.text(py, text).and_then(|text| json::loads(py, &text)) {
+        Ok(value) => return Ok(value),
+        Err(error) => error,
+    };
+    if !error.is_instance_of::<PyException>(py) {
+        return Err(error);
+    }
+    let reason = error.value(py).str()?;
+    let reason = reason.to_string_lossy();
+    let answer = PyDict::new(py);
+    if error.is_instance(py, decode_error(py)?) || error.is_instance_of::<PyUnicodeDecodeError>(py)
+    {
+        let raw = shown.get_item(PySlice::new(py, 0, RAW_CHARACTERS, 1))?;
+        answer.set_item("error", format!("JSON 解析失败: {reason}"))?;
+        answer.set_item("raw_data", &raw)?;
+        // Joined by Python, because `raw` may hold lone surrogates.
+        let message = PyString::new(
+            py,
+            &format!("Ollama API 响应解析失败: {reason}, 原始数据: "),
+        )
+        .add(raw)?
+        .add("...")?;
+        log(py, "warning", &message)?;
+    } else {
+        answer.set_item("error", format!("响应解析失败: {reason}"))?;
+        log(
+            py,
+            "error",
+            PyString::new(py, &format!("Ollama API 响应解析完全失败: {reason}")).as_any(),
+        )?;
+    }
+    Ok(answer.into_any())
+}
+
+fn decode_error(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    CLASS
+        .get_or_try_init(py, || {
+            py.import("json")?
+                .getattr("JSONDecodeError")
+                .map(Bound::unbind)
+        })
+        .map(|class| class.bind(py))
+}
+
+/// The answer's text in what `decode` returned for `/api/chat`.
+///
+/// An error dict gives `[Ollama Error] … | Raw: …`; a message of the assistant its content (`""` where that is null or
+/// missing); anything else its `str`.
+#[pyfunction]
+#[pyo3(signature = (to_choice_dict, /))]
+pub fn get_choice<'py>(to_choice_dict: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    enter();
+    let py = to_choice_dict.py();
+    if let Some(error) = error_text(to_choice_dict)? {
+        return Ok(error);
+    }
+    let Some(message) = field(to_choice_dict, intern!(py, "message"))? else {
+        return Ok(to_choice_dict.str()?.into_any());
+    };
+    let from_assistant = match field(&message, intern!(py, "role"))? {
+        Some(role) => role.eq(intern!(py, "assistant"))?,
+        None => false,
+    };
+    if !from_assistant {
+        return Ok(message.str()?.into_any());
+    }
+    Ok(text_or_empty(py, field(&message, intern!(py, "content"))?))
+}
+
+/// The answer's text in what `decode` returned for `/api/generate`: as `get_choice`, with `response` for the message.
+#[pyfunction]
+#[pyo3(signature = (to_choice_dict, /))]
+pub fn get_response_choice<'py>(to_choice_dict: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    enter();
+    let py = to_choice_dict.py();
+    if let Some(error) = error_text(to_choice_dict)? {
+        return Ok(error);
+    }
+    match field(to_choice_dict, intern!(py, "response"))? {
+        Some(response) => Ok(text_or_empty(py, Some(response))),
+        None => Ok(to_choice_dict.str()?.into_any()),
+    }
+}
+
+fn text_or_empty<'py>(py: Python<'py>, content: Option<Bound<'py, PyAny>>) -> Bound<'py, PyAny> {
+    match content {
+        Some(content) if !content.is_none() => content,
+        _ => intern!(py, "").clone().into_any(),
+    }
+}
+
+fn error_text<'py>(answer: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = answer.py();
+    let Some(error) = field(answer, intern!(py, "error"))? else {
+        return Ok(None);
+    };
+    let raw = match field(answer, intern!(py, "raw_data"))? {
+        Some(raw) => raw
+            .str()?
+            .get_item(PySlice::new(py, 0, RAW_CHARACTERS, 1))?,
+        None => intern!(py, "").clone().into_any(),
+    };
+    // Joined by Python: both texts may hold lone surrogates.
+    let text = intern!(py, "[Ollama Error] ")
+        .add(error.str()?)?
+        .add(intern!(py, " | Raw: "))?
+        .add(raw)?;
+    Ok(Some(text))
+}
+
+/// `value[name]` if `value` is a dict, or anything else with a `get`, and has it. Null counts as there.
+fn field<'py>(
+    value: &Bound<'py, PyAny>,
+    name: &Bound<'py, PyString>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    if let Ok(dict) = value.cast_exact::<PyDict>() {
+        return dict.get_item(name);
+    }
+    if !value.hasattr(intern!(value.py(), "get"))? || !value.contains(name)? {
+        return Ok(None);
+    }
+    value.get_item(name).map(Some)
+}

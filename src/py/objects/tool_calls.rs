@@ -1,0 +1,112 @@
+//! Tool calls as Python sees them: arguments are a dict, whatever form a server gave them.
+
+use pyo3::exceptions::{PyRecursionError, PyValueError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyString};
+
+use crate::py::interpreter::exit::enter;
+
+/// The value of the arguments that came as JSON text: a dict for none. Text that is no JSON stays a str, and with it all
+/// that the model said.
+pub fn arguments<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
+    if text.trim().is_empty() {
+        return Ok(PyDict::new(py).into_any());
+    }
+    match super::json::to_python(py, text.as_bytes()) {
+        Err(error)
+            if error.is_instance_of::<PyValueError>(py)
+                || error.is_instance_of::<PyRecursionError>(py) =>
+        {
+            Ok(PyString::new(py, text).into_any())
+        }
+        value => value,
+    }
+}
+
+/// Makes a dict of the arguments of `function`, as [`settle`] does.
+#[pyfunction]
+pub fn settle_arguments(function: &Bound<'_, PyDict>) -> PyResult<()> {
+    enter();
+    settle_function(function)
+}
+
+/// See [`settle_arguments`].
+fn settle_function(function: &Bound<'_, PyDict>) -> PyResult<()> {
+    match better(function)? {
+        Some(better) => function.set_item(intern!(function.py(), "arguments"), better),
+        None => Ok(()),
+    }
+}
+
+/// Makes dicts of the arguments in `calls`, a list as JSON has it: of JSON text, and of nothing. What is neither stays.
+pub fn settle(calls: &Bound<'_, PyAny>) -> PyResult<()> {
+    for call in calls.cast::<PyList>().into_iter().flatten() {
+        if let Some(function) = function(&call)? {
+            settle_function(&function)?;
+        }
+    }
+    Ok(())
+}
+
+/// As [`settle`], of a reply or a line of one.
+pub fn settle_reply(reply: &Bound<'_, PyDict>) -> PyResult<()> {
+    match held(reply)? {
+        Some(calls) => settle(&calls),
+        None => Ok(()),
+    }
+}
+
+/// The `tool_calls` of a reply, or of its message.
+pub fn held<'py>(reply: &Bound<'py, PyDict>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = reply.py();
+    let message = reply.get_item(intern!(py, "message"))?;
+    let message = message.and_then(|message| message.cast_into::<PyDict>().ok());
+    let holder = message.as_ref().unwrap_or(reply);
+    holder.get_item(intern!(py, "tool_calls"))
+}
+
+/// Whether [`settle`] would leave `calls` as they are.
+pub fn is_settled(calls: &Bound<'_, PyAny>) -> PyResult<bool> {
+    for call in calls.cast::<PyList>().into_iter().flatten() {
+        if let Some(function) = function(&call)?
+            && better(&function)?.is_some()
+        {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn function<'py>(call: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyDict>>> {
+    let Ok(call) = call.cast::<PyDict>() else {
+        return Ok(None);
+    };
+    let function = call.get_item(intern!(call.py(), "function"))?;
+    Ok(function.and_then(|function| function.cast_into::<PyDict>().ok()))
+}
+
+/// What stands for the arguments of `function` where they are no dict and can be one.
+fn better<'py>(function: &Bound<'py, PyDict>) -> PyResult<Option<Bound<'py, PyDict>>> {
+    let py = function.py();
+    let Some(given) = function.get_item(intern!(py, "arguments"))? else {
+        return Ok(Some(PyDict::new(py)));
+    };
+    if given.is_instance_of::<PyDict>() {
+        return Ok(None);
+    }
+    let value = match given.cast::<PyString>() {
+        Ok(text) => match text.to_cow() {
+            Ok(text) => arguments(py, &text)?,
+            // Half a surrogate: no UTF-8, but perhaps JSON.
+            Err(_) => return Ok(None),
+        },
+        Err(_) => given,
+    };
+    // Some servers write an empty array for no arguments.
+    let empty = value.is_none() || value.cast::<PyList>().is_ok_and(PyListMethods::is_empty);
+    if empty {
+        return Ok(Some(PyDict::new(py)));
+    }
+    Ok(value.cast_into::<PyDict>().ok())
+}

@@ -1,0 +1,5 @@
+//! Replies of a server as Python sees them, whole or as they arrive, and the records of calls.
+
+pub mod reply_format;
+pub mod stats;
+pub mod stream_reader;

@@ -1,0 +1,124 @@
+//! The records of calls for `metagpt_ollama_rs.stats`.
+
+use pyo3::exceptions::PyValueError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use serde::Serialize;
+
+use crate::error::{Error, Kind};
+use crate::py::interpreter::exit::enter;
+use crate::stats;
+use crate::stats::{About, Journal, Trace};
+use crate::wire::{Counters, fold_body};
+
+/// Whole bodies longer than this are not read a second time for their counts.
+const SHORT: usize = 64 << 10;
+
+/// The records of this process as a list of dicts, the oldest first.
+#[pyfunction]
+pub fn stats_records(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    enter();
+    as_dicts(py, &stats::records())
+}
+
+/// The calls of this process that are under way as a list of dicts, the oldest first.
+#[pyfunction]
+pub fn stats_pending(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    enter();
+    as_dicts(py, &stats::pending())
+}
+
+fn as_dicts<'py>(py: Python<'py>, entries: &impl Serialize) -> PyResult<Bound<'py, PyAny>> {
+    let text =
+        serde_json::to_vec(entries).map_err(|error| PyValueError::new_err(error.to_string()))?;
+    crate::py::objects::json::to_python(py, &text)
+}
+
+/// Forgets the records of this process.
+#[pyfunction]
+pub fn stats_clear() {
+    enter();
+    stats::clear();
+}
+
+/// Keeps the last `capacity` records from now on.
+#[pyfunction]
+pub fn stats_resize(capacity: usize) {
+    enter();
+    stats::resize(capacity);
+}
+
+/// Makes the record of an error that was raised without the core: of a call that was refused before anything was sent,
+/// or with `rejected` of the reply of a call that ended well. Raises `ValueError` for a `kind` that is none.
+#[pyfunction]
+#[pyo3(signature = (kind, *, model, host, endpoint, streamed, status, rejected))]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "keywords of the one Python caller"
+)]
+pub fn stats_fail(
+    py: Python<'_>,
+    kind: &str,
+    model: String,
+    host: String,
+    endpoint: String,
+    streamed: bool,
+    status: Option<u16>,
+    rejected: bool,
+) -> PyResult<()> {
+    enter();
+    let kind = Kind::named(kind)
+        .ok_or_else(|| PyValueError::new_err(format!("{kind:?} is no kind of error")))?;
+    let about = About {
+        model,
+        host,
+        endpoint,
+        streamed,
+    };
+    let place = std::env::var("METAGPT_OLLAMA_STATS").unwrap_or_default();
+    let trace = Trace::over(about, Journal::at(&place), rejected);
+    let mut error = Error::new(kind, "");
+    error.status = status;
+    trace.finish(Some(&error));
+    crate::py::interpreter::log::report(py, &trace)
+}
+
+/// Tells `trace` the counts of a parsed reply: Ollama's own, or the `usage` of the compatible endpoints.
+pub fn note_answer(reply: &Bound<'_, PyAny>, trace: &Trace) {
+    let Ok(reply) = reply.cast::<PyDict>() else {
+        return;
+    };
+    let py = reply.py();
+    let count =
+        |record: &Bound<'_, PyDict>, name| record.get_item(name).ok()??.extract::<u64>().ok();
+    let mut counters = Counters {
+        total_duration: count(reply, intern!(py, "total_duration")),
+        load_duration: count(reply, intern!(py, "load_duration")),
+        prompt_eval_count: count(reply, intern!(py, "prompt_eval_count")),
+        prompt_eval_cached_count: count(reply, intern!(py, "prompt_eval_cached_count")),
+        prompt_eval_duration: count(reply, intern!(py, "prompt_eval_duration")),
+        eval_count: count(reply, intern!(py, "eval_count")),
+        eval_duration: count(reply, intern!(py, "eval_duration")),
+    };
+    if let Ok(Some(usage)) = reply.get_item(intern!(py, "usage"))
+        && let Ok(usage) = usage.cast::<PyDict>()
+    {
+        counters.prompt_eval_count = count(usage, intern!(py, "prompt_tokens"));
+        counters.eval_count = count(usage, intern!(py, "completion_tokens"));
+    }
+    let reason: Option<String> = reply
+        .get_item(intern!(py, "done_reason"))
+        .ok()
+        .flatten()
+        .and_then(|reason| reason.extract().ok());
+    trace.answer(&counters, reason.as_deref(), true);
+}
+
+/// As `note_answer`, for a body that is handed on unread.
+pub fn note_body(body: &[u8], trace: &Trace) {
+    if body.len() <= SHORT {
+        let (answer, _) = fold_body(body);
+        trace.answer(&answer.counters, answer.done_reason.as_deref(), true);
+    }
+}
