@@ -9,6 +9,7 @@ pub mod stream;
 pub mod vectors;
 
 pub use counters::Counters;
+pub(crate) use counters::for_each_counter;
 pub use json::string::JsonString;
 pub use stream::{
     Answer, Batch, Decoder, Delta, Fold, Item, ItemRef, LineTemplate, MAX_LINE, Outcome, Shape,
