@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// A server that had a request for longer than this before it closed the connection may have been at work on it.
-const YOUNG: Duration = Duration::from_secs(1);
+const STALE_WINDOW: Duration = Duration::from_secs(1);
 
 /// One try to send a request.
 pub(super) struct Attempt {
@@ -18,9 +18,9 @@ pub(super) struct Attempt {
 }
 
 /// Marks a connection as being made, for as long as it lives.
-pub(super) struct Making(Arc<Attempt>);
+pub(super) struct ConnectingGuard(Arc<Attempt>);
 
-impl Drop for Making {
+impl Drop for ConnectingGuard {
     fn drop(&mut self) {
         self.0.connecting.store(false, Ordering::Release);
     }
@@ -29,7 +29,7 @@ impl Drop for Making {
 /// The connect limit ran out.
 #[derive(Debug, thiserror::Error)]
 #[error("no connection within {:?}", .0)]
-pub(super) struct TooSlow(pub(super) Duration);
+pub(super) struct ConnectTimeout(pub(super) Duration);
 
 impl Attempt {
     /// Begins now; a connection may take `limit`.
@@ -48,9 +48,9 @@ impl Attempt {
     }
 
     /// A connection is being made for this attempt, as long as the result lives.
-    pub(super) fn connecting(self: &Arc<Self>) -> Making {
+    pub(super) fn connecting(self: &Arc<Self>) -> ConnectingGuard {
         self.connecting.store(true, Ordering::Release);
-        Making(Arc::clone(self))
+        ConnectingGuard(Arc::clone(self))
     }
 
     /// A connection was made for this attempt.
@@ -59,7 +59,7 @@ impl Attempt {
     }
 
     /// Whether a connection was made for this attempt; otherwise it used one of the pool.
-    pub(super) fn is_fresh(&self) -> bool {
+    pub(super) fn has_new_connection(&self) -> bool {
         self.connected.get().is_some()
     }
 
@@ -77,7 +77,7 @@ impl Attempt {
     }
 
     /// Whether the request went out so short a time ago that a connection which ends now had died before.
-    pub(super) fn is_young(&self) -> bool {
-        self.begun.elapsed() < YOUNG
+    pub(super) fn may_be_stale(&self) -> bool {
+        self.begun.elapsed() < STALE_WINDOW
     }
 }

@@ -6,12 +6,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::attempt::Attempt;
-use super::config::Timeouts;
+use super::fault::timeout;
 use super::lane::{Lane, Timer};
-use crate::error::{Error, Kind};
-
-/// As good as no limit, and within what the clock can express.
-pub(super) const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+use super::policy::{Timeouts, later};
+use crate::error::Error;
 
 /// Watches first token, idle and total. The connect limit belongs to the lanes, which alone see connections.
 pub(super) struct Clock {
@@ -112,21 +110,4 @@ impl Clock {
         };
         (now >= later(self.since, limit)).then(|| timeout(phase, limit, what))
     }
-}
-
-/// The error of the limit `phase`, which ran out after `limit` spent waiting for `what`.
-pub(super) fn timeout(phase: &'static str, limit: Duration, what: &str) -> Error {
-    let seconds = limit.as_secs_f64();
-    let mut error = Error::new(
-        Kind::Timeout,
-        format!("Timed out ({phase}): no sign of {what} within {seconds} s."),
-    );
-    error.phase = Some(phase);
-    error.seconds = Some(seconds);
-    error
-}
-
-/// `start + limit`; a limit beyond what the clock can express is a year.
-pub(super) fn later(start: Instant, limit: Duration) -> Instant {
-    start + limit.min(YEAR)
 }

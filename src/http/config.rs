@@ -1,40 +1,13 @@
 //! What a client is made from: where, as whom, how long to wait, how much to accept.
 
-use std::time::Duration;
-
 use super::base::Base;
+use super::policy::{Retry, Timeouts};
 use super::proxy::ProxyRule;
-use super::retry::Retry;
 use super::trust::Trust;
 use crate::wire::MAX_LINE;
 
 /// The default cap on a body that is read whole (`/api/embed` and a verbose `/api/show` reach 100 MB).
 pub const MAX_BODY: usize = 1 << 30;
-
-/// The four time limits. `Duration::MAX` is no limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timeouts {
-    /// Until a connection stands, TLS included. Nothing to wait for when a pooled one is used.
-    pub connect: Duration,
-    /// From the request until the first byte of the reply's body: queueing, loading the model, reading the prompt.
-    pub first_token: Duration,
-    /// Between two reads once the body has begun. The time in which the reader is not ready does not count. For both,
-    /// only payload is a byte of the body, not what keeps a connection alive: blank lines, comments of an event stream.
-    pub idle: Duration,
-    /// The whole exchange; none by default, because a healthy stream may be long.
-    pub total: Option<Duration>,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(5),
-            first_token: Duration::from_secs(600),
-            idle: Duration::from_secs(120),
-            total: None,
-        }
-    }
-}
 
 /// A client's settings.
 #[derive(Clone)]

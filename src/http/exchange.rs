@@ -14,12 +14,13 @@ use reqwest::header::{
 use tokio::time::Instant;
 
 use super::attempt::Attempt;
-use super::client::{Client, Head, Prepared, Request};
+use super::client::Client;
 use super::clock::Clock;
-use super::config::Timeouts;
 use super::fault;
 use super::lane::{Lane, Response};
+use super::policy::Timeouts;
 use super::redirect;
+use super::request::{Head, Prepared, Request};
 use super::retry::Tries;
 use crate::error::Error;
 use crate::stats::Trace;

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::client::{Client, Request};
-use super::config::Timeouts;
-use super::retry::Retry;
+use super::client::Client;
+use super::policy::{Retry, Timeouts};
+use super::request::Request;
 use crate::error::{Error, Kind};
 use crate::excerpt::excerpt;
 use crate::stats::Trace;

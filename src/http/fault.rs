@@ -2,15 +2,12 @@
 
 use std::error::Error as StdError;
 use std::io::ErrorKind;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use super::attempt::TooSlow;
-use super::clock::timeout;
-#[cfg(target_os = "linux")]
-use super::direct;
+use super::attempt::ConnectTimeout;
 use super::proxy::Via;
 use crate::error::{Error, Kind, Repeat};
 use crate::excerpt::excerpt;
@@ -21,6 +18,18 @@ const MAX_SHOWN: usize = 600;
 /// A violation of HTTP or of Ollama's API.
 pub(super) fn protocol(message: impl Into<String>) -> Error {
     Error::new(Kind::Protocol, message)
+}
+
+/// The error of the limit `phase`, which ran out after `limit` spent waiting for `what`.
+pub(super) fn timeout(phase: &'static str, limit: Duration, what: &str) -> Error {
+    let seconds = limit.as_secs_f64();
+    let mut error = Error::new(
+        Kind::Timeout,
+        format!("Timed out ({phase}): no sign of {what} within {seconds} s."),
+    );
+    error.phase = Some(phase);
+    error.seconds = Some(seconds);
+    error
 }
 
 /// A request that got no reply head, in the general lane.
@@ -45,7 +54,7 @@ fn unsent(error: &reqwest::Error, https: bool, via: Option<&Via>) -> Error {
     let through = via
         .map(|via| format!(" through the proxy {}", via.shown))
         .unwrap_or_default();
-    if let Some(TooSlow(limit)) = cause(error) {
+    if let Some(ConnectTimeout(limit)) = cause(error) {
         return timeout("connect", *limit, &format!("a connection{through}"));
     }
     if error.is_builder() {
@@ -185,29 +194,7 @@ fn names(presented: &[String]) -> String {
     shortened(&bare.collect::<Vec<_>>().join(", "))
 }
 
-/// What went wrong in the direct lane.
-#[cfg(target_os = "linux")]
-pub(super) fn direct(failure: direct::Failure) -> Error {
-    use direct::Failure;
-    match failure {
-        Failure::TooSlow(TooSlow(limit)) => timeout("connect", limit, "a connection"),
-        Failure::Name(error) => unknown_name(&error.to_string(), None),
-        Failure::Unreachable(error) => unreachable(
-            Some(error.kind()),
-            &error.to_string(),
-            "The server cannot be reached",
-        ),
-        Failure::Closed { cause, .. } => closed(&cause.to_string(), "The server"),
-        Failure::Head(fault) => no_http(&fault.to_string(), ""),
-        Failure::Framing(fault) => broken_framing(&fault.to_string()),
-        Failure::BrokeOff(Some(error)) if !broke_off(error.kind()) => {
-            interrupted(&error.to_string())
-        }
-        Failure::BrokeOff(_) => cut(),
-    }
-}
-
-fn unknown_name(cause: &str, via: Option<&Via>) -> Error {
+pub(super) fn unknown_name(cause: &str, via: Option<&Via>) -> Error {
     let message = match via {
         None => format!("The server cannot be reached: its name is not known ({cause})."),
         Some(via) if via.wants_address => format!(
@@ -224,7 +211,7 @@ fn unknown_name(cause: &str, via: Option<&Via>) -> Error {
     failure
 }
 
-fn unreachable(io: Option<ErrorKind>, cause: &str, what: &str) -> Error {
+pub(super) fn unreachable(io: Option<ErrorKind>, cause: &str, what: &str) -> Error {
     let cause = match io {
         Some(ErrorKind::ConnectionRefused) => "nothing listens there (connection refused)",
         _ => cause,
@@ -239,7 +226,7 @@ fn unreachable(io: Option<ErrorKind>, cause: &str, what: &str) -> Error {
     failure
 }
 
-fn closed(cause: &str, who: &str) -> Error {
+pub(super) fn closed(cause: &str, who: &str) -> Error {
     let message = format!("{who} closed the connection before it replied ({cause}).");
     let mut failure = Error::new(Kind::Connect, message);
     failure.cause = Some("closed");
@@ -247,7 +234,7 @@ fn closed(cause: &str, who: &str) -> Error {
     failure
 }
 
-fn no_http(cause: &str, through: &str) -> Error {
+pub(super) fn no_http(cause: &str, through: &str) -> Error {
     let mut error = protocol(format!(
         "The server's reply{through} is no valid HTTP: {cause}."
     ));
@@ -282,22 +269,22 @@ pub(super) fn reading(error: &reqwest::Error) -> Error {
     }
 }
 
-fn broken_framing(cause: &str) -> Error {
+pub(super) fn broken_framing(cause: &str) -> Error {
     protocol(format!("The reply's framing is broken: {cause}."))
 }
 
-fn interrupted(cause: &str) -> Error {
+pub(super) fn interrupted(cause: &str) -> Error {
     Error::new(Kind::Interrupted, format!("The reply broke off: {cause}."))
 }
 
-fn cut() -> Error {
+pub(super) fn cut() -> Error {
     Error::new(
         Kind::Interrupted,
         "The reply broke off: the server closed the connection before its end.",
     )
 }
 
-fn broke_off(kind: ErrorKind) -> bool {
+pub(super) fn broke_off(kind: ErrorKind) -> bool {
     matches!(
         kind,
         ErrorKind::ConnectionReset

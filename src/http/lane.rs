@@ -14,12 +14,11 @@ use reqwest::header::HeaderMap;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::attempt::Attempt;
-use super::client::Prepared;
-use super::clock::later;
 #[cfg(target_os = "linux")]
 use super::direct;
-use super::fault;
 use super::general;
+use super::policy::later;
+use super::request::Prepared;
 use crate::error::Error;
 #[cfg(target_os = "linux")]
 use crate::error::Kind;
@@ -142,7 +141,7 @@ impl Response {
         match self {
             Self::General(response) => response.pull(take).await,
             #[cfg(target_os = "linux")]
-            Self::Direct(response) => response.pull(take).await.map_err(fault::direct),
+            Self::Direct(response) => response.pull(take).await.map_err(Error::from),
         }
     }
 }
@@ -205,7 +204,7 @@ impl Sender {
                 direct::send(driver, self.number, request, attempt)
                     .await
                     .map(|response| Response::Direct(Box::new(response)))
-                    .map_err(fault::direct)
+                    .map_err(Error::from)
             }
             #[cfg(target_os = "linux")]
             Lane::Direct(_, runtime) => {

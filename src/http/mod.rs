@@ -3,6 +3,7 @@
 //! * [`base`] reads whatever a user wrote as base URL and turns it into one canonical form.
 //! * [`config`] is what a client is made from: base, headers, key, limits; [`proxy`] says when a proxy is used,
 //!   [`trust`] whose certificates are believed.
+//! * `policy` are the values of time limits and retries, `request` is what is asked and what of it goes over the wire.
 //! * [`client`] is the pooled client with its two verbs: `call` (the whole reply) and `pump` (a stream into an inbox).
 //! * `exchange` is one request and its checked reply, read piece by piece under the four time limits of `clock`.
 //! * `lane` is the choice between `general` (reqwest on a tokio runtime: everything) and [`direct`] (plain HTTP on sockets in
@@ -29,21 +30,23 @@ mod fault;
 mod general;
 mod lane;
 mod names;
+mod policy;
 pub mod proxy;
 mod pump;
 mod redact;
 mod redirect;
+mod request;
 mod retry;
 mod sink;
 pub mod trust;
 
 pub use base::{Base, Origin};
 pub use circles::refuse_circles;
-pub use client::{Client, Method, Mode, Reply, Request};
-pub use config::{Config, Timeouts};
+pub use client::{Client, Mode, Reply};
+pub use config::Config;
 pub use lane::Runtime;
+pub use policy::{Retry, Timeouts};
 pub use proxy::ProxyRule;
-pub use pump::ANSWERS;
 pub use redact::Secrets;
-pub use retry::Retry;
+pub use request::{ANSWERS, Method, Request};
 pub use trust::Trust;

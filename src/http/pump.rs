@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::client::{Client, Mode, Request};
+use super::client::{Client, Mode};
 use super::exchange::Exchange;
 use super::explain::explain;
 use super::fault;
+use super::request::Request;
 use super::sink::{Deltas, Lines, Sink, Taken};
 use crate::error::{Error, Kind};
 use crate::excerpt::excerpt;
@@ -15,12 +16,6 @@ use crate::stats::Trace;
 
 /// How long the end of the body is waited for after `done: true`, so that the connection can be used again.
 const AFTERMATH: Duration = Duration::from_millis(100);
-
-/// Routes whose streams report progress.
-const PROGRESS: [&str; 3] = ["/api/pull", "/api/push", "/api/create"];
-
-/// Routes whose streams are answers in Ollama's own shapes.
-pub const ANSWERS: [&str; 2] = ["/api/chat", "/api/generate"];
 
 /// Closes the inbox even if the pump is dropped half-way, so that no reader waits for ever.
 struct Closing<'a>(&'a Inbox);
@@ -73,10 +68,10 @@ async fn stream(
     url: &str,
 ) -> Result<(), Error> {
     let max_line = client.config().max_line;
-    let taken = match (request.path.as_str(), mode) {
-        (path, _) if PROGRESS.contains(&path) => Taken::Progress,
-        (_, Mode::Records(shape)) => Taken::Answer(Some(shape)),
-        (path, _) if ANSWERS.contains(&path) => Taken::Answer(None),
+    let taken = match mode {
+        _ if request.has_progress() => Taken::Progress,
+        Mode::Records(shape) => Taken::Answer(Some(shape)),
+        _ if request.has_answer() => Taken::Answer(None),
         _ => Taken::Any,
     };
     let guarded = request.guarded;

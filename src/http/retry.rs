@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::client::{Method, Request};
-use super::clock::{YEAR, later};
 use super::lane::Lane;
+use super::policy::{Retry, YEAR, later};
+use super::request::Request;
 use crate::error::{Error, Repeat};
 use crate::stats::Trace;
 
@@ -21,52 +21,7 @@ const GROWTH: u32 = 4;
 /// The longest wait of our own choice.
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// Routes that change nothing, though they are asked with POST.
-const HARMLESS: [&str; 10] = [
-    "/api/chat",
-    "/api/generate",
-    "/api/embed",
-    "/api/embeddings",
-    "/api/show",
-    "/v1/chat/completions",
-    "/v1/completions",
-    "/v1/embeddings",
-    "/v1/responses",
-    "/v1/messages",
-];
-
-/// Whether a request may change something (copy, create, delete, push, pull, blobs, and what is not known). Such a one
-/// is not sent twice when the server may have carried it out already.
-pub(super) fn is_changing(method: Method, path: &str) -> bool {
-    match method {
-        Method::Get | Method::Head => false,
-        Method::Post => !HARMLESS.contains(&path),
-        Method::Delete => true,
-    }
-}
-
-/// How often and for how long.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Retry {
-    /// Tries after the first one.
-    pub count: u32,
-    /// The first wait, give or take a quarter; the next ones grow fourfold, up to a second.
-    pub first: Duration,
-    /// No retry begins later than this after the request, what `Retry-After` asked for not counted.
-    pub budget: Duration,
-    /// The longest `Retry-After` that is obeyed. A server that asks for more gets no retry.
-    pub retry_after: Duration,
-}
-
 impl Retry {
-    /// One try only.
-    pub const OFF: Self = Self {
-        count: 0,
-        first: Duration::ZERO,
-        budget: Duration::ZERO,
-        retry_after: Duration::ZERO,
-    };
-
     /// How long to wait before retry number `taken` (from 0), `spent` after the request; `None`: give up. `roll` is
     /// from 0 to 1 and spreads the waits of many clients.
     fn wait(&self, taken: u32, spent: Duration, asked: Option<f64>, roll: f64) -> Option<Duration> {
@@ -81,17 +36,6 @@ impl Retry {
         let grown = first.saturating_mul(GROWTH.saturating_pow(taken));
         let wait = grown.min(LONGEST.max(first)).mul_f64(0.75 + 0.5 * roll);
         (spent.saturating_add(wait) <= self.budget).then_some(wait)
-    }
-}
-
-impl Default for Retry {
-    fn default() -> Self {
-        Self {
-            count: 2,
-            first: Duration::from_millis(200),
-            budget: Duration::from_secs(3),
-            retry_after: Duration::from_secs(10),
-        }
     }
 }
 
@@ -117,7 +61,7 @@ impl Tries {
             end: total.and_then(|total| since.checked_add(total)),
             obeyed: Duration::ZERO,
             taken: 0,
-            changing: is_changing(request.method, &request.path),
+            changing: request.is_changing(),
         }
     }
 
@@ -187,6 +131,7 @@ mod tests {
 
     use super::*;
     use crate::error::Kind;
+    use crate::http::request::Method;
 
     fn milliseconds(wait: Option<Duration>) -> Option<u128> {
         wait.map(|wait| wait.as_millis())

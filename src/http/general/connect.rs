@@ -14,7 +14,7 @@ use std::time::Duration;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::http::attempt::{Attempt, TooSlow};
+use crate::http::attempt::{Attempt, ConnectTimeout};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -72,7 +72,7 @@ where
             let _making = making;
             let connection = match tokio::time::timeout(limit, connecting).await {
                 Ok(result) => result?,
-                Err(_) => return Err(TooSlow(limit).into()),
+                Err(_) => return Err(ConnectTimeout(limit).into()),
             };
             if let Some(attempt) = attempt {
                 attempt.connected();

@@ -15,11 +15,12 @@ use reqwest::{Response as Received, StatusCode};
 
 use self::connect::{Watch, watch};
 use super::attempt::Attempt;
-use super::client::{POOL_IDLE, Prepared};
 use super::config::Config;
 use super::fault;
 use super::names::Resolver;
+use super::policy::POOL_IDLE;
 use super::proxy::{Route, Via};
+use super::request::Prepared;
 use crate::error::{Error, Kind};
 
 /// How many pieces, and how many bytes of them, are taken together when they are there already.
@@ -83,13 +84,13 @@ impl General {
     ) -> Result<Response, Error> {
         let mut replaced = false;
         loop {
-            let sending = self.http.execute(request.for_reqwest());
+            let sending = self.http.execute(for_reqwest(request));
             match watch(attempt, sending).await {
                 Ok(response) => return Ok(Response(response)),
                 Err(error)
                     if !replaced
-                        && !attempt.is_fresh()
-                        && attempt.is_young()
+                        && !attempt.has_new_connection()
+                        && attempt.may_be_stale()
                         && fault::is_stale(&error, request.changing) =>
                 {
                     replaced = true;
@@ -98,6 +99,14 @@ impl General {
             }
         }
     }
+}
+
+fn for_reqwest(request: &Prepared) -> reqwest::Request {
+    let Prepared { head, body, .. } = request;
+    let mut request = reqwest::Request::new(head.method.clone(), head.url.clone());
+    request.headers_mut().clone_from(&head.headers);
+    *request.body_mut() = body.clone().map(reqwest::Body::from);
+    request
 }
 
 /// A response whose body is read piece by piece.

@@ -9,6 +9,7 @@
 //! * Here is one request on one connection, and its response.
 
 mod connect;
+mod failure;
 pub mod framing;
 mod pool;
 mod reactor;
@@ -31,33 +32,12 @@ pub use self::reactor::{Handle, Reactor};
 pub(super) use self::timer::Timer;
 
 use self::connect::{Unreachable, connect};
+pub(super) use self::failure::Failure;
 use self::framing::{Beginning, Body, Fault, Head};
 use self::socket::Watched;
-use super::attempt::{Attempt, TooSlow};
-use super::client::Prepared;
-use super::clock::YEAR;
-
-/// Why there is no response, or not all of it.
-#[derive(Debug)]
-pub(super) enum Failure {
-    TooSlow(TooSlow),
-    /// The name of the server is not known.
-    Name(io::Error),
-    Unreachable(io::Error),
-    /// The connection ended before the head of a response was there; whether a part of it was, and whether a part of
-    /// the request was written.
-    Closed {
-        cause: io::Error,
-        began: bool,
-        written: bool,
-    },
-    /// The head is none.
-    Head(Fault),
-    /// The body is broken.
-    Framing(Fault),
-    /// The body broke off.
-    BrokeOff(Option<io::Error>),
-}
+use super::attempt::{Attempt, ConnectTimeout};
+use super::policy::YEAR;
+use super::request::Prepared;
 
 /// Ends what a client has left on its reactors.
 pub(super) fn forget(driver: &Driver, client: u64) {
@@ -78,7 +58,7 @@ pub(super) async fn send(
         let sent = ask(connection, client, &request.head.method, message).await;
         let stale = match sent {
             Err(Failure::Closed { began, written, .. }) => {
-                attempt.is_young() && !(began || written && request.changing)
+                attempt.may_be_stale() && !(began || written && request.changing)
             }
             _ => false,
         };
@@ -96,7 +76,7 @@ pub(super) async fn send(
         tokio::select! {
             biased;
             connected = connect(driver, host, port) => connected,
-            () = driver.timer(Instant::now() + limit) => return Err(Failure::TooSlow(TooSlow(limit))),
+            () = driver.timer(Instant::now() + limit) => return Err(Failure::Timeout(ConnectTimeout(limit))),
         }
     };
     let connection = connection.map_err(|error| match error {

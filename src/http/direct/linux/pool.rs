@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 
 use super::socket::{READABLE, Watched};
-use crate::http::client::POOL_IDLE;
+use crate::http::policy::POOL_IDLE;
 
 /// The idle connections of one event loop.
 #[derive(Default)]

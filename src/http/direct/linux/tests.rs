@@ -20,7 +20,7 @@ use super::framing::{Beginning, Body};
 use super::reactor::{Driver, Reactor};
 use super::socket::{READABLE, WRITABLE, Watched};
 use super::{Failure, Response};
-use crate::http::client::POOL_IDLE;
+use crate::http::policy::POOL_IDLE;
 
 /// No step takes this long unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
