@@ -22,7 +22,6 @@ mod circles;
 pub mod client;
 mod clock;
 pub mod config;
-#[cfg(target_os = "linux")]
 pub mod direct;
 mod exchange;
 mod explain;

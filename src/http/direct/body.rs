@@ -25,7 +25,7 @@ use reqwest::{Method, StatusCode};
 
 use super::chunked::{ChunkedDecoder, ChunkedError};
 use super::field_lines::list_members;
-use super::head_parser::{Head, HeadError};
+use super::head_parser::{HeadError, ResponseHead};
 
 /// The largest Content-Length: hyper needs the two values above it for itself.
 const MAX_CONTENT_LENGTH: u64 = u64::MAX - 2;
@@ -42,7 +42,7 @@ pub enum BodyDecoder {
 
 impl BodyDecoder {
     /// The decoder for the body behind `head`, which answers a request of `method`.
-    pub fn new(head: &Head, method: &Method) -> Result<Self, HeadError> {
+    pub fn new(head: &ResponseHead, method: &Method) -> Result<Self, HeadError> {
         let empty = matches!(
             head.status,
             StatusCode::SWITCHING_PROTOCOLS | StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED

@@ -1,7 +1,7 @@
 //! The head of an HTTP/1.1 response (RFC 9112, 4 and 5), read without I/O: status line and header fields.
 //!
 //! What is accepted and what is refused is what hyper, the general lane's parser, accepts and refuses;
-//! `tests/http/head_parser.rs` compares the two. A head may come in any pieces, and what stands behind it is handed back:
+//! `tests/http/framing.rs` compares the two. A head may come in any pieces, and what stands behind it is handed back:
 //!
 //! ```
 //! use metagpt_ollama_rs::http::direct::head_parser::HeadParser;
@@ -61,7 +61,7 @@ impl HeadParser {
 
     /// Adds `bytes`. Returns the head and the bytes that stand behind it, or `None` while the head is incomplete. Interim
     /// responses (status 1xx), which come before the real one, are skipped.
-    pub fn feed(&mut self, bytes: &[u8]) -> Result<Option<(Head, Vec<u8>)>, HeadError> {
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<Option<(ResponseHead, Vec<u8>)>, HeadError> {
         if self.buffer.is_empty() {
             return self.parse(bytes);
         }
@@ -83,7 +83,7 @@ impl HeadParser {
         self.parse(&buffer).err().unwrap_or(HeadError::Incomplete)
     }
 
-    fn parse(&mut self, bytes: &[u8]) -> Result<Option<(Head, Vec<u8>)>, HeadError> {
+    fn parse(&mut self, bytes: &[u8]) -> Result<Option<(ResponseHead, Vec<u8>)>, HeadError> {
         let mut rest = bytes;
         loop {
             // Empty lines before a head mean nothing.
@@ -92,7 +92,8 @@ impl HeadParser {
             }
             let skipped = self.skipped + bytes.len() - rest.len();
             let room = MAX_HEAD.saturating_sub(skipped);
-            let Some((head, length)) = Head::parse(rest.get(..room).unwrap_or(rest))? else {
+            let Some((head, length)) = ResponseHead::parse(rest.get(..room).unwrap_or(rest))?
+            else {
                 if rest.len() >= room {
                     return Err(HeadError::TooLong);
                 }
@@ -111,14 +112,14 @@ impl HeadParser {
 
 /// Status line and header fields of a response.
 #[derive(Debug)]
-pub struct Head {
+pub struct ResponseHead {
     pub status: StatusCode,
     pub headers: HeaderMap,
     /// Whether the version is HTTP/1.1. Otherwise it is HTTP/1.0, whose connections end with the response.
     pub(super) is_http_11: bool,
 }
 
-impl Head {
+impl ResponseHead {
     /// Parses the head at the start of `bytes`. Returns the head (`None` for that of an interim response) and its length, or
     /// nothing while the head is incomplete.
     fn parse(bytes: &[u8]) -> Result<Option<(Option<Self>, usize)>, HeadError> {

@@ -1,16 +1,11 @@
-//! The direct lane: plain `http://` without a proxy, on sockets that live in the event loop of the caller.
-//!
-//! No second thread, no queue between threads, no wake-up across them: the [`Reactor`] stands in the caller's event loop
-//! as one file descriptor, and what has arrived is decoded where it is read. Only the lookup of a name takes a thread.
+//! The sockets, connections and requests of the direct lane.
 //!
 //! * [`reactor`] runs tasks and knows whom an event or a time concerns; `socket` and `timer` are what tasks wait for;
 //!   `connect` makes connections, `pool` keeps them.
-//! * [`framing`] reads heads and bodies without I/O, and is as strict as the general lane.
 //! * Here is one request on one connection, and its response.
 
 mod connect;
-mod failure;
-pub mod framing;
+mod error;
 mod pool;
 mod reactor;
 mod socket;
@@ -27,37 +22,33 @@ use bytes::Bytes;
 use reqwest::Method;
 use tokio::time::Instant;
 
-pub(super) use self::reactor::Driver;
-pub use self::reactor::{Handle, Reactor};
-pub(super) use self::timer::Timer;
+pub(in crate::http) use self::reactor::ReactorHandle;
+pub use self::reactor::{Reactor, TaskHandle};
+pub(in crate::http) use self::timer::Timer;
 
 use self::connect::{Unreachable, connect};
-pub(super) use self::failure::Failure;
-use self::framing::{Beginning, Body, Fault, Head};
+use self::error::DirectError;
 use self::socket::Watched;
-use super::attempt::{Attempt, ConnectTimeout};
-use super::policy::YEAR;
-use super::request::Prepared;
-
-/// Ends what a client has left on its reactors.
-pub(super) fn forget(driver: &Driver, client: u64) {
-    driver.pools(|pools| pools.forget(client));
-}
+use super::body::BodyDecoder;
+use super::head_parser::{HeadError, HeadParser, ResponseHead};
+use crate::http::attempt::{Attempt, ConnectTimeout};
+use crate::http::policy::YEAR;
+use crate::http::request::Prepared;
 
 /// Sends `request` for `client`, on a connection that it has used before if there is one. One that turns out to be dead
 /// is replaced once and at once; for a request that changes something, only if nothing of it was written.
-pub(super) async fn send(
-    driver: &Driver,
+pub(in crate::http) async fn send(
+    handle: &ReactorHandle,
     client: u64,
     request: &Prepared,
     attempt: &Arc<Attempt>,
-) -> Result<Response, Failure> {
+) -> Result<Response, DirectError> {
     let (message, rest) = message(request);
     let message = (message.as_slice(), rest);
-    if let Some(connection) = driver.pools(|pools| pools.take(client)).flatten() {
+    if let Some(connection) = handle.pools(|pools| pools.take(client)).flatten() {
         let sent = ask(connection, client, &request.head.method, message).await;
         let stale = match sent {
-            Err(Failure::Closed { began, written, .. }) => {
+            Err(DirectError::Closed { began, written, .. }) => {
                 attempt.may_be_stale() && !(began || written && request.changing)
             }
             _ => false,
@@ -75,13 +66,13 @@ pub(super) async fn send(
         let _making = attempt.connecting();
         tokio::select! {
             biased;
-            connected = connect(driver, host, port) => connected,
-            () = driver.timer(Instant::now() + limit) => return Err(Failure::Timeout(ConnectTimeout(limit))),
+            connected = connect(handle, host, port) => connected,
+            () = handle.timer(Instant::now() + limit) => return Err(DirectError::Timeout(ConnectTimeout(limit))),
         }
     };
     let connection = connection.map_err(|error| match error {
-        Unreachable::Name(error) => Failure::Name(error),
-        Unreachable::Address(error) => Failure::Unreachable(error),
+        Unreachable::Name(error) => DirectError::UnknownName(error),
+        Unreachable::Address(error) => DirectError::Unreachable(error),
     })?;
     attempt.connected();
     ask(connection, client, &request.head.method, message).await
@@ -131,12 +122,12 @@ async fn ask(
     client: u64,
     method: &Method,
     (message, mut rest): (&[u8], &[u8]),
-) -> Result<Response, Failure> {
-    let driver = connection.driver().clone();
+) -> Result<Response, DirectError> {
+    let handle = connection.handle().clone();
     let mut unsent = message;
     let mut written = false;
     let mut refused = None;
-    let mut beginning = Beginning::default();
+    let mut beginning = HeadParser::default();
     let (head, carry) = poll_fn(|context| {
         while refused.is_none() && !unsent.is_empty() {
             match connection.poll_write(context, unsent) {
@@ -152,7 +143,7 @@ async fn ask(
             }
         }
         loop {
-            let read = driver.with_buffer(|buffer| {
+            let read = handle.with_buffer(|buffer| {
                 connection.poll_read(context, buffer).map_ok(|count| {
                     let bytes = buffer.get(..count).unwrap_or_default();
                     (count > 0).then(|| beginning.feed(bytes))
@@ -163,24 +154,24 @@ async fn ask(
                 Ok(Poll::Ready(Ok(Some(Ok(None))))) => continue,
                 Ok(Poll::Ready(Ok(Some(Ok(Some(begun)))))) => return Poll::Ready(Ok(begun)),
                 Ok(Poll::Ready(Ok(Some(Err(fault))))) => {
-                    return Poll::Ready(Err(Failure::Head(fault)));
+                    return Poll::Ready(Err(DirectError::Head(fault)));
                 }
                 Ok(Poll::Ready(Ok(None))) => io::ErrorKind::UnexpectedEof.into(),
                 Ok(Poll::Ready(Err(error))) | Err(error) => error,
             };
             let began = beginning.has_begun();
             return Poll::Ready(Err(match std::mem::take(&mut beginning).end() {
-                Fault::Cut => Failure::Closed {
+                HeadError::Incomplete => DirectError::Closed {
                     cause: refused.take().unwrap_or(failed),
                     began,
                     written,
                 },
-                fault => Failure::Head(fault),
+                fault => DirectError::Head(fault),
             }));
         }
     })
     .await?;
-    let body = head.body(method).map_err(Failure::Head)?;
+    let body = BodyDecoder::new(&head, method).map_err(DirectError::Head)?;
     Ok(Response {
         reusable: unsent.is_empty() && head.keeps_alive(),
         connection: Some(connection),
@@ -193,12 +184,12 @@ async fn ask(
 }
 
 /// A response whose body is read piece by piece. Dropped before its end, it closes the connection.
-pub(super) struct Response {
+pub(in crate::http) struct Response {
     /// Until the body has ended.
     connection: Option<Watched>,
     client: u64,
-    head: Head,
-    body: Body,
+    head: ResponseHead,
+    body: BodyDecoder,
     /// What was read and not used yet.
     carry: Vec<u8>,
     reusable: bool,
@@ -207,26 +198,26 @@ pub(super) struct Response {
 }
 
 impl Response {
-    pub(super) fn head(&self) -> &Head {
+    pub(in crate::http) fn head(&self) -> &ResponseHead {
         &self.head
     }
 
     /// Nothing else is asked on this connection.
-    pub(super) fn distrust(&mut self) {
+    pub(in crate::http) fn forbid_reuse(&mut self) {
         self.reusable = false;
     }
 
     /// How many bytes of the body are to come, if that is known.
-    pub(super) fn expected(&self) -> Option<u64> {
-        self.body.expected()
+    pub(in crate::http) fn expected(&self) -> Option<u64> {
+        self.body.remaining()
     }
 
     /// Reads once, and shows the pieces of the body to `take` until that says no; what is left is for the next call.
     /// True: the body has ended.
-    pub(super) async fn pull(
+    pub(in crate::http) async fn pull(
         &mut self,
         mut take: impl FnMut(&[u8]) -> bool,
-    ) -> Result<bool, Failure> {
+    ) -> Result<bool, DirectError> {
         if !self.carry.is_empty() {
             let carry = std::mem::take(&mut self.carry);
             self.digest(&carry, &mut take)?;
@@ -238,8 +229,8 @@ impl Response {
             && let Some(connection) = self.connection.take()
             && self.reusable
         {
-            let driver = connection.driver().clone();
-            driver.pools(|pools| pools.keep(self.client, connection));
+            let handle = connection.handle().clone();
+            handle.pools(|pools| pools.keep(self.client, connection));
         }
         Ok(ended)
     }
@@ -248,21 +239,26 @@ impl Response {
         &mut self,
         context: &Context<'_>,
         take: &mut impl FnMut(&[u8]) -> bool,
-    ) -> Poll<Result<(), Failure>> {
+    ) -> Poll<Result<(), DirectError>> {
         if std::mem::take(&mut self.tired) {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
         let Some(connection) = self.connection.take() else {
-            return Poll::Ready(Err(Failure::BrokeOff(None)));
+            return Poll::Ready(Err(DirectError::Interrupted(None)));
         };
-        let read = connection.driver().with_buffer(|buffer| {
+        let read = connection.handle().with_buffer(|buffer| {
             connection.poll_read(context, buffer).map_ok(|count| {
                 let bytes = buffer.get(..count).unwrap_or_default();
                 self.tired = count == buffer.len();
                 if bytes.is_empty() {
                     self.reusable = false;
-                    return self.body.end().map_err(|_| Failure::BrokeOff(None));
+                    self.body.end();
+                    return if self.body.is_complete() {
+                        Ok(())
+                    } else {
+                        Err(DirectError::Interrupted(None))
+                    };
                 }
                 self.digest(bytes, take)
             })
@@ -272,7 +268,7 @@ impl Response {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(Ok(result))) => Poll::Ready(result),
             Ok(Poll::Ready(Err(error))) | Err(error) => {
-                Poll::Ready(Err(Failure::BrokeOff(Some(error))))
+                Poll::Ready(Err(DirectError::Interrupted(Some(error))))
             }
         }
     }
@@ -281,8 +277,8 @@ impl Response {
         &mut self,
         bytes: &[u8],
         take: &mut impl FnMut(&[u8]) -> bool,
-    ) -> Result<(), Failure> {
-        let used = self.body.feed(bytes, take).map_err(Failure::Framing)?;
+    ) -> Result<(), DirectError> {
+        let used = self.body.feed(bytes, take).map_err(DirectError::Body)?;
         if let Some(rest) = bytes.get(used..).filter(|rest| !rest.is_empty()) {
             if self.body.is_complete() {
                 // Nobody asked for more: whatever it is, it must not become the beginning of another answer.
