@@ -38,7 +38,7 @@ pub(crate) use for_each_counter;
 
 macro_rules! define_counters {
     ([] $($(#[$doc:meta])* $counter:ident $(= $openai:literal)?,)+) => {
-        /// Counts and durations of a reply, as far as the server gave them.
+        /// Counts and durations of a reply, as far as the server gave them (docs/wire.md#6-counters).
         ///
         /// ```
         /// use metagpt_ollama_rs::wire::Counters;
