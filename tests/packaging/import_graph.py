@@ -59,8 +59,8 @@ class Module:
     file: str
     children: set[str] = field(default_factory=set)
     defined: set[str] = field(default_factory=set)
-    # Imported names, each with the path that it stands for.
-    imported: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    # Imported names, each with the paths that it stands for: with `cfg` there may be several.
+    imported: dict[str, list[tuple[str, ...]]] = field(default_factory=dict)
     globs: list[tuple[str, ...]] = field(default_factory=list)
     # Every path that the code names, with its line.
     named: list[tuple[tuple[str, ...], int]] = field(default_factory=list)
@@ -172,7 +172,7 @@ class Crate:
                     if alias == "*":
                         module.globs.append(target)
                     else:
-                        module.imported[alias] = target
+                        module.imported.setdefault(alias, []).append(target)
                 index += 1
             else:
                 depth += (word in OPENING) - (word in CLOSING)
@@ -240,7 +240,8 @@ class Crate:
             if name in module.defined:
                 found.add(module.file)
             elif name in module.imported:
-                found |= self.resolve((*module.imported[name], *rest[1:]), here, seen)
+                for target in module.imported[name]:
+                    found |= self.resolve((*target, *rest[1:]), here, seen)
             elif name not in module.children:
                 beyond = set().union(*(self.resolve((*target, *rest), here, seen) for target in module.globs), set())
                 # What a macro defines is found in the file itself.

@@ -253,6 +253,18 @@ def test_a_stub_for_other_systems_belongs_to_the_module_that_it_stands_for(impor
     assert rust_circles(imports, tmp_path, files) == ["lane.rs:1 -> stub.rs:1 -> lane.rs"]
 
 
+def test_a_name_that_stands_for_one_of_two_modules_leads_to_both(imports, tmp_path):
+    files = {
+        "lib.rs": "mod direct; mod lane;",
+        "direct/mod.rs": "#[cfg(unix)]\nmod unix;\n#[cfg(not(unix))]\nmod other;\n"
+        "#[cfg(unix)]\npub use unix::Reactor;\n#[cfg(not(unix))]\npub use other::Reactor;\n",
+        "direct/unix.rs": "use crate::lane::Lane;\npub struct Reactor;\n",
+        "direct/other.rs": "pub struct Reactor;\n",
+        "lane.rs": "use crate::direct::Reactor;\npub struct Lane;\n",
+    }
+    assert rust_circles(imports, tmp_path, files) == ["direct/unix.rs:1 -> lane.rs:1 -> direct/unix.rs"]
+
+
 def test_a_rust_file_that_nothing_declares_is_a_complaint(imports, tmp_path):
     with pytest.raises(AssertionError, match=r"left\.rs"):
         rust_circles(imports, tmp_path, {"lib.rs": "", "left.rs": ""})
