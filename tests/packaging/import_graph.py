@@ -4,8 +4,8 @@
 
 Rust: `use` declarations (braced, nested, renamed, glob) and the paths that stand in the code itself
 (`super::pool::Key`), relative to `crate`, `self`, `super`, a child module or an imported module. Python: `import` and
-`from … import`, also inside functions and under TYPE_CHECKING, and `import_module("…")` with a name written out.
-Comments, texts and what is compiled for tests only are left out.
+`from … import`, also inside functions and under TYPE_CHECKING, `import_module("…")` with a name written out, and
+`import_module(f"{__package__}.{…}")`, which may be any module of the package. Comments, texts and what is compiled for tests only are left out.
 
 An edge leads to the file where the name is written. `use crate::http::Request`, where `http/mod.rs` says
 `pub use request::Request`, needs `http/request.rs` and not `http/mod.rs`; the same holds for an `__init__.py`. The
@@ -316,10 +316,19 @@ class Package:
                 target = ".".join(part for part in (above, node.module) if part)
                 for alias in node.names:
                     yield target, alias.name, alias.asname or alias.name, node.lineno
-            elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
-                name = getattr(node.func, "attr", getattr(node.func, "id", None))
-                if name == "import_module" and isinstance(node.args[0].value, str):
-                    yield node.args[0].value, None, "", node.lineno
+            elif isinstance(node, ast.Call) and node.args and ast.unparse(node.func).endswith("import_module"):
+                for target in self._computed(module, node.args[0]):
+                    yield target, None, "", node.lineno
+
+    def _computed(self, module: str, name: ast.expr) -> list[str]:
+        """The modules that a name handed to `import_module` may stand for."""
+        if isinstance(name, ast.Constant):
+            return [str(name.value)]
+        package = module if self.modules[module].package else module.rpartition(".")[0]
+        if re.fullmatch(r"f['\"]\{__(package|name)__\}\.\{\w+\}['\"]", ast.unparse(name)):
+            below = [other for other in self.modules if other.rpartition(".")[0] == package]
+            return [other for other in below if other != module and not other.endswith("__")]
+        return []
 
     def resolve(self, module: str, name: Optional[str], seen: frozenset[object] = frozenset()) -> set[str]:
         """The files where `name` of `module` is written, or the module's own."""

@@ -313,6 +313,15 @@ def test_comments_texts_and_namesakes_make_no_circle_of_python_files(imports, tm
     assert python_circles(imports, tmp_path, files) == []
 
 
+def test_a_computed_name_may_be_any_module_of_the_package(imports, tmp_path):
+    files = {
+        "inner/main.py": "def f(name):\n    return importlib.import_module(f'{__package__}.{name}')\n",
+        "inner/command.py": "from .main import f\n",
+        "inner/__main__.py": "from .main import f\n",
+    }
+    assert python_circles(imports, tmp_path, files) == ["inner/command.py:1 -> inner/main.py:2 -> inner/command.py"]
+
+
 def test_a_package_with_code_that_its_module_uses_is_a_circle(imports, tmp_path):
     files = {"inner/__init__.py": "from .a import A\nLIMIT = 1\n", "inner/a.py": "from . import LIMIT\n"}
     assert python_circles(imports, tmp_path, files) == ["inner/__init__.py:1 -> inner/a.py:1 -> inner/__init__.py"]
