@@ -1,6 +1,6 @@
 //! The error of an answer that goes in circles.
 
-use crate::error::{Circles, Error, Kind};
+use crate::error::{Error, Kind, RepeatedText};
 use crate::wire::circles::{self, Circle};
 
 /// How many characters of a block are shown.
@@ -24,10 +24,8 @@ pub(super) fn in_circles(thinking: bool, circle: &Circle) -> Error {
         "The model goes in circles: its {what} ends with {} repetitions of {shown:?}.",
         circle.count
     );
-    let mut error = Error::new(Kind::Incomplete, message);
-    error.circles = Some(Circles {
+    Error::new(Kind::Incomplete, message).with_repetition(RepeatedText {
         thinking,
         period: circle.period,
-    });
-    error
+    })
 }

@@ -3,16 +3,15 @@
 use std::io;
 
 use super::framing::Fault;
-use crate::error::Error;
-use crate::http::attempt::ConnectTimeout;
+use crate::error::{Error, Phase};
+use crate::http::attempt::{ConnectTimeout, UnresolvedName};
 use crate::http::fault;
 
 /// Why there is no response, or not all of it.
 #[derive(Debug)]
 pub(in crate::http) enum Failure {
     Timeout(ConnectTimeout),
-    /// The name of the server is not known.
-    Name(io::Error),
+    Name(UnresolvedName),
     Unreachable(io::Error),
     /// The connection ended before the head of a response was there; whether a part of it was, and whether a part of
     /// the request was written.
@@ -33,9 +32,9 @@ impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Timeout(ConnectTimeout(limit)) => {
-                fault::timeout("connect", limit, "a connection")
+                Error::timeout(Phase::Connect, limit, "a connection")
             }
-            Failure::Name(error) => fault::unknown_name(&error.to_string(), None),
+            Failure::Name(unresolved) => fault::unknown_name(&unresolved, None),
             Failure::Unreachable(error) => fault::unreachable(
                 Some(error.kind()),
                 &error.to_string(),

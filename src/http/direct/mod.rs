@@ -35,7 +35,7 @@ use self::connect::{Unreachable, connect};
 pub(super) use self::failure::Failure;
 use self::framing::{Beginning, Body, Fault, Head};
 use self::socket::Watched;
-use super::attempt::{Attempt, ConnectTimeout};
+use super::attempt::{Attempt, ConnectTimeout, UnresolvedName};
 use super::policy::YEAR;
 use super::request::Prepared;
 
@@ -80,7 +80,10 @@ pub(super) async fn send(
         }
     };
     let connection = connection.map_err(|error| match error {
-        Unreachable::Name(error) => Failure::Name(error),
+        Unreachable::Name(error) => Failure::Name(UnresolvedName {
+            name: host.to_owned(),
+            reason: error.to_string(),
+        }),
         Unreachable::Address(error) => Failure::Unreachable(error),
     })?;
     attempt.connected();
