@@ -59,7 +59,7 @@ pub(super) async fn explain(client: &Client, trace: Option<&Trace>, error: Error
     error
 }
 
-/// A path that does not exist answers in plain text, a model that does not in JSON (ollama-wire.md 5.6).
+/// A path that does not exist answers in plain text, a model that does not in JSON (docs/wire.md#14-paths-that-do-not-exist).
 fn is_missing_model(error: &Error) -> bool {
     let json = error
         .body

@@ -88,7 +88,10 @@ fn unconnected(
         return handshake(tls, &through);
     }
     if let Some(unresolved) = unresolved {
-        return unknown_name(unresolved, via);
+        return via.map_or_else(
+            || unknown_server_name(&unresolved.reason),
+            |via| unknown_name_with_proxy(unresolved, via),
+        );
     }
     let io = io_kind(error);
     match (io, via) {
@@ -205,28 +208,27 @@ fn names(presented: &[String]) -> String {
     shortened(&bare.collect::<Vec<_>>().join(", "))
 }
 
-/// A name that cannot be resolved: the server's, or that of the proxy which requests go through.
-pub(super) fn unknown_name(unresolved: &UnresolvedName, via: Option<&Via>) -> Error {
-    let UnresolvedName { name, reason } = unresolved;
-    let (cause, message) = match via {
-        None => (
-            Cause::UnknownName,
-            format!("The server cannot be reached: its name is not known ({reason})."),
-        ),
-        Some(via) if via.host == *name => (
+/// The name of the server cannot be resolved, for `reason`.
+pub(super) fn unknown_server_name(reason: &str) -> Error {
+    let message = format!("The server cannot be reached: its name is not known ({reason}).");
+    Error::new(Kind::Connect, message).with_cause(Cause::UnknownName)
+}
+
+/// A name cannot be resolved that a request through a proxy needs: the proxy's own, or the server's, whose address the proxy wants.
+fn unknown_name_with_proxy(unresolved: &UnresolvedName, via: &Via) -> Error {
+    let (UnresolvedName { name, reason }, shown) = (unresolved, &via.shown);
+    let (cause, message) = if via.host == *name {
+        (
             Cause::UnknownProxyName,
-            format!(
-                "The proxy {} cannot be reached: its name is not known ({reason}).",
-                via.shown
-            ),
-        ),
-        Some(via) => (
+            format!("The proxy {shown} cannot be reached: its name is not known ({reason})."),
+        )
+    } else {
+        (
             Cause::UnknownName,
             format!(
-                "The server cannot be reached through the proxy {}: its name is not known here ({reason}).",
-                via.shown
+                "The server cannot be reached through the proxy {shown}: its name is not known here ({reason})."
             ),
-        ),
+        )
     };
     Error::new(Kind::Connect, message).with_cause(cause)
 }
