@@ -34,6 +34,7 @@ macro_rules! for_each_counter {
         }
     };
 }
+#[allow(unused_imports, reason = "only src/py uses it, which is a feature")]
 pub(crate) use for_each_counter;
 
 macro_rules! define_counters {

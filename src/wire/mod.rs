@@ -1,6 +1,6 @@
 //! Bytes of a reply in, deltas and answers out. No I/O, no runtime, no Python.
 
-mod counters;
+pub(crate) mod counters;
 mod excerpt;
 pub mod json;
 pub mod last_value;
@@ -9,7 +9,6 @@ pub mod stream;
 pub mod vectors;
 
 pub use counters::Counters;
-pub(crate) use counters::for_each_counter;
 pub use json::string::JsonString;
 pub use stream::{
     Answer, Batch, Decoder, Delta, Fold, Item, ItemRef, LineTemplate, MAX_LINE, Outcome, Shape,

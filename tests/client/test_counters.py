@@ -1,4 +1,4 @@
-"""A counter that the core's table has reaches every place that shows counters; a new row is asked for where it is missing."""
+"""A counter of the core's table reaches every place that shows counters, or a test here says where it is missing."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ pub fn put(record: &Bound<'_, PyDict>, counters: &Counters) -> PyResult<()> {
 /// `#[pymethods] impl Class { … }` with a getter more for each counter. The class has a method `counters`.
 macro_rules! with_counter_getters {
     ($($methods:tt)*) => {
-        crate::wire::for_each_counter! { add_counter_getters $($methods)* }
+        crate::wire::counters::for_each_counter! { add_counter_getters $($methods)* }
     };
 }
 
