@@ -4,7 +4,7 @@ use std::io;
 
 use super::super::chunked::ChunkedError;
 use super::super::head_parser::HeadError;
-use crate::error::Error;
+use crate::error::{Error, Phase};
 use crate::http::attempt::ConnectTimeout;
 use crate::http::fault;
 
@@ -36,21 +36,29 @@ impl From<DirectError> for Error {
     fn from(error: DirectError) -> Self {
         match error {
             DirectError::Timeout(ConnectTimeout(limit)) => {
-                fault::timeout("connect", limit, "a connection")
+                Self::timeout(Phase::Connect, limit, "a connection")
             }
-            DirectError::UnknownName(cause) => fault::unknown_name(&cause.to_string(), None),
+            DirectError::UnknownName(cause) => {
+                fault::unknown_server_name(&cause.to_string()).with_source(cause)
+            }
             DirectError::Unreachable(cause) => fault::unreachable(
                 Some(cause.kind()),
                 &cause.to_string(),
                 "The server cannot be reached",
-            ),
-            DirectError::Closed { cause, .. } => fault::closed(&cause.to_string(), "The server"),
-            DirectError::Head(cause) => fault::no_http(&cause.to_string(), ""),
-            DirectError::Body(cause) => fault::broken_framing(&cause.to_string()),
-            DirectError::Interrupted(Some(cause)) if !fault::broke_off(cause.kind()) => {
-                fault::interrupted(&cause.to_string())
+            )
+            .with_source(cause),
+            DirectError::Closed { cause, .. } => {
+                fault::closed(&cause.to_string(), "The server").with_source(cause)
             }
-            DirectError::Interrupted(_) => fault::cut(),
+            DirectError::Head(cause) => fault::no_http(&cause.to_string(), "").with_source(cause),
+            DirectError::Body(cause) => {
+                fault::broken_framing(&cause.to_string()).with_source(cause)
+            }
+            DirectError::Interrupted(Some(cause)) if !fault::broke_off(cause.kind()) => {
+                fault::interrupted(&cause.to_string()).with_source(cause)
+            }
+            DirectError::Interrupted(Some(cause)) => fault::cut().with_source(cause),
+            DirectError::Interrupted(None) => fault::cut(),
         }
     }
 }
