@@ -60,7 +60,7 @@ fn a_flood_leaves_room_for_a_trickle_in_every_iteration() {
         }
     };
     let (much, little) = (Count::default(), Count::default());
-    let flooded = reactor.spawn(count(flood, &much));
+    let reading = reactor.spawn(count(flood, &much));
     reactor.spawn(count(trickle, &little));
     let (mut sent, mut most) = (0, 0);
     while much.get() < ENOUGH || sent < 200 {
@@ -74,6 +74,6 @@ fn a_flood_leaves_room_for_a_trickle_in_every_iteration() {
     }
     assert!(most <= 256 << 10, "{most} bytes in one iteration");
     drive(&reactor, || little.get() == sent);
-    flooded.abort();
+    reading.abort();
     flooder.join().unwrap();
 }

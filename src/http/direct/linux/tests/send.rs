@@ -61,13 +61,14 @@ fn expect(stream: &mut TcpStream, expected: &[u8]) {
     );
 }
 
-/// On a thread, accepts as many connections as there are scripts. A script is the responses on one connection, each of which
-/// follows `request`; then the connection is closed.
-fn serve(
-    listener: TcpListener,
-    request: &'static [u8],
-    scripts: &'static [&'static [&'static [u8]]],
-) -> JoinHandle<()> {
+/// For each connection the responses that are sent on it, before it is closed.
+type Scripts = &'static [&'static [&'static [u8]]];
+
+/// Scripts, and what their failure has to be.
+type Case = (Scripts, fn(&DirectError) -> bool);
+
+/// Accepts connections on a thread, one after the other. Each response follows a `request`.
+fn serve(listener: TcpListener, request: &'static [u8], scripts: Scripts) -> JoinHandle<()> {
     std::thread::spawn(move || {
         for responses in scripts {
             let (mut stream, _) = listener.accept().unwrap();
@@ -112,10 +113,7 @@ fn a_request_on_a_dead_connection_is_sent_on_a_new_one() {
 
 #[test]
 fn each_failure_says_how_far_the_request_came() {
-    let cases: [(
-        &'static [&'static [&'static [u8]]],
-        fn(&DirectError) -> bool,
-    ); 5] = [
+    let cases: [Case; 5] = [
         (&[&[b""]], |error| {
             matches!(
                 error,
