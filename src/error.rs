@@ -86,13 +86,13 @@ pub struct Context {
     /// the cure depends on it: `unknown_name`, `closed` (before a reply), or of a TLS handshake `untrusted`, `expired`,
     /// `early`, `wrong_name`, `plain` (what answers does not speak TLS), `handshake` (any other).
     pub cause: Option<&'static str>,
-    /// For an answer that goes in circles: what of it does.
-    pub circles: Option<Circles>,
+    /// For an answer that repeats itself without end: which text of it, and with which period.
+    pub repetition: Option<RepeatedText>,
 }
 
 /// What of an answer ends with one block over and over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Circles {
+pub struct RepeatedText {
     /// Its thinking, not its text.
     pub thinking: bool,
     /// The length of the block in bytes.
@@ -158,7 +158,7 @@ impl Error {
             proxy: None,
             location: None,
             cause: None,
-            circles: None,
+            repetition: None,
         }))
     }
 

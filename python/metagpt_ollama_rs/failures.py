@@ -126,7 +126,7 @@ def from_core(
         error.retry_after = retry_after
         if isinstance(error, ModelNotFoundError):
             error.available = available
-    error.hint = _hint_of(error, cause=cause, quota=quota, circles=repeated is not None)
+    error.hint = _hint_of(error, cause=cause, quota=quota, repetition=repeated is not None)
     return error
 
 
@@ -179,7 +179,7 @@ _HINTS: dict[type[OllamaError], str] = {
     ClosedError: "make a new client, or start a new request",
 }
 
-_CIRCLES_HINT = (
+_REPETITION_HINT = (
     "raise repeat_penalty (llm.repetition_penalty), choose another model, or bound the answer with num_predict "
     "(llm.max_token); the text with two rounds is in `partial`; without repetition_guard the model goes on"
 )
@@ -305,7 +305,7 @@ _HINTS_BY_TEXT: tuple[tuple[tuple[str, ...], str], ...] = (
 )
 
 
-def _hint_of(error: OllamaError, *, cause: str | None, quota: bool, circles: bool) -> str:
+def _hint_of(error: OllamaError, *, cause: str | None, quota: bool, repetition: bool) -> str:
     """The hint for an error whose attributes are set; the other arguments are those of ``src/error.rs``."""
     hint = _HINTS.get(type(error), "")
     if isinstance(error, ConnectTimeout):
@@ -322,8 +322,8 @@ def _hint_of(error: OllamaError, *, cause: str | None, quota: bool, circles: boo
         return UNUSABLE_VECTORS
     if isinstance(error, ProtocolError) and error.proxy:
         return f"is that an answer of the proxy's own? {_PROXY_DOWN[0].upper()}{_PROXY_DOWN[1:]}"
-    if circles:
-        return _CIRCLES_HINT
+    if repetition:
+        return _REPETITION_HINT
     transfer = _TRANSFERS.get(_endpoint(error.url))
     if isinstance(error, MidStreamError):
         said = _hint_of_text(error.error)

@@ -51,7 +51,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(stats::stats_clear, module)?)?;
     module.add_function(wrap_pyfunction!(stats::stats_resize, module)?)?;
     module.add_function(wrap_pyfunction!(stats::stats_fail, module)?)?;
-    module.add_function(wrap_pyfunction!(refuse_circles, module)?)?;
+    module.add_function(wrap_pyfunction!(refuse_repetition, module)?)?;
     decode::add(module)?;
     module.add_function(wrap_pyfunction!(decode::get_choice, module)?)?;
     module.add_function(wrap_pyfunction!(decode::get_response_choice, module)?)?;
@@ -73,7 +73,7 @@ fn refuse_other_interpreters() -> PyResult<()> {
 
 /// Raises `IncompleteError` for an answer of `model` whose text or thinking goes in circles.
 #[pyfunction]
-fn refuse_circles(
+fn refuse_repetition(
     py: Python<'_>,
     content: &Bound<'_, PyString>,
     thinking: &Bound<'_, PyString>,
@@ -81,7 +81,7 @@ fn refuse_circles(
 ) -> PyResult<()> {
     enter();
     let (content, thinking) = (content.to_string_lossy(), thinking.to_string_lossy());
-    crate::http::refuse_circles(&content, &thinking).map_err(|error| {
+    crate::http::refuse_repetition(&content, &thinking).map_err(|error| {
         let facts = errors::Context {
             model,
             partial: &content,

@@ -9,10 +9,10 @@
 mod support;
 
 mod cuts;
-mod floats;
-mod framing;
+mod formats;
 mod meaning;
 mod paths;
 mod strings;
+mod utf32;
 mod value;
-mod widen;
+mod vectors;

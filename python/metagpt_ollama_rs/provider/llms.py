@@ -2,7 +2,7 @@
 
 Two roads lead to a server. The short one hands the request to the client, which decodes in Rust and calls
 ``log_llm_stream`` once for each delta. The compatible one does step by step what MetaGPT's provider does; it is taken
-when ``replaced`` finds that user code has replaced one of those steps: the requestor's ``arequest``, a message's
+when ``monkeypatches`` finds that user code has replaced one of those steps: the requestor's ``arequest``, a message's
 ``decode`` or ``get_choice``, one of the ``_processing_…`` hooks. Which road is decided anew for each call.
 
 The model and the settings are read at the time of the call. The model that was set last wins: ``with_model`` of
@@ -39,9 +39,8 @@ from ..errors import (
 )
 from ..failures import from_core
 from ..images import encode_images_in_thread, image_lists
-from ..options import Settings, fields_set, overlay, read_settings
 from ..payloads import require_text
-from .endings import advice, cut_off, empty_answer
+from .done_reasons import advice, cut_off, empty_answer
 from .images import fetch_images, unread_images
 from .messages import (
     OllamaMessageAPI,
@@ -52,8 +51,7 @@ from .messages import (
     OllamaMessageGenerate,
     OllamaMessageMeta,
 )
-from .records import asking, mark, marked, record, recorded
-from .replaced import REQUEST, current, untouched
+from .monkeypatches import REQUEST, current, untouched
 from .replies import (
     Lines,
     calls_of,
@@ -66,9 +64,11 @@ from .replies import (
     text_of,
     thinking_of,
 )
+from .settings import Settings, fields_set, overlay, read_settings
+from .shared_clients import check_vision, path_of, refused_thinking, shared_client
+from .stats_records import asking, mark, marked, record, recorded
 from .structured import by_environment, complete, wanted_format, watch_nodes, wrapped
 from .thinking import ThinkSplitter, split_thinking
-from .transport import check_vision, path_of, refused_thinking, shared_client
 
 __all__ = ["OllamaGenerate", "OllamaLLM"]
 
@@ -92,7 +92,7 @@ CUT_TOKENS = 256
 CUT_BYTES_PER_TOKEN = 12
 
 # On the compatible road, whether an answer goes in circles is looked at once for so many new characters.
-CIRCLES_LOOK = 4096
+REPETITION_LOOK = 4096
 
 
 class _Watch:
@@ -108,7 +108,7 @@ class _Watch:
         self._text.append(text)
         self._thinking.append(thinking)
         self._new += len(text) + len(thinking)
-        if ended or self._new >= CIRCLES_LOOK:
+        if ended or self._new >= REPETITION_LOOK:
             self._new = 0
             self._refuse("".join(self._text), "".join(self._thinking))
 
@@ -363,7 +363,7 @@ class OllamaLLM(BaseLLM):
         if self._reads_replies:
             self._raise_error(resp)
             checked(resp, model=self.model)
-            self._refuse_circles(text_of(resp, model=self.model) or "", thinking_of(resp))
+            self._refuse_repetition(text_of(resp, model=self.model) or "", thinking_of(resp))
         return self._accounted(resp)
 
     async def _processing_openai_response_async_generator(
@@ -379,7 +379,7 @@ class OllamaLLM(BaseLLM):
         log = current("log_llm_stream", log_llm_stream)
         message = self.ollama_message
         splitter = ThinkSplitter()
-        watch = _Watch(self._refuse_circles)
+        watch = _Watch(self._refuse_repetition)
         lines = Lines(self.model)
         chosen: list[str] = []
         final: dict[str, Any] = {}
@@ -486,15 +486,7 @@ class OllamaLLM(BaseLLM):
 
     def _limits(self, timeout: int) -> Timeout:
         seconds = float(self.get_timeout(timeout))
-        settings = self._settings().client
-        limits: dict[str, Optional[float]] = {
-            "first_token": settings.first_token_timeout or seconds,
-            "idle": settings.idle_timeout or seconds,
-            "total": settings.total_timeout,
-        }
-        if settings.connect_timeout:
-            limits["connect"] = settings.connect_timeout
-        return Timeout(**limits)
+        return Timeout(**{"first_token": seconds, "idle": seconds, **self._settings().client.timeouts})
 
     async def _check_images(self, client: AsyncClient, payload: dict[str, Any]) -> None:
         if image_lists(payload):
@@ -613,9 +605,9 @@ class OllamaLLM(BaseLLM):
     def _guarded(self) -> bool:
         return self._settings().client.repetition_guard
 
-    def _refuse_circles(self, text: str, thinking: str) -> None:
+    def _refuse_repetition(self, text: str, thinking: str) -> None:
         if self._guarded:
-            _core.refuse_circles(text, thinking, self.model or "")
+            _core.refuse_repetition(text, thinking, self.model or "")
 
     def _raise_error(self, reply: Any, partial: Optional[str] = None) -> None:
         """Raises the typed error for an error object, as ``decode`` returns one and a server sends one."""

@@ -10,7 +10,7 @@ use pyo3::types::{PyDict, PyString};
 
 use super::exit::enter;
 use crate::error::Error;
-use crate::wire::circles::cut;
+use crate::wire::repetition::cut_repetition;
 
 static FROM_CORE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
@@ -28,7 +28,7 @@ pub struct Context<'a> {
     pub thinking: &'a str,
 }
 
-/// The exception for `error`, with what had arrived before it; what goes in circles is cut after two rounds.
+/// The exception for `error`, with what had arrived before it; a text that repeats itself is cut after its second block.
 pub fn in_context(py: Python<'_>, error: Error, context: &Context<'_>) -> PyErr {
     build(py, error, context).unwrap_or_else(|failure| failure)
 }
@@ -62,14 +62,14 @@ fn build(py: Python<'_>, error: Error, context: &Context<'_>) -> PyResult<PyErr>
     )?;
     let (mut partial, mut thinking) = (context.partial, context.thinking);
     let mut repeated = None;
-    if let Some(circles) = error.circles {
-        let text = if circles.thinking {
+    if let Some(repetition) = error.repetition {
+        let text = if repetition.thinking {
             &mut thinking
         } else {
             &mut partial
         };
-        *text = cut(text, circles.period);
-        let block = text.len().saturating_sub(circles.period);
+        *text = cut_repetition(text, repetition.period);
+        let block = text.len().saturating_sub(repetition.period);
         repeated = Some(text.get(block..).unwrap_or_default());
     }
     facts.set_item("repeated", repeated)?;

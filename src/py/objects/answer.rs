@@ -57,8 +57,8 @@ fn put_text(
     key: &Bound<'_, PyString>,
     answer: &Answer,
 ) -> PyResult<()> {
-    if !answer.odd_line.is_empty() {
-        let record = super::json::to_python(py, &answer.odd_line)?;
+    if !answer.non_text_line.is_empty() {
+        let record = super::json::to_python(py, &answer.non_text_line)?;
         let holder = record.get_item(intern!(py, "message")).unwrap_or(record);
         if let Ok(odd) = holder.get_item(key) {
             return target.set_item(key, odd);

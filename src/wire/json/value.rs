@@ -1,19 +1,19 @@
-//! JSON text to values of the caller's making, in one pass and without a tree in between.
+//! JSON text to values that the caller builds, in one pass and without a tree in between.
 //!
-//! The reader knows the grammar; a [`Maker`] makes the values. What is refused here need not be wrong: text that is
+//! The reader knows the grammar; a [`ValueBuilder`] makes the values. What is refused here need not be wrong: text that is
 //! deeply nested, integers over 64 bits, lone surrogates and the names that only Python knows (`NaN`) are left to a
 //! reader that takes its time. What is accepted has one meaning only.
 
 use std::vec::Drain;
 
-use super::decimal::{self, Number};
-use super::text::{self, Content};
+use super::number::{self, Number};
+use super::string::{self as text, JsonString};
 
 /// Containers inside each other; deeper text is refused.
 pub const MAX_DEPTH: usize = 128;
 
 /// Makes values. `None` ends the reading.
-pub trait Maker {
+pub trait ValueBuilder {
     type Value;
     type Object;
     type Key;
@@ -23,11 +23,11 @@ pub trait Maker {
     fn integer(&mut self, number: i64) -> Option<Self::Value>;
     fn float(&mut self, number: f64) -> Option<Self::Value>;
     /// Refuses what is not UTF-8.
-    fn string(&mut self, text: Content<'_>) -> Option<Self::Value>;
+    fn string(&mut self, text: JsonString<'_>) -> Option<Self::Value>;
     fn array(&mut self, items: Drain<'_, Self::Value>) -> Option<Self::Value>;
     fn object(&mut self) -> Option<Self::Object>;
     /// Refuses what is not UTF-8.
-    fn key(&mut self, text: Content<'_>) -> Option<Self::Key>;
+    fn key(&mut self, text: JsonString<'_>) -> Option<Self::Key>;
     /// A key that comes again takes the new value.
     fn member(
         &mut self,
@@ -39,10 +39,14 @@ pub trait Maker {
 }
 
 /// The value of `text`. `scratch` is memory for strings with escapes, and may hold anything.
-pub fn read<M: Maker>(text: &[u8], maker: &mut M, scratch: &mut Vec<u8>) -> Option<M::Value> {
-    let mut reader = Reader {
+pub fn read<M: ValueBuilder>(
+    text: &[u8],
+    builder: &mut M,
+    scratch: &mut Vec<u8>,
+) -> Option<M::Value> {
+    let mut reader = ValueReader {
         rest: text,
-        maker,
+        builder,
         scratch,
         items: Vec::new(),
     };
@@ -51,15 +55,15 @@ pub fn read<M: Maker>(text: &[u8], maker: &mut M, scratch: &mut Vec<u8>) -> Opti
     reader.rest.is_empty().then_some(value)
 }
 
-struct Reader<'t, 'm, M: Maker> {
+struct ValueReader<'t, 'm, M: ValueBuilder> {
     rest: &'t [u8],
-    maker: &'m mut M,
+    builder: &'m mut M,
     scratch: &'m mut Vec<u8>,
     /// The elements of the arrays that are open.
     items: Vec<M::Value>,
 }
 
-impl<M: Maker> Reader<'_, '_, M> {
+impl<M: ValueBuilder> ValueReader<'_, '_, M> {
     #[inline]
     fn blank(&mut self) {
         while let Some((b' ' | b'\t' | b'\n' | b'\r', tail)) = self.rest.split_first() {
@@ -88,14 +92,16 @@ impl<M: Maker> Reader<'_, '_, M> {
             b'"' => {
                 let (text, rest) = string(self.rest, self.scratch)?;
                 self.rest = rest;
-                self.maker.string(text)
+                self.builder.string(text)
             }
             b'-' | b'0'..=b'9' => self.number(),
             b'{' if depth < MAX_DEPTH => self.object(depth + 1),
             b'[' if depth < MAX_DEPTH => self.array(depth + 1),
-            b't' => self.word(b"true").and_then(|()| self.maker.boolean(true)),
-            b'f' => self.word(b"false").and_then(|()| self.maker.boolean(false)),
-            b'n' => self.word(b"null").and_then(|()| self.maker.null()),
+            b't' => self.word(b"true").and_then(|()| self.builder.boolean(true)),
+            b'f' => self
+                .word(b"false")
+                .and_then(|()| self.builder.boolean(false)),
+            b'n' => self.word(b"null").and_then(|()| self.builder.null()),
             _ => None,
         }
     }
@@ -103,28 +109,28 @@ impl<M: Maker> Reader<'_, '_, M> {
     /// Kept apart, so that the recursion has a small frame.
     #[inline(never)]
     fn number(&mut self) -> Option<M::Value> {
-        let (number, length) = decimal::number(self.rest)?;
+        let (number, length) = number::number(self.rest)?;
         self.rest = self.rest.get(length..)?;
         match number {
-            Number::Integer(number) => self.maker.integer(number),
-            Number::Float(number) => self.maker.float(number),
+            Number::Integer(number) => self.builder.integer(number),
+            Number::Float(number) => self.builder.float(number),
         }
     }
 
     fn object(&mut self, depth: usize) -> Option<M::Value> {
         self.word(b"{")?;
-        let mut object = self.maker.object()?;
+        let mut object = self.builder.object()?;
         if !self.eat(b'}') {
             loop {
                 self.blank();
                 let (text, rest) = string(self.rest, self.scratch)?;
                 self.rest = rest;
-                let key = self.maker.key(text)?;
+                let key = self.builder.key(text)?;
                 if !self.eat(b':') {
                     return None;
                 }
                 let value = self.value(depth)?;
-                self.maker.member(&mut object, key, value)?;
+                self.builder.member(&mut object, key, value)?;
                 if self.eat(b',') {
                     continue;
                 }
@@ -134,7 +140,7 @@ impl<M: Maker> Reader<'_, '_, M> {
                 return None;
             }
         }
-        self.maker.close(object)
+        self.builder.close(object)
     }
 
     fn array(&mut self, depth: usize) -> Option<M::Value> {
@@ -157,7 +163,7 @@ impl<M: Maker> Reader<'_, '_, M> {
                 return None;
             }
         }
-        self.maker.array(self.items.drain(start..))
+        self.builder.array(self.items.drain(start..))
     }
 }
 
@@ -166,7 +172,7 @@ impl<M: Maker> Reader<'_, '_, M> {
 fn string<'t: 's, 's>(
     bytes: &'t [u8],
     scratch: &'s mut Vec<u8>,
-) -> Option<(Content<'s>, &'t [u8])> {
+) -> Option<(JsonString<'s>, &'t [u8])> {
     let inner = bytes.strip_prefix(b"\"")?;
     let (text, length) = text::content(inner, scratch)?;
     Some((text, inner.get(length + 1..)?))

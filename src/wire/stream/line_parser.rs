@@ -6,27 +6,29 @@
 
 use simd_json::{Buffers, Node, StaticNode, Tape};
 
-use super::careful;
-use super::{Counters, Delta, Held, Shape, Stamp, ToolCall};
+use super::batch::Timestamp;
+use super::delta::{Delta, Shape, TextMember, ToolCall};
+use crate::wire::counters::Counters;
+use crate::wire::json::lenient;
 
 /// A content line with nothing else in it, which becomes a text item.
-pub(super) struct Ordinary<'a> {
+pub(super) struct ContentLine<'a> {
     pub shape: Shape,
     pub model: &'a str,
     pub content: &'a str,
-    pub stamp: Stamp,
+    pub created_at: Timestamp,
 }
 
 /// Why a line says nothing. Positions count bytes of the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(super) enum ObjectError {
     NotUtf8 { position: usize },
     NotJson { position: usize },
     NotObject,
 }
 
 /// The buffers of the strict path.
-pub(super) struct Parser {
+pub(super) struct LineParser {
     /// A copy of the line, because simd-json unescapes strings in place.
     scratch: Vec<u8>,
     buffers: Buffers,
@@ -34,9 +36,9 @@ pub(super) struct Parser {
 }
 
 /// Buffers that a giant line has blown up beyond this are given back.
-const KEEP: usize = 1 << 20;
+const MAX_KEPT: usize = 1 << 20;
 
-impl Default for Parser {
+impl Default for LineParser {
     fn default() -> Self {
         Self {
             scratch: Vec::new(),
@@ -46,13 +48,13 @@ impl Default for Parser {
     }
 }
 
-impl Parser {
+impl LineParser {
     /// Parses `line` and shows the object to `read`, which is called at most once.
     pub fn object(
         &mut self,
         line: &[u8],
-        read: &mut dyn FnMut(Value<'_, '_>),
-    ) -> Result<(), Refusal> {
+        read: &mut dyn FnMut(TapeValue<'_, '_>),
+    ) -> Result<(), ObjectError> {
         let mut tape = std::mem::replace(&mut self.tape, Tape(Vec::new())).reset();
         self.scratch.clear();
         self.scratch.extend_from_slice(line);
@@ -64,24 +66,28 @@ impl Parser {
         } else {
             self.again(line, read)
         };
-        if self.scratch.capacity() > KEEP {
+        if self.scratch.capacity() > MAX_KEPT {
             *self = Self::default();
         }
         result
     }
 
     /// Reads a line that simd-json has refused: it may be legal all the same.
-    fn again(&mut self, line: &[u8], read: &mut dyn FnMut(Value<'_, '_>)) -> Result<(), Refusal> {
-        let line = std::str::from_utf8(line).map_err(|error| Refusal::NotUtf8 {
+    fn again(
+        &mut self,
+        line: &[u8],
+        read: &mut dyn FnMut(TapeValue<'_, '_>),
+    ) -> Result<(), ObjectError> {
+        let line = std::str::from_utf8(line).map_err(|error| ObjectError::NotUtf8 {
             position: error.valid_up_to(),
         })?;
         self.scratch.clear();
-        careful::rewrite(line, &mut self.scratch)
-            .map_err(|fault| Refusal::NotJson { position: fault.0 })?;
+        lenient::rewrite(line, &mut self.scratch)
+            .map_err(|fault| ObjectError::NotJson { position: fault.0 })?;
         let mut tape = Tape(Vec::new());
         let mut buffers = Buffers::with_max_depth(self.scratch.len(), usize::MAX);
         if !fill(&mut self.scratch, &mut buffers, &mut tape) {
-            return Err(Refusal::NotJson { position: 0 });
+            return Err(ObjectError::NotJson { position: 0 });
         }
         show(&tape, read)
     }
@@ -94,13 +100,13 @@ fn fill<'a>(scratch: &'a mut Vec<u8>, buffers: &mut Buffers, tape: &mut Tape<'a>
     simd_json::fill_tape_padded(scratch, length, buffers, tape).is_ok()
 }
 
-fn show(tape: &Tape<'_>, read: &mut dyn FnMut(Value<'_, '_>)) -> Result<(), Refusal> {
-    let top = Value {
+fn show(tape: &Tape<'_>, read: &mut dyn FnMut(TapeValue<'_, '_>)) -> Result<(), ObjectError> {
+    let top = TapeValue {
         nodes: &tape.0,
         at: 0,
     };
     if !matches!(top.node(), Some(Node::Object { .. })) {
-        return Err(Refusal::NotObject);
+        return Err(ObjectError::NotObject);
     }
     read(top);
     Ok(())
@@ -108,12 +114,12 @@ fn show(tape: &Tape<'_>, read: &mut dyn FnMut(Value<'_, '_>)) -> Result<(), Refu
 
 /// A value on the tape.
 #[derive(Clone, Copy)]
-pub(super) struct Value<'t, 'i> {
+pub(super) struct TapeValue<'t, 'i> {
     nodes: &'t [Node<'i>],
     at: usize,
 }
 
-impl<'t, 'i> Value<'t, 'i> {
+impl<'t, 'i> TapeValue<'t, 'i> {
     fn node(self) -> Option<&'t Node<'i>> {
         self.nodes.get(self.at)
     }
@@ -135,7 +141,7 @@ impl<'t, 'i> Value<'t, 'i> {
     }
 
     /// The members of an object in order; none of anything else.
-    fn members(self) -> impl Iterator<Item = (&'i str, Value<'t, 'i>)> {
+    fn members(self) -> impl Iterator<Item = (&'i str, TapeValue<'t, 'i>)> {
         let mut at = self.at + 1;
         (0..self.size()).map_while(move |_| {
             let Some(Node::String(key)) = self.nodes.get(at) else {
@@ -150,7 +156,7 @@ impl<'t, 'i> Value<'t, 'i> {
         })
     }
 
-    fn elements(self) -> impl Iterator<Item = Value<'t, 'i>> {
+    fn elements(self) -> impl Iterator<Item = TapeValue<'t, 'i>> {
         let length = if let Some(Node::Array { len, .. }) = self.node() {
             *len
         } else {
@@ -167,7 +173,7 @@ impl<'t, 'i> Value<'t, 'i> {
         })
     }
 
-    fn get(self, wanted: &str) -> Option<Value<'t, 'i>> {
+    fn get(self, wanted: &str) -> Option<TapeValue<'t, 'i>> {
         self.members()
             .filter(|(key, _)| *key == wanted)
             .last()
@@ -207,23 +213,23 @@ impl<'t, 'i> Value<'t, 'i> {
     }
 }
 
-/// The line as an ordinary content line, if it is one.
-pub(super) fn ordinary<'i>(line: Value<'_, 'i>) -> Option<Ordinary<'i>> {
+/// The line as an content_line content line, if it is one.
+pub(super) fn content_line<'i>(line: TapeValue<'_, 'i>) -> Option<ContentLine<'i>> {
     if line.size() != 4 {
         return None;
     }
-    let (mut model, mut stamp, mut shape, mut content, mut open) =
+    let (mut model, mut created_at, mut shape, mut content, mut open) =
         (None, None, Shape::Other, None, false);
     for (key, value) in line.members() {
         match key {
             "model" => model = value.str(),
-            "created_at" => stamp = value.str().and_then(Stamp::new),
+            "created_at" => created_at = value.str().and_then(Timestamp::new),
             "message" => {
                 shape = Shape::Chat;
                 let plain = value.size() == 2
-                    && value.get("role").and_then(Value::str) == Some("assistant");
+                    && value.get("role").and_then(TapeValue::str) == Some("assistant");
                 content = if plain {
-                    value.get("content").and_then(Value::str)
+                    value.get("content").and_then(TapeValue::str)
                 } else {
                     None
                 };
@@ -237,43 +243,43 @@ pub(super) fn ordinary<'i>(line: Value<'_, 'i>) -> Option<Ordinary<'i>> {
         }
     }
     // Four members and all four of them found: no key came twice.
-    let ordinary = Ordinary {
+    let content_line = ContentLine {
         shape,
         model: model?,
         content: content?,
-        stamp: stamp?,
+        created_at: created_at?,
     };
-    open.then_some(ordinary)
+    open.then_some(content_line)
 }
 
 /// Everything that `source` says; `object` is what was parsed from it. In a body that is no event stream, an `OpenAI`
 /// object without `delta` is a whole reply.
-pub(super) fn delta(object: Value<'_, '_>, source: &[u8], events: bool) -> Delta {
+pub(super) fn delta(object: TapeValue<'_, '_>, source: &[u8], events: bool) -> Delta {
     let mut delta = Delta {
         line: source.to_vec(),
         ..Delta::default()
     };
-    let fields = &mut Fields::default();
+    let fields = &mut TopLevelFields::default();
     for (key, value) in object.members() {
         fields.set(key, value);
     }
     delta.model = owned(fields.model);
     delta.created_at = owned(fields.created_at);
-    delta.done = fields.done.is_some_and(Value::is_true);
+    delta.done = fields.done.is_some_and(TapeValue::is_true);
     delta.done_reason = owned(fields.done_reason);
     delta.error = fields.error.and_then(|error| error_text(error, source));
     delta.counters = fields.counters;
     if let Some(choices) = fields.choices {
         delta.shape = Shape::OpenAi;
         if let Some(usage) = fields.usage {
-            delta.counters.prompt_eval_count = usage.get("prompt_tokens").and_then(Value::u64);
-            delta.counters.eval_count = usage.get("completion_tokens").and_then(Value::u64);
+            delta.counters.prompt_eval_count = usage.get("prompt_tokens").and_then(TapeValue::u64);
+            delta.counters.eval_count = usage.get("completion_tokens").and_then(TapeValue::u64);
         }
         // With `n` above one the chunks of several answers are interleaved; an answer is the first of them.
         let first = choices
             .elements()
             .enumerate()
-            .find(|(_, choice)| choice.get("index").and_then(Value::u64).unwrap_or(0) == 0);
+            .find(|(_, choice)| choice.get("index").and_then(TapeValue::u64).unwrap_or(0) == 0);
         if let Some((position, choice)) = first {
             openai(&mut delta, choice, position, events);
         }
@@ -281,20 +287,23 @@ pub(super) fn delta(object: Value<'_, '_>, source: &[u8], events: bool) -> Delta
         delta.shape = Shape::Chat;
         let calls = message_text(&mut delta, message);
         if calls {
-            delta.tool_calls = tool_calls(source, &[Step::Key("message"), Step::Key("tool_calls")]);
+            delta.tool_calls = tool_calls(
+                source,
+                &[PathStep::Key("message"), PathStep::Key("tool_calls")],
+            );
         }
-        if let (Held::Nothing, Some(response)) = (delta.held, fields.response) {
-            delta.held = text_of(response, &mut delta.content);
+        if let (TextMember::Absent, Some(response)) = (delta.text_member, fields.response) {
+            delta.text_member = text_of(response, &mut delta.content);
         }
     } else if fields.is_generate() {
         delta.shape = Shape::Generate;
         if let Some(response) = fields.response {
-            delta.held = text_of(response, &mut delta.content);
+            delta.text_member = text_of(response, &mut delta.content);
         }
-        let thinking = fields.thinking.and_then(Value::str);
+        let thinking = fields.thinking.and_then(TapeValue::str);
         thinking.unwrap_or_default().clone_into(&mut delta.thinking);
         if fields.tool_calls {
-            delta.tool_calls = tool_calls(source, &[Step::Key("tool_calls")]);
+            delta.tool_calls = tool_calls(source, &[PathStep::Key("tool_calls")]);
         }
     }
     delta
@@ -302,17 +311,17 @@ pub(super) fn delta(object: Value<'_, '_>, source: &[u8], events: bool) -> Delta
 
 /// The top-level members that matter, the last of each name.
 #[derive(Default)]
-struct Fields<'t, 'i> {
-    model: Option<Value<'t, 'i>>,
-    created_at: Option<Value<'t, 'i>>,
-    message: Option<Value<'t, 'i>>,
-    response: Option<Value<'t, 'i>>,
-    thinking: Option<Value<'t, 'i>>,
-    choices: Option<Value<'t, 'i>>,
-    usage: Option<Value<'t, 'i>>,
-    done: Option<Value<'t, 'i>>,
-    done_reason: Option<Value<'t, 'i>>,
-    error: Option<Value<'t, 'i>>,
+struct TopLevelFields<'t, 'i> {
+    model: Option<TapeValue<'t, 'i>>,
+    created_at: Option<TapeValue<'t, 'i>>,
+    message: Option<TapeValue<'t, 'i>>,
+    response: Option<TapeValue<'t, 'i>>,
+    thinking: Option<TapeValue<'t, 'i>>,
+    choices: Option<TapeValue<'t, 'i>>,
+    usage: Option<TapeValue<'t, 'i>>,
+    done: Option<TapeValue<'t, 'i>>,
+    done_reason: Option<TapeValue<'t, 'i>>,
+    error: Option<TapeValue<'t, 'i>>,
     tool_calls: bool,
     /// An image that was made, or how far one is.
     image: bool,
@@ -320,16 +329,16 @@ struct Fields<'t, 'i> {
     counters: Counters,
 }
 
-impl<'t, 'i> Fields<'t, 'i> {
+impl<'t, 'i> TopLevelFields<'t, 'i> {
     /// Whether this is part of an answer of `/api/generate`. Those with images have no `response` (ollama-wire.md 3.2);
     /// reports of the progress of a pull have a `status`.
     fn is_generate(&self) -> bool {
         let other = self.thinking.is_some() || self.tool_calls || self.image;
-        let ends = self.done.is_some_and(Value::is_true);
+        let ends = self.done.is_some_and(TapeValue::is_true);
         self.response.is_some_and(|text| ends || !text.is_null()) || (other && !self.status)
     }
 
-    fn set(&mut self, key: &str, value: Value<'t, 'i>) {
+    fn set(&mut self, key: &str, value: TapeValue<'t, 'i>) {
         let some = (!value.is_null()).then_some(value);
         match key {
             "model" => self.model = some,
@@ -372,17 +381,17 @@ impl Counters {
     }
 }
 
-fn owned(value: Option<Value<'_, '_>>) -> Option<String> {
-    value.and_then(Value::str).map(str::to_owned)
+fn owned(value: Option<TapeValue<'_, '_>>) -> Option<String> {
+    value.and_then(TapeValue::str).map(str::to_owned)
 }
 
 /// Takes role, content and thinking from a message or an `OpenAI` delta, and says whether it has tool calls.
-fn message_text(delta: &mut Delta, message: Value<'_, '_>) -> bool {
+fn message_text(delta: &mut Delta, message: TapeValue<'_, '_>) -> bool {
     let mut calls = false;
     for (key, value) in message.members() {
         match key {
             "role" => delta.role = owned(Some(value)),
-            "content" => delta.held = text_of(value, &mut delta.content),
+            "content" => delta.text_member = text_of(value, &mut delta.content),
             // The second and third name are OpenAI's side: Ollama's and that of other servers.
             "thinking" | "reasoning" | "reasoning_content" => {
                 if let Some(text) = value.str() {
@@ -396,7 +405,7 @@ fn message_text(delta: &mut Delta, message: Value<'_, '_>) -> bool {
     calls
 }
 
-fn openai(delta: &mut Delta, choice: Value<'_, '_>, position: usize, events: bool) {
+fn openai(delta: &mut Delta, choice: TapeValue<'_, '_>, position: usize, events: bool) {
     delta.done_reason = owned(choice.get("finish_reason"));
     let (message, chunk) = (choice.get("message"), choice.get("delta"));
     let message = message.filter(|message| message.is_object());
@@ -409,20 +418,20 @@ fn openai(delta: &mut Delta, choice: Value<'_, '_>, position: usize, events: boo
     if let Some(body) = body {
         if message_text(delta, body) {
             let path = [
-                Step::Key("choices"),
-                Step::Index(position),
-                Step::Key(name),
-                Step::Key("tool_calls"),
+                PathStep::Key("choices"),
+                PathStep::Index(position),
+                PathStep::Key(name),
+                PathStep::Key("tool_calls"),
             ];
             delta.tool_calls = tool_calls(&delta.line, &path);
         }
     } else if let Some(text) = choice.get("text") {
-        delta.held = text_of(text, &mut delta.content);
+        delta.text_member = text_of(text, &mut delta.content);
     }
 }
 
 /// Puts the text that `value` holds into `text`: a string, or a list of strings and of parts with a `text`.
-fn text_of(value: Value<'_, '_>, text: &mut String) -> Held {
+fn text_of(value: TapeValue<'_, '_>, text: &mut String) -> TextMember {
     text.clear();
     match value.node() {
         Some(Node::String(whole)) => text.push_str(whole),
@@ -430,20 +439,20 @@ fn text_of(value: Value<'_, '_>, text: &mut String) -> Held {
             for part in value.elements() {
                 let Some(piece) = part.str().or_else(|| part.get("text")?.str()) else {
                     text.clear();
-                    return Held::Other;
+                    return TextMember::NotText;
                 };
                 text.push_str(piece);
             }
         }
-        _ if value.is_null() => return Held::Nothing,
-        _ => return Held::Other,
+        _ if value.is_null() => return TextMember::Absent,
+        _ => return TextMember::NotText,
     }
-    Held::Text
+    TextMember::Text
 }
 
 /// The text of an `error` member: `None` if it says nothing, by Python's idea of truth. A text that is itself JSON is
 /// unwrapped once, because the runner's own refusal comes as a whole body in a string.
-fn error_text(error: Value<'_, '_>, source: &[u8]) -> Option<String> {
+fn error_text(error: TapeValue<'_, '_>, source: &[u8]) -> Option<String> {
     let text = match error.node()? {
         Node::Static(
             StaticNode::Null
@@ -458,7 +467,7 @@ fn error_text(error: Value<'_, '_>, source: &[u8]) -> Option<String> {
         Node::String(text) => Some(*text),
         _ => error
             .get("message")
-            .and_then(Value::str)
+            .and_then(TapeValue::str)
             .filter(|text| !text.is_empty()),
     };
     let Some(text) = text else {
@@ -476,22 +485,22 @@ fn unwrapped(text: &str) -> Option<String> {
 }
 
 /// One step from a value into a member or an element of it.
-enum Step {
+enum PathStep {
     Key(&'static str),
     Index(usize),
 }
 
 /// The calls of the array at `path`. Their arguments are cut out of the source, where numbers are exact. An entry
 /// that is no object is left out.
-fn tool_calls(source: &[u8], path: &[Step]) -> Vec<ToolCall> {
+fn tool_calls(source: &[u8], path: &[PathStep]) -> Vec<ToolCall> {
     let Ok(source) = std::str::from_utf8(source) else {
         return Vec::new();
     };
     let array = path.iter().try_fold(source, |value, step| match step {
-        Step::Key(key) => careful::member(value, key),
-        Step::Index(index) => careful::elements(value).get(*index).copied(),
+        PathStep::Key(key) => lenient::member(value, key),
+        PathStep::Index(index) => lenient::elements(value).get(*index).copied(),
     });
-    careful::elements(array.unwrap_or_default())
+    lenient::elements(array.unwrap_or_default())
         .into_iter()
         .filter(|call| call.starts_with('{'))
         .map(tool_call)
@@ -501,17 +510,17 @@ fn tool_calls(source: &[u8], path: &[Step]) -> Vec<ToolCall> {
 fn tool_call(call: &str) -> ToolCall {
     let text = |value: Option<&str>| {
         value
-            .and_then(careful::string)
+            .and_then(lenient::string)
             .map(std::borrow::Cow::into_owned)
     };
-    let function = careful::member(call, "function").unwrap_or_default();
-    let arguments = careful::member(function, "arguments").filter(|arguments| *arguments != "null");
+    let function = lenient::member(call, "function").unwrap_or_default();
+    let arguments = lenient::member(function, "arguments").filter(|arguments| *arguments != "null");
     // Natively the index is the function's, in the OpenAI shape the call's.
-    let index = careful::member(function, "index").or_else(|| careful::member(call, "index"));
+    let index = lenient::member(function, "index").or_else(|| lenient::member(call, "index"));
     ToolCall {
-        id: text(careful::member(call, "id")),
+        id: text(lenient::member(call, "id")),
         index: index.and_then(|index| index.parse().ok()),
-        name: text(careful::member(function, "name")).unwrap_or_default(),
+        name: text(lenient::member(function, "name")).unwrap_or_default(),
         arguments: match arguments {
             None => String::new(),
             Some(object) => text(Some(object)).unwrap_or_else(|| object.to_owned()),

@@ -1,11 +1,11 @@
 //! Long texts of three-byte characters, against Rust's own decoder.
 
-use metagpt_ollama_rs::wire::widen;
+use metagpt_ollama_rs::wire::json::utf32;
 use proptest::prelude::*;
 
 fn widened(bytes: &[u8]) -> Option<Vec<u32>> {
     let mut out = vec![7];
-    widen(bytes, &mut out).map(|()| out)
+    utf32::from_utf8(bytes, &mut out).map(|()| out)
 }
 
 fn characters(bytes: &[u8]) -> Option<Vec<u32>> {

@@ -9,14 +9,13 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::Counters;
-use super::careful;
-use super::decimal;
-use super::decoder::excerpt;
+use super::counters::Counters;
+use super::excerpt::excerpt;
+use super::json::{lenient, number};
 
 /// The vectors of a reply, and what it says beside them.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Floats {
+pub struct Vectors {
     /// `rows * width` finite numbers, row after row.
     pub values: Vec<f32>,
     pub rows: usize,
@@ -29,7 +28,7 @@ pub struct Floats {
 
 /// Why a body gives no vectors. Positions are bytes from the start of the body.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FloatsError {
+pub enum VectorsError {
     #[error("the reply is not UTF-8 (at byte {position})")]
     NotUtf8 { position: usize },
     #[error("the reply ends in the middle, after {position} bytes")]
@@ -69,13 +68,13 @@ pub enum FloatsError {
         found: usize,
         width: usize,
     },
-    #[error("vector {row} is no base64 text of 32-bit floats (at byte {position})")]
+    #[error("vector {row} is no base64 text of 32-bit vectors (at byte {position})")]
     NotBase64 { row: usize, position: usize },
     #[error("the indexes of the {rows} vectors are not 0 to {rows} less one")]
     Indexes { rows: usize },
 }
 
-impl FloatsError {
+impl VectorsError {
     /// Whether the body is no JSON at all, as if it had been damaged on its way.
     pub fn is_damage(&self) -> bool {
         matches!(
@@ -88,23 +87,23 @@ impl FloatsError {
 /// Reads the whole body of a reply of `/api/embed`, `/api/embeddings` or `/v1/embeddings`.
 ///
 /// A reply without vectors, or with `null` or an empty vector as its `embedding`, has `rows` 0.
-pub fn read(body: &[u8]) -> Result<Floats, FloatsError> {
-    let text = std::str::from_utf8(body).map_err(|error| FloatsError::NotUtf8 {
+pub fn read(body: &[u8]) -> Result<Vectors, VectorsError> {
+    let text = std::str::from_utf8(body).map_err(|error| VectorsError::NotUtf8 {
         position: error.valid_up_to(),
     })?;
-    let mut reader = Reader {
+    let mut reader = VectorsReader {
         text,
         at: 0,
-        floats: Floats::default(),
+        vectors: Vectors::default(),
         indexes: Vec::new(),
     };
-    reader.object(Reader::member)?;
+    reader.object(VectorsReader::member)?;
     reader.blank();
     if reader.at != text.len() {
         return Err(reader.fault());
     }
     reader.sort()?;
-    Ok(reader.floats)
+    Ok(reader.vectors)
 }
 
 /// Whether the value of an `error` is one, by Python's idea of truth.
@@ -121,17 +120,17 @@ fn says_something(error: &str) -> bool {
     }
 }
 
-struct Reader<'a> {
+struct VectorsReader<'a> {
     text: &'a str,
     at: usize,
-    floats: Floats,
+    vectors: Vectors,
     /// The `index` of each row so far, where it was given (`/v1/embeddings`).
     indexes: Vec<Option<usize>>,
 }
 
-type Done = Result<(), FloatsError>;
+type ReadResult = Result<(), VectorsError>;
 
-impl<'a> Reader<'a> {
+impl<'a> VectorsReader<'a> {
     fn rest(&self) -> &'a [u8] {
         self.text.as_bytes().get(self.at..).unwrap_or_default()
     }
@@ -164,11 +163,11 @@ impl<'a> Reader<'a> {
 
     /// The JSON is wrong here, or ends here.
     #[cold]
-    fn fault(&self) -> FloatsError {
+    fn fault(&self) -> VectorsError {
         if self.at >= self.text.len() {
-            return FloatsError::Truncated { position: self.at };
+            return VectorsError::Truncated { position: self.at };
         }
-        FloatsError::NotJson {
+        VectorsError::NotJson {
             position: self.at,
             excerpt: self.excerpt(),
         }
@@ -176,11 +175,11 @@ impl<'a> Reader<'a> {
 
     /// The JSON may be right, but is not what the endpoint answers.
     #[cold]
-    fn unexpected(&self, wanted: &'static str) -> FloatsError {
+    fn unexpected(&self, wanted: &'static str) -> VectorsError {
         if self.at >= self.text.len() {
             return self.fault();
         }
-        FloatsError::Unexpected {
+        VectorsError::Unexpected {
             wanted,
             position: self.at,
             excerpt: self.excerpt(),
@@ -188,10 +187,10 @@ impl<'a> Reader<'a> {
     }
 
     /// The source of the next value, which is passed over.
-    fn value(&mut self) -> Result<&'a str, FloatsError> {
+    fn value(&mut self) -> Result<&'a str, VectorsError> {
         self.blank();
         let rest = self.text.get(self.at..).unwrap_or_default();
-        match careful::length(rest) {
+        match lenient::length(rest) {
             Ok(length) => {
                 self.at += length;
                 Ok(rest.get(..length).unwrap_or_default())
@@ -216,7 +215,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads an object, calling `member` with each key at the place of its value.
-    fn object(&mut self, member: impl Fn(&mut Self, &str) -> Done) -> Done {
+    fn object(&mut self, member: impl Fn(&mut Self, &str) -> ReadResult) -> ReadResult {
         if !self.eat(b'{') {
             return Err(self.unexpected("object"));
         }
@@ -226,7 +225,7 @@ impl<'a> Reader<'a> {
         loop {
             self.blank();
             let key = match self.peek() {
-                Some(b'"') => careful::string(self.value()?).unwrap_or_default(),
+                Some(b'"') => lenient::string(self.value()?).unwrap_or_default(),
                 _ => return Err(self.fault()),
             };
             if !self.eat(b':') {
@@ -244,7 +243,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads an array, calling `element` at the place of each element.
-    fn array(&mut self, element: impl Fn(&mut Self) -> Done) -> Done {
+    fn array(&mut self, element: impl Fn(&mut Self) -> ReadResult) -> ReadResult {
         if !self.eat(b'[') {
             return Err(self.unexpected("array"));
         }
@@ -262,7 +261,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn member(&mut self, key: &str) -> Done {
+    fn member(&mut self, key: &str) -> ReadResult {
         match key {
             "embeddings" => {
                 self.start();
@@ -272,7 +271,7 @@ impl<'a> Reader<'a> {
                 self.start();
                 // An empty vector is how this endpoint answers an empty prompt.
                 match self.unless_null(|reader| reader.row(false)) {
-                    Err(FloatsError::Empty { .. }) => Ok(()),
+                    Err(VectorsError::Empty { .. }) => Ok(()),
                     other => other,
                 }
             }
@@ -288,7 +287,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn unless_null(&mut self, read: impl FnOnce(&mut Self) -> Done) -> Done {
+    fn unless_null(&mut self, read: impl FnOnce(&mut Self) -> ReadResult) -> ReadResult {
         if self.peek() == Some(b'n') {
             return self.value().map(drop);
         }
@@ -296,23 +295,23 @@ impl<'a> Reader<'a> {
     }
 
     fn start(&mut self) {
-        self.floats.values.clear();
-        (self.floats.rows, self.floats.width) = (0, 0);
+        self.vectors.values.clear();
+        (self.vectors.rows, self.vectors.width) = (0, 0);
         self.indexes.clear();
         // The shortest texts of normalised vectors have 12 characters on average, the comma among them.
-        self.floats.values.reserve(self.rest().len() / 12);
+        self.vectors.values.reserve(self.rest().len() / 12);
     }
 
     /// An element of the `data` of `/v1/embeddings`.
-    fn entry(&mut self) -> Done {
-        let (rows, start) = (self.floats.rows, self.floats.values.len());
+    fn entry(&mut self) -> ReadResult {
+        let (rows, start) = (self.vectors.rows, self.vectors.values.len());
         self.indexes.push(None);
         self.blank();
         let place = self.at;
         self.object(|reader, key| match key {
             "embedding" => {
-                reader.floats.rows = rows;
-                reader.floats.values.truncate(start);
+                reader.vectors.rows = rows;
+                reader.vectors.values.truncate(start);
                 reader.row(true)
             }
             "index" => {
@@ -324,7 +323,7 @@ impl<'a> Reader<'a> {
             }
             _ => reader.value().map(drop),
         })?;
-        if self.floats.rows == rows {
+        if self.vectors.rows == rows {
             self.at = place;
             return Err(self.unexpected("embedding"));
         }
@@ -332,54 +331,54 @@ impl<'a> Reader<'a> {
     }
 
     /// One vector; as base64 text only where the endpoint may answer that.
-    fn row(&mut self, base64: bool) -> Done {
-        let before = self.floats.values.len();
+    fn row(&mut self, base64: bool) -> ReadResult {
+        let before = self.vectors.values.len();
         self.blank();
         if base64 && self.peek() == Some(b'"') {
             self.base64()?;
         } else {
             self.numbers()?;
         }
-        let row = self.floats.rows;
-        let found = self.floats.values.len() - before;
+        let row = self.vectors.rows;
+        let found = self.vectors.values.len() - before;
         if found == 0 {
-            return Err(FloatsError::Empty { row });
+            return Err(VectorsError::Empty { row });
         }
         if row == 0 {
-            self.floats.width = found;
-        } else if found != self.floats.width {
-            return Err(FloatsError::Ragged {
+            self.vectors.width = found;
+        } else if found != self.vectors.width {
+            return Err(VectorsError::Ragged {
                 row,
                 found,
-                width: self.floats.width,
+                width: self.vectors.width,
             });
         }
-        self.floats.rows += 1;
+        self.vectors.rows += 1;
         Ok(())
     }
 
-    fn numbers(&mut self) -> Done {
+    fn numbers(&mut self) -> ReadResult {
         if !self.eat(b'[') {
             return Err(self.no_vector());
         }
         if self.eat(b']') {
             return Ok(());
         }
-        let before = self.floats.values.len();
+        let before = self.vectors.values.len();
         loop {
             self.blank();
-            let column = self.floats.values.len() - before;
-            let Some((value, length)) = decimal::read(self.rest()) else {
+            let column = self.vectors.values.len() - before;
+            let Some((value, length)) = number::read(self.rest()) else {
                 return Err(self.no_number(column));
             };
             if !value.is_finite() {
-                return Err(FloatsError::NotFinite {
-                    row: self.floats.rows,
+                return Err(VectorsError::NotFinite {
+                    row: self.vectors.rows,
                     column,
                     position: self.at,
                 });
             }
-            self.floats.values.push(value);
+            self.vectors.values.push(value);
             self.at += length;
             match self.peek() {
                 Some(b',') => self.at += 1,
@@ -395,40 +394,40 @@ impl<'a> Reader<'a> {
     }
 
     #[cold]
-    fn no_vector(&self) -> FloatsError {
+    fn no_vector(&self) -> VectorsError {
         if self.at >= self.text.len() {
             return self.fault();
         }
-        FloatsError::NotAVector {
-            row: self.floats.rows,
+        VectorsError::NotAVector {
+            row: self.vectors.rows,
             position: self.at,
             excerpt: self.excerpt(),
         }
     }
 
     #[cold]
-    fn no_number(&self, column: usize) -> FloatsError {
+    fn no_number(&self, column: usize) -> VectorsError {
         let rest = self.rest();
         let cut = rest
             .iter()
             .all(|byte| byte.is_ascii_digit() || b"-+.eE".contains(byte));
         if cut {
-            return FloatsError::Truncated {
+            return VectorsError::Truncated {
                 position: self.text.len(),
             };
         }
-        FloatsError::NotANumber {
-            row: self.floats.rows,
+        VectorsError::NotANumber {
+            row: self.vectors.rows,
             column,
             position: self.at,
             excerpt: self.excerpt(),
         }
     }
 
-    fn base64(&mut self) -> Done {
-        let (row, position) = (self.floats.rows, self.at);
-        let wrong = FloatsError::NotBase64 { row, position };
-        let text = careful::string(self.value()?).unwrap_or_default();
+    fn base64(&mut self) -> ReadResult {
+        let (row, position) = (self.vectors.rows, self.at);
+        let wrong = VectorsError::NotBase64 { row, position };
+        let text = lenient::string(self.value()?).unwrap_or_default();
         let Ok(bytes) = STANDARD.decode(text.as_bytes()) else {
             return Err(wrong);
         };
@@ -438,26 +437,26 @@ impl<'a> Reader<'a> {
         for (column, word) in words.iter().enumerate() {
             let value = f32::from_le_bytes(*word);
             if !value.is_finite() {
-                return Err(FloatsError::NotFinite {
+                return Err(VectorsError::NotFinite {
                     row,
                     column,
                     position,
                 });
             }
-            self.floats.values.push(value);
+            self.vectors.values.push(value);
         }
         Ok(())
     }
 
     /// What a reply says beside its vectors.
     fn note(&mut self, key: &str, value: &str) {
-        let counters = &mut self.floats.counters;
+        let counters = &mut self.vectors.counters;
         let count = |value: &str| value.parse().ok();
         match key {
             "model" => {
-                self.floats.model = careful::string(value).map(std::borrow::Cow::into_owned);
+                self.vectors.model = lenient::string(value).map(std::borrow::Cow::into_owned);
             }
-            "error" => self.floats.failed = says_something(value),
+            "error" => self.vectors.failed = says_something(value),
             "total_duration" => counters.total_duration = count(value),
             "load_duration" => counters.load_duration = count(value),
             "prompt_eval_count" => counters.prompt_eval_count = count(value),
@@ -465,35 +464,35 @@ impl<'a> Reader<'a> {
             "prompt_eval_duration" => counters.prompt_eval_duration = count(value),
             "usage" => {
                 counters.prompt_eval_count =
-                    careful::member(value, "prompt_tokens").and_then(count);
+                    lenient::member(value, "prompt_tokens").and_then(count);
             }
             _ => {}
         }
     }
 
     /// Brings the rows into the order of their indexes, where all of them have one.
-    fn sort(&mut self) -> Done {
+    fn sort(&mut self) -> ReadResult {
         let Some(indexes) = self.indexes.iter().copied().collect::<Option<Vec<_>>>() else {
             return Ok(());
         };
         if indexes.iter().enumerate().all(|(row, index)| row == *index) {
             return Ok(());
         }
-        let rows = self.floats.rows;
+        let rows = self.vectors.rows;
         let mut order = vec![None; rows];
         for (row, index) in indexes.into_iter().enumerate() {
             match order.get_mut(index) {
                 Some(place @ None) => *place = Some(row),
-                _ => return Err(FloatsError::Indexes { rows }),
+                _ => return Err(VectorsError::Indexes { rows }),
             }
         }
-        let width = self.floats.width;
-        let mut sorted = Vec::with_capacity(self.floats.values.len());
+        let width = self.vectors.width;
+        let mut sorted = Vec::with_capacity(self.vectors.values.len());
         for row in order.into_iter().flatten() {
-            let source = self.floats.values.get(row * width..(row + 1) * width);
+            let source = self.vectors.values.get(row * width..(row + 1) * width);
             sorted.extend_from_slice(source.unwrap_or_default());
         }
-        self.floats.values = sorted;
+        self.vectors.values = sorted;
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Where lines begin and end: white space, marks, caps, and event streams.
 
-use metagpt_ollama_rs::wire::{Batch, Decoder, Framing, MAX_LINE, Outcome, WireError};
+use metagpt_ollama_rs::wire::{Batch, Decoder, MAX_LINE, Outcome, StreamFormat, WireError};
 
 use crate::support::{Reading, read, read_cut, read_with};
 
@@ -103,7 +103,7 @@ fn a_body_without_lines() {
 #[test]
 fn the_cap_is_on_each_line_and_exact() {
     let end = last();
-    for framing in [Framing::Auto, Framing::Ndjson] {
+    for framing in [StreamFormat::Auto, StreamFormat::Ndjson] {
         let body = format!("{}\n{end}\n", line("a"));
         let bytes = body.as_bytes();
         for cut in 0..=bytes.len() {
@@ -123,7 +123,10 @@ fn the_cap_holds_on_the_fast_path_and_keeps_what_came_before() {
     let body = format!("{}\n{}\n{}\n", line("a"), line("bcd"), line("e"));
     for cut in 0..=body.len() {
         let (head, tail) = body.as_bytes().split_at(cut);
-        let reading = read_with(Decoder::new(Framing::Auto, line("bc").len()), [head, tail]);
+        let reading = read_with(
+            Decoder::new(StreamFormat::Auto, line("bc").len()),
+            [head, tail],
+        );
         assert_eq!(
             reading.error,
             Some(WireError::LineTooLong {
@@ -137,7 +140,7 @@ fn the_cap_holds_on_the_fast_path_and_keeps_what_came_before() {
 
 #[test]
 fn a_line_that_never_ends_is_refused_before_it_is_stored() {
-    let mut decoder = Decoder::new(Framing::Ndjson, 1 << 20);
+    let mut decoder = Decoder::new(StreamFormat::Ndjson, 1 << 20);
     let mut batch = Batch::default();
     let chunk = vec![b'x'; 64 << 10];
     let mut fed = 0;
@@ -169,7 +172,7 @@ fn a_large_line_in_small_pieces_is_read_once() {
     let text = "x".repeat(32 << 20);
     let body = format!("{}\n{}\n", line(&text), last());
     let reading = read_with(
-        Decoder::new(Framing::Auto, MAX_LINE),
+        Decoder::new(StreamFormat::Auto, MAX_LINE),
         body.as_bytes().chunks(1_000),
     );
     assert_eq!(reading.answer.content.len(), text.len() + 1);
@@ -207,7 +210,7 @@ fn event_streams_in_every_legal_form() {
         format!("data\ndata:\ndata: \n\ndata: {one}\n\ndata: {two}\n\ndata: [DONE]\n\n"),
     ] {
         // Undecided bodies are not at issue here; what begins otherwise is declared by its content type.
-        let expected = read_with(Decoder::new(Framing::Sse, MAX_LINE), [body.as_bytes()]);
+        let expected = read_with(Decoder::new(StreamFormat::Sse, MAX_LINE), [body.as_bytes()]);
         assert_eq!(expected.error, None, "{body:?}");
         assert_eq!(
             (expected.answer.content.as_str(), &expected.answer.outcome),
@@ -217,7 +220,7 @@ fn event_streams_in_every_legal_form() {
         for cut in 0..=body.len() {
             let (head, tail) = body.as_bytes().split_at(cut);
             assert_eq!(
-                read_with(Decoder::new(Framing::Sse, MAX_LINE), [head, tail]),
+                read_with(Decoder::new(StreamFormat::Sse, MAX_LINE), [head, tail]),
                 expected,
                 "{body:?} cut at {cut}"
             );
@@ -259,7 +262,7 @@ fn an_event_that_is_no_json_is_an_error() {
 fn the_cap_is_on_joined_events_too() {
     let body = "data: {\"a\":[0\n".to_owned() + &"data: ,0\n".repeat(100) + "data: ]}\n\n";
     assert_eq!(at_every_cut(body.as_bytes()).error, None);
-    let reading = read_with(Decoder::new(Framing::Sse, 64), [body.as_bytes()]);
+    let reading = read_with(Decoder::new(StreamFormat::Sse, 64), [body.as_bytes()]);
     assert!(matches!(
         reading.error,
         Some(WireError::LineTooLong { limit: 64, .. })

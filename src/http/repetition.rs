@@ -1,33 +1,33 @@
 //! The error of an answer that goes in circles.
 
-use crate::error::{Circles, Error, Kind};
-use crate::wire::circles::{self, Circle};
+use crate::error::{Error, Kind, RepeatedText};
+use crate::wire::repetition::{Repetition, find_repetition};
 
 /// How many characters of a block are shown.
 const SHOWN: usize = 60;
 
 /// The error of a whole answer whose text or thinking goes in circles, if one does.
-pub fn refuse_circles(content: &str, thinking: &str) -> Result<(), Error> {
+pub fn refuse_repetition(content: &str, thinking: &str) -> Result<(), Error> {
     let found = [(false, content), (true, thinking)]
         .into_iter()
-        .find_map(|(thinking, text)| Some(in_circles(thinking, &circles::circle(text)?)));
+        .find_map(|(thinking, text)| Some(repetition_error(thinking, &find_repetition(text)?)));
     found.map_or(Ok(()), Err)
 }
 
-pub(super) fn in_circles(thinking: bool, circle: &Circle) -> Error {
+pub(super) fn repetition_error(thinking: bool, repetition: &Repetition) -> Error {
     let what = if thinking { "thinking" } else { "answer" };
-    let mut shown: String = circle.block.chars().take(SHOWN).collect();
-    if shown.len() < circle.block.len() {
+    let mut shown: String = repetition.block.chars().take(SHOWN).collect();
+    if shown.len() < repetition.block.len() {
         shown.push('…');
     }
     let message = format!(
         "The model goes in circles: its {what} ends with {} repetitions of {shown:?}.",
-        circle.count
+        repetition.count
     );
     let mut error = Error::new(Kind::Incomplete, message);
-    error.circles = Some(Circles {
+    error.repetition = Some(RepeatedText {
         thinking,
-        period: circle.period,
+        period: repetition.period,
     });
     error
 }

@@ -1,32 +1,36 @@
-//! The decoder: framing first, then each line by the fast path or the strict one.
+//! The decoder: format first, then each line by the fast path or the strict one.
 
 use std::sync::Arc;
 
-use super::chunk::{self, Parser, Refusal};
-use super::fast::Form;
-use super::lines::{Ends, Sink, Splitter};
-use super::sse::{Event, Reader};
-use super::{Batch, Delta, Framing, Shape, Template, WireError};
+use super::batch::{Batch, SharedFields};
+use super::delta::{Delta, Shape};
+use super::error::WireError;
+use super::format::StreamFormat;
+use super::line_parser::{self, LineParser, ObjectError};
+use super::line_splitter::{LineEnds, LineHandler, LineSplitter};
+use super::line_template::LineTemplate;
+use super::sse::{EventHandler, EventParser};
+use crate::wire::excerpt::excerpt;
 
 /// Turns the body of one reply, in pieces of any size, into items. What comes out does not depend on the cuts.
 pub struct Decoder {
-    framing: Framing,
-    /// Bytes that came before the framing was known: at most a byte order mark or the first word.
+    format: StreamFormat,
+    /// Bytes that came before the format was known: at most a byte order mark or the first word.
     head: Vec<u8>,
     marked: bool,
-    body: Option<Splitter>,
-    event: Event,
-    core: Core,
+    body: Option<LineSplitter>,
+    event: EventParser,
+    lines: LineDecoder,
     failed: Option<WireError>,
 }
 
 /// What reads a single line.
-struct Core {
-    parser: Parser,
-    /// The fast path is open once there is a form.
-    form: Option<Form>,
+struct LineDecoder {
+    parser: LineParser,
+    /// The fast path is open once there is a template.
+    template: Option<LineTemplate>,
     learns: bool,
-    template: Option<Arc<Template>>,
+    shared: Option<Arc<SharedFields>>,
     events: bool,
     max_line: usize,
     line_number: u64,
@@ -36,30 +40,30 @@ struct Core {
 
 /// What the first bytes of a body tell about the rest.
 enum Opening {
-    Known(Framing),
+    Known(StreamFormat),
     /// More bytes are needed.
     Open,
 }
 
-const MARK: &[u8] = b"\xef\xbb\xbf";
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// How a line of an event stream can begin.
-const FIELDS: [&[u8]; 5] = [b"data:", b":", b"event:", b"id:", b"retry:"];
+const SSE_FIELDS: [&[u8]; 5] = [b"data:", b":", b"event:", b"id:", b"retry:"];
 
 impl Decoder {
     /// A decoder for one body. A line of more than `max_line` bytes is an error.
-    pub fn new(framing: Framing, max_line: usize) -> Self {
+    pub fn new(format: StreamFormat, max_line: usize) -> Self {
         Self {
-            framing,
+            format,
             head: Vec::new(),
             marked: false,
             body: None,
-            event: Event::default(),
-            core: Core {
-                parser: Parser::default(),
-                form: None,
-                learns: true,
+            event: EventParser::default(),
+            lines: LineDecoder {
+                parser: LineParser::default(),
                 template: None,
+                learns: true,
+                shared: None,
                 events: false,
                 max_line,
                 line_number: 0,
@@ -71,9 +75,9 @@ impl Decoder {
     }
 
     /// The same decoder without its fast path: slower, with the same items. Tests compare the two.
-    pub fn strict(framing: Framing, max_line: usize) -> Self {
-        let mut decoder = Self::new(framing, max_line);
-        decoder.core.learns = false;
+    pub fn strict(format: StreamFormat, max_line: usize) -> Self {
+        let mut decoder = Self::new(format, max_line);
+        decoder.lines.learns = false;
         decoder
     }
 
@@ -97,32 +101,32 @@ impl Decoder {
         self.guarded(|decoder| {
             if decoder.body.is_none() {
                 let head = std::mem::take(&mut decoder.head);
-                decoder.begin(if decoder.framing == Framing::Sse {
-                    Framing::Sse
+                decoder.begin(if decoder.format == StreamFormat::Sse {
+                    StreamFormat::Sse
                 } else {
-                    Framing::Ndjson
+                    StreamFormat::Ndjson
                 });
                 decoder.split(&head, out)?;
             }
             let Some(body) = &mut decoder.body else {
                 return Ok(());
             };
-            let mut lines = Lines {
-                core: &mut decoder.core,
+            let mut lines = LinesToBatch {
+                lines: &mut decoder.lines,
                 event: &mut decoder.event,
                 out,
             };
             body.finish(&mut lines)?;
-            decoder.event.end(&mut Json {
-                core: &mut decoder.core,
+            decoder.event.end(&mut EventsToBatch {
+                lines: &mut decoder.lines,
                 out,
             })
         })
     }
 
-    /// How many lines took the fast path, and how many there were. Blank lines and framing do not count.
+    /// How many lines took the fast path, and how many there were. Blank lines and format do not count.
     pub fn hits(&self) -> (u64, u64) {
-        (self.core.fast, self.core.lines)
+        (self.lines.fast, self.lines.lines)
     }
 
     fn guarded(
@@ -138,11 +142,11 @@ impl Decoder {
     /// Takes the first bytes of a body: drops one byte order mark and finds out how the rest is framed.
     fn open(&mut self, mut bytes: &[u8], out: &mut Batch) -> Result<(), WireError> {
         if !self.marked {
-            if bytes.len() < MARK.len() && MARK.starts_with(bytes) {
+            if bytes.len() < BYTE_ORDER_MARK.len() && BYTE_ORDER_MARK.starts_with(bytes) {
                 self.head = bytes.to_vec();
                 return Ok(());
             }
-            bytes = bytes.strip_prefix(MARK).unwrap_or(bytes);
+            bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
             self.marked = true;
         }
         match self.opening(&mut bytes) {
@@ -150,42 +154,42 @@ impl Decoder {
                 self.head = bytes.to_vec();
                 Ok(())
             }
-            Opening::Known(framing) => {
-                self.begin(framing);
+            Opening::Known(format) => {
+                self.begin(format);
                 self.split(bytes, out)
             }
         }
     }
 
     fn opening(&mut self, bytes: &mut &[u8]) -> Opening {
-        if self.framing != Framing::Auto {
-            return Opening::Known(self.framing);
+        if self.format != StreamFormat::Auto {
+            return Opening::Known(self.format);
         }
         while let Some((first, rest)) = bytes.split_first() {
             match first {
-                b'\n' => self.core.line_number += 1,
+                b'\n' => self.lines.line_number += 1,
                 b' ' | b'\t' | b'\r' => {}
                 _ => break,
             }
             *bytes = rest;
         }
-        if FIELDS.iter().any(|field| bytes.starts_with(field)) {
-            Opening::Known(Framing::Sse)
-        } else if FIELDS.iter().any(|field| field.starts_with(bytes)) {
+        if SSE_FIELDS.iter().any(|field| bytes.starts_with(field)) {
+            Opening::Known(StreamFormat::Sse)
+        } else if SSE_FIELDS.iter().any(|field| field.starts_with(bytes)) {
             Opening::Open
         } else {
-            Opening::Known(Framing::Ndjson)
+            Opening::Known(StreamFormat::Ndjson)
         }
     }
 
-    fn begin(&mut self, framing: Framing) {
-        self.core.events = framing == Framing::Sse;
-        let ends = if self.core.events {
-            Ends::Any
+    fn begin(&mut self, format: StreamFormat) {
+        self.lines.events = format == StreamFormat::Sse;
+        let ends = if self.lines.events {
+            LineEnds::LfOrCr
         } else {
-            Ends::Newline
+            LineEnds::Lf
         };
-        self.body = Some(Splitter::new(ends, self.core.max_line));
+        self.body = Some(LineSplitter::new(ends, self.lines.max_line));
     }
 
     fn split(&mut self, bytes: &[u8], out: &mut Batch) -> Result<(), WireError> {
@@ -194,8 +198,8 @@ impl Decoder {
         };
         body.feed(
             bytes,
-            &mut Lines {
-                core: &mut self.core,
+            &mut LinesToBatch {
+                lines: &mut self.lines,
                 event: &mut self.event,
                 out,
             },
@@ -204,64 +208,64 @@ impl Decoder {
 }
 
 /// Where the splitter's lines go.
-struct Lines<'a> {
-    core: &'a mut Core,
-    event: &'a mut Event,
+struct LinesToBatch<'a> {
+    lines: &'a mut LineDecoder,
+    event: &'a mut EventParser,
     out: &'a mut Batch,
 }
 
-impl Sink for Lines<'_> {
-    fn glance(&mut self, bytes: &[u8]) -> Option<usize> {
-        if self.core.events {
+impl LineHandler for LinesToBatch<'_> {
+    fn try_known_line(&mut self, bytes: &[u8]) -> Option<usize> {
+        if self.lines.events {
             return None;
         }
         let length = self
-            .core
+            .lines
             .fast(bytes, self.out, |length| bytes.get(length) == Some(&b'\n'))?;
-        self.core.line_number += 1;
+        self.lines.line_number += 1;
         Some(length + 1)
     }
 
     fn line(&mut self, line: &[u8]) -> Result<(), WireError> {
-        self.core.line_number += 1;
-        let mut json = Json {
-            core: self.core,
+        self.lines.line_number += 1;
+        let mut json = EventsToBatch {
+            lines: self.lines,
             out: self.out,
         };
-        if json.core.events {
-            return self.event.line(line, json.core.max_line, &mut json);
+        if json.lines.events {
+            return self.event.line(line, json.lines.max_line, &mut json);
         }
         json.json(line)
     }
 
     fn too_long(&self, limit: usize) -> WireError {
         WireError::LineTooLong {
-            line_number: self.core.line_number + 1,
+            line_number: self.lines.line_number + 1,
             limit,
         }
     }
 }
 
 /// Where JSON texts go.
-struct Json<'a> {
-    core: &'a mut Core,
+struct EventsToBatch<'a> {
+    lines: &'a mut LineDecoder,
     out: &'a mut Batch,
 }
 
-impl Reader for Json<'_> {
+impl EventHandler for EventsToBatch<'_> {
     fn json(&mut self, text: &[u8]) -> Result<(), WireError> {
         let text = trimmed(text);
         if text.is_empty() {
             return Ok(());
         }
         if self
-            .core
+            .lines
             .fast(text, self.out, |length| length == text.len())
             .is_some()
         {
             return Ok(());
         }
-        self.core.strict(text, self.out)
+        self.lines.strict(text, self.out)
     }
 
     fn done(&mut self) {
@@ -274,14 +278,14 @@ impl Reader for Json<'_> {
 
     fn too_long(&self, limit: usize) -> WireError {
         WireError::LineTooLong {
-            line_number: self.core.line_number,
+            line_number: self.lines.line_number,
             limit,
         }
     }
 }
 
-impl Core {
-    /// Tries the line at the start of `bytes` by its form; it counts if `whole` agrees with its length.
+impl LineDecoder {
+    /// Tries the line at the start of `bytes` by its template; it counts if `whole` agrees with its length.
     #[inline]
     fn fast(
         &mut self,
@@ -289,14 +293,14 @@ impl Core {
         out: &mut Batch,
         whole: impl Fn(usize) -> bool,
     ) -> Option<usize> {
-        let form = self.form.as_ref()?;
-        if !out.takes(&form.template) {
+        let template = self.template.as_ref()?;
+        if !out.accepts(&template.shared) {
             return None;
         }
         let before = out.text.len();
-        match form.read(bytes, &mut out.text) {
-            Some((length, stamp)) if length <= self.max_line && whole(length) => {
-                out.end_text(stamp);
+        match template.read(bytes, &mut out.text) {
+            Some((length, created_at)) if length <= self.max_line && whole(length) => {
+                out.end_content(created_at);
                 self.fast += 1;
                 self.lines += 1;
                 Some(length)
@@ -311,44 +315,44 @@ impl Core {
     fn strict(&mut self, line: &[u8], out: &mut Batch) -> Result<(), WireError> {
         let Self {
             parser,
-            form,
-            learns,
             template,
+            learns,
+            shared,
             events,
             ..
         } = self;
         let result = parser.object(line, &mut |object| {
-            if let Some(ordinary) = chunk::ordinary(object) {
-                let template = template.get_or_insert_with(|| {
-                    Arc::new(Template {
-                        shape: ordinary.shape,
-                        model: ordinary.model.to_owned(),
+            if let Some(content_line) = line_parser::content_line(object) {
+                let shared = shared.get_or_insert_with(|| {
+                    Arc::new(SharedFields {
+                        shape: content_line.shape,
+                        model: content_line.model.to_owned(),
                     })
                 });
-                if ordinary.fits(template) && out.takes(template) {
-                    out.text.push_str(ordinary.content);
-                    out.end_text(ordinary.stamp);
-                    if *learns && form.is_none() {
-                        *form = Form::learn(line, template);
+                if content_line.fits(shared) && out.accepts(shared) {
+                    out.text.push_str(content_line.content);
+                    out.end_content(content_line.created_at);
+                    if *learns && template.is_none() {
+                        *template = LineTemplate::learn(line, shared);
                     }
                     return;
                 }
             }
-            out.push_full(chunk::delta(object, line, *events));
+            out.push_full(line_parser::delta(object, line, *events));
         });
         self.lines += 1;
         let line_number = self.line_number;
         result.map_err(|refusal| match refusal {
-            Refusal::NotUtf8 { position } => WireError::NotUtf8 {
+            ObjectError::NotUtf8 { position } => WireError::NotUtf8 {
                 line_number,
                 position,
             },
-            Refusal::NotJson { position } => WireError::NotJson {
+            ObjectError::NotJson { position } => WireError::NotJson {
                 line_number,
                 position,
                 excerpt: excerpt(line),
             },
-            Refusal::NotObject => WireError::NotObject {
+            ObjectError::NotObject => WireError::NotObject {
                 line_number,
                 excerpt: excerpt(line),
             },
@@ -365,13 +369,4 @@ fn trimmed(mut text: &[u8]) -> &[u8] {
         text = rest;
     }
     text
-}
-
-/// The beginning of a line, for people.
-pub(super) fn excerpt(line: &[u8]) -> String {
-    // Enough bytes for one character more than is shown.
-    crate::excerpt::excerpt(
-        &String::from_utf8_lossy(line.get(..804).unwrap_or(line)),
-        200,
-    )
 }

@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 
-use super::{
-    Answer, Batch, Decoder, Delta, Framing, Held, Item, MAX_LINE, Outcome, Shape, Stamp, ToolCall,
-    WireError,
-};
+use super::answer::{Answer, Outcome};
+use super::batch::{Batch, Item, Timestamp};
+use super::decoder::Decoder;
+use super::delta::{Delta, Shape, TextMember, ToolCall};
+use super::error::WireError;
+use super::format::{MAX_LINE, StreamFormat};
 
 /// Adds up what a stream says. What comes after `done: true` is ignored, unless it is an error; after an error
 /// everything is.
@@ -42,9 +44,9 @@ impl Fold {
             return;
         }
         let answer = &mut self.answer;
-        answer.has_text |= delta.held == Held::Text;
-        if delta.held == Held::Other && answer.odd_line.is_empty() {
-            answer.odd_line.clone_from(&delta.line);
+        answer.has_text |= delta.text_member == TextMember::Text;
+        if delta.text_member == TextMember::NotText && answer.non_text_line.is_empty() {
+            answer.non_text_line.clone_from(&delta.line);
         }
         answer.content.push_str(&delta.content);
         answer.thinking.push_str(&delta.thinking);
@@ -77,43 +79,43 @@ impl Fold {
 
     /// Adds all of a batch.
     pub fn batch(&mut self, batch: &Batch) {
-        let mut last: Option<&Stamp> = None;
+        let mut last: Option<&Timestamp> = None;
         let mut start = 0;
         for item in &batch.items {
             match item {
-                Item::Text { end, stamp } => {
+                Item::Content { end, created_at } => {
                     self.text(batch.text.get(start..*end).unwrap_or_default());
                     start = *end;
                     if self.open() {
-                        last = Some(stamp);
+                        last = Some(created_at);
                     }
                 }
-                Item::Full(delta) => {
-                    self.ordinary(batch, last.take());
+                Item::Delta(delta) => {
+                    self.content_lines(batch, last.take());
                     self.delta(delta);
                 }
             }
         }
-        self.ordinary(batch, last);
+        self.content_lines(batch, last);
     }
 
     /// What ordinary lines say beside their text; the time is that of the last of them.
-    fn ordinary(&mut self, batch: &Batch, last: Option<&Stamp>) {
-        let (Some(stamp), Some(template)) = (last, &batch.template) else {
+    fn content_lines(&mut self, batch: &Batch, last: Option<&Timestamp>) {
+        let (Some(created_at), Some(shared)) = (last, &batch.shared) else {
             return;
         };
         let answer = &mut self.answer;
         answer.has_text = true;
         if answer.shape == Shape::Other {
-            answer.shape = template.shape;
+            answer.shape = shared.shape;
         }
-        if template.shape == Shape::Chat && answer.role.is_none() {
+        if shared.shape == Shape::Chat && answer.role.is_none() {
             answer.role = Some("assistant".to_owned());
         }
-        if !template.model.is_empty() && answer.model.as_ref() != Some(&template.model) {
-            answer.model = Some(template.model.clone());
+        if !shared.model.is_empty() && answer.model.as_ref() != Some(&shared.model) {
+            answer.model = Some(shared.model.clone());
         }
-        answer.created_at = Some(stamp.as_str().to_owned());
+        answer.created_at = Some(created_at.as_str().to_owned());
     }
 
     /// Adds a call. Ollama sends whole calls; other servers send the arguments in pieces, where a piece after the first
@@ -173,7 +175,7 @@ pub fn fold_body(body: &[u8]) -> (Answer, Result<(), WireError>) {
 }
 
 fn fold_lines(body: &[u8]) -> (Answer, Result<(), WireError>) {
-    let mut decoder = Decoder::new(Framing::Auto, MAX_LINE.max(body.len()));
+    let mut decoder = Decoder::new(StreamFormat::Auto, MAX_LINE.max(body.len()));
     let mut batch = Batch::default();
     let result = decoder
         .feed(body, &mut batch)

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use metagpt_ollama_rs::wire::floats::{Floats, FloatsError, read};
+use metagpt_ollama_rs::wire::vectors::{Vectors, VectorsError, read};
 
 use crate::support::{Random, recordings};
 
@@ -23,7 +23,7 @@ fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
 }
 
-fn error(body: &str) -> FloatsError {
+fn error(body: &str) -> VectorsError {
     read(body.as_bytes()).expect_err(body)
 }
 
@@ -123,7 +123,7 @@ fn base64_of_the_compatible_endpoint() {
         assert!(
             matches!(
                 found,
-                FloatsError::NotBase64 {
+                VectorsError::NotBase64 {
                     row: 0,
                     position: 22
                 }
@@ -137,7 +137,7 @@ fn base64_of_the_compatible_endpoint() {
     );
     assert!(matches!(
         error(&body),
-        FloatsError::NotFinite {
+        VectorsError::NotFinite {
             row: 0,
             column: 1,
             ..
@@ -146,7 +146,7 @@ fn base64_of_the_compatible_endpoint() {
     // The native endpoints have no such form.
     assert!(matches!(
         error(r#"{"embedding":"AAAAAA=="}"#),
-        FloatsError::NotAVector {
+        VectorsError::NotAVector {
             row: 0,
             position: 13,
             ..
@@ -176,7 +176,7 @@ fn no_vectors() {
     .into_iter()
     .enumerate()
     {
-        assert_eq!(error(body), FloatsError::Empty { row });
+        assert_eq!(error(body), VectorsError::Empty { row });
     }
 }
 
@@ -206,7 +206,7 @@ fn a_wrong_vector_is_named() {
     let ragged = error(r#"{"embeddings":[[1,2],[3,4],[5],[6,7]]}"#);
     assert_eq!(
         ragged,
-        FloatsError::Ragged {
+        VectorsError::Ragged {
             row: 2,
             found: 1,
             width: 2
@@ -218,7 +218,7 @@ fn a_wrong_vector_is_named() {
     );
     assert!(matches!(
         error(r#"{"data":[{"embedding":[1,2]},{"embedding":[1,2,3]}]}"#),
-        FloatsError::Ragged {
+        VectorsError::Ragged {
             row: 1,
             found: 3,
             width: 2
@@ -233,7 +233,7 @@ fn a_wrong_vector_is_named() {
         let body = format!(r#"{{"embeddings":[[1,2],[3,{number}]]}}"#);
         assert_eq!(
             error(&body),
-            FloatsError::NotFinite {
+            VectorsError::NotFinite {
                 row: 1,
                 column: 1,
                 position: 24
@@ -258,7 +258,7 @@ fn a_wrong_vector_is_named() {
         assert!(
             matches!(
                 found,
-                FloatsError::NotANumber {
+                VectorsError::NotANumber {
                     row: 1,
                     column: 1,
                     position: 24,
@@ -273,7 +273,7 @@ fn a_wrong_vector_is_named() {
         let body = format!(
             r#"{{"data":[{{"index":{one},"embedding":[1]}},{{"index":{two},"embedding":[2]}}]}}"#
         );
-        assert_eq!(error(&body), FloatsError::Indexes { rows: 2 });
+        assert_eq!(error(&body), VectorsError::Indexes { rows: 2 });
     }
 }
 
@@ -292,7 +292,7 @@ fn what_is_no_json() {
     ] {
         let found = error(body);
         assert!(
-            matches!(&found, FloatsError::NotJson { position: at, .. } if *at == position),
+            matches!(&found, VectorsError::NotJson { position: at, .. } if *at == position),
             "{body}: {found:?}"
         );
     }
@@ -306,7 +306,7 @@ fn what_is_no_json() {
     ] {
         let found = error(body);
         assert!(
-            matches!(&found, FloatsError::Unexpected { position: at, .. } if *at == position),
+            matches!(&found, VectorsError::Unexpected { position: at, .. } if *at == position),
             "{body}: {found:?}"
         );
     }
@@ -318,14 +318,14 @@ fn what_is_no_json() {
     ] {
         let found = error(body);
         assert!(
-            matches!(&found, FloatsError::NotAVector { row, position, .. } if (*row, *position) == wanted),
+            matches!(&found, VectorsError::NotAVector { row, position, .. } if (*row, *position) == wanted),
             "{body}: {found:?}"
         );
         assert!(!found.is_damage());
     }
     assert_eq!(
         read(b"{\"model\":\"\xff\"}"),
-        Err(FloatsError::NotUtf8 { position: 10 })
+        Err(VectorsError::NotUtf8 { position: 10 })
     );
 }
 
@@ -339,7 +339,7 @@ fn cut_at_every_byte() {
     for cut in 0..body.len() {
         let found = error(&body[..cut]);
         assert!(
-            matches!(found, FloatsError::Truncated { position } if position == cut),
+            matches!(found, VectorsError::Truncated { position } if position == cut),
             "cut at {cut}: {found:?}"
         );
     }
@@ -360,7 +360,7 @@ fn changed_bytes_against_an_oracle() {
             match (ours, theirs) {
                 (Ok(_), Err(error)) => panic!("{error}: {shown}"),
                 (Ok(floats), Ok(value)) => same(&floats, &value, &shown),
-                (Err(FloatsError::NotJson { .. } | FloatsError::Truncated { .. }), Ok(_)) => {
+                (Err(VectorsError::NotJson { .. } | VectorsError::Truncated { .. }), Ok(_)) => {
                     panic!("legal JSON refused: {shown}")
                 }
                 (Err(_), _) => {}
@@ -369,7 +369,7 @@ fn changed_bytes_against_an_oracle() {
     }
 }
 
-fn same(floats: &Floats, value: &serde_json::Value, shown: &str) {
+fn same(floats: &Vectors, value: &serde_json::Value, shown: &str) {
     let rows = value
         .get("embeddings")
         .and_then(serde_json::Value::as_array);

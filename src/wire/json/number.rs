@@ -33,13 +33,13 @@ const EXACT_POWER: u64 = 22;
 
 /// A number as `json.loads` tells them apart.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Number {
+pub(crate) enum Number {
     Integer(i64),
     Float(f64),
 }
 
 /// A JSON number, taken apart.
-struct Parts<'a> {
+struct DecimalParts<'a> {
     source: &'a [u8],
     negative: bool,
     /// All digits together, if `exact`.
@@ -53,8 +53,8 @@ struct Parts<'a> {
 /// Reads the JSON number at the start of `text`: the nearest f32 (infinite where it is too large) and the length of
 /// the number. `None`: no JSON number starts here. What follows the number is not looked at.
 #[inline]
-pub(super) fn read(text: &[u8]) -> Option<(f32, usize)> {
-    let parts = Parts::of(text)?;
+pub(crate) fn read(text: &[u8]) -> Option<(f32, usize)> {
+    let parts = DecimalParts::of(text)?;
     let size = if parts.exact {
         estimate(parts.number, parts.power)
     } else {
@@ -70,8 +70,8 @@ pub(super) fn read(text: &[u8]) -> Option<(f32, usize)> {
 
 /// As `read`, but the nearest f64, or the integer. `None` also for an integer that is no i64.
 #[inline]
-pub(super) fn number(text: &[u8]) -> Option<(Number, usize)> {
-    let parts = Parts::of(text)?;
+pub(crate) fn number(text: &[u8]) -> Option<(Number, usize)> {
+    let parts = DecimalParts::of(text)?;
     let number = if parts.integer {
         let size = i64::try_from(parts.number).ok().filter(|_| parts.exact)?;
         Number::Integer(if parts.negative { -size } else { size })
@@ -85,7 +85,7 @@ pub(super) fn number(text: &[u8]) -> Option<(Number, usize)> {
     Some((number, parts.source.len()))
 }
 
-impl<'a> Parts<'a> {
+impl<'a> DecimalParts<'a> {
     #[inline]
     fn of(text: &'a [u8]) -> Option<Self> {
         let (negative, unsigned) = match text.split_first() {
@@ -132,7 +132,7 @@ impl<'a> Parts<'a> {
 /// The f64 of a number whose digits and power are exact as f64: one operation, so one rounding.
 #[inline]
 #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53")]
-fn exact_product(parts: &Parts<'_>) -> Option<f64> {
+fn exact_product(parts: &DecimalParts<'_>) -> Option<f64> {
     let size = parts.power.unsigned_abs();
     if !parts.exact || parts.number > EXACT_INTEGER || size > EXACT_POWER {
         return None;
@@ -150,7 +150,7 @@ fn exact_product(parts: &Parts<'_>) -> Option<f64> {
 /// 64 bits. A remainder sets the lowest, which is far below what f64 has room for, so the conversion rounds rightly.
 /// This is how the 17 digits of an f32 that was widened to a double are read.
 #[expect(clippy::cast_precision_loss, reason = "the one rounding to f64")]
-fn rounded_quotient(parts: &Parts<'_>) -> Option<f64> {
+fn rounded_quotient(parts: &DecimalParts<'_>) -> Option<f64> {
     let places = u32::try_from(parts.power.checked_neg()?).ok()?;
     let divisor = 10_u64.checked_pow(places)?;
     if !parts.exact || parts.number == 0 {

@@ -2,7 +2,7 @@
 
 /// What a backslash sequence stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Escape {
+pub(crate) enum Escape {
     Char(char),
     /// Half of a surrogate pair: legal JSON, but no character.
     Lone,
@@ -10,7 +10,7 @@ pub(super) enum Escape {
 
 /// How many bytes come before the first quote, backslash or control character, and whether they are all ASCII.
 #[inline]
-pub(super) fn plain_run(bytes: &[u8]) -> (usize, bool) {
+pub(crate) fn plain_run(bytes: &[u8]) -> (usize, bool) {
     let mut ascii = true;
     let (blocks, tail) = bytes.as_chunks::<BLOCK>();
     let mut at = 0;
@@ -83,7 +83,7 @@ fn masks(block: &[u8; BLOCK]) -> (u64, u64) {
 }
 
 /// Reads the escape at the start of `bytes` (its first byte is the backslash): its meaning and its length.
-pub(super) fn escape(bytes: &[u8]) -> Option<(Escape, usize)> {
+pub(crate) fn escape(bytes: &[u8]) -> Option<(Escape, usize)> {
     let simple = match *bytes.get(1)? {
         b'u' => return unicode_escape(bytes),
         byte @ (b'"' | b'\\' | b'/') => char::from(byte),
@@ -123,7 +123,7 @@ fn hex4(digits: &[u8]) -> Option<u32> {
 /// `None` for whatever needs a closer look: the string does not end here, a control character, an unknown escape,
 /// half of a surrogate pair, invalid UTF-8. What was appended until then stays.
 #[inline]
-pub(super) fn push_string(bytes: &[u8], out: &mut String) -> Option<usize> {
+pub(crate) fn push_string(bytes: &[u8], out: &mut String) -> Option<usize> {
     let mut at = 0;
     loop {
         let rest = bytes.get(at..)?;
@@ -152,7 +152,7 @@ pub(super) fn push_string(bytes: &[u8], out: &mut String) -> Option<usize> {
 
 /// The text of a JSON string, its escapes resolved. Not checked to be UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Content<'a> {
+pub struct JsonString<'a> {
     pub bytes: &'a [u8],
     pub ascii: bool,
 }
@@ -161,14 +161,14 @@ pub struct Content<'a> {
 /// there are escapes, the text is put together in `scratch`. `None` for what `push_string` refuses, except that UTF-8
 /// is left to whoever makes a text of the bytes.
 #[inline]
-pub(super) fn content<'a>(
+pub(crate) fn content<'a>(
     bytes: &'a [u8],
     scratch: &'a mut Vec<u8>,
-) -> Option<(Content<'a>, usize)> {
+) -> Option<(JsonString<'a>, usize)> {
     let (length, ascii) = plain_run(bytes);
     let (run, rest) = bytes.split_at_checked(length)?;
     if rest.first() == Some(&b'"') {
-        return Some((Content { bytes: run, ascii }, length));
+        return Some((JsonString { bytes: run, ascii }, length));
     }
     resolved(run, ascii, rest, scratch)
 }
@@ -179,7 +179,7 @@ fn resolved<'a>(
     mut ascii: bool,
     mut rest: &[u8],
     scratch: &'a mut Vec<u8>,
-) -> Option<(Content<'a>, usize)> {
+) -> Option<(JsonString<'a>, usize)> {
     let all = run.len() + rest.len();
     scratch.clear();
     scratch.extend_from_slice(run);
@@ -202,102 +202,12 @@ fn resolved<'a>(
     }
     (rest.first() == Some(&b'"')).then(|| {
         let bytes = scratch.as_slice();
-        (Content { bytes, ascii }, all - rest.len())
+        (JsonString { bytes, ascii }, all - rest.len())
     })
 }
 
-/// Whether `widen` beats a decoder that reads byte by byte.
-pub fn widens() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    return std::arch::is_x86_feature_detected!("ssse3");
-    #[cfg(not(target_arch = "x86_64"))]
-    false
-}
-
-/// Puts the characters of a text that is mostly Chinese, Japanese or Korean into `out`; `None` if it is not UTF-8.
-pub fn widen(bytes: &[u8], out: &mut Vec<u32>) -> Option<()> {
-    /// So little is made room for in vain where runs of such characters are short.
-    const STEP: usize = 400;
-    out.clear();
-    out.reserve(bytes.len() / 3);
-    let mut rest = bytes;
-    while let Some(&first) = rest.first() {
-        #[cfg(target_arch = "x86_64")]
-        if first & 0xf0 == 0xe0 && widens() {
-            // SAFETY: the processor has what the function needs.
-            let read = unsafe { fours(rest.get(..STEP).unwrap_or(rest), out) };
-            if read > 0 {
-                rest = rest.get(read..)?;
-                continue;
-            }
-        }
-        let length = match first {
-            0..0x80 => 1,
-            0xc0..0xe0 => 2,
-            0xe0..0xf0 => 3,
-            _ => 4,
-        };
-        let (character, tail) = rest.split_at_checked(length)?;
-        out.push(std::str::from_utf8(character).ok()?.chars().next()?.into());
-        rest = tail;
-    }
-    Some(())
-}
-
-/// Widens characters of three bytes, four in one step, and says how many bytes these were.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "ssse3")]
-fn fours(bytes: &[u8], out: &mut Vec<u32>) -> usize {
-    use std::arch::x86_64::{
-        __m128i, _mm_and_si128, _mm_cmpeq_epi32, _mm_loadu_si128, _mm_movemask_epi8, _mm_or_si128,
-        _mm_set1_epi32, _mm_setr_epi8, _mm_setzero_si128, _mm_shuffle_epi8, _mm_srli_epi32,
-        _mm_storeu_si128,
-    };
-    let spread = _mm_setr_epi8(2, 1, 0, -1, 5, 4, 3, -1, 8, 7, 6, -1, 11, 10, 9, -1);
-    let equal = |lanes: __m128i, mask: i32, wanted: i32| {
-        _mm_cmpeq_epi32(
-            _mm_and_si128(lanes, _mm_set1_epi32(mask)),
-            _mm_set1_epi32(wanted),
-        )
-    };
-    let start = out.len();
-    out.resize(start + bytes.len() / 3, 0);
-    let places = out.get_mut(start..).unwrap_or_default();
-    let mut count = 0;
-    let mut rest = bytes;
-    for place in places.as_chunks_mut::<4>().0 {
-        let (Some(block), Some(tail)) = (rest.first_chunk::<16>(), rest.get(12..)) else {
-            break;
-        };
-        // SAFETY: the load reads the 16 bytes of the block, wherever they are.
-        let block = unsafe { _mm_loadu_si128(block.as_ptr().cast()) };
-        let lanes = _mm_shuffle_epi8(block, spread);
-        let low = _mm_and_si128(lanes, _mm_set1_epi32(0x3f));
-        let middle = _mm_and_si128(_mm_srli_epi32::<2>(lanes), _mm_set1_epi32(0xfc0));
-        let high = _mm_and_si128(_mm_srli_epi32::<4>(lanes), _mm_set1_epi32(0xf000));
-        let characters = _mm_or_si128(_mm_or_si128(low, middle), high);
-        let marked = equal(lanes, 0x00f0_c0c0, 0x00e0_8080);
-        // What fewer bytes would say, and half a surrogate pair.
-        let long = _mm_cmpeq_epi32(
-            _mm_and_si128(characters, _mm_set1_epi32(0xf800)),
-            _mm_setzero_si128(),
-        );
-        let half = equal(characters, 0xf800, 0xd800);
-        let wrong = _mm_movemask_epi8(_mm_or_si128(long, half));
-        if _mm_movemask_epi8(marked) != 0xffff || wrong != 0 {
-            break;
-        }
-        // SAFETY: the store fills the 16 bytes of the array.
-        unsafe { _mm_storeu_si128(place.as_mut_ptr().cast(), characters) };
-        rest = tail;
-        count += 4;
-    }
-    out.truncate(start + count);
-    bytes.len() - rest.len()
-}
-
 /// The text between the quotes of a JSON string that is known to be well formed; lone surrogates become U+FFFD.
-pub(super) fn unescape(inner: &str) -> String {
+pub(crate) fn unescape(inner: &str) -> String {
     let mut out = String::with_capacity(inner.len());
     let mut rest = inner;
     while let Some((run, tail)) = rest.find('\\').and_then(|at| rest.split_at_checked(at)) {

@@ -1,54 +1,54 @@
 //! A slow reader of JSON that refuses nothing legal: numbers of any size, half surrogates, nesting of any depth.
 //!
 //! simd-json reads nearly every line. What it refuses is read here once more, without recursion, and either found to
-//! be no JSON or rewritten into something simd-json can hold. The same walk finds the source text of a nested value,
+//! be no JSON or rewritten into something simd-json can hold. The same scanner finds the source text of a nested value,
 //! which the arguments of a tool call need, because their numbers must not pass through a float.
 
 use std::borrow::Cow;
 
-use super::text::{self, Escape};
+use super::string::{self as text, Escape};
 
 /// The byte where JSON stopped being JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Fault(pub usize);
+pub(crate) struct SyntaxError(pub usize);
 
 /// Copies the JSON text `line` to `out` with the same meaning for a delta: a lone surrogate becomes U+FFFD, and a
 /// number that is no integer of 64 bits becomes 0.5, because no field of a delta takes such a number anyway.
-pub(super) fn rewrite(line: &str, out: &mut Vec<u8>) -> Result<(), Fault> {
-    let mut walk = Walk {
+pub(crate) fn rewrite(line: &str, out: &mut Vec<u8>) -> Result<(), SyntaxError> {
+    let mut scanner = LenientScanner {
         bytes: line.as_bytes(),
         at: 0,
         copied: 0,
         out: Some(out),
     };
-    walk.value()?;
-    walk.blank();
-    if walk.at != line.len() {
-        return Err(Fault(walk.at));
+    scanner.value()?;
+    scanner.blank();
+    if scanner.at != line.len() {
+        return Err(SyntaxError(scanner.at));
     }
-    walk.replace(line.len(), b"");
+    scanner.replace(line.len(), b"");
     Ok(())
 }
 
 /// How long the first JSON value of `text` is, with the white space before it.
-pub(super) fn length(text: &str) -> Result<usize, Fault> {
-    let mut walk = Walk::over(text);
-    walk.value()?;
-    Ok(walk.at)
+pub(crate) fn length(text: &str) -> Result<usize, SyntaxError> {
+    let mut scanner = LenientScanner::over(text);
+    scanner.value()?;
+    Ok(scanner.at)
 }
 
 /// The source text of a member of the object `value`; the last one where the key comes twice.
-pub(super) fn member<'a>(value: &'a str, key: &str) -> Option<&'a str> {
-    let mut walk = Walk::over(value);
+pub(crate) fn member<'a>(value: &'a str, key: &str) -> Option<&'a str> {
+    let mut scanner = LenientScanner::over(value);
     let mut found = None;
-    walk.eat(b'{')?;
-    while let Some(name) = walk.slice() {
-        walk.eat(b':')?;
-        let item = walk.slice()?;
+    scanner.eat(b'{')?;
+    while let Some(name) = scanner.slice() {
+        scanner.eat(b':')?;
+        let item = scanner.slice()?;
         if string(name).is_some_and(|name| name == key) {
             found = Some(item);
         }
-        if walk.eat(b',').is_none() {
+        if scanner.eat(b',').is_none() {
             break;
         }
     }
@@ -56,13 +56,13 @@ pub(super) fn member<'a>(value: &'a str, key: &str) -> Option<&'a str> {
 }
 
 /// The source texts of the elements of the array `value`; none if it is no array.
-pub(super) fn elements(value: &str) -> Vec<&str> {
-    let mut walk = Walk::over(value);
+pub(crate) fn elements(value: &str) -> Vec<&str> {
+    let mut scanner = LenientScanner::over(value);
     let mut found = Vec::new();
-    if walk.eat(b'[').is_some() {
-        while let Some(item) = walk.slice() {
+    if scanner.eat(b'[').is_some() {
+        while let Some(item) = scanner.slice() {
             found.push(item);
-            if walk.eat(b',').is_none() {
+            if scanner.eat(b',').is_none() {
                 break;
             }
         }
@@ -71,7 +71,7 @@ pub(super) fn elements(value: &str) -> Vec<&str> {
 }
 
 /// The text of the JSON string `value`; `None` if it is no string.
-pub(super) fn string(value: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn string(value: &str) -> Option<Cow<'_, str>> {
     let inner = value.strip_prefix('"')?.strip_suffix('"')?;
     Some(if inner.contains('\\') {
         text::unescape(inner).into()
@@ -80,7 +80,7 @@ pub(super) fn string(value: &str) -> Option<Cow<'_, str>> {
     })
 }
 
-struct Walk<'a, 'o> {
+struct LenientScanner<'a, 'o> {
     bytes: &'a [u8],
     at: usize,
     /// Up to where `bytes` has been copied to `out`.
@@ -88,7 +88,7 @@ struct Walk<'a, 'o> {
     out: Option<&'o mut Vec<u8>>,
 }
 
-impl<'a> Walk<'a, '_> {
+impl<'a> LenientScanner<'a, '_> {
     fn over(value: &'a str) -> Self {
         Self {
             bytes: value.as_bytes(),
@@ -114,8 +114,8 @@ impl<'a> Walk<'a, '_> {
         (self.peek() == Some(wanted)).then(|| self.at += 1)
     }
 
-    fn fault<T>(&self) -> Result<T, Fault> {
-        Err(Fault(self.at))
+    fn syntax_error<T>(&self) -> Result<T, SyntaxError> {
+        Err(SyntaxError(self.at))
     }
 
     /// The source of the next value, white space before it left out.
@@ -136,7 +136,7 @@ impl<'a> Walk<'a, '_> {
     }
 
     /// Passes over one value. The open containers stand in a vector, so depth costs heap and never stack.
-    fn value(&mut self) -> Result<(), Fault> {
+    fn value(&mut self) -> Result<(), SyntaxError> {
         let mut open = Vec::new();
         loop {
             self.blank();
@@ -161,7 +161,7 @@ impl<'a> Walk<'a, '_> {
                 Some(b't') => self.word(b"true")?,
                 Some(b'f') => self.word(b"false")?,
                 Some(b'n') => self.word(b"null")?,
-                _ => return self.fault(),
+                _ => return self.syntax_error(),
             }
             loop {
                 let Some(&close) = open.last() else {
@@ -174,26 +174,26 @@ impl<'a> Walk<'a, '_> {
                     break;
                 }
                 if self.eat(close).is_none() {
-                    return self.fault();
+                    return self.syntax_error();
                 }
                 open.pop();
             }
         }
     }
 
-    fn key(&mut self) -> Result<(), Fault> {
+    fn key(&mut self) -> Result<(), SyntaxError> {
         self.blank();
         if self.peek() != Some(b'"') {
-            return self.fault();
+            return self.syntax_error();
         }
         self.string()?;
         if self.eat(b':').is_none() {
-            return self.fault();
+            return self.syntax_error();
         }
         Ok(())
     }
 
-    fn string(&mut self) -> Result<(), Fault> {
+    fn string(&mut self) -> Result<(), SyntaxError> {
         self.at += 1;
         loop {
             let rest = self.bytes.get(self.at..).unwrap_or_default();
@@ -209,21 +209,21 @@ impl<'a> Walk<'a, '_> {
                     let Some((meaning, length)) =
                         text::escape(rest.get(length..).unwrap_or_default())
                     else {
-                        return self.fault();
+                        return self.syntax_error();
                     };
                     self.at += length;
                     if meaning == Escape::Lone {
                         self.replace(start, b"\\ufffd");
                     }
                 }
-                _ => return self.fault(),
+                _ => return self.syntax_error(),
             }
         }
     }
 
-    fn digits(&mut self) -> Result<(), Fault> {
+    fn digits(&mut self) -> Result<(), SyntaxError> {
         if !matches!(self.peek(), Some(b'0'..=b'9')) {
-            return self.fault();
+            return self.syntax_error();
         }
         while matches!(self.peek(), Some(b'0'..=b'9')) {
             self.at += 1;
@@ -231,7 +231,7 @@ impl<'a> Walk<'a, '_> {
         Ok(())
     }
 
-    fn number(&mut self) -> Result<(), Fault> {
+    fn number(&mut self) -> Result<(), SyntaxError> {
         let start = self.at;
         if self.peek() == Some(b'-') {
             self.at += 1;
@@ -263,14 +263,14 @@ impl<'a> Walk<'a, '_> {
         Ok(())
     }
 
-    fn word(&mut self, word: &[u8]) -> Result<(), Fault> {
+    fn word(&mut self, word: &[u8]) -> Result<(), SyntaxError> {
         if !self
             .bytes
             .get(self.at..)
             .unwrap_or_default()
             .starts_with(word)
         {
-            return self.fault();
+            return self.syntax_error();
         }
         self.at += word.len();
         Ok(())

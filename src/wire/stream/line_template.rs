@@ -7,9 +7,10 @@
 
 use std::sync::Arc;
 
-use super::chunk::Ordinary;
-use super::text::{self, Content};
-use super::{Shape, Stamp, Template};
+use super::batch::{SharedFields, Timestamp};
+use super::delta::Shape;
+use super::line_parser::ContentLine;
+use crate::wire::json::string::{self as text, JsonString};
 
 const TIME: &[u8] = b"\",\"created_at\":\"";
 const CHAT: &[u8] = b"\",\"message\":{\"role\":\"assistant\",\"content\":\"";
@@ -19,27 +20,27 @@ const GENERATE_END: &[u8; 15] = b"\",\"done\":false}";
 
 /// The form that ordinary lines of one stream have.
 #[derive(Debug)]
-pub struct Form {
+pub struct LineTemplate {
     /// Everything up to the opening quote of the time.
     prefix: Vec<u8>,
-    pub(super) template: Arc<Template>,
+    pub(super) shared: Arc<SharedFields>,
 }
 
 /// What a line says beyond its form. The text is not checked to be UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Varying<'a> {
+pub struct VaryingFields<'a> {
     /// ASCII, without escapes.
     pub time: &'a [u8],
-    pub text: Content<'a>,
+    pub text: JsonString<'a>,
 }
 
-impl Form {
-    /// The form of `line`, which the strict path has read as an ordinary line of `template`.
-    pub(super) fn learn(line: &[u8], template: &Arc<Template>) -> Option<Self> {
+impl LineTemplate {
+    /// The form of `line`, which the strict path has read as an content line with the fields `shared`.
+    pub(super) fn learn(line: &[u8], shared: &Arc<SharedFields>) -> Option<Self> {
         let (prefix, model) = beginning(line)?;
-        (model == template.model).then(|| Self {
+        (model == shared.model).then(|| Self {
             prefix: prefix.to_vec(),
-            template: Arc::clone(template),
+            shared: Arc::clone(shared),
         })
     }
 
@@ -50,45 +51,45 @@ impl Form {
         let (prefix, model) = beginning(line)?;
         Some(Self {
             prefix: prefix.to_vec(),
-            template: Arc::new(Template { shape, model }),
+            shared: Arc::new(SharedFields { shape, model }),
         })
         .filter(|form| form.whole(line, &mut Vec::new()).is_some())
     }
 
     /// The parts that all lines of this form have in common.
-    pub fn template(&self) -> &Template {
-        &self.template
+    pub fn template(&self) -> &SharedFields {
+        &self.shared
     }
 
     /// What `line` says, if it is of this form to its last byte. `scratch` holds the text where it has escapes.
     #[inline]
-    pub fn whole<'a>(&self, line: &'a [u8], scratch: &'a mut Vec<u8>) -> Option<Varying<'a>> {
+    pub fn whole<'a>(&self, line: &'a [u8], scratch: &'a mut Vec<u8>) -> Option<VaryingFields<'a>> {
         let (time, rest) = self.open(line)?;
         let (text, length) = text::content(rest, scratch)?;
         let end = self.close(rest.get(length..)?)?;
-        end.is_empty().then_some(Varying { time, text })
+        end.is_empty().then_some(VaryingFields { time, text })
     }
 
     /// Reads the line at the start of `bytes`: appends its text to `out`, and returns its length and time.
     /// When it returns `None`, `out` may have grown.
     #[inline]
-    pub(super) fn read(&self, bytes: &[u8], out: &mut String) -> Option<(usize, Stamp)> {
+    pub(super) fn read(&self, bytes: &[u8], out: &mut String) -> Option<(usize, Timestamp)> {
         let (time, rest) = self.open(bytes)?;
-        let stamp = Stamp::from_plain(time)?;
+        let created_at = Timestamp::from_plain(time)?;
         let rest = self.close(rest.get(text::push_string(rest, out)?..)?)?;
-        Some((bytes.len() - rest.len(), stamp))
+        Some((bytes.len() - rest.len(), created_at))
     }
 
     /// The time of the line at the start of `bytes`, and everything from its text on.
     #[inline]
     fn open<'a>(&self, bytes: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
         let time = bytes.strip_prefix(self.prefix.as_slice())?;
-        let (length, ascii) = text::plain_run(time.get(..=Stamp::MAX).unwrap_or(time));
+        let (length, ascii) = text::plain_run(time.get(..=Timestamp::MAX).unwrap_or(time));
         let (time, rest) = time.split_at_checked(length)?;
-        if !ascii || length > Stamp::MAX {
+        if !ascii || length > Timestamp::MAX {
             return None;
         }
-        let rest = match self.template.shape {
+        let rest = match self.shared.shape {
             Shape::Chat => rest.strip_prefix(CHAT)?,
             Shape::Generate => rest.strip_prefix(GENERATE)?,
             Shape::OpenAi | Shape::Other => return None,
@@ -99,7 +100,7 @@ impl Form {
     /// What follows the line; `rest` begins with the closing quote of its text.
     #[inline]
     fn close<'a>(&self, rest: &'a [u8]) -> Option<&'a [u8]> {
-        match self.template.shape {
+        match self.shared.shape {
             Shape::Chat => rest.strip_prefix(CHAT_END),
             Shape::Generate => rest.strip_prefix(GENERATE_END),
             Shape::OpenAi | Shape::Other => None,
@@ -127,40 +128,9 @@ fn beginning(line: &[u8]) -> Option<(&[u8], String)> {
     Some((line.get(..end + TIME.len())?, model))
 }
 
-impl Stamp {
-    /// The longest time that is stored in place.
-    pub const MAX: usize = 40;
-
-    /// `time` as a stamp if it is short enough and needs no escape in JSON; `None` sends its line to a full delta.
-    pub(super) fn new(time: &str) -> Option<Self> {
-        let plain = text::plain_run(time.as_bytes()) == (time.len(), true);
-        if plain {
-            Self::from_plain(time.as_bytes())
-        } else {
-            None
-        }
-    }
-
-    #[inline]
-    fn from_plain(time: &[u8]) -> Option<Self> {
-        let mut bytes = [0; Self::MAX];
-        bytes.get_mut(..time.len())?.copy_from_slice(time);
-        Some(Self {
-            len: u8::try_from(time.len()).ok()?,
-            bytes,
-        })
-    }
-
-    /// The time as the server wrote it.
-    pub fn as_str(&self) -> &str {
-        let time = self.bytes.get(..usize::from(self.len)).unwrap_or_default();
-        std::str::from_utf8(time).unwrap_or_default()
-    }
-}
-
-impl Ordinary<'_> {
-    /// Whether the line is one of `template`.
-    pub(super) fn fits(&self, template: &Template) -> bool {
-        self.shape == template.shape && self.model == template.model
+impl ContentLine<'_> {
+    /// Whether the line has the fields `shared`.
+    pub(super) fn fits(&self, shared: &SharedFields) -> bool {
+        self.shape == shared.shape && self.model == shared.model
     }
 }

@@ -1,25 +1,24 @@
-//! Whether a text goes in circles: whether its tail is one block over and over.
+//! Whether a text repeats itself: whether its tail is one block over and over.
 //!
-//! A [`Watch`] is fed a text as it comes, keeps the end of it, and looks at that once for so many new bytes. A block is
+//! A [`RepetitionDetector`] is fed a text as it comes, keeps the end of it, and looks at that once for so many new bytes. A block is
 //! given by its period: the tail from `start` on has the period `p` if each of its bytes is that `p` bytes before.
 //!
 //! ```
-//! use metagpt_ollama_rs::wire::circles::Watch;
+//! use metagpt_ollama_rs::wire::repetition::RepetitionDetector;
 //!
-//! let mut watch = Watch::default();
-//! assert_eq!(watch.feed("# Plan\n\nFirst, "), None);
-//! let circle = (0..2000).find_map(|_| watch.feed("## To do\n")).unwrap();
-//! assert_eq!(circle.block, "## To do\n");
-//! assert!(circle.count > 900);
+//! let mut detector = RepetitionDetector::default();
+//! assert_eq!(detector.feed("# Plan\n\nFirst, "), None);
+//! let repetition = (0..2000).find_map(|_| detector.feed("## To do\n")).unwrap();
+//! assert_eq!(repetition.block, "## To do\n");
+//! assert!(repetition.count > 900);
 //! ```
 //!
 //! How long the tail has to be depends on the block; see [`enough`]. Blocks that differ, if only in a number, are no
-//! circle.
+//! repetition.
 
 use memchr::memmem;
 
-use super::Batch;
-use super::Item;
+use super::stream::{Batch, Item};
 
 /// The longest block, in bytes.
 const LONGEST: usize = 8 << 10;
@@ -41,7 +40,7 @@ const PROBE: usize = 64;
 
 /// A tail that is one block over and over.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Circle {
+pub struct Repetition {
     /// The block; one of several lines begins with a line.
     pub block: String,
     /// Its length in bytes.
@@ -50,17 +49,17 @@ pub struct Circle {
     pub count: usize,
 }
 
-/// Looks for circles in a text that comes in pieces.
+/// Looks for repetitions in a text that comes in pieces.
 #[derive(Clone, Debug, Default)]
-pub struct Watch {
+pub struct RepetitionDetector {
     tail: Vec<u8>,
     /// Bytes since the last look.
     new: usize,
 }
 
-impl Watch {
+impl RepetitionDetector {
     /// Adds to the text, and now and then looks at it.
-    pub fn feed(&mut self, text: &str) -> Option<Circle> {
+    pub fn feed(&mut self, text: &str) -> Option<Repetition> {
         self.tail.extend_from_slice(text.as_bytes());
         self.new += text.len();
         if self.new < STEP {
@@ -70,27 +69,27 @@ impl Watch {
     }
 
     /// Looks at what has come since the last look.
-    pub fn look(&mut self) -> Option<Circle> {
+    pub fn look(&mut self) -> Option<Repetition> {
         if self.new == 0 {
             return None;
         }
         self.new = 0;
-        let circle = find(&self.tail);
+        let repetition = find(&self.tail);
         if self.tail.len() >= 2 * KEPT {
             self.tail.drain(..self.tail.len() - KEPT);
         }
-        circle
+        repetition
     }
 }
 
 /// Watches the answer and the thinking of a stream.
 #[derive(Clone, Debug, Default)]
-pub struct Guard {
-    content: Watch,
-    thinking: Watch,
+pub struct RepetitionGuard {
+    content: RepetitionDetector,
+    thinking: RepetitionDetector,
 }
 
-impl Guard {
+impl RepetitionGuard {
     /// Adds what stands in `batch` from item `item` and byte `start` of its text on. `ended`: nothing more will come.
     /// The flag of what is found says whether it is in the thinking.
     pub fn watch(
@@ -99,18 +98,18 @@ impl Guard {
         item: usize,
         mut start: usize,
         ended: bool,
-    ) -> Option<(bool, Circle)> {
-        let mut circle = None;
+    ) -> Option<(bool, Repetition)> {
+        let mut repetition = None;
         let mut end = start;
         for item in batch.items.iter().skip(item) {
             match item {
-                Item::Text { end: next, .. } => end = *next,
-                Item::Full(delta) => {
+                Item::Content { end: next, .. } => end = *next,
+                Item::Delta(delta) => {
                     // In the order of the lines.
                     let text = batch.text.get(start..end).unwrap_or_default();
                     start = end;
                     let content = [text, &delta.content].map(|text| self.content.feed(text));
-                    circle = circle
+                    repetition = repetition
                         .or(content.into_iter().find_map(|found| Some((false, found?))))
                         .or(self
                             .thinking
@@ -120,24 +119,24 @@ impl Guard {
             }
         }
         let text = batch.text.get(start..end).unwrap_or_default();
-        circle = circle.or(self.content.feed(text).map(|found| (false, found)));
+        repetition = repetition.or(self.content.feed(text).map(|found| (false, found)));
         if ended {
-            circle = circle
+            repetition = repetition
                 .or_else(|| self.content.look().map(|found| (false, found)))
                 .or_else(|| self.thinking.look().map(|found| (true, found)));
         }
-        circle
+        repetition
     }
 }
 
-/// The circle at the end of a whole text.
-pub fn circle(text: &str) -> Option<Circle> {
+/// The repetition at the end of a whole text.
+pub fn find_repetition(text: &str) -> Option<Repetition> {
     find(text.as_bytes())
 }
 
-/// `text`, whose tail has the period of a circle, with two rounds of it: wherever a reader sees a block begin, one is
-/// whole. A text without a circle is left alone.
-pub fn cut(text: &str, period: usize) -> &str {
+/// `text`, whose tail has the period of a repetition, with two rounds of it: wherever a reader sees a block begin, one is
+/// whole. A text without a repetition is left alone.
+pub fn cut_repetition(text: &str, period: usize) -> &str {
     let length = run(text.as_bytes(), period);
     if length < FEWEST * period {
         return text;
@@ -178,11 +177,11 @@ fn has_words(text: &str) -> bool {
     letters.into_iter().map(char::len_utf8).sum::<usize>() >= 3
 }
 
-/// The circle at the end of `text`, the shortest block first.
+/// The repetition at the end of `text`, the shortest block first.
 ///
 /// If the tail has a period, the last bytes of the text stand one period earlier, too; so only the places where these
 /// stand are looked at, from the end on. Almost always there is none, and the search is all that happens.
-fn find(text: &[u8]) -> Option<Circle> {
+fn find(text: &[u8]) -> Option<Repetition> {
     let probe = text.get(text.len().checked_sub(PROBE)?..)?;
     let near = text.get(text.len().saturating_sub(LONGEST + PROBE)..)?;
     let mut near = near.get(..near.len() - 1)?;
@@ -231,7 +230,7 @@ fn run(text: &[u8], period: usize) -> usize {
     period + strides + bytes
 }
 
-fn described(text: &[u8], period: usize, length: usize) -> Circle {
+fn described(text: &[u8], period: usize, length: usize) -> Repetition {
     // The text before may end as the block does, in the middle of a character even.
     let tail = text.get(text.len() - length..).unwrap_or_default();
     let is_within = |byte: &&u8| **byte & 0xc0 == 0x80;
@@ -242,7 +241,7 @@ fn described(text: &[u8], period: usize, length: usize) -> Circle {
         let rest = block.split_off(line + 1);
         block.insert_str(0, &rest);
     }
-    Circle {
+    Repetition {
         block,
         period,
         count: length / period,
@@ -270,10 +269,12 @@ mod tests {
         })
     }
 
-    fn check(text: &str) -> Option<Circle> {
-        let found = circle(text);
+    fn check(text: &str) -> Option<Repetition> {
+        let found = find_repetition(text);
         assert_eq!(
-            found.as_ref().map(|circle| (circle.period, circle.count)),
+            found
+                .as_ref()
+                .map(|repetition| (repetition.period, repetition.count)),
             oracle(text.as_bytes())
         );
         found
@@ -349,7 +350,7 @@ mod tests {
                 let text = format!("{before}{}", block.repeat(limit(block) + 2));
                 for (end, _) in text.char_indices().rev().take(block.chars().count()) {
                     let found = check(&text[..end]).unwrap();
-                    let kept = cut(&text[..end], found.period);
+                    let kept = cut_repetition(&text[..end], found.period);
                     assert!(text.starts_with(kept));
                     assert!(kept.starts_with(before) || kept.len() >= before.len());
                     assert!(kept.len() <= before.len() + 2 * block.len() + 3, "{kept:?}");
@@ -367,7 +368,11 @@ mod tests {
     fn a_block_of_lines_is_shown_from_a_line_on() {
         for before in ["", "Plan\n", "Plan:\n\n", "# "] {
             let text = format!("{before}{}", "## To do\n".repeat(2000));
-            assert_eq!(circle(&text).unwrap().block, "## To do\n", "{before:?}");
+            assert_eq!(
+                find_repetition(&text).unwrap().block,
+                "## To do\n",
+                "{before:?}"
+            );
         }
     }
 
@@ -383,10 +388,13 @@ mod tests {
     fn cutting_a_text_without_a_circle_leaves_it() {
         for text in ["", "a", "some text", &"ab".repeat(3)] {
             for period in [1, 2, 3, 100] {
-                assert_eq!(cut(text, period), text);
+                assert_eq!(cut_repetition(text, period), text);
             }
         }
-        assert_eq!(cut(&format!("so: {}", "ab".repeat(99)), 2), "so: abab");
+        assert_eq!(
+            cut_repetition(&format!("so: {}", "ab".repeat(99)), 2),
+            "so: abab"
+        );
     }
 
     /// A watch sees what is there after each step, and at the end of the text.
@@ -398,17 +406,17 @@ mod tests {
                 block.repeat(limit(block) + STEP.div_ceil(block.len()))
             );
             for size in [1, 7, 100, 5_000, 1 << 20] {
-                let mut watch = Watch::default();
+                let mut detector = RepetitionDetector::default();
                 let mut rest = text.as_str();
                 let mut found = None;
                 while found.is_none() && !rest.is_empty() {
                     let end = (size.min(rest.len())..=rest.len())
                         .find(|end| rest.is_char_boundary(*end))
                         .unwrap();
-                    found = watch.feed(&rest[..end]);
+                    found = detector.feed(&rest[..end]);
                     rest = &rest[end..];
                 }
-                let found = found.or_else(|| watch.look()).unwrap();
+                let found = found.or_else(|| detector.look()).unwrap();
                 assert_eq!(found.period, block.len(), "{size}");
             }
         }
@@ -416,12 +424,12 @@ mod tests {
 
     #[test]
     fn a_watch_keeps_no_more_than_it_needs() {
-        let mut watch = Watch::default();
+        let mut detector = RepetitionDetector::default();
         for number in 0..200_000 {
-            assert_eq!(watch.feed(&format!("{number} ")), None);
-            assert!(watch.tail.len() <= 2 * KEPT + STEP);
+            assert_eq!(detector.feed(&format!("{number} ")), None);
+            assert!(detector.tail.len() <= 2 * KEPT + STEP);
         }
-        assert!((0..20_000).any(|_| watch.feed("round and round ").is_some()));
+        assert!((0..20_000).any(|_| detector.feed("round and round ").is_some()));
     }
 
     proptest! {
