@@ -24,7 +24,7 @@ __all__ = ["Base"]
 
 
 class Base:
-    """The arguments of a client, checked, and the core's transport that is made of them."""
+    """The arguments of a client, checked, and the core's client that is made of them."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Base:
             "max_body": max_body,
         }
         address = host or plain_text(os.environ.get("OLLAMA_HOST", ""), "OLLAMA_HOST")
-        self._transport = _core.Transport(
+        self._native = _core.NativeClient(
             address,
             is_host=not host,
             headers=pairs,
@@ -77,20 +77,20 @@ class Base:
     @property
     def base_url(self) -> str:
         """The server's base URL, without user and password."""
-        return self._transport.url
+        return self._native.url
 
     @property
     def _patience(self) -> Limits:
         """For what takes as long as a model is large, and may say nothing until it is done."""
-        return (self._transport.limits[0], None, None, None)
+        return (self._native.limits[0], None, None, None)
 
     def _having(self, reply: dict[str, Any], name: str) -> dict[str, Any]:
         """``reply``, if it has the field; raises ProtocolError otherwise."""
-        return having(reply, name, redact=self._transport.redact)
+        return having(reply, name, redact=self._native.redact)
 
     def _answering(self, reply: dict[str, Any], path: str) -> dict[str, Any]:
         """``reply``, if it is an answer of the endpoint ``path``; raises ProtocolError otherwise."""
-        return answering(reply, path, redact=self._transport.redact)
+        return answering(reply, path, redact=self._native.redact)
 
     def _succeeded(self, path: str, reply: dict[str, Any]) -> ProgressResponse:
         """The last report of a transfer. Raises IncompleteError for one that is not the last."""

@@ -1,7 +1,7 @@
 """The clients: ``Client`` for ordinary code, ``AsyncClient`` for asyncio, called as those of ollama-python are.
 
 Both are thin. They turn arguments into the payload of an endpoint and name the class of its reply; connections,
-decoding, time limits and cancellation are the compiled core's (``_core.Transport``). A client can be used from any
+decoding, time limits and cancellation are the compiled core's (``_core.NativeClient``). A client can be used from any
 number of event loops and threads, survives a fork, and pickles by its constructor arguments (with the key in them).
 
 The lower door, which the MetaGPT provider uses, is at the end of `AsyncClient`: ``stream_text``, ``request_json``,
@@ -86,7 +86,7 @@ class AsyncClient(Base):
 
     async def close(self) -> None:
         """Closes the connections that are not in use. The client cannot be used afterwards."""
-        self._transport.close()
+        await self._native.aclose()
 
     aclose = close
 
@@ -315,7 +315,7 @@ class AsyncClient(Base):
         ``repetition_guard`` is that of `chat`.
         """
         body = {**payload, "stream": True}
-        result = await self._transport.deliver(path, body, on_text, on_thinking, limits_of(timeout), repetition_guard)
+        result = await self._native.deliver(path, body, on_text, on_thinking, limits_of(timeout), repetition_guard)
         return cast("dict[str, Any]", result)
 
     async def request_json(
@@ -328,7 +328,7 @@ class AsyncClient(Base):
         repetition_guard: bool = False,
     ) -> Any:
         """The whole reply, parsed. A body of several lines (a server that streams all the same) is folded into one."""
-        return await self._transport.call(method, path, payload, _form(repetition_guard), limits_of(timeout))
+        return await self._native.call(method, path, payload, _form(repetition_guard), limits_of(timeout))
 
     async def request_bytes(
         self,
@@ -339,7 +339,7 @@ class AsyncClient(Base):
         timeout: Patience = None,
     ) -> tuple[bytes, str]:
         """The body of the reply as it came, and its content type."""
-        reply = await self._transport.call(method, path, payload, "bytes", limits_of(timeout))
+        reply = await self._native.call(method, path, payload, "bytes", limits_of(timeout))
         return cast("tuple[bytes, str]", reply)
 
     async def stream_lines(
@@ -347,7 +347,7 @@ class AsyncClient(Base):
     ) -> AsyncGenerator[bytes, None]:
         """The lines of a streamed reply as they came, without their line ends; nothing in them is looked at."""
         body = {**payload, "stream": True}
-        stream = self._transport.stream(path, body, None, True, limits_of(timeout), False)
+        stream = self._native.stream(path, body, None, True, limits_of(timeout), False)
         try:
             async for line in stream:
                 yield line
@@ -365,22 +365,22 @@ class AsyncClient(Base):
     ) -> Any:
         payload = await settled(payload)
         if stream:
-            return self._transport.stream(path, payload, made, False, limits_of(timeout), guarded)
+            return self._native.stream(path, payload, made, False, limits_of(timeout), guarded)
         reply = await self.request_json(path, payload, timeout=timeout, repetition_guard=guarded)
         return made(self._answering(reply, path))
 
     async def _vectors(self, payload: Mapping[str, Any], timeout: Patience) -> Any:
-        return await self._transport.call("POST", "/api/embed", payload, "vectors", limits_of(timeout))
+        return await self._native.call("POST", "/api/embed", payload, "vectors", limits_of(timeout))
 
     async def _manage(
         self, method: str, path: str, payload: dict[str, Any] | None = None, *, form: str = "answer"
     ) -> Any:
-        return await self._transport.manage(method, path, payload, form, None)
+        return await self._native.call(method, path, payload, form, None)
 
     async def _progress(self, path: str, payload: dict[str, Any]) -> Any:
         if payload["stream"]:
-            return self._transport.stream(path, payload, ProgressResponse, False, self._patience, False)
-        return self._succeeded(path, await self._transport.manage("POST", path, payload, "answer", self._patience))
+            return self._native.stream(path, payload, ProgressResponse, False, self._patience, False)
+        return self._succeeded(path, await self._native.call("POST", path, payload, "answer", self._patience))
 
 
 class Client(Base):
@@ -394,7 +394,7 @@ class Client(Base):
 
     def close(self) -> None:
         """Closes the connections that are not in use. The client cannot be used afterwards."""
-        self._transport.close()
+        self._native.close()
 
     @overload
     def chat(
@@ -597,7 +597,7 @@ class Client(Base):
     ) -> Any:
         payload = settle(payload)
         if stream:
-            return self._transport.stream_blocking(path, payload, made, limits_of(timeout), guarded)
+            return self._native.stream_blocking(path, payload, made, limits_of(timeout), guarded)
         reply = self._call("POST", path, payload, form=_form(guarded), timeout=timeout)
         return made(self._answering(reply, path))
 
@@ -610,12 +610,12 @@ class Client(Base):
         form: str = "answer",
         timeout: Patience = None,
     ) -> Any:
-        return self._transport.call_blocking(method, path, payload, form, limits_of(timeout))
+        return self._native.call_blocking(method, path, payload, form, limits_of(timeout))
 
     def _progress(self, path: str, payload: dict[str, Any]) -> Any:
         if payload["stream"]:
-            return self._transport.stream_blocking(path, payload, ProgressResponse, self._patience, False)
-        return self._succeeded(path, self._transport.call_blocking("POST", path, payload, "answer", self._patience))
+            return self._native.stream_blocking(path, payload, ProgressResponse, self._patience, False)
+        return self._succeeded(path, self._native.call_blocking("POST", path, payload, "answer", self._patience))
 
 
 __all__ = ["AsyncClient", "Client", "Retry", "Timeout"]

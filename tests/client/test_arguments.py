@@ -309,7 +309,7 @@ def test_what_is_no_image(ollama_server: ScriptedServer, image: Any) -> None:
 
 
 def limits(timeout: Any) -> Any:
-    return Client(timeout=timeout)._transport.limits
+    return Client(timeout=timeout)._native.limits
 
 
 def test_time_limits_of_other_makes() -> None:

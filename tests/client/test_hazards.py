@@ -106,7 +106,7 @@ def test_what_nobody_asks_for_is_collected(ollama_server: ScriptedServer, way: s
         pass
 
     async def scene() -> weakref.ref[Marker]:
-        transport: Any = AsyncClient(ollama_server.url)._transport
+        transport: Any = AsyncClient(ollama_server.url)._native
         marker: Any = Marker()
         called = asyncio.Event()
 
@@ -314,7 +314,7 @@ def test_close_while_an_item_is_made_ends_the_stream(ollama_server: ScriptedServ
         made.append(record)
         return record
 
-    stream = client._transport.stream_blocking("/api/chat", {**CHAT, "stream": True}, make, None)
+    stream = client._native.stream_blocking("/api/chat", {**CHAT, "stream": True}, make, None)
     next(stream)
     with pytest.raises(errors.ClosedError):
         next(stream)

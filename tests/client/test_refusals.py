@@ -152,7 +152,7 @@ def ask(client: Client, recording: recorded.Transcript, stream: bool) -> None:
         payload: Any = json.loads(recording.request_body) if recording.request_body else None
     except ValueError:
         payload = {}
-    transport = client._transport
+    transport = client._native
     if stream:
         list(transport.stream_blocking(recording.path, payload, None, None))
     else:

@@ -282,9 +282,9 @@ def test_raw_lines_and_progress_are_not_looked_at(ollama_server: ScriptedServer)
 
 @pytest.mark.parametrize("thinking", [False, True])
 def test_the_check_of_a_text_at_hand(thinking: bool) -> None:
-    _core.refuse_circles("half a pair: \ud83d", "short", "m")
+    _core.refuse_repetition("half a pair: \ud83d", "short", "m")
     circles = "# Plan\n" + HEADING * 2000
     with pytest.raises(errors.IncompleteError) as caught:
-        _core.refuse_circles(*(("", circles) if thinking else (circles, "")), "m")
+        _core.refuse_repetition(*(("", circles) if thinking else (circles, "")), "m")
     assert caught.value.model == "m"
     check(caught.value, "# Plan\n", HEADING, thinking=thinking)

@@ -615,7 +615,7 @@ class OllamaLLM(BaseLLM):
 
     def _refuse_circles(self, text: str, thinking: str) -> None:
         if self._guarded:
-            _core.refuse_circles(text, thinking, self.model or "")
+            _core.refuse_repetition(text, thinking, self.model or "")
 
     def _raise_error(self, reply: Any, partial: Optional[str] = None) -> None:
         """Raises the typed error for an error object, as ``decode`` returns one and a server sends one."""
