@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from metagpt_ollama_rs import _core
 from metagpt_ollama_rs.failures import from_core
-from metagpt_ollama_rs.limits import Retry, limits_of, size_of, tries_of
+from metagpt_ollama_rs.limits import Retry, read_retries, read_size, read_timeout
 from metagpt_ollama_rs.payloads import header_pairs, plain_text
-from metagpt_ollama_rs.responses import ProgressResponse, answering, having
+from metagpt_ollama_rs.reply_checks import check_answer, require_field
+from metagpt_ollama_rs.responses import ProgressResponse
 from metagpt_ollama_rs.spelling import refuse_unknown
 from metagpt_ollama_rs.trust import read_verify, warn_unverified
 
@@ -17,21 +18,21 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import NoReturn
 
-    from metagpt_ollama_rs.limits import Limits, Patience
+    from metagpt_ollama_rs.limits import Limits, TimeoutLike
     from metagpt_ollama_rs.trust import Verify
 
 __all__ = ["Base"]
 
 
 class Base:
-    """The arguments of a client, checked, and the core's client that is made of them."""
+    """The arguments of a client, checked, and the core's transport that is made of them."""
 
     def __init__(
         self,
         host: str | None = None,
         *,
         headers: Mapping[str, str] | None = None,
-        timeout: Patience = None,
+        timeout: TimeoutLike = None,
         api_key: str | None = None,
         proxy: str | None = None,
         verify: Verify = True,
@@ -66,10 +67,10 @@ class Base:
             api_key=api_key,
             proxy=proxy,
             verify=trust,
-            limits=limits_of(timeout),
-            retries=tries_of(retries),
-            max_line=size_of("max_line", max_line),
-            max_body=size_of("max_body", max_body),
+            limits=read_timeout(timeout),
+            retries=read_retries(retries),
+            max_line=read_size("max_line", max_line),
+            max_body=read_size("max_body", max_body),
         )
         if trust is False:
             warn_unverified(self.base_url)
@@ -80,17 +81,17 @@ class Base:
         return self._native.url
 
     @property
-    def _patience(self) -> Limits:
+    def _transfer_limits(self) -> Limits:
         """For what takes as long as a model is large, and may say nothing until it is done."""
         return (self._native.limits[0], None, None, None)
 
-    def _having(self, reply: dict[str, Any], name: str) -> dict[str, Any]:
+    def _require_field(self, reply: dict[str, Any], name: str) -> dict[str, Any]:
         """``reply``, if it has the field; raises ProtocolError otherwise."""
-        return having(reply, name, redact=self._native.redact)
+        return require_field(reply, name, redact=self._native.redact)
 
-    def _answering(self, reply: dict[str, Any], path: str) -> dict[str, Any]:
+    def _check_answer(self, reply: dict[str, Any], path: str) -> dict[str, Any]:
         """``reply``, if it is an answer of the endpoint ``path``; raises ProtocolError otherwise."""
-        return answering(reply, path, redact=self._native.redact)
+        return check_answer(reply, path, redact=self._native.redact)
 
     def _succeeded(self, path: str, reply: dict[str, Any]) -> ProgressResponse:
         """The last report of a transfer. Raises IncompleteError for one that is not the last."""

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, cast, overload
 
 from metagpt_ollama_rs import _core
 from metagpt_ollama_rs.base import Base
-from metagpt_ollama_rs.images import settle, settled
-from metagpt_ollama_rs.limits import Retry, Timeout, limits_of
+from metagpt_ollama_rs.images import encode_images, encode_images_in_thread
+from metagpt_ollama_rs.limits import Retry, Timeout, read_timeout
 from metagpt_ollama_rs.payloads import (
     chat_payload,
     create_payload,
@@ -35,14 +35,14 @@ from metagpt_ollama_rs.responses import (
     StatusResponse,
 )
 from metagpt_ollama_rs.spelling import refuse_unknown
-from metagpt_ollama_rs.vectors import Vectors, ask, ask_blocking, check_count, check_vector, check_vectors
+from metagpt_ollama_rs.vectors import Vectors, check_count, check_vector, check_vectors, send_batch, send_batch_blocking
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
     from datetime import timedelta
     from typing import Literal, NoReturn, Union
 
-    from metagpt_ollama_rs.limits import Patience
+    from metagpt_ollama_rs.limits import TimeoutLike
 
     Text = Union[str, bytes, bytearray, memoryview]
     Texts = Union[Text, Iterable[Text]]
@@ -105,7 +105,7 @@ class AsyncClient(Base):
         options: Mapping[str, Any] | Any | None = None,
         keep_alive: KeepAlive = None,
         truncate: bool | None = None,
-        timeout: Patience = None,
+        timeout: TimeoutLike = None,
         repetition_guard: bool = False,
     ) -> ChatResponse: ...
 
@@ -124,7 +124,7 @@ class AsyncClient(Base):
         options: Mapping[str, Any] | Any | None = None,
         keep_alive: KeepAlive = None,
         truncate: bool | None = None,
-        timeout: Patience = None,
+        timeout: TimeoutLike = None,
         repetition_guard: bool = False,
     ) -> _core.Stream[ChatResponse]: ...
 
@@ -134,7 +134,7 @@ class AsyncClient(Base):
         messages: Sequence[Mapping[str, Any] | Any] | None = None,
         *,
         stream: bool = False,
-        timeout: Patience = None,
+        timeout: TimeoutLike = None,
         repetition_guard: bool = False,
         **fields: Any,
     ) -> Any:
@@ -160,7 +160,7 @@ class AsyncClient(Base):
         suffix: Text | None = None,
         *,
         stream: Literal[False] = False,
-        timeout: Patience = None,
+        timeout: TimeoutLike = None,
         repetition_guard: bool = False,
         **fields: Any,
     ) -> GenerateResponse: ...
@@ -173,7 +173,7 @@ class AsyncClient(Base):
         suffix: Text | None = None,
         *,
         stream: Literal[True],
-        timeout: Patience = None,
+        timeout: TimeoutLike = None,
         repetition_guard: bool = False,
         **fields: Any,
     ) -> _core.Stream[GenerateResponse]: ...
@@ -185,7 +185,7 @@ class AsyncClient(Base):
         suffix: Text | None = None,
         *,
         stream: bool = False,
-        timeout: Patience = None,
+        timeout: TimeoutLike = None,
         repetition_guard: bool = False,
         **fields: Any,
     ) -> Any:
@@ -207,7 +207,7 @@ class AsyncClient(Base):
         keep_alive: KeepAlive = None,
         dimensions: int | None = None,
         *,
-        timeout: Patience = None,
+        timeout: TimeoutLike = None,
         **unknown: NoReturn,
     ) -> EmbedResponse:
         """``POST /api/embed``: one vector for each text of ``input``, in their order, as lists of Python floats.
@@ -217,7 +217,9 @@ class AsyncClient(Base):
         """
         refuse_unknown("embed", AsyncClient.embed, unknown)
         payload = embed_payload(model, input, truncate, options, keep_alive, dimensions)
-        reply = EmbedResponse(await ask(lambda body: self.request_json("/api/embed", body, timeout=timeout), payload))
+        reply = EmbedResponse(
+            await send_batch(lambda body: self.request_json("/api/embed", body, timeout=timeout), payload)
+        )
         check_vectors(reply.embeddings, payload)
         return reply
 
@@ -230,14 +232,14 @@ class AsyncClient(Base):
         keep_alive: KeepAlive = None,
         dimensions: int | None = None,
         *,
-        timeout: Patience = None,
+        timeout: TimeoutLike = None,
         **unknown: NoReturn,
     ) -> Vectors:
         """As `embed`, as one block of 32-bit floats, which ``numpy.asarray`` takes without a copy. Several times
         faster: no Python object is made for a number."""
         refuse_unknown("embed_array", AsyncClient.embed_array, unknown)
         payload = embed_payload(model, input, truncate, options, keep_alive, dimensions)
-        vectors = Vectors(*await ask(lambda body: self._vectors(body, timeout), payload))
+        vectors = Vectors(*await send_batch(lambda body: self._vectors(body, timeout), payload))
         check_count(len(vectors), payload)
         return vectors
 
@@ -248,7 +250,7 @@ class AsyncClient(Base):
         options: Mapping[str, Any] | Any | None = None,
         keep_alive: KeepAlive = None,
         *,
-        timeout: Patience = None,
+        timeout: TimeoutLike = None,
         **unknown: NoReturn,
     ) -> EmbeddingsResponse:
         """``POST /api/embeddings``, the older endpoint: the vector of one text, not normalised."""
@@ -260,11 +262,11 @@ class AsyncClient(Base):
 
     async def list(self) -> ListResponse:
         """The models on the server's disk."""
-        return ListResponse(self._having(await self._manage("GET", "/api/tags"), "models"))
+        return ListResponse(self._require_field(await self._manage("GET", "/api/tags"), "models"))
 
     async def ps(self) -> ProcessResponse:
         """The models in the server's memory."""
-        return ProcessResponse(self._having(await self._manage("GET", "/api/ps"), "models"))
+        return ProcessResponse(self._require_field(await self._manage("GET", "/api/ps"), "models"))
 
     async def show(self, model: str) -> ShowResponse:
         """What the server knows of ``model``, its capabilities among it."""
@@ -272,7 +274,7 @@ class AsyncClient(Base):
 
     async def version(self) -> str:
         """The server's version, such as ``0.33.0``."""
-        return str(self._having(await self._manage("GET", "/api/version"), "version")["version"])
+        return str(self._require_field(await self._manage("GET", "/api/version"), "version")["version"])
 
     async def pull(self, model: str, *, insecure: bool = False, stream: bool = False) -> Any:
         """Fetches ``model``: a `ProgressResponse`, or with ``stream`` an asynchronous iterator over them."""
@@ -284,7 +286,7 @@ class AsyncClient(Base):
 
     async def create(self, model: str, *, stream: bool = False, **fields: Any) -> Any:
         """Makes ``model`` from another (``from_=``) or from files; the rest as in Ollama's ``/api/create``."""
-        return await self._progress("/api/create", await settled(create_payload(model, stream, fields)))
+        return await self._progress("/api/create", await encode_images_in_thread(create_payload(model, stream, fields)))
 
     async def delete(self, model: str) -> StatusResponse:
         """Removes ``model`` from the server's disk."""
@@ -303,7 +305,7 @@ class AsyncClient(Base):
         on_text: Callable[[str], object],
         *,
         on_thinking: Callable[[str], object] | None = None,
-        timeout: Patience = None,
+        timeout: TimeoutLike = None,
         repetition_guard: bool = False,
     ) -> dict[str, Any]:
         """Streams the reply to a callback, and returns the final object with the whole text in it.
@@ -315,7 +317,7 @@ class AsyncClient(Base):
         ``repetition_guard`` is that of `chat`.
         """
         body = {**payload, "stream": True}
-        result = await self._native.deliver(path, body, on_text, on_thinking, limits_of(timeout), repetition_guard)
+        result = await self._native.deliver(path, body, on_text, on_thinking, read_timeout(timeout), repetition_guard)
         return cast("dict[str, Any]", result)
 
     async def request_json(
@@ -324,11 +326,11 @@ class AsyncClient(Base):
         payload: Mapping[str, Any] | None = None,
         *,
         method: str = "POST",
-        timeout: Patience = None,
+        timeout: TimeoutLike = None,
         repetition_guard: bool = False,
     ) -> Any:
         """The whole reply, parsed. A body of several lines (a server that streams all the same) is folded into one."""
-        return await self._native.call(method, path, payload, _form(repetition_guard), limits_of(timeout))
+        return await self._native.call(method, path, payload, _form(repetition_guard), read_timeout(timeout))
 
     async def request_bytes(
         self,
@@ -336,18 +338,18 @@ class AsyncClient(Base):
         payload: Mapping[str, Any] | None = None,
         *,
         method: str = "POST",
-        timeout: Patience = None,
+        timeout: TimeoutLike = None,
     ) -> tuple[bytes, str]:
         """The body of the reply as it came, and its content type."""
-        reply = await self._native.call(method, path, payload, "bytes", limits_of(timeout))
+        reply = await self._native.call(method, path, payload, "bytes", read_timeout(timeout))
         return cast("tuple[bytes, str]", reply)
 
     async def stream_lines(
-        self, path: str, payload: Mapping[str, Any], *, timeout: Patience = None
+        self, path: str, payload: Mapping[str, Any], *, timeout: TimeoutLike = None
     ) -> AsyncGenerator[bytes, None]:
         """The lines of a streamed reply as they came, without their line ends; nothing in them is looked at."""
         body = {**payload, "stream": True}
-        stream = self._native.stream(path, body, None, True, limits_of(timeout), False)
+        stream = self._native.stream(path, body, None, True, read_timeout(timeout), False)
         try:
             async for line in stream:
                 yield line
@@ -360,17 +362,17 @@ class AsyncClient(Base):
         payload: dict[str, Any],
         made: type[Any],
         stream: bool,
-        timeout: Patience,
+        timeout: TimeoutLike,
         guarded: bool,
     ) -> Any:
-        payload = await settled(payload)
+        payload = await encode_images_in_thread(payload)
         if stream:
-            return self._native.stream(path, payload, made, False, limits_of(timeout), guarded)
+            return self._native.stream(path, payload, made, False, read_timeout(timeout), guarded)
         reply = await self.request_json(path, payload, timeout=timeout, repetition_guard=guarded)
-        return made(self._answering(reply, path))
+        return made(self._check_answer(reply, path))
 
-    async def _vectors(self, payload: Mapping[str, Any], timeout: Patience) -> Any:
-        return await self._native.call("POST", "/api/embed", payload, "vectors", limits_of(timeout))
+    async def _vectors(self, payload: Mapping[str, Any], timeout: TimeoutLike) -> Any:
+        return await self._native.call("POST", "/api/embed", payload, "vectors", read_timeout(timeout))
 
     async def _manage(
         self, method: str, path: str, payload: dict[str, Any] | None = None, *, form: str = "answer"
@@ -379,8 +381,8 @@ class AsyncClient(Base):
 
     async def _progress(self, path: str, payload: dict[str, Any]) -> Any:
         if payload["stream"]:
-            return self._native.stream(path, payload, ProgressResponse, False, self._patience, False)
-        return self._succeeded(path, await self._native.call("POST", path, payload, "answer", self._patience))
+            return self._native.stream(path, payload, ProgressResponse, False, self._transfer_limits, False)
+        return self._succeeded(path, await self._native.call("POST", path, payload, "answer", self._transfer_limits))
 
 
 class Client(Base):
@@ -411,7 +413,7 @@ class Client(Base):
         options: Mapping[str, Any] | Any | None = None,
         keep_alive: KeepAlive = None,
         truncate: bool | None = None,
-        timeout: Patience = None,
+        timeout: TimeoutLike = None,
         repetition_guard: bool = False,
     ) -> ChatResponse: ...
 
@@ -430,7 +432,7 @@ class Client(Base):
         options: Mapping[str, Any] | Any | None = None,
         keep_alive: KeepAlive = None,
         truncate: bool | None = None,
-        timeout: Patience = None,
+        timeout: TimeoutLike = None,
         repetition_guard: bool = False,
     ) -> _core.BlockingStream[ChatResponse]: ...
 
@@ -440,7 +442,7 @@ class Client(Base):
         messages: Sequence[Mapping[str, Any] | Any] | None = None,
         *,
         stream: bool = False,
-        timeout: Patience = None,
+        timeout: TimeoutLike = None,
         repetition_guard: bool = False,
         **fields: Any,
     ) -> Any:
@@ -456,7 +458,7 @@ class Client(Base):
         suffix: Text | None = None,
         *,
         stream: Literal[False] = False,
-        timeout: Patience = None,
+        timeout: TimeoutLike = None,
         repetition_guard: bool = False,
         **fields: Any,
     ) -> GenerateResponse: ...
@@ -469,7 +471,7 @@ class Client(Base):
         suffix: Text | None = None,
         *,
         stream: Literal[True],
-        timeout: Patience = None,
+        timeout: TimeoutLike = None,
         repetition_guard: bool = False,
         **fields: Any,
     ) -> _core.BlockingStream[GenerateResponse]: ...
@@ -481,7 +483,7 @@ class Client(Base):
         suffix: Text | None = None,
         *,
         stream: bool = False,
-        timeout: Patience = None,
+        timeout: TimeoutLike = None,
         repetition_guard: bool = False,
         **fields: Any,
     ) -> Any:
@@ -498,14 +500,14 @@ class Client(Base):
         keep_alive: KeepAlive = None,
         dimensions: int | None = None,
         *,
-        timeout: Patience = None,
+        timeout: TimeoutLike = None,
         **unknown: NoReturn,
     ) -> EmbedResponse:
         """As `AsyncClient.embed`."""
         refuse_unknown("embed", AsyncClient.embed, unknown)
         payload = embed_payload(model, input, truncate, options, keep_alive, dimensions)
         reply = EmbedResponse(
-            ask_blocking(lambda body: self._call("POST", "/api/embed", body, timeout=timeout), payload)
+            send_batch_blocking(lambda body: self._call("POST", "/api/embed", body, timeout=timeout), payload)
         )
         check_vectors(reply.embeddings, payload)
         return reply
@@ -519,14 +521,16 @@ class Client(Base):
         keep_alive: KeepAlive = None,
         dimensions: int | None = None,
         *,
-        timeout: Patience = None,
+        timeout: TimeoutLike = None,
         **unknown: NoReturn,
     ) -> Vectors:
         """As `AsyncClient.embed_array`."""
         refuse_unknown("embed_array", AsyncClient.embed_array, unknown)
         payload = embed_payload(model, input, truncate, options, keep_alive, dimensions)
         vectors = Vectors(
-            *ask_blocking(lambda body: self._call("POST", "/api/embed", body, form="vectors", timeout=timeout), payload)
+            *send_batch_blocking(
+                lambda body: self._call("POST", "/api/embed", body, form="vectors", timeout=timeout), payload
+            )
         )
         check_count(len(vectors), payload)
         return vectors
@@ -538,7 +542,7 @@ class Client(Base):
         options: Mapping[str, Any] | Any | None = None,
         keep_alive: KeepAlive = None,
         *,
-        timeout: Patience = None,
+        timeout: TimeoutLike = None,
         **unknown: NoReturn,
     ) -> EmbeddingsResponse:
         """As `AsyncClient.embeddings`."""
@@ -550,11 +554,11 @@ class Client(Base):
 
     def list(self) -> ListResponse:
         """The models on the server's disk."""
-        return ListResponse(self._having(self._call("GET", "/api/tags"), "models"))
+        return ListResponse(self._require_field(self._call("GET", "/api/tags"), "models"))
 
     def ps(self) -> ProcessResponse:
         """The models in the server's memory."""
-        return ProcessResponse(self._having(self._call("GET", "/api/ps"), "models"))
+        return ProcessResponse(self._require_field(self._call("GET", "/api/ps"), "models"))
 
     def show(self, model: str) -> ShowResponse:
         """What the server knows of ``model``, its capabilities among it."""
@@ -562,7 +566,7 @@ class Client(Base):
 
     def version(self) -> str:
         """The server's version, such as ``0.33.0``."""
-        return str(self._having(self._call("GET", "/api/version"), "version")["version"])
+        return str(self._require_field(self._call("GET", "/api/version"), "version")["version"])
 
     def pull(self, model: str, *, insecure: bool = False, stream: bool = False) -> Any:
         """As `AsyncClient.pull`; with ``stream`` an iterator."""
@@ -574,7 +578,7 @@ class Client(Base):
 
     def create(self, model: str, *, stream: bool = False, **fields: Any) -> Any:
         """As `AsyncClient.create`; with ``stream`` an iterator."""
-        return self._progress("/api/create", settle(create_payload(model, stream, fields)))
+        return self._progress("/api/create", encode_images(create_payload(model, stream, fields)))
 
     def delete(self, model: str) -> StatusResponse:
         """Removes ``model`` from the server's disk."""
@@ -592,14 +596,14 @@ class Client(Base):
         payload: dict[str, Any],
         made: type[Any],
         stream: bool,
-        timeout: Patience,
+        timeout: TimeoutLike,
         guarded: bool,
     ) -> Any:
-        payload = settle(payload)
+        payload = encode_images(payload)
         if stream:
-            return self._native.stream_blocking(path, payload, made, limits_of(timeout), guarded)
+            return self._native.stream_blocking(path, payload, made, read_timeout(timeout), guarded)
         reply = self._call("POST", path, payload, form=_form(guarded), timeout=timeout)
-        return made(self._answering(reply, path))
+        return made(self._check_answer(reply, path))
 
     def _call(
         self,
@@ -608,14 +612,14 @@ class Client(Base):
         payload: Mapping[str, Any] | None = None,
         *,
         form: str = "answer",
-        timeout: Patience = None,
+        timeout: TimeoutLike = None,
     ) -> Any:
-        return self._native.call_blocking(method, path, payload, form, limits_of(timeout))
+        return self._native.call_blocking(method, path, payload, form, read_timeout(timeout))
 
     def _progress(self, path: str, payload: dict[str, Any]) -> Any:
         if payload["stream"]:
-            return self._native.stream_blocking(path, payload, ProgressResponse, self._patience, False)
-        return self._succeeded(path, self._native.call_blocking("POST", path, payload, "answer", self._patience))
+            return self._native.stream_blocking(path, payload, ProgressResponse, self._transfer_limits, False)
+        return self._succeeded(path, self._native.call_blocking("POST", path, payload, "answer", self._transfer_limits))
 
 
 __all__ = ["AsyncClient", "Client", "Retry", "Timeout"]

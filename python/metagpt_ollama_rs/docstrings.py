@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container
 
-__all__ = ["described"]
+__all__ = ["parse_docstring"]
 
 _ARGUMENTS = (
     "args",
@@ -28,7 +28,7 @@ _NUMPY = re.compile(r"(\*{0,2}\w+(?:\s*,\s*\*{0,2}\w+)*)\s*(?::.*)?$")
 _SPHINX = re.compile(r"[:@](\w+)\b([^:]*):\s*(.*)")
 
 
-def described(docstring: str, arguments: Container[str]) -> tuple[str, dict[str, str]]:
+def parse_docstring(docstring: str, arguments: Container[str]) -> tuple[str, dict[str, str]]:
     """The description, and the text on each argument that has one. ``docstring`` is as ``inspect.getdoc`` gives it."""
     lines = docstring.splitlines()
     description: list[str] = []

@@ -62,7 +62,7 @@ _OVERFLOW = (
 _PLAN = r"subscri|upgrade|\bplan\b|billing|payment|\bpaid\b|credits|requires a .{0,20}account"
 
 # Ollama answers these with 500 or 501, though another request would do (ollama-wire.md 5.2).
-_CALLERS_DOING = r'option "|invalid format|image input is not supported|does not support embeddings'
+_BAD_REQUEST = r'option "|invalid format|image input is not supported|does not support embeddings'
 
 # Which class a refusal has: its statuses, a pattern of the text in lower case ("" for any), the class.
 _CLASSES: tuple[tuple[tuple[int, ...], str, type[OllamaError]], ...] = (
@@ -74,7 +74,7 @@ _CLASSES: tuple[tuple[tuple[int, ...], str, type[OllamaError]], ...] = (
     ((404,), "model", ModelNotFoundError),
     ((404,), "", NotFoundError),
     ((429,), "", RateLimitError),
-    ((500, 501), _CALLERS_DOING, BadRequestError),
+    ((500, 501), _BAD_REQUEST, BadRequestError),
     ((503,), "", ServerBusyError),
 )
 
@@ -237,7 +237,7 @@ _LOADED_HINTS = {
 
 # What to do about a refusal, by words of the server's text, most telling first. Ollama's own texts are those of
 # ollama-wire.md 5.2; a text that is not here gets the hint of its class.
-_SAID: tuple[tuple[tuple[str, ...], str], ...] = (
+_HINTS_BY_TEXT: tuple[tuple[tuple[str, ...], str], ...] = (
     (
         ("error unmarshalling llama", "error reading llama", "llama-server chat error", "exceeded 8 mb limit"),
         "the model's runner failed: the server's own log says why; ask again, or update Ollama",
@@ -326,7 +326,7 @@ def _hint_of(error: OllamaError, *, cause: str | None, quota: bool, circles: boo
         return _CIRCLES_HINT
     transfer = _TRANSFERS.get(_endpoint(error.url))
     if isinstance(error, MidStreamError):
-        said = _explain_text(error.error)
+        said = _hint_of_text(error.error)
         if transfer:
             return said or _TRANSFER_FAILED
         return f"{said}; the text so far is in `partial`" if said else hint
@@ -362,7 +362,7 @@ def _explain_refusal(error: ResponseError, quota: bool) -> str:
         return f"{excerpt(error.url, _URL)} is no path of an Ollama server: {_HINTS[NotFoundError]}"
     if error.status == 405:
         return _HINTS[NotFoundError]
-    return _explain_text(error.error)
+    return _hint_of_text(error.error)
 
 
 def _endpoint(url: str | None) -> str:
@@ -370,9 +370,9 @@ def _endpoint(url: str | None) -> str:
     return (url or "").rpartition("/")[2]
 
 
-def _explain_text(text: str) -> str:
+def _hint_of_text(text: str) -> str:
     said = text.lower()
-    for words, hint in _SAID:
+    for words, hint in _HINTS_BY_TEXT:
         if any(word in said for word in words):
             return hint
     return ""
@@ -446,7 +446,7 @@ def _explain_authentication(error: AuthenticationError) -> str:
     if error.status == 403 and not error.body:
         # A refused Host or Origin has no body (ollama-wire.md 5.5).
         return "have the proxy in front of Ollama send `Host: localhost:11434`, or set OLLAMA_ORIGINS on the server"
-    said = _explain_text(error.error)
+    said = _hint_of_text(error.error)
     if said:
         return said
     if error.status == 403:

@@ -3,8 +3,8 @@
 A text may name a file, so a stranger's text must not become an image; bytes may. What is read is a regular file of at
 most 20 MiB that begins as an image or a sound does. Bytes and base64 are passed on, and judged by the server.
 
-Reading and encoding take their time, so a payload is made with the images as they were given (`Unread`), and `settle`
-puts what is sent in their place: in a thread, where there is an event loop to keep going.
+Reading and encoding take their time, so a payload is made with the images as they were given (`UnreadImage`), and
+`encode_images` puts what is sent in their place: in a thread, where there is an event loop to keep going.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ __all__ = [
     "BYTES",
     "IMAGE_BYTES",
     "KNOWN",
-    "Unread",
+    "UnreadImage",
+    "checked_images",
+    "encode_images",
+    "encode_images_in_thread",
     "image_lists",
     "image_text",
     "is_known",
     "looks_encoded",
-    "one_by_one",
-    "settle",
-    "settled",
-    "shown",
-    "unread",
+    "shortened",
+    "unread_images",
 ]
 
 # The largest file that is read, and the largest image that is fetched.
@@ -58,7 +58,7 @@ _KINDS = (
 _BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)
 
 
-class Unread:
+class UnreadImage:
     """An image as the caller gave it, with its place in the payload for messages."""
 
     __slots__ = ("image", "where")
@@ -70,12 +70,12 @@ class Unread:
         self.where = where
 
 
-def unread(images: Any, where: str) -> list[Unread]:
+def unread_images(images: Any, where: str) -> list[UnreadImage]:
     """``images`` for a payload. Raises ConfigurationError for what is no list of them."""
-    return [Unread(image, f"{where}[{index}]") for index, image in enumerate(one_by_one(images, where))]
+    return [UnreadImage(image, f"{where}[{index}]") for index, image in enumerate(checked_images(images, where))]
 
 
-def one_by_one(images: Any, where: str) -> Iterable[Any]:
+def checked_images(images: Any, where: str) -> Iterable[Any]:
     """``images``, if they are a list or something like it. Raises ConfigurationError for a single image."""
     one = isinstance(images, (str, *BYTES, os.PathLike, Mapping)) or hasattr(images, "value")
     if one or not isinstance(images, Iterable):
@@ -91,24 +91,24 @@ def image_lists(payload: Mapping[str, Any]) -> list[list[Any]]:
     return [holder["images"] for holder in holders if isinstance(holder, dict) and holder.get("images")]
 
 
-def settle(payload: dict[str, Any]) -> dict[str, Any]:
+def encode_images(payload: dict[str, Any]) -> dict[str, Any]:
     """``payload`` with all its images read. Raises ConfigurationError, which names the place, for what is none."""
-    return _settle(payload, image_lists(payload))
+    return _encode_images(payload, image_lists(payload))
 
 
-async def settled(payload: dict[str, Any]) -> dict[str, Any]:
-    """As `settle`, while the event loop goes on."""
+async def encode_images_in_thread(payload: dict[str, Any]) -> dict[str, Any]:
+    """As `encode_images`, while the event loop goes on."""
     lists = image_lists(payload)
-    if not any(isinstance(image, Unread) for images in lists for image in images):
+    if not any(isinstance(image, UnreadImage) for images in lists for image in images):
         return payload
     import asyncio
 
-    return await asyncio.to_thread(_settle, payload, lists)
+    return await asyncio.to_thread(_encode_images, payload, lists)
 
 
-def _settle(payload: dict[str, Any], lists: list[list[Any]]) -> dict[str, Any]:
+def _encode_images(payload: dict[str, Any], lists: list[list[Any]]) -> dict[str, Any]:
     for images in lists:
-        images[:] = [image_text(item.image, item.where) if isinstance(item, Unread) else item for item in images]
+        images[:] = [image_text(item.image, item.where) if isinstance(item, UnreadImage) else item for item in images]
     return payload
 
 
@@ -136,7 +136,8 @@ def image_text(image: Any, where: str) -> str:
         return _file(_path_of(text, where), where)
     if scheme.startswith(("http://", "https://")):
         raise ConfigurationError(
-            f"{where} is a URL: {shown(text)}", hint="neither the clients nor Ollama fetch it: give the image's bytes"
+            f"{where} is a URL: {shortened(text)}",
+            hint="neither the clients nor Ollama fetch it: give the image's bytes",
         )
     if _is_there(text) or _must_be_path(text):
         return _file(text, where)
@@ -171,7 +172,7 @@ def is_known(data: bytes) -> bool:
     )
 
 
-def shown(text: str) -> str:
+def shortened(text: str) -> str:
     """For messages. The query of a URL may hold a token; logins are left out by the messages themselves."""
     if text[:4].lower() == "http":
         text = text.split("?", 1)[0]
@@ -237,7 +238,7 @@ def _path_of(url: str, where: str) -> str:
         host, slash, rest = rest[2:].partition("/")
         if host.lower() not in ("", "localhost"):
             raise ConfigurationError(
-                f"{where} is a file of another machine: {shown(url)}", hint="write file:/// and an absolute path"
+                f"{where} is a file of another machine: {shortened(url)}", hint="write file:/// and an absolute path"
             )
         rest = slash + rest
     return unquote(rest, errors="surrogateescape")
@@ -267,7 +268,7 @@ def _data_uri(text: str, where: str) -> str:
 
     head, comma, payload = text.partition(",")
     if not comma:
-        raise ConfigurationError(f"{where} is a data URI without a comma: {shown(text)}", hint=_HINT)
+        raise ConfigurationError(f"{where} is a data URI without a comma: {shortened(text)}", hint=_HINT)
     data = unquote_to_bytes(payload.encode("utf-8", "replace"))
     if head.rstrip().lower().endswith(";base64"):
         return _standard(data.decode("ascii", "replace"), where)
@@ -283,7 +284,7 @@ def _standard(text: str, where: str) -> str:
     try:
         decoded = base64.b64decode(padded, validate=True)
     except (binascii.Error, ValueError):
-        raise ConfigurationError(f"{where} is neither a file nor base64 text: {shown(text)}", hint=_HINT) from None
+        raise ConfigurationError(f"{where} is neither a file nor base64 text: {shortened(text)}", hint=_HINT) from None
     if not decoded:
         raise ConfigurationError(f"{where} is empty", hint=_HINT)
     return padded

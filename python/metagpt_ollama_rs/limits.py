@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         write: float | None
         pool: float | None
 
-    Patience = Union[float, timedelta, "Timeout", HttpxTimeout, None]
+    TimeoutLike = Union[float, timedelta, "Timeout", HttpxTimeout, None]
 
 
 class Timeout(NamedTuple):
@@ -61,7 +61,7 @@ class Retry(NamedTuple):
     retry_after: float = 10.0
 
 
-def limits_of(timeout: Patience) -> Limits | None:
+def read_timeout(timeout: TimeoutLike) -> Limits | None:
     """A single number bounds the wait for the first token and each pause, never a healthy stream as a whole."""
     if timeout is None:
         return None
@@ -97,7 +97,7 @@ def _seconds(value: Any, where: str) -> float | None:
     return seconds
 
 
-def tries_of(retries: int | Retry | None) -> tuple[int, float, float, float] | None:
+def read_retries(retries: int | Retry | None) -> tuple[int, float, float, float] | None:
     if retries is None:
         return None
     policy = retries if isinstance(retries, Retry) else Retry(retries)
@@ -110,7 +110,7 @@ def tries_of(retries: int | Retry | None) -> tuple[int, float, float, float] | N
     return (min(count, 2**32 - 1), first, budget, retry_after)
 
 
-def size_of(name: str, value: Any) -> int | None:
+def read_size(name: str, value: Any) -> int | None:
     """A number of bytes; one that is beyond all memory is no limit."""
     return None if value is None else min(whole_number(name, value, 1), sys.maxsize)
 
@@ -130,4 +130,4 @@ def whole_number(name: str, value: Any, least: int) -> int:
     return number
 
 
-__all__ = ["Retry", "Timeout", "limits_of", "size_of", "tries_of", "whole_number"]
+__all__ = ["Retry", "Timeout", "read_retries", "read_size", "read_timeout", "whole_number"]

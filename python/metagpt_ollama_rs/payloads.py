@@ -3,7 +3,8 @@
 What the caller left at None is not sent, so that the server's own default holds. ``stream`` always is: its default
 differs by endpoint. Bytes count as the text that they are in UTF-8, wherever a text is wanted; those that nothing here
 looks at are turned into it by the core, as are surrogates. What Ollama would refuse, or ignore in silence, though it is
-easily seen here, is a ConfigurationError that names the place. Images wait in a payload to be read (`images.settle`).
+easily seen here, is a ConfigurationError that names the place. Images wait in a payload to be
+read (`images.encode_images`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from metagpt_ollama_rs.errors import ConfigurationError
-from metagpt_ollama_rs.images import BYTES, unread
+from metagpt_ollama_rs.images import BYTES, unread_images
 from metagpt_ollama_rs.responses import Record
 from metagpt_ollama_rs.spelling import near_miss, unknown_argument
 
@@ -49,7 +50,7 @@ _TEXTS = frozenset(
 _warned: set[str] = set()
 
 
-def text_of(value: Any, where: str, *, hint: str = "give a text (str)") -> str:
+def require_text(value: Any, where: str, *, hint: str = "give a text (str)") -> str:
     """A text, or what bytes are in UTF-8. Raises ConfigurationError, which names ``where``, for anything else."""
     if isinstance(value, str):
         return value
@@ -63,7 +64,7 @@ def text_of(value: Any, where: str, *, hint: str = "give a text (str)") -> str:
 
 def plain_text(value: Any, where: str) -> str:
     """A text without surrogates, such as the environment's undecodable bytes leave: the core takes none here."""
-    return text_of(value, where).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return require_text(value, where).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def header_pairs(headers: Any) -> list[tuple[str, str]]:
@@ -80,8 +81,8 @@ def header_pairs(headers: Any) -> list[tuple[str, str]]:
 
 def chat_payload(model: Any, messages: Any, stream: bool, **fields: Any) -> dict[str, Any]:
     """The payload of ``/api/chat``. Raises TypeError for a field that the endpoint does not have."""
-    payload: dict[str, Any] = {"model": text_of(model, "model"), "messages": _messages(messages), "stream": stream}
-    _add(payload, "chat", _CHAT, fields)
+    payload: dict[str, Any] = {"model": require_text(model, "model"), "messages": _messages(messages), "stream": stream}
+    _fill(payload, "chat", _CHAT, fields)
     if "tools" in payload:
         from metagpt_ollama_rs.tools import sent_tools
 
@@ -91,10 +92,10 @@ def chat_payload(model: Any, messages: Any, stream: bool, **fields: Any) -> dict
 
 def generate_payload(model: Any, prompt: Any, suffix: Any, stream: bool, **fields: Any) -> dict[str, Any]:
     """The payload of ``/api/generate``. Raises TypeError for a field that the endpoint does not have."""
-    payload: dict[str, Any] = {"model": text_of(model, "model"), "stream": stream}
-    _add(payload, "generate", ("prompt", "suffix", *_GENERATE), {"prompt": prompt, "suffix": suffix, **fields})
+    payload: dict[str, Any] = {"model": require_text(model, "model"), "stream": stream}
+    _fill(payload, "generate", ("prompt", "suffix", *_GENERATE), {"prompt": prompt, "suffix": suffix, **fields})
     if "images" in payload:
-        payload["images"] = unread(payload["images"], "images")
+        payload["images"] = unread_images(payload["images"], "images")
     return payload
 
 
@@ -103,13 +104,15 @@ def embed_payload(
 ) -> dict[str, Any]:
     """The payload of ``/api/embed``."""
     fields = {"truncate": truncate, "options": options, "keep_alive": keep_alive, "dimensions": dimensions}
-    return _add({"model": text_of(model, "model"), "input": _inputs(input)}, "embed", tuple(fields), fields)
+    return _fill(
+        {"model": require_text(model, "model"), "input": _texts_to_embed(input)}, "embed", tuple(fields), fields
+    )
 
 
 def embeddings_payload(model: Any, prompt: Any, options: Any, keep_alive: Any) -> dict[str, Any]:
     """The payload of ``/api/embeddings``."""
     fields = {"prompt": prompt, "options": options, "keep_alive": keep_alive}
-    return _add({"model": text_of(model, "model")}, "embeddings", tuple(fields), fields)
+    return _fill({"model": require_text(model, "model")}, "embeddings", tuple(fields), fields)
 
 
 def create_payload(model: str, stream: bool, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,10 +128,10 @@ def create_payload(model: str, stream: bool, fields: Mapping[str, Any]) -> dict[
         rest["parameters"] = _options(rest["parameters"], "parameters")
     if "messages" in rest:
         rest["messages"] = _messages(rest["messages"])
-    return {"model": text_of(model, "model"), "stream": stream, **rest}
+    return {"model": require_text(model, "model"), "stream": stream, **rest}
 
 
-def _add(payload: dict[str, Any], endpoint: str, known: tuple[str, ...], fields: Mapping[str, Any]) -> dict[str, Any]:
+def _fill(payload: dict[str, Any], endpoint: str, known: tuple[str, ...], fields: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in fields.items():
         if name not in known:
             raise unknown_argument(endpoint, name, _ARGUMENTS[endpoint])
@@ -140,14 +143,14 @@ def _add(payload: dict[str, Any], endpoint: str, known: tuple[str, ...], fields:
             value = _keep_alive(value)
         elif name in _TEXTS:
             several = "embeddings() takes one text; embed() takes several"
-            value = text_of(value, name, hint=several if endpoint == "embeddings" else "give a text (str)")
+            value = require_text(value, name, hint=several if endpoint == "embeddings" else "give a text (str)")
         payload[name] = value
     return payload
 
 
-def _inputs(given: Any) -> str | list[str]:
+def _texts_to_embed(given: Any) -> str | list[str]:
     if isinstance(given, (str, *BYTES)):
-        return text_of(given, "input")
+        return require_text(given, "input")
     # A set has no order by which its vectors could be told apart, and of a dict only the keys would be embedded.
     if not isinstance(given, list) and (
         isinstance(given, (Mapping, set, frozenset)) or not isinstance(given, Iterable)
@@ -156,7 +159,9 @@ def _inputs(given: Any) -> str | list[str]:
     texts = list(given)
     if set(map(type, texts)) <= {str}:
         return texts
-    return [text_of(text, f"input[{index}]", hint="each input is a text (str)") for index, text in enumerate(texts)]
+    return [
+        require_text(text, f"input[{index}]", hint="each input is a text (str)") for index, text in enumerate(texts)
+    ]
 
 
 def _messages(messages: Any) -> list[dict[str, Any]]:
@@ -171,7 +176,7 @@ def _messages(messages: Any) -> list[dict[str, Any]]:
 
 
 def _message(message: Any, index: int) -> dict[str, Any]:
-    record = _dumped(message) if hasattr(message, "model_dump") else message
+    record = _message_dict(message) if hasattr(message, "model_dump") else message
     if not isinstance(record, Mapping):
         raise ConfigurationError(
             f"messages[{index}] is a {type(message).__name__}",
@@ -189,7 +194,7 @@ def _message(message: Any, index: int) -> dict[str, Any]:
     return fields
 
 
-def _dumped(message: Any) -> dict[str, Any]:
+def _message_dict(message: Any) -> dict[str, Any]:
     """A message that is an object, as a dict. One of ollama-python's would read the files of its images at this."""
     images = getattr(message, "images", None)
     if not images or isinstance(message, Record):
@@ -201,9 +206,9 @@ def _field(name: Any, value: Any, where: str) -> Any:
     """The value of a message's field that is not plainly a text."""
     if name in _TEXTS:
         hint = "images go into `images` of the message; a tool's result is text, such as JSON"
-        return text_of(value, f"{where}.{name}", hint=hint)
+        return require_text(value, f"{where}.{name}", hint=hint)
     if name == "images":
-        return unread(value, f"{where}.images")
+        return unread_images(value, f"{where}.images")
     if name == "tool_calls":
         from metagpt_ollama_rs.tools import sent_calls
 
@@ -217,7 +222,7 @@ def _field(name: Any, value: Any, where: str) -> Any:
 def _keep_alive(value: Any) -> Any:
     from metagpt_ollama_rs.options import parse_keep_alive
 
-    value = text_of(value, "keep_alive") if isinstance(value, BYTES) else value
+    value = require_text(value, "keep_alive") if isinstance(value, BYTES) else value
     try:
         return parse_keep_alive(value)
     except ValueError as error:
@@ -238,14 +243,14 @@ def _options(options: Any, where: str) -> dict[str, Any]:
     if not found.keys() <= KNOWN_OPTIONS:
         for name in found:
             if isinstance(name, str) and name not in KNOWN_OPTIONS and name not in _warned:
-                _doubt(name, where)
+                _check_option_name(name, where)
     if isinstance(found.get("stop"), (str, *BYTES)):
         # Ollama refuses a plain text here.
         found["stop"] = [found["stop"]]
     return found
 
 
-def _doubt(name: str, where: str) -> None:
+def _check_option_name(name: str, where: str) -> None:
     """Raises ConfigurationError for an option that is a misspelt known one, and warns once of any other that is not
     known: a newer server may know it."""
     import logging
@@ -274,5 +279,5 @@ __all__ = [
     "generate_payload",
     "header_pairs",
     "plain_text",
-    "text_of",
+    "require_text",
 ]

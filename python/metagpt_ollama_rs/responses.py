@@ -14,14 +14,11 @@ slots, the slots are emptied, and from there on the record is like any other.
 from __future__ import annotations
 
 from metagpt_ollama_rs import _core
-from metagpt_ollama_rs.failures import from_core
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, Sequence, ValuesView
+    from collections.abc import ItemsView, Iterator, KeysView, Mapping, Sequence, ValuesView
     from typing import Any
-
-    from metagpt_ollama_rs.errors import OllamaError
 
 
 class Record:
@@ -363,50 +360,6 @@ class StatusResponse(Record):
     status: str | None
 
 
-def having(reply: dict[str, Any], *names: str, redact: Callable[[str], str]) -> dict[str, Any]:
-    """``reply``, if it has one of the fields. Raises ProtocolError for an object that answers nothing.
-
-    ``redact`` takes secrets out of what is quoted of the reply.
-    """
-    if not any(name in reply for name in names):
-        found = _core.excerpt(redact(", ".join(reply)), 200) or "nothing"
-        raise from_core("protocol", message=f"The reply has no {names[0]!r}, only {found}.")
-    return reply
-
-
-def answering(reply: dict[str, Any], path: str, *, redact: Callable[[str], str]) -> dict[str, Any]:
-    """``reply``, if it is an answer of the endpoint ``path``; raises ProtocolError otherwise.
-
-    A text that came as a list of parts is joined. An answer may be without one: a message of tool calls, an image.
-    """
-    if path == "/api/chat":
-        holder = having(reply, "message", redact=redact)["message"]
-        if not isinstance(holder, dict):
-            raise _unlike("message", "object", redact(str(holder)))
-        name, optional = "content", True
-    else:
-        holder = having(reply, "response", "image", redact=redact)
-        name, optional = "response", isinstance(reply.get("image"), str)
-    found = holder.get(name)
-    text = joined(found) if isinstance(found, list) else found
-    if not isinstance(text, str) and not (optional and found is None):
-        raise _unlike(name, "text", redact(str(found)))
-    if text is not found:
-        holder[name] = text
-    return reply
-
-
-def joined(parts: list[Any]) -> str | None:
-    """The text of a list of texts, or of parts with a ``text``; None if there is anything else in it."""
-    texts = [part.get("text") if isinstance(part, dict) else part for part in parts]
-    found = [text for text in texts if isinstance(text, str)]
-    return "".join(found) if len(found) == len(texts) else None
-
-
-def _unlike(name: str, wanted: str, found: str) -> OllamaError:
-    return from_core("protocol", message=f"The reply's {name!r} is no {wanted} but {found[:200]!r}.")
-
-
 __all__ = [
     "ChatResponse",
     "EmbedResponse",
@@ -424,7 +377,4 @@ __all__ = [
     "StatusResponse",
     "ToolCall",
     "ToolFunction",
-    "answering",
-    "having",
-    "joined",
 ]

@@ -16,7 +16,7 @@ from collections import abc
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from metagpt_ollama_rs.docstrings import described
+from metagpt_ollama_rs.docstrings import parse_docstring
 from metagpt_ollama_rs.errors import ConfigurationError
 
 __all__ = ["function_tool", "sent_calls", "sent_tools"]
@@ -115,7 +115,7 @@ def _signature(function: Any, inner: Any, name: str) -> tuple[str, dict[str, Any
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
         raise ConfigurationError(
-            f"the arguments of {name} are not known, so it cannot be described as a tool",
+            f"the arguments of {name} are not known, so it cannot be parse_docstring as a tool",
             hint="give a function that calls it, with annotations, or a dict with the description",
         ) from None
     wanted = [
@@ -131,7 +131,7 @@ def _signature(function: Any, inner: Any, name: str) -> tuple[str, dict[str, Any
         code = type(inner).__call__
         # Not `getdoc`, which finds that of `type` where there is none.
         text = inspect.cleandoc(code.__doc__ or "") or text
-    description, texts = described(text or "", {parameter.name for parameter in wanted})
+    description, texts = parse_docstring(text or "", {parameter.name for parameter in wanted})
     hints = _hints(code)
     properties: dict[str, Any] = {}
     needed = []
@@ -201,7 +201,7 @@ def _evaluated(annotation: str, names: _Names) -> Any:
 
 
 def _schema(hint: Any, inside: tuple[Any, ...] = ()) -> dict[str, Any]:
-    """The JSON Schema of a type. ``inside`` are the classes that are being described around this place."""
+    """The JSON Schema of a type. ``inside`` are the classes that are being parse_docstring around this place."""
     if hint is Any or hint is object:
         return dict(_ANYTHING)
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
@@ -307,7 +307,7 @@ def _of_fields(kind: Any, inside: tuple[Any, ...]) -> dict[str, Any]:
         needed = [name for name in fields if name not in kind._field_defaults]
     text = inspect.cleandoc(kind.__doc__ or "")
     # Dataclasses and named tuples without a docstring are given their signature for one.
-    description, texts = described("" if text.startswith(f"{kind.__name__}(") else text, fields)
+    description, texts = parse_docstring("" if text.startswith(f"{kind.__name__}(") else text, fields)
     properties: dict[str, Any] = {}
     for name in fields:
         hint = hints.get(name, str)

@@ -141,33 +141,33 @@ def _check_numbers(vectors: Any, payload: Payload) -> None:
         )
 
 
-async def ask(send: Callable[[Payload], Awaitable[Any]], payload: Payload) -> Any:
+async def send_batch(send: Callable[[Payload], Awaitable[Any]], payload: Payload) -> Any:
     """What ``send(payload)`` gives; raises BadInputError where one input of the list made the server refuse all."""
     try:
         return await send(payload)
     except ResponseError as refusal:
-        if not _may_be_an_input(refusal, payload):
+        if not _may_concern_an_input(refusal, payload):
             raise
-        blamed = await _drive(send, _search(refusal, payload))
+        blamed = await _run_search(send, _find_bad_input(refusal, payload))
         if blamed is refusal:
             raise
         raise blamed from refusal
 
 
-def ask_blocking(send: Callable[[Payload], Any], payload: Payload) -> Any:
-    """As `ask`."""
+def send_batch_blocking(send: Callable[[Payload], Any], payload: Payload) -> Any:
+    """As `send_batch`, for a thread that waits."""
     try:
         return send(payload)
     except ResponseError as refusal:
-        if not _may_be_an_input(refusal, payload):
+        if not _may_concern_an_input(refusal, payload):
             raise
-        blamed = _drive_blocking(send, _search(refusal, payload))
+        blamed = _run_search_blocking(send, _find_bad_input(refusal, payload))
         if blamed is refusal:
             raise
         raise blamed from refusal
 
 
-async def _drive(send: Callable[[Payload], Awaitable[Any]], search: Search) -> OllamaError:
+async def _run_search(send: Callable[[Payload], Awaitable[Any]], search: Search) -> OllamaError:
     failure: OllamaError | None = None
     attempt = next(search)
     while True:
@@ -182,7 +182,7 @@ async def _drive(send: Callable[[Payload], Awaitable[Any]], search: Search) -> O
             return end.value  # type: ignore[no-any-return]
 
 
-def _drive_blocking(send: Callable[[Payload], Any], search: Search) -> OllamaError:
+def _run_search_blocking(send: Callable[[Payload], Any], search: Search) -> OllamaError:
     failure: OllamaError | None = None
     attempt = next(search)
     while True:
@@ -197,7 +197,7 @@ def _drive_blocking(send: Callable[[Payload], Any], search: Search) -> OllamaErr
             return end.value  # type: ignore[no-any-return]
 
 
-def _may_be_an_input(error: OllamaError | None, payload: Payload) -> bool:
+def _may_concern_an_input(error: OllamaError | None, payload: Payload) -> bool:
     """Text that is too long is a 400, text that breaks the runner a 500 (ollama-wire.md 4.1)."""
     return (
         isinstance(error, ResponseError)
@@ -208,7 +208,7 @@ def _may_be_an_input(error: OllamaError | None, payload: Payload) -> bool:
     )
 
 
-def _search(refusal: ResponseError, payload: Payload) -> Search:
+def _find_bad_input(refusal: ResponseError, payload: Payload) -> Search:
     """Yields payloads to try, takes the failure of each (None: it worked), and returns what to raise.
 
     That is a BadInputError if one input alone is refused while a harmless one is not, and else ``refusal`` itself.
@@ -224,7 +224,7 @@ def _search(refusal: ResponseError, payload: Payload) -> Search:
         # One input is tried again, because the batch may have failed for being a batch.
         middle = (low + high) // 2 if high - low > 1 else high
         failure = yield {**payload, "input": texts[low:middle]}
-        if failure is not None and not _may_be_an_input(failure, payload):
+        if failure is not None and not _may_concern_an_input(failure, payload):
             return refusal
         alone = failure is not None and middle - low == 1
         if failure is not None:

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from .. import AsyncClient
 from ..errors import ConfigurationError, OllamaError, ProtocolError
-from ..images import IMAGE_BYTES, KNOWN, Unread, image_lists, image_text, is_known, looks_encoded, shown
+from ..images import IMAGE_BYTES, KNOWN, UnreadImage, image_lists, image_text, is_known, looks_encoded, shortened
 from .records import mark
 
 __all__ = ["METAGPT_PREFIX", "fetch_images", "image_base64", "unread_images"]
@@ -57,7 +57,7 @@ def image_base64(image: Any, where: str = "the image") -> Any:
             image = image[len(METAGPT_PREFIX) :].strip()
         if _is_url(image):
             return image
-    return Unread(image, where) if _unread.get() else image_text(image, where)
+    return UnreadImage(image, where) if _unread.get() else image_text(image, where)
 
 
 async def fetch_images(payload: dict[str, Any], proxy: Optional[str], verify: bool | str = True) -> None:
@@ -96,9 +96,9 @@ async def _fetched(url: str, proxy: Optional[str], verify: bool | str) -> str:
                 if left and not why:
                     at = to
                     continue
-                cause = f"it is redirected to {shown(to.split('?')[0])}, {why or 'one time too many'}"
+                cause = f"it is redirected to {shortened(to.split('?')[0])}, {why or 'one time too many'}"
             failure = ConfigurationError(
-                f"the image {shown(url)} cannot be fetched: {cause}",
+                f"the image {shortened(url)} cannot be fetched: {cause}",
                 hint="download it and pass the path of the file, or its base64",
             )
             # The client has made the record, which names the image's server.
@@ -107,7 +107,7 @@ async def _fetched(url: str, proxy: Optional[str], verify: bool | str) -> str:
     # What the server calls it proves nothing.
     if not is_known(data):
         raise ConfigurationError(
-            f"the URL {shown(url)} answers {content_type or 'something'}, and no image that is known", hint=KNOWN
+            f"the URL {shortened(url)} answers {content_type or 'something'}, and no image that is known", hint=KNOWN
         )
     return (await asyncio.to_thread(base64.b64encode, data)).decode("ascii")
 

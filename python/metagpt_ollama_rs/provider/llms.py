@@ -38,9 +38,9 @@ from ..errors import (
     StreamError,
 )
 from ..failures import from_core
-from ..images import image_lists, settled
+from ..images import encode_images_in_thread, image_lists
 from ..options import Settings, fields_set, overlay, read_settings
-from ..payloads import text_of as utf8_text
+from ..payloads import require_text
 from .endings import advice, cut_off, empty_answer
 from .images import fetch_images, unread_images
 from .messages import (
@@ -235,7 +235,7 @@ class OllamaLLM(BaseLLM):
         """The answer to a question, as MetaGPT's ``BaseLLM.aask``; one that fills a node is wrapped for its parser."""
         if isinstance(msg, (bytes, bytearray, memoryview)):
             # MetaGPT would take them for a list of messages.
-            msg = utf8_text(msg, "the question")
+            msg = require_text(msg, "the question")
         answer = await super().aask(msg, *args, **kwargs)
         return answer if wanted_format(self) is None else wrapped(answer)
 
@@ -465,7 +465,7 @@ class OllamaLLM(BaseLLM):
             elif payload.get("format"):
                 # A model that can think does so unless told not to, and on many servers breaks the format by it.
                 payload.setdefault("think", False)
-        return await settled(payload)
+        return await encode_images_in_thread(payload)
 
     def _settings(self) -> Settings:
         """The configuration of this moment, read anew only when it has changed."""

@@ -23,8 +23,8 @@ from metagpt.provider.general_api_requestor import OpenAIResponse
 
 from .. import decode, get_choice
 from ..errors import ConfigurationError
-from ..images import BYTES, one_by_one
-from ..payloads import text_of
+from ..images import BYTES, checked_images
+from ..payloads import require_text
 from ..tools import sent_calls
 from .images import METAGPT_PREFIX, image_base64
 
@@ -78,7 +78,7 @@ class OllamaMessageBase:
         """One part of a content list: ``(text, None)`` or ``(None, bare base64 of an image)``."""
         kind = msg.get("type") if isinstance(msg, Mapping) else None
         if kind == "text":
-            return text_of(msg["text"] or "", "the text of a part"), None
+            return require_text(msg["text"] or "", "the text of a part"), None
         if kind == "image_url":
             url = msg["image_url"]
             return None, image_base64(url["url"] if isinstance(url, Mapping) else url)
@@ -89,14 +89,14 @@ class OllamaMessageBase:
         if content is None:
             return [], []
         if isinstance(content, BYTES):
-            return [text_of(content, "the content of a message")], []
+            return [require_text(content, "the content of a message")], []
         if not isinstance(content, list):
             return [str(content)], []
         texts: list[str] = []
         images: list[str] = []
         for part in content:
             plain = isinstance(part, (str, *BYTES))
-            text, image = (text_of(part, "a part of a message"), None) if plain else self._parse_input_msg(part)
+            text, image = (require_text(part, "a part of a message"), None) if plain else self._parse_input_msg(part)
             if text:
                 texts.append(text)
             if image:
@@ -150,7 +150,7 @@ class OllamaMessageChat(OllamaMessageBase, metaclass=OllamaMessageMeta):
         result: dict[str, Any] = {"role": message.get("role") or "user", "content": "\n".join(texts)}
         if message.get("images"):
             place = f"{where}.images"
-            given = enumerate(one_by_one(message["images"], place))
+            given = enumerate(checked_images(message["images"], place))
             images.extend(image_base64(image, f"{place}[{at}]") for at, image in given)
         if images:
             result["images"] = images

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any, Optional
 
 from ..errors import ProtocolError
-from ..responses import joined
+from ..reply_checks import join_text_parts
 
 __all__ = [
     "Lines",
@@ -128,7 +128,7 @@ def text_of(reply: dict[str, Any], *, model: Optional[str] = None) -> Optional[s
     if found is None or isinstance(found, str):
         return found
     if isinstance(found, list):
-        text = joined(found)
+        text = join_text_parts(found)
         if text is not None:
             return text
         found = "a list with something else than texts"
