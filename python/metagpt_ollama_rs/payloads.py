@@ -220,7 +220,7 @@ def _field(name: Any, value: Any, where: str) -> Any:
 
 
 def _keep_alive(value: Any) -> Any:
-    from metagpt_ollama_rs.options import parse_keep_alive
+    from metagpt_ollama_rs.model_options import parse_keep_alive
 
     value = require_text(value, "keep_alive") if isinstance(value, BYTES) else value
     try:
@@ -232,7 +232,7 @@ def _keep_alive(value: Any) -> Any:
 def _options(options: Any, where: str) -> dict[str, Any]:
     """Options as they are sent. Types are left to the server: it refuses a wrong one and names it, while a name that it
     does not know is ignored in silence."""
-    from metagpt_ollama_rs.options import KNOWN_OPTIONS
+    from metagpt_ollama_rs.model_options import KNOWN_OPTIONS
 
     record = options.model_dump(exclude_none=True) if hasattr(options, "model_dump") else options
     if not isinstance(record, Mapping):
@@ -255,7 +255,7 @@ def _check_option_name(name: str, where: str) -> None:
     known: a newer server may know it."""
     import logging
 
-    from metagpt_ollama_rs.options import ELSEWHERE, KNOWN_OPTIONS
+    from metagpt_ollama_rs.model_options import KNOWN_OPTIONS, OTHER_NAMES
 
     close = near_miss(name, sorted(KNOWN_OPTIONS))
     if close:
@@ -267,7 +267,7 @@ def _check_option_name(name: str, where: str) -> None:
         "%s.%.60s is not a known option of Ollama: it is sent, and ignored by a server that does not know it%s",
         where,
         name,
-        f". hint: Ollama has {ELSEWHERE[name]}" if name in ELSEWHERE else "",
+        f". hint: Ollama has {OTHER_NAMES[name]}" if name in OTHER_NAMES else "",
     )
 
 

@@ -438,37 +438,37 @@ def test_metagpts_rag_gets_it(stand_ins, configured):
 
 
 def test_also_where_rag_was_imported_first(stand_ins, configured, monkeypatch):
-    from metagpt_ollama_rs.provider import importing
-    from metagpt_ollama_rs.provider.rag import serve_rag
+    from metagpt_ollama_rs.provider import import_hooks
+    from metagpt_ollama_rs.provider.rag_patch import patch_rag
 
     configured()
-    finders = [finder for finder in sys.meta_path if not isinstance(finder, importing._Finder)]
+    finders = [finder for finder in sys.meta_path if not isinstance(finder, import_hooks._Finder)]
     monkeypatch.setattr(sys, "meta_path", finders)
     factory = importlib.import_module("metagpt.rag.factories.embedding")
     assert factory.RAGEmbeddingFactory._create_ollama.__code__.co_filename == factory.__file__
-    serve_rag()
+    patch_rag()
     assert isinstance(factory.get_rag_embedding(), OllamaEmbedding)
-    serve_rag()
+    patch_rag()
     assert isinstance(factory.get_rag_embedding(), OllamaEmbedding)
 
 
 def test_a_users_own_creator_stays(stand_ins, configured, monkeypatch):
     from metagpt.configs.embedding_config import EmbeddingType
 
-    from metagpt_ollama_rs.provider import importing
-    from metagpt_ollama_rs.provider.rag import serve_rag
+    from metagpt_ollama_rs.provider import import_hooks
+    from metagpt_ollama_rs.provider.rag_patch import patch_rag
 
     configured()
-    finders = [finder for finder in sys.meta_path if not isinstance(finder, importing._Finder)]
+    finders = [finder for finder in sys.meta_path if not isinstance(finder, import_hooks._Finder)]
     monkeypatch.setattr(sys, "meta_path", finders)
     factory = importlib.import_module("metagpt.rag.factories.embedding")
     factory.get_rag_embedding.__self__._creators[EmbeddingType.OLLAMA] = lambda: "mine"
-    serve_rag()
+    patch_rag()
     assert factory.get_rag_embedding() == "mine"
 
 
 def test_the_main_branchs_factory_has_the_configuration_in_itself(configured):
-    from metagpt_ollama_rs.provider.rag import _replace
+    from metagpt_ollama_rs.provider.rag_patch import _replace
 
     configured(dimensions=3)
     module = ModuleType("metagpt.rag.factories.embedding")

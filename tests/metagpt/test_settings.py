@@ -8,7 +8,7 @@ import pytest
 
 import metagpt_ollama_rs.provider as ours
 from metagpt_ollama_rs.errors import ConfigurationError
-from metagpt_ollama_rs.options import SETTINGS, overlay, read_settings
+from metagpt_ollama_rs.provider.settings import SETTINGS, overlay, read_settings
 
 QUESTION = [{"role": "user", "content": "Why is the sky blue?"}]
 

@@ -1,8 +1,11 @@
-"""The layers are folders, and the arrows between them point one way. Read from the sources, as a person would."""
+"""The layers are folders, and the arrows between them point one way; within a layer no files import each other in a
+circle. Read from the sources, as a person would."""
 
 from __future__ import annotations
 
+import importlib.util
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,12 +32,13 @@ def mentions(folder: Path, pattern: str, *, suffix: str, spare: tuple[str, ...] 
 
 
 def test_python_stays_in_its_layer():
-    assert mentions(RUST, r"\bpyo3", suffix=".rs", spare=("src/py/", "src/lib.rs")) == []
+    assert mentions(RUST, r"pyo3|super::py\b", suffix=".rs", spare=("src/py/", "src/lib.rs")) == []
     assert mentions(RUST, r"crate::py\b", suffix=".rs", spare=("src/py/",)) == []
 
 
 @pytest.mark.parametrize(
-    "forbidden", [r"\btokio\b", r"\breqwest\b", r"\bstd::(net|io|fs|thread)\b", r"crate::(http|inbox)\b"]
+    "forbidden",
+    [r"tokio", r"reqwest", r"\bstd::(net|io|fs|thread)\b", r"crate::(http|inbox|error)\b", r"\basync\b"],
 )
 def test_wire_knows_bytes_only(forbidden):
     assert mentions(RUST / "wire", forbidden, suffix=".rs") == []
@@ -92,3 +96,224 @@ def test_every_entry_from_python_makes_its_thread_fit_for_interpreter_exit():
     assert mentions(RUST / "py", r'extern "C" fn \w+_entry', suffix=".rs")
     unary = (RUST / "py" / "interpreter" / "unary_function.rs").read_text(encoding="utf-8")
     assert re.search(r"let work = \|\| \{\n\s*enter\(\);", unary)
+
+
+@pytest.fixture(scope="module")
+def imports():
+    """`import_graph.py`, which says what counts as an import."""
+    name = "import_graph"
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # for its dataclasses
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules[name]
+
+
+# Files that still stand in a circle.
+KNOWN: set[str] = {
+    "http/client.rs",
+    "http/direct/pool.rs",
+    "http/direct/reactor.rs",
+    "http/direct/socket.rs",
+    "http/direct/timer.rs",
+    "http/exchange.rs",
+    "http/explain.rs",
+    "http/pump.rs",
+    "http/redact.rs",
+    "py/asyncio/direct_lane.rs",
+    "py/asyncio/loop_waker.rs",
+    "wire/chunk.rs",
+    "wire/decoder.rs",
+    "wire/fast.rs",
+    "wire/fold.rs",
+    "wire/lines.rs",
+    "wire/mod.rs",
+    "wire/sse.rs",
+}
+
+
+def test_no_files_import_each_other_in_a_circle(imports):
+    graphs = imports.graphs(ROOT)
+    assert len(graphs["src"]) > 60
+    assert len(graphs["python"]) > 60
+    found = [imports.drawn(graph, circle) for graph in graphs.values() for circle in imports.circles(graph)]
+    files = {file for graph in graphs.values() for file in imports.in_circles(graph)}
+    assert files - KNOWN == set(), found
+    assert KNOWN - files == set(), "no longer in a circle: take them from the list"
+
+
+def plant(folder: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    return folder
+
+
+def rust_circles(imports, folder: Path, files: dict[str, str]) -> list[str]:
+    graph = imports.rust_graph(plant(folder, files) / "lib.rs", folder)
+    return [imports.drawn(graph, circle) for circle in imports.circles(graph)]
+
+
+# What `a.rs` may say so that it needs `b.rs`, which needs `a.rs`.
+@pytest.mark.parametrize(
+    "code",
+    [
+        "use crate::http::b::B;",
+        "use super::b;",
+        "use super::{b::{self, B}, c::C};",
+        "use crate::{error, http::{c, b::{deep::D as E}}};",
+        "pub(crate) use crate::http::b::*;",
+        "fn f() -> super::b::B { todo() }",
+        "fn f() { use super::b::B; }",
+        "fn f() { let x = crate::http::b::f(1); }",
+        "use super::B;",
+        "use crate::http as h; fn f(b: h::b::B) {}",
+        "mod inner { use super::super::b::B; }",
+        '#[cfg(target_os = "linux")] use super::b::B;',
+        "#[cfg(not(test))] use super::b::B;",
+        "const C: char = '\"'; use super::b::B; const D: char = '\"';",
+        "fn f<'a>(x: &'a str) -> char { '\\'' } use super::b::B;",
+    ],
+)
+def test_a_circle_of_rust_files_is_found_and_drawn(imports, tmp_path, code):
+    files = {
+        "lib.rs": "pub mod http; mod error;",
+        "error.rs": "",
+        "http/mod.rs": "//! Docs.\npub mod a;\npub mod b;\nmod c;\npub use b::B;\n",
+        "http/a.rs": f"//! A.\n{code}\npub struct A;\n",
+        "http/b.rs": "use super::c::C;\nuse std::sync::Arc;\nuse super::a::A;\npub struct B;\nmod deep;\n",
+        "http/b/deep.rs": "pub struct D;\n",
+        "http/c.rs": "pub struct C;\n",
+    }
+    if "deep" in code:
+        files["http/b/deep.rs"] = "use super::super::a::A; pub struct D;\n"
+        assert rust_circles(imports, tmp_path, files) == ["http/a.rs:2 -> http/b/deep.rs:1 -> http/a.rs"]
+    else:
+        assert rust_circles(imports, tmp_path, files) == ["http/a.rs:2 -> http/b.rs:3 -> http/a.rs"]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "// use super::b::B;",
+        "/* use super::b::B; */",
+        "/// See [`super::b::B`].\nfn f() {}",
+        'const C: &str = "super::b::B";',
+        'const C: &str = r#"" super::b::B"#;',
+        "#[cfg(test)]\nmod tests { use super::super::b::B; }",
+        "#[cfg(test)]\nmod tests;",
+        "#[cfg(test)]\nuse super::b::B;",
+        "#[cfg(test)]\n#[allow(unused)]\nfn f() -> super::b::B { B }",
+        "use b::B;",
+        "use super::c::C; fn f(c: C) -> c::b::B {}",
+    ],
+)
+def test_comments_texts_and_tests_make_no_circle_of_rust_files(imports, tmp_path, code):
+    files = {
+        "lib.rs": "mod http;",
+        "http/mod.rs": "mod a; mod b; mod c; pub use a::A; pub use b::B;",
+        "http/a.rs": f"{code}\npub struct A;\n",
+        "http/b.rs": "use super::A;\npub struct B;\n",
+        "http/c.rs": "pub struct C;\n",
+    }
+    if "mod tests;" in code:
+        files["http/a/tests.rs"] = "use crate::http::b::B;"
+    assert rust_circles(imports, tmp_path, files) == []
+
+
+def test_a_folder_s_file_that_only_passes_names_on_stands_in_no_circle(imports, tmp_path):
+    files = {
+        "lib.rs": "mod wire;",
+        "wire/mod.rs": "//! Docs.\n#![deny(unsafe_code)]\nmod a;\n/// B.\npub(crate) mod b;\n"
+        "pub use self::{a::A, b::*};\n",
+        "wire/a.rs": "use super::B;\npub struct A;\n",
+        "wire/b.rs": "pub struct B;\n",
+    }
+    assert rust_circles(imports, tmp_path, files) == []
+    graph = imports.rust_graph(tmp_path / "lib.rs", tmp_path)
+    assert list(imports.listed(graph)) == [
+        "lib.rs -> (nothing)",
+        "wire/b.rs -> (nothing)",
+        "wire/a.rs -> wire/b.rs",
+        "wire/mod.rs -> wire/a.rs, wire/b.rs",
+    ]
+
+
+def test_a_folder_s_file_with_a_definition_that_its_child_uses_is_a_circle(imports, tmp_path):
+    files = {
+        "lib.rs": "mod wire;",
+        "wire/mod.rs": "mod a;\npub use a::A;\npub struct Shape;\n",
+        "wire/a.rs": "use super::Shape;\npub struct A;\n",
+    }
+    assert rust_circles(imports, tmp_path, files) == ["wire/a.rs:1 -> wire/mod.rs:2 -> wire/a.rs"]
+
+
+def test_a_stub_for_other_systems_belongs_to_the_module_that_it_stands_for(imports, tmp_path):
+    files = {
+        "lib.rs": '#[cfg(unix)]\nmod direct;\n#[cfg(not(unix))]\n#[path = "stub.rs"]\nmod direct;\nmod lane;\n',
+        "direct.rs": "pub struct Reactor;\n",
+        "stub.rs": "use crate::lane::Lane;\npub struct Reactor;\n",
+        "lane.rs": "use crate::direct::Reactor;\npub struct Lane;\n",
+    }
+    assert rust_circles(imports, tmp_path, files) == ["lane.rs:1 -> stub.rs:1 -> lane.rs"]
+
+
+def test_a_rust_file_that_nothing_declares_is_a_complaint(imports, tmp_path):
+    with pytest.raises(AssertionError, match=r"left\.rs"):
+        rust_circles(imports, tmp_path, {"lib.rs": "", "left.rs": ""})
+
+
+def python_circles(imports, folder: Path, files: dict[str, str]) -> list[str]:
+    plant(folder / "package", {"__init__.py": "", "inner/__init__.py": "", **files})
+    graph = imports.python_graph(folder / "package", folder / "package")
+    return [imports.drawn(graph, circle) for circle in imports.circles(graph)]
+
+
+# What `inner/a.py` may say so that it needs `b.py`, which needs `inner/a.py`.
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import package.b",
+        "import json, package.b as b",
+        "from package import b",
+        "from package.b import B",
+        "from ..b import (\n    B,\n)",
+        "from .. import b",
+        "from .. import b as other",
+        "from ..b import *",
+        "def f():\n    from ..b import B",
+        "if TYPE_CHECKING:\n    from ..b import B",
+        "class C:\n    def f(self):\n        import package.b",
+        'import_module("package.b")',
+        'importlib.import_module("package.b").f()',
+        "from .. import B",
+        "from package import B",
+    ],
+)
+def test_a_circle_of_python_files_is_found_and_drawn(imports, tmp_path, code):
+    files = {
+        "__init__.py": '"""Docs."""\nif TYPE_CHECKING:\n    from .b import B\n__all__ = ["B"]\n',
+        "inner/a.py": f"import os; {code}\n" if code.startswith("from ") else f"{code}\n",
+        "b.py": "import os\n\nfrom .inner import a\n",
+    }
+    (found,) = python_circles(imports, tmp_path, files)
+    assert re.fullmatch(r"b\.py:3 -> inner/a\.py:[123] -> b\.py", found)
+
+
+@pytest.mark.parametrize("code", ["# import package.b", '"""import package.b"""', "import b", "from . import c"])
+def test_comments_texts_and_namesakes_make_no_circle_of_python_files(imports, tmp_path, code):
+    files = {"inner/a.py": f"{code}\n", "inner/c.py": "", "b.py": "from .inner import a\n"}
+    assert python_circles(imports, tmp_path, files) == []
+
+
+def test_a_package_with_code_that_its_module_uses_is_a_circle(imports, tmp_path):
+    files = {"inner/__init__.py": "from .a import A\nLIMIT = 1\n", "inner/a.py": "from . import LIMIT\n"}
+    assert python_circles(imports, tmp_path, files) == ["inner/__init__.py:1 -> inner/a.py:1 -> inner/__init__.py"]
+
+
+def test_a_circle_is_drawn_by_its_shortest_way(imports):
+    graph = {"a": {"b": 1}, "b": {"c": 2}, "c": {"d": 3, "b": 4}, "d": {"a": 5}, "e": {"a": 6}}
+    assert [imports.drawn(graph, circle) for circle in imports.circles(graph)] == ["b:2 -> c:4 -> b"]
+    assert imports.in_circles(graph) == {"a", "b", "c", "d"}

@@ -13,6 +13,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Protocol, cast
 
+from ..switch.environment import TRACEBACK_VARIABLE
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import NoReturn
@@ -20,9 +22,6 @@ if TYPE_CHECKING:
 DONE = 0
 FIXABLE = 1
 UNEXPECTED = 2
-
-# Set to anything, it shows tracebacks where a person would rather not see them.
-TRACEBACK_VARIABLE = "METAGPT_OLLAMA_TRACEBACK"
 
 COMMANDS = ("install", "uninstall", "status", "run", "serve")
 

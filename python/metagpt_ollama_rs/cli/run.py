@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any, Optional
 
-from .main import DONE, TRACEBACK_VARIABLE, CliError, say, show_error
+from .main import DONE, CliError, say, show_error
 
 if TYPE_CHECKING:
     from ..switch.running import Ended
@@ -42,8 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command, prints the summary on stderr, gives the exit status."""
-    from ..options import STRUCTURED_VARIABLE
     from ..switch import running
+    from ..switch.environment import STRUCTURED_VARIABLE, TRACEBACK_VARIABLE
 
     command: list[str] = arguments.command_line
     if command and command[0] == "--":

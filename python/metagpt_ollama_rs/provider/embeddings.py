@@ -11,9 +11,9 @@ from ..errors import ProtocolError
 from ..vectors import check_vector, check_vectors
 from .llms import Messages, OllamaLLM
 from .messages import OllamaMessageAPI, OllamaMessageBase
-from .records import asking, recorded
-from .replaced import REQUEST, untouched
-from .transport import path_of
+from .monkeypatches import REQUEST, untouched
+from .shared_clients import path_of
+from .stats_records import asking, recorded
 
 __all__ = ["OllamaEmbed", "OllamaEmbeddings"]
 

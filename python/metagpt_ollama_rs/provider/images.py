@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from .. import AsyncClient
 from ..errors import ConfigurationError, OllamaError, ProtocolError
 from ..images import IMAGE_BYTES, KNOWN, UnreadImage, image_lists, image_text, is_known, looks_encoded, shortened
-from .records import mark
+from .stats_records import mark
 
 __all__ = ["METAGPT_PREFIX", "fetch_images", "image_base64", "unread_images"]
 

@@ -2,7 +2,7 @@
 
 Two roads lead to a server. The short one hands the request to the client, which decodes in Rust and calls
 ``log_llm_stream`` once for each delta. The compatible one does step by step what MetaGPT's provider does; it is taken
-when ``replaced`` finds that user code has replaced one of those steps: the requestor's ``arequest``, a message's
+when ``monkeypatches`` finds that user code has replaced one of those steps: the requestor's ``arequest``, a message's
 ``decode`` or ``get_choice``, one of the ``_processing_…`` hooks. Which road is decided anew for each call.
 
 The model and the settings are read at the time of the call. The model that was set last wins: ``with_model`` of
@@ -39,9 +39,8 @@ from ..errors import (
 )
 from ..failures import from_core
 from ..images import encode_images_in_thread, image_lists
-from ..options import Settings, fields_set, overlay, read_settings
 from ..payloads import require_text
-from .endings import advice, cut_off, empty_answer
+from .done_reasons import advice, cut_off, empty_answer
 from .images import fetch_images, unread_images
 from .messages import (
     OllamaMessageAPI,
@@ -52,8 +51,7 @@ from .messages import (
     OllamaMessageGenerate,
     OllamaMessageMeta,
 )
-from .records import asking, mark, marked, record, recorded
-from .replaced import REQUEST, current, untouched
+from .monkeypatches import REQUEST, current, untouched
 from .replies import (
     Lines,
     calls_of,
@@ -66,9 +64,11 @@ from .replies import (
     text_of,
     thinking_of,
 )
+from .settings import Settings, fields_set, overlay, read_settings
+from .shared_clients import check_vision, path_of, refused_thinking, shared_client
+from .stats_records import asking, mark, marked, record, recorded
 from .structured import by_environment, complete, wanted_format, watch_nodes, wrapped
 from .thinking import ThinkSplitter, split_thinking
-from .transport import check_vision, path_of, refused_thinking, shared_client
 
 __all__ = ["OllamaGenerate", "OllamaLLM"]
 
@@ -486,15 +486,7 @@ class OllamaLLM(BaseLLM):
 
     def _limits(self, timeout: int) -> Timeout:
         seconds = float(self.get_timeout(timeout))
-        settings = self._settings().client
-        limits: dict[str, Optional[float]] = {
-            "first_token": settings.first_token_timeout or seconds,
-            "idle": settings.idle_timeout or seconds,
-            "total": settings.total_timeout,
-        }
-        if settings.connect_timeout:
-            limits["connect"] = settings.connect_timeout
-        return Timeout(**limits)
+        return Timeout(**{"first_token": seconds, "idle": seconds, **self._settings().client.timeouts})
 
     async def _check_images(self, client: AsyncClient, payload: dict[str, Any]) -> None:
         if image_lists(payload):

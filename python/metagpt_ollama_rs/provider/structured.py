@@ -27,9 +27,10 @@ from typing import Any, NamedTuple, Optional
 from metagpt.logs import logger
 
 from ..errors import ConfigurationError
-from ..options import STRUCTURED_VARIABLE, parse_bool
+from ..model_options import parse_bool
 from ..schemas import answer_schema
-from .importing import when_imported
+from ..switch.environment import STRUCTURED_VARIABLE
+from .import_hooks import when_imported
 
 __all__ = ["by_environment", "complete", "wanted_format", "watch_nodes", "wrapped"]
 

@@ -19,7 +19,6 @@ __all__ = [
     "BACKUP_SUFFIX",
     "DROP_IN",
     "OLLAMA_TYPES",
-    "RUN_VARIABLE",
     "EditError",
     "accept_empty_key",
     "edited",
@@ -29,9 +28,6 @@ __all__ = [
 ]
 
 BACKUP_SUFFIX = ".metagpt-ollama.bak"
-
-# Set in the processes of `metagpt-ollama run`: the folder of the run, where they leave word (see `running`).
-RUN_VARIABLE = "METAGPT_OLLAMA_RUN"
 
 # Without the package, MetaGPT's own provider is executed from the backup, in the place of this module.
 DROP_IN = f"""\

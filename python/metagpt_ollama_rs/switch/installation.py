@@ -13,7 +13,7 @@ from typing import Any, Optional
 from . import find as finder
 from . import probe as prover
 from . import settings
-from .edits import RUN_VARIABLE
+from .environment import RUN_VARIABLE
 
 __all__ = ["Installation", "NotFoundError", "find", "prove", "read_configuration"]
 

@@ -21,7 +21,7 @@ import traceback
 from typing import TYPE_CHECKING, Any, Optional
 
 from ..errors import OllamaError
-from .edits import RUN_VARIABLE
+from .environment import RUN_VARIABLE
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -22,17 +22,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
-from .edits import RUN_VARIABLE
+from .environment import RUN_VARIABLE, STATS_VARIABLE
 from .reporting import ERRORS, TRACEBACKS
 from .summary import read_calls, read_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["STATS_VARIABLE", "Ended", "find_program", "run"]
-
-# Where the provider writes one JSON line for each call.
-STATS_VARIABLE = "METAGPT_OLLAMA_STATS"
+__all__ = ["Ended", "find_program", "run"]
 
 _HOOK = Path(__file__).parent / "child"
 _FORWARDED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from metagpt_ollama_rs.provider.importing import when_imported
+from metagpt_ollama_rs.provider.import_hooks import when_imported
 
 
 @pytest.fixture

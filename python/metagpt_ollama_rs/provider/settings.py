@@ -17,134 +17,46 @@ does not import MetaGPT.
 from __future__ import annotations
 
 import json
-import math
-import numbers
-import re
-import sys
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any, Callable, Optional
 
-from ._core import excerpt
-from .errors import ConfigurationError
-from .spelling import near_miss
+from .._core import excerpt
+from ..errors import ConfigurationError
+from ..limits import Timeout
+from ..model_options import OPTIONS, parse_bool, parse_float, parse_int, parse_keep_alive
+from ..spelling import near_miss
 
 __all__ = [
     "DEFAULT_TEMPERATURE",
-    "ELSEWHERE",
-    "KNOWN_OPTIONS",
     "SETTINGS",
-    "STRUCTURED_VARIABLE",
     "ClientSettings",
     "Setting",
     "Settings",
     "fields_set",
     "overlay",
-    "parse_bool",
-    "parse_keep_alive",
     "read_settings",
 ]
 
 DEFAULT_TEMPERATURE = 0.3
-
-# The environment's word for ``structured``, where a configuration has none: `metagpt-ollama run --structured` sets it.
-STRUCTURED_VARIABLE = "METAGPT_OLLAMA_STRUCTURED"
 
 _TEXT_APIS = ("chat", "generate")
 _EMBED_APIS = ("embed", "embeddings")
 _ALL_APIS = _TEXT_APIS + _EMBED_APIS
 
 
-def _int(value: Any) -> int:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if isinstance(value, str) and re.fullmatch(r"[+-]?\d{1,18}", value.strip()):
-        return int(value)
-    raise ValueError("a whole number")
-
-
-def _float(value: Any) -> float:
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        number = float(value)
-    elif isinstance(value, str):
-        try:
-            number = float(value)
-        except ValueError:
-            raise ValueError("a number") from None
-    else:
-        raise ValueError("a number")
-    if not math.isfinite(number):
-        raise ValueError("a finite number")
-    return number
-
-
 def _seconds(value: Any) -> float:
-    number = _float(value)
+    number = parse_float(value)
     if number <= 0:
         raise ValueError("a number of seconds above zero")
     return number
-
-
-def parse_bool(value: Any) -> bool:
-    """A bool, or its name in any case; raises ``ValueError`` whose text completes "must be …"."""
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, str) and value.strip().lower() in ("true", "false"):
-        return value.strip().lower() == "true"
-    raise ValueError("true or false")
 
 
 def _str(value: Any) -> str:
     if isinstance(value, str) and value:
         return value
     raise ValueError("a text")
-
-
-def _stop(value: Any) -> list[str]:
-    """One stop text, or several as a JSON list; always a list, because Ollama refuses a plain string."""
-    if isinstance(value, str):
-        if value.lstrip().startswith("["):
-            try:
-                value = json.loads(value)
-            except ValueError:
-                return [value]
-        else:
-            return [value] if value else []
-    if isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
-        return list(value)
-    raise ValueError("a text, or a JSON list of texts")
-
-
-_KEEP_ALIVE = 'seconds (-1: for ever), or a duration such as "10m"'
-_DURATION = re.compile(r"[+-]?((\d+(\.\d*)?|\.\d+)(ns|us|\u00b5s|\u03bcs|ms|s|m|h))+")
-
-
-def parse_keep_alive(value: Any) -> float | int | str:
-    """Seconds as a number, or a Go duration; digits in a string become a number, which the server would refuse.
-
-    Raises ``ValueError`` whose text completes "must be …".
-    """
-    if isinstance(value, str):
-        text = value.strip()
-        if re.fullmatch(r"[+-]?\d{1,18}", text):
-            return int(text)
-        if re.fullmatch(r"[+-]?(\d+\.\d*|\.\d+)", text):
-            return float(text)
-        if _DURATION.fullmatch(text):
-            return text
-        raise ValueError(_KEEP_ALIVE)
-    if isinstance(value, timedelta):
-        value = value.total_seconds()
-        return int(value) if value.is_integer() else value
-    if isinstance(value, bool):
-        raise ValueError(_KEEP_ALIVE)
-    # A number that is too large cannot even be made a float for the comparison.
-    most: Any = sys.float_info.max
-    if isinstance(value, numbers.Real) and abs(value) <= most:
-        return int(value) if isinstance(value, numbers.Integral) else float(value)
-    raise ValueError(_KEEP_ALIVE)
 
 
 def _format(value: Any) -> str | dict[str, Any]:
@@ -171,7 +83,7 @@ def _think(value: Any) -> bool | str:
 
 
 def _top_logprobs(value: Any) -> int:
-    number = _int(value)
+    number = parse_int(value)
     if not 0 <= number <= 20:
         raise ValueError("a whole number from 0 to 20")
     return number
@@ -208,10 +120,10 @@ def _on_error(value: Any) -> str:
 class Setting:
     """One row of the table.
 
-    ``name`` is what users write in ``extra_fields`` and, but for rows whose place is ``client``, what is sent.
-    ``place`` is ``options``, ``request`` or ``client``. ``parse`` returns the typed value or raises ``ValueError``
-    whose text completes "must be …". ``config_field`` is the ``LLMConfig`` field that feeds it, ``apis`` the
-    endpoints it is sent to.
+    ``name`` is what users write in ``extra_fields`` and, where the place is ``options`` or ``request``, what is sent.
+    ``place`` is ``options``, ``request``, ``timeout`` (a limit of `Timeout`, in seconds) or ``client``. ``parse``
+    returns the typed value or raises ``ValueError`` whose text completes "must be …". ``config_field`` is the
+    ``LLMConfig`` field that feeds it, ``apis`` the endpoints it is sent to.
     """
 
     name: str
@@ -221,85 +133,40 @@ class Setting:
     apis: tuple[str, ...] = _ALL_APIS
 
 
+# What follows the name of a limit of `Timeout` in the name of its setting: ``idle_timeout``.
+_TIMEOUT = "_timeout"
+
+# The field of ``LLMConfig`` that feeds an option of Ollama.
+_OPTION_FIELDS = {
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "top_k": "top_k",
+    "num_predict": "max_token",
+    "stop": "stop",
+    "seed": "seed",
+    "presence_penalty": "presence_penalty",
+    "frequency_penalty": "frequency_penalty",
+    "repeat_penalty": "repetition_penalty",
+    "num_ctx": "context_length",
+}
+
 SETTINGS: tuple[Setting, ...] = (
-    Setting("temperature", "options", _float, "temperature"),
-    Setting("top_p", "options", _float, "top_p"),
-    Setting("top_k", "options", _int, "top_k"),
-    Setting("min_p", "options", _float),
-    Setting("typical_p", "options", _float),
-    Setting("num_predict", "options", _int, "max_token"),
-    Setting("stop", "options", _stop, "stop"),
-    Setting("seed", "options", _int, "seed"),
-    Setting("presence_penalty", "options", _float, "presence_penalty"),
-    Setting("frequency_penalty", "options", _float, "frequency_penalty"),
-    Setting("repeat_penalty", "options", _float, "repetition_penalty"),
-    Setting("repeat_last_n", "options", _int),
-    Setting("num_keep", "options", _int),
-    Setting("num_ctx", "options", _int, "context_length"),
-    Setting("num_batch", "options", _int),
-    Setting("num_gpu", "options", _int),
-    Setting("main_gpu", "options", _int),
-    Setting("use_mmap", "options", parse_bool),
-    Setting("num_thread", "options", _int),
-    Setting("draft_num_predict", "options", _int),
+    *(Setting(name, "options", parse, _OPTION_FIELDS.get(name)) for name, parse in OPTIONS.items()),
     Setting("think", "request", _think, "reasoning", _TEXT_APIS),
     Setting("format", "request", _format, None, _TEXT_APIS),
     Setting("logprobs", "request", parse_bool, "logprobs", _TEXT_APIS),
     Setting("top_logprobs", "request", _top_logprobs, "top_logprobs", _TEXT_APIS),
     Setting("keep_alive", "request", parse_keep_alive),
-    Setting("dimensions", "request", _int, None, ("embed",)),
+    Setting("dimensions", "request", parse_int, None, ("embed",)),
     Setting("proxy", "client", _str, "proxy"),
     Setting("verify", "client", _verify),
     Setting("headers", "client", _headers),
-    Setting("connect_timeout", "client", _seconds),
-    Setting("first_token_timeout", "client", _seconds),
-    Setting("idle_timeout", "client", _seconds),
-    Setting("total_timeout", "client", _seconds),
+    *(Setting(limit + _TIMEOUT, "timeout", _seconds) for limit in Timeout._fields),
     Setting("on_error", "client", _on_error),
     Setting("structured", "client", parse_bool),
     Setting("repetition_guard", "client", parse_bool),
     Setting("shift", "client", parse_bool),
 )
-
-# Options of earlier servers, and of runners that are gone, which today's ignores: nobody misspelt these.
-_EARLIER = (
-    "embedding_only",
-    "f16_kv",
-    "logits_all",
-    "low_vram",
-    "mirostat",
-    "mirostat_eta",
-    "mirostat_tau",
-    "num_gqa",
-    "numa",
-    "penalize_newline",
-    "rope_frequency_base",
-    "rope_frequency_scale",
-    "tfs_z",
-    "use_mlock",
-    "vocab_only",
-)
-KNOWN_OPTIONS = frozenset((*(setting.name for setting in SETTINGS if setting.place == "options"), *_EARLIER))
-
-# What Ollama calls an option of other servers and frameworks, or where it wants what people put among the options.
-ELSEWHERE = {
-    **dict.fromkeys(
-        ("max_tokens", "max_token", "max_new_tokens", "max_completion_tokens", "max_length", "n_predict"), "num_predict"
-    ),
-    **dict.fromkeys(("context_length", "context_window", "max_context_length", "n_ctx", "num_context"), "num_ctx"),
-    **dict.fromkeys(("repetition_penalty", "rep_pen"), "repeat_penalty"),
-    **dict.fromkeys(("gpu_layers", "n_gpu_layers", "num_gpu_layers"), "num_gpu"),
-    **dict.fromkeys(("n_threads", "threads"), "num_thread"),
-    **dict.fromkeys(("n_batch", "batch_size"), "num_batch"),
-    **dict.fromkeys(("stop_sequences", "stop_words"), "stop"),
-    "penalize_nl": "penalize_newline",
-    "random_seed": "seed",
-    "temp": "temperature",
-    **{
-        name: f"{name} as an argument of the call, beside options"
-        for name in ("format", "keep_alive", "logprobs", "raw", "stream", "system", "template", "think", "tools")
-    },
-}
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
 _BY_FIELD = {setting.config_field: setting for setting in SETTINGS if setting.config_field}
@@ -317,8 +184,9 @@ _REFUSED = {
 
 @dataclass
 class ClientSettings:
-    """What is no part of a request: how to reach the server, how long to wait (seconds), what an error becomes.
+    """What is no part of a request: how to reach the server, how long to wait, what an error becomes.
 
+    ``timeouts`` has seconds by the names of the limits of `Timeout`, those alone that the user set.
     ``structured`` makes the schema of an ActionNode the format of its answer; None leaves that to the environment.
     ``repetition_guard`` makes an answer that goes in circles an error.
     ``shift`` leaves it to the server what becomes of an answer that outgrows the context.
@@ -327,10 +195,7 @@ class ClientSettings:
     proxy: Optional[str] = None
     verify: bool | str = True
     headers: dict[str, str] = field(default_factory=dict)
-    connect_timeout: Optional[float] = None
-    first_token_timeout: Optional[float] = None
-    idle_timeout: Optional[float] = None
-    total_timeout: Optional[float] = None
+    timeouts: dict[str, float] = field(default_factory=dict)
     on_error: str = "raise"
     structured: Optional[bool] = None
     repetition_guard: bool = True
@@ -366,7 +231,9 @@ def read_settings(config: Any, api: str) -> Settings:
         if setting.name not in found:
             continue
         value = found[setting.name]
-        if setting.place == "client":
+        if setting.place == "timeout":
+            settings.client.timeouts[setting.name[: -len(_TIMEOUT)]] = value
+        elif setting.place == "client":
             setattr(settings.client, setting.name, value)
         elif api in setting.apis:
             target = settings.options if setting.place == "options" else settings.request

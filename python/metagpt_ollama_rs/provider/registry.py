@@ -12,7 +12,7 @@ from metagpt.provider.llm_provider_registry import LLM_REGISTRY
 from ..switch.files import notice
 from .embeddings import OllamaEmbed, OllamaEmbeddings
 from .llms import OllamaGenerate, OllamaLLM
-from .rag import serve_rag
+from .rag_patch import patch_rag
 
 __all__ = ["register"]
 
@@ -23,7 +23,7 @@ def register() -> None:
     LLM_REGISTRY.register(LLMType.OLLAMA_GENERATE, OllamaGenerate)
     LLM_REGISTRY.register(LLMType.OLLAMA_EMBEDDINGS, OllamaEmbeddings)
     LLM_REGISTRY.register(LLMType.OLLAMA_EMBED, OllamaEmbed)
-    serve_rag()
+    patch_rag()
     warning = notice(Path(llm_provider_registry.__file__).parents[1])
     if warning is not None:
         logger.warning(warning)

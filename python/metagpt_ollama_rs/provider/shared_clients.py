@@ -10,8 +10,8 @@ from typing import Any, Optional
 
 from .. import AsyncClient
 from ..errors import ConfigurationError, NotFoundError
-from ..options import ClientSettings
-from .records import asking
+from .settings import ClientSettings
+from .stats_records import asking
 
 __all__ = ["check_vision", "path_of", "refused_thinking", "shared_client"]
 

@@ -11,14 +11,14 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from .importing import when_imported
+from .import_hooks import when_imported
 
-__all__ = ["serve_rag"]
+__all__ = ["patch_rag"]
 
 _MODULE = "metagpt.rag.factories.embedding"
 
 
-def serve_rag() -> None:
+def patch_rag() -> None:
     """Replaces MetaGPT's Ollama embedding, now or when its RAG is imported. May be called again."""
     when_imported(_MODULE, _replace)
 
