@@ -4,7 +4,7 @@ pub mod awaitable;
 pub mod call;
 #[cfg(target_os = "linux")]
 pub mod direct_lane;
-pub mod futures;
 pub mod loop_waker;
 pub mod placement;
+pub mod runtime_future;
 pub mod stream;

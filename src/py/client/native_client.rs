@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
@@ -19,16 +18,16 @@ use crate::http::{
     Base, Client, Config, Method, Mode, Origin, ProxyRule, Request, Retry, Secrets, Timeouts, Trust,
 };
 use crate::inbox::{CAPACITY, Inbox};
-use crate::py::asyncio::awaitable::{Pending, Seat};
+use crate::py::asyncio::awaitable::{Pending, Ready, Seat};
 use crate::py::asyncio::call::Call;
 use crate::py::asyncio::loop_waker::Sleeper;
 use crate::py::asyncio::placement::{Place, Task};
+use crate::py::asyncio::runtime_future;
 use crate::py::asyncio::stream::{Delivery, Stream, StreamCore};
 use crate::py::blocking::stream::{BlockingStream, wait_for};
 use crate::py::interpreter::errors;
 use crate::py::interpreter::exit::enter;
-use crate::py::interpreter::log::Report;
-use crate::py::interpreter::runtime::{Owned, handle, lock};
+use crate::py::interpreter::runtime::{Owned, handle, lock, running_handle};
 use crate::py::replies::reply_format::Form;
 use crate::py::replies::stream_reader::Made;
 use crate::stats::{About, Journal, Trace};
@@ -50,7 +49,7 @@ enum Verify {
 
 /// A client of one server, with its connection pool.
 #[pyclass(frozen, module = "metagpt_ollama_rs._core")]
-pub struct Transport {
+pub struct NativeClient {
     config: Config,
     journal: Option<Arc<Journal>>,
     /// Requests of event loops may take the direct lane.
@@ -59,7 +58,7 @@ pub struct Transport {
     closed: AtomicBool,
 }
 
-impl Transport {
+impl NativeClient {
     fn client(&self, py: Python<'_>) -> PyResult<Client> {
         if self.closed.load(Ordering::Acquire) {
             return Err(errors::to_python(
@@ -79,6 +78,12 @@ impl Transport {
         let previous = lock(&self.pool).replace(Owned::new(client.clone()));
         drop(previous);
         Ok(client)
+    }
+
+    /// Refuses requests from now on, and gives up the pool. The lock is free before what was in it is dropped.
+    fn take_pool(&self) -> Option<Owned<Client>> {
+        self.closed.store(true, Ordering::Release);
+        lock(&self.pool).take()
     }
 
     /// Where a request of the running loop runs.
@@ -136,15 +141,6 @@ impl Transport {
             ..Request::get(path)
         };
         Ok((request, trace))
-    }
-}
-
-/// A request that ends with whoever waits for it.
-struct Asked(Task);
-
-impl Drop for Asked {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 
@@ -246,7 +242,7 @@ fn weak<T: Sleeper + 'static>(sleeper: &Arc<T>) -> Weak<dyn Sleeper> {
 }
 
 #[pymethods]
-impl Transport {
+impl NativeClient {
     /// A client for `address`: a `base_url` as configurations write it, or with `is_host` a value in the manner of
     /// `OLLAMA_HOST`. Raises `ConfigurationError` for what cannot be used; nothing is sent.
     #[new]
@@ -298,15 +294,15 @@ impl Transport {
         config.max_body = max_body.unwrap_or(config.max_body);
         // Read here, with the GIL held, because nothing may change the environment meanwhile.
         let place = std::env::var("METAGPT_OLLAMA_STATS").unwrap_or_default();
-        let transport = Self {
+        let client = Self {
             config,
             journal: Journal::at(&place),
             direct: allows_direct(py)?,
             pool: Mutex::new(None),
             closed: AtomicBool::new(false),
         };
-        transport.client(py)?;
-        Ok(transport)
+        client.client(py)?;
+        Ok(client)
     }
 
     /// The server's base URL, without user and password.
@@ -428,45 +424,6 @@ impl Transport {
         Ok(Pending::new(call))
     }
 
-    /// As `call`, for requests about models rather than to them: an ordinary asyncio future of pyo3-async-runtimes.
-    #[pyo3(signature = (method, path, payload, form, limits))]
-    fn manage<'py>(
-        &self,
-        py: Python<'py>,
-        method: &str,
-        path: &str,
-        payload: Option<&Bound<'py, PyAny>>,
-        form: &str,
-        limits: Option<Limits>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        enter();
-        let (request, trace) = self.request(py, method, path, payload, limits, false)?;
-        let form = Form::named(form)?;
-        let place = self.place(py)?;
-        // The result is made on the I/O thread, where nothing can be logged.
-        let report = Report(Arc::clone(&trace));
-        let (sender, receiver) = tokio::sync::oneshot::channel();
-        let task = place.start(py, |client| async move {
-            // Nobody may wait any more.
-            let _ = sender.send(client.call(request).await);
-        })?;
-        let asked = Asked(task);
-        let future = crate::py::asyncio::futures::into_python(py, async move {
-            let reply = receiver.await.unwrap_or_else(|_| {
-                Err(Error::new(
-                    Kind::Closed,
-                    "The event loop was closed before a reply was there.",
-                ))
-            });
-            drop(asked);
-            Ok(crate::py::asyncio::futures::Late(move |py: Python<'_>| {
-                form.to_python(py, reply, &trace)
-            }))
-        })?;
-        future.call_method1(intern!(py, "add_done_callback"), (report,))?;
-        Ok(future)
-    }
-
     /// As `call`, waiting in this thread.
     #[pyo3(signature = (method, path, payload, form, limits))]
     fn call_blocking(
@@ -511,11 +468,28 @@ impl Transport {
         Ok(stream)
     }
 
-    /// Closes the pool. Streams under way go on to their end; new requests raise `ClosedError`.
+    /// Closes the idle connections. Streams under way go on to their end; new requests raise `ClosedError`.
     fn close(&self) {
         enter();
-        self.closed.store(true, Ordering::Release);
-        let pool = lock(&self.pool).take();
-        drop(pool);
+        drop(self.take_pool());
+    }
+
+    /// As `close`, to be awaited: connections of the I/O thread are closed by that thread, and are when the result is there.
+    fn aclose<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        enter();
+        match (self.take_pool(), running_handle()) {
+            (Some(pool), Some(runtime)) if pool.is_here() => {
+                runtime_future::spawn(py, &runtime, async move {
+                    drop(pool);
+                    // The tasks that hold the connections have been woken, and close them before this one goes on.
+                    tokio::task::yield_now().await;
+                })
+            }
+            // No I/O thread: nothing is left to wait for.
+            (pool, _) => {
+                drop(pool);
+                Ok(Bound::new(py, Ready(None))?.into_any())
+            }
+        }
     }
 }
