@@ -12,6 +12,7 @@ __all__ = [
     "DEBUG_BUILD",
     "BlockingStream",
     "Delta",
+    "Endpoint",
     "NativeClient",
     "Pending",
     "Stream",
@@ -103,6 +104,19 @@ class Delta:
     def __eq__(self, other: object, /) -> bool: ...
     __hash__: None  # type: ignore[assignment]
 
+class Endpoint:
+    def __new__(
+        cls, path: str, method: str = "POST", lines: str | None = None, changes: bool | None = None
+    ) -> Self: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def method(self) -> str: ...
+    @property
+    def lines(self) -> str | None: ...
+    @property
+    def changes(self) -> bool: ...
+
 @final
 class NativeClient:
     def __new__(
@@ -126,7 +140,7 @@ class NativeClient:
     def limits(self) -> _Limits: ...
     def stream(
         self,
-        path: str,
+        endpoint: Endpoint,
         payload: Any,
         made: Callable[[Any], Any] | None,
         lines: bool,
@@ -135,17 +149,22 @@ class NativeClient:
     ) -> Stream[Any]: ...
     def deliver(
         self,
-        path: str,
+        endpoint: Endpoint,
         payload: Any,
         on_text: Callable[[str], object],
         on_thinking: Callable[[str], object] | None,
         limits: _Limits | None,
         guarded: bool = False,
     ) -> Pending: ...
-    def call(self, method: str, path: str, payload: Any, form: str, limits: _Limits | None) -> Pending: ...
-    def call_blocking(self, method: str, path: str, payload: Any, form: str, limits: _Limits | None) -> Any: ...
+    def call(self, endpoint: Endpoint, payload: Any, form: str, limits: _Limits | None) -> Pending: ...
+    def call_blocking(self, endpoint: Endpoint, payload: Any, form: str, limits: _Limits | None) -> Any: ...
     def stream_blocking(
-        self, path: str, payload: Any, made: Callable[[Any], Any] | None, limits: _Limits | None, guarded: bool = False
+        self,
+        endpoint: Endpoint,
+        payload: Any,
+        made: Callable[[Any], Any] | None,
+        limits: _Limits | None,
+        guarded: bool = False,
     ) -> BlockingStream[Any]: ...
     def close(self) -> None: ...
     def aclose(self) -> Awaitable[None]: ...

@@ -17,7 +17,7 @@ False
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from metagpt_ollama_rs import _core
 from metagpt_ollama_rs.responses import (
@@ -35,6 +35,8 @@ from metagpt_ollama_rs.responses import (
 
 if TYPE_CHECKING:
     from typing import Literal
+
+    from typing_extensions import Self
 
     Lines = Literal["answer", "progress", "any"]
 
@@ -99,7 +101,7 @@ class Endpoint(_core.Endpoint):
         may_be_empty: bool = False,
         embeds: bool = False,
         when_broken_off: str = "",
-    ) -> Endpoint:
+    ) -> Self:
         row = super().__new__(cls, path, method, lines, changes)
         row.reply = reply
         row.fields = fields

@@ -34,6 +34,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     runtime::watch_exit(module.py())?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("DEBUG_BUILD", cfg!(debug_assertions))?;
+    module.add_class::<client::endpoint::EndpointRow>()?;
     module.add_class::<client::native_client::NativeClient>()?;
     module.add_class::<asyncio::stream::Stream>()?;
     module.add_class::<asyncio::awaitable::Pending>()?;
@@ -86,6 +87,7 @@ fn refuse_repetition(
             model,
             partial: &content,
             thinking: &thinking,
+            ..errors::Context::default()
         };
         errors::in_context(py, error, &facts)
     })

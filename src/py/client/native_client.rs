@@ -1,7 +1,7 @@
 //! The extension's client: one connection pool, and a method for each way of waiting for a reply.
 //!
-//! It knows paths, payloads and time limits. What a chat is, and which class a reply becomes, is Python's
-//! (`client.py`). The pool is keyed by process: a forked child makes its own and leaks the inherited one.
+//! It knows endpoints, payloads and time limits. Which endpoints there are, and which class a reply becomes, is Python's
+//! (`endpoints.py`). The pool is keyed by process: a forked child makes its own and leaks the inherited one.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +15,7 @@ use pyo3::types::{PyBytes, PyString};
 use crate::error::{Error, Kind};
 use crate::http::config::resolve_key;
 use crate::http::{
-    Base, Client, Config, Method, Mode, Origin, ProxyRule, Request, Retry, Secrets, Timeouts, Trust,
+    Base, Client, Config, Mode, Origin, ProxyRule, Request, Retry, Secrets, Timeouts, Trust,
 };
 use crate::inbox::{CAPACITY, Inbox};
 use crate::py::asyncio::awaitable::{Pending, Ready, Seat};
@@ -25,6 +25,7 @@ use crate::py::asyncio::placement::{Place, Task};
 use crate::py::asyncio::runtime_future;
 use crate::py::asyncio::stream::{Delivery, Stream, StreamCore};
 use crate::py::blocking::stream::{BlockingStream, wait_for};
+use crate::py::client::endpoint::EndpointRow;
 use crate::py::interpreter::errors;
 use crate::py::interpreter::exit::enter;
 use crate::py::interpreter::runtime::{Owned, handle, lock, running_handle};
@@ -95,18 +96,12 @@ impl NativeClient {
     fn request(
         &self,
         py: Python<'_>,
-        method: &str,
-        path: &str,
+        endpoint: &EndpointRow,
         payload: Option<&Bound<'_, PyAny>>,
         limits: Option<Limits>,
         streamed: bool,
     ) -> PyResult<(Request, Arc<Trace>)> {
-        let method = match method {
-            "GET" => Method::Get,
-            "DELETE" => Method::Delete,
-            "HEAD" => Method::Head,
-            _ => Method::Post,
-        };
+        let endpoint = endpoint.endpoint();
         let body = payload
             .filter(|payload| !payload.is_none())
             .map(|payload| {
@@ -122,23 +117,15 @@ impl NativeClient {
         let about = About {
             model: model_of(py, payload)?,
             host: self.config.base.display(),
-            // A query may hold a token.
-            endpoint: format!(
-                "/{}",
-                path.split(['?', '#'])
-                    .next()
-                    .unwrap_or_default()
-                    .trim_start_matches('/')
-            ),
+            endpoint: endpoint.route(),
             streamed,
         };
         let trace = Trace::new(about, self.journal.clone());
         let request = Request {
-            method,
             body,
             timeouts,
             trace: Some(Arc::clone(&trace)),
-            ..Request::get(path)
+            ..Request::to(endpoint)
         };
         Ok((request, trace))
     }
@@ -337,12 +324,12 @@ impl NativeClient {
     /// Sends `payload` and returns the reply as a `Stream` of the running loop. `made` is the class of the items
     /// (`None`: dicts); with `lines` they are the raw lines as bytes. With `guarded`, an answer that goes in circles is an
     /// error (never of raw lines).
-    #[pyo3(signature = (path, payload, made, lines, limits, guarded=false))]
+    #[pyo3(signature = (endpoint, payload, made, lines, limits, guarded=false))]
     #[expect(clippy::too_many_arguments, reason = "those of the one Python caller")]
     fn stream(
         &self,
         py: Python<'_>,
-        path: &str,
+        endpoint: &EndpointRow,
         payload: Option<&Bound<'_, PyAny>>,
         made: Option<Py<PyAny>>,
         lines: bool,
@@ -350,7 +337,7 @@ impl NativeClient {
         guarded: bool,
     ) -> PyResult<Stream> {
         enter();
-        let (mut request, trace) = self.request(py, "POST", path, payload, limits, true)?;
+        let (mut request, trace) = self.request(py, endpoint, payload, limits, true)?;
         request.guarded = guarded;
         let place = self.place(py)?;
         let inbox = Inbox::new(CAPACITY);
@@ -368,12 +355,12 @@ impl NativeClient {
     }
 
     /// Sends `payload` and calls `on_text(str)` with each piece of the answer; awaited, gives the final object.
-    #[pyo3(signature = (path, payload, on_text, on_thinking, limits, guarded=false))]
+    #[pyo3(signature = (endpoint, payload, on_text, on_thinking, limits, guarded=false))]
     #[expect(clippy::too_many_arguments, reason = "those of the one Python caller")]
     fn deliver(
         &self,
         py: Python<'_>,
-        path: &str,
+        endpoint: &EndpointRow,
         payload: Option<&Bound<'_, PyAny>>,
         on_text: Py<PyAny>,
         on_thinking: Option<Py<PyAny>>,
@@ -381,7 +368,7 @@ impl NativeClient {
         guarded: bool,
     ) -> PyResult<Pending> {
         enter();
-        let (mut request, trace) = self.request(py, "POST", path, payload, limits, true)?;
+        let (mut request, trace) = self.request(py, endpoint, payload, limits, true)?;
         request.guarded = guarded;
         let place = self.place(py)?;
         let inbox = Inbox::new(CAPACITY);
@@ -401,18 +388,17 @@ impl NativeClient {
     /// Sends a request and gives, awaited, its whole reply in a form: `answer` (parsed), `guarded` (the same, unless it
     /// goes in circles), `status` (as `answer`, or `None` for an empty body), `bytes` (`(bytes, content type)`) or `vectors`
     /// (`(bytearray, rows, width, dict)`).
-    #[pyo3(signature = (method, path, payload, form, limits))]
+    #[pyo3(signature = (endpoint, payload, form, limits))]
     fn call(
         &self,
         py: Python<'_>,
-        method: &str,
-        path: &str,
+        endpoint: &EndpointRow,
         payload: Option<&Bound<'_, PyAny>>,
         form: &str,
         limits: Option<Limits>,
     ) -> PyResult<Pending> {
         enter();
-        let (request, trace) = self.request(py, method, path, payload, limits, false)?;
+        let (request, trace) = self.request(py, endpoint, payload, limits, false)?;
         let place = self.place(py)?;
         let form = Form::named(form)?;
         let call = Call::new(Seat::new(&place.event_loop), form, trace);
@@ -425,18 +411,17 @@ impl NativeClient {
     }
 
     /// As `call`, waiting in this thread.
-    #[pyo3(signature = (method, path, payload, form, limits))]
+    #[pyo3(signature = (endpoint, payload, form, limits))]
     fn call_blocking(
         &self,
         py: Python<'_>,
-        method: &str,
-        path: &str,
+        endpoint: &EndpointRow,
         payload: Option<&Bound<'_, PyAny>>,
         form: &str,
         limits: Option<Limits>,
     ) -> PyResult<Py<PyAny>> {
         enter();
-        let (request, trace) = self.request(py, method, path, payload, limits, false)?;
+        let (request, trace) = self.request(py, endpoint, payload, limits, false)?;
         let form = Form::named(form)?;
         let client = self.client(py)?;
         let reply = wait_for(py, async move { client.call(request).await })?;
@@ -446,18 +431,18 @@ impl NativeClient {
     }
 
     /// As `stream`, as an ordinary iterator.
-    #[pyo3(signature = (path, payload, made, limits, guarded=false))]
+    #[pyo3(signature = (endpoint, payload, made, limits, guarded=false))]
     fn stream_blocking(
         &self,
         py: Python<'_>,
-        path: &str,
+        endpoint: &EndpointRow,
         payload: Option<&Bound<'_, PyAny>>,
         made: Option<Py<PyAny>>,
         limits: Option<Limits>,
         guarded: bool,
     ) -> PyResult<BlockingStream> {
         enter();
-        let (mut request, trace) = self.request(py, "POST", path, payload, limits, true)?;
+        let (mut request, trace) = self.request(py, endpoint, payload, limits, true)?;
         request.guarded = guarded;
         let inbox = Inbox::new(CAPACITY);
         let (client, producer) = (self.client(py)?, Arc::clone(&inbox));

@@ -269,6 +269,7 @@ impl Reader {
         let answer = self.fold.clone().finish();
         let context = Context {
             model: &self.trace.about().model,
+            endpoint: &self.trace.about().endpoint,
             partial: &answer.content,
             thinking: &answer.thinking,
         };
