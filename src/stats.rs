@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Phase};
 use crate::wire::Counters;
 
 /// How many records are kept unless told otherwise.
@@ -55,7 +55,7 @@ pub struct Record {
     /// The name of the [`Kind`], if the call failed; `closed` if nobody waited for its end.
     pub error: Option<&'static str>,
     /// Which limit ran out, for `timeout`.
-    pub phase: Option<&'static str>,
+    pub phase: Option<Phase>,
     pub status: Option<u16>,
     /// No call of its own: the reply of a call that ended well, which has a record, was found to be no answer.
     pub rejected: bool,

@@ -82,7 +82,7 @@ class Base:
 
     @property
     def _transfer_limits(self) -> Limits:
-        """Limits for what takes as long as a model is large, and may say nothing until its end: connecting is bounded."""
+        """For what takes as long as a model is large, and may be silent until its end: only connecting is bounded."""
         return (self._native.limits[0], None, None, None)
 
     def _form_of(self, endpoint: Endpoint, guarded: bool) -> str:

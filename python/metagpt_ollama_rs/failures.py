@@ -66,7 +66,8 @@ _OVERFLOW = (
 
 _PLAN = r"subscri|upgrade|\bplan\b|billing|payment|\bpaid\b|credits|requires a .{0,20}account"
 
-# Ollama answers these with 500 or 501, though another request would do (ollama-wire.md 5.2).
+# Ollama answers these with 500 or 501, though another request would do
+# (docs/wire.md#11-statuses-of-refusals).
 _BAD_REQUEST = r'option "|invalid format|image input is not supported|does not support embeddings'
 
 # Which class a refusal has: its statuses, a pattern of the text in lower case ("" for any), the class.
@@ -148,7 +149,8 @@ def _refusal(status: int, text: str, body: bytes) -> type[OllamaError]:
     """The class of a refusal: status and text decide together, the first row of ``_CLASSES`` that fits."""
     said = text.lower()
     for statuses, words, cls in _CLASSES:
-        # The text of a missing model differs by endpoint; a missing route answers in plain text (ollama-wire.md 5.6).
+        # The text of a missing model differs by endpoint; a missing route answers in plain text
+        # (docs/wire.md#14-paths-that-do-not-exist).
         fits = body.lstrip().startswith(b"{") if cls is ModelNotFoundError else True
         if fits and status in statuses and (not words or _matches(words, said)):
             return cls
@@ -237,7 +239,7 @@ _LOADED_HINTS = {
 }
 
 # What to do about a refusal, by words of the server's text, most telling first. Ollama's own texts are those of
-# ollama-wire.md 5.2; a text that is not here gets the hint of its class.
+# docs/wire.md#11-statuses-of-refusals; a text that is not here gets the hint of its class.
 _HINTS_BY_TEXT: tuple[tuple[tuple[str, ...], str], ...] = (
     (
         ("error unmarshalling llama", "error reading llama", "llama-server chat error", "exceeded 8 mb limit"),
@@ -395,7 +397,7 @@ def _explain_gateway(error: ResponseError) -> str:
     """What to do about a refusal that is not Ollama's own but that of a proxy, or "" for others."""
     if error.proxy:
         hint = _PROXY_HINTS.get(error.status_code, _PROXY_FAILED)
-        # A Host that Ollama does not like is refused without a body, too (ollama-wire.md 5.5).
+        # A Host that Ollama does not like is refused without a body, too (docs/wire.md#13-refused-hosts).
         maybe = "; or Ollama refuses the Host: set OLLAMA_ORIGINS on the server"
         return hint + maybe if error.status == 403 and not error.body else hint
     if error.status == 407:
@@ -439,7 +441,7 @@ def _explain_authentication(error: AuthenticationError) -> str:
         error.signin_url = url if isinstance(url, str) else None
         return f"sign in at {excerpt(error.signin_url, _URL)}" if error.signin_url else ""
     if error.status == 403 and not error.body:
-        # A refused Host or Origin has no body (ollama-wire.md 5.5).
+        # A refused Host or Origin has no body (docs/wire.md#13-refused-hosts).
         return "have the proxy in front of Ollama send `Host: localhost:11434`, or set OLLAMA_ORIGINS on the server"
     said = _hint_of_text(error.error)
     if said:

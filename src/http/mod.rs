@@ -22,7 +22,6 @@ pub mod base;
 pub mod client;
 mod clock;
 pub mod config;
-#[cfg(target_os = "linux")]
 pub mod direct;
 mod endpoint;
 mod exchange;

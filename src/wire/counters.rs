@@ -1,6 +1,6 @@
 //! Counts and durations of a reply.
 
-/// Counts and durations (nanoseconds) of a final line; absent ones are `None` (ollama-wire.md 2.4, 3.2).
+/// Counts and durations (nanoseconds) of a final line; absent ones are `None` (docs/wire.md#6-counters).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     pub total_duration: Option<u64>,

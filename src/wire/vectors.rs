@@ -1,4 +1,4 @@
-//! A reply with vectors, read straight from its text into one row-major block of f32 (ollama-wire.md 4, 6.3).
+//! A reply with vectors, read straight from its text into one row-major block of f32 (docs/wire.md#9-embeddings).
 //!
 //! One pass: the arrays of numbers go to `decimal`, strings and everything unknown are passed over by `careful`. Keys
 //! may come in any order; where one comes twice the last counts, as in any JSON reader.

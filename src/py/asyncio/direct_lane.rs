@@ -33,7 +33,7 @@ impl LaneCore {
     pub fn arm(&self, sleeper: Weak<dyn Sleeper>) {
         lock(&self.ready).push(sleeper);
         if !self.serving.load(Ordering::Acquire) {
-            self.reactor.notify();
+            self.reactor.wake();
         }
     }
 
@@ -60,7 +60,7 @@ impl Lane {
         core.serving.store(true, Ordering::Release);
         // First those that were armed since the last turn.
         let mut result = core.serve(py);
-        core.reactor.turn(|| {
+        core.reactor.run_once(|| {
             let served = core.serve(py);
             if result.is_ok() {
                 result = served;
@@ -68,7 +68,7 @@ impl Lane {
         });
         core.serving.store(false, Ordering::Release);
         if !lock(&core.ready).is_empty() {
-            core.reactor.notify();
+            core.reactor.wake();
         }
         result
     }

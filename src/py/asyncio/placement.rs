@@ -29,7 +29,7 @@ pub struct Place<'py> {
 pub enum Task {
     General(AbortHandle),
     #[cfg(target_os = "linux")]
-    Direct(direct::Handle),
+    Direct(direct::TaskHandle),
 }
 
 /// The runtime for the tasks of a loop, which run with the GIL held or without.
@@ -109,7 +109,7 @@ impl Task {
         match self {
             Self::General(_) => {}
             #[cfg(target_os = "linux")]
-            Self::Direct(task) => task.hurry(),
+            Self::Direct(task) => task.poll_now(),
         }
     }
 }

@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyString};
 
 use super::stats;
-use crate::error::{Error, Kind};
+use crate::error::{Cause, Error, Kind};
 use crate::excerpt::excerpt;
 use crate::http::{Reply, ReplyLines, refuse_repetition};
 use crate::py::interpreter::errors::{self, Context};
@@ -110,10 +110,10 @@ fn vectors(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> 
             } else {
                 Kind::Protocol
             };
-            let mut error = Error::new(kind, error.to_string())
+            let error = Error::new(kind, error.to_string())
                 .at(&format!("{}{}", about.host, about.endpoint))
-                .after(reply.status);
-            error.cause = Some("vectors");
+                .after(reply.status)
+                .with_cause(Cause::Vectors);
             return Err(failed(py, reply.secrets.redact(error), "", "", trace));
         }
     };
@@ -169,15 +169,14 @@ fn guard(value: &Bound<'_, PyAny>, reply: &Reply, trace: &Trace) -> PyResult<()>
 fn refusal(
     py: Python<'_>,
     reply: &Reply,
-    mut error: Error,
+    error: Error,
     partial: &str,
     thinking: &str,
     trace: &Trace,
 ) -> PyErr {
     let about = trace.about();
-    error.url = Some(format!("{}{}", about.host, about.endpoint));
-    error.status = Some(reply.status);
-    error.began = true;
+    let url = format!("{}{}", about.host, about.endpoint);
+    let error = error.at(&url).after(reply.status);
     failed(py, reply.secrets.redact(error), partial, thinking, trace)
 }
 
@@ -186,9 +185,11 @@ fn answer(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> {
         let mut error = Error::new(kind, message);
         if kind == Kind::MidStream {
             let shown = reply.body.get(..MAX_SHOWN).unwrap_or(&reply.body);
-            error.server_text = Some(error.message.clone());
-            error.body = Some(shown.to_vec());
-            error.message = excerpt(&error.message, 600);
+            let message = excerpt(&error.message, 600);
+            let text = Some(error.message.clone());
+            error = error
+                .with_message(message)
+                .with_server_text(text, shown.to_vec());
         }
         refusal(py, reply, error, partial, thinking, trace)
     };

@@ -78,8 +78,7 @@ pub fn stats_fail(
     };
     let place = std::env::var("METAGPT_OLLAMA_STATS").unwrap_or_default();
     let trace = Trace::over(about, Journal::at(&place), rejected);
-    let mut error = Error::new(kind, "");
-    error.status = status;
+    let error = Error::new(kind, "").with_status(status);
     trace.finish(Some(&error));
     crate::py::interpreter::log::report(py, &trace)
 }

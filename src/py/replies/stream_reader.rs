@@ -331,7 +331,8 @@ fn wrap(py: Python<'_>, value: Bound<'_, PyAny>, class: Option<&Py<PyAny>>) -> P
     }
 }
 
-/// The dict of an ordinary content line, its keys in the order of the wire (ollama-wire.md 2.4, 3.2).
+/// The dict of a content line, its keys in the order of the wire (docs/wire.md#4-lines-of-a-chat,
+/// docs/wire.md#5-lines-of-a-generation).
 fn text_record<'py>(
     py: Python<'py>,
     batch: &Batch,

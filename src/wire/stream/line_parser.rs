@@ -330,8 +330,8 @@ struct TopLevelFields<'t, 'i> {
 }
 
 impl<'t, 'i> TopLevelFields<'t, 'i> {
-    /// Whether this is part of an answer of `/api/generate`. Those with images have no `response` (ollama-wire.md 3.2);
-    /// reports of the progress of a pull have a `status`.
+    /// Whether this is part of an answer of `/api/generate`. Those with images have no `response`
+    /// (docs/wire.md#5-lines-of-a-generation); reports of the progress of a pull have a `status`.
     fn is_generate(&self) -> bool {
         let other = self.thinking.is_some() || self.tool_calls || self.image;
         let ends = self.done.is_some_and(TapeValue::is_true);
