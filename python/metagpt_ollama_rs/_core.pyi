@@ -12,8 +12,8 @@ __all__ = [
     "DEBUG_BUILD",
     "BlockingStream",
     "Delta",
+    "NativeAwaitable",
     "NativeClient",
-    "Pending",
     "Stream",
     "StreamDecoder",
     "__version__",
@@ -128,8 +128,8 @@ class NativeClient:
         self,
         path: str,
         payload: Any,
-        made: Callable[[Any], Any] | None,
-        lines: bool,
+        item_class: Callable[[Any], Any] | None,
+        raw_lines: bool,
         limits: _Limits | None,
         guarded: bool = False,
     ) -> Stream[Any]: ...
@@ -141,11 +141,16 @@ class NativeClient:
         on_thinking: Callable[[str], object] | None,
         limits: _Limits | None,
         guarded: bool = False,
-    ) -> Pending: ...
-    def call(self, method: str, path: str, payload: Any, form: str, limits: _Limits | None) -> Pending: ...
-    def call_blocking(self, method: str, path: str, payload: Any, form: str, limits: _Limits | None) -> Any: ...
+    ) -> NativeAwaitable: ...
+    def call(self, method: str, path: str, payload: Any, format: str, limits: _Limits | None) -> NativeAwaitable: ...
+    def call_blocking(self, method: str, path: str, payload: Any, format: str, limits: _Limits | None) -> Any: ...
     def stream_blocking(
-        self, path: str, payload: Any, made: Callable[[Any], Any] | None, limits: _Limits | None, guarded: bool = False
+        self,
+        path: str,
+        payload: Any,
+        item_class: Callable[[Any], Any] | None,
+        limits: _Limits | None,
+        guarded: bool = False,
     ) -> BlockingStream[Any]: ...
     def close(self) -> None: ...
     def aclose(self) -> Awaitable[None]: ...
@@ -169,7 +174,7 @@ class BlockingStream(Generic[_T]):
     def __exit__(self, *_exception: object) -> None: ...
 
 @final
-class Pending:
+class NativeAwaitable:
     def __await__(self) -> Generator[Any, None, Any]: ...
     def __iter__(self) -> Self: ...
     def __next__(self) -> Any: ...

@@ -36,7 +36,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("DEBUG_BUILD", cfg!(debug_assertions))?;
     module.add_class::<client::native_client::NativeClient>()?;
     module.add_class::<asyncio::stream::Stream>()?;
-    module.add_class::<asyncio::awaitable::Pending>()?;
+    module.add_class::<asyncio::awaitable::NativeAwaitable>()?;
     module.add_class::<blocking::stream::BlockingStream>()?;
     module.add_class::<delta::Delta>()?;
     module.add_class::<delta::StreamDecoder>()?;

@@ -121,8 +121,6 @@ KNOWN: set[str] = {
     "http/explain.rs",
     "http/pump.rs",
     "http/redact.rs",
-    "py/asyncio/direct_lane.rs",
-    "py/asyncio/loop_waker.rs",
     "wire/chunk.rs",
     "wire/decoder.rs",
     "wire/fast.rs",
