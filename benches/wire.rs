@@ -4,8 +4,8 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use metagpt_ollama_rs::wire::circles::Guard;
-use metagpt_ollama_rs::wire::{Batch, Decoder, Fold, Framing, MAX_LINE, floats, last};
+use metagpt_ollama_rs::wire::repetition::RepetitionGuard;
+use metagpt_ollama_rs::wire::{Batch, Decoder, Fold, MAX_LINE, StreamFormat, last_value, vectors};
 
 #[path = "instructions/src/cases.rs"]
 mod cases;
@@ -27,8 +27,8 @@ fn lines(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(LINES));
     for (name, frame, line) in cases::lines() {
         let framing = match frame {
-            cases::Frame::Ndjson => Framing::Ndjson,
-            cases::Frame::Sse => Framing::Sse,
+            cases::Frame::Ndjson => StreamFormat::Ndjson,
+            cases::Frame::Sse => StreamFormat::Sse,
         };
         let ordinary = !matches!(name, "thinking" | "openai");
         let body = body(&line);
@@ -57,7 +57,7 @@ fn fold(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(LINES));
     let mut batch = Batch::default();
     decode(
-        &mut Decoder::new(Framing::Ndjson, MAX_LINE),
+        &mut Decoder::new(StreamFormat::Ndjson, MAX_LINE),
         &body(&cases::chat(" word")),
         &mut batch,
     );
@@ -78,16 +78,16 @@ fn guard(criterion: &mut Criterion) {
     let body = cases::prose(usize::try_from(LINES).unwrap());
     let mut batch = Batch::default();
     decode(
-        &mut Decoder::new(Framing::Ndjson, MAX_LINE),
+        &mut Decoder::new(StreamFormat::Ndjson, MAX_LINE),
         body.as_bytes(),
         &mut batch,
     );
-    assert_eq!(Guard::default().watch(&batch, 0, 0, true), None);
+    assert_eq!(RepetitionGuard::default().watch(&batch, 0, 0, true), None);
     let mut group = criterion.benchmark_group("guard of 1000 lines");
     group.throughput(Throughput::Elements(LINES));
     // Fresh each time: the same thousand lines over and over are a circle.
     group.bench_function("prose", |bencher| {
-        bencher.iter(|| Guard::default().watch(black_box(&batch), 0, 0, true));
+        bencher.iter(|| RepetitionGuard::default().watch(black_box(&batch), 0, 0, true));
     });
     group.finish();
 }
@@ -95,26 +95,26 @@ fn guard(criterion: &mut Criterion) {
 /// The last line of a whole body is found without a look at the others; finding all of them is the worst case.
 fn whole(criterion: &mut Criterion) {
     let body = body(&cases::chat(" word"));
-    assert_eq!(last::lines(&body).count() as u64, LINES);
+    assert_eq!(last_value::lines(&body).count() as u64, LINES);
     let mut group = criterion.benchmark_group("last of 1000 lines");
     group.bench_function("the last one", |bencher| {
-        bencher.iter(|| last::lines(black_box(&body)).next().map(<[u8]>::len));
+        bencher.iter(|| last_value::lines(black_box(&body)).next().map(<[u8]>::len));
     });
     group.bench_function("all, from the end", |bencher| {
-        bencher.iter(|| last::lines(black_box(&body)).count());
+        bencher.iter(|| last_value::lines(black_box(&body)).count());
     });
     group.finish();
 }
 
 fn vectors(criterion: &mut Criterion) {
     let body = cases::vectors(ROWS);
-    let found = floats::read(body.as_bytes()).unwrap();
+    let found = vectors::read(body.as_bytes()).unwrap();
     assert_eq!((found.rows, found.width), (ROWS, cases::WIDTH));
     let mut group = criterion.benchmark_group("256 vectors of 768 floats");
     group.throughput(Throughput::Elements((ROWS * cases::WIDTH) as u64));
     group.bench_function("to one block of f32", |bencher| {
         bencher.iter(|| {
-            floats::read(black_box(body.as_bytes()))
+            vectors::read(black_box(body.as_bytes()))
                 .unwrap()
                 .values
                 .len()

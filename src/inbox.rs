@@ -233,7 +233,7 @@ mod tests {
 
     use super::*;
     use crate::error::Kind;
-    use crate::wire::{Decoder, Fold, Framing};
+    use crate::wire::{Decoder, Fold, StreamFormat};
 
     const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -275,7 +275,7 @@ mod tests {
     impl Source {
         fn new() -> Self {
             Self {
-                decoder: Decoder::new(Framing::Ndjson, 1 << 20),
+                decoder: Decoder::new(StreamFormat::Ndjson, 1 << 20),
                 batch: Batch::default(),
             }
         }

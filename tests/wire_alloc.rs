@@ -4,7 +4,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use metagpt_ollama_rs::wire::{Batch, Decoder, Framing, MAX_LINE};
+use metagpt_ollama_rs::wire::{Batch, Decoder, MAX_LINE, StreamFormat};
 
 /// Counts the allocations of the thread that asks.
 struct Counting;
@@ -62,7 +62,7 @@ fn read_of(head: &str, tail: &str) -> (Vec<u8>, Vec<u8>) {
 
 fn check(head: &str, tail: &str) {
     let (first, second) = read_of(head, tail);
-    let mut decoder = Decoder::new(Framing::Auto, MAX_LINE);
+    let mut decoder = Decoder::new(StreamFormat::Auto, MAX_LINE);
     let mut batch = Batch::default();
     let mut round = |decoder: &mut Decoder| {
         batch.clear();

@@ -6,13 +6,13 @@
 use libfuzzer_sys::fuzz_target;
 use metagpt_ollama_fuzz::{Choices, body, is_json};
 use metagpt_ollama_rs::wire::{
-    Batch, Decoder, Delta, Entry, Framing, MAX_LINE, Shape, Stamp, Template, WireError,
+    Batch, Decoder, Delta, ItemRef, StreamFormat, MAX_LINE, Shape, Timestamp, SharedFields, WireError,
 };
 use serde_json::Value;
 
 #[derive(Debug, PartialEq)]
 enum Line {
-    Text(String, Stamp),
+    Text(String, Timestamp),
     Full(Delta),
 }
 
@@ -20,7 +20,7 @@ enum Line {
 #[derive(Debug, PartialEq)]
 struct Reading {
     lines: Vec<Line>,
-    template: Option<Template>,
+    shared: Option<SharedFields>,
     error: Option<WireError>,
 }
 
@@ -34,18 +34,18 @@ fn read(mut decoder: Decoder, pieces: &[&[u8]]) -> Reading {
         lines: batch
             .iter()
             .map(|entry| match entry {
-                Entry::Text { text, stamp } => Line::Text(text.to_owned(), *stamp),
-                Entry::Full(delta) => Line::Full(delta.clone()),
+                ItemRef::Content { text, created_at } => Line::Text(text.to_owned(), *created_at),
+                ItemRef::Delta(delta) => Line::Full(delta.clone()),
             })
             .collect(),
-        template: batch.template.as_deref().cloned(),
+        shared: batch.shared.as_deref().cloned(),
         error: result.err(),
     }
 }
 
 /// The line alone, as JSON lines, against serde_json.
 fn check_line(line: &[u8]) {
-    let reading = read(Decoder::new(Framing::Ndjson, MAX_LINE), &[line]);
+    let reading = read(Decoder::new(StreamFormat::Ndjson, MAX_LINE), &[line]);
     let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
     let text = line.trim_ascii();
     if is_json(line) && text.starts_with(b"{") {
@@ -70,8 +70,8 @@ fn check_line(line: &[u8]) {
             let content = value.pointer("/message/content").or(value.get("response"));
             assert_eq!(content.and_then(Value::as_str), Some(&text[..]));
             assert_eq!(value["done"], false);
-            let template = reading.template.expect("a template");
-            assert_eq!(value["model"], template.model);
+            let shared = reading.shared.expect("a shared");
+            assert_eq!(value["model"], shared.model);
         }
         Some(Line::Full(delta)) => {
             assert_eq!(delta.line.trim_ascii(), text);
@@ -98,7 +98,7 @@ fuzz_target!(|input: &[u8]| {
     let body = body(input);
     let mut choices = Choices::new(&body);
     let limit = [MAX_LINE, MAX_LINE, 64][choices.below(3)];
-    for framing in [Framing::Auto, Framing::Ndjson, Framing::Sse] {
+    for framing in [StreamFormat::Auto, StreamFormat::Ndjson, StreamFormat::Sse] {
         let whole = read(Decoder::new(framing, limit), &[&body]);
         let cut = read(Decoder::new(framing, limit), &choices.pieces(&body));
         assert_eq!(cut, whole, "cut (left) and whole, {framing:?}");

@@ -1,4 +1,4 @@
-//! Vectors: what `wire::floats` reads out of a reply is what serde_json and Rust's own parser of numbers read.
+//! Vectors: what `wire::vectors` reads out of a reply is what serde_json and Rust's own parser of numbers read.
 
 #![no_main]
 
@@ -6,7 +6,7 @@ use std::fmt;
 
 use libfuzzer_sys::fuzz_target;
 use metagpt_ollama_fuzz::{body, is_json};
-use metagpt_ollama_rs::wire::floats::{FloatsError, read};
+use metagpt_ollama_rs::wire::vectors::{VectorsError, read};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
@@ -81,8 +81,8 @@ fuzz_target!(|input: &[u8]| {
     let legal = is_json(&body);
     match &read {
         Ok(_) => assert!(legal, "read, but no JSON"),
-        Err(FloatsError::NotUtf8 { .. }) => assert!(std::str::from_utf8(&body).is_err()),
-        Err(FloatsError::Truncated { .. } | FloatsError::NotJson { .. }) => {
+        Err(VectorsError::NotUtf8 { .. }) => assert!(std::str::from_utf8(&body).is_err()),
+        Err(VectorsError::Truncated { .. } | VectorsError::NotJson { .. }) => {
             assert!(!legal, "refused, but JSON: {read:?}");
         }
         Err(_) => {}

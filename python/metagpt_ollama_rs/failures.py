@@ -61,7 +61,8 @@ _OVERFLOW = (
 
 _PLAN = r"subscri|upgrade|\bplan\b|billing|payment|\bpaid\b|credits|requires a .{0,20}account"
 
-# Ollama answers these with 500 or 501, though another request would do (ollama-wire.md 5.2).
+# Ollama answers these with 500 or 501, though another request would do
+# (docs/wire.md#11-statuses-of-refusals).
 _BAD_REQUEST = r'option "|invalid format|image input is not supported|does not support embeddings'
 
 # Which class a refusal has: its statuses, a pattern of the text in lower case ("" for any), the class.
@@ -126,7 +127,7 @@ def from_core(
         error.retry_after = retry_after
         if isinstance(error, ModelNotFoundError):
             error.available = available
-    error.hint = _hint_of(error, cause=cause, quota=quota, circles=repeated is not None)
+    error.hint = _hint_of(error, cause=cause, quota=quota, repetition=repeated is not None)
     return error
 
 
@@ -140,7 +141,8 @@ def _refusal(status: int, text: str, body: bytes) -> type[OllamaError]:
     """The class of a refusal: status and text decide together, the first row of ``_CLASSES`` that fits."""
     said = text.lower()
     for statuses, words, cls in _CLASSES:
-        # The text of a missing model differs by endpoint; a missing route answers in plain text (ollama-wire.md 5.6).
+        # The text of a missing model differs by endpoint; a missing route answers in plain text
+        # (docs/wire.md#14-paths-that-do-not-exist).
         fits = body.lstrip().startswith(b"{") if cls is ModelNotFoundError else True
         if fits and status in statuses and (not words or _matches(words, said)):
             return cls
@@ -179,7 +181,7 @@ _HINTS: dict[type[OllamaError], str] = {
     ClosedError: "make a new client, or start a new request",
 }
 
-_CIRCLES_HINT = (
+_REPETITION_HINT = (
     "raise repeat_penalty (llm.repetition_penalty), choose another model, or bound the answer with num_predict "
     "(llm.max_token); the text with two rounds is in `partial`; without repetition_guard the model goes on"
 )
@@ -236,7 +238,7 @@ _LOADED_HINTS = {
 }
 
 # What to do about a refusal, by words of the server's text, most telling first. Ollama's own texts are those of
-# ollama-wire.md 5.2; a text that is not here gets the hint of its class.
+# docs/wire.md#11-statuses-of-refusals; a text that is not here gets the hint of its class.
 _HINTS_BY_TEXT: tuple[tuple[tuple[str, ...], str], ...] = (
     (
         ("error unmarshalling llama", "error reading llama", "llama-server chat error", "exceeded 8 mb limit"),
@@ -305,7 +307,7 @@ _HINTS_BY_TEXT: tuple[tuple[tuple[str, ...], str], ...] = (
 )
 
 
-def _hint_of(error: OllamaError, *, cause: str | None, quota: bool, circles: bool) -> str:
+def _hint_of(error: OllamaError, *, cause: str | None, quota: bool, repetition: bool) -> str:
     """The hint for an error whose attributes are set; the other arguments are those of ``src/error.rs``."""
     hint = _HINTS.get(type(error), "")
     if isinstance(error, ConnectTimeout):
@@ -322,8 +324,8 @@ def _hint_of(error: OllamaError, *, cause: str | None, quota: bool, circles: boo
         return UNUSABLE_VECTORS
     if isinstance(error, ProtocolError) and error.proxy:
         return f"is that an answer of the proxy's own? {_PROXY_DOWN[0].upper()}{_PROXY_DOWN[1:]}"
-    if circles:
-        return _CIRCLES_HINT
+    if repetition:
+        return _REPETITION_HINT
     transfer = _TRANSFERS.get(_endpoint(error.url))
     if isinstance(error, MidStreamError):
         said = _hint_of_text(error.error)
@@ -399,7 +401,7 @@ def _explain_gateway(error: ResponseError) -> str:
     """What to do about a refusal that is not Ollama's own but that of a proxy, or "" for others."""
     if error.proxy:
         hint = _PROXY_HINTS.get(error.status_code, _PROXY_FAILED)
-        # A Host that Ollama does not like is refused without a body, too (ollama-wire.md 5.5).
+        # A Host that Ollama does not like is refused without a body, too (docs/wire.md#13-refused-hosts).
         maybe = "; or Ollama refuses the Host: set OLLAMA_ORIGINS on the server"
         return hint + maybe if error.status == 403 and not error.body else hint
     if error.status == 407:
@@ -444,7 +446,7 @@ def _explain_authentication(error: AuthenticationError) -> str:
         error.signin_url = url if isinstance(url, str) else None
         return f"sign in at {excerpt(error.signin_url, _URL)}" if error.signin_url else ""
     if error.status == 403 and not error.body:
-        # A refused Host or Origin has no body (ollama-wire.md 5.5).
+        # A refused Host or Origin has no body (docs/wire.md#13-refused-hosts).
         return "have the proxy in front of Ollama send `Host: localhost:11434`, or set OLLAMA_ORIGINS on the server"
     said = _hint_of_text(error.error)
     if said:

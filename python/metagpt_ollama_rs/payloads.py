@@ -1,4 +1,4 @@
-"""Arguments of the clients' methods as the JSON objects that go over the wire (ollama-wire.md 2.1, 3.1, 4).
+"""Arguments of the clients' methods as the JSON objects that go over the wire (docs/wire.md#1-requests).
 
 What the caller left at None is not sent, so that the server's own default holds. ``stream`` always is: its default
 differs by endpoint. Bytes count as the text that they are in UTF-8, wherever a text is wanted; those that nothing here

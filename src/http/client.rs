@@ -43,7 +43,7 @@ struct Inner {
     moved: Mutex<Vec<Client>>,
     /// The reactors on which connections may be left.
     #[cfg(target_os = "linux")]
-    reactors: Mutex<Vec<direct::Driver>>,
+    reactors: Mutex<Vec<direct::ReactorHandle>>,
 }
 
 #[cfg(target_os = "linux")]
@@ -53,8 +53,8 @@ impl Drop for Inner {
             .reactors
             .get_mut()
             .unwrap_or_else(PoisonError::into_inner);
-        for driver in reactors {
-            direct::forget(driver, self.sender.number);
+        for handle in reactors {
+            handle.close_idle(self.sender.number);
         }
     }
 }
@@ -121,20 +121,20 @@ impl Client {
     #[cfg(target_os = "linux")]
     pub fn on(&self, reactor: &direct::Reactor, runtime: Runtime) -> Option<Self> {
         self.is_plain()
-            .then(|| self.bound(reactor.driver(), runtime))
+            .then(|| self.bound(reactor.handle(), runtime))
     }
 
     #[cfg(target_os = "linux")]
-    fn bound(&self, driver: direct::Driver, runtime: Runtime) -> Self {
+    fn bound(&self, handle: direct::ReactorHandle, runtime: Runtime) -> Self {
         let mut reactors = lock(&self.inner.reactors);
-        if !reactors.iter().any(|known| known.is(&driver)) {
-            reactors.retain(direct::Driver::is_alive);
-            reactors.push(driver.clone());
+        if !reactors.iter().any(|known| known.same_reactor(&handle)) {
+            reactors.retain(direct::ReactorHandle::is_alive);
+            reactors.push(handle.clone());
         }
         drop(reactors);
         Self {
             inner: Arc::clone(&self.inner),
-            lane: Lane::Direct(driver, runtime),
+            lane: Lane::Direct(handle, runtime),
         }
     }
 
@@ -199,7 +199,7 @@ impl Client {
                 }
             }
             #[cfg(target_os = "linux")]
-            Response::Direct(response) => response.distrust(),
+            Response::Direct(response) => response.forbid_reuse(),
         }
     }
 
@@ -261,7 +261,7 @@ impl Client {
         Ok(match &self.lane {
             Lane::General => client,
             #[cfg(target_os = "linux")]
-            Lane::Direct(driver, runtime) => client.bound(driver.clone(), *runtime),
+            Lane::Direct(handle, runtime) => client.bound(handle.clone(), *runtime),
         })
     }
 

@@ -11,18 +11,16 @@
 //! * `pump` reads the pieces of a stream, `sink` makes items or lines of them, and both put them into the inbox.
 //! * `redirect` says which redirects are followed, `retry` when a request is sent again, `explain` asks the server about a failure.
 //! * `names` looks up names.
-//! * `redact` keeps secrets out of errors; `circles` is the error of an answer that goes in circles.
+//! * `redact` keeps secrets out of errors; `repetition` is the error of an answer that repeats itself.
 //! * `fault` turns what went wrong into the crate's error.
 //!
 //! Everything here hands out [`crate::error::Error`] only; a malformed reply is an error and never an answer.
 
 mod attempt;
 pub mod base;
-mod circles;
 pub mod client;
 mod clock;
 pub mod config;
-#[cfg(target_os = "linux")]
 pub mod direct;
 mod exchange;
 mod explain;
@@ -35,18 +33,19 @@ pub mod proxy;
 mod pump;
 mod redact;
 mod redirect;
+mod repetition;
 mod request;
 mod retry;
 mod sink;
 pub mod trust;
 
 pub use base::{Base, Origin};
-pub use circles::refuse_circles;
 pub use client::{Client, Mode, Reply};
 pub use config::Config;
 pub use lane::Runtime;
 pub use policy::{Retry, Timeouts};
 pub use proxy::ProxyRule;
 pub use redact::Secrets;
+pub use repetition::refuse_repetition;
 pub use request::{ANSWERS, Method, Request};
 pub use trust::Trust;

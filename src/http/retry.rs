@@ -73,15 +73,15 @@ impl Tries {
     /// Waits until it is time for another try, or gives `error` back because there is none.
     pub(super) async fn after(
         &mut self,
-        mut error: Error,
+        error: Error,
         lane: &Lane,
         trace: Option<&Trace>,
     ) -> Result<(), Error> {
         let Some(wait) = self.next(&error, roll()) else {
-            if self.taken > 0 {
-                error.message = format!("{} Tried {} times.", error.message, self.taken + 1);
-            }
-            return Err(error);
+            return Err(match self.taken {
+                0 => error,
+                taken => error.with_sentence(&format!("Tried {} times.", taken + 1)),
+            });
         };
         self.taken += 1;
         if error.retry_after.is_some() {
@@ -207,9 +207,7 @@ mod tests {
             retry_after: Duration::MAX,
         };
         for asked in [None, Some(1.8e19)] {
-            let mut error = Error::new(Kind::Connect, "no.");
-            error.repeat = Repeat::Safe;
-            error.retry_after = asked;
+            let error = Error::new(Kind::Connect, "no.").with_repeat(Repeat::Safe, asked);
             let mut tries = Tries::new(policy, &Request::get("/"), Some(Duration::MAX));
             let waiting = tries.after(error, &Lane::General, None);
             let moment = Duration::from_millis(5);
@@ -259,11 +257,7 @@ mod tests {
             first: Duration::from_nanos(1),
             ..Retry::default()
         };
-        let failure = |repeat| {
-            let mut error = Error::new(Kind::Connect, "no.");
-            error.repeat = repeat;
-            error
-        };
+        let failure = |repeat| Error::new(Kind::Connect, "no.").with_repeat(repeat, None);
         let delete = Request {
             method: Method::Delete,
             ..Request::get("/api/delete")
@@ -298,8 +292,7 @@ mod tests {
             first: Duration::from_secs(1),
             ..Retry::default()
         };
-        let mut error = Error::new(Kind::Connect, "no.");
-        error.repeat = Repeat::Safe;
+        let error = Error::new(Kind::Connect, "no.").with_repeat(Repeat::Safe, None);
         let total = Some(Duration::from_millis(10));
         let mut tries = Tries::new(policy, &Request::get("/"), total);
         assert_eq!(

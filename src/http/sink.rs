@@ -4,13 +4,13 @@ use std::mem;
 
 use memchr::memchr_iter;
 
-use super::circles::in_circles;
 use super::fault;
-use crate::error::{Error, Kind};
+use super::repetition::repetition_error;
+use crate::error::{Cause, Error, Kind};
 use crate::inbox::Inbox;
-use crate::wire::circles::Guard;
+use crate::wire::repetition::RepetitionGuard;
 use crate::wire::{
-    Batch, Counters, Decoder, Delta, Framing, Held, Item, Shape, WireError, fold_body,
+    Batch, Counters, Decoder, Delta, Item, Shape, StreamFormat, TextMember, WireError, fold_body,
 };
 
 /// Where the pieces of a body go.
@@ -54,12 +54,12 @@ pub(super) struct Deltas {
     succeeded: bool,
     counters: Counters,
     done_reason: Option<String>,
-    guard: Option<Box<Guard>>,
+    guard: Option<Box<RepetitionGuard>>,
 }
 
 impl Deltas {
     pub(super) fn new(max_line: usize, taken: Taken, guarded: bool) -> Self {
-        let decoder = Decoder::new(Framing::Auto, max_line);
+        let decoder = Decoder::new(StreamFormat::Auto, max_line);
         Self {
             decoder,
             batch: Batch::default(),
@@ -82,7 +82,7 @@ impl Deltas {
         let mut keep = self.batch.items.len();
         let mut failure = None;
         for (at, item) in self.batch.items.iter().enumerate().skip(before) {
-            let Item::Full(delta) = item else {
+            let Item::Delta(delta) = item else {
                 if self.done {
                     keep = keep.min(at);
                 }
@@ -97,12 +97,11 @@ impl Deltas {
                 keep = keep.min(at);
             } else if let Taken::Answer(shape) = self.taken
                 // A record has a text or none; a whole answer as one object has whatever is in its place.
-                && (!delta.is_answer(shape) || (shape.is_some() && delta.held == Held::Other))
+                && (!delta.is_answer(shape) || (shape.is_some() && delta.text_member == TextMember::NotText))
             {
                 keep = keep.min(at);
-                let mut error = Error::new(Kind::Protocol, delta.refusal());
-                error.cause = Some("line");
-                failure = Some(error);
+                let error = Error::new(Kind::Protocol, delta.refusal());
+                failure = Some(error.with_cause(Cause::ForeignLine));
                 break;
             }
             self.done |= delta.done;
@@ -116,15 +115,15 @@ impl Deltas {
             // What stands after the last line, or is an error, is no item.
             self.batch.truncate(keep);
         }
-        let circle = self
+        let repetition = self
             .guard
             .as_mut()
             .and_then(|guard| guard.watch(&self.batch, before, text_before, self.done));
         match (failure, result) {
             (Some(failure), _) => Err(failure),
             (None, Err(error)) if !self.done => Err(undecodable(&error)),
-            _ => circle.map_or(Ok(()), |(thinking, circle)| {
-                Err(in_circles(thinking, &circle))
+            _ => repetition.map_or(Ok(()), |(thinking, repetition)| {
+                Err(repetition_error(thinking, &repetition))
             }),
         }
     }
@@ -228,7 +227,7 @@ impl Sink for Lines {
     }
 
     fn flush(&mut self, inbox: &Inbox) {
-        if let Some(Item::Full(delta)) = self.batch.items.last() {
+        if let Some(Item::Delta(delta)) = self.batch.items.last() {
             self.last.clear();
             self.last.extend_from_slice(&delta.line);
         }
@@ -251,16 +250,14 @@ impl Sink for Lines {
 }
 
 fn error_line(text: &str, line: &[u8]) -> Error {
-    let mut error = Error::new(
+    Error::new(
         Kind::MidStream,
         format!(
             "The server reported an error in the stream: {}",
             fault::shortened(text)
         ),
-    );
-    error.server_text = Some(text.to_owned());
-    error.body = Some(line.to_vec());
-    error
+    )
+    .with_server_text(Some(text.to_owned()), line.to_vec())
 }
 
 fn undecodable(error: &WireError) -> Error {

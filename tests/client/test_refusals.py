@@ -66,7 +66,8 @@ TABLE: dict[str, tuple[type[errors.OllamaError], str]] = {
     "smollm2/embed-too-long-notruncate": (errors.ContextOverflowError, "split"),
 }
 
-# Texts that nobody recorded, as the server's sources have them (ollama-wire.md 5.2), with their status.
+# Texts that nobody recorded, as the server's sources have them (docs/wire.md#11-statuses-of-refusals), with their
+# status.
 OTHERS: list[tuple[int, str, type[errors.OllamaError], str]] = [
     (503, "server busy, please try again.  maximum pending requests exceeded", errors.ServerBusyError, "MAX_QUEUE"),
     (500, "image input is not supported - hint: you may need the mmproj", errors.BadRequestError, "vision"),

@@ -3,7 +3,7 @@
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::mpsc;
 
-use metagpt_ollama_rs::error::Kind;
+use metagpt_ollama_rs::error::{Cause, Kind};
 use metagpt_ollama_rs::http::{Base, Config, Method, Mode, Origin, Request, Retry};
 
 use crate::server::{
@@ -320,7 +320,7 @@ fn https_to_a_server_without_tls_is_a_connection_error() {
             let error = block_on(&runtime(), client.call(Request::get("/"))).unwrap_err();
             assert_eq!((error.kind, error.began), (Kind::Connect, false), "{error}");
             assert!(error.message.contains("does not speak TLS"), "{error}");
-            assert_eq!(error.cause, Some("plain"));
+            assert_eq!(error.cause, Some(Cause::NoTls));
             server.seen();
         }
         // A machine without certificates cannot make such a client, and says so.

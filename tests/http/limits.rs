@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use metagpt_ollama_rs::error::{Error, Kind};
+use metagpt_ollama_rs::error::{Error, Kind, Phase};
 use metagpt_ollama_rs::http::{Base, Config, Mode, Origin, Request, Timeouts};
 use metagpt_ollama_rs::inbox::{CAPACITY, Taken};
 use metagpt_ollama_rs::wire::{Batch, Fold};
@@ -46,7 +46,7 @@ fn time_out(script: fn() -> Vec<Do>, timeouts: Timeouts) -> [(String, Error); 2]
     })
 }
 
-fn check(results: [(String, Error); 2], text: &str, phase: &str, began: bool) {
+fn check(results: [(String, Error); 2], text: &str, phase: Phase, began: bool) {
     for (content, error) in results {
         assert_eq!(content, text, "{error}");
         assert_eq!(
@@ -56,7 +56,7 @@ fn check(results: [(String, Error); 2], text: &str, phase: &str, began: bool) {
         );
         assert_eq!(error.seconds, Some(0.15));
         assert!(
-            error.message.contains(phase) && error.message.contains("0.15 s"),
+            error.message.contains(phase.name()) && error.message.contains("0.15 s"),
             "{error}"
         );
     }
@@ -68,7 +68,7 @@ fn first_token_runs_out_before_the_head() {
     check(
         time_out(script, limits(|limits| limits.first_token = SHORT)),
         "",
-        "first_token",
+        Phase::FirstToken,
         false,
     );
 }
@@ -79,7 +79,7 @@ fn first_token_runs_out_after_the_head() {
     check(
         time_out(script, limits(|limits| limits.first_token = SHORT)),
         "",
-        "first_token",
+        Phase::FirstToken,
         true,
     );
 }
@@ -96,7 +96,7 @@ fn idle_runs_out_between_lines() {
     check(
         time_out(script, limits(|limits| limits.idle = SHORT)),
         "Hi",
-        "idle",
+        Phase::Idle,
         true,
     );
 }
@@ -159,7 +159,7 @@ fn what_says_nothing_does_not_put_off_the_first_token() {
     for (name, before, piece) in NOTHINGS {
         for whole in [true, false] {
             let error = nothing(before, piece, whole, timeouts);
-            assert_eq!(error.phase, Some("first_token"), "{name}: {error}");
+            assert_eq!(error.phase, Some(Phase::FirstToken), "{name}: {error}");
         }
     }
 }
@@ -185,7 +185,7 @@ fn what_says_nothing_does_not_put_off_the_idle_limit() {
     for (name, before, piece) in rows {
         for whole in [true, false] {
             let error = nothing(&before, piece, whole, timeouts);
-            assert_eq!(error.phase, Some("idle"), "{name}: {error}");
+            assert_eq!(error.phase, Some(Phase::Idle), "{name}: {error}");
         }
     }
 }
@@ -202,7 +202,7 @@ fn total_runs_out_of_a_healthy_stream() {
     check(
         time_out(script, limits(|limits| limits.total = Some(SHORT))),
         "",
-        "total",
+        Phase::Total,
         true,
     );
 }
@@ -213,7 +213,7 @@ fn total_counts_from_the_start() {
     check(
         time_out(script, limits(|limits| limits.total = Some(SHORT))),
         "",
-        "total",
+        Phase::Total,
         false,
     );
 }
@@ -240,7 +240,7 @@ fn connect_runs_out_in_a_tls_handshake() {
     let error = block_on(&runtime(), client.call(Request::get("/"))).unwrap_err();
     assert_eq!(
         (error.kind, error.phase, error.began),
-        (Kind::Timeout, Some("connect"), false),
+        (Kind::Timeout, Some(Phase::Connect), false),
         "{error}"
     );
     assert_eq!(error.seconds, Some(0.15));

@@ -1,6 +1,6 @@
 //! Proxies: for whom one is used, and whose failure a failure is.
 
-use metagpt_ollama_rs::error::{Error, Kind};
+use metagpt_ollama_rs::error::{Cause, Error, Kind};
 use metagpt_ollama_rs::http::proxy::Environment;
 use metagpt_ollama_rs::http::{Base, Client, Config, Origin, ProxyRule, Request, Trust};
 
@@ -253,18 +253,17 @@ fn a_proxy_whose_name_nobody_knows() {
         (
             "http://proxy.invalid:1",
             "The proxy http://proxy.invalid:1 cannot be reached",
-            Some("unknown_name"),
+            Some(Cause::UnknownProxyName),
         ),
-        // Whether the name or the proxy itself is at fault, its library does not tell.
         (
             "socks5h://proxy.invalid",
-            "no connection through the proxy socks5h://proxy.invalid",
-            None,
+            "The proxy socks5h://proxy.invalid cannot be reached: its name is not known",
+            Some(Cause::UnknownProxyName),
         ),
         (
             "socks5://127.0.0.1:1",
-            "or the proxy's, is not known here",
-            Some("unknown_name"),
+            "its name is not known here",
+            Some(Cause::UnknownName),
         ),
         (
             "socks5h://127.0.0.1:1",

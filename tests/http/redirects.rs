@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use metagpt_ollama_rs::error::{Error, Kind};
+use metagpt_ollama_rs::error::{Error, Kind, Phase};
 use metagpt_ollama_rs::http::{Method, Reply, Request, Retry, Timeouts};
 
 use crate::server::{Do, Server, block_on, chat, is_direct, made, reply, runtime, streamed};
@@ -254,7 +254,10 @@ fn retries_and_limits_hold_over_redirects() {
     };
     let (_, end) = chat(&made(config).unwrap());
     let error = end.unwrap_err();
-    assert_eq!((error.kind, error.phase), (Kind::Timeout, Some("total")));
+    assert_eq!(
+        (error.kind, error.phase),
+        (Kind::Timeout, Some(Phase::Total))
+    );
     assert!(error.url.clone().unwrap().ends_with("/b"), "{error:?}");
     release.send(()).unwrap();
     server.seen();

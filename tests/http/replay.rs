@@ -193,8 +193,8 @@ fn generations_are_pumped_as_their_lines() {
             assert!(inbox.wait(PATIENCE), "{}", recording.name);
             match inbox.take(&mut taken) {
                 Taken::Items => lines.extend(taken.items.drain(..).filter_map(|item| match item {
-                    Item::Full(delta) => Some(delta.line),
-                    Item::Text { .. } => None,
+                    Item::Delta(delta) => Some(delta.line),
+                    Item::Content { .. } => None,
                 })),
                 Taken::Ended(end) => break end,
                 Taken::Empty => panic!("woken for nothing"),

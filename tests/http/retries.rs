@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use metagpt_ollama_rs::error::{Error, Kind};
+use metagpt_ollama_rs::error::{Error, Kind, Phase};
 use metagpt_ollama_rs::http::{Base, Client, Config, Mode, Origin, ProxyRule, Request, Retry};
 use metagpt_ollama_rs::stats::{About, Record, Trace, records};
 use metagpt_ollama_rs::wire::Answer;
@@ -269,13 +269,13 @@ fn a_first_token_that_does_not_come_is_asked_about() {
         let error = end.unwrap_err();
         assert_eq!(
             (error.kind, error.phase, error.loaded),
-            (Kind::Timeout, Some("first_token"), loaded),
+            (Kind::Timeout, Some(Phase::FirstToken), loaded),
             "{error}"
         );
         assert!(error.message.contains(says), "{error}");
         assert_eq!(
             (record(name).phase, record(name).error),
-            (Some("first_token"), Some("timeout"))
+            (Some(Phase::FirstToken), Some("timeout"))
         );
         let asked = server.seen();
         assert!(asked[1][0].starts_with(b"GET /api/ps "), "{name}");

@@ -1,6 +1,6 @@
 //! The answer does not depend on where a body was cut.
 
-use metagpt_ollama_rs::wire::{Decoder, Framing, MAX_LINE};
+use metagpt_ollama_rs::wire::{Decoder, MAX_LINE, StreamFormat};
 
 use crate::support::{Random, Reading, read, read_cut, read_with, recordings};
 
@@ -23,7 +23,7 @@ fn every_cut(folder: &str) {
         }
         let bytes = body.chunks(1);
         assert_eq!(
-            read_with(Decoder::new(Framing::Auto, MAX_LINE), bytes),
+            read_with(Decoder::new(StreamFormat::Auto, MAX_LINE), bytes),
             expected,
             "{}",
             recording.name
@@ -52,8 +52,10 @@ fn short_replies_at_every_pair_of_cuts() {
             let (front, tail) = recording.body.split_at(second);
             for first in 0..=second {
                 let (head, middle) = front.split_at(first);
-                let reading =
-                    read_with(Decoder::new(Framing::Auto, MAX_LINE), [head, middle, tail]);
+                let reading = read_with(
+                    Decoder::new(StreamFormat::Auto, MAX_LINE),
+                    [head, middle, tail],
+                );
                 assert_eq!(
                     reading, expected,
                     "{} cut at {first} and {second}",
@@ -77,7 +79,7 @@ fn large_replies_at_chosen_and_random_cuts() {
         seen += 1;
         let bytes = body.chunks(1);
         assert_eq!(
-            read_with(Decoder::new(Framing::Auto, MAX_LINE), bytes),
+            read_with(Decoder::new(StreamFormat::Auto, MAX_LINE), bytes),
             expected,
             "{name} byte by byte"
         );
@@ -99,7 +101,7 @@ fn large_replies_at_chosen_and_random_cuts() {
             start = cut;
         }
         pieces.push(&body[start..]);
-        let together = read_with(Decoder::new(Framing::Auto, MAX_LINE), pieces);
+        let together = read_with(Decoder::new(StreamFormat::Auto, MAX_LINE), pieces);
         assert_eq!(together, expected, "{name} at all tricky places together");
         // One cut alone, too; a reply of many such places is sampled, each kind of place coming up often.
         for cut in tricky.iter().step_by(tricky.len() / 5_000 + 1) {

@@ -8,11 +8,12 @@
 
 mod support;
 
+mod counters;
 mod cuts;
-mod floats;
-mod framing;
+mod formats;
 mod meaning;
 mod paths;
 mod strings;
+mod utf32;
 mod value;
-mod widen;
+mod vectors;

@@ -2,8 +2,8 @@
 
 use metagpt_ollama_rs::excerpt::excerpt as shown;
 use metagpt_ollama_rs::wire::{
-    Answer, Batch, Counters, Decoder, Delta, Entry, Fold, Framing, Held, MAX_LINE, Outcome, Shape,
-    ToolCall, WireError, fold_body,
+    Answer, Batch, Counters, Decoder, Delta, Fold, ItemRef, MAX_LINE, Outcome, Shape, StreamFormat,
+    TextMember, ToolCall, WireError, fold_body,
 };
 
 use crate::support::{read, recording, recordings};
@@ -11,12 +11,12 @@ use crate::support::{read, recording, recordings};
 /// The one delta of a JSON line that is no ordinary content line.
 fn delta(line: &str) -> Delta {
     let mut batch = Batch::default();
-    let mut decoder = Decoder::new(Framing::Ndjson, MAX_LINE);
+    let mut decoder = Decoder::new(StreamFormat::Ndjson, MAX_LINE);
     decoder.feed(line.as_bytes(), &mut batch).unwrap();
     decoder.finish(&mut batch).unwrap();
     let entries: Vec<_> = batch.iter().collect();
     match entries.as_slice() {
-        [Entry::Full(delta)] => (*delta).clone(),
+        [ItemRef::Delta(delta)] => (*delta).clone(),
         other => panic!("{line}: {other:?}"),
     }
 }
@@ -35,7 +35,7 @@ fn a_final_line_with_everything() {
         model: Some("m".to_owned()),
         created_at: Some("2026-08-21T17:00:05.15Z".to_owned()),
         role: Some("assistant".to_owned()),
-        held: Held::Text,
+        text_member: TextMember::Text,
         content: "x".to_owned(),
         thinking: "y".to_owned(),
         done: true,
@@ -360,7 +360,7 @@ fn a_model_that_changes_is_a_full_item_and_batches_do_not_matter() {
             r#"{{"model":"{model}","created_at":"2026","message":{{"role":"assistant","content":"{text}"}},"done":false}}"#
         ) + "\n"
     };
-    let mut decoder = Decoder::new(Framing::Ndjson, MAX_LINE);
+    let mut decoder = Decoder::new(StreamFormat::Ndjson, MAX_LINE);
     let mut all = Batch::default();
     let mut fold = Fold::new();
     for body in [
@@ -377,13 +377,15 @@ fn a_model_that_changes_is_a_full_item_and_batches_do_not_matter() {
     let kinds: Vec<_> = all
         .iter()
         .map(|entry| match entry {
-            Entry::Text { text, .. } => text.to_owned(),
-            Entry::Full(delta) => format!("{}:{}", delta.model.as_deref().unwrap(), delta.content),
+            ItemRef::Content { text, .. } => text.to_owned(),
+            ItemRef::Delta(delta) => {
+                format!("{}:{}", delta.model.as_deref().unwrap(), delta.content)
+            }
         })
         .collect();
     assert_eq!(kinds, ["1", "b:2", "3", "4"]);
     assert_eq!(
-        (all.len(), all.template.as_ref().unwrap().model.as_str()),
+        (all.len(), all.shared.as_ref().unwrap().model.as_str()),
         (4, "a")
     );
     let mut whole = Fold::new();
@@ -514,23 +516,23 @@ fn recorded_details() {
 
 #[test]
 fn what_stands_in_the_place_of_the_text() {
-    for (place, held, content) in [
-        (r#""hi""#, Held::Text, "hi"),
-        (r#""""#, Held::Text, ""),
-        ("null", Held::Nothing, ""),
-        (r#"["h","i"]"#, Held::Text, "hi"),
+    for (place, text_member, content) in [
+        (r#""hi""#, TextMember::Text, "hi"),
+        (r#""""#, TextMember::Text, ""),
+        ("null", TextMember::Absent, ""),
+        (r#"["h","i"]"#, TextMember::Text, "hi"),
         (
             r#"[{"type":"text","text":"h"},{"text":"i"}]"#,
-            Held::Text,
+            TextMember::Text,
             "hi",
         ),
-        ("[]", Held::Text, ""),
-        (r#"[{"type":"image"}]"#, Held::Other, ""),
-        (r#"["h",5]"#, Held::Other, ""),
-        (r#"[["h"]]"#, Held::Other, ""),
-        ("5", Held::Other, ""),
-        ("true", Held::Other, ""),
-        (r#"{"text":"hi"}"#, Held::Other, ""),
+        ("[]", TextMember::Text, ""),
+        (r#"[{"type":"image"}]"#, TextMember::NotText, ""),
+        (r#"["h",5]"#, TextMember::NotText, ""),
+        (r#"[["h"]]"#, TextMember::NotText, ""),
+        ("5", TextMember::NotText, ""),
+        ("true", TextMember::NotText, ""),
+        (r#"{"text":"hi"}"#, TextMember::NotText, ""),
     ] {
         for line in [
             format!(r#"{{"message":{{"content":{place}}},"done":true}}"#),
@@ -539,10 +541,17 @@ fn what_stands_in_the_place_of_the_text() {
             format!(r#"{{"choices":[{{"text":{place}}}]}}"#),
         ] {
             let delta = delta(&line);
-            assert_eq!((delta.held, &*delta.content), (held, content), "{line}");
+            assert_eq!(
+                (delta.text_member, &*delta.content),
+                (text_member, content),
+                "{line}"
+            );
         }
     }
-    assert_eq!(delta(r#"{"message":{},"done":true}"#).held, Held::Nothing);
+    assert_eq!(
+        delta(r#"{"message":{},"done":true}"#).text_member,
+        TextMember::Absent
+    );
 }
 
 #[test]
@@ -554,7 +563,7 @@ fn an_answer_knows_whether_it_had_a_text() {
         r#"{"done":true}"#
     ));
     assert!(!answer.has_text);
-    assert!(answer.odd_line.is_empty());
+    assert!(answer.non_text_line.is_empty());
     let answer = fold(concat!(
         r#"{"message":{"content":"a"},"done":false}"#,
         "\n",
@@ -565,7 +574,7 @@ fn an_answer_knows_whether_it_had_a_text() {
     assert!(answer.has_text);
     assert_eq!(answer.content, "a");
     assert_eq!(
-        answer.odd_line,
+        answer.non_text_line,
         br#"{"message":{"content":5},"done":false}"#
     );
     let ordinary = r#"{"model":"m","created_at":"2026-08-21T17:00:05.15Z","message":{"role":"assistant","content":""},"done":false}"#;

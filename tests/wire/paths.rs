@@ -1,6 +1,6 @@
 //! The fast path says what the strict path says, on a million broken lines; and real streams take it.
 
-use metagpt_ollama_rs::wire::{Batch, Decoder, Entry, Framing, MAX_LINE, WireError};
+use metagpt_ollama_rs::wire::{Batch, Decoder, ItemRef, MAX_LINE, StreamFormat, WireError};
 
 use crate::support::{Random, recordings};
 
@@ -91,18 +91,18 @@ fn mutate(random: &mut Random, line: &mut Vec<u8>) {
 
 /// A decoder with a first ordinary line behind it, and what it made of the lines after that.
 struct Side {
-    make: fn(Framing, usize) -> Decoder,
+    make: fn(StreamFormat, usize) -> Decoder,
     first: &'static str,
     decoder: Decoder,
     batch: Batch,
 }
 
 impl Side {
-    fn new(make: fn(Framing, usize) -> Decoder, first: &'static str) -> Self {
+    fn new(make: fn(StreamFormat, usize) -> Decoder, first: &'static str) -> Self {
         let mut side = Self {
             make,
             first,
-            decoder: make(Framing::Ndjson, MAX_LINE),
+            decoder: make(StreamFormat::Ndjson, MAX_LINE),
             batch: Batch::default(),
         };
         side.restart();
@@ -110,7 +110,7 @@ impl Side {
     }
 
     fn restart(&mut self) {
-        self.decoder = (self.make)(Framing::Ndjson, MAX_LINE);
+        self.decoder = (self.make)(StreamFormat::Ndjson, MAX_LINE);
         self.batch = Batch::default();
         self.decoder
             .feed(self.first.as_bytes(), &mut self.batch)
@@ -185,7 +185,7 @@ fn a_million_mutated_lines_mean_the_same_on_both_paths() {
             fast.batch,
             strict.batch
         );
-        assert_eq!(fast.batch.template, strict.batch.template);
+        assert_eq!(fast.batch.shared, strict.batch.shared);
         assert_eq!(strict.decoder.hits().0, 0);
         fast_total += fast.decoder.hits().0 - hits;
         taken += u32::from(left.is_ok());
@@ -217,7 +217,7 @@ fn what_is_json_is_what_serde_json_says() {
             continue;
         }
         let mut batch = Batch::default();
-        let mut decoder = Decoder::strict(Framing::Ndjson, MAX_LINE);
+        let mut decoder = Decoder::strict(StreamFormat::Ndjson, MAX_LINE);
         let ours = decoder
             .feed(&line, &mut batch)
             .and_then(|()| decoder.finish(&mut batch));
@@ -251,14 +251,14 @@ fn real_streams_take_the_fast_path() {
             continue;
         }
         let mut batch = Batch::default();
-        let mut decoder = Decoder::new(Framing::Auto, MAX_LINE);
+        let mut decoder = Decoder::new(StreamFormat::Auto, MAX_LINE);
         decoder.feed(&recording.body, &mut batch).unwrap();
         decoder.finish(&mut batch).unwrap();
         let content = batch
             .iter()
             .filter(|entry| match entry {
-                Entry::Text { .. } => true,
-                Entry::Full(delta) => !delta.done && !delta.content.is_empty(),
+                ItemRef::Content { .. } => true,
+                ItemRef::Delta(delta) => !delta.done && !delta.content.is_empty(),
             })
             .count();
         fast_lines += decoder.hits().0;

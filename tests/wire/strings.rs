@@ -1,6 +1,6 @@
 //! Any text comes out as it went in, however it was escaped; `serde_json` is the oracle.
 
-use metagpt_ollama_rs::wire::{Batch, Decoder, Entry, Fold, Framing, MAX_LINE};
+use metagpt_ollama_rs::wire::{Batch, Decoder, Fold, ItemRef, MAX_LINE, StreamFormat};
 use proptest::prelude::*;
 
 const FIRST: &str =
@@ -52,7 +52,7 @@ fn text_of(decoder: &mut Decoder, content: &str) -> Result<(bool, String), TestC
         .feed(format!("{line}\n").as_bytes(), &mut batch)
         .unwrap();
     let fast = decoder.hits().0 > hits;
-    let Some(Entry::Text { text, .. }) = batch.iter().next() else {
+    let Some(ItemRef::Content { text, .. }) = batch.iter().next() else {
         return Err(TestCaseError::fail("no text item"));
     };
     prop_assert_eq!(Some(text), oracle["message"]["content"].as_str());
@@ -66,25 +66,25 @@ proptest! {
     fn content_as_serde_json_writes_it(text in any::<String>()) {
         let quoted = serde_json::to_string(&text).unwrap();
         let content = &quoted[1..quoted.len() - 1];
-        let (fast, read) = text_of(&mut Decoder::new(Framing::Ndjson, MAX_LINE), content)?;
+        let (fast, read) = text_of(&mut Decoder::new(StreamFormat::Ndjson, MAX_LINE), content)?;
         prop_assert!(fast, "{content:?} missed the fast path");
         prop_assert_eq!(&read, &text);
-        prop_assert_eq!(text_of(&mut Decoder::strict(Framing::Ndjson, MAX_LINE), content)?, (false, text));
+        prop_assert_eq!(text_of(&mut Decoder::strict(StreamFormat::Ndjson, MAX_LINE), content)?, (false, text));
     }
 
     #[test]
     fn content_in_any_escaping(text in any::<String>(), ways in prop::collection::vec(any::<u8>(), 1..40)) {
         let content = escaped(&text, &ways);
-        let (fast, read) = text_of(&mut Decoder::new(Framing::Ndjson, MAX_LINE), &content)?;
+        let (fast, read) = text_of(&mut Decoder::new(StreamFormat::Ndjson, MAX_LINE), &content)?;
         prop_assert!(fast, "{content:?} missed the fast path");
         prop_assert_eq!(&read, &text);
-        prop_assert_eq!(text_of(&mut Decoder::strict(Framing::Ndjson, MAX_LINE), &content)?, (false, text));
+        prop_assert_eq!(text_of(&mut Decoder::strict(StreamFormat::Ndjson, MAX_LINE), &content)?, (false, text));
     }
 
     #[test]
     fn every_alignment_of_what_stops_a_scan(before in "[a-z]{0,40}", stop in "[\"\\\\\u{1}\u{1f}é漢😀]", after in "[a-z]{0,40}") {
         let text = format!("{before}{stop}{after}");
-        let (fast, read) = text_of(&mut Decoder::new(Framing::Ndjson, MAX_LINE), &escaped(&text, &[0]))?;
+        let (fast, read) = text_of(&mut Decoder::new(StreamFormat::Ndjson, MAX_LINE), &escaped(&text, &[0]))?;
         prop_assert!(fast);
         prop_assert_eq!(read, text);
     }
@@ -100,7 +100,7 @@ proptest! {
             "model": "m", "created_at": "2026", key: {"numbers": numbers, "integers": integers, "text": [&text, {"": text}]},
             "message": {"role": "assistant", "content": &text, "more": &text}, "done": true, "eval_count": 7,
         });
-        let mut decoder = Decoder::new(Framing::Ndjson, MAX_LINE);
+        let mut decoder = Decoder::new(StreamFormat::Ndjson, MAX_LINE);
         let mut batch = Batch::default();
         decoder.feed(line.to_string().as_bytes(), &mut batch).unwrap();
         decoder.finish(&mut batch).unwrap();

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use metagpt_ollama_rs::wire::{Answer, Batch, Decoder, Fold, Framing, MAX_LINE, WireError};
+use metagpt_ollama_rs::wire::{Answer, Batch, Decoder, Fold, MAX_LINE, StreamFormat, WireError};
 
 /// The body of one recorded reply.
 pub struct Recording {
@@ -93,12 +93,12 @@ pub fn read_with<'a>(mut decoder: Decoder, pieces: impl IntoIterator<Item = &'a 
 /// Reads a body cut in two.
 pub fn read_cut(body: &[u8], cut: usize) -> Reading {
     let (first, second) = body.split_at(cut);
-    read_with(Decoder::new(Framing::Auto, MAX_LINE), [first, second])
+    read_with(Decoder::new(StreamFormat::Auto, MAX_LINE), [first, second])
 }
 
 /// Reads a body in one piece.
 pub fn read(body: &[u8]) -> Reading {
-    read_with(Decoder::new(Framing::Auto, MAX_LINE), [body])
+    read_with(Decoder::new(StreamFormat::Auto, MAX_LINE), [body])
 }
 
 /// Random numbers that are the same in every run (xorshift64*).

@@ -2,20 +2,20 @@
 
 use std::vec::Drain;
 
-use metagpt_ollama_rs::wire::Content;
-use metagpt_ollama_rs::wire::value::{MAX_DEPTH, Maker, read};
+use metagpt_ollama_rs::wire::JsonString;
+use metagpt_ollama_rs::wire::json::value::{MAX_DEPTH, ValueBuilder, read};
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 
 struct Tree;
 
-fn text(text: Content<'_>) -> Option<String> {
+fn text(text: JsonString<'_>) -> Option<String> {
     let string = std::str::from_utf8(text.bytes).ok()?;
     assert_eq!(text.ascii, string.is_ascii());
     Some(string.to_owned())
 }
 
-impl Maker for Tree {
+impl ValueBuilder for Tree {
     type Value = Value;
     type Object = Map<String, Value>;
     type Key = String;
@@ -32,7 +32,7 @@ impl Maker for Tree {
     fn float(&mut self, number: f64) -> Option<Value> {
         Some(number.into())
     }
-    fn string(&mut self, content: Content<'_>) -> Option<Value> {
+    fn string(&mut self, content: JsonString<'_>) -> Option<Value> {
         text(content).map(Value::from)
     }
     fn array(&mut self, items: Drain<'_, Value>) -> Option<Value> {
@@ -41,7 +41,7 @@ impl Maker for Tree {
     fn object(&mut self) -> Option<Self::Object> {
         Some(Map::new())
     }
-    fn key(&mut self, content: Content<'_>) -> Option<String> {
+    fn key(&mut self, content: JsonString<'_>) -> Option<String> {
         text(content)
     }
     fn member(&mut self, object: &mut Self::Object, key: String, value: Value) -> Option<()> {

@@ -14,13 +14,13 @@ mod cases;
 
 use std::process::ExitCode;
 
-use wire::circles::Guard;
-use wire::{Batch, Decoder, Fold, Framing, MAX_LINE, floats, last};
+use wire::repetition::RepetitionGuard;
+use wire::{Batch, Decoder, Fold, MAX_LINE, StreamFormat, last_value, vectors};
 
 /// Lines of a decoder arrive in reads of about this size, as from a socket.
 const READ: usize = 64 << 10;
 
-fn decode(framing: Framing, body: &[u8], mut each: impl FnMut(&Batch)) -> Result<(), String> {
+fn decode(framing: StreamFormat, body: &[u8], mut each: impl FnMut(&Batch)) -> Result<(), String> {
     let mut decoder = Decoder::new(framing, MAX_LINE);
     let mut batch = Batch::default();
     for read in body.chunks(READ) {
@@ -37,8 +37,8 @@ fn decode(framing: Framing, body: &[u8], mut each: impl FnMut(&Batch)) -> Result
 fn run(case: &str, count: usize) -> Result<usize, String> {
     if let Some((_, framing, line)) = cases::lines().into_iter().find(|(name, ..)| *name == case) {
         let framing = match framing {
-            cases::Frame::Ndjson => Framing::Ndjson,
-            cases::Frame::Sse => Framing::Sse,
+            cases::Frame::Ndjson => StreamFormat::Ndjson,
+            cases::Frame::Sse => StreamFormat::Sse,
         };
         let mut lines = 0;
         decode(framing, line.repeat(count).as_bytes(), |batch| {
@@ -50,7 +50,7 @@ fn run(case: &str, count: usize) -> Result<usize, String> {
         "fold" => {
             let mut fold = Fold::new();
             decode(
-                Framing::Ndjson,
+                StreamFormat::Ndjson,
                 cases::chat(" word").repeat(count).as_bytes(),
                 |batch| fold.batch(batch),
             )?;
@@ -58,21 +58,25 @@ fn run(case: &str, count: usize) -> Result<usize, String> {
         }
         // One beside the other: what the guard against answers in circles costs.
         "prose" | "guarded" => {
-            let (mut guard, mut lines) = (Guard::default(), 0);
-            let mut circle = None;
-            decode(Framing::Ndjson, cases::prose(count).as_bytes(), |batch| {
-                lines += batch.len();
-                if case == "guarded" {
-                    circle = circle.take().or(guard.watch(batch, 0, 0, false));
-                }
-            })?;
-            circle.map_or(Ok(lines), |circle| Err(format!("{circle:?}")))
+            let (mut guard, mut lines) = (RepetitionGuard::default(), 0);
+            let mut repetition = None;
+            decode(
+                StreamFormat::Ndjson,
+                cases::prose(count).as_bytes(),
+                |batch| {
+                    lines += batch.len();
+                    if case == "guarded" {
+                        repetition = repetition.take().or(guard.watch(batch, 0, 0, false));
+                    }
+                },
+            )?;
+            repetition.map_or(Ok(lines), |repetition| Err(format!("{repetition:?}")))
         }
         // Every line is visited, as `decode` does when none of them parses.
-        "last" => Ok(last::lines(cases::chat(" word").repeat(count).as_bytes()).count()),
+        "last" => Ok(last_value::lines(cases::chat(" word").repeat(count).as_bytes()).count()),
         "floats" => {
             let body = cases::vectors(count);
-            let found = floats::read(body.as_bytes()).map_err(|error| error.to_string())?;
+            let found = vectors::read(body.as_bytes()).map_err(|error| error.to_string())?;
             Ok(found.values.len() / cases::WIDTH)
         }
         _ => Err(format!("there is no case {case:?}")),

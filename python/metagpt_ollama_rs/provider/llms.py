@@ -92,7 +92,7 @@ CUT_TOKENS = 256
 CUT_BYTES_PER_TOKEN = 12
 
 # On the compatible road, whether an answer goes in circles is looked at once for so many new characters.
-CIRCLES_LOOK = 4096
+REPETITION_LOOK = 4096
 
 
 class _Watch:
@@ -108,7 +108,7 @@ class _Watch:
         self._text.append(text)
         self._thinking.append(thinking)
         self._new += len(text) + len(thinking)
-        if ended or self._new >= CIRCLES_LOOK:
+        if ended or self._new >= REPETITION_LOOK:
             self._new = 0
             self._refuse("".join(self._text), "".join(self._thinking))
 
@@ -210,10 +210,7 @@ class OllamaLLM(BaseLLM):
 
     def get_usage(self, resp: dict[str, Any]) -> dict[str, int]:
         """The token counts of a reply; a count that the server left out is left out here."""
-        counts = {
-            "prompt_tokens": count_of(resp, "prompt_eval_count"),
-            "completion_tokens": count_of(resp, "eval_count"),
-        }
+        counts = {theirs: count_of(resp, name) for name, theirs in _core.OPENAI_USAGE.items()}
         return {name: count for name, count in counts.items() if count is not None}
 
     def get_choice_text(self, rsp: dict[str, Any]) -> str:
@@ -363,7 +360,7 @@ class OllamaLLM(BaseLLM):
         if self._reads_replies:
             self._raise_error(resp)
             checked(resp, model=self.model)
-            self._refuse_circles(text_of(resp, model=self.model) or "", thinking_of(resp))
+            self._refuse_repetition(text_of(resp, model=self.model) or "", thinking_of(resp))
         return self._accounted(resp)
 
     async def _processing_openai_response_async_generator(
@@ -379,7 +376,7 @@ class OllamaLLM(BaseLLM):
         log = current("log_llm_stream", log_llm_stream)
         message = self.ollama_message
         splitter = ThinkSplitter()
-        watch = _Watch(self._refuse_circles)
+        watch = _Watch(self._refuse_repetition)
         lines = Lines(self.model)
         chosen: list[str] = []
         final: dict[str, Any] = {}
@@ -605,7 +602,7 @@ class OllamaLLM(BaseLLM):
     def _guarded(self) -> bool:
         return self._settings().client.repetition_guard
 
-    def _refuse_circles(self, text: str, thinking: str) -> None:
+    def _refuse_repetition(self, text: str, thinking: str) -> None:
         if self._guarded:
             _core.refuse_repetition(text, thinking, self.model or "")
 

@@ -56,7 +56,7 @@ impl DirectLane {
     pub fn wake(&self, resumable: Weak<dyn Resumable>) {
         self.queue.push(resumable);
         if !self.in_callback.load(Ordering::Acquire) {
-            self.reactor.notify();
+            self.reactor.wake();
         }
     }
 }
@@ -77,7 +77,7 @@ impl ReactorCallback {
         lane.in_callback.store(true, Ordering::Release);
         // First those that became due since the callback ran last.
         let mut result = lane.queue.resume_all(py);
-        lane.reactor.turn(|| {
+        lane.reactor.run_once(|| {
             let resumed = lane.queue.resume_all(py);
             if result.is_ok() {
                 result = resumed;
@@ -85,7 +85,7 @@ impl ReactorCallback {
         });
         lane.in_callback.store(false, Ordering::Release);
         if !lane.queue.is_empty() {
-            lane.reactor.notify();
+            lane.reactor.wake();
         }
         result
     }

@@ -33,7 +33,7 @@ pub struct Placement<'py> {
 pub enum RequestTask {
     General(AbortHandle),
     #[cfg(target_os = "linux")]
-    Direct(direct::Handle),
+    Direct(direct::TaskHandle),
 }
 
 /// The runtime for the tasks of a reactor, which are polled with the GIL held or without.
@@ -107,7 +107,7 @@ impl RequestTask {
         match self {
             Self::General(_) => {}
             #[cfg(target_os = "linux")]
-            Self::Direct(task) => task.hurry(),
+            Self::Direct(task) => task.poll_now(),
         }
     }
 }

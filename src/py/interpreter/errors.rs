@@ -9,8 +9,8 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString};
 
 use super::exit::enter;
-use crate::error::Error;
-use crate::wire::circles::cut;
+use crate::error::{Cause, Error, Phase};
+use crate::wire::repetition::cut_repetition;
 
 static FROM_CORE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
@@ -28,7 +28,7 @@ pub struct Context<'a> {
     pub thinking: &'a str,
 }
 
-/// The exception for `error`, with what had arrived before it; what goes in circles is cut after two rounds.
+/// The exception for `error`, with what had arrived before it; a text that repeats itself is cut after its second block.
 pub fn in_context(py: Python<'_>, error: Error, context: &Context<'_>) -> PyErr {
     build(py, error, context).unwrap_or_else(|failure| failure)
 }
@@ -46,7 +46,7 @@ fn build(py: Python<'_>, error: Error, context: &Context<'_>) -> PyResult<PyErr>
     facts.set_item("status", error.status)?;
     facts.set_item("server_text", &error.server_text)?;
     facts.set_item("body", error.body.as_deref())?;
-    facts.set_item("phase", error.phase)?;
+    facts.set_item("phase", error.phase.map(Phase::name))?;
     facts.set_item("seconds", error.seconds)?;
     facts.set_item("retry_after", error.retry_after)?;
     facts.set_item("began", error.began)?;
@@ -55,21 +55,21 @@ fn build(py: Python<'_>, error: Error, context: &Context<'_>) -> PyResult<PyErr>
     facts.set_item("quota", error.quota)?;
     facts.set_item("proxy", &error.proxy)?;
     facts.set_item("location", &error.location)?;
-    facts.set_item("cause", error.cause)?;
+    facts.set_item("cause", error.cause.map(Cause::name))?;
     facts.set_item(
         "model",
         Some(context.model).filter(|model| !model.is_empty()),
     )?;
     let (mut partial, mut thinking) = (context.partial, context.thinking);
     let mut repeated = None;
-    if let Some(circles) = error.circles {
-        let text = if circles.thinking {
+    if let Some(repetition) = error.repetition {
+        let text = if repetition.thinking {
             &mut thinking
         } else {
             &mut partial
         };
-        *text = cut(text, circles.period);
-        let block = text.len().saturating_sub(circles.period);
+        *text = cut_repetition(text, repetition.period);
+        let block = text.len().saturating_sub(repetition.period);
         repeated = Some(text.get(block..).unwrap_or_default());
     }
     facts.set_item("repeated", repeated)?;

@@ -1,4 +1,4 @@
-//! An ordinary content line, read by its form (`wire::Form`) and made from a copy of what such lines have in common.
+//! An ordinary content line, read by its form (`wire::LineTemplate`) and made from a copy of what such lines have in common.
 //!
 //! The forms that were met last are kept, a few for each thread. A line that fits one byte for byte differs from the
 //! others in its time and its text only, so its dict is a copy of a kept one with two strings in it.
@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
 use super::json_builder;
-use crate::wire::{Content, Form, Shape, Varying};
+use crate::wire::{JsonString, LineTemplate, Shape, VaryingFields};
 
 /// As many forms are kept.
 const FORMS: usize = 8;
@@ -19,7 +19,7 @@ const FORMS: usize = 8;
 const KEEP_BYTES: usize = 1 << 20;
 
 struct Known {
-    form: Form,
+    form: LineTemplate,
     /// A line without time and text. It holds no containers, so the cycle collector does not know it.
     line: Py<PyDict>,
     /// The message without its content, and the name of its place; the response has its place in the line itself.
@@ -56,7 +56,7 @@ pub fn text<'py>(py: Python<'py>, line: &[u8]) -> Option<Bound<'py, PyAny>> {
 
 /// Learns the form of `line`, if it is an ordinary line. Whether it is one says the result.
 pub fn learn(py: Python<'_>, line: &[u8]) -> PyResult<bool> {
-    let Some(form) = Form::of(line) else {
+    let Some(form) = LineTemplate::of(line) else {
         return Ok(false);
     };
     let known = Known::new(py, form)?;
@@ -67,7 +67,7 @@ pub fn learn(py: Python<'_>, line: &[u8]) -> PyResult<bool> {
     Ok(true)
 }
 
-fn find<T>(line: &[u8], make: impl FnOnce(&Known, Varying<'_>) -> Option<T>) -> Option<T> {
+fn find<T>(line: &[u8], make: impl FnOnce(&Known, VaryingFields<'_>) -> Option<T>) -> Option<T> {
     let mut memory = MEMORY.take()?;
     let Memory { known, scratch } = &mut *memory;
     let mut found = None;
@@ -88,7 +88,7 @@ fn find<T>(line: &[u8], make: impl FnOnce(&Known, Varying<'_>) -> Option<T>) -> 
 }
 
 impl Known {
-    fn new(py: Python<'_>, form: Form) -> PyResult<Self> {
+    fn new(py: Python<'_>, form: LineTemplate) -> PyResult<Self> {
         let line = PyDict::new(py);
         line.set_item(intern!(py, "model"), &form.template().model)?;
         line.set_item(intern!(py, "created_at"), py.None())?;
@@ -117,9 +117,9 @@ impl Known {
     }
 
     #[inline]
-    fn dict<'py>(&self, py: Python<'py>, varying: &Varying<'_>) -> Option<Bound<'py, PyAny>> {
+    fn dict<'py>(&self, py: Python<'py>, varying: &VaryingFields<'_>) -> Option<Bound<'py, PyAny>> {
         let line = copy(py, &self.line)?;
-        let time = Content {
+        let time = JsonString {
             bytes: varying.time,
             ascii: true,
         };

@@ -17,7 +17,7 @@ use super::json::{self, Bytes};
 use crate::py::interpreter::exit::enter;
 use crate::py::interpreter::log::log;
 use crate::py::interpreter::unary_function;
-use crate::wire::{Form, last};
+use crate::wire::{LineTemplate, last_value};
 
 /// As many characters of a body go into an error dict, a log line or an error text.
 const RAW_CHARACTERS: isize = 200;
@@ -147,9 +147,9 @@ fn quick_dict<'py>(response: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
     if let Some(value) = content_line::dict(py, single_line(bytes)) {
         return Some(value);
     }
-    let line = last::lines(last::without_mark(bytes)).next()?;
+    let line = last_value::lines(last_value::without_mark(bytes)).next()?;
     // One that may be worth learning goes the careful way.
-    match Form::of(line) {
+    match LineTemplate::of(line) {
         Some(_) => None,
         None => json::build(py, line),
     }
@@ -190,8 +190,8 @@ fn read<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = response.py();
     let body = Body::of(response)?;
-    let text = last::without_mark(body.bytes.as_slice());
-    if let Some(line) = last::lines(text).next() {
+    let text = last_value::without_mark(body.bytes.as_slice());
+    if let Some(line) = last_value::lines(text).next() {
         let mut value = ordinary(py, line);
         if value.is_none() && content_line::learn(py, line)? {
             value = ordinary(py, line);
@@ -205,18 +205,18 @@ fn read<'py>(
 }
 
 fn decode_body<'py>(py: Python<'py>, body: &Body<'py>, text: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-    for line in last::lines(text) {
+    for line in last_value::lines(text) {
         if let Some(value) = body.parse(py, line)? {
             return Ok(value);
         }
     }
-    let whole = last::strip(text);
-    if last::plausible(whole)
+    let whole = last_value::strip(text);
+    if last_value::plausible(whole)
         && let Some(value) = body.parse(py, whole)?
     {
         return Ok(value);
     }
-    for event in last::events(text) {
+    for event in last_value::events(text) {
         if let Some(value) = body.parse(py, &event)? {
             return Ok(value);
         }

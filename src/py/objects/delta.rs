@@ -10,13 +10,15 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyString};
 
+use super::counters::{add_counter_getters, with_counter_getters};
 use super::json;
 use super::tool_calls;
 use crate::error::{Error, Kind};
 use crate::py::interpreter::errors;
 use crate::py::interpreter::exit::enter;
 use crate::wire::{
-    self, Batch, Counters, Decoder, Entry, Framing, MAX_LINE, Shape, Stamp, Template, WireError,
+    self, Batch, Counters, Decoder, ItemRef, MAX_LINE, Shape, SharedFields, StreamFormat,
+    Timestamp, WireError,
 };
 
 /// Decodes the body of one streamed reply, in pieces of any size.
@@ -49,18 +51,18 @@ impl State {
     fn refuse(&mut self, batch: &Batch) -> (usize, Option<String>) {
         for (at, entry) in batch.iter().enumerate() {
             match entry {
-                Entry::Text { text, .. } => {
+                ItemRef::Content { text, .. } => {
                     self.answering = true;
                     self.partial.push_str(text);
                 }
-                Entry::Full(delta) if delta.is_answer(None) => {
+                ItemRef::Delta(delta) if delta.is_answer(None) => {
                     self.answering |= delta.shape != Shape::Other;
                     self.partial.push_str(&delta.content);
                     self.thinking.push_str(&delta.thinking);
                 }
-                Entry::Full(delta) if delta.error.is_some() => {}
-                Entry::Full(delta) if !self.answering && delta.is_progress() => {}
-                Entry::Full(delta) => return (at, Some(delta.refusal())),
+                ItemRef::Delta(delta) if delta.error.is_some() => {}
+                ItemRef::Delta(delta) if !self.answering && delta.is_progress() => {}
+                ItemRef::Delta(delta) => return (at, Some(delta.refusal())),
             }
         }
         (batch.len(), None)
@@ -94,9 +96,9 @@ impl StreamDecoder {
     fn new(framing: &str, max_line: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
         enter();
         let framing = match framing {
-            "auto" => Framing::Auto,
-            "ndjson" => Framing::Ndjson,
-            "sse" => Framing::Sse,
+            "auto" => StreamFormat::Auto,
+            "ndjson" => StreamFormat::Ndjson,
+            "sse" => StreamFormat::Sse,
             other => {
                 let text = format!("framing is \"auto\", \"ndjson\" or \"sse\", not {other:?}");
                 return Err(PyValueError::new_err(text));
@@ -221,8 +223,8 @@ pub struct Delta {
 enum Said {
     /// An ordinary content line: everything beside its text.
     Text {
-        template: Arc<Template>,
-        stamp: Stamp,
+        shared: Arc<SharedFields>,
+        created_at: Timestamp,
     },
     Full(Box<wire::Delta>),
 }
@@ -233,19 +235,23 @@ impl Delta {
         let list = PyList::empty(py);
         for entry in batch.iter().take(count) {
             let (said, content) = match entry {
-                Entry::Text { text, stamp } => {
-                    let Some(template) = &batch.template else {
-                        return Err(PyValueError::new_err("text without a template"));
+                ItemRef::Content { text, created_at } => {
+                    let Some(shared) = &batch.shared else {
+                        return Err(PyValueError::new_err(
+                            "a content line without its shared fields",
+                        ));
                     };
                     (
                         Said::Text {
-                            template: Arc::clone(template),
-                            stamp: *stamp,
+                            shared: Arc::clone(shared),
+                            created_at: *created_at,
                         },
                         text,
                     )
                 }
-                Entry::Full(delta) => (Said::Full(Box::new(delta.clone())), delta.content.as_str()),
+                ItemRef::Delta(delta) => {
+                    (Said::Full(Box::new(delta.clone())), delta.content.as_str())
+                }
             };
             let content = PyString::new(py, content).unbind();
             list.append(Bound::new(
@@ -278,17 +284,22 @@ impl Delta {
             Said::Full(delta) => Ok(json::to_python(py, &delta.line)?
                 .cast_into::<PyDict>()?
                 .unbind()),
-            Said::Text { template, stamp } => self.rebuilt(py, template, stamp),
+            Said::Text { shared, created_at } => self.rebuilt(py, shared, created_at),
         })?;
         Ok(raw.bind(py))
     }
 
     /// The object of an ordinary line, whose text was not kept: these lines have no other fields.
-    fn rebuilt(&self, py: Python<'_>, template: &Template, stamp: &Stamp) -> PyResult<Py<PyDict>> {
+    fn rebuilt(
+        &self,
+        py: Python<'_>,
+        shared: &SharedFields,
+        created_at: &Timestamp,
+    ) -> PyResult<Py<PyDict>> {
         let object = PyDict::new(py);
-        object.set_item(intern!(py, "model"), &template.model)?;
-        object.set_item(intern!(py, "created_at"), stamp.as_str())?;
-        if template.shape == Shape::Chat {
+        object.set_item(intern!(py, "model"), &shared.model)?;
+        object.set_item(intern!(py, "created_at"), created_at.as_str())?;
+        if shared.shape == Shape::Chat {
             let message = PyDict::new(py);
             message.set_item(intern!(py, "role"), intern!(py, "assistant"))?;
             message.set_item(intern!(py, "content"), &self.content)?;
@@ -301,6 +312,7 @@ impl Delta {
     }
 }
 
+with_counter_getters! {
 #[pymethods]
 impl Delta {
     /// The piece of the answer's text.
@@ -362,7 +374,7 @@ impl Delta {
     fn model(&self) -> Option<&str> {
         enter();
         match &self.said {
-            Said::Text { template, .. } => Some(&template.model),
+            Said::Text { shared, .. } => Some(&shared.model),
             Said::Full(delta) => delta.model.as_deref(),
         }
     }
@@ -371,7 +383,7 @@ impl Delta {
     fn created_at(&self) -> Option<&str> {
         enter();
         match &self.said {
-            Said::Text { stamp, .. } => Some(stamp.as_str()),
+            Said::Text { created_at, .. } => Some(created_at.as_str()),
             Said::Full(delta) => delta.created_at.as_deref(),
         }
     }
@@ -380,7 +392,7 @@ impl Delta {
     fn role(&self) -> Option<&str> {
         enter();
         match &self.said {
-            Said::Text { template, .. } => (template.shape == Shape::Chat).then_some("assistant"),
+            Said::Text { shared, .. } => (shared.shape == Shape::Chat).then_some("assistant"),
             Said::Full(delta) => delta.role.as_deref(),
         }
     }
@@ -390,48 +402,6 @@ impl Delta {
     fn error(&self) -> Option<&str> {
         enter();
         self.full()?.error.as_deref()
-    }
-
-    #[getter]
-    fn total_duration(&self) -> Option<u64> {
-        enter();
-        self.counters().total_duration
-    }
-
-    #[getter]
-    fn load_duration(&self) -> Option<u64> {
-        enter();
-        self.counters().load_duration
-    }
-
-    #[getter]
-    fn prompt_eval_count(&self) -> Option<u64> {
-        enter();
-        self.counters().prompt_eval_count
-    }
-
-    #[getter]
-    fn prompt_eval_cached_count(&self) -> Option<u64> {
-        enter();
-        self.counters().prompt_eval_cached_count
-    }
-
-    #[getter]
-    fn prompt_eval_duration(&self) -> Option<u64> {
-        enter();
-        self.counters().prompt_eval_duration
-    }
-
-    #[getter]
-    fn eval_count(&self) -> Option<u64> {
-        enter();
-        self.counters().eval_count
-    }
-
-    #[getter]
-    fn eval_duration(&self) -> Option<u64> {
-        enter();
-        self.counters().eval_duration
     }
 
     /// The whole JSON object of the line, parsed when first asked for; `{}` for the `[DONE]` of an event stream.
@@ -476,6 +446,7 @@ impl Delta {
             .collect();
         Ok(format!("Delta({})", fields.join(", ")))
     }
+}
 }
 
 /// A tool call of the `/v1` endpoints in Ollama's form.

@@ -1,6 +1,6 @@
 //! JSON text to Python objects and back, equal to what Python's `json` does.
 //!
-//! Reading: one pass over the text makes the objects (`wire::value`, `build`). Whatever that refuses or cannot represent
+//! Reading: one pass over the text makes the objects (`wire::json::value`, `build`). Whatever that refuses or cannot represent
 //! (NaN, lone surrogates, integers over 64 bits, deep nesting, plain errors) goes to `json.loads` itself, so that values
 //! and exceptions are its own.
 //!
@@ -29,7 +29,7 @@ use pyo3::types::{
 
 use super::json_builder::{Builder, Keys};
 use crate::py::interpreter::errors;
-use crate::wire::value;
+use crate::wire::json::value;
 
 /// Scratch memory above this is given back after use.
 const KEEP_BYTES: usize = 1 << 20;

@@ -1,4 +1,4 @@
-//! Python objects for the reader of JSON text (`wire::value`), equal to those of `json.loads`.
+//! Python objects for the reader of JSON text (`wire::json::value`), equal to those of `json.loads`.
 //!
 //! A step that fails leaves either a Python exception or none; `json` looks at that once, at the end.
 
@@ -10,8 +10,9 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyString};
 
-use crate::wire::value::Maker;
-use crate::wire::{Content, widen, widens};
+use crate::wire::json::utf32;
+use crate::wire::json::value::ValueBuilder;
+use crate::wire::{Counters, JsonString};
 
 /// As many keys are kept; each has one place.
 const PLACES: usize = 256;
@@ -27,9 +28,9 @@ thread_local! {
     static WIDE: Cell<Vec<u32>> = const { Cell::new(Vec::new()) };
 }
 
-/// The keys of the usual replies. They are kept as the interpreter's own strings, so that `reply["message"]` compares
+/// The keys of the usual replies, beside those of the counters. They are kept as the interpreter's own strings, so that `reply["message"]` compares
 /// addresses only. Interning every key that a server sends would keep it forever on some versions of Python.
-const USUAL: [&str; 22] = [
+const USUAL: [&str; 16] = [
     "model",
     "created_at",
     "message",
@@ -43,12 +44,6 @@ const USUAL: [&str; 22] = [
     "response",
     "done",
     "done_reason",
-    "total_duration",
-    "load_duration",
-    "prompt_eval_count",
-    "prompt_eval_duration",
-    "eval_count",
-    "eval_duration",
     "embeddings",
     "embedding",
     "error",
@@ -114,7 +109,7 @@ impl Keys {
         let mut keys = Self {
             places: std::iter::repeat_with(|| None).take(PLACES).collect(),
         };
-        for key in USUAL {
+        for key in USUAL.iter().chain(Counters::NAMES) {
             keys.keep(key.as_bytes(), &PyString::intern(py, key));
         }
         keys
@@ -136,7 +131,7 @@ impl Keys {
     }
 
     #[inline]
-    fn get<'py>(&mut self, py: Python<'py>, key: Content<'_>) -> Option<Bound<'py, PyString>> {
+    fn get<'py>(&mut self, py: Python<'py>, key: JsonString<'_>) -> Option<Bound<'py, PyString>> {
         let ends = Ends::of(key.bytes);
         if let Some(Some(place)) = self.places.get(ends.place())
             && place.ends == ends
@@ -154,7 +149,7 @@ impl Keys {
 
 /// The str of a text; None, perhaps with an exception set, if it is not UTF-8.
 #[inline]
-pub fn string<'py>(py: Python<'py>, text: Content<'_>) -> Option<Bound<'py, PyString>> {
+pub fn string<'py>(py: Python<'py>, text: JsonString<'_>) -> Option<Bound<'py, PyString>> {
     let size = ffi::Py_ssize_t::try_from(text.bytes.len()).ok()?;
     if !text.ascii && text.bytes.len() >= LONG && is_mostly_wide(text.bytes) {
         return wide(py, text.bytes);
@@ -173,13 +168,15 @@ fn is_mostly_wide(text: &[u8]) -> bool {
     const STEP: usize = 61;
     let sample = text.iter().step_by(STEP);
     let others = sample.filter(|byte| **byte >= 0x80).count();
-    size_of::<libc::wchar_t>() == size_of::<u32>() && widens() && others > text.len() / STEP * 2 / 3
+    size_of::<libc::wchar_t>() == size_of::<u32>()
+        && utf32::is_fast()
+        && others > text.len() / STEP * 2 / 3
 }
 
 #[cold]
 fn wide<'py>(py: Python<'py>, text: &[u8]) -> Option<Bound<'py, PyString>> {
     let mut characters = WIDE.take();
-    let size = widen(text, &mut characters)
+    let size = utf32::from_utf8(text, &mut characters)
         .and_then(|()| ffi::Py_ssize_t::try_from(characters.len()).ok())?;
     // SAFETY: the pointer and the size are those of the vector, whose elements have the size of `wchar_t` (see
     // `is_mostly_wide`); the result is a new str, or null with an exception.
@@ -210,7 +207,7 @@ impl<'py> Builder<'py, '_> {
     }
 }
 
-impl<'py> Maker for Builder<'py, '_> {
+impl<'py> ValueBuilder for Builder<'py, '_> {
     type Value = Bound<'py, PyAny>;
     type Object = Bound<'py, PyDict>;
     type Key = Bound<'py, PyString>;
@@ -236,7 +233,7 @@ impl<'py> Maker for Builder<'py, '_> {
     }
 
     #[inline]
-    fn string(&mut self, text: Content<'_>) -> Option<Self::Value> {
+    fn string(&mut self, text: JsonString<'_>) -> Option<Self::Value> {
         string(self.py, text).map(Bound::into_any)
     }
 
@@ -262,7 +259,7 @@ impl<'py> Maker for Builder<'py, '_> {
     }
 
     #[inline]
-    fn key(&mut self, text: Content<'_>) -> Option<Self::Key> {
+    fn key(&mut self, text: JsonString<'_>) -> Option<Self::Key> {
         self.keys.get(self.py, text)
     }
 

@@ -15,7 +15,7 @@ use pyo3::types::{PyBool, PyDict, PyList, PyString, PyTuple, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 
 use crate::py::interpreter::exit::enter;
-use crate::wire::{Shape, Stamp, Template};
+use crate::wire::{Shape, SharedFields, Timestamp};
 
 /// How the items of one stream are made: from a class that has the slots.
 pub struct Mold {
@@ -118,11 +118,11 @@ impl Mold {
     pub fn cast<'py>(
         &self,
         py: Python<'py>,
-        template: &Known,
-        stamp: &Stamp,
+        shared: &Known,
+        created_at: &Timestamp,
         text: &str,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        if template.of.shape != self.shape {
+        if shared.of.shape != self.shape {
             return Ok(None);
         }
         let item = allocate(self.class.bind(py))?;
@@ -134,34 +134,34 @@ impl Mold {
         } else {
             self.text.fill(&item, &text)?;
         }
-        self.model.fill(&item, template.model.bind(py))?;
+        self.model.fill(&item, shared.model.bind(py))?;
         self.created_at
-            .fill(&item, &PyString::new(py, stamp.as_str()))?;
+            .fill(&item, &PyString::new(py, created_at.as_str()))?;
         self.done.fill(&item, &PyBool::new(py, false))?;
         Ok(Some(item))
     }
 }
 
-/// A template, with its model as a str.
+/// The fields that content lines share, with the model as a str.
 pub struct Known {
-    of: Arc<Template>,
+    of: Arc<SharedFields>,
     model: Py<PyString>,
 }
 
 impl Known {
-    /// What is known of `template`, kept in `place` for the next line.
+    /// The str of the model of `shared`, kept in `place` for the next line.
     pub fn of<'a>(
         place: &'a mut Option<Self>,
         py: Python<'_>,
-        template: &Arc<Template>,
+        shared: &Arc<SharedFields>,
     ) -> &'a Self {
         match place {
-            Some(known) if Arc::ptr_eq(&known.of, template) => {}
+            Some(known) if Arc::ptr_eq(&known.of, shared) => {}
             _ => *place = None,
         }
         place.get_or_insert_with(|| Self {
-            of: Arc::clone(template),
-            model: PyString::new(py, &template.model).unbind(),
+            of: Arc::clone(shared),
+            model: PyString::new(py, &shared.model).unbind(),
         })
     }
 }

@@ -6,14 +6,15 @@ use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyString};
 
 use super::stats;
-use crate::error::{Error, Kind};
+use crate::error::{Cause, Error, Kind};
 use crate::excerpt::excerpt;
-use crate::http::{ANSWERS, Reply, refuse_circles};
+use crate::http::{ANSWERS, Reply, refuse_repetition};
 use crate::py::interpreter::errors::{self, Context};
+use crate::py::objects::counters;
 use crate::py::objects::json;
 use crate::py::objects::tool_calls;
 use crate::stats::Trace;
-use crate::wire::{Batch, Decoder, Entry, Fold, Framing, MAX_LINE, Outcome, floats};
+use crate::wire::{Batch, Decoder, Fold, ItemRef, MAX_LINE, Outcome, StreamFormat, vectors};
 
 /// As much of a body goes into an exception.
 const MAX_SHOWN: usize = 64 << 10;
@@ -99,9 +100,9 @@ fn failed(py: Python<'_>, error: Error, partial: &str, thinking: &str, trace: &T
 }
 
 fn vectors(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> {
-    let floats = match py.detach(|| floats::read(&reply.body)) {
-        Ok(floats) if floats.failed => return answer(py, reply, trace),
-        Ok(floats) => floats,
+    let vectors = match py.detach(|| vectors::read(&reply.body)) {
+        Ok(vectors) if vectors.failed => return answer(py, reply, trace),
+        Ok(vectors) => vectors,
         Err(error) => {
             let about = trace.about();
             let kind = if error.is_damage() {
@@ -109,41 +110,26 @@ fn vectors(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> 
             } else {
                 Kind::Protocol
             };
-            let mut error = Error::new(kind, error.to_string())
+            let error = Error::new(kind, error.to_string())
                 .at(&format!("{}{}", about.host, about.endpoint))
-                .after(reply.status);
-            error.cause = Some("vectors");
+                .after(reply.status)
+                .with_cause(Cause::Vectors);
             return Err(failed(py, reply.secrets.redact(error), "", "", trace));
         }
     };
-    trace.answer(&floats.counters, None, true);
-    let bytes = PyByteArray::new_with(py, size_of_val(floats.values.as_slice()), |bytes| {
-        for (bytes, value) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(&floats.values) {
+    trace.answer(&vectors.counters, None, true);
+    let bytes = PyByteArray::new_with(py, size_of_val(vectors.values.as_slice()), |bytes| {
+        for (bytes, value) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(&vectors.values) {
             *bytes = value.to_ne_bytes();
         }
         Ok(())
     })?;
     let known = PyDict::new(py);
-    if let Some(model) = &floats.model {
+    if let Some(model) = &vectors.model {
         known.set_item(intern!(py, "model"), model)?;
     }
-    let counters = [
-        (
-            intern!(py, "total_duration"),
-            floats.counters.total_duration,
-        ),
-        (intern!(py, "load_duration"), floats.counters.load_duration),
-        (
-            intern!(py, "prompt_eval_count"),
-            floats.counters.prompt_eval_count,
-        ),
-    ];
-    for (name, value) in counters {
-        if let Some(value) = value {
-            known.set_item(name, value)?;
-        }
-    }
-    Ok((bytes, floats.rows, floats.width, known)
+    counters::put(&known, &vectors.counters)?;
+    Ok((bytes, vectors.rows, vectors.width, known)
         .into_pyobject(py)?
         .into_any()
         .unbind())
@@ -160,7 +146,7 @@ fn guard(value: &Bound<'_, PyAny>, reply: &Reply, trace: &Trace) -> PyResult<()>
         Ok(message) => (text(&message, "content"), text(&message, "thinking")),
         Err(_) => (text(value, "response"), text(value, "thinking")),
     };
-    refuse_circles(&content, &thinking)
+    refuse_repetition(&content, &thinking)
         .map_err(|error| refusal(value.py(), reply, error, &content, &thinking, trace))
 }
 
@@ -168,15 +154,14 @@ fn guard(value: &Bound<'_, PyAny>, reply: &Reply, trace: &Trace) -> PyResult<()>
 fn refusal(
     py: Python<'_>,
     reply: &Reply,
-    mut error: Error,
+    error: Error,
     partial: &str,
     thinking: &str,
     trace: &Trace,
 ) -> PyErr {
     let about = trace.about();
-    error.url = Some(format!("{}{}", about.host, about.endpoint));
-    error.status = Some(reply.status);
-    error.began = true;
+    let url = format!("{}{}", about.host, about.endpoint);
+    let error = error.at(&url).after(reply.status);
     failed(py, reply.secrets.redact(error), partial, thinking, trace)
 }
 
@@ -185,9 +170,11 @@ fn answer(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> {
         let mut error = Error::new(kind, message);
         if kind == Kind::MidStream {
             let shown = reply.body.get(..MAX_SHOWN).unwrap_or(&reply.body);
-            error.server_text = Some(error.message.clone());
-            error.body = Some(shown.to_vec());
-            error.message = excerpt(&error.message, 600);
+            let message = excerpt(&error.message, 600);
+            let text = Some(error.message.clone());
+            error = error
+                .with_message(message)
+                .with_server_text(text, shown.to_vec());
         }
         refusal(py, reply, error, partial, thinking, trace)
     };
@@ -260,9 +247,9 @@ impl UnreadableBody {
 /// The body as lines. Those of an answer are held to what a stream's are.
 fn folded(reply: &Reply, trace: &Trace) -> Result<crate::wire::Answer, UnreadableBody> {
     let framing = if reply.content_type.contains("text/event-stream") {
-        Framing::Sse
+        StreamFormat::Sse
     } else {
-        Framing::Auto
+        StreamFormat::Auto
     };
     let mut decoder = Decoder::new(framing, MAX_LINE.max(reply.body.len()));
     let mut batch = Batch::default();
@@ -287,7 +274,7 @@ fn folded(reply: &Reply, trace: &Trace) -> Result<crate::wire::Answer, Unreadabl
 /// The first line that is no part of the answer, and why that is so.
 fn stray(batch: &Batch) -> Option<(usize, String)> {
     for (at, entry) in batch.iter().enumerate() {
-        if let Entry::Full(delta) = entry {
+        if let ItemRef::Delta(delta) = entry {
             if delta.done || delta.error.is_some() {
                 return None;
             }

@@ -22,7 +22,7 @@ use crate::py::interpreter::vectorcall;
 use crate::py::objects::slot_layout::{Known, Mold};
 use crate::py::objects::tool_calls;
 use crate::stats::Trace;
-use crate::wire::{Batch, Fold, Item, Shape, Stamp};
+use crate::wire::{Batch, Fold, Item, Shape, Timestamp};
 
 /// After so many ready items the reading task lets the loop serve others once.
 pub const MAX_ITEMS: usize = 512;
@@ -181,26 +181,26 @@ impl StreamReader {
         };
         self.next += 1;
         let value = match (item, format) {
-            (Item::Text { end, stamp }, ItemFormat::Objects(class, mold)) => {
+            (Item::Content { end, created_at }, ItemFormat::Objects(class, mold)) => {
                 let text = self
                     .batch
                     .text
                     .get(self.text_from..*end)
                     .unwrap_or_default();
                 self.text_from = *end;
-                if let (Some(mold), Some(template)) = (mold, &self.batch.template) {
-                    let known = Known::of(&mut self.known, py, template);
-                    if let Some(record) = mold.cast(py, known, stamp, text)? {
+                if let (Some(mold), Some(shared)) = (mold, &self.batch.shared) {
+                    let known = Known::of(&mut self.known, py, shared);
+                    if let Some(record) = mold.cast(py, known, created_at, text)? {
                         return Ok(Some(record.unbind()));
                     }
                 }
                 wrap(
                     py,
-                    text_record(py, &self.batch, stamp, text)?,
+                    text_record(py, &self.batch, created_at, text)?,
                     class.as_ref(),
                 )?
             }
-            (Item::Full(delta), ItemFormat::Objects(class, mold)) => {
+            (Item::Delta(delta), ItemFormat::Objects(class, mold)) => {
                 if delta.line.is_empty() {
                     return Ok(None);
                 }
@@ -216,10 +216,10 @@ impl StreamReader {
                 }
                 wrap(py, record, class.as_ref())?
             }
-            (Item::Full(delta), ItemFormat::RawLines) => {
+            (Item::Delta(delta), ItemFormat::RawLines) => {
                 PyBytes::new(py, &delta.line).into_any().unbind()
             }
-            (Item::Text { .. }, ItemFormat::RawLines) => return Ok(None),
+            (Item::Content { .. }, ItemFormat::RawLines) => return Ok(None),
         };
         Ok(Some(value))
     }
@@ -239,7 +239,7 @@ impl StreamReader {
             }
             self.next += 1;
             match item {
-                Item::Text { end, .. } => {
+                Item::Content { end, .. } => {
                     let text = self
                         .batch
                         .text
@@ -250,7 +250,7 @@ impl StreamReader {
                         on_text.call(text)?;
                     }
                 }
-                Item::Full(delta) => {
+                Item::Delta(delta) => {
                     if let Some(on_thinking) = on_thinking.filter(|_| !delta.thinking.is_empty()) {
                         call_with_text(on_thinking, &delta.thinking)?;
                     }
@@ -338,22 +338,21 @@ fn wrap(py: Python<'_>, value: Bound<'_, PyAny>, class: Option<&Py<PyAny>>) -> P
     }
 }
 
-/// The dict of an ordinary content line, its keys in the order of the wire (ollama-wire.md 2.4, 3.2).
+/// The dict of a content line, its keys in the order of the wire (docs/wire.md#4-lines-of-a-chat,
+/// docs/wire.md#5-lines-of-a-generation).
 fn text_record<'py>(
     py: Python<'py>,
     batch: &Batch,
-    stamp: &Stamp,
+    created_at: &Timestamp,
     text: &str,
 ) -> PyResult<Bound<'py, PyAny>> {
     let record = PyDict::new(py);
     let (model, shape) = batch
-        .template
+        .shared
         .as_ref()
-        .map_or(("", Shape::Chat), |template| {
-            (&*template.model, template.shape)
-        });
+        .map_or(("", Shape::Chat), |shared| (&*shared.model, shared.shape));
     record.set_item(intern!(py, "model"), model)?;
-    record.set_item(intern!(py, "created_at"), stamp.as_str())?;
+    record.set_item(intern!(py, "created_at"), created_at.as_str())?;
     if shape == Shape::Generate {
         record.set_item(intern!(py, "response"), text)?;
     } else {

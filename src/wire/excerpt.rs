@@ -1,0 +1,10 @@
+//! The beginning of a line, for error messages.
+
+/// The beginning of a line, for people.
+pub(crate) fn excerpt(line: &[u8]) -> String {
+    // Enough bytes for one character more than is shown.
+    crate::excerpt::excerpt(
+        &String::from_utf8_lossy(line.get(..804).unwrap_or(line)),
+        200,
+    )
+}

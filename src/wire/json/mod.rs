@@ -1,0 +1,7 @@
+//! JSON text: its strings, its numbers, and values of any shape.
+
+pub(crate) mod lenient;
+pub(crate) mod number;
+pub(crate) mod string;
+pub mod utf32;
+pub mod value;

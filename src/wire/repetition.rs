@@ -1,0 +1,459 @@
+//! Whether a text repeats itself: whether its tail is one block over and over.
+//!
+//! A [`RepetitionDetector`] is fed a text as it comes, keeps the end of it, and looks at that once for so many new bytes. A block is
+//! given by its period: the tail from `start` on has the period `p` if each of its bytes is that `p` bytes before.
+//!
+//! ```
+//! use metagpt_ollama_rs::wire::repetition::RepetitionDetector;
+//!
+//! let mut detector = RepetitionDetector::default();
+//! assert_eq!(detector.feed("# Plan\n\nFirst, "), None);
+//! let repetition = (0..2000).find_map(|_| detector.feed("## To do\n")).unwrap();
+//! assert_eq!(repetition.block, "## To do\n");
+//! assert!(repetition.count > 900);
+//! ```
+//!
+//! How long the tail has to be depends on the block; see [`enough`]. Blocks that differ, if only in a number, are no
+//! repetition.
+
+use memchr::memmem;
+
+use super::stream::{Batch, Item};
+
+/// The longest block, in bytes.
+const LONGEST: usize = 8 << 10;
+
+/// So many times at least, however long the block is.
+const FEWEST: usize = 8;
+
+/// What has to be kept to see the longest block so many times.
+const KEPT: usize = FEWEST * LONGEST;
+
+/// A watch looks once for so many new bytes.
+const STEP: usize = 4 << 10;
+
+/// No tail shorter than this counts.
+const LEAST: usize = 4 << 10;
+
+/// How many bytes at the end of a text must occur shortly before for a closer look.
+const PROBE: usize = 64;
+
+/// A tail that is one block over and over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repetition {
+    /// The block; one of several lines begins with a line.
+    pub block: String,
+    /// Its length in bytes.
+    pub period: usize,
+    /// How many times it is there, as far as the text is known.
+    pub count: usize,
+}
+
+/// Looks for repetitions in a text that comes in pieces.
+#[derive(Clone, Debug, Default)]
+pub struct RepetitionDetector {
+    tail: Vec<u8>,
+    /// Bytes since the last look.
+    new: usize,
+}
+
+impl RepetitionDetector {
+    /// Adds to the text, and now and then looks at it.
+    pub fn feed(&mut self, text: &str) -> Option<Repetition> {
+        self.tail.extend_from_slice(text.as_bytes());
+        self.new += text.len();
+        if self.new < STEP {
+            return None;
+        }
+        self.look()
+    }
+
+    /// Looks at what has come since the last look.
+    pub fn look(&mut self) -> Option<Repetition> {
+        if self.new == 0 {
+            return None;
+        }
+        self.new = 0;
+        let repetition = find(&self.tail);
+        if self.tail.len() >= 2 * KEPT {
+            self.tail.drain(..self.tail.len() - KEPT);
+        }
+        repetition
+    }
+}
+
+/// Watches the answer and the thinking of a stream.
+#[derive(Clone, Debug, Default)]
+pub struct RepetitionGuard {
+    content: RepetitionDetector,
+    thinking: RepetitionDetector,
+}
+
+impl RepetitionGuard {
+    /// Adds what stands in `batch` from item `item` and byte `start` of its text on. `ended`: nothing more will come.
+    /// The flag of what is found says whether it is in the thinking.
+    pub fn watch(
+        &mut self,
+        batch: &Batch,
+        item: usize,
+        mut start: usize,
+        ended: bool,
+    ) -> Option<(bool, Repetition)> {
+        let mut repetition = None;
+        let mut end = start;
+        for item in batch.items.iter().skip(item) {
+            match item {
+                Item::Content { end: next, .. } => end = *next,
+                Item::Delta(delta) => {
+                    // In the order of the lines.
+                    let text = batch.text.get(start..end).unwrap_or_default();
+                    start = end;
+                    let content = [text, &delta.content].map(|text| self.content.feed(text));
+                    repetition = repetition
+                        .or(content.into_iter().find_map(|found| Some((false, found?))))
+                        .or(self
+                            .thinking
+                            .feed(&delta.thinking)
+                            .map(|found| (true, found)));
+                }
+            }
+        }
+        let text = batch.text.get(start..end).unwrap_or_default();
+        repetition = repetition.or(self.content.feed(text).map(|found| (false, found)));
+        if ended {
+            repetition = repetition
+                .or_else(|| self.content.look().map(|found| (false, found)))
+                .or_else(|| self.thinking.look().map(|found| (true, found)));
+        }
+        repetition
+    }
+}
+
+/// The repetition at the end of a whole text.
+pub fn find_repetition(text: &str) -> Option<Repetition> {
+    find(text.as_bytes())
+}
+
+/// `text`, whose tail has the period of a repetition, with two rounds of it: wherever a reader sees a block begin, one is
+/// whole. A text without a repetition is left alone.
+pub fn cut_repetition(text: &str, period: usize) -> &str {
+    let length = run(text.as_bytes(), period);
+    if length < FEWEST * period {
+        return text;
+    }
+    let end = text.len() - length + 2 * period;
+    let end = (end..=text.len()).find(|end| text.is_char_boundary(*end));
+    end.and_then(|end| text.get(..end)).unwrap_or(text)
+}
+
+/// How long a tail of this block has to be, in bytes.
+///
+/// | block | bytes | and as often | enough in any case |
+/// |---|---|---|---|
+/// | white space | 4 KiB | 512 times | 32 KiB |
+/// | with words | 8 KiB | 512 times | 24 KiB |
+/// | anything else: figures, rulers, one letter | 16 KiB | 4,096 times | 32 KiB |
+///
+/// But always [`FEWEST`] times.
+fn enough(block: &[u8]) -> usize {
+    let text = String::from_utf8_lossy(block);
+    let (least, count, most) = if text.chars().all(char::is_whitespace) {
+        (LEAST, 512, 32 << 10)
+    } else if has_words(&text) {
+        (8 << 10, 512, 24 << 10)
+    } else {
+        (16 << 10, 4096, 32 << 10)
+    };
+    (count * block.len())
+        .clamp(least, most)
+        .max(FEWEST * block.len())
+}
+
+/// Whether a text has letters enough for a word: three different ones, or less of a script whose letters say more.
+fn has_words(text: &str) -> bool {
+    let mut letters: Vec<char> = text.chars().filter(|c| c.is_alphabetic()).collect();
+    letters.sort_unstable();
+    letters.dedup();
+    letters.into_iter().map(char::len_utf8).sum::<usize>() >= 3
+}
+
+/// The repetition at the end of `text`, the shortest block first.
+///
+/// If the tail has a period, the last bytes of the text stand one period earlier, too; so only the places where these
+/// stand are looked at, from the end on. Almost always there is none, and the search is all that happens.
+fn find(text: &[u8]) -> Option<Repetition> {
+    let probe = text.get(text.len().checked_sub(PROBE)?..)?;
+    let near = text.get(text.len().saturating_sub(LONGEST + PROBE)..)?;
+    let mut near = near.get(..near.len() - 1)?;
+    if text.len() < LEAST {
+        return None;
+    }
+    memmem::find(near, probe)?;
+    let finder = memmem::FinderRev::new(probe);
+    let all = near.len() + 1;
+    while let Some(at) = finder.rfind(near) {
+        let period = all - PROBE - at;
+        let length = run(text, period);
+        if length >= LEAST && length >= enough(text.get(text.len() - period..)?) {
+            return Some(described(text, period, length));
+        }
+        // A tail with two periods has their greatest common divisor as a period, if it is as long as both together. So
+        // a longer period that fits into this tail beside this one is a multiple of it, and reaches no further.
+        let skipped = period.max(length - period);
+        near = near.get(..all.checked_sub(skipped + 1)?)?;
+    }
+    None
+}
+
+/// How many bytes at the end of `text` have this period; `period` at least.
+fn run(text: &[u8], period: usize) -> usize {
+    const STRIDE: usize = 64;
+    let before = text
+        .get(..text.len().saturating_sub(period))
+        .unwrap_or_default();
+    let strides = text
+        .rchunks_exact(STRIDE)
+        .zip(before.rchunks_exact(STRIDE))
+        .take_while(|(one, other)| one == other)
+        .count()
+        * STRIDE;
+    let (text, before) = (
+        text.get(..text.len() - strides).unwrap_or_default(),
+        before.get(..before.len() - strides).unwrap_or_default(),
+    );
+    let bytes = text
+        .iter()
+        .rev()
+        .zip(before.iter().rev())
+        .take_while(|(one, other)| one == other)
+        .count();
+    period + strides + bytes
+}
+
+fn described(text: &[u8], period: usize, length: usize) -> Repetition {
+    // The text before may end as the block does, in the middle of a character even.
+    let tail = text.get(text.len() - length..).unwrap_or_default();
+    let is_within = |byte: &&u8| **byte & 0xc0 == 0x80;
+    let begun = tail.iter().take_while(is_within).count();
+    let block = tail.get(begun..begun + period).unwrap_or_default();
+    let mut block = String::from_utf8_lossy(block).into_owned();
+    if let Some(line) = block.find('\n').filter(|_| !block.ends_with('\n')) {
+        let rest = block.split_off(line + 1);
+        block.insert_str(0, &rest);
+    }
+    Repetition {
+        block,
+        period,
+        count: length / period,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// As `find`, by trying each period and comparing byte by byte.
+    fn oracle(text: &[u8]) -> Option<(usize, usize)> {
+        (1..=LONGEST.min(text.len())).find_map(|period| {
+            let same = (period..text.len())
+                .rev()
+                .take_while(|at| text[*at] == text[at - period])
+                .count();
+            let length = period + same;
+            let block = &text[text.len() - period..];
+            (length >= LEAST && length >= enough(block)).then_some((period, length / period))
+        })
+    }
+
+    fn check(text: &str) -> Option<Repetition> {
+        let found = find_repetition(text);
+        assert_eq!(
+            found
+                .as_ref()
+                .map(|repetition| (repetition.period, repetition.count)),
+            oracle(text.as_bytes())
+        );
+        found
+    }
+
+    /// How often a block has to be there.
+    fn limit(block: &str) -> usize {
+        enough(block.as_bytes()).div_ceil(block.len())
+    }
+
+    const BLOCKS: [&str; 16] = [
+        "\n",
+        " ",
+        "\n\n    ",
+        "-",
+        "0, ",
+        "x",
+        "## Plan\n",
+        "the ",
+        "\u{6807}\u{9898}\n",
+        "\u{1f600}",
+        "## Required packages\n\n",
+        "I am sorry, but I cannot do that. ",
+        "aaaaaaaaab",
+        "\u{3000}",
+        "abababac, ",
+        "- [ ] Write the tests for the module\n- [ ] Write the module\n",
+    ];
+
+    #[test]
+    fn a_block_counts_from_its_limit_on() {
+        for block in BLOCKS {
+            let limit = limit(block);
+            assert_eq!(check(&block.repeat(limit - 1)), None, "{block:?}");
+            let found = check(&block.repeat(limit)).unwrap();
+            assert_eq!(
+                (found.period, found.count),
+                (block.len(), limit),
+                "{block:?}"
+            );
+            assert!(block.repeat(2).contains(&found.block), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn the_limits_are_those_that_the_documentation_tells() {
+        assert_eq!(limit("\n"), 4096);
+        assert_eq!(limit("## Plan\n"), 1024);
+        assert_eq!(limit("- Write the tests\n"), 512);
+        assert_eq!(limit(&"a sentence with words".repeat(20)[..400]), 62);
+        assert_eq!(limit(&"-=".repeat(200)), 82);
+        assert_eq!(limit(&"words ".repeat(1000)), FEWEST);
+        assert_eq!(limit("-"), 16 << 10);
+        assert_eq!(limit("0, "), 5462);
+        assert_eq!(limit("        0,\n"), 2979);
+    }
+
+    #[test]
+    fn a_block_may_have_thousands_of_bytes() {
+        let lines: Vec<String> = (0..900).map(|number| format!("line {number}\n")).collect();
+        let block = lines.concat();
+        assert!(block.len() < LONGEST);
+        assert_eq!(check(&block.repeat(FEWEST - 1)), None);
+        assert_eq!(check(&block.repeat(FEWEST)).unwrap().block, block);
+        let longer = format!("{block}{block}.");
+        assert_eq!(check(&longer.repeat(20)), None, "longer than any block");
+    }
+
+    #[test]
+    fn what_stands_before_and_half_a_block_at_the_end_do_no_harm() {
+        for block in BLOCKS {
+            for before in ["", "An answer. ", "\u{6807}\n"] {
+                let text = format!("{before}{}", block.repeat(limit(block) + 2));
+                for (end, _) in text.char_indices().rev().take(block.chars().count()) {
+                    let found = check(&text[..end]).unwrap();
+                    let kept = cut_repetition(&text[..end], found.period);
+                    assert!(text.starts_with(kept));
+                    assert!(kept.starts_with(before) || kept.len() >= before.len());
+                    assert!(kept.len() <= before.len() + 2 * block.len() + 3, "{kept:?}");
+                    let mut shown: Vec<char> = found.block.chars().collect();
+                    let mut meant: Vec<char> = block.chars().collect();
+                    shown.sort_unstable();
+                    meant.sort_unstable();
+                    assert_eq!(shown, meant);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_block_of_lines_is_shown_from_a_line_on() {
+        for before in ["", "Plan\n", "Plan:\n\n", "# "] {
+            let text = format!("{before}{}", "## To do\n".repeat(2000));
+            assert_eq!(
+                find_repetition(&text).unwrap().block,
+                "## To do\n",
+                "{before:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_answer_that_goes_on_is_no_circle() {
+        for block in BLOCKS {
+            let text = format!("{}That is all there is to say.", block.repeat(limit(block)));
+            assert_eq!(check(&text), None, "{block:?}");
+        }
+    }
+
+    #[test]
+    fn cutting_a_text_without_a_circle_leaves_it() {
+        for text in ["", "a", "some text", &"ab".repeat(3)] {
+            for period in [1, 2, 3, 100] {
+                assert_eq!(cut_repetition(text, period), text);
+            }
+        }
+        assert_eq!(
+            cut_repetition(&format!("so: {}", "ab".repeat(99)), 2),
+            "so: abab"
+        );
+    }
+
+    /// A watch sees what is there after each step, and at the end of the text.
+    #[test]
+    fn pieces_of_any_size_give_the_same() {
+        for block in BLOCKS {
+            let text = format!(
+                "An answer. {}",
+                block.repeat(limit(block) + STEP.div_ceil(block.len()))
+            );
+            for size in [1, 7, 100, 5_000, 1 << 20] {
+                let mut detector = RepetitionDetector::default();
+                let mut rest = text.as_str();
+                let mut found = None;
+                while found.is_none() && !rest.is_empty() {
+                    let end = (size.min(rest.len())..=rest.len())
+                        .find(|end| rest.is_char_boundary(*end))
+                        .unwrap();
+                    found = detector.feed(&rest[..end]);
+                    rest = &rest[end..];
+                }
+                let found = found.or_else(|| detector.look()).unwrap();
+                assert_eq!(found.period, block.len(), "{size}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_watch_keeps_no_more_than_it_needs() {
+        let mut detector = RepetitionDetector::default();
+        for number in 0..200_000 {
+            assert_eq!(detector.feed(&format!("{number} ")), None);
+            assert!(detector.tail.len() <= 2 * KEPT + STEP);
+        }
+        assert!((0..20_000).any(|_| detector.feed("round and round ").is_some()));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+
+        #[test]
+        fn as_the_oracle(
+            parts in proptest::collection::vec(("[ab\n]{1,12}|[a-d \u{e9}\u{6807}]{1,90}", 1_usize..3000), 1..4),
+            end in "[ab ]{0,3}",
+        ) {
+            let mut text: String = parts.iter().map(|(block, count)| block.repeat(count % (40_000 / block.len()))).collect();
+            text.push_str(&end);
+            check(&text);
+        }
+
+        /// Periods within periods, which have many places where the end stands, too.
+        #[test]
+        fn as_the_oracle_for_nested_blocks(
+            inner in "[ab]{1,4}", count in 1_usize..200, between in "[ab]{0,3}", often in 1_usize..60, again in 1_usize..40,
+        ) {
+            let middle = format!("{}{between}", inner.repeat(count)).repeat(often);
+            let mut text = format!("{middle}c").repeat(again);
+            text.truncate(40_000);
+            check(&text);
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! What one line of a stream says.
+
+use crate::wire::counters::Counters;
+use crate::wire::excerpt::excerpt;
+use crate::wire::json::lenient;
+
+/// Which endpoint's shape a line had.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Shape {
+    /// `message.content`: `/api/chat`.
+    Chat,
+    /// `response`, or what stands for it where an image is made: `/api/generate`.
+    Generate,
+    /// `choices[0].delta`: `/v1/chat/completions` and `/v1/completions`.
+    OpenAi,
+    /// Anything else that is a JSON object (progress of a pull, for one).
+    #[default]
+    Other,
+}
+
+/// What a line has in the place of its text: `message.content`, `response`, or what is `OpenAI`'s word for them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TextMember {
+    /// No such member, or null.
+    #[default]
+    Absent,
+    /// A text, or a list of texts.
+    Text,
+    /// A number, an object, a list with something else in it.
+    NotText,
+}
+
+/// What one line says when it is more than an ordinary piece of content.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Delta {
+    pub shape: Shape,
+    pub model: Option<String>,
+    pub created_at: Option<String>,
+    pub role: Option<String>,
+    /// Where `content` comes from; it is empty unless that was a text.
+    pub text_member: TextMember,
+    pub content: String,
+    pub thinking: String,
+    /// One entry a call; the raw `line` is the authority on arguments.
+    pub tool_calls: Vec<ToolCall>,
+    pub done: bool,
+    pub done_reason: Option<String>,
+    pub counters: Counters,
+    /// The text of a top-level `error` that says something: not null, false, zero or empty. JSON inside the text is
+    /// unwrapped (docs/wire.md#10-bodies-of-refusals).
+    pub error: Option<String>,
+    /// The JSON of the line as it came, so that every field stays reachable. Empty for `[DONE]`.
+    pub line: Vec<u8>,
+}
+
+impl Delta {
+    /// Whether the line is part of an answer of the `wanted` shape (of any, if `None`), or ends one. The last line of an
+    /// answer may say no more than that it is the last.
+    pub fn is_answer(&self, wanted: Option<Shape>) -> bool {
+        let silent =
+            self.content.is_empty() && self.thinking.is_empty() && self.tool_calls.is_empty();
+        match self.shape {
+            shape if shape != Shape::Other && wanted.is_none_or(|wanted| wanted == shape) => true,
+            Shape::Other => self.done && matches!(self.member("message"), None | Some("null")),
+            _ => self.done && silent,
+        }
+    }
+
+    /// Whether the line reports the progress of something that is no answer.
+    pub fn is_progress(&self) -> bool {
+        self.shape == Shape::Other && self.member("status").is_some_and(|status| status != "null")
+    }
+
+    /// The source of a top-level member of the line.
+    fn member(&self, name: &str) -> Option<&str> {
+        lenient::member(std::str::from_utf8(&self.line).ok()?, name)
+    }
+
+    /// Why a line that is no part of the answer ends its reading, for people.
+    pub fn refusal(&self) -> String {
+        format!(
+            "a line of the reply is neither part of the answer nor an error: {}",
+            excerpt(&self.line)
+        )
+    }
+}
+
+/// A tool call. `arguments` is JSON text, whether it came as an object or as a string; empty if there were none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ToolCall {
+    pub id: Option<String>,
+    /// The call's number within the answer, where the server counts.
+    pub index: Option<u64>,
+    pub name: String,
+    pub arguments: String,
+}

@@ -1,0 +1,496 @@
+//! A reply with vectors, read straight from its text into one row-major block of f32 (docs/wire.md#9-embeddings).
+//!
+//! One pass: the arrays of numbers go to `decimal`, strings and everything unknown are passed over by `careful`. Keys
+//! may come in any order; where one comes twice the last counts, as in any JSON reader.
+//!
+//! Each number is the f32 nearest to its decimal text, rounded once. So the 17 digits with which `/api/embeddings`
+//! writes an f32 widened to a double give that very f32 back, and no number goes through an f64 on its way.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::counters::Counters;
+use super::excerpt::excerpt;
+use super::json::{lenient, number};
+
+/// The vectors of a reply, and what it says beside them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Vectors {
+    /// `rows * width` finite numbers, row after row.
+    pub values: Vec<f32>,
+    pub rows: usize,
+    pub width: usize,
+    pub model: Option<String>,
+    pub counters: Counters,
+    /// The reply has an `error` that says something: a refusal, whatever else is there.
+    pub failed: bool,
+}
+
+/// Why a body gives no vectors. Positions are bytes from the start of the body.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VectorsError {
+    #[error("the reply is not UTF-8 (at byte {position})")]
+    NotUtf8 { position: usize },
+    #[error("the reply ends in the middle, after {position} bytes")]
+    Truncated { position: usize },
+    #[error("the reply is no JSON (at byte {position}): {excerpt}")]
+    NotJson { position: usize, excerpt: String },
+    #[error("the reply has no {wanted} at byte {position}: {excerpt}")]
+    Unexpected {
+        wanted: &'static str,
+        position: usize,
+        excerpt: String,
+    },
+    #[error("number {column} of vector {row} is not a number (at byte {position}): {excerpt}")]
+    NotANumber {
+        row: usize,
+        column: usize,
+        position: usize,
+        excerpt: String,
+    },
+    #[error("number {column} of vector {row} does not fit a 32-bit float (at byte {position})")]
+    NotFinite {
+        row: usize,
+        column: usize,
+        position: usize,
+    },
+    #[error("vector {row} is no list of numbers (at byte {position}): {excerpt}")]
+    NotAVector {
+        row: usize,
+        position: usize,
+        excerpt: String,
+    },
+    #[error("vector {row} is empty")]
+    Empty { row: usize },
+    #[error("vector {row} has {found} numbers, and those before it have {width}")]
+    Ragged {
+        row: usize,
+        found: usize,
+        width: usize,
+    },
+    #[error("vector {row} is no base64 text of 32-bit vectors (at byte {position})")]
+    NotBase64 { row: usize, position: usize },
+    #[error("the indexes of the {rows} vectors are not 0 to {rows} less one")]
+    Indexes { rows: usize },
+}
+
+impl VectorsError {
+    /// Whether the body is no JSON at all, as if it had been damaged on its way.
+    pub fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            Self::NotUtf8 { .. } | Self::Truncated { .. } | Self::NotJson { .. }
+        )
+    }
+}
+
+/// Reads the whole body of a reply of `/api/embed`, `/api/embeddings` or `/v1/embeddings`.
+///
+/// A reply without vectors, or with `null` or an empty vector as its `embedding`, has `rows` 0.
+pub fn read(body: &[u8]) -> Result<Vectors, VectorsError> {
+    let text = std::str::from_utf8(body).map_err(|error| VectorsError::NotUtf8 {
+        position: error.valid_up_to(),
+    })?;
+    let mut reader = VectorsReader {
+        text,
+        at: 0,
+        vectors: Vectors::default(),
+        indexes: Vec::new(),
+    };
+    reader.object(VectorsReader::member)?;
+    reader.blank();
+    if reader.at != text.len() {
+        return Err(reader.fault());
+    }
+    reader.sort()?;
+    Ok(reader.vectors)
+}
+
+/// Whether the value of an `error` is one, by Python's idea of truth.
+fn says_something(error: &str) -> bool {
+    use serde_json::Value;
+    // What this reader refuses is too odd to be nothing.
+    match serde_json::from_str(error) {
+        Ok(Value::Null | Value::Bool(false)) => false,
+        Ok(Value::Number(number)) => number.as_f64() != Some(0.0),
+        Ok(Value::String(text)) => !text.is_empty(),
+        Ok(Value::Array(items)) => !items.is_empty(),
+        Ok(Value::Object(members)) => !members.is_empty(),
+        Ok(Value::Bool(true)) | Err(_) => true,
+    }
+}
+
+struct VectorsReader<'a> {
+    text: &'a str,
+    at: usize,
+    vectors: Vectors,
+    /// The `index` of each row so far, where it was given (`/v1/embeddings`).
+    indexes: Vec<Option<usize>>,
+}
+
+type ReadResult = Result<(), VectorsError>;
+
+impl<'a> VectorsReader<'a> {
+    fn rest(&self) -> &'a [u8] {
+        self.text.as_bytes().get(self.at..).unwrap_or_default()
+    }
+
+    #[inline]
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    #[inline]
+    fn blank(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            self.at += 1;
+        }
+    }
+
+    /// Takes `wanted` if it comes next after white space.
+    #[inline]
+    fn eat(&mut self, wanted: u8) -> bool {
+        self.blank();
+        let found = self.peek() == Some(wanted);
+        self.at += usize::from(found);
+        found
+    }
+
+    #[cold]
+    fn excerpt(&self) -> String {
+        excerpt(self.rest())
+    }
+
+    /// The JSON is wrong here, or ends here.
+    #[cold]
+    fn fault(&self) -> VectorsError {
+        if self.at >= self.text.len() {
+            return VectorsError::Truncated { position: self.at };
+        }
+        VectorsError::NotJson {
+            position: self.at,
+            excerpt: self.excerpt(),
+        }
+    }
+
+    /// The JSON may be right, but is not what the endpoint answers.
+    #[cold]
+    fn unexpected(&self, wanted: &'static str) -> VectorsError {
+        if self.at >= self.text.len() {
+            return self.fault();
+        }
+        VectorsError::Unexpected {
+            wanted,
+            position: self.at,
+            excerpt: self.excerpt(),
+        }
+    }
+
+    /// The source of the next value, which is passed over.
+    fn value(&mut self) -> Result<&'a str, VectorsError> {
+        self.blank();
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        match lenient::length(rest) {
+            Ok(length) => {
+                self.at += length;
+                Ok(rest.get(..length).unwrap_or_default())
+            }
+            Err(fault) => {
+                self.at += fault.0;
+                // A word or an escape that the end cuts is found wrong where it begins.
+                let tail = self.rest();
+                let word = ["true", "false", "null"]
+                    .iter()
+                    .any(|word| word.as_bytes().starts_with(tail));
+                let escape = match tail.strip_prefix(b"\\u") {
+                    Some(digits) => digits.len() < 4 && digits.iter().all(u8::is_ascii_hexdigit),
+                    None => tail == b"\\",
+                };
+                if word || escape {
+                    self.at = self.text.len();
+                }
+                Err(self.fault())
+            }
+        }
+    }
+
+    /// Reads an object, calling `member` with each key at the place of its value.
+    fn object(&mut self, member: impl Fn(&mut Self, &str) -> ReadResult) -> ReadResult {
+        if !self.eat(b'{') {
+            return Err(self.unexpected("object"));
+        }
+        if self.eat(b'}') {
+            return Ok(());
+        }
+        loop {
+            self.blank();
+            let key = match self.peek() {
+                Some(b'"') => lenient::string(self.value()?).unwrap_or_default(),
+                _ => return Err(self.fault()),
+            };
+            if !self.eat(b':') {
+                return Err(self.fault());
+            }
+            self.blank();
+            member(self, &key)?;
+            if self.eat(b'}') {
+                return Ok(());
+            }
+            if !self.eat(b',') {
+                return Err(self.fault());
+            }
+        }
+    }
+
+    /// Reads an array, calling `element` at the place of each element.
+    fn array(&mut self, element: impl Fn(&mut Self) -> ReadResult) -> ReadResult {
+        if !self.eat(b'[') {
+            return Err(self.unexpected("array"));
+        }
+        if self.eat(b']') {
+            return Ok(());
+        }
+        loop {
+            element(self)?;
+            if self.eat(b']') {
+                return Ok(());
+            }
+            if !self.eat(b',') {
+                return Err(self.fault());
+            }
+        }
+    }
+
+    fn member(&mut self, key: &str) -> ReadResult {
+        match key {
+            "embeddings" => {
+                self.start();
+                self.unless_null(|reader| reader.array(|reader| reader.row(false)))
+            }
+            "embedding" => {
+                self.start();
+                // An empty vector is how this endpoint answers an empty prompt.
+                match self.unless_null(|reader| reader.row(false)) {
+                    Err(VectorsError::Empty { .. }) => Ok(()),
+                    other => other,
+                }
+            }
+            "data" => {
+                self.start();
+                self.unless_null(|reader| reader.array(Self::entry))
+            }
+            _ => {
+                let value = self.value()?;
+                self.note(key, value);
+                Ok(())
+            }
+        }
+    }
+
+    fn unless_null(&mut self, read: impl FnOnce(&mut Self) -> ReadResult) -> ReadResult {
+        if self.peek() == Some(b'n') {
+            return self.value().map(drop);
+        }
+        read(self)
+    }
+
+    fn start(&mut self) {
+        self.vectors.values.clear();
+        (self.vectors.rows, self.vectors.width) = (0, 0);
+        self.indexes.clear();
+        // The shortest texts of normalised vectors have 12 characters on average, the comma among them.
+        self.vectors.values.reserve(self.rest().len() / 12);
+    }
+
+    /// An element of the `data` of `/v1/embeddings`.
+    fn entry(&mut self) -> ReadResult {
+        let (rows, start) = (self.vectors.rows, self.vectors.values.len());
+        self.indexes.push(None);
+        self.blank();
+        let place = self.at;
+        self.object(|reader, key| match key {
+            "embedding" => {
+                reader.vectors.rows = rows;
+                reader.vectors.values.truncate(start);
+                reader.row(true)
+            }
+            "index" => {
+                let value = reader.value()?;
+                if let Some(index) = reader.indexes.last_mut() {
+                    *index = value.parse().ok();
+                }
+                Ok(())
+            }
+            _ => reader.value().map(drop),
+        })?;
+        if self.vectors.rows == rows {
+            self.at = place;
+            return Err(self.unexpected("embedding"));
+        }
+        Ok(())
+    }
+
+    /// One vector; as base64 text only where the endpoint may answer that.
+    fn row(&mut self, base64: bool) -> ReadResult {
+        let before = self.vectors.values.len();
+        self.blank();
+        if base64 && self.peek() == Some(b'"') {
+            self.base64()?;
+        } else {
+            self.numbers()?;
+        }
+        let row = self.vectors.rows;
+        let found = self.vectors.values.len() - before;
+        if found == 0 {
+            return Err(VectorsError::Empty { row });
+        }
+        if row == 0 {
+            self.vectors.width = found;
+        } else if found != self.vectors.width {
+            return Err(VectorsError::Ragged {
+                row,
+                found,
+                width: self.vectors.width,
+            });
+        }
+        self.vectors.rows += 1;
+        Ok(())
+    }
+
+    fn numbers(&mut self) -> ReadResult {
+        if !self.eat(b'[') {
+            return Err(self.no_vector());
+        }
+        if self.eat(b']') {
+            return Ok(());
+        }
+        let before = self.vectors.values.len();
+        loop {
+            self.blank();
+            let column = self.vectors.values.len() - before;
+            let Some((value, length)) = number::read(self.rest()) else {
+                return Err(self.no_number(column));
+            };
+            if !value.is_finite() {
+                return Err(VectorsError::NotFinite {
+                    row: self.vectors.rows,
+                    column,
+                    position: self.at,
+                });
+            }
+            self.vectors.values.push(value);
+            self.at += length;
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(b']') => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                _ if self.eat(b',') => {}
+                _ if self.eat(b']') => return Ok(()),
+                _ => return Err(self.fault()),
+            }
+        }
+    }
+
+    #[cold]
+    fn no_vector(&self) -> VectorsError {
+        if self.at >= self.text.len() {
+            return self.fault();
+        }
+        VectorsError::NotAVector {
+            row: self.vectors.rows,
+            position: self.at,
+            excerpt: self.excerpt(),
+        }
+    }
+
+    #[cold]
+    fn no_number(&self, column: usize) -> VectorsError {
+        let rest = self.rest();
+        let cut = rest
+            .iter()
+            .all(|byte| byte.is_ascii_digit() || b"-+.eE".contains(byte));
+        if cut {
+            return VectorsError::Truncated {
+                position: self.text.len(),
+            };
+        }
+        VectorsError::NotANumber {
+            row: self.vectors.rows,
+            column,
+            position: self.at,
+            excerpt: self.excerpt(),
+        }
+    }
+
+    fn base64(&mut self) -> ReadResult {
+        let (row, position) = (self.vectors.rows, self.at);
+        let wrong = VectorsError::NotBase64 { row, position };
+        let text = lenient::string(self.value()?).unwrap_or_default();
+        let Ok(bytes) = STANDARD.decode(text.as_bytes()) else {
+            return Err(wrong);
+        };
+        let (words, []) = bytes.as_chunks::<4>() else {
+            return Err(wrong);
+        };
+        for (column, word) in words.iter().enumerate() {
+            let value = f32::from_le_bytes(*word);
+            if !value.is_finite() {
+                return Err(VectorsError::NotFinite {
+                    row,
+                    column,
+                    position,
+                });
+            }
+            self.vectors.values.push(value);
+        }
+        Ok(())
+    }
+
+    /// What a reply says beside its vectors.
+    fn note(&mut self, key: &str, value: &str) {
+        let counters = &mut self.vectors.counters;
+        let count = |value: &str| value.parse().ok();
+        match key {
+            "model" => {
+                self.vectors.model = lenient::string(value).map(std::borrow::Cow::into_owned);
+            }
+            "error" => self.vectors.failed = says_something(value),
+            "usage" => {
+                counters.set_openai_usage(|name| lenient::member(value, name).and_then(count))
+            }
+            _ => {
+                if let Some(counter) = counters.get_mut(key) {
+                    *counter = count(value);
+                }
+            }
+        }
+    }
+
+    /// Brings the rows into the order of their indexes, where all of them have one.
+    fn sort(&mut self) -> ReadResult {
+        let Some(indexes) = self.indexes.iter().copied().collect::<Option<Vec<_>>>() else {
+            return Ok(());
+        };
+        if indexes.iter().enumerate().all(|(row, index)| row == *index) {
+            return Ok(());
+        }
+        let rows = self.vectors.rows;
+        let mut order = vec![None; rows];
+        for (row, index) in indexes.into_iter().enumerate() {
+            match order.get_mut(index) {
+                Some(place @ None) => *place = Some(row),
+                _ => return Err(VectorsError::Indexes { rows }),
+            }
+        }
+        let width = self.vectors.width;
+        let mut sorted = Vec::with_capacity(self.vectors.values.len());
+        for row in order.into_iter().flatten() {
+            let source = self.vectors.values.get(row * width..(row + 1) * width);
+            sorted.extend_from_slice(source.unwrap_or_default());
+        }
+        self.vectors.values = sorted;
+        Ok(())
+    }
+}
