@@ -9,7 +9,9 @@ _T = TypeVar("_T")
 _Limits = tuple[float | None, float | None, float | None, float | None]
 
 __all__ = [
+    "COUNTERS",
     "DEBUG_BUILD",
+    "OPENAI_USAGE",
     "BlockingStream",
     "Delta",
     "Pending",
@@ -36,6 +38,11 @@ __all__ = [
 ]
 __version__: str
 DEBUG_BUILD: bool
+
+# The names of the counters of a reply, in the order in which Ollama writes them.
+COUNTERS: tuple[str, ...]
+# The counters that OpenAI's endpoints have too: the name, and what it is called in their `usage`.
+OPENAI_USAGE: dict[str, str]
 
 def decode(response: Any, /) -> Any: ...
 def decode_text(response: Any, /) -> str: ...

@@ -10,6 +10,7 @@ use crate::error::{Cause, Error, Kind};
 use crate::excerpt::excerpt;
 use crate::http::{ANSWERS, Reply, refuse_repetition};
 use crate::py::interpreter::errors::{self, Context};
+use crate::py::objects::counters;
 use crate::py::objects::json;
 use crate::py::objects::tool_calls;
 use crate::stats::Trace;
@@ -127,22 +128,7 @@ fn vectors(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> 
     if let Some(model) = &vectors.model {
         known.set_item(intern!(py, "model"), model)?;
     }
-    let counters = [
-        (
-            intern!(py, "total_duration"),
-            vectors.counters.total_duration,
-        ),
-        (intern!(py, "load_duration"), vectors.counters.load_duration),
-        (
-            intern!(py, "prompt_eval_count"),
-            vectors.counters.prompt_eval_count,
-        ),
-    ];
-    for (name, value) in counters {
-        if let Some(value) = value {
-            known.set_item(name, value)?;
-        }
-    }
+    counters::put(&known, &vectors.counters)?;
     Ok((bytes, vectors.rows, vectors.width, known)
         .into_pyobject(py)?
         .into_any()
