@@ -9,12 +9,14 @@ _T = TypeVar("_T")
 _Limits = tuple[float | None, float | None, float | None, float | None]
 
 __all__ = [
+    "COUNTERS",
     "DEBUG_BUILD",
+    "OPENAI_USAGE",
     "BlockingStream",
     "Delta",
     "Endpoint",
+    "NativeAwaitable",
     "NativeClient",
-    "Pending",
     "Stream",
     "StreamDecoder",
     "__version__",
@@ -37,6 +39,11 @@ __all__ = [
 ]
 __version__: str
 DEBUG_BUILD: bool
+
+# The names of the counters of a reply, in the order in which Ollama writes them.
+COUNTERS: tuple[str, ...]
+# The counters that OpenAI's endpoints have too: the name, and what it is called in their `usage`.
+OPENAI_USAGE: dict[str, str]
 
 def decode(response: Any, /) -> Any: ...
 def decode_text(response: Any, /) -> str: ...
@@ -142,8 +149,8 @@ class NativeClient:
         self,
         endpoint: Endpoint,
         payload: Any,
-        made: Callable[[Any], Any] | None,
-        lines: bool,
+        item_class: Callable[[Any], Any] | None,
+        raw_lines: bool,
         limits: _Limits | None,
         guarded: bool = False,
     ) -> Stream[Any]: ...
@@ -155,14 +162,14 @@ class NativeClient:
         on_thinking: Callable[[str], object] | None,
         limits: _Limits | None,
         guarded: bool = False,
-    ) -> Pending: ...
-    def call(self, endpoint: Endpoint, payload: Any, form: str, limits: _Limits | None) -> Pending: ...
-    def call_blocking(self, endpoint: Endpoint, payload: Any, form: str, limits: _Limits | None) -> Any: ...
+    ) -> NativeAwaitable: ...
+    def call(self, endpoint: Endpoint, payload: Any, format: str, limits: _Limits | None) -> NativeAwaitable: ...
+    def call_blocking(self, endpoint: Endpoint, payload: Any, format: str, limits: _Limits | None) -> Any: ...
     def stream_blocking(
         self,
         endpoint: Endpoint,
         payload: Any,
-        made: Callable[[Any], Any] | None,
+        item_class: Callable[[Any], Any] | None,
         limits: _Limits | None,
         guarded: bool = False,
     ) -> BlockingStream[Any]: ...
@@ -188,7 +195,7 @@ class BlockingStream(Generic[_T]):
     def __exit__(self, *_exception: object) -> None: ...
 
 @final
-class Pending:
+class NativeAwaitable:
     def __await__(self) -> Generator[Any, None, Any]: ...
     def __iter__(self) -> Self: ...
     def __next__(self) -> Any: ...

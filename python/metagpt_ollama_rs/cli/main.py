@@ -1,8 +1,7 @@
-"""The frame of all commands: arguments, exit codes, errors.
+"""The command line: reads the arguments, runs the command, turns what it raises into a message and an exit code.
 
-Data goes to stdout, messages to stderr. Exit codes: 0 done; 1 something the user can put right, told with a `hint:`;
-2 something unexpected, wrong arguments included. A command is a module with `NAME`, `SUMMARY`, `add_arguments(parser)`
-and `run(arguments) -> int`, and is listed in `COMMANDS`; its modules are imported only when it is asked for.
+A command is a module of this package that offers what `command.Command` declares, and is listed in `COMMANDS`. What a
+command needs beyond the standard library is imported only when it runs.
 """
 
 from __future__ import annotations
@@ -11,52 +10,18 @@ import argparse
 import importlib
 import os
 import sys
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 from ..switch.environment import TRACEBACK_VARIABLE
+from .command import DONE, FIXABLE, UNEXPECTED, CliError, show_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import NoReturn
 
-DONE = 0
-FIXABLE = 1
-UNEXPECTED = 2
+    from .command import Command
 
 COMMANDS = ("install", "uninstall", "status", "run", "serve")
-
-
-class Command(Protocol):
-    """What a command's module offers."""
-
-    NAME: str
-    SUMMARY: str
-
-    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Declares the command's arguments."""
-
-    def run(self, arguments: argparse.Namespace) -> int:
-        """Does the work and gives the exit code. Raises CliError for what the user can put right."""
-
-
-class CliError(Exception):
-    """Something the user can put right: one line, and a hint that says how."""
-
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.hint = hint
-
-
-def say(message: str) -> None:
-    """A message for people, on stderr."""
-    print(message, file=sys.stderr, flush=True)
-
-
-def show_error(message: str, hint: str | None) -> None:
-    """An error for people, on stderr, and what to do about it."""
-    say(f"{_paint('error:', '1;31')} {message}")
-    if hint:
-        say(f"{_paint('hint:', '1;36')} {hint}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -118,10 +83,3 @@ def _parser() -> argparse.ArgumentParser:
 
 def _command(name: str) -> Command:
     return cast("Command", importlib.import_module(f"{__package__}.{name}"))
-
-
-def _paint(text: str, code: str) -> str:
-    """`text` in colour where stderr is a terminal and nobody asked for none."""
-    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not sys.stderr.isatty():
-        return text
-    return f"\033[{code}m{text}\033[0m"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any, Optional
 
-from .main import DONE, CliError, say, show_error
+from .command import DONE, CliError, say, show_error
 
 if TYPE_CHECKING:
     from ..switch.running import Ended

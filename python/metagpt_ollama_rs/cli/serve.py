@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .main import DONE, CliError, say
+from .command import DONE, CliError, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

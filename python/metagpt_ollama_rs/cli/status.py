@@ -11,7 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any, Optional
 
 from . import switching
-from .main import DONE, FIXABLE, say
+from .command import DONE, FIXABLE, say
 
 if TYPE_CHECKING:
     import argparse

@@ -6,7 +6,7 @@ import contextlib
 import signal
 from typing import TYPE_CHECKING, Any
 
-from .main import CliError, say
+from .command import CliError, say
 
 if TYPE_CHECKING:
     import argparse

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import switching
-from .main import DONE
+from .command import DONE
 
 if TYPE_CHECKING:
     import argparse

@@ -212,10 +212,7 @@ class OllamaLLM(BaseLLM):
 
     def get_usage(self, resp: dict[str, Any]) -> dict[str, int]:
         """The token counts of a reply; a count that the server left out is left out here."""
-        counts = {
-            "prompt_tokens": count_of(resp, "prompt_eval_count"),
-            "completion_tokens": count_of(resp, "eval_count"),
-        }
+        counts = {theirs: count_of(resp, name) for name, theirs in _core.OPENAI_USAGE.items()}
         return {name: count for name, count in counts.items() if count is not None}
 
     def get_choice_text(self, rsp: dict[str, Any]) -> str:
