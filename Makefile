@@ -113,6 +113,8 @@ lint-rust: $(VENV)/.tools
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	cargo clippy --locked --quiet --workspace --all-targets -- -D warnings
 	cargo clippy --locked --quiet --all-targets --features python -- -D warnings
+# What other systems compile: without the direct lane.
+	cargo clippy --locked --quiet --lib --features python -- -D warnings --cfg direct_lane_unsupported
 
 lint-python: $(VENV)/.package
 	$(VENV)/bin/ruff check --quiet .

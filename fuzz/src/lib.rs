@@ -1,6 +1,7 @@
 //! What the targets share: recorded replies as seeds, cuts, and JSON's syntax as serde_json has it.
 
-use metagpt_ollama_rs::http::direct::framing::Beginning;
+use metagpt_ollama_rs::http::direct::body::BodyDecoder;
+use metagpt_ollama_rs::http::direct::head_parser::HeadParser;
 use serde::de::IgnoredAny;
 
 /// Random numbers out of the input itself, so that a recorded reply is a seed as it is.
@@ -42,11 +43,11 @@ impl Choices {
 
 /// The body of a recorded reply; anything else as it is.
 pub fn body(input: &[u8]) -> Vec<u8> {
-    let Ok(Some((head, rest))) = Beginning::default().feed(input) else {
+    let Ok(Some((head, rest))) = HeadParser::default().feed(input) else {
         return input.to_vec();
     };
     let mut found = Vec::new();
-    if let Ok(mut body) = head.body(&hyper::Method::POST) {
+    if let Ok(mut body) = BodyDecoder::new(&head, &hyper::Method::POST) {
         let _ = body.feed(&rest, |data| {
             found.extend_from_slice(data);
             true

@@ -1,8 +1,8 @@
 """Tools of a chat: Python functions as the descriptions that Ollama takes, and the calls of tools in a history.
 
 The types of arguments become JSON Schema. Of that, Ollama hands a model ``type``, ``enum``, ``items``, ``properties``,
-``required``, ``anyOf`` and ``description`` (ollama-wire.md 2.1): no references, so everything stands where it is used,
-and no defaults. Names, types and texts are read; nothing is called.
+``required``, ``anyOf`` and ``description`` (docs/wire.md#1-requests): no references, so everything stands where it is
+used, and no defaults. Names, types and texts are read; nothing is called.
 """
 
 from __future__ import annotations

@@ -198,7 +198,7 @@ def _run_search_blocking(send: Callable[[Payload], Any], search: Search) -> Olla
 
 
 def _may_concern_an_input(error: OllamaError | None, payload: Payload) -> bool:
-    """Text that is too long is a 400, text that breaks the runner a 500 (ollama-wire.md 4.1)."""
+    """Text that is too long is a 400, text that breaks the runner a 500 (docs/wire.md#9-embeddings)."""
     return (
         isinstance(error, ResponseError)
         and not isinstance(error, ModelNotFoundError)

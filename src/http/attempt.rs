@@ -15,6 +15,15 @@ pub(super) struct Attempt {
     begun: Instant,
     connecting: AtomicBool,
     connected: OnceLock<Instant>,
+    unresolved: OnceLock<UnresolvedName>,
+}
+
+/// A name of which no address is known.
+#[derive(Clone, Debug)]
+pub(super) struct UnresolvedName {
+    pub(super) name: String,
+    /// What the system says of it, without a full stop.
+    pub(super) reason: String,
 }
 
 /// Marks a connection as being made, for as long as it lives.
@@ -39,6 +48,7 @@ impl Attempt {
             begun: Instant::now(),
             connecting: AtomicBool::new(false),
             connected: OnceLock::new(),
+            unresolved: OnceLock::new(),
         })
     }
 
@@ -74,6 +84,16 @@ impl Attempt {
                 .load(Ordering::Acquire)
                 .then(|| now.min(latest))
         })
+    }
+
+    /// The lookup of a name failed, which a connection for this attempt needs: the server's or the proxy's.
+    pub(super) fn note_unresolved(&self, unresolved: UnresolvedName) {
+        self.unresolved.get_or_init(|| unresolved);
+    }
+
+    /// The name that kept this attempt from having a connection.
+    pub(super) fn unresolved(&self) -> Option<&UnresolvedName> {
+        self.unresolved.get()
     }
 
     /// Whether the request went out so short a time ago that a connection which ends now had died before.

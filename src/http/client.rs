@@ -10,6 +10,7 @@ use super::base::{Base, Origin};
 use super::config::Config;
 #[cfg(target_os = "linux")]
 use super::direct;
+use super::endpoint::Endpoint;
 use super::exchange::Exchange;
 use super::explain::explain;
 use super::general::General;
@@ -43,7 +44,7 @@ struct Inner {
     moved: Mutex<Vec<Client>>,
     /// The reactors on which connections may be left.
     #[cfg(target_os = "linux")]
-    reactors: Mutex<Vec<direct::Driver>>,
+    reactors: Mutex<Vec<direct::ReactorHandle>>,
 }
 
 #[cfg(target_os = "linux")]
@@ -53,8 +54,8 @@ impl Drop for Inner {
             .reactors
             .get_mut()
             .unwrap_or_else(PoisonError::into_inner);
-        for driver in reactors {
-            direct::forget(driver, self.sender.number);
+        for handle in reactors {
+            handle.close_idle(self.sender.number);
         }
     }
 }
@@ -68,6 +69,8 @@ pub struct Reply {
     pub body: Vec<u8>,
     /// What an error that is made of the body must not show.
     pub secrets: Secrets,
+    /// The endpoint that sent it.
+    pub endpoint: Arc<Endpoint>,
 }
 
 /// What a pump puts into the inbox.
@@ -121,20 +124,20 @@ impl Client {
     #[cfg(target_os = "linux")]
     pub fn on(&self, reactor: &direct::Reactor, runtime: Runtime) -> Option<Self> {
         self.is_plain()
-            .then(|| self.bound(reactor.driver(), runtime))
+            .then(|| self.bound(reactor.handle(), runtime))
     }
 
     #[cfg(target_os = "linux")]
-    fn bound(&self, driver: direct::Driver, runtime: Runtime) -> Self {
+    fn bound(&self, handle: direct::ReactorHandle, runtime: Runtime) -> Self {
         let mut reactors = lock(&self.inner.reactors);
-        if !reactors.iter().any(|known| known.is(&driver)) {
-            reactors.retain(direct::Driver::is_alive);
-            reactors.push(driver.clone());
+        if !reactors.iter().any(|known| known.same_reactor(&handle)) {
+            reactors.retain(direct::ReactorHandle::is_alive);
+            reactors.push(handle.clone());
         }
         drop(reactors);
         Self {
             inner: Arc::clone(&self.inner),
-            lane: Lane::Direct(driver, runtime),
+            lane: Lane::Direct(handle, runtime),
         }
     }
 
@@ -149,7 +152,7 @@ impl Client {
 
     /// Sends `request`, checks status and framing, returns the whole body.
     pub async fn call(&self, request: Request) -> Result<Reply, Error> {
-        let url = self.inner.config.base.url(&request.path);
+        let url = self.inner.config.base.url(&request.endpoint.path);
         let trace = request.trace.clone();
         match self.whole(request, &url).await {
             Ok(reply) => Ok(reply),
@@ -166,6 +169,7 @@ impl Client {
     }
 
     pub(super) async fn whole(&self, request: Request, url: &str) -> Result<Reply, Error> {
+        let endpoint = Arc::clone(&request.endpoint);
         let mut exchange = Exchange::open(self, request, url).await?;
         let body = exchange.whole(self.inner.config.max_body).await?;
         Ok(Reply {
@@ -173,6 +177,7 @@ impl Client {
             content_type: exchange.content_type().to_owned(),
             body,
             secrets: self.inner.secrets.clone(),
+            endpoint,
         })
     }
 
@@ -199,7 +204,7 @@ impl Client {
                 }
             }
             #[cfg(target_os = "linux")]
-            Response::Direct(response) => response.distrust(),
+            Response::Direct(response) => response.forbid_reuse(),
         }
     }
 
@@ -261,7 +266,7 @@ impl Client {
         Ok(match &self.lane {
             Lane::General => client,
             #[cfg(target_os = "linux")]
-            Lane::Direct(driver, runtime) => client.bound(driver.clone(), *runtime),
+            Lane::Direct(handle, runtime) => client.bound(handle.clone(), *runtime),
         })
     }
 

@@ -6,10 +6,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::attempt::Attempt;
-use super::fault::timeout;
 use super::lane::{Lane, Timer};
 use super::policy::{Timeouts, later};
-use crate::error::Error;
+use crate::error::{Error, Phase};
 
 /// Watches first token, idle and total. The connect limit belongs to the lanes, which alone see connections.
 pub(super) struct Clock {
@@ -83,11 +82,11 @@ impl Clock {
         }
     }
 
-    fn phase(&self) -> (Duration, &'static str) {
+    fn phase(&self) -> (Duration, Phase) {
         if self.first {
-            (self.limits.first_token, "first_token")
+            (self.limits.first_token, Phase::FirstToken)
         } else {
-            (self.limits.idle, "idle")
+            (self.limits.idle, Phase::Idle)
         }
     }
 
@@ -100,7 +99,7 @@ impl Clock {
         if let (Some(at), Some(limit)) = (self.total, self.limits.total)
             && now >= at
         {
-            return Some(timeout("total", limit, "the whole reply"));
+            return Some(Error::timeout(Phase::Total, limit, "the whole reply"));
         }
         let (limit, phase) = self.phase();
         let what = if self.first {
@@ -108,6 +107,6 @@ impl Clock {
         } else {
             "more of the reply"
         };
-        (now >= later(self.since, limit)).then(|| timeout(phase, limit, what))
+        (now >= later(self.since, limit)).then(|| Error::timeout(phase, limit, what))
     }
 }

@@ -22,11 +22,8 @@ use super::policy::Timeouts;
 use super::redirect;
 use super::request::{Head, Prepared, Request};
 use super::retry::Tries;
-use crate::error::Error;
+use crate::error::{Error, MAX_BODY};
 use crate::stats::Trace;
-
-/// How much of a refusal's body is kept.
-pub(super) const MAX_REFUSAL: usize = 64 << 10;
 
 /// How long a refusal's body is waited for: the status alone says enough.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(3);
@@ -161,8 +158,8 @@ impl Exchange {
         } else {
             self.check(url).map(|()| None)
         };
-        checked.map_err(|mut error| {
-            error.proxy.clone_from(&self.proxy);
+        checked.map_err(|error| {
+            let error = error.with_proxy(self.proxy.as_deref());
             self.located(error.after(status.as_u16()))
         })
     }
@@ -311,9 +308,9 @@ impl Exchange {
                 loop {
                     let pulled = self.pull(|piece| {
                         body.extend_from_slice(piece);
-                        body.len() < MAX_REFUSAL
+                        body.len() < MAX_BODY
                     });
-                    if !matches!(pulled.await, Ok(false)) || body.len() >= MAX_REFUSAL {
+                    if !matches!(pulled.await, Ok(false)) || body.len() >= MAX_BODY {
                         break;
                     }
                 }
@@ -321,10 +318,10 @@ impl Exchange {
             // What has arrived when the time is up is what there is.
             lane.within(REFUSAL_PATIENCE, reading).await;
         }
-        body.truncate(MAX_REFUSAL);
+        body.truncate(MAX_BODY);
         let headers = self.response.headers();
         let retry_after = header(headers, &RETRY_AFTER).and_then(fault::retry_after);
-        let mut refusal = fault::refusal(
+        let refusal = fault::refusal(
             self.response.status(),
             &self.media_type(),
             body,
@@ -332,8 +329,8 @@ impl Exchange {
             self.proxy.as_deref(),
         );
         if self.withheld && matches!(self.status(), 401 | 403) {
-            refusal.message.push_str(
-                " The request was redirected to another origin, and key and headers are not sent to one.",
+            return refusal.with_sentence(
+                "The request was redirected to another origin, and key and headers are not sent to one.",
             );
         }
         refusal

@@ -9,9 +9,10 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::client::Client;
+use super::endpoint::{Endpoint, Method};
 use super::policy::{Retry, Timeouts};
 use super::request::Request;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Phase};
 use crate::excerpt::excerpt;
 use crate::stats::Trace;
 
@@ -22,7 +23,7 @@ const MAX_NAMES: usize = 64 << 10;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Adds to `error` what the server knows about the model of the call `trace`.
-pub(super) async fn explain(client: &Client, trace: Option<&Trace>, mut error: Error) -> Error {
+pub(super) async fn explain(client: &Client, trace: Option<&Trace>, error: Error) -> Error {
     let Some(model) = trace
         .map(|trace| trace.about().model.as_str())
         .filter(|model| !model.is_empty())
@@ -31,32 +32,35 @@ pub(super) async fn explain(client: &Client, trace: Option<&Trace>, mut error: E
     };
     let shown = excerpt(model, 100);
     if is_missing_model(&error) {
-        error.available = names(client, "/api/tags").await.ok().flatten();
-    } else if error.phase == Some("first_token") {
+        let models = names(client, "/api/tags").await.ok().flatten();
+        return error.with_available_models(models);
+    }
+    if error.phase == Some(Phase::FirstToken) {
         let found = names(client, "/api/ps").await;
-        let says = match &found {
+        return match &found {
             Ok(Some(names)) if names.iter().any(|name| is_same(name, model)) => {
-                error.loaded = Some(true);
-                format!(
+                let sentence = format!(
                     "The model {shown} is in memory (loaded): the prompt is long, or the server is busy with other requests."
-                )
+                );
+                error.with_model_loaded(true).with_sentence(&sentence)
             }
             Ok(Some(_)) => {
-                error.loaded = Some(false);
-                format!("The model {shown} is not in memory yet: still loading or queued.")
+                let sentence =
+                    format!("The model {shown} is not in memory yet: still loading or queued.");
+                error.with_model_loaded(false).with_sentence(&sentence)
             }
             Err(failure) if failure.kind == Kind::Timeout => {
-                "The server does not answer /api/ps either: it hangs, or its machine is overloaded."
-                    .to_owned()
+                error.with_sentence(
+                    "The server does not answer /api/ps either: it hangs, or its machine is overloaded.",
+                )
             }
-            _ => return error,
+            _ => error,
         };
-        error.message = format!("{} {says}", error.message);
     }
     error
 }
 
-/// A path that does not exist answers in plain text, a model that does not in JSON (ollama-wire.md 5.6).
+/// A path that does not exist answers in plain text, a model that does not in JSON (docs/wire.md#14-paths-that-do-not-exist).
 fn is_missing_model(error: &Error) -> bool {
     let json = error
         .body
@@ -76,7 +80,7 @@ async fn names(client: &Client, path: &str) -> Result<Option<Vec<String>>, Error
             total: Some(PATIENCE),
         }),
         retry: Some(Retry::OFF),
-        ..Request::get(path)
+        ..Request::to(Endpoint::unknown(Method::Get, path))
     };
     let reply = client
         .whole(request, &client.config().base.url(path))

@@ -2,14 +2,14 @@
 
 use std::error::Error as StdError;
 use std::io::ErrorKind;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use super::attempt::ConnectTimeout;
+use super::attempt::{ConnectTimeout, UnresolvedName};
 use super::proxy::Via;
-use crate::error::{Error, Kind, Repeat};
+use crate::error::{Cause, Error, Kind, Phase, Repeat};
 use crate::excerpt::excerpt;
 
 /// The longest server text that is put into a message.
@@ -20,95 +20,48 @@ pub(super) fn protocol(message: impl Into<String>) -> Error {
     Error::new(Kind::Protocol, message)
 }
 
-/// The error of the limit `phase`, which ran out after `limit` spent waiting for `what`.
-pub(super) fn timeout(phase: &'static str, limit: Duration, what: &str) -> Error {
-    let seconds = limit.as_secs_f64();
-    let mut error = Error::new(
-        Kind::Timeout,
-        format!("Timed out ({phase}): no sign of {what} within {seconds} s."),
-    );
-    error.phase = Some(phase);
-    error.seconds = Some(seconds);
-    error
-}
-
-/// A request that got no reply head, in the general lane.
-pub(super) fn sending(error: &reqwest::Error, https: bool, via: Option<&Via>) -> Error {
-    let mut failure = unsent(error, https, via);
+/// A request that got no reply head, in the general lane. `unresolved` is the name whose lookup failed, if one has.
+pub(super) fn sending(
+    error: reqwest::Error,
+    https: bool,
+    via: Option<&Via>,
+    unresolved: Option<&UnresolvedName>,
+) -> Error {
+    let mut failure = unsent(&error, https, via, unresolved);
     // Whose certificate it is, and what it says, is the server's matter; only an unknown issuer may be the proxy's own.
     let of_server = https
         && matches!(
             failure.cause,
-            Some("expired" | "early" | "wrong_name" | "plain")
+            Some(Cause::Expired | Cause::NotYetValid | Cause::WrongName | Cause::NoTls)
         );
     if let Some(via) = via
         && !of_server
         && failure.kind != Kind::Config
     {
-        failure.proxy = Some(via.shown.clone());
+        failure = failure.with_proxy(Some(&via.shown));
     }
-    failure
+    failure.with_source(error.without_url())
 }
 
-fn unsent(error: &reqwest::Error, https: bool, via: Option<&Via>) -> Error {
+fn unsent(
+    error: &reqwest::Error,
+    https: bool,
+    via: Option<&Via>,
+    unresolved: Option<&UnresolvedName>,
+) -> Error {
     let through = via
         .map(|via| format!(" through the proxy {}", via.shown))
         .unwrap_or_default();
     if let Some(ConnectTimeout(limit)) = cause(error) {
-        return timeout("connect", *limit, &format!("a connection{through}"));
-    }
-    if error.is_builder() {
-        return Error::new(
-            Kind::Config,
-            format!("The request cannot be sent: {}.", root_cause(error)),
-        );
+        return Error::timeout(Phase::Connect, *limit, &format!("a connection{through}"));
     }
     let root = root_cause(error);
-    let io = io_kind(error);
+    if error.is_builder() {
+        let message = format!("The request cannot be sent: {root}.");
+        return Error::new(Kind::Config, message);
+    }
     if error.is_connect() {
-        if let Some(tls) = cause::<rustls::Error>(error) {
-            return handshake(tls, &through);
-        }
-        return match (io, via) {
-            _ if error.is_dns() => unknown_name(&root, via),
-            (
-                Some(
-                    ErrorKind::InvalidData
-                    | ErrorKind::UnexpectedEof
-                    | ErrorKind::ConnectionReset
-                    | ErrorKind::BrokenPipe,
-                ),
-                None,
-            ) if https => {
-                let mut failure = unreachable(
-                    io,
-                    &format!("the TLS handshake failed ({root})"),
-                    "The server cannot be reached",
-                );
-                failure.cause = Some("handshake");
-                failure
-            }
-            (None, Some(via)) if root.ends_with(UNAUTHORIZED) => refusal(
-                StatusCode::PROXY_AUTHENTICATION_REQUIRED,
-                "",
-                Vec::new(),
-                None,
-                Some(&via.shown),
-            ),
-            (None, Some(via)) => Error::new(
-                Kind::Connect,
-                format!(
-                    "There is no connection through the proxy {} ({root}).",
-                    via.shown
-                ),
-            ),
-            (Some(_), Some(via)) => unreachable(
-                io,
-                &root,
-                &format!("The proxy {} cannot be reached", via.shown),
-            ),
-            (_, None) => unreachable(io, &root, "The server cannot be reached"),
-        };
+        return unconnected(error, &root, https, via, unresolved);
     }
     let who = match via.filter(|via| via.http && !https) {
         Some(via) => format!("The proxy {}", via.shown),
@@ -117,6 +70,63 @@ fn unsent(error: &reqwest::Error, https: bool, via: Option<&Via>) -> Error {
     match cause::<hyper::Error>(error) {
         Some(http) if http.is_parse() => no_http(&root, &through),
         _ => closed(&root, &who),
+    }
+}
+
+/// The connection could not be made, for the reason `root`.
+fn unconnected(
+    error: &reqwest::Error,
+    root: &str,
+    https: bool,
+    via: Option<&Via>,
+    unresolved: Option<&UnresolvedName>,
+) -> Error {
+    let through = via
+        .map(|via| format!(" through the proxy {}", via.shown))
+        .unwrap_or_default();
+    if let Some(tls) = cause::<rustls::Error>(error) {
+        return handshake(tls, &through);
+    }
+    if let Some(unresolved) = unresolved {
+        return via.map_or_else(
+            || unknown_server_name(&unresolved.reason),
+            |via| unknown_name_with_proxy(unresolved, via),
+        );
+    }
+    let io = io_kind(error);
+    match (io, via) {
+        (
+            Some(
+                ErrorKind::InvalidData
+                | ErrorKind::UnexpectedEof
+                | ErrorKind::ConnectionReset
+                | ErrorKind::BrokenPipe,
+            ),
+            None,
+        ) if https => unreachable(
+            io,
+            &format!("the TLS handshake failed ({root})"),
+            "The server cannot be reached",
+        )
+        .with_cause(Cause::Handshake),
+        (None, Some(via)) if root.ends_with(UNAUTHORIZED) => refusal(
+            StatusCode::PROXY_AUTHENTICATION_REQUIRED,
+            "",
+            Vec::new(),
+            None,
+            Some(&via.shown),
+        ),
+        (None, Some(via)) => {
+            let shown = &via.shown;
+            let message = format!("There is no connection through the proxy {shown} ({root}).");
+            Error::new(Kind::Connect, message)
+        }
+        (Some(_), Some(via)) => unreachable(
+            io,
+            root,
+            &format!("The proxy {} cannot be reached", via.shown),
+        ),
+        (_, None) => unreachable(io, root, "The server cannot be reached"),
     }
 }
 
@@ -131,11 +141,11 @@ fn handshake(error: &rustls::Error, through: &str) -> Error {
 
     let (cause, what) = match error {
         Tls::InvalidCertificate(Certificate::UnknownIssuer) => (
-            "untrusted",
+            Cause::Untrusted,
             "its certificate is signed by nobody whom this machine trusts".to_owned(),
         ),
         Tls::InvalidCertificate(Certificate::Other(reason)) => (
-            "untrusted",
+            Cause::Untrusted,
             format!("its certificate cannot be trusted ({reason})"),
         ),
         Tls::InvalidCertificate(Certificate::ExpiredContext { time, not_after }) => {
@@ -145,22 +155,22 @@ fn handshake(error: &rustls::Error, through: &str) -> Error {
                 1 => "yesterday".to_owned(),
                 days => format!("{days} days ago"),
             };
-            ("expired", format!("its certificate expired {ago}"))
+            (Cause::Expired, format!("its certificate expired {ago}"))
         }
         Tls::InvalidCertificate(Certificate::Expired) => {
-            ("expired", "its certificate expired".to_owned())
+            (Cause::Expired, "its certificate expired".to_owned())
         }
         Tls::InvalidCertificate(
             Certificate::NotValidYet | Certificate::NotValidYetContext { .. },
         ) => (
-            "early",
+            Cause::NotYetValid,
             "its certificate is not valid yet by the clock of this machine".to_owned(),
         ),
         Tls::InvalidCertificate(Certificate::NotValidForNameContext {
             expected,
             presented,
         }) => (
-            "wrong_name",
+            Cause::WrongName,
             format!(
                 "its certificate is for {}, not for {}",
                 names(presented),
@@ -168,16 +178,20 @@ fn handshake(error: &rustls::Error, through: &str) -> Error {
             ),
         ),
         Tls::InvalidCertificate(Certificate::NotValidForName) => (
-            "wrong_name",
+            Cause::WrongName,
             "its certificate is for another name".to_owned(),
         ),
-        Tls::InvalidMessage(_) => ("plain", "what answers there does not speak TLS".to_owned()),
-        other => ("handshake", format!("the TLS handshake failed ({other})")),
+        Tls::InvalidMessage(_) => (
+            Cause::NoTls,
+            "what answers there does not speak TLS".to_owned(),
+        ),
+        other => (
+            Cause::Handshake,
+            format!("the TLS handshake failed ({other})"),
+        ),
     };
     let message = format!("The server cannot be reached{through}: {what}.");
-    let mut failure = Error::new(Kind::Connect, message);
-    failure.cause = Some(cause);
-    failure
+    Error::new(Kind::Connect, message).with_cause(cause)
 }
 
 /// The names of a certificate, which rustls gives in the form `DnsName("localhost")`.
@@ -194,21 +208,29 @@ fn names(presented: &[String]) -> String {
     shortened(&bare.collect::<Vec<_>>().join(", "))
 }
 
-pub(super) fn unknown_name(cause: &str, via: Option<&Via>) -> Error {
-    let message = match via {
-        None => format!("The server cannot be reached: its name is not known ({cause})."),
-        Some(via) if via.wants_address => format!(
-            "The server cannot be reached through the proxy {}: its name, or the proxy's, is not known here ({cause}).",
-            via.shown
-        ),
-        Some(via) => format!(
-            "The proxy {} cannot be reached: its name is not known ({cause}).",
-            via.shown
-        ),
+/// The name of the server cannot be resolved, for `reason`.
+pub(super) fn unknown_server_name(reason: &str) -> Error {
+    let message = format!("The server cannot be reached: its name is not known ({reason}).");
+    Error::new(Kind::Connect, message).with_cause(Cause::UnknownName)
+}
+
+/// A name cannot be resolved that a request through a proxy needs: the proxy's own, or the server's, whose address the proxy wants.
+fn unknown_name_with_proxy(unresolved: &UnresolvedName, via: &Via) -> Error {
+    let (UnresolvedName { name, reason }, shown) = (unresolved, &via.shown);
+    let (cause, message) = if via.host == *name {
+        (
+            Cause::UnknownProxyName,
+            format!("The proxy {shown} cannot be reached: its name is not known ({reason})."),
+        )
+    } else {
+        (
+            Cause::UnknownName,
+            format!(
+                "The server cannot be reached through the proxy {shown}: its name is not known here ({reason})."
+            ),
+        )
     };
-    let mut failure = Error::new(Kind::Connect, message);
-    failure.cause = Some("unknown_name");
-    failure
+    Error::new(Kind::Connect, message).with_cause(cause)
 }
 
 pub(super) fn unreachable(io: Option<ErrorKind>, cause: &str, what: &str) -> Error {
@@ -216,30 +238,29 @@ pub(super) fn unreachable(io: Option<ErrorKind>, cause: &str, what: &str) -> Err
         Some(ErrorKind::ConnectionRefused) => "nothing listens there (connection refused)",
         _ => cause,
     };
-    let mut failure = Error::new(Kind::Connect, format!("{what}: {cause}."));
-    if let Some(
-        ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted,
-    ) = io
-    {
-        failure.repeat = Repeat::Safe;
+    let failure = Error::new(Kind::Connect, format!("{what}: {cause}."));
+    match io {
+        Some(
+            ErrorKind::ConnectionRefused
+            | ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted,
+        ) => failure.with_repeat(Repeat::Safe, None),
+        _ => failure,
     }
-    failure
 }
 
 pub(super) fn closed(cause: &str, who: &str) -> Error {
     let message = format!("{who} closed the connection before it replied ({cause}).");
-    let mut failure = Error::new(Kind::Connect, message);
-    failure.cause = Some("closed");
-    failure.repeat = Repeat::Unsure;
-    failure
+    Error::new(Kind::Connect, message)
+        .with_cause(Cause::Closed)
+        .with_repeat(Repeat::Unsure, None)
 }
 
 pub(super) fn no_http(cause: &str, through: &str) -> Error {
-    let mut error = protocol(format!(
+    protocol(format!(
         "The server's reply{through} is no valid HTTP: {cause}."
-    ));
-    error.began = true;
-    error
+    ))
+    .with_reply_begun()
 }
 
 /// Whether a pooled connection turned out to be dead before any byte of a reply, or with `unsent` before any byte of the
@@ -257,16 +278,16 @@ pub(super) fn is_stale(error: &reqwest::Error, unsent: bool) -> bool {
 }
 
 /// A body that could not be read to its end, in the general lane.
-pub(super) fn reading(error: &reqwest::Error) -> Error {
-    let io = io_kind(error);
-    let incomplete = cause::<hyper::Error>(error).is_some_and(hyper::Error::is_incomplete_message);
-    match io {
+pub(super) fn reading(error: reqwest::Error) -> Error {
+    let incomplete = cause::<hyper::Error>(&error).is_some_and(hyper::Error::is_incomplete_message);
+    let failure = match io_kind(&error) {
         Some(ErrorKind::InvalidData | ErrorKind::InvalidInput) => {
-            broken_framing(&root_cause(error))
+            broken_framing(&root_cause(&error))
         }
-        Some(kind) if !broke_off(kind) && !incomplete => interrupted(&root_cause(error)),
+        Some(kind) if !broke_off(kind) && !incomplete => interrupted(&root_cause(&error)),
         _ => cut(),
-    }
+    };
+    failure.with_source(error.without_url())
 }
 
 pub(super) fn broken_framing(cause: &str) -> Error {
@@ -313,21 +334,24 @@ pub(super) fn refusal(
         .as_deref()
         .map(|text| format!(": {}", shortened(text)))
         .unwrap_or_default();
-    let message = format!("{who} answered {status}{shown}");
-    let mut error = Error::new(Kind::Status, message).after(status.as_u16());
-    error.proxy = proxy.map(str::to_owned);
-    error.server_text = text;
-    error.body = Some(body);
-    error.retry_after = retry_after;
-    error.quota = status == StatusCode::TOO_MANY_REQUESTS
-        && error.server_text.as_deref().is_some_and(is_used_up);
-    error.repeat = match status {
-        _ if error.quota => Repeat::Never,
+    let used_up =
+        status == StatusCode::TOO_MANY_REQUESTS && text.as_deref().is_some_and(is_used_up);
+    let repeat = match status {
+        _ if used_up => Repeat::Never,
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Repeat::Safe,
         StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => Repeat::Unsure,
         _ => Repeat::Never,
     };
-    error
+    let error = Error::new(Kind::Status, format!("{who} answered {status}{shown}"))
+        .after(status.as_u16())
+        .with_proxy(proxy)
+        .with_server_text(text, body)
+        .with_repeat(repeat, retry_after);
+    if used_up {
+        error.with_quota_used_up()
+    } else {
+        error
+    }
 }
 
 /// Whether the text of a 429 is about what an account may use in hours or days, not about too many requests at once.

@@ -34,7 +34,7 @@ pub(super) enum Lane {
     /// A reactor in somebody's event loop, on which the request has to run. The runtime is for what a redirect leads to
     /// that needs TLS or a proxy.
     #[cfg(target_os = "linux")]
-    Direct(direct::Driver, Runtime),
+    Direct(direct::ReactorHandle, Runtime),
 }
 
 impl Lane {
@@ -42,7 +42,7 @@ impl Lane {
         match self {
             Self::General => Timer::General(Box::pin(sleep_until(at))),
             #[cfg(target_os = "linux")]
-            Self::Direct(driver, _) => Timer::Direct(driver.timer(at)),
+            Self::Direct(handle, _) => Timer::Direct(handle.timer(at)),
         }
     }
 
@@ -200,8 +200,8 @@ impl Sender {
                 .await
                 .map(Response::General),
             #[cfg(target_os = "linux")]
-            Lane::Direct(driver, _) if self.plain => {
-                direct::send(driver, self.number, request, attempt)
+            Lane::Direct(handle, _) if self.plain => {
+                direct::send(handle, self.number, request, attempt)
                     .await
                     .map(|response| Response::Direct(Box::new(response)))
                     .map_err(Error::from)

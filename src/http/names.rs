@@ -11,7 +11,6 @@ use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::watch;
 
 /// As many names are looked up at a time. `localhost` comes on top: its answer is on this machine.
@@ -23,18 +22,6 @@ type Answer = Option<Result<Arc<[SocketAddr]>, Arc<io::Error>>>;
 /// The addresses of `name`, with port 0.
 pub(super) async fn resolve(name: &str) -> io::Result<Vec<SocketAddr>> {
     Names::here().resolve(name).await
-}
-
-/// The same for reqwest.
-pub(super) struct Resolver;
-
-impl Resolve for Resolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        Box::pin(async move {
-            let found = resolve(name.as_str()).await?;
-            Ok(Box::new(found.into_iter()) as Addrs)
-        })
-    }
 }
 
 /// The lookups under way.

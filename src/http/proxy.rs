@@ -228,12 +228,12 @@ pub(super) struct Route {
 pub(super) struct Via {
     /// For messages: without credentials.
     pub(super) shown: String,
+    /// Its name, as it is looked up.
+    pub(super) host: String,
     /// The connection to the proxy itself needs certificates.
     pub(super) https: bool,
     /// It speaks HTTP, and so may reply itself; one of the SOCKS family never does.
     pub(super) http: bool,
-    /// It wants addresses, so the server's name is looked up here.
-    pub(super) wants_address: bool,
 }
 
 impl Route {
@@ -271,9 +271,9 @@ impl Route {
         let proxy = Proxy::all(url.as_str()).map_err(|_| wrong("it is no URL"))?;
         let via = Via {
             shown,
+            host: host.to_owned(),
             https: url.scheme() == "https",
             http: url.scheme().starts_with("http"),
-            wants_address: matches!(url.scheme(), "socks4" | "socks5"),
         };
         Ok(Self { proxy, via })
     }

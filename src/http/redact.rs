@@ -9,7 +9,6 @@ use reqwest::Url;
 
 use super::base::percent_decoded;
 use super::config::{Config, real_key};
-use super::exchange::MAX_REFUSAL;
 use super::proxy::ProxyRule;
 use crate::error::Error;
 use crate::excerpt::{MESSAGE, excerpt};
@@ -59,35 +58,16 @@ impl Secrets {
 
     /// `error` as others may see it: without the secrets, its message on one line, and the server's own words no longer
     /// than is of use.
-    pub fn redact(&self, mut error: Error) -> Error {
-        // Cut first, because a line that tells of an error may be long; what was cut is cut off a secret, too.
-        if let Some(body) = &mut error.body {
-            body.truncate(MAX_REFUSAL);
-        }
-        if let Some(text) = &mut error.server_text {
-            let fits = |at: &usize| text.is_char_boundary(*at);
-            let end = (0..=MAX_REFUSAL.min(text.len())).rev().find(fits);
-            text.truncate(end.unwrap_or(0));
-        }
-        for secret in self.0.iter() {
-            let context = &mut *error;
-            for text in std::iter::once(&mut context.message)
-                .chain(&mut context.server_text)
-                .chain(&mut context.location)
-                .chain(context.available.iter_mut().flatten())
-            {
-                if let Some(clean) = without(text.as_bytes(), secret) {
-                    *text = String::from_utf8_lossy(&clean).into_owned();
-                }
+    pub fn redact(&self, error: Error) -> Error {
+        let error = error.with_clean_texts(|text| {
+            let mut clean = None;
+            for secret in self.0.iter() {
+                clean = without(clean.as_deref().unwrap_or(text), secret).or(clean);
             }
-            if let Some(body) = &mut context.body
-                && let Some(clean) = without(body, secret)
-            {
-                *body = clean;
-            }
-        }
-        error.message = excerpt(&error.message, MESSAGE);
-        error
+            clean
+        });
+        let message = excerpt(&error.message, MESSAGE);
+        error.with_message(message)
     }
 }
 

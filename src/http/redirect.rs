@@ -57,13 +57,12 @@ pub(super) fn target(
 
 /// Why the redirect from `from` to `place` is not followed.
 pub(super) fn refused(from: &Url, status: StatusCode, place: &Url, why: &str) -> Error {
-    let mut error = fault::protocol(format!(
+    fault::protocol(format!(
         "{} redirects to {} (status {status}), which is not followed: {why}.",
         shown(from),
         shown(place)
-    ));
-    error.location = Some(place.to_string());
-    error
+    ))
+    .with_location(place.as_str())
 }
 
 fn obstacle(method: &Method, from: &Url, status: StatusCode, place: &Url) -> Option<&'static str> {

@@ -1,4 +1,4 @@
-//! The error of an answer that goes in circles.
+//! The error of an answer that repeats itself without end.
 
 use crate::error::{Error, Kind, RepeatedText};
 use crate::wire::repetition::{Repetition, find_repetition};
@@ -6,7 +6,7 @@ use crate::wire::repetition::{Repetition, find_repetition};
 /// How many characters of a block are shown.
 const SHOWN: usize = 60;
 
-/// The error of a whole answer whose text or thinking goes in circles, if one does.
+/// The error of a whole answer whose text or thinking repeats itself without end, if one does.
 pub fn refuse_repetition(content: &str, thinking: &str) -> Result<(), Error> {
     let found = [(false, content), (true, thinking)]
         .into_iter()
@@ -24,10 +24,8 @@ pub(super) fn repetition_error(thinking: bool, repetition: &Repetition) -> Error
         "The model goes in circles: its {what} ends with {} repetitions of {shown:?}.",
         repetition.count
     );
-    let mut error = Error::new(Kind::Incomplete, message);
-    error.repetition = Some(RepeatedText {
+    Error::new(Kind::Incomplete, message).with_repetition(RepeatedText {
         thinking,
         period: repetition.period,
-    });
-    error
+    })
 }

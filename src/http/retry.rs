@@ -61,7 +61,7 @@ impl Tries {
             end: total.and_then(|total| since.checked_add(total)),
             obeyed: Duration::ZERO,
             taken: 0,
-            changing: request.is_changing(),
+            changing: request.endpoint.changes,
         }
     }
 
@@ -73,15 +73,15 @@ impl Tries {
     /// Waits until it is time for another try, or gives `error` back because there is none.
     pub(super) async fn after(
         &mut self,
-        mut error: Error,
+        error: Error,
         lane: &Lane,
         trace: Option<&Trace>,
     ) -> Result<(), Error> {
         let Some(wait) = self.next(&error, roll()) else {
-            if self.taken > 0 {
-                error.message = format!("{} Tried {} times.", error.message, self.taken + 1);
-            }
-            return Err(error);
+            return Err(match self.taken {
+                0 => error,
+                taken => error.with_sentence(&format!("Tried {} times.", taken + 1)),
+            });
         };
         self.taken += 1;
         if error.retry_after.is_some() {
@@ -131,7 +131,12 @@ mod tests {
 
     use super::*;
     use crate::error::Kind;
-    use crate::http::request::Method;
+    use crate::http::endpoint::{Endpoint, Method};
+
+    /// A request to an endpoint that no table knows.
+    fn request(method: Method, path: &str) -> Request {
+        Request::to(Endpoint::unknown(method, path))
+    }
 
     fn milliseconds(wait: Option<Duration>) -> Option<u128> {
         wait.map(|wait| wait.as_millis())
@@ -207,10 +212,8 @@ mod tests {
             retry_after: Duration::MAX,
         };
         for asked in [None, Some(1.8e19)] {
-            let mut error = Error::new(Kind::Connect, "no.");
-            error.repeat = Repeat::Safe;
-            error.retry_after = asked;
-            let mut tries = Tries::new(policy, &Request::get("/"), Some(Duration::MAX));
+            let error = Error::new(Kind::Connect, "no.").with_repeat(Repeat::Safe, asked);
+            let mut tries = Tries::new(policy, &request(Method::Get, "/"), Some(Duration::MAX));
             let waiting = tries.after(error, &Lane::General, None);
             let moment = Duration::from_millis(5);
             assert!(tokio::time::timeout(moment, waiting).await.is_err());
@@ -259,25 +262,23 @@ mod tests {
             first: Duration::from_nanos(1),
             ..Retry::default()
         };
-        let failure = |repeat| {
-            let mut error = Error::new(Kind::Connect, "no.");
-            error.repeat = repeat;
-            error
-        };
-        let delete = Request {
-            method: Method::Delete,
-            ..Request::get("/api/delete")
-        };
+        let failure = |repeat| Error::new(Kind::Connect, "no.").with_repeat(repeat, None);
+        let chat = Request::to(Endpoint {
+            changes: false,
+            ..Endpoint::unknown(Method::Post, "/api/chat")
+        });
+        let tags = || request(Method::Get, "/api/tags");
+        let delete = || request(Method::Delete, "/api/delete");
         for (request, repeat, tries) in [
-            (Request::get("/api/tags"), Repeat::Never, 1),
-            (Request::get("/api/tags"), Repeat::Safe, 3),
-            (Request::get("/api/tags"), Repeat::Unsure, 3),
-            (Request::post("/api/chat", "{}"), Repeat::Unsure, 3),
-            (Request::post("/api/pull", "{}"), Repeat::Unsure, 1),
-            (Request::post("/api/copy", "{}"), Repeat::Safe, 3),
-            (Request::post("/api/copy", "{}"), Repeat::Unsure, 1),
-            (delete.clone(), Repeat::Unsure, 1),
-            (delete, Repeat::Safe, 3),
+            (tags(), Repeat::Never, 1),
+            (tags(), Repeat::Safe, 3),
+            (tags(), Repeat::Unsure, 3),
+            (chat, Repeat::Unsure, 3),
+            (request(Method::Post, "/api/pull"), Repeat::Unsure, 1),
+            (request(Method::Post, "/api/copy"), Repeat::Safe, 3),
+            (request(Method::Post, "/api/copy"), Repeat::Unsure, 1),
+            (delete(), Repeat::Unsure, 1),
+            (delete(), Repeat::Safe, 3),
         ] {
             let mut policy = Tries::new(policy, &request, None);
             let mut count = 1;
@@ -298,10 +299,9 @@ mod tests {
             first: Duration::from_secs(1),
             ..Retry::default()
         };
-        let mut error = Error::new(Kind::Connect, "no.");
-        error.repeat = Repeat::Safe;
+        let error = Error::new(Kind::Connect, "no.").with_repeat(Repeat::Safe, None);
         let total = Some(Duration::from_millis(10));
-        let mut tries = Tries::new(policy, &Request::get("/"), total);
+        let mut tries = Tries::new(policy, &request(Method::Get, "/"), total);
         assert_eq!(
             tries
                 .after(error, &Lane::General, None)

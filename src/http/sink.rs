@@ -6,7 +6,7 @@ use memchr::memchr_iter;
 
 use super::fault;
 use super::repetition::repetition_error;
-use crate::error::{Error, Kind};
+use crate::error::{Cause, Error, Kind};
 use crate::inbox::Inbox;
 use crate::wire::repetition::RepetitionGuard;
 use crate::wire::{
@@ -100,9 +100,8 @@ impl Deltas {
                 && (!delta.is_answer(shape) || (shape.is_some() && delta.text_member == TextMember::NotText))
             {
                 keep = keep.min(at);
-                let mut error = Error::new(Kind::Protocol, delta.refusal());
-                error.cause = Some("line");
-                failure = Some(error);
+                let error = Error::new(Kind::Protocol, delta.refusal());
+                failure = Some(error.with_cause(Cause::ForeignLine));
                 break;
             }
             self.done |= delta.done;
@@ -251,16 +250,14 @@ impl Sink for Lines {
 }
 
 fn error_line(text: &str, line: &[u8]) -> Error {
-    let mut error = Error::new(
+    Error::new(
         Kind::MidStream,
         format!(
             "The server reported an error in the stream: {}",
             fault::shortened(text)
         ),
-    );
-    error.server_text = Some(text.to_owned());
-    error.body = Some(line.to_vec());
-    error
+    )
+    .with_server_text(Some(text.to_owned()), line.to_vec())
 }
 
 fn undecodable(error: &WireError) -> Error {

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from metagpt_ollama_rs import Client, Retry, errors, failures
+from metagpt_ollama_rs.endpoints import endpoint_at
 from metagpt_ollama_rs.testing import Reply, ScriptedServer
 from metagpt_ollama_rs.testing import transcripts as recorded
 
@@ -66,7 +67,8 @@ TABLE: dict[str, tuple[type[errors.OllamaError], str]] = {
     "smollm2/embed-too-long-notruncate": (errors.ContextOverflowError, "split"),
 }
 
-# Texts that nobody recorded, as the server's sources have them (ollama-wire.md 5.2), with their status.
+# Texts that nobody recorded, as the server's sources have them (docs/wire.md#11-statuses-of-refusals), with their
+# status.
 OTHERS: list[tuple[int, str, type[errors.OllamaError], str]] = [
     (503, "server busy, please try again.  maximum pending requests exceeded", errors.ServerBusyError, "MAX_QUEUE"),
     (500, "image input is not supported - hint: you may need the mmproj", errors.BadRequestError, "vision"),
@@ -152,11 +154,11 @@ def ask(client: Client, recording: recorded.Transcript, stream: bool) -> None:
         payload: Any = json.loads(recording.request_body) if recording.request_body else None
     except ValueError:
         payload = {}
-    transport = client._native
+    native = client._native
     if stream:
-        list(transport.stream_blocking(recording.path, payload, None, None))
+        list(native.stream_blocking(endpoint_at(recording.path), payload, None, None))
     else:
-        transport.call_blocking(recording.method, recording.path, payload, "status", None)
+        native.call_blocking(endpoint_at(recording.path, recording.method), payload, "status", None)
 
 
 @pytest.mark.parametrize(("name", "expected"), TABLE.items(), ids=TABLE.keys())

@@ -1,7 +1,7 @@
 //! The direct lane's parser accepts and refuses what hyper, the general lane's, accepts and refuses.
 
 use hyper::Method;
-use metagpt_ollama_rs::http::direct::framing::{Beginning, Fault};
+use metagpt_ollama_rs::http::direct::head_parser::{HeadError, HeadParser};
 use proptest::prelude::*;
 
 use crate::oracle::{Arrival, End, Outcome, compare, direct, general};
@@ -445,14 +445,14 @@ fn a_head_may_be_long_but_not_endless() {
 
 /// Feeds `piece` until that is refused, and says after how many bytes.
 fn bytes_until_refused(piece: &[u8]) -> usize {
-    let mut beginning = Beginning::default();
-    beginning.feed(b"HTTP/1.1 ").unwrap();
+    let mut parser = HeadParser::default();
+    parser.feed(b"HTTP/1.1 ").unwrap();
     for count in 1.. {
-        match beginning.feed(piece) {
+        match parser.feed(piece) {
             Ok(None) => {}
             Ok(Some(_)) => panic!("a head out of {:?}", piece.escape_ascii().to_string()),
             Err(fault) => {
-                assert_eq!(fault, Fault::HeadTooLong);
+                assert_eq!(fault, HeadError::TooLong);
                 return count * piece.len();
             }
         }
@@ -474,22 +474,20 @@ fn what_never_becomes_a_head_is_refused() {
     assert!(bytes_until_refused(&reason[..]).abs_diff(limit) < 64);
 
     for endless in [&interim[..], &hints[..]] {
-        let mut beginning = Beginning::default();
+        let mut parser = HeadParser::default();
         let mut fed = 0_usize;
         let refused = b"HTTP/1.1 "
             .iter()
             .chain(endless.iter().cycle())
             .find_map(|byte| {
                 fed += 1;
-                beginning.feed(&[*byte]).err()
+                parser.feed(&[*byte]).err()
             });
-        assert_eq!(refused, Some(Fault::HeadTooLong));
+        assert_eq!(refused, Some(HeadError::TooLong));
         assert!(fed.abs_diff(limit) < 64, "{fed}");
     }
-    let mut beginning = Beginning::default();
+    let mut parser = HeadParser::default();
     let empty = b"\r\n\n".iter().cycle();
-    let refused = empty
-        .clone()
-        .find_map(|byte| beginning.feed(&[*byte]).err());
-    assert_eq!(refused, Some(Fault::HeadTooLong));
+    let refused = empty.clone().find_map(|byte| parser.feed(&[*byte]).err());
+    assert_eq!(refused, Some(HeadError::TooLong));
 }

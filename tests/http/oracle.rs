@@ -15,7 +15,8 @@ use hyper::client::conn::http1;
 use hyper::header::{HOST, HeaderMap};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::{Method, Request};
-use metagpt_ollama_rs::http::direct::framing::{Beginning, Body, Fault};
+use metagpt_ollama_rs::http::direct::body::BodyDecoder;
+use metagpt_ollama_rs::http::direct::head_parser::{HeadError, HeadParser};
 
 /// What became of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,24 +74,24 @@ pub struct Arrival<'a> {
 pub fn direct(method: &Method, arrival: Arrival<'_>, stopping: bool) -> Outcome {
     let mut outcome = Outcome::new(End::NeedsMore);
     let mut pieces = arrival.pieces.iter();
-    let mut beginning = Beginning::default();
+    let mut parser = HeadParser::default();
     let (head, carry) = loop {
         let Some(piece) = pieces.next() else {
             if !arrival.open {
-                outcome.end = match beginning.end() {
-                    Fault::Cut => End::Cut,
+                outcome.end = match parser.end() {
+                    HeadError::Incomplete => End::Cut,
                     _ => End::BadHead,
                 };
             }
             return outcome;
         };
-        match beginning.feed(piece) {
+        match parser.feed(piece) {
             Ok(Some(begun)) => break begun,
             Ok(None) => {}
             Err(_) => return Outcome::new(End::BadHead),
         }
     };
-    let Ok(mut body) = head.body(method) else {
+    let Ok(mut body) = BodyDecoder::new(&head, method) else {
         return Outcome::new(End::BadHead);
     };
     outcome.begin(head.status, &head.headers);
@@ -112,12 +113,18 @@ pub fn direct(method: &Method, arrival: Arrival<'_>, stopping: bool) -> Outcome 
         }
         outcome.reusable &= rest.is_empty();
     }
-    let until_end = matches!(body, Body::UntilEnd { .. });
+    let until_end = matches!(body, BodyDecoder::Eof(_));
     outcome.end = match (body.is_complete(), arrival.open) {
         (true, _) => End::Complete,
         (false, true) => End::NeedsMore,
-        (false, false) if body.end().is_ok() => End::Complete,
-        (false, false) => End::Cut,
+        (false, false) => {
+            body.end();
+            if body.is_complete() {
+                End::Complete
+            } else {
+                End::Cut
+            }
+        }
     };
     outcome.reusable &= outcome.end == End::Complete && arrival.open && !until_end;
     outcome

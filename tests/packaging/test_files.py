@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import io
 import re
+import tokenize
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -59,11 +63,111 @@ def test_requirements_are_pinned_and_name_no_host():
         assert [line for line in lines if not re.match(r"^[\w.\[\]-]+==[\w.]+( ;.*)?$", line.strip())] == []
 
 
+def anchors(document: Path) -> set[str]:
+    """The fragments that a document's headings have on a forge."""
+    prose = re.sub(r"^```.*?^```", "", document.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", prose, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+def leads_somewhere(folder: Path, target: str) -> bool:
+    path, _, anchor = target.partition("#")
+    file = folder / path
+    return file.exists() and (not anchor or (file.is_file() and anchor in anchors(file)))
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda file: file.name)
 def test_links_lead_somewhere(document):
-    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text(encoding="utf-8")):
-        if not target.startswith(("http://", "https://")):
-            assert (document.parent / target).exists(), target
+    for target in re.findall(r"\]\(([^)]+)\)", document.read_text(encoding="utf-8")):
+        if target.startswith("#"):
+            assert target[1:] in anchors(document), target
+        elif not target.startswith(("http://", "https://")):
+            assert leads_somewhere(document.parent, target), target
+
+
+def comments(file: Path) -> Iterator[tuple[int, str]]:
+    """The comments and docstrings of a source, each with its line."""
+    text = file.read_text(encoding="utf-8")
+    if file.suffix in {".py", ".pyi"}:
+        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+            if token.type == tokenize.COMMENT:
+                yield token.start[0], token.string
+        for node in ast.walk(ast.parse(text)):
+            if (
+                isinstance(node, ast.Expr)
+                and isinstance(node.value, ast.Constant)
+                and isinstance(node.value.value, str)
+            ):
+                yield node.lineno, node.value.value
+    else:
+        mark = re.compile(r"//.*" if file.suffix == ".rs" else r"#.*")
+        for number, line in enumerate(text.splitlines(), 1):
+            for comment in mark.findall(line):
+                yield number, comment
+
+
+def cited(comment: str) -> list[str]:
+    """The Markdown files that a comment names, with their anchors; what stands in a URL is somebody else's."""
+    return re.findall(r"(?<![\w./-])[\w./-]*\w\.md(?:#[\w-]*\w)?", re.sub(r"https?://\S+", "", comment))
+
+
+def test_documents_that_comments_cite_exist():
+    """By their path from the top, or from the folder of the source."""
+    sources = [
+        file
+        for file in texts()
+        if file.suffix not in {".md", ".txt"} and file.name not in {"LICENSE", "THIRD_PARTY_NOTICES"}
+    ]
+    found = [(file, line, target) for file in sources for line, comment in comments(file) for target in cited(comment)]
+    assert len(found) > 15
+    dead = [
+        f"{file.relative_to(ROOT)}:{line}: {target}"
+        for file, line, target in found
+        if not (leads_somewhere(ROOT, target) or leads_somewhere(file.parent, target))
+    ]
+    assert dead == []
+
+
+def test_a_citation_is_seen_wherever_it_stands_in_a_comment(tmp_path):
+    (tmp_path / "a.rs").write_text(
+        '/// See (docs/wire.md#6-counters).\nlet x = "b.md"; // and c.md\n', encoding="utf-8"
+    )
+    (tmp_path / "a.py").write_text(
+        '"""One.md, two."""\nX = "b.md"  # https://x.org/c.md\n\ndef f():\n    # `d.md`.\n    "e.md"\n',
+        encoding="utf-8",
+    )
+    assert [(line, cited(text)) for line, text in comments(tmp_path / "a.rs")] == [
+        (1, ["docs/wire.md#6-counters"]), (2, ["c.md"]),
+    ]  # fmt: skip
+    assert sorted((line, cited(text)) for line, text in comments(tmp_path / "a.py")) == [
+        (1, ["One.md"]), (2, []), (5, ["d.md"]), (6, ["e.md"]),
+    ]  # fmt: skip
+    (tmp_path / "c.md").write_text("# A title: of `code`, *more*\n\n```\n# none\n```\n## 第 1 节\n", encoding="utf-8")
+    assert anchors(tmp_path / "c.md") == {"a-title-of-code-more", "第-1-节"}
+    assert leads_somewhere(tmp_path, "c.md#a-title-of-code-more")
+    assert not leads_somewhere(tmp_path, "c.md#none")
+    assert not leads_somewhere(tmp_path, "d.md")
+
+
+# Folders that a command makes.
+MADE = {"fuzz/corpus/", "fuzz/artifacts/"}
+
+
+def test_paths_in_backticks_exist():
+    """Each path that these two pages name: from the top, from `src/`, or from the Python package."""
+    folders = [ROOT, ROOT / "src", ROOT / "python" / "metagpt_ollama_rs"]
+    missing, count = [], 0
+    for document in (ROOT / "CONTRIBUTING.md", ROOT / "docs" / "design.md"):
+        prose = re.sub(r"^```.*?^```", "", document.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+        for span in re.findall(r"`([^`\n]+)`", prose):
+            is_path = re.fullmatch(r"[\w.*{}][\w./*-]*/[\w./*-]*|[\w*-]+(\.zh)?\.(rs|py|pyi|md|toml|txt|json)", span)
+            if not is_path or span in MADE:
+                continue
+            count += 1
+            if not any(list(folder.glob(span.rstrip("/"))) for folder in folders):
+                missing.append(f"{document.name}: {span}")
+    assert count > 40
+    assert missing == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda file: file.name)

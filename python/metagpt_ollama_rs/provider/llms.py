@@ -28,6 +28,7 @@ from metagpt.provider.general_api_requestor import GeneralAPIRequestor, OpenAIRe
 from metagpt.utils.cost_manager import TokenCostManager
 
 from .. import AsyncClient, Timeout, _core
+from ..endpoints import endpoint_at
 from ..errors import (
     BadRequestError,
     EmptyAnswerError,
@@ -50,6 +51,7 @@ from .messages import (
     OllamaMessageEmbeddings,
     OllamaMessageGenerate,
     OllamaMessageMeta,
+    path_of,
 )
 from .monkeypatches import STOCK_AREQUEST, is_unpatched, patched_or_stock
 from .replies import (
@@ -65,7 +67,7 @@ from .replies import (
     tool_calls_of,
 )
 from .settings import Settings, fields_set, overlay, read_settings
-from .shared_clients import check_vision, path_of, refused_thinking, shared_client
+from .shared_clients import check_vision, refused_thinking, shared_client
 from .stats_records import is_recorded, mark_recorded, record_error, recorded_by_client, records_errors
 from .structured import (
     current_format,
@@ -216,10 +218,7 @@ class OllamaLLM(BaseLLM):
 
     def get_usage(self, resp: dict[str, Any]) -> dict[str, int]:
         """The token counts of a reply; a count that the server left out is left out here."""
-        counts = {
-            "prompt_tokens": count_of(resp, "prompt_eval_count"),
-            "completion_tokens": count_of(resp, "eval_count"),
-        }
+        counts = {theirs: count_of(resp, name) for name, theirs in _core.OPENAI_USAGE.items()}
         return {name: count for name, count in counts.items() if count is not None}
 
     def get_choice_text(self, rsp: dict[str, Any]) -> str:
@@ -467,7 +466,7 @@ class OllamaLLM(BaseLLM):
         )
         with unread_images() if ours else contextlib.nullcontext():
             payload = message.apply(messages=messages)
-        if message.api_suffix in ("/chat", "/generate"):
+        if endpoint_at(path_of(message.api_suffix)).lines == "answer":
             payload["stream"] = stream
             payload.setdefault("truncate", False)
             if not self._settings().client.shift:

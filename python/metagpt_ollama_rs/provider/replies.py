@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Optional
 
+from .. import _core
 from ..errors import ProtocolError
 from ..reply_checks import join_text_parts
 
@@ -98,7 +99,7 @@ def from_openai_format(reply: dict[str, Any]) -> dict[str, Any]:
         message["content"] = holder[key]
     made = {"model": reply.get("model"), "message": message, "done": True, "done_reason": choice.get("finish_reason")}
     usage = reply.get("usage")
-    for name, theirs in ("prompt_eval_count", "prompt_tokens"), ("eval_count", "completion_tokens"):
+    for name, theirs in _core.OPENAI_USAGE.items():
         if isinstance(usage, dict) and usage.get(theirs) is not None:
             made[name] = usage[theirs]
     return made

@@ -1,4 +1,4 @@
-//! Watching connections being made, on behalf of the request that needs one.
+//! Watching connections being made, on behalf of the request that needs one, and looking up the names for them.
 //!
 //! reqwest has one connect limit for a whole client and does not tell whether a request went out on a pooled
 //! connection. This layer around its connector does both per request: the connector runs inside the task of the
@@ -11,10 +11,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::http::attempt::{Attempt, ConnectTimeout};
+use crate::http::attempt::{Attempt, ConnectTimeout, UnresolvedName};
+use crate::http::names;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -78,6 +80,30 @@ where
                 attempt.connected();
             }
             Ok(connection)
+        })
+    }
+}
+
+/// Looks up names for reqwest. Which name it was that could not be resolved is told to the request: where a proxy is used
+/// it may be the server's or the proxy's, and the connector's error does not say.
+pub(super) struct Resolver;
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let attempt = ATTEMPT.try_with(Arc::clone).ok();
+        Box::pin(async move {
+            match names::resolve(name.as_str()).await {
+                Ok(found) => Ok(Box::new(found.into_iter()) as Addrs),
+                Err(error) => {
+                    if let Some(attempt) = attempt {
+                        attempt.note_unresolved(UnresolvedName {
+                            name: name.as_str().to_owned(),
+                            reason: error.to_string(),
+                        });
+                    }
+                    Err(error.into())
+                }
+            }
         })
     }
 }

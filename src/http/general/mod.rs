@@ -13,11 +13,10 @@ use reqwest::header::HeaderMap;
 use reqwest::redirect::Policy;
 use reqwest::{Response as Received, StatusCode};
 
-use self::connect::{Watch, watch};
+use self::connect::{Resolver, Watch, watch};
 use super::attempt::Attempt;
 use super::config::Config;
 use super::fault;
-use super::names::Resolver;
 use super::policy::POOL_IDLE;
 use super::proxy::{Route, Via};
 use super::request::Prepared;
@@ -95,7 +94,14 @@ impl General {
                 {
                     replaced = true;
                 }
-                Err(error) => return Err(fault::sending(&error, self.https, self.via.as_ref())),
+                Err(error) => {
+                    return Err(fault::sending(
+                        error,
+                        self.https,
+                        self.via.as_ref(),
+                        attempt.unresolved(),
+                    ));
+                }
             }
         }
     }
@@ -141,7 +147,7 @@ impl Response {
     ) -> Result<bool, Error> {
         let mut read = match self.0.chunk().await {
             Ok(piece) => piece.map_or(Ready::End, Ready::Piece),
-            Err(error) => return Err(fault::reading(&error)),
+            Err(error) => return Err(fault::reading(error)),
         };
         let (mut pieces, mut bytes) = AT_ONCE;
         while let Ready::Piece(piece) = read {
@@ -173,7 +179,7 @@ impl Response {
         match read {
             Some(Ok(Some(piece))) => Ok(Ready::Piece(piece)),
             Some(Ok(None)) => Ok(Ready::End),
-            Some(Err(error)) => Err(fault::reading(&error)),
+            Some(Err(error)) => Err(fault::reading(error)),
             None => Ok(Ready::Nothing),
         }
     }

@@ -9,7 +9,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString};
 
 use super::exit::enter;
-use crate::error::Error;
+use crate::error::{Cause, Error, Phase};
 use crate::wire::repetition::cut_repetition;
 
 static FROM_CORE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -19,10 +19,12 @@ pub fn to_python(py: Python<'_>, error: Error) -> PyErr {
     in_context(py, error, &Context::default())
 }
 
-/// What the one who asked knows of a failure.
+/// What is known of the call that failed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Context<'a> {
     pub model: &'a str,
+    /// Its path, by which the table of endpoints knows it.
+    pub endpoint: &'a str,
     /// The text, and the thinking, that had arrived.
     pub partial: &'a str,
     pub thinking: &'a str,
@@ -46,7 +48,7 @@ fn build(py: Python<'_>, error: Error, context: &Context<'_>) -> PyResult<PyErr>
     facts.set_item("status", error.status)?;
     facts.set_item("server_text", &error.server_text)?;
     facts.set_item("body", error.body.as_deref())?;
-    facts.set_item("phase", error.phase)?;
+    facts.set_item("phase", error.phase.map(Phase::name))?;
     facts.set_item("seconds", error.seconds)?;
     facts.set_item("retry_after", error.retry_after)?;
     facts.set_item("began", error.began)?;
@@ -55,10 +57,14 @@ fn build(py: Python<'_>, error: Error, context: &Context<'_>) -> PyResult<PyErr>
     facts.set_item("quota", error.quota)?;
     facts.set_item("proxy", &error.proxy)?;
     facts.set_item("location", &error.location)?;
-    facts.set_item("cause", error.cause)?;
+    facts.set_item("cause", error.cause.map(Cause::name))?;
     facts.set_item(
         "model",
         Some(context.model).filter(|model| !model.is_empty()),
+    )?;
+    facts.set_item(
+        "endpoint",
+        Some(context.endpoint).filter(|path| !path.is_empty()),
     )?;
     let (mut partial, mut thinking) = (context.partial, context.thinking);
     let mut repeated = None;

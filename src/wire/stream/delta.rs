@@ -46,7 +46,8 @@ pub struct Delta {
     pub done: bool,
     pub done_reason: Option<String>,
     pub counters: Counters,
-    /// The text of a top-level `error` that says something: not null, false, zero or empty (nested JSON unwrapped, ollama-wire.md 5.1).
+    /// The text of a top-level `error` that says something: not null, false, zero or empty. JSON inside the text is
+    /// unwrapped (docs/wire.md#10-bodies-of-refusals).
     pub error: Option<String>,
     /// The JSON of the line as it came, so that every field stays reachable. Empty for `[DONE]`.
     pub line: Vec<u8>,

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::reactor::Driver;
+use super::reactor::ReactorHandle;
 use super::socket::{WRITABLE, Watched};
 use crate::http::names;
 
@@ -28,7 +28,7 @@ pub(super) enum Unreachable {
 
 /// A connection to `host`, which is a name or an address.
 pub(super) async fn connect(
-    driver: &Driver,
+    handle: &ReactorHandle,
     host: &str,
     port: u16,
 ) -> Result<Watched, Unreachable> {
@@ -36,19 +36,19 @@ pub(super) async fn connect(
         Ok(address) => VecDeque::from([SocketAddr::new(address, port)]),
         Err(_) => resolve(host, port).await.map_err(Unreachable::Name)?,
     };
-    connect_any(driver, addresses).await
+    connect_any(handle, addresses).await
 }
 
 /// A connection to the first of `addresses` that answers.
 pub(super) async fn connect_any(
-    driver: &Driver,
+    handle: &ReactorHandle,
     mut addresses: VecDeque<SocketAddr>,
 ) -> Result<Watched, Unreachable> {
     let mut attempts: Vec<Watched> = Vec::new();
     let mut first_failure = None;
     loop {
         if let Some(address) = addresses.pop_front() {
-            match start(driver, address) {
+            match start(handle, address) {
                 Ok(attempt) => attempts.push(attempt),
                 Err(error) => {
                     first_failure.get_or_insert(error);
@@ -56,7 +56,7 @@ pub(super) async fn connect_any(
                 }
             }
         }
-        let timer = (!addresses.is_empty()).then(|| driver.timer(Instant::now() + STAGGER));
+        let timer = (!addresses.is_empty()).then(|| handle.timer(Instant::now() + STAGGER));
         let mut timer = pin!(timer);
         // A connection, or `None` when it is time for the next address.
         let connected = poll_fn(|context| {
@@ -95,8 +95,8 @@ pub(super) async fn connect_any(
     }
 }
 
-fn start(driver: &Driver, address: SocketAddr) -> io::Result<Watched> {
-    Watched::new(driver, mio::net::TcpStream::connect(address)?)
+fn start(handle: &ReactorHandle, address: SocketAddr) -> io::Result<Watched> {
+    Watched::new(handle, mio::net::TcpStream::connect(address)?)
 }
 
 /// What became of an attempt whose socket is writable.

@@ -6,20 +6,20 @@ use std::task::{Context, Poll};
 
 use tokio::time::Instant;
 
-use super::reactor::{Driver, TimerKey};
+use super::reactor::{ReactorHandle, TimerKey};
 
 /// Completes at a time, which can be moved.
 pub(in crate::http) struct Timer {
-    driver: Driver,
+    handle: ReactorHandle,
     at: Instant,
     /// Where it stands among the reactor's timers, once somebody waits.
     key: Option<TimerKey>,
 }
 
 impl Timer {
-    pub(super) fn new(driver: Driver, at: Instant) -> Self {
+    pub(super) fn new(handle: ReactorHandle, at: Instant) -> Self {
         Self {
-            driver,
+            handle,
             at,
             key: None,
         }
@@ -36,7 +36,7 @@ impl Timer {
 
     fn remove(&mut self) {
         if let Some(key) = self.key.take() {
-            self.driver.forget_timer(key);
+            self.handle.forget_timer(key);
         }
     }
 }
@@ -54,7 +54,7 @@ impl Future for Timer {
             return Poll::Pending;
         }
         self.remove();
-        self.key = self.driver.set_timer(self.at, context.waker());
+        self.key = self.handle.set_timer(self.at, context.waker());
         Poll::Pending
     }
 }

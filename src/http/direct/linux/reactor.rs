@@ -73,7 +73,7 @@ impl Drop for Owner {
 
 /// What tasks know of their reactor.
 #[derive(Clone)]
-pub(in crate::http) struct Driver(Weak<Shared>);
+pub(in crate::http) struct ReactorHandle(Weak<Shared>);
 
 struct Shared {
     poll: Mutex<Option<(mio::Poll, Events)>>,
@@ -153,40 +153,40 @@ impl Reactor {
     /// Lets everything go on that can, without waiting, and calls `after` when a task has had its share. What that task
     /// has produced is best used up then, while it is in the caches and before the next one produces more. `after` may
     /// come back here.
-    pub fn turn(&self, after: impl FnMut()) {
-        self.0.0.turn(Duration::ZERO, after);
+    pub fn run_once(&self, after: impl FnMut()) {
+        self.0.0.run_once(Duration::ZERO, after);
     }
 
     /// As `turn`, after waiting for a reason: for code that has no event loop.
     pub fn wait(&self, limit: Duration) {
-        self.0.0.turn(limit, || {});
+        self.0.0.run_once(limit, || {});
     }
 
     /// Makes a turn due.
-    pub fn notify(&self) {
-        self.0.0.notify();
+    pub fn wake(&self) {
+        self.0.0.wake();
     }
 
     /// Starts `work`, which is polled for the first time before this returns.
-    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> Handle {
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> TaskHandle {
         let shared = &self.0.0;
         let mut state = shared.state();
         let number = state.number();
         let task = Arc::new(Task {
-            driver: self.driver(),
+            handle: self.handle(),
             number,
             queued: AtomicBool::new(false),
             place: Mutex::new(Place::Waiting(Box::pin(work))),
         });
         state.tasks.insert(number, Arc::clone(&task));
         drop(state);
-        let handle = Handle(Arc::downgrade(&task));
+        let handle = TaskHandle(Arc::downgrade(&task));
         task.run();
         handle
     }
 
-    pub(in crate::http) fn driver(&self) -> Driver {
-        Driver(Arc::downgrade(&self.0.0))
+    pub(in crate::http) fn handle(&self) -> ReactorHandle {
+        ReactorHandle(Arc::downgrade(&self.0.0))
     }
 }
 
@@ -201,7 +201,7 @@ impl Shared {
         lock(&self.state)
     }
 
-    fn turn(&self, limit: Duration, mut after: impl FnMut()) {
+    fn run_once(&self, limit: Duration, mut after: impl FnMut()) {
         let Some((mut poll, mut events)) = lock(&self.poll).take() else {
             return;
         };
@@ -227,7 +227,7 @@ impl Shared {
         let more = !state.queue.is_empty();
         drop(state);
         if more {
-            self.notify();
+            self.wake();
         }
     }
 
@@ -307,12 +307,12 @@ impl Shared {
         let turning = state.turning;
         drop(state);
         if !turning {
-            self.notify();
+            self.wake();
         }
     }
 
     /// Makes the descriptor readable.
-    fn notify(&self) {
+    fn wake(&self) {
         // It fails only where the counter would overflow, and then the descriptor is readable.
         let _ = self.waker.wake();
     }
@@ -320,7 +320,7 @@ impl Shared {
 
 /// A future under way.
 struct Task {
-    driver: Driver,
+    handle: ReactorHandle,
     number: usize,
     /// Woken, and not polled since.
     queued: AtomicBool,
@@ -330,7 +330,7 @@ struct Task {
 impl Wake for Task {
     fn wake(self: Arc<Self>) {
         if !self.queued.swap(true, Ordering::AcqRel)
-            && let Some(shared) = self.driver.0.upgrade()
+            && let Some(shared) = self.handle.0.upgrade()
         {
             shared.enqueue(self);
         }
@@ -362,7 +362,7 @@ impl Task {
         };
         *place = Place::Waiting(work);
         drop(place);
-        if again && let Some(shared) = self.driver.0.upgrade() {
+        if again && let Some(shared) = self.handle.0.upgrade() {
             shared.enqueue(Arc::clone(self));
         }
     }
@@ -388,7 +388,7 @@ impl Task {
 
     /// Drops the work, now or when it has been polled.
     fn end(&self) {
-        if let Some(shared) = self.driver.0.upgrade() {
+        if let Some(shared) = self.handle.0.upgrade() {
             let task = shared.state().tasks.remove(&self.number);
             drop(task);
         }
@@ -399,9 +399,9 @@ impl Task {
 
 /// What ends a task before its time.
 #[derive(Clone, Debug, Default)]
-pub struct Handle(Weak<Task>);
+pub struct TaskHandle(Weak<Task>);
 
-impl Handle {
+impl TaskHandle {
     /// Drops the task's future, at once unless it is being polled.
     pub fn abort(&self) {
         if let Some(task) = self.0.upgrade() {
@@ -410,7 +410,7 @@ impl Handle {
     }
 
     /// Lets the task go on at once, if it has been woken.
-    pub fn hurry(&self) {
+    pub fn poll_now(&self) {
         if let Some(task) = self.0.upgrade()
             && task.queued.load(Ordering::Acquire)
         {
@@ -432,9 +432,9 @@ fn gone() -> io::Error {
     io::Error::other("the event loop was closed")
 }
 
-impl Driver {
+impl ReactorHandle {
     /// Whether both belong to one reactor.
-    pub(in crate::http) fn is(&self, other: &Self) -> bool {
+    pub(in crate::http) fn same_reactor(&self, other: &Self) -> bool {
         self.0.ptr_eq(&other.0)
     }
 
@@ -445,6 +445,11 @@ impl Driver {
 
     fn shared(&self) -> io::Result<Arc<Shared>> {
         self.0.upgrade().ok_or_else(gone)
+    }
+
+    /// Closes the connections of `client` that wait for another request.
+    pub(in crate::http) fn close_idle(&self, client: u64) {
+        self.pools(|pools| pools.forget(client));
     }
 
     /// Runs `work` with the connections that wait for another request.

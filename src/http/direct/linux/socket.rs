@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use super::reactor::{Driver, lock};
+use super::reactor::{ReactorHandle, lock};
 
 /// What is known of a socket; events are noted once, on the edge.
 #[derive(Default)]
@@ -89,7 +89,7 @@ impl Readiness {
 pub(super) struct Watched {
     pub(super) stream: mio::net::TcpStream,
     pub(super) readiness: Arc<Readiness>,
-    driver: Driver,
+    handle: ReactorHandle,
     number: usize,
 }
 
@@ -97,25 +97,25 @@ impl Drop for Watched {
     fn drop(&mut self) {
         // A forked child may hold the socket open, so closing it here would tell the server nothing.
         let _ = self.stream.shutdown(Shutdown::Both);
-        self.driver.unwatch(&mut self.stream, self.number);
+        self.handle.unwatch(&mut self.stream, self.number);
     }
 }
 
 impl Watched {
     /// Watches `stream` from now on.
-    pub(super) fn new(driver: &Driver, mut stream: mio::net::TcpStream) -> io::Result<Self> {
+    pub(super) fn new(handle: &ReactorHandle, mut stream: mio::net::TcpStream) -> io::Result<Self> {
         let readiness = Arc::new(Readiness::default());
-        let number = driver.watch(&mut stream, &readiness)?;
+        let number = handle.watch(&mut stream, &readiness)?;
         Ok(Self {
             stream,
             readiness,
-            driver: driver.clone(),
+            handle: handle.clone(),
             number,
         })
     }
 
-    pub(super) fn driver(&self) -> &Driver {
-        &self.driver
+    pub(super) fn handle(&self) -> &ReactorHandle {
+        &self.handle
     }
 
     /// Does `work` on the socket once `flag` says that it may succeed; waits when it would block. `drained` tells from

@@ -15,11 +15,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::super::body::BodyDecoder;
+use super::super::head_parser::HeadParser;
 use super::connect::{Unreachable, connect, connect_any};
-use super::framing::{Beginning, Body};
-use super::reactor::{Driver, Reactor};
+use super::reactor::{Reactor, ReactorHandle};
 use super::socket::{READABLE, WRITABLE, Watched};
-use super::{Failure, Response};
+use super::{DirectError, Response};
 use crate::http::policy::POOL_IDLE;
 
 /// No step takes this long unless it hangs.
@@ -92,11 +93,11 @@ fn counted(polls: &Count, waker: &Arc<Mutex<Option<Waker>>>) -> impl Future<Outp
     })
 }
 
-/// A connection that `driver` watches, and its other side.
-fn pair(driver: &Driver) -> (Watched, TcpStream) {
+/// A connection that `handle` watches, and its other side.
+fn pair(handle: &ReactorHandle) -> (Watched, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let stream = mio::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let watched = Watched::new(driver, stream).unwrap();
+    let watched = Watched::new(handle, stream).unwrap();
     let (peer, _) = listener.accept().unwrap();
     peer.set_read_timeout(Some(PATIENCE)).unwrap();
     (watched, peer)
@@ -116,7 +117,7 @@ fn a_task_is_polled_before_spawn_returns() {
     reactor.spawn(counted(&polls, &Arc::default()));
     assert_eq!(polls.get(), 1);
     assert!(!is_readable(&reactor));
-    reactor.turn(|| {});
+    reactor.run_once(|| {});
     assert_eq!(polls.get(), 1);
 }
 
@@ -137,7 +138,7 @@ fn a_wake_from_another_thread_makes_a_turn_due() {
         .unwrap();
         assert!(is_readable(&reactor));
         assert_eq!(polls.get(), round - 1);
-        reactor.turn(|| {});
+        reactor.run_once(|| {});
         assert_eq!(polls.get(), round);
     }
     assert!(!is_readable(&reactor));
@@ -155,20 +156,20 @@ fn a_task_that_wakes_itself_goes_on_in_the_next_turn() {
     }));
     for round in 2..5 {
         assert!(is_readable(&reactor));
-        reactor.turn(|| {});
+        reactor.run_once(|| {});
         assert_eq!(polls.get(), round);
     }
 }
 
 #[test]
-fn hurry_polls_what_was_woken_and_nothing_else() {
+fn poll_now_polls_what_was_woken_and_nothing_else() {
     let reactor = Reactor::new().unwrap();
     let (polls, waker) = (Count::default(), Arc::default());
     let handle = reactor.spawn(counted(&polls, &waker));
-    handle.hurry();
+    handle.poll_now();
     assert_eq!(polls.get(), 1);
     waker.lock().unwrap().clone().unwrap().wake();
-    handle.hurry();
+    handle.poll_now();
     assert_eq!(polls.get(), 2);
 }
 
@@ -180,7 +181,7 @@ fn a_wake_is_not_lost_in_a_turn_inside_a_turn() {
         let (inner, polls) = (reactor.clone(), Count::default());
         let (others, waker) = (Count::default(), Arc::default());
         reactor.spawn(counted(&others, &waker));
-        let own: Arc<Mutex<super::Handle>> = Arc::default();
+        let own: Arc<Mutex<super::TaskHandle>> = Arc::default();
         let (counted, handle) = (polls.clone(), Arc::clone(&own));
         let started = reactor.spawn(poll_fn(move |context| {
             counted.add();
@@ -189,10 +190,10 @@ fn a_wake_is_not_lost_in_a_turn_inside_a_turn() {
             }
             context.waker().wake_by_ref();
             if hurried {
-                handle.lock().unwrap().hurry();
+                handle.lock().unwrap().poll_now();
             } else {
                 waker.lock().unwrap().clone().unwrap().wake();
-                inner.turn(|| {});
+                inner.run_once(|| {});
             }
             Poll::Pending
         }));
@@ -253,8 +254,8 @@ fn abort_drops_the_future_at_once() {
     handle.abort();
     assert_eq!(drops.get(), 1);
     handle.abort();
-    handle.hurry();
-    reactor.turn(|| {});
+    handle.poll_now();
+    reactor.run_once(|| {});
     assert_eq!(drops.get(), 1);
 }
 
@@ -263,7 +264,7 @@ fn a_task_may_abort_itself() {
     let reactor = Reactor::new().unwrap();
     let (drops, polls) = (Count::default(), Count::default());
     let (guard, counted) = (drops.guard(), polls.clone());
-    let own: Arc<Mutex<super::Handle>> = Arc::default();
+    let own: Arc<Mutex<super::TaskHandle>> = Arc::default();
     let known = Arc::clone(&own);
     let handle = reactor.spawn(poll_fn(move |context| {
         let _ = &guard;
@@ -275,7 +276,7 @@ fn a_task_may_abort_itself() {
     assert_eq!(drops.get(), 0);
     *own.lock().unwrap() = handle;
     drive(&reactor, || drops.get() == 1);
-    reactor.turn(|| {});
+    reactor.run_once(|| {});
     assert_eq!(polls.get(), 2);
 }
 
@@ -293,7 +294,7 @@ fn a_panic_ends_its_task_only() {
     assert_eq!(drops.get(), 1);
     handle.abort();
     waker.lock().unwrap().clone().unwrap().wake();
-    reactor.turn(|| {});
+    reactor.run_once(|| {});
     assert_eq!(polls.get(), 2);
     assert!(run(&reactor, async { true }));
 }
@@ -309,10 +310,10 @@ fn thousands_of_timers_fire_in_order_and_never_early() {
             .map(|number| {
                 // In no order: 1777 and 4000 have no common factor.
                 let number = number * 1777 % 4000;
-                let (fired, driver) = (Arc::clone(&fired), reactor.driver());
+                let (fired, handle) = (Arc::clone(&fired), reactor.handle());
                 reactor.spawn(async move {
                     let at = start + Duration::from_micros(number * 10);
-                    driver.timer(at).await;
+                    handle.timer(at).await;
                     assert!(Instant::now() >= at);
                     fired.lock().unwrap().push(number);
                 })
@@ -324,7 +325,7 @@ fn thousands_of_timers_fire_in_order_and_never_early() {
             return;
         }
         // The machine was too slow to set them all before the first was due.
-        handles.iter().for_each(super::Handle::abort);
+        handles.iter().for_each(super::TaskHandle::abort);
         lead *= 2;
     }
 }
@@ -332,13 +333,13 @@ fn thousands_of_timers_fire_in_order_and_never_early() {
 #[test]
 fn timers_can_be_moved_and_dropped() {
     let reactor = Reactor::new().unwrap();
-    let driver = reactor.driver();
+    let handle = reactor.handle();
     let now = Instant::now();
     let (near, far) = (now + Duration::from_millis(50), now + 2 * PATIENCE);
     run(&reactor, async move {
-        let mut earlier = pin!(driver.timer(far));
-        let mut later = pin!(driver.timer(near));
-        let mut dropped = Box::pin(driver.timer(near));
+        let mut earlier = pin!(handle.timer(far));
+        let mut later = pin!(handle.timer(near));
+        let mut dropped = Box::pin(handle.timer(near));
         poll_fn(|context| {
             assert!(dropped.as_mut().poll(context).is_pending());
             assert!(earlier.as_mut().poll(context).is_pending());
@@ -359,13 +360,13 @@ fn timers_can_be_moved_and_dropped() {
 #[test]
 fn dropping_the_last_reactor_ends_everything() {
     let reactor = Reactor::new().unwrap();
-    let driver = reactor.driver();
-    let (busy, busy_peer) = pair(&driver);
-    let (idle, idle_peer) = pair(&driver);
-    driver.pools(|pools| pools.keep(7, idle)).unwrap();
+    let handle = reactor.handle();
+    let (busy, busy_peer) = pair(&handle);
+    let (idle, idle_peer) = pair(&handle);
+    handle.pools(|pools| pools.keep(7, idle)).unwrap();
     let drops = Count::default();
     let guard = drops.guard();
-    let timers = driver.clone();
+    let timers = handle.clone();
     let (polls, waker) = (Count::default(), Arc::default());
     reactor.spawn(counted(&polls, &waker));
     reactor.spawn(async move {
@@ -375,30 +376,30 @@ fn dropping_the_last_reactor_ends_everything() {
     let other = reactor.clone();
     drop(reactor);
     assert_eq!(drops.get(), 0);
-    assert!(driver.is_alive());
+    assert!(handle.is_alive());
     drop(other);
     assert_eq!(drops.get(), 1);
-    assert!(!driver.is_alive());
+    assert!(!handle.is_alive());
     assert!(sees_end(&busy_peer));
     assert!(sees_end(&idle_peer));
     // What is left outside is of no use, and does no harm.
     waker.lock().unwrap().take().unwrap().wake();
     assert_eq!(polls.get(), 1);
-    assert!(driver.with_buffer(|_| ()).is_err());
+    assert!(handle.with_buffer(|_| ()).is_err());
 }
 
 #[test]
 fn an_idle_connection_that_the_server_closes_or_talks_on_is_dropped_by_the_next_turn() {
     let reactor = Reactor::new().unwrap();
-    let driver = reactor.driver();
-    let (closed, closed_peer) = pair(&driver);
-    let (chatty, mut chatty_peer) = pair(&driver);
-    let (silent, silent_peer) = pair(&driver);
+    let handle = reactor.handle();
+    let (closed, closed_peer) = pair(&handle);
+    let (chatty, mut chatty_peer) = pair(&handle);
+    let (silent, silent_peer) = pair(&handle);
     for connection in [closed, chatty, silent] {
-        driver.pools(|pools| pools.keep(7, connection)).unwrap();
+        handle.pools(|pools| pools.keep(7, connection)).unwrap();
     }
     // The news that the sockets can be written to is none about idle ones.
-    reactor.turn(|| {});
+    reactor.run_once(|| {});
     closed_peer.shutdown(Shutdown::Write).unwrap();
     chatty_peer
         .write_all(b"HTTP/1.1 408 Too Slow\r\n\r\n")
@@ -410,19 +411,19 @@ fn an_idle_connection_that_the_server_closes_or_talks_on_is_dropped_by_the_next_
             sees_end(peer)
         })
     });
-    let kept = driver.pools(|pools| pools.take(7)).flatten().unwrap();
+    let kept = handle.pools(|pools| pools.take(7)).flatten().unwrap();
     assert_eq!(
         kept.stream.local_addr().unwrap(),
         silent_peer.peer_addr().unwrap()
     );
-    assert!(driver.pools(|pools| pools.take(7)).flatten().is_none());
+    assert!(handle.pools(|pools| pools.take(7)).flatten().is_none());
 }
 
 #[test]
 fn a_pool_gives_out_nothing_dead_even_before_a_turn() {
     let reactor = Reactor::new().unwrap();
-    let driver = reactor.driver();
-    let (closed, peer) = pair(&driver);
+    let handle = reactor.handle();
+    let (closed, peer) = pair(&handle);
     let known = closed.stream.as_raw_fd();
     peer.shutdown(Shutdown::Write).unwrap();
     let mut watched = libc::pollfd {
@@ -432,28 +433,28 @@ fn a_pool_gives_out_nothing_dead_even_before_a_turn() {
     };
     // SAFETY: one pollfd is passed, and it outlives the call.
     assert_eq!(unsafe { libc::poll(&raw mut watched, 1, 30_000) }, 1);
-    driver.pools(|pools| pools.keep(7, closed)).unwrap();
-    assert!(driver.pools(|pools| pools.take(8)).flatten().is_none());
-    assert!(driver.pools(|pools| pools.take(7)).flatten().is_none());
+    handle.pools(|pools| pools.keep(7, closed)).unwrap();
+    assert!(handle.pools(|pools| pools.take(8)).flatten().is_none());
+    assert!(handle.pools(|pools| pools.take(7)).flatten().is_none());
     assert!(sees_end(&peer));
 }
 
 #[test]
 fn connections_that_nobody_has_needed_for_long_go_when_another_is_kept() {
     let reactor = Reactor::new().unwrap();
-    let driver = reactor.driver();
+    let handle = reactor.handle();
     let Some(long_ago) = Instant::now().checked_sub(POOL_IDLE) else {
         // The machine was started a moment ago, and its clock knows no such time.
         return;
     };
-    let (unused, unused_peer) = pair(&driver);
-    let (used, used_peer) = pair(&driver);
-    driver
+    let (unused, unused_peer) = pair(&handle);
+    let (used, used_peer) = pair(&handle);
+    handle
         .pools(|pools| pools.keep_since(7, unused, long_ago))
         .unwrap();
-    driver.pools(|pools| pools.keep(7, used)).unwrap();
+    handle.pools(|pools| pools.keep(7, used)).unwrap();
     assert!(sees_end(&unused_peer));
-    let kept = driver.pools(|pools| pools.take(7)).flatten().unwrap();
+    let kept = handle.pools(|pools| pools.take(7)).flatten().unwrap();
     assert_eq!(
         kept.stream.local_addr().unwrap(),
         used_peer.peer_addr().unwrap()
@@ -463,12 +464,12 @@ fn connections_that_nobody_has_needed_for_long_go_when_another_is_kept() {
 #[test]
 fn an_end_that_came_with_the_reply_is_seen_when_the_connection_is_kept() {
     let reactor = Reactor::new().unwrap();
-    let driver = reactor.driver();
-    let (connection, peer) = pair(&driver);
+    let handle = reactor.handle();
+    let (connection, peer) = pair(&handle);
     peer.shutdown(Shutdown::Write).unwrap();
     let readiness = Arc::clone(&connection.readiness);
     drive(&reactor, || readiness.has(READABLE));
-    driver.pools(|pools| pools.keep(7, connection)).unwrap();
+    handle.pools(|pools| pools.keep(7, connection)).unwrap();
     assert!(sees_end(&peer));
 }
 
@@ -480,9 +481,9 @@ fn dead() -> SocketAddr {
 
 fn port_after_connecting(addresses: impl Into<VecDeque<SocketAddr>>) -> Result<u16, Unreachable> {
     let reactor = Reactor::new().unwrap();
-    let (driver, addresses) = (reactor.driver(), addresses.into());
+    let (handle, addresses) = (reactor.handle(), addresses.into());
     run(&reactor, async move {
-        let connected = connect_any(&driver, addresses).await?;
+        let connected = connect_any(&handle, addresses).await?;
         Ok(connected.stream.peer_addr().unwrap().port())
     })
 }
@@ -533,14 +534,14 @@ fn names_are_looked_up_without_blocking_the_turn() {
     let reactor = Reactor::new().unwrap();
     let listener = TcpListener::bind("localhost:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let driver = reactor.driver();
+    let handle = reactor.handle();
     let connected = run(&reactor, async move {
-        connect(&driver, "localhost", port).await.is_ok()
+        connect(&handle, "localhost", port).await.is_ok()
     });
     assert!(connected);
-    let driver = reactor.driver();
+    let handle = reactor.handle();
     let unknown = run(&reactor, async move {
-        connect(&driver, "no-such-name.invalid", port).await.err()
+        connect(&handle, "no-such-name.invalid", port).await.err()
     });
     assert!(matches!(unknown, Some(Unreachable::Name(_))), "{unknown:?}");
 }
@@ -548,8 +549,8 @@ fn names_are_looked_up_without_blocking_the_turn() {
 #[test]
 fn a_socket_is_not_writable_before_it_is_connected_and_reads_its_end_for_ever() {
     let reactor = Reactor::new().unwrap();
-    let driver = reactor.driver();
-    let (connection, peer) = pair(&driver);
+    let handle = reactor.handle();
+    let (connection, peer) = pair(&handle);
     let context = Context::from_waker(Waker::noop());
     assert!(connection.poll_for(&context, WRITABLE).is_pending());
     drive(&reactor, || connection.readiness.has(WRITABLE));
@@ -566,8 +567,8 @@ fn a_socket_is_not_writable_before_it_is_connected_and_reads_its_end_for_ever() 
 #[test]
 fn an_event_noted_during_a_read_is_kept() {
     let reactor = Reactor::new().unwrap();
-    let driver = reactor.driver();
-    let (connection, mut peer) = pair(&driver);
+    let handle = reactor.handle();
+    let (connection, mut peer) = pair(&handle);
     let context = Context::from_waker(Waker::noop());
     for drained in [true, false] {
         peer.write_all(b"a").unwrap();
@@ -595,7 +596,7 @@ fn an_event_noted_during_a_read_is_kept() {
 
 /// A response with its head read and a body until the end of the connection.
 fn response(connection: Watched) -> Response {
-    let (head, carry) = Beginning::default()
+    let (head, carry) = HeadParser::default()
         .feed(b"HTTP/1.1 200 OK\r\n\r\n")
         .unwrap()
         .unwrap();
@@ -603,7 +604,7 @@ fn response(connection: Watched) -> Response {
         connection: Some(connection),
         client: 7,
         head,
-        body: Body::UntilEnd { ended: false },
+        body: BodyDecoder::Eof(false),
         carry,
         reusable: false,
         tired: false,
@@ -614,9 +615,9 @@ fn response(connection: Watched) -> Response {
 fn a_flood_leaves_room_for_a_trickle_in_every_turn() {
     const ENOUGH: usize = 64 << 20;
     let reactor = Reactor::new().unwrap();
-    let driver = reactor.driver();
-    let (flood, mut flooding) = pair(&driver);
-    let (trickle, mut trickling) = pair(&driver);
+    let handle = reactor.handle();
+    let (flood, mut flooding) = pair(&handle);
+    let (trickle, mut trickling) = pair(&handle);
     let flooder = std::thread::spawn(move || {
         let piece = vec![b'x'; 1 << 20];
         while flooding.write_all(&piece).is_ok() {}
@@ -633,7 +634,7 @@ fn a_flood_leaves_room_for_a_trickle_in_every_turn() {
                     })
                     .await;
                 if !matches!(ended, Ok(false)) {
-                    assert!(matches!(ended, Ok(true) | Err(Failure::BrokeOff(_))));
+                    assert!(matches!(ended, Ok(true) | Err(DirectError::Interrupted(_))));
                     return;
                 }
             }
@@ -669,7 +670,7 @@ fn a_waker_that_outlives_its_task_is_harmless() {
         work.take().map_or(Poll::Pending, |_| Poll::Ready(()))
     }));
     waker.lock().unwrap().take().unwrap().wake();
-    reactor.turn(|| {});
-    reactor.turn(|| {});
+    reactor.run_once(|| {});
+    reactor.run_once(|| {});
     assert!(!is_readable(&reactor));
 }

@@ -1,0 +1,64 @@
+//! Why the direct lane has no response, or not all of it, and the crate's error for that.
+
+use std::io;
+
+use super::super::chunked::ChunkedError;
+use super::super::head_parser::HeadError;
+use crate::error::{Error, Phase};
+use crate::http::attempt::ConnectTimeout;
+use crate::http::fault;
+
+/// Why there is no response, or not all of it.
+#[derive(Debug)]
+pub(in crate::http) enum DirectError {
+    Timeout(ConnectTimeout),
+    /// The name of the server cannot be resolved.
+    UnknownName(io::Error),
+    /// None of the server's addresses can be connected to.
+    Unreachable(io::Error),
+    /// The connection ended before the head of the response was complete.
+    Closed {
+        cause: io::Error,
+        /// Whether a part of the response had come.
+        began: bool,
+        /// Whether a part of the request had been written.
+        written: bool,
+    },
+    /// The head is no valid HTTP.
+    Head(HeadError),
+    /// The body is no valid HTTP.
+    Body(ChunkedError),
+    /// The connection ended before the body was complete: with an error of the socket, or without one.
+    Interrupted(Option<io::Error>),
+}
+
+impl From<DirectError> for Error {
+    fn from(error: DirectError) -> Self {
+        match error {
+            DirectError::Timeout(ConnectTimeout(limit)) => {
+                Self::timeout(Phase::Connect, limit, "a connection")
+            }
+            DirectError::UnknownName(cause) => {
+                fault::unknown_server_name(&cause.to_string()).with_source(cause)
+            }
+            DirectError::Unreachable(cause) => fault::unreachable(
+                Some(cause.kind()),
+                &cause.to_string(),
+                "The server cannot be reached",
+            )
+            .with_source(cause),
+            DirectError::Closed { cause, .. } => {
+                fault::closed(&cause.to_string(), "The server").with_source(cause)
+            }
+            DirectError::Head(cause) => fault::no_http(&cause.to_string(), "").with_source(cause),
+            DirectError::Body(cause) => {
+                fault::broken_framing(&cause.to_string()).with_source(cause)
+            }
+            DirectError::Interrupted(Some(cause)) if !fault::broke_off(cause.kind()) => {
+                fault::interrupted(&cause.to_string()).with_source(cause)
+            }
+            DirectError::Interrupted(Some(cause)) => fault::cut().with_source(cause),
+            DirectError::Interrupted(None) => fault::cut(),
+        }
+    }
+}
