@@ -60,7 +60,7 @@ class Base:
             "max_body": max_body,
         }
         address = host or plain_text(os.environ.get("OLLAMA_HOST", ""), "OLLAMA_HOST")
-        self._native = _core.Transport(
+        self._native = _core.NativeClient(
             address,
             is_host=not host,
             headers=pairs,

@@ -1,7 +1,7 @@
 """The clients: ``Client`` for ordinary code, ``AsyncClient`` for asyncio, called as those of ollama-python are.
 
 Both are thin. They turn arguments into the payload of an endpoint and name the class of its reply; connections,
-decoding, time limits and cancellation are the compiled core's (``_core.Transport``). A client can be used from any
+decoding, time limits and cancellation are the compiled core's (``_core.NativeClient``). A client can be used from any
 number of event loops and threads, survives a fork, and pickles by its constructor arguments (with the key in them).
 
 The lower door, which the MetaGPT provider uses, is at the end of `AsyncClient`: ``stream_text``, ``request_json``,
@@ -86,7 +86,7 @@ class AsyncClient(Base):
 
     async def close(self) -> None:
         """Closes the connections that are not in use. The client cannot be used afterwards."""
-        self._native.close()
+        await self._native.aclose()
 
     aclose = close
 
@@ -377,12 +377,12 @@ class AsyncClient(Base):
     async def _manage(
         self, method: str, path: str, payload: dict[str, Any] | None = None, *, form: str = "answer"
     ) -> Any:
-        return await self._native.manage(method, path, payload, form, None)
+        return await self._native.call(method, path, payload, form, None)
 
     async def _progress(self, path: str, payload: dict[str, Any]) -> Any:
         if payload["stream"]:
             return self._native.stream(path, payload, ProgressResponse, False, self._transfer_limits, False)
-        return self._succeeded(path, await self._native.manage("POST", path, payload, "answer", self._transfer_limits))
+        return self._succeeded(path, await self._native.call("POST", path, payload, "answer", self._transfer_limits))
 
 
 class Client(Base):

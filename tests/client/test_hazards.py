@@ -51,9 +51,10 @@ def test_a_stream_closed_under_a_parked_reader_wakes_it(ollama_server: ScriptedS
     ollama_server.wait_for_hangup()
 
 
-@pytest.mark.parametrize("door", ["items", "callback", "call"])
+@pytest.mark.parametrize("door", ["items", "callback", "call", "list"])
 def test_a_loop_closed_under_a_parked_task_leaves_nothing_behind(ollama_server: ScriptedServer, door: str) -> None:
     ollama_server.on("POST", "/api/chat", lambda request: Reply.chat("Hello world").gated(0))
+    ollama_server.on("GET", "/api/tags", lambda request: Reply.chat("Hello world").gated(0))
 
     class Marker:
         pass
@@ -69,6 +70,8 @@ def test_a_loop_closed_under_a_parked_task_leaves_nothing_behind(ollama_server: 
                     pass
             elif door == "callback":
                 await client.stream_text("/api/chat", CHAT, lambda text: None)
+            elif door == "list":
+                await client.list()
             else:
                 await client.chat("m", MESSAGES)
 

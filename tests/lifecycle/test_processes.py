@@ -348,7 +348,7 @@ def test_exit_while_daemon_threads_are_busy(run: Run, ollama_server: ScriptedSer
         "get_response_choice(Slow(response='x'))",
         "[(delta.raw, repr(delta), delta == delta) for delta in StreamDecoder().feed(DEEP[:-1] + TEXT)]",
         "StreamDecoder('auto', Slow())",
-        "_core.settle(Record(), {}, ('a',))",
+        "_core.adopt_dict(Record(), {}, ('a',))",
         "stats.records()",
         # What is dropped runs code too.
         "_core.loads(b'[' + DEEP + b', NaN]').append(Slow())",

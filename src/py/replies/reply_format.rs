@@ -21,7 +21,7 @@ const MAX_SHOWN: usize = 64 << 10;
 
 /// What becomes of the body of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum ReplyFormat {
     /// `(body, content type)`, untouched.
     Bytes,
     /// The parsed JSON; a body of several lines is folded into one object. Refuses what says `error` or `done: false`.
@@ -34,8 +34,8 @@ pub enum Form {
     Vectors,
 }
 
-impl Form {
-    /// The form that the clients call `name`.
+impl ReplyFormat {
+    /// The format that the clients call `name`.
     pub fn named(name: &str) -> PyResult<Self> {
         match name {
             "answer" => Ok(Self::Answer),
@@ -44,7 +44,7 @@ impl Form {
             "status" => Ok(Self::Status),
             "vectors" => Ok(Self::Vectors),
             _ => Err(PyValueError::new_err(format!(
-                "{name:?} is no form of a reply: answer, guarded, bytes, status or vectors"
+                "{name:?} is no format of a reply: answer, guarded, bytes, status or vectors"
             ))),
         }
     }
@@ -235,9 +235,9 @@ fn single<'py>(py: Python<'py>, reply: &Reply) -> PyResult<Option<Bound<'py, PyA
 }
 
 /// Why a body cannot be read as lines, and the answer up to there.
-struct Fault(Kind, String, Box<crate::wire::Answer>);
+struct UnreadableBody(Kind, String, Box<crate::wire::Answer>);
 
-impl Fault {
+impl UnreadableBody {
     fn raise(self, fail: &impl Fn(Kind, String, &str, &str) -> PyErr) -> PyErr {
         let Self(kind, text, answer) = self;
         fail(kind, text, &answer.content, &answer.thinking)
@@ -245,7 +245,7 @@ impl Fault {
 }
 
 /// The body as lines. Those of an answer are held to what a stream's are.
-fn folded(reply: &Reply, trace: &Trace) -> Result<crate::wire::Answer, Fault> {
+fn folded(reply: &Reply, trace: &Trace) -> Result<crate::wire::Answer, UnreadableBody> {
     let framing = if reply.content_type.contains("text/event-stream") {
         StreamFormat::Sse
     } else {
@@ -267,7 +267,7 @@ fn folded(reply: &Reply, trace: &Trace) -> Result<crate::wire::Answer, Fault> {
     fold.batch(&batch);
     match failure {
         None => Ok(fold.finish()),
-        Some((kind, text)) => Err(Fault(kind, text, Box::new(fold.finish()))),
+        Some((kind, text)) => Err(UnreadableBody(kind, text, Box::new(fold.finish()))),
     }
 }
 
