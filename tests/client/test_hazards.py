@@ -11,7 +11,7 @@ from typing import Any, Callable
 
 import pytest
 
-from metagpt_ollama_rs import AsyncClient, Client, errors
+from metagpt_ollama_rs import AsyncClient, Client, endpoints, errors
 from metagpt_ollama_rs.testing import Reply, ScriptedServer, lines
 
 MESSAGES = [{"role": "user", "content": "hi"}]
@@ -111,7 +111,7 @@ def test_what_nobody_asks_for_is_collected(ollama_server: ScriptedServer, way: s
         pass
 
     async def scene() -> weakref.ref[Marker]:
-        transport: Any = AsyncClient(ollama_server.url)._native
+        native: Any = AsyncClient(ollama_server.url)._native
         marker: Any = Marker()
         called = asyncio.Event()
 
@@ -129,13 +129,13 @@ def test_what_nobody_asks_for_is_collected(ollama_server: ScriptedServer, way: s
                     raise ValueError(marker)
 
         if way.startswith("a callback"):
-            marker.pending = transport.deliver("/api/chat", payload, on_text, None, None)
+            marker.pending = native.deliver(endpoints.CHAT, payload, on_text, None, None)
             await called.wait()
             await asyncio.sleep(0.1)
         elif way == "a blocking stream":
-            marker.stream = transport.stream_blocking("/api/chat", payload, Made, None)
+            marker.stream = native.stream_blocking(endpoints.CHAT, payload, Made, None)
         else:
-            marker.stream = transport.stream("/api/chat", payload, Made, False, None)
+            marker.stream = native.stream(endpoints.CHAT, payload, Made, False, None)
             if way == "a line that fails":
                 marker.items = await marker.stream.batches().__anext__()
             elif way == "iterators":
@@ -319,7 +319,7 @@ def test_close_while_an_item_is_made_ends_the_stream(ollama_server: ScriptedServ
         made.append(record)
         return record
 
-    stream = client._native.stream_blocking("/api/chat", {**CHAT, "stream": True}, make, None)
+    stream = client._native.stream_blocking(endpoints.CHAT, {**CHAT, "stream": True}, make, None)
     next(stream)
     with pytest.raises(errors.ClosedError):
         next(stream)

@@ -14,6 +14,7 @@ from typing import Any, Callable
 import pytest
 
 from metagpt_ollama_rs import AsyncClient, Client, Retry, Timeout, errors, stats
+from metagpt_ollama_rs.endpoints import CHAT
 from metagpt_ollama_rs.testing import Reply, ScriptedServer, faults
 
 MESSAGES = [{"role": "user", "content": "hi"}]
@@ -49,8 +50,8 @@ async def _bytes(client: AsyncClient) -> str:
     return get_choice(decode(body))
 
 
-async def _manage(client: AsyncClient) -> str:
-    return str((await client._manage("POST", "/api/chat", {**PAYLOAD, "stream": False}))["message"]["content"])
+async def _record(client: AsyncClient) -> str:
+    return str((await client._send(CHAT, PAYLOAD))["message"]["content"])
 
 
 def _sync(client: AsyncClient) -> str:
@@ -68,7 +69,7 @@ CONSUMERS: dict[str, Callable[[AsyncClient], Any]] = {
     "lines": _lines,
     "whole": _whole,
     "bytes": _bytes,
-    "manage": _manage,
+    "record": _record,
     "sync": _sync,
     "sync stream": _sync_stream,
 }

@@ -19,6 +19,7 @@ import pytest
 
 import metagpt_ollama_rs
 from metagpt_ollama_rs import AsyncClient, Client, Timeout, errors, stats
+from metagpt_ollama_rs.endpoints import endpoint_at
 from metagpt_ollama_rs.testing import Reply, ScriptedServer, faults
 
 BEGUN = ("id", "state", "started", "process", "model", "host", "endpoint", "streamed")
@@ -123,7 +124,7 @@ def test_counts_of_other_endpoints(ollama_server: ScriptedServer) -> None:
     assert client.version()
     usage = {"prompt_tokens": 4, "completion_tokens": 2, "total_tokens": 6}
     ollama_server.on("POST", "/v1/chat/completions", Reply.json({"model": "o", "choices": [], "usage": usage}))
-    client._native.call_blocking("POST", "/v1/chat/completions", {"model": "o"}, "answer", None)
+    client._native.call_blocking(endpoint_at("/v1/chat/completions"), {"model": "o"}, "answer", None)
     embed, version, chat = stats.records()
     assert (embed["model"], embed["endpoint"], embed["prompt_tokens"]) == ("e", "/api/embed", 3)
     assert (version["model"], version["endpoint"], version["prompt_tokens"]) == (None, "/api/version", None)
