@@ -63,7 +63,7 @@ class Record:
         except AttributeError:
             # Another thread has emptied the slots.
             return read(self, "_data")  # type: ignore[no-any-return]
-        return _core.settle(self, data, self._ordinary)
+        return _core.adopt_dict(self, data, self._ordinary)
 
     def __getattr__(self, name: str) -> Any:
         if name == "_data":
@@ -160,7 +160,7 @@ class ToolFunction(Record):
     def __init__(self, data: Mapping[str, Any] | None = None, /, **fields: Any) -> None:
         super().__init__(data, **fields)
         if not isinstance(self._data.get("arguments"), dict):
-            _core.settle_arguments(self._data)
+            _core.parse_tool_arguments(self._data)
 
 
 class ToolCall(Record):

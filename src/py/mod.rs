@@ -40,17 +40,18 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
         "OPENAI_USAGE",
         Counters::OPENAI_USAGE.into_py_dict(module.py())?,
     )?;
-    module.add_class::<client::native_client::Transport>()?;
+    module.add_class::<client::endpoint::EndpointRow>()?;
+    module.add_class::<client::native_client::NativeClient>()?;
     module.add_class::<asyncio::stream::Stream>()?;
-    module.add_class::<asyncio::awaitable::Pending>()?;
+    module.add_class::<asyncio::awaitable::NativeAwaitable>()?;
     module.add_class::<blocking::stream::BlockingStream>()?;
     module.add_class::<delta::Delta>()?;
     module.add_class::<delta::StreamDecoder>()?;
     module.add_function(wrap_pyfunction!(loads, module)?)?;
     module.add_function(wrap_pyfunction!(dumps, module)?)?;
-    module.add_function(wrap_pyfunction!(slot_layout::settle, module)?)?;
+    module.add_function(wrap_pyfunction!(slot_layout::adopt_dict, module)?)?;
     module.add_function(wrap_pyfunction!(errors::excerpt, module)?)?;
-    module.add_function(wrap_pyfunction!(tool_calls::settle_arguments, module)?)?;
+    module.add_function(wrap_pyfunction!(tool_calls::parse_tool_arguments, module)?)?;
     module.add_function(wrap_pyfunction!(vectors::vectors_fault, module)?)?;
     module.add_function(wrap_pyfunction!(stats::stats_records, module)?)?;
     module.add_function(wrap_pyfunction!(stats::stats_pending, module)?)?;
@@ -92,6 +93,7 @@ fn refuse_repetition(
             model,
             partial: &content,
             thinking: &thinking,
+            ..errors::Context::default()
         };
         errors::in_context(py, error, &facts)
     })

@@ -120,8 +120,6 @@ KNOWN: set[str] = {
     "http/exchange.rs",
     "http/explain.rs",
     "http/pump.rs",
-    "py/asyncio/direct_lane.rs",
-    "py/asyncio/loop_waker.rs",
 }
 
 

@@ -8,7 +8,7 @@ use pyo3::types::{PyByteArray, PyBytes, PyDict, PyString};
 use super::stats;
 use crate::error::{Cause, Error, Kind};
 use crate::excerpt::excerpt;
-use crate::http::{ANSWERS, Reply, refuse_repetition};
+use crate::http::{Reply, ReplyLines, refuse_repetition};
 use crate::py::interpreter::errors::{self, Context};
 use crate::py::objects::counters;
 use crate::py::objects::json;
@@ -21,7 +21,7 @@ const MAX_SHOWN: usize = 64 << 10;
 
 /// What becomes of the body of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum ReplyFormat {
     /// `(body, content type)`, untouched.
     Bytes,
     /// The parsed JSON; a body of several lines is folded into one object. Refuses what says `error` or `done: false`.
@@ -34,8 +34,8 @@ pub enum Form {
     Vectors,
 }
 
-impl Form {
-    /// The form that the clients call `name`.
+impl ReplyFormat {
+    /// The format that the clients call `name`.
     pub fn named(name: &str) -> PyResult<Self> {
         match name {
             "answer" => Ok(Self::Answer),
@@ -44,7 +44,7 @@ impl Form {
             "status" => Ok(Self::Status),
             "vectors" => Ok(Self::Vectors),
             _ => Err(PyValueError::new_err(format!(
-                "{name:?} is no form of a reply: answer, guarded, bytes, status or vectors"
+                "{name:?} is no format of a reply: answer, guarded, bytes, status or vectors"
             ))),
         }
     }
@@ -93,6 +93,7 @@ fn failed(py: Python<'_>, error: Error, partial: &str, thinking: &str, trace: &T
     trace.finish(Some(&error));
     let context = Context {
         model: &trace.about().model,
+        endpoint: &trace.about().endpoint,
         partial,
         thinking,
     };
@@ -190,7 +191,7 @@ fn answer(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> {
         };
         let cut = matches!(record.get_item(intern!(py, "done"))?, Some(done) if !done.is_truthy()?);
         if said_error || cut {
-            let answer = folded(reply, trace).map_err(|fault| fault.raise(&fail))?;
+            let answer = folded(reply).map_err(|fault| fault.raise(&fail))?;
             return Err(match answer.outcome {
                 Outcome::Failed(text) => refused(&fail, text),
                 _ => fail(
@@ -204,7 +205,7 @@ fn answer(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> {
         tool_calls::settle_reply(record)?;
         return Ok(value.unbind());
     }
-    let answer = folded(reply, trace).map_err(|fault| fault.raise(&fail))?;
+    let answer = folded(reply).map_err(|fault| fault.raise(&fail))?;
     match &answer.outcome {
         Outcome::Complete => crate::py::objects::answer::to_python(py, &answer).map_err(|error| {
             if !json::is_illegible(py, &error) {
@@ -235,9 +236,9 @@ fn single<'py>(py: Python<'py>, reply: &Reply) -> PyResult<Option<Bound<'py, PyA
 }
 
 /// Why a body cannot be read as lines, and the answer up to there.
-struct Fault(Kind, String, Box<crate::wire::Answer>);
+struct UnreadableBody(Kind, String, Box<crate::wire::Answer>);
 
-impl Fault {
+impl UnreadableBody {
     fn raise(self, fail: &impl Fn(Kind, String, &str, &str) -> PyErr) -> PyErr {
         let Self(kind, text, answer) = self;
         fail(kind, text, &answer.content, &answer.thinking)
@@ -245,7 +246,7 @@ impl Fault {
 }
 
 /// The body as lines. Those of an answer are held to what a stream's are.
-fn folded(reply: &Reply, trace: &Trace) -> Result<crate::wire::Answer, Fault> {
+fn folded(reply: &Reply) -> Result<crate::wire::Answer, UnreadableBody> {
     let framing = if reply.content_type.contains("text/event-stream") {
         StreamFormat::Sse
     } else {
@@ -257,7 +258,7 @@ fn folded(reply: &Reply, trace: &Trace) -> Result<crate::wire::Answer, Fault> {
         .feed(&reply.body, &mut batch)
         .and_then(|()| decoder.finish(&mut batch));
     let mut failure = result.err().map(|error| (Kind::Decode, error.to_string()));
-    if ANSWERS.contains(&trace.about().endpoint.as_str())
+    if reply.endpoint.lines == Some(ReplyLines::Answer)
         && let Some((at, refusal)) = stray(&batch)
     {
         batch.truncate(at);
@@ -267,7 +268,7 @@ fn folded(reply: &Reply, trace: &Trace) -> Result<crate::wire::Answer, Fault> {
     fold.batch(&batch);
     match failure {
         None => Ok(fold.finish()),
-        Some((kind, text)) => Err(Fault(kind, text, Box::new(fold.finish()))),
+        Some((kind, text)) => Err(UnreadableBody(kind, text, Box::new(fold.finish()))),
     }
 }
 
