@@ -1,7 +1,9 @@
-//! An ordinary content line, read by its form (`wire::LineTemplate`) and made from a copy of what such lines have in common.
+//! The dicts of content lines (`wire/stream/content_line.rs`): the one place that makes them.
 //!
-//! The forms that were met last are kept, a few for each thread. A line that fits one byte for byte differs from the
-//! others in its time and its text only, so its dict is a copy of a kept one with two strings in it.
+//! [`build`] makes one from its fields, `{"model": "m", "created_at": "2026", "response": "Hel", "done": False}`. For text
+//! that is not decoded yet, the templates that were met last are kept, a few for each thread. A line that matches one byte
+//! for byte differs from the others in its time and its text only, so its dict is a copy of a kept one with two strings in
+//! it.
 
 use std::cell::Cell;
 
@@ -11,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
 use super::json_builder;
-use crate::wire::{JsonString, LineTemplate, Shape, VaryingFields};
+use crate::wire::{JsonString, LineTemplate, Shape, SharedFields, VaryingFields};
 
 /// As many forms are kept.
 const FORMS: usize = 8;
@@ -74,7 +76,7 @@ fn find<T>(line: &[u8], make: impl FnOnce(&Known, VaryingFields<'_>) -> Option<T
     for index in 0..known.len() {
         if let Some(varying) = known
             .get(index)
-            .and_then(|known| known.form.whole(line, scratch))
+            .and_then(|known| known.form.match_line(line, scratch))
         {
             found = known.get(index).and_then(|known| make(known, varying));
             // The last one stands first: a stream's lines come one after the other.
@@ -87,26 +89,69 @@ fn find<T>(line: &[u8], make: impl FnOnce(&Known, VaryingFields<'_>) -> Option<T
     found
 }
 
+/// The dict of a content line, its members in the order of the wire (docs/wire.md#4-lines-of-a-chat,
+/// docs/wire.md#5-lines-of-a-generation).
+pub fn build<'py>(
+    py: Python<'py>,
+    shared: &SharedFields,
+    created_at: &str,
+    text: &Bound<'py, PyString>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let created_at = PyString::new(py, created_at).into_any();
+    if shared.shape == Shape::Generate {
+        return build_around(py, shared, &created_at, text);
+    }
+    let message = build_message(py, text)?;
+    build_around(py, shared, &created_at, &message)
+}
+
+/// The `message` of a chat line with this text.
+pub fn build_message<'py>(
+    py: Python<'py>,
+    text: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let message = PyDict::new(py);
+    message.set_item(intern!(py, "role"), intern!(py, "assistant"))?;
+    message.set_item(intern!(py, "content"), text)?;
+    Ok(message)
+}
+
+/// The dict of a content line whose text, or message with the text in it, is `holder`.
+fn build_around<'py>(
+    py: Python<'py>,
+    shared: &SharedFields,
+    created_at: &Bound<'py, PyAny>,
+    holder: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let line = PyDict::new(py);
+    line.set_item(intern!(py, "model"), &shared.model)?;
+    line.set_item(intern!(py, "created_at"), created_at)?;
+    line.set_item(holder_name(py, shared.shape), holder)?;
+    line.set_item(intern!(py, "done"), false)?;
+    Ok(line)
+}
+
+/// What a content line calls its text, or the message with the text in it.
+pub fn holder_name(py: Python<'_>, shape: Shape) -> &Bound<'_, PyString> {
+    if shape == Shape::Generate {
+        intern!(py, "response")
+    } else {
+        intern!(py, "message")
+    }
+}
+
 impl Known {
     fn new(py: Python<'_>, form: LineTemplate) -> PyResult<Self> {
-        let line = PyDict::new(py);
-        line.set_item(intern!(py, "model"), &form.template().model)?;
-        line.set_item(intern!(py, "created_at"), py.None())?;
-        let chat = form.template().shape == Shape::Chat;
-        let (message, text) = if chat {
-            let name = intern!(py, "message");
-            line.set_item(name, py.None())?;
-            let message = PyDict::new(py);
-            message.set_item(intern!(py, "role"), intern!(py, "assistant"))?;
-            message.set_item(intern!(py, "content"), py.None())?;
-            let message = Some((message.unbind(), name.clone().unbind()));
-            (message, intern!(py, "content"))
+        let none = py.None().into_bound(py);
+        let holder = holder_name(py, form.shared().shape);
+        let line = build_around(py, form.shared(), &none, &none)?;
+        let (message, text) = if form.shared().shape == Shape::Generate {
+            (None, holder)
         } else {
-            let name = intern!(py, "response");
-            line.set_item(name, py.None())?;
-            (None, name)
+            let message = build_message(py, &none)?.unbind();
+            let content = intern!(py, "content");
+            (Some((message, holder.clone().unbind())), content)
         };
-        line.set_item(intern!(py, "done"), false)?;
         Ok(Self {
             form,
             line: line.unbind(),
@@ -120,7 +165,7 @@ impl Known {
     fn dict<'py>(&self, py: Python<'py>, varying: &VaryingFields<'_>) -> Option<Bound<'py, PyAny>> {
         let line = copy(py, &self.line)?;
         let time = JsonString {
-            bytes: varying.time,
+            bytes: varying.created_at,
             ascii: true,
         };
         set(

@@ -14,6 +14,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyList, PyString, PyTuple, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 
+use super::content_line;
 use crate::py::interpreter::exit::enter;
 use crate::wire::{Shape, SharedFields, Timestamp};
 
@@ -78,9 +79,7 @@ impl Mold {
         let py = line.py();
         let line = line.cast::<PyDict>()?;
         let (name, empty) = if self.message.is_some() {
-            let message = PyDict::new(py);
-            message.set_item(intern!(py, "role"), intern!(py, "assistant"))?;
-            message.set_item(intern!(py, "content"), "")?;
+            let message = content_line::build_message(py, &PyString::new(py, ""))?;
             (intern!(py, "message"), message.into_any())
         } else if line.contains(intern!(py, "image"))? {
             return Ok(());

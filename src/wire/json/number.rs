@@ -258,7 +258,7 @@ fn significant(unsigned: &[u8]) -> usize {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
 
-    use super::{Number, number, read};
+    use super::{Number, read_f32, read_number};
 
     struct Random(u64);
 
