@@ -51,6 +51,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(dumps, module)?)?;
     module.add_function(wrap_pyfunction!(slot_layout::adopt_dict, module)?)?;
     module.add_function(wrap_pyfunction!(errors::excerpt, module)?)?;
+    module.add_function(wrap_pyfunction!(client::native_client::is_cloud, module)?)?;
     module.add_function(wrap_pyfunction!(tool_calls::parse_tool_arguments, module)?)?;
     module.add_function(wrap_pyfunction!(vectors::vectors_fault, module)?)?;
     module.add_function(wrap_pyfunction!(stats::stats_records, module)?)?;

@@ -144,6 +144,13 @@ fn unsendable(py: Python<'_>, error: PyErr) -> PyErr {
     clear
 }
 
+/// Whether `url` is of Ollama's own cloud, which gets `OLLAMA_API_KEY`.
+#[pyfunction]
+pub fn is_cloud(url: &Bound<'_, PyString>) -> bool {
+    enter();
+    Base::parse(&url.to_string_lossy(), Origin::BaseUrl).is_ok_and(|base| base.is_cloud())
+}
+
 #[pymethods]
 impl NativeClient {
     /// A client for `address`: a `base_url` as configurations write it, or with `is_host` a value in the manner of
