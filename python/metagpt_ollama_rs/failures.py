@@ -199,8 +199,8 @@ UNUSABLE_VECTORS = "is it an embedding model? Update Ollama, or whatever answers
 # What to do about a failure of which the core knows the cause (``Cause`` of ``src/error.rs``), by its name.
 _HINTS_BY_CAUSE = {
     "unknown_name": "is the host's name spelled right? Correct base_url (or OLLAMA_HOST)",
-    "unknown_proxy_name": "is the proxy's name spelled right? Correct proxy (or HTTP_PROXY, HTTPS_PROXY, ALL_PROXY), "
-    "or leave it out and add the host to NO_PROXY",
+    "unknown_proxy_name": "is the proxy right and running? Correct its name in proxy (or HTTP_PROXY, HTTPS_PROXY, "
+    "ALL_PROXY), or leave it out and add the host to NO_PROXY",
     "closed": _SERVER_LOG,
     "untrusted": "name the file of its CA, or of the certificate itself, with verify (in config2.yaml: "
     "`extra_fields: {verify: /path/ca.pem}`) or SSL_CERT_FILE",
