@@ -140,7 +140,9 @@ def test_a_name_that_nobody_knows_is_told_from_that_of_the_server(
     proxy = f"{scheme}://proxy.invalid:3128"
     if variable:
         monkeypatch.setenv(variable, proxy)
-    client = Client(SERVER, retries=0, timeout=Timeout(connect=40.0), proxy=None if variable else proxy)
+    # The server's name is none that anybody would have to look up.
+    url, limits = "http://203.0.113.1:11434", Timeout(connect=40.0)
+    client = Client(url, retries=0, timeout=limits, proxy=None if variable else proxy)
     with pytest.raises(errors.ConnectError, match="its name is not known") as caught:
         client.version()
     assert caught.value.proxy == proxy
@@ -148,7 +150,7 @@ def test_a_name_that_nobody_knows_is_told_from_that_of_the_server(
     assert "base_url" not in caught.value.hint
     monkeypatch.setenv("NO_PROXY", "ollama.invalid")
     with pytest.raises(errors.ConnectError) as caught:
-        Client(SERVER, retries=0, timeout=Timeout(connect=40.0)).version()
+        Client(SERVER, retries=0, timeout=limits).version()
     assert caught.value.proxy is None
     assert "Correct base_url" in caught.value.hint
 
