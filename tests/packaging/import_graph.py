@@ -5,8 +5,8 @@
 Rust: `use` declarations (braced, nested, renamed, glob) and the paths that stand in the code itself
 (`super::pool::Key`), relative to `crate`, `self`, `super`, a child module or an imported module. Python: `import` and
 `from … import`, also inside functions and under TYPE_CHECKING, `import_module("…")` with a name written out, and
-`import_module(f"{__package__}.{…}")` or `f"{folder.__name__}.{…}"`, which may be any module there. Comments, texts and what is compiled for
-tests only are left out.
+`import_module(f"{__package__}.{…}")` or `f"{folder.__name__}.{…}"`, which may be any module there. Comments, texts and
+what is compiled for tests only are left out.
 
 An edge leads to the file where the name is written. `use crate::http::Request`, where `http/mod.rs` says
 `pub use request::Request`, needs `http/request.rs` and not `http/mod.rs`; the same holds for an `__init__.py`. The
