@@ -220,13 +220,20 @@ impl Trace {
     fn record(&self, state: &State, failure: Option<&Error>) -> Record {
         // A reader that leaves after the last line has missed nothing.
         let error = failure.filter(|error| !(state.complete && error.kind == Kind::Closed));
-        let counters = &state.counters;
+        // Each counter is named here, so that the compiler asks whether a new one belongs into the records.
+        let Counters {
+            total_duration: _,
+            load_duration,
+            prompt_eval_count,
+            prompt_eval_cached_count,
+            prompt_eval_duration,
+            eval_count,
+            eval_duration,
+        } = state.counters;
         let seconds =
             |nanoseconds: Option<u64>| nanoseconds.map(|n| Duration::from_nanos(n).as_secs_f64());
-        let answer_seconds = seconds(counters.eval_duration);
-        let count = counters
-            .eval_count
-            .and_then(|count| u32::try_from(count).ok());
+        let answer_seconds = seconds(eval_duration);
+        let count = eval_count.and_then(|count| u32::try_from(count).ok());
         Record {
             id: self.id(),
             state: "ended",
@@ -242,11 +249,11 @@ impl Trace {
                 .filter(|_| self.about.streamed)
                 .map(Duration::as_secs_f64),
             seconds: self.clock.elapsed().as_secs_f64(),
-            prompt_tokens: counters.prompt_eval_count,
-            answer_tokens: counters.eval_count,
-            cached_tokens: counters.prompt_eval_cached_count,
-            load_seconds: seconds(counters.load_duration),
-            prompt_seconds: seconds(counters.prompt_eval_duration),
+            prompt_tokens: prompt_eval_count,
+            answer_tokens: eval_count,
+            cached_tokens: prompt_eval_cached_count,
+            load_seconds: seconds(load_duration),
+            prompt_seconds: seconds(prompt_eval_duration),
             answer_seconds,
             tokens_per_second: match (count, answer_seconds) {
                 (Some(count), Some(seconds)) if seconds > 0.0 => Some(f64::from(count) / seconds),

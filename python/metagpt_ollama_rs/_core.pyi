@@ -9,14 +9,18 @@ _T = TypeVar("_T")
 _Limits = tuple[float | None, float | None, float | None, float | None]
 
 __all__ = [
+    "COUNTERS",
     "DEBUG_BUILD",
+    "OPENAI_USAGE",
     "BlockingStream",
     "Delta",
-    "Pending",
+    "Endpoint",
+    "NativeAwaitable",
+    "NativeClient",
     "Stream",
     "StreamDecoder",
-    "Transport",
     "__version__",
+    "adopt_dict",
     "decode",
     "decode_text",
     "dumps",
@@ -24,9 +28,8 @@ __all__ = [
     "get_choice",
     "get_response_choice",
     "loads",
+    "parse_tool_arguments",
     "refuse_repetition",
-    "settle",
-    "settle_arguments",
     "stats_clear",
     "stats_fail",
     "stats_pending",
@@ -37,6 +40,11 @@ __all__ = [
 __version__: str
 DEBUG_BUILD: bool
 
+# The names of the counters of a reply, in the order in which Ollama writes them.
+COUNTERS: tuple[str, ...]
+# The counters that OpenAI's endpoints have too: the name, and what it is called in their `usage`.
+OPENAI_USAGE: dict[str, str]
+
 def decode(response: Any, /) -> Any: ...
 def decode_text(response: Any, /) -> str: ...
 def get_choice(to_choice_dict: Any, /) -> str: ...
@@ -44,9 +52,9 @@ def get_response_choice(to_choice_dict: Any, /) -> str: ...
 def loads(text: bytes) -> Any: ...
 def dumps(value: Any) -> bytes: ...
 def refuse_repetition(content: str, thinking: str, model: str) -> None: ...
-def settle(record: Any, data: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]: ...
+def adopt_dict(record: Any, data: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]: ...
 def excerpt(text: str, limit: int) -> str: ...
-def settle_arguments(function: dict[str, Any]) -> None: ...
+def parse_tool_arguments(function: dict[str, Any]) -> None: ...
 def vectors_fault(vectors: object) -> str | None: ...
 def stats_records() -> list[dict[str, Any]]: ...
 def stats_pending() -> list[dict[str, Any]]: ...
@@ -103,8 +111,21 @@ class Delta:
     def __eq__(self, other: object, /) -> bool: ...
     __hash__: None  # type: ignore[assignment]
 
+class Endpoint:
+    def __new__(
+        cls, path: str, method: str = "POST", lines: str | None = None, changes: bool | None = None
+    ) -> Self: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def method(self) -> str: ...
+    @property
+    def lines(self) -> str | None: ...
+    @property
+    def changes(self) -> bool: ...
+
 @final
-class Transport:
+class NativeClient:
     def __new__(
         cls,
         address: str,
@@ -126,29 +147,34 @@ class Transport:
     def limits(self) -> _Limits: ...
     def stream(
         self,
-        path: str,
+        endpoint: Endpoint,
         payload: Any,
-        made: Callable[[Any], Any] | None,
-        lines: bool,
+        item_class: Callable[[Any], Any] | None,
+        raw_lines: bool,
         limits: _Limits | None,
         guarded: bool = False,
     ) -> Stream[Any]: ...
     def deliver(
         self,
-        path: str,
+        endpoint: Endpoint,
         payload: Any,
         on_text: Callable[[str], object],
         on_thinking: Callable[[str], object] | None,
         limits: _Limits | None,
         guarded: bool = False,
-    ) -> Pending: ...
-    def call(self, method: str, path: str, payload: Any, form: str, limits: _Limits | None) -> Pending: ...
-    def manage(self, method: str, path: str, payload: Any, form: str, limits: _Limits | None) -> Any: ...
-    def call_blocking(self, method: str, path: str, payload: Any, form: str, limits: _Limits | None) -> Any: ...
+    ) -> NativeAwaitable: ...
+    def call(self, endpoint: Endpoint, payload: Any, format: str, limits: _Limits | None) -> NativeAwaitable: ...
+    def call_blocking(self, endpoint: Endpoint, payload: Any, format: str, limits: _Limits | None) -> Any: ...
     def stream_blocking(
-        self, path: str, payload: Any, made: Callable[[Any], Any] | None, limits: _Limits | None, guarded: bool = False
+        self,
+        endpoint: Endpoint,
+        payload: Any,
+        item_class: Callable[[Any], Any] | None,
+        limits: _Limits | None,
+        guarded: bool = False,
     ) -> BlockingStream[Any]: ...
     def close(self) -> None: ...
+    def aclose(self) -> Awaitable[None]: ...
 
 @final
 class Stream(Generic[_T]):
@@ -169,7 +195,7 @@ class BlockingStream(Generic[_T]):
     def __exit__(self, *_exception: object) -> None: ...
 
 @final
-class Pending:
+class NativeAwaitable:
     def __await__(self) -> Generator[Any, None, Any]: ...
     def __iter__(self) -> Self: ...
     def __next__(self) -> Any: ...

@@ -63,7 +63,7 @@ class Record:
         except AttributeError:
             # Another thread has emptied the slots.
             return read(self, "_data")  # type: ignore[no-any-return]
-        return _core.settle(self, data, self._ordinary)
+        return _core.adopt_dict(self, data, self._ordinary)
 
     def __getattr__(self, name: str) -> Any:
         if name == "_data":
@@ -160,7 +160,7 @@ class ToolFunction(Record):
     def __init__(self, data: Mapping[str, Any] | None = None, /, **fields: Any) -> None:
         super().__init__(data, **fields)
         if not isinstance(self._data.get("arguments"), dict):
-            _core.settle_arguments(self._data)
+            _core.parse_tool_arguments(self._data)
 
 
 class ToolCall(Record):
@@ -200,15 +200,13 @@ class Logprob(Record):
 Logprob._nested = {"top_logprobs": Logprob}
 
 
-class _Generation(Record):
-    """What chat and generate have in common: counts in tokens, durations in nanoseconds, None where absent."""
+class _Counted(Record):
+    """The counters of a reply: counts in tokens, durations in nanoseconds, None where absent.
 
-    __slots__ = ("created_at", "done", "model")
-    _nested = {"logprobs": Logprob}
-    model: str | None
-    created_at: str | None
-    done: bool | None
-    done_reason: str | None
+    The annotations are the names in ``_core.COUNTERS``, for type checkers; a test compares them.
+    """
+
+    __slots__ = ()
     total_duration: int | None
     load_duration: int | None
     prompt_eval_count: int | None
@@ -216,7 +214,6 @@ class _Generation(Record):
     prompt_eval_duration: int | None
     eval_count: int | None
     eval_duration: int | None
-    logprobs: Sequence[Logprob] | None
 
     @property
     def tokens_per_second(self) -> float | None:
@@ -244,6 +241,18 @@ class _Generation(Record):
     def answer_tokens(self) -> int | None:
         """Tokens of the answer, thinking among them; None if the server did not say."""
         return self.eval_count
+
+
+class _Generation(_Counted):
+    """What the replies of chat, generate and embed have in common."""
+
+    __slots__ = ("created_at", "done", "model")
+    _nested = {"logprobs": Logprob}
+    model: str | None
+    created_at: str | None
+    done: bool | None
+    done_reason: str | None
+    logprobs: Sequence[Logprob] | None
 
 
 class ChatResponse(_Generation):

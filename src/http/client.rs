@@ -51,7 +51,7 @@ impl Client {
 
     /// Sends `request`, checks status and framing, returns the whole body.
     pub async fn call(&self, request: Request) -> Result<Reply, Error> {
-        let url = self.config().base.url(&request.path);
+        let url = self.config().base.url(&request.endpoint.path);
         let trace = request.trace.clone();
         match reply::fetch(&self.0, request, &url).await {
             Ok(reply) => Ok(reply),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::endpoint::{Endpoint, Method};
 use super::policy::{Retry, Timeouts};
 use super::reply::fetch;
 use super::request::Request;
@@ -80,7 +81,7 @@ async fn names(transport: &Transport, path: &str) -> Result<Option<Vec<String>>,
             total: Some(PATIENCE),
         }),
         retry: Some(Retry::OFF),
-        ..Request::get(path)
+        ..Request::to(Endpoint::unknown(Method::Get, path))
     };
     let url = transport.config().base.url(path);
     let reply = fetch(transport, request, &url).await?;

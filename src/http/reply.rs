@@ -1,5 +1,8 @@
 //! A whole reply: an exchange whose body is read to its end before anybody looks at it.
 
+use std::sync::Arc;
+
+use super::endpoint::Endpoint;
 use super::exchange::Exchange;
 use super::redact::Secrets;
 use super::request::Request;
@@ -15,6 +18,8 @@ pub struct Reply {
     pub body: Vec<u8>,
     /// What an error that is made of the body must not show.
     pub secrets: Secrets,
+    /// The endpoint that sent it.
+    pub endpoint: Arc<Endpoint>,
 }
 
 /// Sends `request` to `url` and reads the whole reply.
@@ -23,6 +28,7 @@ pub(super) async fn fetch(
     request: Request,
     url: &str,
 ) -> Result<Reply, Error> {
+    let endpoint = Arc::clone(&request.endpoint);
     let mut exchange = Exchange::open(transport, request, url).await?;
     let body = exchange.whole(transport.config().max_body).await?;
     Ok(Reply {
@@ -30,5 +36,6 @@ pub(super) async fn fetch(
         content_type: exchange.content_type().to_owned(),
         body,
         secrets: transport.secrets().clone(),
+        endpoint,
     })
 }

@@ -20,12 +20,13 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use pyo3::exceptions::PyImportError;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyString};
+use pyo3::types::{IntoPyDict, PyBytes, PyString, PyTuple};
 
 use self::interpreter::exit::enter;
 use self::interpreter::{errors, runtime};
 use self::objects::{decode, delta, json, slot_layout, tool_calls, vectors};
 use self::replies::stats;
+use crate::wire::Counters;
 
 /// The compiled core of `metagpt_ollama_rs`; use the names of the package instead.
 #[pymodule(gil_used = true)]
@@ -34,17 +35,23 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     runtime::watch_exit(module.py())?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("DEBUG_BUILD", cfg!(debug_assertions))?;
-    module.add_class::<client::native_client::Transport>()?;
+    module.add("COUNTERS", PyTuple::new(module.py(), Counters::NAMES)?)?;
+    module.add(
+        "OPENAI_USAGE",
+        Counters::OPENAI_USAGE.into_py_dict(module.py())?,
+    )?;
+    module.add_class::<client::endpoint::EndpointRow>()?;
+    module.add_class::<client::native_client::NativeClient>()?;
     module.add_class::<asyncio::stream::Stream>()?;
-    module.add_class::<asyncio::awaitable::Pending>()?;
+    module.add_class::<asyncio::awaitable::NativeAwaitable>()?;
     module.add_class::<blocking::stream::BlockingStream>()?;
     module.add_class::<delta::Delta>()?;
     module.add_class::<delta::StreamDecoder>()?;
     module.add_function(wrap_pyfunction!(loads, module)?)?;
     module.add_function(wrap_pyfunction!(dumps, module)?)?;
-    module.add_function(wrap_pyfunction!(slot_layout::settle, module)?)?;
+    module.add_function(wrap_pyfunction!(slot_layout::adopt_dict, module)?)?;
     module.add_function(wrap_pyfunction!(errors::excerpt, module)?)?;
-    module.add_function(wrap_pyfunction!(tool_calls::settle_arguments, module)?)?;
+    module.add_function(wrap_pyfunction!(tool_calls::parse_tool_arguments, module)?)?;
     module.add_function(wrap_pyfunction!(vectors::vectors_fault, module)?)?;
     module.add_function(wrap_pyfunction!(stats::stats_records, module)?)?;
     module.add_function(wrap_pyfunction!(stats::stats_pending, module)?)?;
@@ -86,6 +93,7 @@ fn refuse_repetition(
             model,
             partial: &content,
             thinking: &thinking,
+            ..errors::Context::default()
         };
         errors::in_context(py, error, &facts)
     })

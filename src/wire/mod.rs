@@ -1,6 +1,6 @@
 //! Bytes of a reply in, deltas and answers out. No I/O, no runtime, no Python.
 
-mod counters;
+pub(crate) mod counters;
 mod excerpt;
 pub mod json;
 pub mod last_value;

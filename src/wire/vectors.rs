@@ -457,16 +457,14 @@ impl<'a> VectorsReader<'a> {
                 self.vectors.model = lenient::string(value).map(std::borrow::Cow::into_owned);
             }
             "error" => self.vectors.failed = says_something(value),
-            "total_duration" => counters.total_duration = count(value),
-            "load_duration" => counters.load_duration = count(value),
-            "prompt_eval_count" => counters.prompt_eval_count = count(value),
-            "prompt_eval_cached_count" => counters.prompt_eval_cached_count = count(value),
-            "prompt_eval_duration" => counters.prompt_eval_duration = count(value),
             "usage" => {
-                counters.prompt_eval_count =
-                    lenient::member(value, "prompt_tokens").and_then(count);
+                counters.set_openai_usage(|name| lenient::member(value, name).and_then(count))
             }
-            _ => {}
+            _ => {
+                if let Some(counter) = counters.get_mut(key) {
+                    *counter = count(value);
+                }
+            }
         }
     }
 

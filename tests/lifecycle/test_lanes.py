@@ -58,6 +58,68 @@ def test_loops_on_other_selectors(
 
 
 @needs_proc
+@pytest.mark.skipif(os.environ.get("METAGPT_OLLAMA_LANE") == "general", reason="the general lane needs the thread")
+def test_the_direct_lane_starts_no_thread(run: Run, ollama_server: ScriptedServer) -> None:
+    """Whatever is asked for, calls about models among it, and not for closing either."""
+    ollama_server.answer("Hello world")
+    for method, path in [("POST", "/api/pull"), ("POST", "/api/create"), ("DELETE", "/api/delete")]:
+        ollama_server.on(method, path, lambda request: Reply.json({"status": "success"}))
+    outcome = run(
+        """
+        async def main():
+            async with AsyncClient(URL) as client:
+                await client.chat("m", MESSAGES)
+                await client.list()
+                await client.ps()
+                await client.show("scripted")
+                await client.version()
+                await client.pull("m")
+                await client.create("m", from_="n")
+                await client.delete("m")
+            await asyncio.get_running_loop().shutdown_default_executor()
+
+        asyncio.run(main())
+        tasks = "/proc/self/task"
+        print([open(f"{tasks}/{task}/comm").read().strip() for task in os.listdir(tasks)][1:])
+        """
+    )
+    assert (outcome.code, outcome.out, outcome.err) == (0, "[]\n", "")
+
+
+@needs_proc
+def test_a_closed_client_has_no_connection_any_more(run: Run, ollama_server: ScriptedServer) -> None:
+    """On the I/O thread neither: `close` waits for it."""
+    ollama_server.answer("Hello world")
+    outcome = run(
+        """
+        def sockets():
+            folder = "/proc/self/fd"
+            links = []
+            for name in os.listdir(folder):
+                try:
+                    links.append(os.readlink(f"{folder}/{name}"))
+                except FileNotFoundError:
+                    pass
+            return sum(link.startswith("socket:") for link in links)
+
+        async def main():
+            client = AsyncClient(URL)
+            before = sockets()
+            await asyncio.gather(*(client.chat("m", MESSAGES) for _ in range(8)))
+            assert sockets() > before
+            await client.close()
+            assert sockets() == before
+            await client.aclose()
+
+        for _ in range(20):
+            asyncio.run(main())
+        print("closed")
+        """
+    )
+    assert (outcome.code, outcome.out, outcome.err) == (0, "closed\n", "")
+
+
+@needs_proc
 def test_a_hundred_loops_leave_no_descriptors(ollama_server: ScriptedServer) -> None:
     ollama_server.answer("Hello world")
     client = AsyncClient(ollama_server.url)
@@ -175,8 +237,8 @@ class Flood:
         self.listener.close()
 
 
-@pytest.mark.parametrize("door", ["never reads", "reads a little"])
-def test_a_slow_reader_stops_the_server_and_nobody_else(ollama_server: ScriptedServer, door: str) -> None:
+@pytest.mark.parametrize("consumer", ["never reads", "reads a little"])
+def test_a_slow_reader_stops_the_server_and_nobody_else(ollama_server: ScriptedServer, consumer: str) -> None:
     ollama_server.answer("Hello world")
     flood = Flood()
 
@@ -186,7 +248,7 @@ def test_a_slow_reader_stops_the_server_and_nobody_else(ollama_server: ScriptedS
         for _ in range(2000):
             if flood.blocked.is_set():
                 break
-            if door == "reads a little":
+            if consumer == "reads a little":
                 await stream.__anext__()
             assert await streamed(other) == "Hello world"
             await asyncio.sleep(0.01)

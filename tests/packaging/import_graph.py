@@ -4,8 +4,9 @@
 
 Rust: `use` declarations (braced, nested, renamed, glob) and the paths that stand in the code itself
 (`super::pool::Key`), relative to `crate`, `self`, `super`, a child module or an imported module. Python: `import` and
-`from … import`, also inside functions and under TYPE_CHECKING, and `import_module("…")` with a name written out.
-Comments, texts and what is compiled for tests only are left out.
+`from … import`, also inside functions and under TYPE_CHECKING, `import_module("…")` with a name written out, and
+`import_module(f"{__package__}.{…}")`, which may be any module of the package. Comments, texts and what is compiled for
+tests only are left out.
 
 An edge leads to the file where the name is written. `use crate::http::Request`, where `http/mod.rs` says
 `pub use request::Request`, needs `http/request.rs` and not `http/mod.rs`; the same holds for an `__init__.py`. The
@@ -59,8 +60,8 @@ class Module:
     file: str
     children: set[str] = field(default_factory=set)
     defined: set[str] = field(default_factory=set)
-    # Imported names, each with the path that it stands for.
-    imported: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    # Imported names, each with the paths that it stands for: with `cfg` there may be several.
+    imported: dict[str, list[tuple[str, ...]]] = field(default_factory=dict)
     globs: list[tuple[str, ...]] = field(default_factory=list)
     # Every path that the code names, with its line.
     named: list[tuple[tuple[str, ...], int]] = field(default_factory=list)
@@ -172,7 +173,7 @@ class Crate:
                     if alias == "*":
                         module.globs.append(target)
                     else:
-                        module.imported[alias] = target
+                        module.imported.setdefault(alias, []).append(target)
                 index += 1
             else:
                 depth += (word in OPENING) - (word in CLOSING)
@@ -240,7 +241,8 @@ class Crate:
             if name in module.defined:
                 found.add(module.file)
             elif name in module.imported:
-                found |= self.resolve((*module.imported[name], *rest[1:]), here, seen)
+                for target in module.imported[name]:
+                    found |= self.resolve((*target, *rest[1:]), here, seen)
             elif name not in module.children:
                 beyond = set().union(*(self.resolve((*target, *rest), here, seen) for target in module.globs), set())
                 # What a macro defines is found in the file itself.
@@ -315,10 +317,19 @@ class Package:
                 target = ".".join(part for part in (above, node.module) if part)
                 for alias in node.names:
                     yield target, alias.name, alias.asname or alias.name, node.lineno
-            elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
-                name = getattr(node.func, "attr", getattr(node.func, "id", None))
-                if name == "import_module" and isinstance(node.args[0].value, str):
-                    yield node.args[0].value, None, "", node.lineno
+            elif isinstance(node, ast.Call) and node.args and ast.unparse(node.func).endswith("import_module"):
+                for target in self._computed(module, node.args[0]):
+                    yield target, None, "", node.lineno
+
+    def _computed(self, module: str, name: ast.expr) -> list[str]:
+        """The modules that a name handed to `import_module` may stand for."""
+        if isinstance(name, ast.Constant):
+            return [str(name.value)]
+        package = module if self.modules[module].package else module.rpartition(".")[0]
+        if re.fullmatch(r"f['\"]\{__(package|name)__\}\.\{\w+\}['\"]", ast.unparse(name)):
+            below = [other for other in self.modules if other.rpartition(".")[0] == package]
+            return [other for other in below if other != module and not other.endswith("__")]
+        return []
 
     def resolve(self, module: str, name: Optional[str], seen: frozenset[object] = frozenset()) -> set[str]:
         """The files where `name` of `module` is written, or the module's own."""

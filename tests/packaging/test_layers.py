@@ -120,9 +120,6 @@ KNOWN: set[str] = {
     "http/exchange.rs",
     "http/explain.rs",
     "http/pump.rs",
-    "http/redact.rs",
-    "py/asyncio/direct_lane.rs",
-    "py/asyncio/loop_waker.rs",
 }
 
 
@@ -253,6 +250,18 @@ def test_a_stub_for_other_systems_belongs_to_the_module_that_it_stands_for(impor
     assert rust_circles(imports, tmp_path, files) == ["lane.rs:1 -> stub.rs:1 -> lane.rs"]
 
 
+def test_a_name_that_stands_for_one_of_two_modules_leads_to_both(imports, tmp_path):
+    files = {
+        "lib.rs": "mod direct; mod lane;",
+        "direct/mod.rs": "#[cfg(unix)]\nmod unix;\n#[cfg(not(unix))]\nmod other;\n"
+        "#[cfg(unix)]\npub use unix::Reactor;\n#[cfg(not(unix))]\npub use other::Reactor;\n",
+        "direct/unix.rs": "use crate::lane::Lane;\npub struct Reactor;\n",
+        "direct/other.rs": "pub struct Reactor;\n",
+        "lane.rs": "use crate::direct::Reactor;\npub struct Lane;\n",
+    }
+    assert rust_circles(imports, tmp_path, files) == ["direct/unix.rs:1 -> lane.rs:1 -> direct/unix.rs"]
+
+
 def test_a_rust_file_that_nothing_declares_is_a_complaint(imports, tmp_path):
     with pytest.raises(AssertionError, match=r"left\.rs"):
         rust_circles(imports, tmp_path, {"lib.rs": "", "left.rs": ""})
@@ -299,6 +308,15 @@ def test_a_circle_of_python_files_is_found_and_drawn(imports, tmp_path, code):
 def test_comments_texts_and_namesakes_make_no_circle_of_python_files(imports, tmp_path, code):
     files = {"inner/a.py": f"{code}\n", "inner/c.py": "", "b.py": "from .inner import a\n"}
     assert python_circles(imports, tmp_path, files) == []
+
+
+def test_a_computed_name_may_be_any_module_of_the_package(imports, tmp_path):
+    files = {
+        "inner/main.py": "def f(name):\n    return importlib.import_module(f'{__package__}.{name}')\n",
+        "inner/command.py": "from .main import f\n",
+        "inner/__main__.py": "from .main import f\n",
+    }
+    assert python_circles(imports, tmp_path, files) == ["inner/command.py:1 -> inner/main.py:2 -> inner/command.py"]
 
 
 def test_a_package_with_code_that_its_module_uses_is_a_circle(imports, tmp_path):

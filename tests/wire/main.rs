@@ -8,6 +8,7 @@
 
 mod support;
 
+mod counters;
 mod cuts;
 mod formats;
 mod meaning;

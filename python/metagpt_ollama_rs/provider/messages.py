@@ -21,7 +21,8 @@ from typing import Any, Optional, Tuple
 
 from metagpt.provider.general_api_requestor import OpenAIResponse
 
-from .. import decode, get_choice
+from .. import decode, endpoints, get_choice
+from ..endpoints import Endpoint
 from ..errors import ConfigurationError
 from ..images import BYTES, checked_images
 from ..payloads import require_text
@@ -36,16 +37,36 @@ __all__ = [
     "OllamaMessageEmbeddings",
     "OllamaMessageGenerate",
     "OllamaMessageMeta",
+    "path_of",
 ]
+
+# What MetaGPT leaves out of the paths of its message classes.
+_PREFIX = "/api"
 
 
 class OllamaMessageAPI(Enum):
-    """The four endpoints; chat is the default."""
+    """The four endpoints, named as the rows of the table of endpoints; chat is the default."""
 
     CHAT = auto()
     GENERATE = auto()
     EMBED = auto()
     EMBEDDINGS = auto()
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The row of the table of endpoints."""
+        row: Endpoint = getattr(endpoints, self.name)
+        return row
+
+    @property
+    def suffix(self) -> str:
+        """The endpoint's path below ``/api``, such as ``/chat``."""
+        return self.endpoint.path[len(_PREFIX) :]
+
+
+def path_of(api_suffix: str) -> str:
+    """The request's path: below ``/api``, unless a user's message class names a whole path of its own."""
+    return api_suffix if api_suffix.startswith(("/api/", "/v1/")) else _PREFIX + api_suffix
 
 
 class OllamaMessageBase:
@@ -132,7 +153,7 @@ class OllamaMessageChat(OllamaMessageBase, metaclass=OllamaMessageMeta):
 
     @property
     def api_suffix(self) -> str:
-        return "/chat"
+        return OllamaMessageAPI.CHAT.suffix
 
     def apply(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
         sends: dict[str, Any] = {"model": self.model, "messages": self._messages(messages)}
@@ -143,7 +164,7 @@ class OllamaMessageChat(OllamaMessageBase, metaclass=OllamaMessageMeta):
         return get_choice(to_choice_dict)
 
     def _messages(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        return [self._message(message, f"messages[{index}]") for index, message in enumerate(_dicts(messages))]
+        return [self._message(message, f"messages[{index}]") for index, message in enumerate(_as_mappings(messages))]
 
     def _message(self, message: Mapping[str, Any], where: str) -> dict[str, Any]:
         texts, images = self._parts(message.get("content"))
@@ -169,7 +190,7 @@ class OllamaMessageGenerate(OllamaMessageChat, metaclass=OllamaMessageMeta):
 
     @property
     def api_suffix(self) -> str:
-        return "/generate"
+        return OllamaMessageAPI.GENERATE.suffix
 
     def apply(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
         plain = self._messages(messages)
@@ -177,7 +198,7 @@ class OllamaMessageGenerate(OllamaMessageChat, metaclass=OllamaMessageMeta):
         system = "\n\n".join(message["content"] for message in plain if message["role"] == "system")
         turns = [message for message in plain if message["role"] != "system"]
         # An empty prompt would only load the model: a lone system text has to be the prompt.
-        prompt, system = (_history(turns), system) if turns else (system, "")
+        prompt, system = (_as_prompt(turns), system) if turns else (system, "")
         sends: dict[str, Any] = {"model": self.model, "prompt": prompt}
         if system:
             sends["system"] = system
@@ -199,7 +220,7 @@ class OllamaMessageEmbeddings(OllamaMessageBase, metaclass=OllamaMessageMeta):
 
     @property
     def api_suffix(self) -> str:
-        return "/embeddings"
+        return OllamaMessageAPI.EMBEDDINGS.suffix
 
     def apply(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
         sends: dict[str, Any] = {"model": self.model, "prompt": "\n".join(self._texts(messages))}
@@ -208,7 +229,7 @@ class OllamaMessageEmbeddings(OllamaMessageBase, metaclass=OllamaMessageMeta):
 
     def _texts(self, messages: list[dict[str, Any]]) -> list[str]:
         found: list[str] = []
-        for message in _dicts(messages):
+        for message in _as_mappings(messages):
             texts, images = self._parts(message.get("content"))
             if images:
                 raise ConfigurationError("an image cannot be embedded: Ollama's embedding endpoints take texts only")
@@ -223,7 +244,7 @@ class OllamaMessageEmbed(OllamaMessageEmbeddings, metaclass=OllamaMessageMeta):
 
     @property
     def api_suffix(self) -> str:
-        return "/embed"
+        return OllamaMessageAPI.EMBED.suffix
 
     def apply(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
         sends: dict[str, Any] = {"model": self.model, "input": self._texts(messages)}
@@ -231,7 +252,7 @@ class OllamaMessageEmbed(OllamaMessageEmbeddings, metaclass=OllamaMessageMeta):
         return sends
 
 
-def _dicts(messages: Any) -> Iterable[Mapping[str, Any]]:
+def _as_mappings(messages: Any) -> Iterable[Mapping[str, Any]]:
     """MetaGPT's messages as mappings: dicts as they are, a text as a user's message, ``Message`` objects converted."""
     for message in [messages] if isinstance(messages, (str, *BYTES, Mapping)) else messages:
         if isinstance(message, Mapping):
@@ -244,7 +265,7 @@ def _dicts(messages: Any) -> Iterable[Mapping[str, Any]]:
             raise ConfigurationError(f"a message must be a dict, a text or a Message, not {type(message).__name__}")
 
 
-def _history(turns: list[dict[str, Any]]) -> str:
+def _as_prompt(turns: list[dict[str, Any]]) -> str:
     if len(turns) == 1:
         return str(turns[0]["content"])
     return "\n\n".join([f"{turn['role']}: {turn['content']}" for turn in turns] + ["assistant:"])

@@ -11,9 +11,9 @@ from typing import Any, Optional
 from .. import AsyncClient
 from ..errors import ConfigurationError, NotFoundError
 from .settings import ClientSettings
-from .stats_records import asking
+from .stats_records import recorded_by_client
 
-__all__ = ["check_vision", "path_of", "refused_thinking", "shared_client"]
+__all__ = ["check_vision", "refused_thinking", "shared_client"]
 
 _clients: dict[tuple[Any, ...], AsyncClient] = {}
 _vision: dict[tuple[str, str], bool] = {}
@@ -41,11 +41,6 @@ def shared_client(host: Optional[str], api_key: Optional[str], settings: ClientS
     return client
 
 
-def path_of(api_suffix: str) -> str:
-    """The request's path: below ``/api``, unless a user's message class names a whole path of its own."""
-    return api_suffix if api_suffix.startswith(("/api/", "/v1/")) else "/api" + api_suffix
-
-
 async def check_vision(client: AsyncClient, model: str) -> None:
     """Raises ``ConfigurationError`` when the model cannot see; the server is asked once for each model.
 
@@ -55,7 +50,7 @@ async def check_vision(client: AsyncClient, model: str) -> None:
     key = (client.base_url, model)
     if key not in _vision:
         try:
-            with asking():
+            with recorded_by_client():
                 _vision[key] = _has_vision(await client.show(model))
         except NotFoundError:
             _vision[key] = True

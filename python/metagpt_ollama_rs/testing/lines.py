@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from .. import _core
 from ..serving.format import Float32, dumps, timestamp
 
 MODEL = "scripted"
@@ -18,6 +19,7 @@ MODEL = "scripted"
 _BEGIN = 1_787_331_605_104_512_000
 _STEP = 20_000_000
 
+# Beside `eval_count`, which depends on the answer.
 COUNTERS: Mapping[str, int] = {
     "total_duration": 184203911,
     "load_duration": 9120377,
@@ -25,15 +27,6 @@ COUNTERS: Mapping[str, int] = {
     "prompt_eval_duration": 120114000,
     "eval_duration": 47880000,
 }
-
-_ORDER = (
-    "total_duration",
-    "load_duration",
-    "prompt_eval_count",
-    "prompt_eval_duration",
-    "eval_count",
-    "eval_duration",
-)
 
 _TOKEN = re.compile(r"\s*\S+|\s+")
 
@@ -49,11 +42,11 @@ def created_at(position: int) -> str:
 
 
 def counters(eval_count: int, changes: Mapping[str, int | None] | None = None) -> dict[str, int]:
-    """The six counters of a last line, in Ollama's order; a change to None or 0 leaves one out, as Ollama does."""
+    """The counters of a last line, in Ollama's order; a change to None or 0 leaves one out, as Ollama does."""
     values: dict[str, int | None] = dict(COUNTERS)
     values["eval_count"] = eval_count
     values.update(changes or {})
-    return {name: value for name in _ORDER if (value := values.get(name))}
+    return {name: value for name in _core.COUNTERS if (value := values.get(name))}
 
 
 def chat_lines(

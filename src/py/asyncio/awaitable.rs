@@ -1,197 +1,178 @@
-//! Awaitables that cost nothing when their result is there: no future, no loop callback, no thread switch.
+//! An awaitable that costs nothing when its result is there: no future, no loop callback, no thread switch.
 //!
-//! An awaitable is polled first. Only when there is nothing yet is a future made and yielded to the task; then the
-//! state is looked at once more, because the I/O thread may have delivered in between and woken nobody.
+//! The result is polled first. Only when there is none yet is a future made and yielded to the task; then the result is
+//! polled once more, because the I/O thread may have delivered it in between and resumed nobody.
 
 use std::sync::Arc;
 
 use pyo3::exceptions::{PyBaseException, PyStopIteration};
-use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use pyo3::{PyTraverseError, PyVisit};
 
-use super::loop_waker::{Waiter, running_loop};
-use crate::error::{Error, Kind};
+use super::parked_task::ParkedTask;
+use crate::error::Error;
+use crate::py::interpreter::errors;
 use crate::py::interpreter::exit::{enter, is_exiting, linger};
+use crate::py::interpreter::pending_exception::set_stop_iteration;
 use crate::py::interpreter::runtime::Owned;
 
-/// The task parked on an awaitable, and the loop it belongs to.
-pub struct Seat {
-    pub waiter: Waiter,
-    pub event_loop: Py<PyAny>,
-}
-
-impl Seat {
-    pub fn new(event_loop: &Bound<'_, PyAny>) -> Self {
-        Self {
-            waiter: Waiter::default(),
-            event_loop: event_loop.clone().unbind(),
-        }
-    }
-
-    /// See [`Awaited::traverse`].
-    pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.event_loop)?;
-        self.waiter.traverse(visit)
-    }
-
-    fn park<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let event_loop = self.event_loop.bind(py);
-        if !running_loop(py)?.is(event_loop) {
-            let error = Error::new(
-                Kind::Closed,
-                "this request was started on another event loop: await it on the loop that started it",
-            );
-            return Err(crate::py::interpreter::errors::to_python(py, error));
-        }
-        self.waiter.park(py, event_loop)
-    }
-}
-
-/// Something that a task awaits.
-pub trait Awaited: Send + Sync {
-    /// The result if it is there; an error if it failed.
+/// A result that may not be there yet, and the task that waits for it.
+pub trait Pollable: Send + Sync {
+    /// The result if it is there; an error if there will be none.
     fn poll(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>>;
-    fn seat(&self) -> &Seat;
-    /// Ends the request: the server sees the connection close.
+
+    /// All results that are there, in one object, of what has several; else the one result.
+    fn poll_all(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        self.poll(py)
+    }
+
+    fn parked_task(&self) -> &ParkedTask;
+
+    /// Whether the loop has to serve others first. Asked once before each `poll` of a task.
+    fn must_yield(&self) -> bool {
+        false
+    }
+
+    /// Ends the request: the server sees the connection close. The result is an error that says so.
     fn abort(&self);
+
+    /// Ends the request, because its awaitable is gone and nobody can ask for the result.
+    fn release(&self) {
+        self.abort();
+    }
+
     /// Visits every Python object that is held, for the cycle collector. Takes no lock that may be held.
     fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError>;
 }
 
+/// The awaitable of a whole reply, of a delivery, or of the next item of a stream, which is the same one for each item.
+/// Dropped before its end, it ends the request.
+#[pyclass(frozen, module = "metagpt_ollama_rs._core")]
+pub struct NativeAwaitable(Source);
+
+enum Source {
+    Pollable(Owned<Arc<dyn Pollable>>),
+    /// What another awaitable polls, whose results are taken all at once. That one stays the only owner, so that the cycle
+    /// collector has one to ask.
+    AllOf(Py<NativeAwaitable>),
+    /// A result that was there from the beginning; none is Python's `None`.
+    Ready(Option<Py<PyAny>>),
+}
+
 /// What one step of the awaiting task comes to.
-pub enum Step<'py> {
+enum Step<'py> {
     /// What to yield to the task: a future to wait for, or `None` to let the loop serve others.
     Yield(Bound<'py, PyAny>),
     /// The result.
     Done(Py<PyAny>),
 }
 
-/// One step of the awaiting task.
-pub fn step<'py>(py: Python<'py>, awaited: &dyn Awaited) -> PyResult<Step<'py>> {
-    let step = try_step(py, awaited);
-    if step.is_err() && is_exiting() {
-        py.detach(linger);
+impl NativeAwaitable {
+    pub fn new(pollable: Arc<dyn Pollable>) -> Self {
+        Self(Source::Pollable(Owned::new(pollable)))
     }
-    step
+
+    /// An awaitable whose result is there already.
+    pub fn ready(result: Option<Py<PyAny>>) -> Self {
+        Self(Source::Ready(result))
+    }
+
+    /// The awaitable of all results at once that `first` would give one by one. A forked child gets an error.
+    pub fn batches(first: &Py<Self>, py: Python<'_>) -> PyResult<Self> {
+        first.get().pollable(py)?;
+        Ok(Self(Source::AllOf(first.clone_ref(py))))
+    }
+
+    /// Ends the request. Does nothing in a forked child, to which the request does not belong.
+    pub fn abort(&self) {
+        if let Ok(Some(pollable)) = self.owned() {
+            pollable.abort();
+        }
+    }
+
+    /// What is polled, if the result was not there from the beginning; in a forked child an error.
+    fn owned(&self) -> Result<Option<&dyn Pollable>, Error> {
+        match &self.0 {
+            Source::Pollable(pollable) => pollable.get().map(|pollable| Some(&**pollable)),
+            Source::AllOf(first) => first.get().owned(),
+            Source::Ready(_) => Ok(None),
+        }
+    }
+
+    /// As `owned`, with the error as an exception.
+    fn pollable(&self, py: Python<'_>) -> PyResult<Option<&dyn Pollable>> {
+        self.owned().map_err(|error| errors::to_python(py, error))
+    }
+
+    fn step<'py>(&self, py: Python<'py>) -> PyResult<Step<'py>> {
+        let Some(pollable) = self.pollable(py)? else {
+            let Source::Ready(Some(result)) = &self.0 else {
+                return Ok(Step::Done(py.None()));
+            };
+            return Ok(Step::Done(result.clone_ref(py)));
+        };
+        if pollable.must_yield() {
+            return Ok(Step::Yield(py.None().into_bound(py)));
+        }
+        let poll = match &self.0 {
+            Source::AllOf(_) => |pollable: &dyn Pollable, py: Python<'_>| pollable.poll_all(py),
+            _ => |pollable: &dyn Pollable, py: Python<'_>| pollable.poll(py),
+        };
+        let step = poll_or_park(py, pollable, poll);
+        if step.is_err() && is_exiting() {
+            py.detach(linger);
+        }
+        step
+    }
 }
 
-fn try_step<'py>(py: Python<'py>, awaited: &dyn Awaited) -> PyResult<Step<'py>> {
-    if let Some(value) = awaited.poll(py)? {
-        return Ok(Step::Done(value));
+fn poll_or_park<'py>(
+    py: Python<'py>,
+    pollable: &dyn Pollable,
+    poll: fn(&dyn Pollable, Python<'_>) -> PyResult<Option<Py<PyAny>>>,
+) -> PyResult<Step<'py>> {
+    if let Some(result) = poll(pollable, py)? {
+        return Ok(Step::Done(result));
     }
-    let future = awaited.seat().park(py)?;
-    match awaited.poll(py) {
+    let task = pollable.parked_task();
+    let future = task.park(py)?;
+    match poll(pollable, py) {
         Ok(None) => Ok(Step::Yield(future)),
-        Ok(Some(value)) => {
-            awaited.seat().waiter.clear();
-            Ok(Step::Done(value))
+        Ok(Some(result)) => {
+            task.forget();
+            Ok(Step::Done(result))
         }
         Err(error) => {
-            awaited.seat().waiter.clear();
+            task.forget();
             Err(error)
         }
     }
 }
 
-impl<'py> Step<'py> {
-    /// For `send`: raises `StopIteration(result)`.
-    pub fn sent(self) -> PyResult<Bound<'py, PyAny>> {
-        match self {
-            Self::Yield(future) => Ok(future),
-            Self::Done(value) => Err(finished(value)),
-        }
-    }
-
-    /// For `__next__`: as `sent`, but the exception is left with the interpreter instead of being made. Up to Python
-    /// 3.11 it then takes the result out again without ever making an exception object.
-    pub fn next(self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let value = match self {
-            Self::Yield(future) => return Ok(Some(future)),
-            Self::Done(value) => value,
-        };
-        let plain = !value.bind(py).is_instance_of::<PyTuple>()
-            && !value.bind(py).is_instance_of::<PyBaseException>();
-        if !plain {
-            return Err(finished(value));
-        }
-        // SAFETY: the GIL is held and no exception is set. A null result with an exception set is how an iterator
-        // raises; nothing but the return stands between the two.
-        unsafe { ffi::PyErr_SetObject(ffi::PyExc_StopIteration, value.as_ptr()) };
-        Ok(None)
-    }
-}
-
-/// `throw` of the awaitable protocol: the task was cancelled or closed, so the request ends.
-pub fn thrown(
-    awaited: &dyn Awaited,
-    kind: &Bound<'_, PyAny>,
-    value: Option<&Bound<'_, PyAny>>,
-) -> PyErr {
-    // A task that is cancelled has had its future cancelled; one that is not done belongs to another task, which the
-    // end of the request will wake.
-    let forgotten = awaited.seat().waiter.forget_if_done(kind.py());
-    awaited.abort();
-    if let Err(error) = forgotten {
-        return error;
-    }
-    match value.filter(|value| !value.is_none()) {
-        Some(value) => PyErr::from_value(value.clone()),
-        None => PyErr::from_value(kind.clone()),
-    }
-}
-
-fn finished(value: Py<PyAny>) -> PyErr {
-    // The one-tuple keeps a value that is a tuple itself from being taken for arguments.
-    PyStopIteration::new_err((value,))
-}
-
-/// The awaitable of a whole reply or of a delivery. Dropped before its end, it ends the request.
-#[pyclass(frozen, module = "metagpt_ollama_rs._core")]
-pub struct Pending {
-    awaited: Owned<Arc<dyn Awaited>>,
-}
-
-impl Pending {
-    pub fn new(awaited: Arc<dyn Awaited>) -> Self {
-        Self {
-            awaited: Owned::new(awaited),
-        }
-    }
-
-    fn here(&self, py: Python<'_>) -> PyResult<&dyn Awaited> {
-        self.awaited
-            .get()
-            .map(|awaited| &**awaited)
-            .map_err(|error| crate::py::interpreter::errors::to_python(py, error))
-    }
-}
-
-/// Visits what `awaited` holds, if this is its only owner: held twice, it would be counted twice.
-pub fn traverse<T: Awaited + ?Sized>(
-    awaited: &Owned<Arc<T>>,
-    visit: &PyVisit<'_>,
-) -> Result<(), PyTraverseError> {
-    match awaited.get() {
-        Ok(awaited) if Arc::strong_count(awaited) == 1 => awaited.traverse(visit),
-        _ => Ok(()),
-    }
-}
-
-impl Drop for Pending {
+impl Drop for NativeAwaitable {
     fn drop(&mut self) {
         enter();
-        if let Ok(awaited) = self.awaited.get() {
-            awaited.abort();
+        if let Source::Pollable(pollable) = &self.0
+            && let Ok(pollable) = pollable.get()
+        {
+            pollable.release();
         }
     }
 }
 
 #[pymethods]
-impl Pending {
+impl NativeAwaitable {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        traverse(&self.awaited, &visit)
+        match &self.0 {
+            Source::Pollable(pollable) => match pollable.get() {
+                // What has a second owner would be counted twice, and is in use.
+                Ok(pollable) if Arc::strong_count(pollable) == 1 => pollable.traverse(&visit),
+                _ => Ok(()),
+            },
+            Source::AllOf(first) => visit.call(first),
+            Source::Ready(result) => visit.call(result),
+        }
     }
 
     fn __clear__(&self) {
@@ -209,17 +190,37 @@ impl Pending {
         slf
     }
 
+    /// As `send(None)`, but the exception is left with the interpreter instead of being made: up to Python 3.11 that takes
+    /// the result out again without ever making an exception object.
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         enter();
-        step(py, self.here(py)?)?.next(py)
+        match self.step(py)? {
+            Step::Yield(future) => Ok(Some(future)),
+            Step::Done(result) => {
+                let result = result.bind(py);
+                // These have to be wrapped, which takes an exception object.
+                if result.is_instance_of::<PyTuple>() || result.is_instance_of::<PyBaseException>()
+                {
+                    return Err(stop_iteration(result.clone().unbind()));
+                }
+                // A null with an exception is how an iterator raises; nothing but the return stands in between.
+                let _pending = set_stop_iteration(result);
+                Ok(None)
+            }
+        }
     }
 
+    /// One step; raises `StopIteration(result)` at the end.
     fn send<'py>(&self, py: Python<'py>, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         enter();
         let _ = value;
-        step(py, self.here(py)?)?.sent()
+        match self.step(py)? {
+            Step::Yield(future) => Ok(future),
+            Step::Done(result) => Err(stop_iteration(result)),
+        }
     }
 
+    /// Ends the request, because the task was cancelled or closed, and raises the exception.
     #[pyo3(signature = (kind, value=None, traceback=None, /))]
     fn throw(
         &self,
@@ -230,44 +231,27 @@ impl Pending {
     ) -> PyResult<Py<PyAny>> {
         enter();
         let _ = traceback;
-        Err(thrown(self.here(py)?, kind, value))
+        if let Some(pollable) = self.pollable(py)? {
+            // A task that was cancelled has had its future cancelled. A future that is not done belongs to another task,
+            // which the end of the request will resume.
+            let forgotten = pollable.parked_task().forget_if_done(py);
+            pollable.abort();
+            forgotten?;
+        }
+        let exception = value.filter(|value| !value.is_none()).unwrap_or(kind);
+        Err(PyErr::from_value(exception.clone()))
     }
 
     fn close(&self) {
         enter();
-        if let Ok(awaited) = self.awaited.get() {
-            awaited.seat().waiter.clear();
-            awaited.abort();
+        if let Ok(Some(pollable)) = self.owned() {
+            pollable.parked_task().forget();
+            pollable.abort();
         }
     }
 }
 
-/// An awaitable whose result is there already.
-#[pyclass(frozen, module = "metagpt_ollama_rs._core")]
-pub struct Ready(pub Option<Py<PyAny>>);
-
-#[pymethods]
-impl Ready {
-    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.0)
-    }
-
-    fn __await__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
-        enter();
-        slf
-    }
-
-    fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
-        enter();
-        slf
-    }
-
-    fn __next__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        enter();
-        Err(finished(
-            self.0
-                .as_ref()
-                .map_or_else(|| py.None(), |value| value.clone_ref(py)),
-        ))
-    }
+fn stop_iteration(result: Py<PyAny>) -> PyErr {
+    // The one-tuple keeps a result that is a tuple itself from being taken for arguments.
+    PyStopIteration::new_err((result,))
 }

@@ -1,115 +1,108 @@
 //! The direct lane in an event loop: one reactor for each loop, which the loop watches as one descriptor.
 //!
-//! The reader callback lets the reactor take what has come, and then wakes every stream and call that has something new:
-//! one Python callback serves all sockets that are ready in a turn of the loop. Lanes are kept by the loop itself, as hubs
-//! are. A loop without `add_reader` has none, and its requests take the general lane.
+//! The reader callback lets the reactor take what has come, and then resumes every stream and call that has something
+//! new: one Python callback serves all sockets that are ready in a turn of the loop. A loop without `add_reader` has no
+//! direct lane, and its requests take the general one.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 
-use super::loop_waker::{Sleeper, by_loop, unwatched, wake_all, watch};
+use super::event_loop::{PerLoop, watch};
+use super::resumable::{Resumable, ResumeQueue};
 use crate::http::direct::Reactor;
 use crate::py::interpreter::exit::enter;
-use crate::py::interpreter::runtime::{Owned, lock};
+use crate::py::interpreter::runtime::Owned;
+use crate::py::interpreter::wake_descriptor::cannot_watch;
 
-/// The part of a lane that tasks know.
-pub struct LaneCore {
+/// The direct lane of one event loop, as its requests know it.
+pub struct DirectLane {
     reactor: Reactor,
-    ready: Mutex<Vec<Weak<dyn Sleeper>>>,
-    /// The reader callback is at work, and looks at `ready` before it ends.
-    serving: AtomicBool,
+    queue: ResumeQueue,
+    /// The reader callback is at work, and looks at the queue before it ends.
+    in_callback: AtomicBool,
 }
 
-impl LaneCore {
+impl DirectLane {
+    /// The direct lane of `event_loop`, which is made when it is first asked for; `None` if the loop can have none.
+    pub fn of(event_loop: &Bound<'_, PyAny>) -> PyResult<Option<Arc<Self>>> {
+        static CALLBACKS: PerLoop = PerLoop::new();
+        let known = CALLBACKS.get(event_loop)?;
+        if let Ok(callback) = known.cast::<ReactorCallback>()
+            && let Ok(lane) = callback.get().lane.get()
+        {
+            return Ok(Some(Arc::clone(lane)));
+        }
+        // A loop that can have no direct lane has its own class in the place of a callback, so that it is asked once.
+        let none = event_loop.get_type();
+        if known.is(&none) {
+            return Ok(None);
+        }
+        let Some(callback) = new_callback(event_loop)? else {
+            CALLBACKS.set(event_loop, &none)?;
+            return Ok(None);
+        };
+        CALLBACKS.set(event_loop, &callback)?;
+        Ok(Some(Arc::clone(&callback.get().lane)))
+    }
+
     pub fn reactor(&self) -> &Reactor {
         &self.reactor
     }
 
-    /// Wakes `sleeper` in the reader callback: this one, or the next.
-    pub fn arm(&self, sleeper: Weak<dyn Sleeper>) {
-        lock(&self.ready).push(sleeper);
-        if !self.serving.load(Ordering::Acquire) {
+    /// Lets the reader callback resume `resumable`: the one that is at work, or the next one.
+    pub fn wake(&self, resumable: Weak<dyn Resumable>) {
+        self.queue.push(resumable);
+        if !self.in_callback.load(Ordering::Acquire) {
             self.reactor.wake();
         }
     }
-
-    /// Wakes whoever has been armed.
-    fn serve(&self, py: Python<'_>) -> PyResult<()> {
-        let ready = std::mem::take(&mut *lock(&self.ready));
-        wake_all(py, ready)
-    }
 }
 
-/// The lane of one event loop; its bound method `turn` is the reader callback.
+/// The direct lane of one event loop as its reader callback, which is the bound method `run`. The loop owns it.
 #[pyclass(frozen, module = "metagpt_ollama_rs._core")]
-pub struct Lane {
-    core: Owned<Arc<LaneCore>>,
+pub struct ReactorCallback {
+    lane: Owned<Arc<DirectLane>>,
 }
 
 #[pymethods]
-impl Lane {
-    fn turn(&self, py: Python<'_>) -> PyResult<()> {
+impl ReactorCallback {
+    fn run(&self, py: Python<'_>) -> PyResult<()> {
         enter();
-        let Ok(core) = self.core.get() else {
+        let Ok(lane) = self.lane.get() else {
             return Ok(());
         };
-        core.serving.store(true, Ordering::Release);
-        // First those that were armed since the last turn.
-        let mut result = core.serve(py);
-        core.reactor.run_once(|| {
-            let served = core.serve(py);
+        lane.in_callback.store(true, Ordering::Release);
+        // First those that became due since the callback ran last.
+        let mut result = lane.queue.resume_all(py);
+        lane.reactor.run_once(|| {
+            let resumed = lane.queue.resume_all(py);
             if result.is_ok() {
-                result = served;
+                result = resumed;
             }
         });
-        core.serving.store(false, Ordering::Release);
-        if !lock(&core.ready).is_empty() {
-            core.reactor.wake();
+        lane.in_callback.store(false, Ordering::Release);
+        if !lane.queue.is_empty() {
+            lane.reactor.wake();
         }
         result
     }
 }
 
-/// The lane of `event_loop`; `None` if it can have none.
-pub fn lane(py: Python<'_>, event_loop: &Bound<'_, PyAny>) -> PyResult<Option<Arc<LaneCore>>> {
-    static LANES: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let lanes = by_loop(py, &LANES)?;
-    let known = lanes.call_method1(intern!(py, "get"), (event_loop,))?;
-    if let Ok(lane) = known.cast::<Lane>()
-        && let Ok(core) = lane.get().core.get()
-    {
-        return Ok(Some(Arc::clone(core)));
-    }
-    if known.is(event_loop.get_type()) {
-        return Ok(None);
-    }
-    let made = new_lane(py, event_loop)?;
-    let Some(lane) = made else {
-        // Anything that is no lane will do to remember that there is none.
-        lanes.set_item(event_loop, event_loop.get_type())?;
-        return Ok(None);
-    };
-    lanes.set_item(event_loop, &lane)?;
-    Ok(Some(Arc::clone(&lane.get().core)))
-}
-
-fn new_lane<'py>(
-    py: Python<'py>,
+fn new_callback<'py>(
     event_loop: &Bound<'py, PyAny>,
-) -> PyResult<Option<Bound<'py, Lane>>> {
-    let reactor = Reactor::new().map_err(|error| unwatched(py, &error))?;
+) -> PyResult<Option<Bound<'py, ReactorCallback>>> {
+    let py = event_loop.py();
+    let reactor = Reactor::new().map_err(|error| cannot_watch(py, &error))?;
     let descriptor = reactor.descriptor();
-    let core = Arc::new(LaneCore {
+    let lane = Owned::new(Arc::new(DirectLane {
         reactor,
-        ready: Mutex::default(),
-        serving: AtomicBool::new(false),
-    });
-    let core = Owned::new(core);
-    let lane = Bound::new(py, Lane { core })?;
-    let turn = lane.getattr(intern!(py, "turn"))?;
-    Ok(watch(event_loop, descriptor, &turn)?.then_some(lane))
+        queue: ResumeQueue::default(),
+        in_callback: AtomicBool::new(false),
+    }));
+    let callback = Bound::new(py, ReactorCallback { lane })?;
+    let run = callback.getattr(intern!(py, "run"))?;
+    Ok(watch(event_loop, descriptor, &run)?.then_some(callback))
 }

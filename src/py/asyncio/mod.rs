@@ -1,10 +1,24 @@
 //! The ways to wait for a reply on an event loop.
+//!
+//! * `event_loop`, `resumable`: what is asked of a loop, and what a loop resumes.
+//! * `eventfd_waker`, `direct_lane`: how a loop is woken by the I/O thread, and by the sockets that live in it;
+//!   `loop_waker` is either, and `placement` the choice between both.
+//! * `awaitable` is what a task awaits, `parked_task` the task meanwhile.
+//! * `stream`, `delivery` and `whole_reply` are awaited; `streaming_request` is what the first two share.
+//! * `runtime_future`: futures of pyo3-async-runtimes.
 
 pub mod awaitable;
-pub mod call;
+pub mod delivery;
 #[cfg(target_os = "linux")]
 pub mod direct_lane;
-pub mod futures;
+pub mod event_loop;
+pub mod eventfd_waker;
+pub mod fairness;
 pub mod loop_waker;
+pub mod parked_task;
 pub mod placement;
+pub mod resumable;
+pub mod runtime_future;
 pub mod stream;
+pub mod streaming_request;
+pub mod whole_reply;

@@ -1,13 +1,17 @@
-//! Where a request runs: in the lane of the running loop if it can, else on the I/O thread.
+//! Where a request of an event loop runs: in the loop's direct lane if it can, else on the I/O thread.
 
 use std::future::Future;
-use std::sync::Weak;
+#[cfg(target_os = "linux")]
+use std::sync::Arc;
 
 use pyo3::prelude::*;
 use tokio::task::AbortHandle;
 
-use super::direct_lane::lane;
-use super::loop_waker::{Alarm, Bell, Sleeper, hub, running_loop};
+#[cfg(target_os = "linux")]
+use super::direct_lane::DirectLane;
+use super::event_loop::running_loop;
+use super::eventfd_waker::EventfdWaker;
+use super::loop_waker::LoopWaker;
 #[cfg(target_os = "linux")]
 use crate::error::{Error, Kind};
 use crate::http::Client;
@@ -17,22 +21,22 @@ use crate::http::direct;
 use crate::py::interpreter::errors;
 use crate::py::interpreter::runtime::handle;
 
-/// The running loop, and the client as it has to be used there.
-pub struct Place<'py> {
+/// The running loop, the client as it is to be used there, and what wakes the loop.
+pub struct Placement<'py> {
     pub event_loop: Bound<'py, PyAny>,
+    pub waker: LoopWaker,
     client: Client,
-    bell: Bell,
 }
 
-/// A request under way.
+/// The task of a request under way, on either lane.
 #[derive(Debug)]
-pub enum Task {
+pub enum RequestTask {
     General(AbortHandle),
     #[cfg(target_os = "linux")]
     Direct(direct::TaskHandle),
 }
 
-/// The runtime for the tasks of a loop, which run with the GIL held or without.
+/// The runtime for the tasks of a reactor, which are polled with the GIL held or without.
 #[cfg(target_os = "linux")]
 fn runtime() -> Result<tokio::runtime::Handle, Error> {
     Python::attach(handle).map_err(|_| {
@@ -41,50 +45,44 @@ fn runtime() -> Result<tokio::runtime::Handle, Error> {
     })
 }
 
-impl<'py> Place<'py> {
-    /// The place of a request of `client`. `direct` allows the lane of the loop.
-    pub fn of(py: Python<'py>, client: Client, direct: bool) -> PyResult<Self> {
+impl<'py> Placement<'py> {
+    /// Where a request of `client` runs that is made in the running loop. `allow_direct` allows the loop's direct lane.
+    pub fn of(py: Python<'py>, client: Client, allow_direct: bool) -> PyResult<Self> {
         let event_loop = running_loop(py)?;
         #[cfg(target_os = "linux")]
-        if direct
+        if allow_direct
             && client.is_plain()
-            && let Some(lane) = lane(py, &event_loop)?
+            && let Some(lane) = DirectLane::of(&event_loop)?
             && let Some(client) = client.on(lane.reactor(), runtime)
         {
             return Ok(Self {
                 event_loop,
+                waker: LoopWaker::Reactor(Arc::downgrade(&lane)),
                 client,
-                bell: Bell::Lane(std::sync::Arc::downgrade(&lane)),
             });
         }
-        let hub = hub(py, &event_loop)?;
+        let waker = EventfdWaker::of(&event_loop)?;
         Ok(Self {
             event_loop,
+            waker: LoopWaker::IoThread(waker),
             client,
-            bell: Bell::Hub(hub),
         })
     }
 
-    /// What wakes `sleeper` here.
-    pub fn alarm(&self, sleeper: Weak<dyn Sleeper>) -> Alarm {
-        Alarm {
-            bell: self.bell.clone(),
-            sleeper,
-        }
-    }
-
     /// Starts `work` with the client.
-    pub fn start<F>(self, py: Python<'py>, work: impl FnOnce(Client) -> F) -> PyResult<Task>
+    pub fn start<F>(self, py: Python<'py>, work: impl FnOnce(Client) -> F) -> PyResult<RequestTask>
     where
         F: Future<Output = ()> + Send + 'static,
     {
         // Boxed before it is moved: a thread's stack may be small.
         let work = Box::pin(work(self.client));
-        match self.bell {
-            Bell::Hub(_) => Ok(Task::General(handle(py)?.spawn(work).abort_handle())),
+        match self.waker {
+            LoopWaker::IoThread(_) => {
+                Ok(RequestTask::General(handle(py)?.spawn(work).abort_handle()))
+            }
             #[cfg(target_os = "linux")]
-            Bell::Lane(lane) => match lane.upgrade() {
-                Some(lane) => Ok(Task::Direct(lane.reactor().spawn(work))),
+            LoopWaker::Reactor(lane) => match lane.upgrade() {
+                Some(lane) => Ok(RequestTask::Direct(lane.reactor().spawn(work))),
                 None => Err(errors::to_python(
                     py,
                     Error::new(Kind::Closed, "the event loop is closed"),
@@ -94,7 +92,7 @@ impl<'py> Place<'py> {
     }
 }
 
-impl Task {
+impl RequestTask {
     /// Drops the request: the server sees the connection close.
     pub fn abort(&self) {
         match self {
@@ -104,8 +102,8 @@ impl Task {
         }
     }
 
-    /// Lets the request see at once that its reader has gone. On the I/O thread that needs no help.
-    pub fn hurry(&self) {
+    /// Lets the request see at once that the reader of its inbox has gone. The I/O thread sees that by itself.
+    pub fn poll_soon(&self) {
         match self {
             Self::General(_) => {}
             #[cfg(target_os = "linux")]

@@ -1,16 +1,13 @@
 //! Green threads: where gevent has patched the standard library, or eventlet, a wait that blocks the thread would stop every
-//! other green thread. There, what is waited for writes to a descriptor, and their own loop watches that.
+//! other green thread. There, the I/O thread writes to a descriptor, which the loop of green threads watches.
 
+#[cfg(unix)]
+pub use self::supported::GreenThread;
 #[cfg(not(unix))]
-pub use self::unknown::Green;
-#[cfg(unix)]
-pub use self::watched::Green;
+pub use self::unsupported::GreenThread;
 
 #[cfg(unix)]
-mod watched {
-    use std::fs::File;
-    use std::io::{Read, Write};
-    use std::os::fd::AsRawFd;
+mod supported {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -19,64 +16,63 @@ mod watched {
     use pyo3::types::IntoPyDict;
 
     use crate::inbox::Wake;
-    use crate::py::asyncio::loop_waker::{descriptor, unwatched};
+    use crate::py::interpreter::wake_descriptor::{WakeDescriptor, cannot_watch};
 
-    /// How a green thread waits.
-    pub struct Green {
+    /// How one green thread waits.
+    pub struct GreenThread {
         /// Called with a descriptor, lets others run until that is readable.
-        wait: Py<PyAny>,
-        read: File,
-        bell: Arc<Bell>,
+        wait_read: Py<PyAny>,
+        waker: Arc<GreenWaker>,
     }
 
-    struct Bell {
-        write: File,
-        /// It has rung since the last wait, and need not again.
-        rung: AtomicBool,
+    struct GreenWaker {
+        descriptor: WakeDescriptor,
+        /// The descriptor was written since the last wait, and need not be again.
+        armed: AtomicBool,
     }
 
-    impl Wake for Bell {
+    impl Wake for GreenWaker {
         fn wake(&self) {
-            if !self.rung.swap(true, Ordering::AcqRel) {
-                let _ = (&self.write).write(&1_u64.to_ne_bytes());
+            if !self.armed.swap(true, Ordering::AcqRel) {
+                self.descriptor.notify();
             }
         }
     }
 
-    impl Green {
-        /// `None` where threads are threads.
-        pub fn here(py: Python<'_>) -> PyResult<Option<Self>> {
-            let Some(wait) = waiter(py)? else {
+    impl GreenThread {
+        /// The green thread that runs; `None` where threads are the system's.
+        pub fn current(py: Python<'_>) -> PyResult<Option<Self>> {
+            let Some(wait_read) = wait_read(py)? else {
                 return Ok(None);
             };
-            let (read, write) = descriptor().map_err(|error| unwatched(py, &error))?;
-            let bell = Bell {
-                write,
-                rung: AtomicBool::new(false),
+            let descriptor = WakeDescriptor::new().map_err(|error| cannot_watch(py, &error))?;
+            let waker = GreenWaker {
+                descriptor,
+                armed: AtomicBool::new(false),
             };
             Ok(Some(Self {
-                wait: wait.unbind(),
-                read,
-                bell: Arc::new(bell),
+                wait_read: wait_read.unbind(),
+                waker: Arc::new(waker),
             }))
         }
 
         /// What wakes it; from the I/O thread, without the GIL.
-        pub fn bell(&self) -> Arc<dyn Wake> {
-            Arc::<Bell>::clone(&self.bell)
+        pub fn waker(&self) -> Arc<dyn Wake> {
+            Arc::<GreenWaker>::clone(&self.waker)
         }
 
-        /// Lets others run until the bell has rung since the last wait. Raises what is thrown into this green thread.
+        /// Lets others run until it was woken since the last wait. Raises what is thrown into this green thread.
         pub fn wait(&self, py: Python<'_>) -> PyResult<()> {
-            self.wait.call1(py, (self.read.as_raw_fd(),))?;
-            let _ = (&self.read).read(&mut [0; 8]);
-            self.bell.rung.store(false, Ordering::Release);
+            let descriptor = &self.waker.descriptor;
+            self.wait_read.call1(py, (descriptor.as_raw_fd(),))?;
+            descriptor.reset();
+            self.waker.armed.store(false, Ordering::Release);
             Ok(())
         }
     }
 
     /// The function that waits until a descriptor is readable, of whichever library has patched sockets or threads.
-    fn waiter(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
+    fn wait_read(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
         let modules = py
             .import(intern!(py, "sys"))?
             .getattr(intern!(py, "modules"))?;
@@ -112,22 +108,25 @@ mod watched {
 
 /// Elsewhere their loops watch nothing but sockets.
 #[cfg(not(unix))]
-mod unknown {
+mod unsupported {
     use std::sync::Arc;
 
     use pyo3::prelude::*;
 
     use crate::inbox::Wake;
 
-    pub enum Green {}
+    pub enum GreenThread {}
 
-    impl Green {
-        #[expect(clippy::unnecessary_wraps, reason = "as where there are some")]
-        pub fn here(_py: Python<'_>) -> PyResult<Option<Self>> {
+    impl GreenThread {
+        #[expect(
+            clippy::unnecessary_wraps,
+            reason = "where there are green threads, it can fail"
+        )]
+        pub fn current(_py: Python<'_>) -> PyResult<Option<Self>> {
             Ok(None)
         }
 
-        pub fn bell(&self) -> Arc<dyn Wake> {
+        pub fn waker(&self) -> Arc<dyn Wake> {
             match *self {}
         }
 

@@ -9,13 +9,13 @@ use std::time::Duration;
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
 
-use super::green_thread::Green;
+use super::green_thread::GreenThread;
 use crate::error::{Error, Kind};
 use crate::inbox::{Inbox, Wake};
 use crate::py::interpreter::errors::{self, misuse};
 use crate::py::interpreter::exit::{enter, linger};
 use crate::py::interpreter::runtime::{Owned, handle};
-use crate::py::replies::stream_reader::{Desk, Made, Next};
+use crate::py::replies::stream_reader::{ItemFormat, NextItem, ReaderCell};
 use crate::stats::Trace;
 
 /// How long a signal can wait for its handler.
@@ -36,16 +36,16 @@ fn wait_until(py: Python<'_>, mut ready: impl FnMut() -> bool + Send) -> PyResul
     }
 }
 
-/// Where the I/O thread puts the result of a call, or nothing if it stops. Then the bell rings: after the sender is gone,
-/// which the order of the fields sees to.
-struct Promise<T> {
+/// Where the I/O thread puts the result of a call, or nothing if it stops. The green thread that waits for it is woken
+/// after the sender is gone, which the order of the fields sees to.
+struct ResultSender<T> {
     sender: SyncSender<T>,
-    _ring: Option<Ring>,
+    _waker: Option<WakeOnDrop>,
 }
 
-struct Ring(Arc<dyn Wake>);
+struct WakeOnDrop(Arc<dyn Wake>);
 
-impl Drop for Ring {
+impl Drop for WakeOnDrop {
     fn drop(&mut self) {
         self.0.wake();
     }
@@ -56,16 +56,16 @@ pub fn wait_for<T: Send + 'static>(
     py: Python<'_>,
     work: impl Future<Output = T> + Send + 'static,
 ) -> PyResult<T> {
-    let green = Green::here(py)?;
+    let green = GreenThread::current(py)?;
     let (sender, receiver) = sync_channel(1);
-    let promise = Promise {
+    let result_sender = ResultSender {
         sender,
-        _ring: green.as_ref().map(|green| Ring(green.bell())),
+        _waker: green.as_ref().map(|green| WakeOnDrop(green.waker())),
     };
     let task = handle(py)?.spawn(async move {
         let result = work.await;
-        let _ = promise.sender.send(result);
-        drop(promise);
+        let _ = result_sender.sender.send(result);
+        drop(result_sender);
     });
     let result = match green {
         Some(green) => receive_green(py, &green, &receiver),
@@ -87,7 +87,11 @@ pub fn wait_for<T: Send + 'static>(
     }
 }
 
-fn receive_green<T>(py: Python<'_>, green: &Green, channel: &Receiver<T>) -> PyResult<Option<T>> {
+fn receive_green<T>(
+    py: Python<'_>,
+    green: &GreenThread,
+    channel: &Receiver<T>,
+) -> PyResult<Option<T>> {
     loop {
         match channel.try_recv() {
             Ok(value) => return Ok(Some(value)),
@@ -117,19 +121,24 @@ fn receive<T: Send>(py: Python<'_>, channel: Receiver<T>) -> PyResult<Option<T>>
 #[pyclass(frozen, module = "metagpt_ollama_rs._core")]
 pub struct BlockingStream {
     inbox: Owned<Arc<Inbox>>,
-    desk: Desk,
-    made: Made,
-    green: Option<Green>,
+    reader: ReaderCell,
+    format: ItemFormat,
+    green: Option<GreenThread>,
 }
 
 impl BlockingStream {
-    pub fn new(py: Python<'_>, inbox: Arc<Inbox>, made: Made, trace: Arc<Trace>) -> PyResult<Self> {
-        let green = Green::here(py)?;
-        inbox.set_wake(green.as_ref().map(Green::bell));
+    pub fn new(
+        py: Python<'_>,
+        inbox: Arc<Inbox>,
+        format: ItemFormat,
+        trace: Arc<Trace>,
+    ) -> PyResult<Self> {
+        let green = GreenThread::current(py)?;
+        inbox.set_wake(green.as_ref().map(GreenThread::waker));
         Ok(Self {
             inbox: Owned::new(inbox),
-            desk: Desk::new(trace),
-            made,
+            reader: ReaderCell::new(trace),
+            format,
             green,
         })
     }
@@ -153,8 +162,8 @@ impl Drop for BlockingStream {
 #[pymethods]
 impl BlockingStream {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.made.traverse(&visit)?;
-        self.desk.traverse(&visit)
+        self.format.traverse(&visit)?;
+        self.reader.traverse(&visit)
     }
 
     fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
@@ -166,14 +175,16 @@ impl BlockingStream {
         enter();
         let inbox = self.here(py)?;
         loop {
-            let next = self.desk.with(|reader| reader.item(py, inbox, &self.made));
+            let next = self
+                .reader
+                .with(|stream| stream.next_item(py, inbox, &self.format));
             let next = next.ok_or_else(|| {
                 misuse("this stream is being read already: read it from one thread at a time")
             })??;
             match next {
-                Next::Item(item) => return Ok(Some(item)),
-                Next::End => return Ok(None),
-                Next::Nothing => {
+                NextItem::Item(item) => return Ok(Some(item)),
+                NextItem::End => return Ok(None),
+                NextItem::NotYet => {
                     let waited = match &self.green {
                         Some(green) => green.wait(py),
                         None => wait_until(py, || inbox.wait(SIGNALS)),
@@ -192,7 +203,7 @@ impl BlockingStream {
         enter();
         if let Ok(inbox) = self.inbox.get() {
             inbox.abort();
-            self.desk.cancel();
+            self.reader.cancel();
         }
     }
 

@@ -1,65 +1,49 @@
 //! The extension's client: one connection pool, and a method for each way of waiting for a reply.
 //!
-//! It knows paths, payloads and time limits. What a chat is, and which class a reply becomes, is Python's
-//! (`client.py`). The pool is keyed by process: a forked child makes its own and leaks the inherited one.
+//! It knows endpoints, payloads and time limits. Which endpoints there are, and which class a reply becomes, is Python's
+//! (`endpoints.py`). The pool is keyed by process: a forked child makes its own and leaks the inherited one.
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
+use super::endpoint::EndpointRow;
+use super::options::{self, Limits, Tries, Verify};
 use crate::error::{Error, Kind};
 use crate::http::config::resolve_key;
-use crate::http::{
-    Base, Client, Config, Method, Mode, Origin, ProxyRule, Request, Retry, Secrets, Timeouts, Trust,
-};
+use crate::http::{Base, Client, Config, Origin, ProxyRule, Request, Secrets};
 use crate::inbox::{CAPACITY, Inbox};
-use crate::py::asyncio::awaitable::{Pending, Seat};
-use crate::py::asyncio::call::Call;
-use crate::py::asyncio::loop_waker::Sleeper;
-use crate::py::asyncio::placement::{Place, Task};
-use crate::py::asyncio::stream::{Delivery, Stream, StreamCore};
+use crate::py::asyncio::awaitable::NativeAwaitable;
+use crate::py::asyncio::delivery::Delivery;
+use crate::py::asyncio::placement::Placement;
+use crate::py::asyncio::runtime_future;
+use crate::py::asyncio::stream::Stream;
+use crate::py::asyncio::whole_reply::WholeReply;
 use crate::py::blocking::stream::{BlockingStream, wait_for};
-use crate::py::interpreter::errors;
 use crate::py::interpreter::exit::enter;
-use crate::py::interpreter::log::Report;
-use crate::py::interpreter::runtime::{Owned, handle, lock};
-use crate::py::replies::reply_format::Form;
-use crate::py::replies::stream_reader::Made;
+use crate::py::interpreter::runtime::{Owned, handle, lock, running_handle};
+use crate::py::interpreter::{errors, log};
+use crate::py::objects::json;
+use crate::py::replies::reply_format::ReplyFormat;
+use crate::py::replies::stream_reader::ItemFormat;
 use crate::stats::{About, Journal, Trace};
-
-/// `(connect, first_token, idle, total)` in seconds; `None` is no limit.
-type Limits = (Option<f64>, Option<f64>, Option<f64>, Option<f64>);
-
-/// `(retries, first, budget, retry_after)`, all but the first in seconds.
-type Tries = (u32, f64, f64, f64);
-
-/// Whose certificates are believed.
-#[derive(FromPyObject)]
-enum Verify {
-    Flag(bool),
-    /// In DER, and whether they must be for the name that is asked.
-    Certificates(Vec<Vec<u8>>, bool),
-    Path(PathBuf),
-}
 
 /// A client of one server, with its connection pool.
 #[pyclass(frozen, module = "metagpt_ollama_rs._core")]
-pub struct Transport {
+pub struct NativeClient {
     config: Config,
     journal: Option<Arc<Journal>>,
     /// Requests of event loops may take the direct lane.
-    direct: bool,
+    allow_direct: bool,
     pool: Mutex<Option<Owned<Client>>>,
     closed: AtomicBool,
 }
 
-impl Transport {
+impl NativeClient {
     fn client(&self, py: Python<'_>) -> PyResult<Client> {
         if self.closed.load(Ordering::Acquire) {
             return Err(errors::to_python(
@@ -81,27 +65,27 @@ impl Transport {
         Ok(client)
     }
 
+    /// Refuses requests from now on, and gives up the pool. The lock is free before what was in it is dropped.
+    fn take_pool(&self) -> Option<Owned<Client>> {
+        self.closed.store(true, Ordering::Release);
+        lock(&self.pool).take()
+    }
+
     /// Where a request of the running loop runs.
-    fn place<'py>(&self, py: Python<'py>) -> PyResult<Place<'py>> {
-        Place::of(py, self.client(py)?, self.direct)
+    fn placement<'py>(&self, py: Python<'py>) -> PyResult<Placement<'py>> {
+        Placement::of(py, self.client(py)?, self.allow_direct)
     }
 
     /// A request, and the trace that accompanies it.
     fn request(
         &self,
         py: Python<'_>,
-        method: &str,
-        path: &str,
+        endpoint: &EndpointRow,
         payload: Option<&Bound<'_, PyAny>>,
         limits: Option<Limits>,
         streamed: bool,
     ) -> PyResult<(Request, Arc<Trace>)> {
-        let method = match method {
-            "GET" => Method::Get,
-            "DELETE" => Method::Delete,
-            "HEAD" => Method::Head,
-            _ => Method::Post,
-        };
+        let endpoint = endpoint.endpoint();
         let body = payload
             .filter(|payload| !payload.is_none())
             .map(|payload| {
@@ -109,69 +93,27 @@ impl Transport {
                     return Ok(body.as_bytes().to_vec());
                 }
                 let mut body = Vec::with_capacity(1024);
-                crate::py::objects::json::from_python(payload, &mut body).map(|()| body)
+                json::from_python(payload, &mut body).map(|()| body)
             })
             .transpose()
             .map_err(|error| unsendable(py, error))?;
-        let timeouts = limits.map(|limits| timeouts(py, limits)).transpose()?;
+        let timeouts = limits
+            .map(|limits| options::timeouts(py, limits))
+            .transpose()?;
         let about = About {
             model: model_of(py, payload)?,
             host: self.config.base.display(),
-            // A query may hold a token.
-            endpoint: format!(
-                "/{}",
-                path.split(['?', '#'])
-                    .next()
-                    .unwrap_or_default()
-                    .trim_start_matches('/')
-            ),
+            endpoint: endpoint.route(),
             streamed,
         };
         let trace = Trace::new(about, self.journal.clone());
         let request = Request {
-            method,
             body,
             timeouts,
             trace: Some(Arc::clone(&trace)),
-            ..Request::get(path)
+            ..Request::to(endpoint)
         };
         Ok((request, trace))
-    }
-}
-
-/// A request that ends with whoever waits for it.
-struct Asked(Task);
-
-impl Drop for Asked {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// Starts to pump the reply of `request` into `inbox`.
-fn pump(
-    py: Python<'_>,
-    place: Place<'_>,
-    request: Request,
-    mode: Mode,
-    inbox: Arc<Inbox>,
-) -> PyResult<Task> {
-    place.start(py, |client| async move {
-        client.pump(request, inbox, mode).await;
-    })
-}
-
-/// Whether `METAGPT_OLLAMA_LANE` allows the direct lane.
-fn allows_direct(py: Python<'_>) -> PyResult<bool> {
-    match std::env::var("METAGPT_OLLAMA_LANE").as_deref() {
-        Err(_) | Ok("" | "direct") => Ok(true),
-        Ok("general") => Ok(false),
-        Ok(other) => {
-            let message = format!(
-                "METAGPT_OLLAMA_LANE is {other:?}: write general or direct, or leave it out."
-            );
-            Err(errors::to_python(py, Error::new(Kind::Config, message)))
-        }
     }
 }
 
@@ -186,9 +128,7 @@ fn model_of(py: Python<'_>, payload: Option<&Bound<'_, PyAny>>) -> PyResult<Stri
         None => named("source")?,
     };
     match model.as_ref().map(Bound::cast::<PyString>) {
-        Some(Ok(model)) => model
-            .extract()
-            .or_else(|_| crate::py::objects::json::joined(model)),
+        Some(Ok(model)) => model.extract().or_else(|_| json::joined(model)),
         _ => Ok(String::new()),
     }
 }
@@ -204,49 +144,8 @@ fn unsendable(py: Python<'_>, error: PyErr) -> PyErr {
     clear
 }
 
-fn timeouts(py: Python<'_>, limits: Limits) -> PyResult<Timeouts> {
-    let seconds = |name: &str, value: Option<f64>| {
-        let Some(value) = value else { return Ok(None) };
-        let limit = Duration::try_from_secs_f64(value)
-            .ok()
-            .filter(|limit| !limit.is_zero());
-        limit.map(Some).ok_or_else(|| {
-            let message =
-                format!("The timeout {name} must be a positive number of seconds, and is {value}.");
-            errors::to_python(py, Error::new(Kind::Config, message))
-        })
-    };
-    Ok(Timeouts {
-        connect: seconds("connect", limits.0)?.unwrap_or(Duration::MAX),
-        first_token: seconds("first_token", limits.1)?.unwrap_or(Duration::MAX),
-        idle: seconds("idle", limits.2)?.unwrap_or(Duration::MAX),
-        total: seconds("total", limits.3)?,
-    })
-}
-
-fn retry(py: Python<'_>, (count, first, budget, retry_after): Tries) -> PyResult<Retry> {
-    let seconds = |name: &str, value: f64| {
-        Duration::try_from_secs_f64(value).map_err(|_| {
-            let message =
-                format!("{name} of the retries must be a number of seconds, and is {value}.");
-            errors::to_python(py, Error::new(Kind::Config, message))
-        })
-    };
-    Ok(Retry {
-        count,
-        first: seconds("first", first)?,
-        budget: seconds("budget", budget)?,
-        retry_after: seconds("retry_after", retry_after)?,
-    })
-}
-
-fn weak<T: Sleeper + 'static>(sleeper: &Arc<T>) -> Weak<dyn Sleeper> {
-    let sleeper: Arc<dyn Sleeper> = Arc::clone(sleeper) as Arc<dyn Sleeper>;
-    Arc::downgrade(&sleeper)
-}
-
 #[pymethods]
-impl Transport {
+impl NativeClient {
     /// A client for `address`: a `base_url` as configurations write it, or with `is_host` a value in the manner of
     /// `OLLAMA_HOST`. Raises `ConfigurationError` for what cannot be used; nothing is sent.
     #[new]
@@ -281,32 +180,28 @@ impl Transport {
         let environment = std::env::var("OLLAMA_API_KEY").ok();
         config.api_key = resolve_key(api_key, environment.as_deref(), &config.base);
         config.proxy = proxy.map_or_else(ProxyRule::from_env, ProxyRule::Explicit);
-        config.trust = match verify {
-            Verify::Flag(true) => Ok(Trust::from_env()),
-            Verify::Flag(false) => Ok(Trust::Anybody),
-            Verify::Certificates(certificates, names) => Trust::of(certificates, names),
-            Verify::Path(path) => Trust::in_path(&path, "verify"),
-        }
-        .map_err(|error| errors::to_python(py, error))?;
+        config.trust = verify
+            .into_trust()
+            .map_err(|error| errors::to_python(py, error))?;
         if let Some(limits) = limits {
-            config.timeouts = timeouts(py, limits)?;
+            config.timeouts = options::timeouts(py, limits)?;
         }
         if let Some(retries) = retries {
-            config.retry = retry(py, retries)?;
+            config.retry = options::retry(py, retries)?;
         }
         config.max_line = max_line.unwrap_or(config.max_line);
         config.max_body = max_body.unwrap_or(config.max_body);
         // Read here, with the GIL held, because nothing may change the environment meanwhile.
         let place = std::env::var("METAGPT_OLLAMA_STATS").unwrap_or_default();
-        let transport = Self {
+        let client = Self {
             config,
             journal: Journal::at(&place),
-            direct: allows_direct(py)?,
+            allow_direct: options::allows_direct(py)?,
             pool: Mutex::new(None),
             closed: AtomicBool::new(false),
         };
-        transport.client(py)?;
-        Ok(transport)
+        client.client(py)?;
+        Ok(client)
     }
 
     /// The server's base URL, without user and password.
@@ -338,184 +233,139 @@ impl Transport {
         )
     }
 
-    /// Sends `payload` and returns the reply as a `Stream` of the running loop. `made` is the class of the items
-    /// (`None`: dicts); with `lines` they are the raw lines as bytes. With `guarded`, an answer that goes in circles is an
-    /// error (never of raw lines).
-    #[pyo3(signature = (path, payload, made, lines, limits, guarded=false))]
+    /// Sends `payload` and returns the reply as a `Stream` of the running loop. `item_class` is the class
+    /// of the items (`None`: dicts); with `raw_lines` they are the lines as bytes. With `guarded`, an answer that repeats
+    /// itself is an error (never of raw lines).
+    #[pyo3(signature = (endpoint, payload, item_class, raw_lines, limits, guarded=false))]
     #[expect(clippy::too_many_arguments, reason = "those of the one Python caller")]
     fn stream(
         &self,
         py: Python<'_>,
-        path: &str,
+        endpoint: &EndpointRow,
         payload: Option<&Bound<'_, PyAny>>,
-        made: Option<Py<PyAny>>,
-        lines: bool,
+        item_class: Option<Py<PyAny>>,
+        raw_lines: bool,
         limits: Option<Limits>,
         guarded: bool,
     ) -> PyResult<Stream> {
         enter();
-        let (mut request, trace) = self.request(py, "POST", path, payload, limits, true)?;
+        let (mut request, trace) = self.request(py, endpoint, payload, limits, true)?;
         request.guarded = guarded;
-        let place = self.place(py)?;
-        let inbox = Inbox::new(CAPACITY);
-        let kind = if lines {
-            Made::Lines
+        let placement = self.placement(py)?;
+        let format = if raw_lines {
+            ItemFormat::RawLines
         } else {
-            Made::records(py, made)
+            ItemFormat::objects(py, item_class)
         };
-        let how = kind.mode();
-        let seat = Seat::new(&place.event_loop);
-        let core = StreamCore::new(Arc::clone(&inbox), seat, kind, trace);
-        inbox.set_wake(Some(Arc::new(place.alarm(weak(&core)))));
-        core.runs_as(pump(py, place, request, how, inbox)?);
-        Stream::new(py, core)
+        Stream::start(py, placement, request, format, trace)
     }
 
     /// Sends `payload` and calls `on_text(str)` with each piece of the answer; awaited, gives the final object.
-    #[pyo3(signature = (path, payload, on_text, on_thinking, limits, guarded=false))]
+    #[pyo3(signature = (endpoint, payload, on_text, on_thinking, limits, guarded=false))]
     #[expect(clippy::too_many_arguments, reason = "those of the one Python caller")]
     fn deliver(
         &self,
         py: Python<'_>,
-        path: &str,
+        endpoint: &EndpointRow,
         payload: Option<&Bound<'_, PyAny>>,
         on_text: Py<PyAny>,
         on_thinking: Option<Py<PyAny>>,
         limits: Option<Limits>,
         guarded: bool,
-    ) -> PyResult<Pending> {
+    ) -> PyResult<NativeAwaitable> {
         enter();
-        let (mut request, trace) = self.request(py, "POST", path, payload, limits, true)?;
+        let (mut request, trace) = self.request(py, endpoint, payload, limits, true)?;
         request.guarded = guarded;
-        let place = self.place(py)?;
-        let inbox = Inbox::new(CAPACITY);
-        let delivery = Delivery::new(
-            py,
-            Arc::clone(&inbox),
-            Seat::new(&place.event_loop),
-            on_text,
-            on_thinking,
-            trace,
-        )?;
-        inbox.set_wake(Some(Arc::new(place.alarm(weak(&delivery)))));
-        delivery.runs_as(pump(py, place, request, Mode::Deltas, inbox)?);
-        Ok(Pending::new(delivery))
+        let placement = self.placement(py)?;
+        let delivery = Delivery::start(py, placement, request, on_text, on_thinking, trace)?;
+        Ok(NativeAwaitable::new(delivery))
     }
 
-    /// Sends a request and gives, awaited, its whole reply in a form: `answer` (parsed), `guarded` (the same, unless it
-    /// goes in circles), `status` (as `answer`, or `None` for an empty body), `bytes` (`(bytes, content type)`) or `vectors`
+    /// Sends a request and gives, awaited, its whole reply in a format: `answer` (parsed), `guarded` (the same, unless it
+    /// repeats itself), `status` (as `answer`, or `None` for an empty body), `bytes` (`(bytes, content type)`) or `vectors`
     /// (`(bytearray, rows, width, dict)`).
-    #[pyo3(signature = (method, path, payload, form, limits))]
+    #[pyo3(signature = (endpoint, payload, format, limits))]
     fn call(
         &self,
         py: Python<'_>,
-        method: &str,
-        path: &str,
+        endpoint: &EndpointRow,
         payload: Option<&Bound<'_, PyAny>>,
-        form: &str,
+        format: &str,
         limits: Option<Limits>,
-    ) -> PyResult<Pending> {
+    ) -> PyResult<NativeAwaitable> {
         enter();
-        let (request, trace) = self.request(py, method, path, payload, limits, false)?;
-        let place = self.place(py)?;
-        let form = Form::named(form)?;
-        let call = Call::new(Seat::new(&place.event_loop), form, trace);
-        let promise = call.promise(place.alarm(weak(&call)));
-        let task = place.start(py, |client| async move {
-            promise.keep(client.call(request).await);
-        })?;
-        call.runs_as(task);
-        Ok(Pending::new(call))
-    }
-
-    /// As `call`, for requests about models rather than to them: an ordinary asyncio future of pyo3-async-runtimes.
-    #[pyo3(signature = (method, path, payload, form, limits))]
-    fn manage<'py>(
-        &self,
-        py: Python<'py>,
-        method: &str,
-        path: &str,
-        payload: Option<&Bound<'py, PyAny>>,
-        form: &str,
-        limits: Option<Limits>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        enter();
-        let (request, trace) = self.request(py, method, path, payload, limits, false)?;
-        let form = Form::named(form)?;
-        let place = self.place(py)?;
-        // The result is made on the I/O thread, where nothing can be logged.
-        let report = Report(Arc::clone(&trace));
-        let (sender, receiver) = tokio::sync::oneshot::channel();
-        let task = place.start(py, |client| async move {
-            // Nobody may wait any more.
-            let _ = sender.send(client.call(request).await);
-        })?;
-        let asked = Asked(task);
-        let future = crate::py::asyncio::futures::into_python(py, async move {
-            let reply = receiver.await.unwrap_or_else(|_| {
-                Err(Error::new(
-                    Kind::Closed,
-                    "The event loop was closed before a reply was there.",
-                ))
-            });
-            drop(asked);
-            Ok(crate::py::asyncio::futures::Late(move |py: Python<'_>| {
-                form.to_python(py, reply, &trace)
-            }))
-        })?;
-        future.call_method1(intern!(py, "add_done_callback"), (report,))?;
-        Ok(future)
+        let (request, trace) = self.request(py, endpoint, payload, limits, false)?;
+        let placement = self.placement(py)?;
+        let format = ReplyFormat::named(format)?;
+        let reply = WholeReply::start(py, placement, request, format, trace)?;
+        Ok(NativeAwaitable::new(reply))
     }
 
     /// As `call`, waiting in this thread.
-    #[pyo3(signature = (method, path, payload, form, limits))]
+    #[pyo3(signature = (endpoint, payload, format, limits))]
     fn call_blocking(
         &self,
         py: Python<'_>,
-        method: &str,
-        path: &str,
+        endpoint: &EndpointRow,
         payload: Option<&Bound<'_, PyAny>>,
-        form: &str,
+        format: &str,
         limits: Option<Limits>,
     ) -> PyResult<Py<PyAny>> {
         enter();
-        let (request, trace) = self.request(py, method, path, payload, limits, false)?;
-        let form = Form::named(form)?;
+        let (request, trace) = self.request(py, endpoint, payload, limits, false)?;
+        let format = ReplyFormat::named(format)?;
         let client = self.client(py)?;
         let reply = wait_for(py, async move { client.call(request).await })?;
-        let result = form.to_python(py, reply, &trace);
-        crate::py::interpreter::log::report(py, &trace)?;
+        let result = format.to_python(py, reply, &trace);
+        log::report(py, &trace)?;
         result
     }
 
     /// As `stream`, as an ordinary iterator.
-    #[pyo3(signature = (path, payload, made, limits, guarded=false))]
+    #[pyo3(signature = (endpoint, payload, item_class, limits, guarded=false))]
     fn stream_blocking(
         &self,
         py: Python<'_>,
-        path: &str,
+        endpoint: &EndpointRow,
         payload: Option<&Bound<'_, PyAny>>,
-        made: Option<Py<PyAny>>,
+        item_class: Option<Py<PyAny>>,
         limits: Option<Limits>,
         guarded: bool,
     ) -> PyResult<BlockingStream> {
         enter();
-        let (mut request, trace) = self.request(py, "POST", path, payload, limits, true)?;
+        let (mut request, trace) = self.request(py, endpoint, payload, limits, true)?;
         request.guarded = guarded;
         let inbox = Inbox::new(CAPACITY);
         let (client, producer) = (self.client(py)?, Arc::clone(&inbox));
-        let made = Made::records(py, made);
-        let how = made.mode();
-        let stream = BlockingStream::new(py, inbox, made, trace)?;
-        handle(py)?.spawn(async move { client.pump(request, producer, how).await });
+        let format = ItemFormat::objects(py, item_class);
+        let mode = format.mode();
+        let stream = BlockingStream::new(py, inbox, format, trace)?;
+        handle(py)?.spawn(async move { client.pump(request, producer, mode).await });
         Ok(stream)
     }
 
-    /// Closes the pool. Streams under way go on to their end; new requests raise `ClosedError`.
+    /// Closes the idle connections. Streams under way go on to their end; new requests raise `ClosedError`.
     fn close(&self) {
         enter();
-        self.closed.store(true, Ordering::Release);
-        let pool = lock(&self.pool).take();
-        drop(pool);
+        drop(self.take_pool());
+    }
+
+    /// As `close`, to be awaited: connections of the I/O thread are closed by that thread, and are when the result is there.
+    fn aclose<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        enter();
+        match (self.take_pool(), running_handle()) {
+            (Some(pool), Some(runtime)) if pool.is_here() => {
+                runtime_future::spawn(py, &runtime, async move {
+                    drop(pool);
+                    // The tasks that hold the connections have been woken, and close them before this one goes on.
+                    tokio::task::yield_now().await;
+                })
+            }
+            // No I/O thread: nothing is left to wait for.
+            (pool, _) => {
+                drop(pool);
+                Ok(Bound::new(py, NativeAwaitable::ready(None))?.into_any())
+            }
+        }
     }
 }

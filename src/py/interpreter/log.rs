@@ -1,12 +1,9 @@
 //! Log lines: where `MetaGPT` logs when it is loaded, otherwise through Python's `logging`.
 
-use std::sync::Arc;
-
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
-use super::exit::enter;
 use crate::stats::Trace;
 
 /// Logs what `trace` has noted since the last time: called where a result is handed to Python, never on the I/O thread.
@@ -15,18 +12,6 @@ pub fn report(py: Python<'_>, trace: &Trace) -> PyResult<()> {
         log(py, "warning", PyString::new(py, &note).as_any())?;
     }
     Ok(())
-}
-
-/// `report` as the callback of a future.
-#[pyclass(frozen, module = "metagpt_ollama_rs._core")]
-pub struct Report(pub Arc<Trace>);
-
-#[pymethods]
-impl Report {
-    fn __call__(&self, py: Python<'_>, _future: &Bound<'_, PyAny>) -> PyResult<()> {
-        enter();
-        report(py, &self.0)
-    }
 }
 
 /// Logs where `MetaGPT` logs when it is loaded, otherwise through `logging`. A log that fails spoils no answer.

@@ -3,6 +3,8 @@
 pub mod errors;
 pub mod exit;
 pub mod log;
+pub mod pending_exception;
 pub mod runtime;
 pub mod unary_function;
 pub mod vectorcall;
+pub mod wake_descriptor;

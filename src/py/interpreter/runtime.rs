@@ -130,12 +130,12 @@ pub fn handle(py: Python<'_>) -> PyResult<Handle> {
             ),
         ));
     }
-    if let Some(runtime) = lock(&RUNTIME).as_ref().filter(|runtime| runtime.is_here()) {
-        return Ok(runtime.handle().clone());
+    if let Some(handle) = running_handle() {
+        return Ok(handle);
     }
     let runtime = Builder::new_multi_thread()
         .worker_threads(1)
-        // What may block here is handing results of `futures` to Python, for which all of them need the GIL.
+        // What blocks there is taking the GIL, to set the results of `asyncio/runtime_future.rs`: one thread is enough.
         .max_blocking_threads(1)
         .thread_name("metagpt-ollama-io")
         .on_thread_start(enter)
@@ -153,6 +153,13 @@ pub fn handle(py: Python<'_>) -> PyResult<Handle> {
     let handle = runtime.handle().clone();
     *lock(&RUNTIME) = Some(Owned::new(runtime));
     Ok(handle)
+}
+
+/// The handle of this process's runtime, if it was started and will go on.
+pub fn running_handle() -> Option<Handle> {
+    let runtime = lock(&RUNTIME);
+    let runtime = runtime.as_ref().filter(|runtime| runtime.is_here())?;
+    (!is_exiting()).then(|| runtime.handle().clone())
 }
 
 /// Registers `shutdown` with `atexit`.

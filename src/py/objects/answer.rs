@@ -4,6 +4,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
 
+use super::counters;
 use super::json;
 use super::tool_calls;
 use crate::wire::{Answer, Shape};
@@ -118,14 +119,6 @@ fn native(py: Python<'_>, answer: &Answer) -> PyResult<Py<PyAny>> {
     record.set_item("message", message)?;
     record.set_item("done", true)?;
     record.set_item("done_reason", &answer.done_reason)?;
-    let counters = [
-        ("prompt_eval_count", answer.counters.prompt_eval_count),
-        ("eval_count", answer.counters.eval_count),
-    ];
-    for (name, value) in counters {
-        if let Some(value) = value {
-            record.set_item(name, value)?;
-        }
-    }
+    counters::put(&record, &answer.counters)?;
     Ok(record.into_any().unbind())
 }

@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyString};
 
+use super::counters::{add_counter_getters, with_counter_getters};
 use super::json;
 use super::tool_calls;
 use crate::error::{Error, Kind};
@@ -196,9 +197,9 @@ impl StreamDecoder {
                 (state.partial.clone(), state.thinking.clone())
             };
             let context = errors::Context {
-                model: "",
                 partial: &partial,
                 thinking: &thinking,
+                ..errors::Context::default()
             };
             let error = errors::in_context(py, Error::new(Kind::Decode, failure), &context);
             error.value(py).setattr(intern!(py, "deltas"), deltas)?;
@@ -236,7 +237,9 @@ impl Delta {
             let (said, content) = match entry {
                 ItemRef::Content { text, created_at } => {
                     let Some(shared) = &batch.shared else {
-                        return Err(PyValueError::new_err("text without a shared"));
+                        return Err(PyValueError::new_err(
+                            "a content line without its shared fields",
+                        ));
                     };
                     (
                         Said::Text {
@@ -309,6 +312,7 @@ impl Delta {
     }
 }
 
+with_counter_getters! {
 #[pymethods]
 impl Delta {
     /// The piece of the answer's text.
@@ -400,48 +404,6 @@ impl Delta {
         self.full()?.error.as_deref()
     }
 
-    #[getter]
-    fn total_duration(&self) -> Option<u64> {
-        enter();
-        self.counters().total_duration
-    }
-
-    #[getter]
-    fn load_duration(&self) -> Option<u64> {
-        enter();
-        self.counters().load_duration
-    }
-
-    #[getter]
-    fn prompt_eval_count(&self) -> Option<u64> {
-        enter();
-        self.counters().prompt_eval_count
-    }
-
-    #[getter]
-    fn prompt_eval_cached_count(&self) -> Option<u64> {
-        enter();
-        self.counters().prompt_eval_cached_count
-    }
-
-    #[getter]
-    fn prompt_eval_duration(&self) -> Option<u64> {
-        enter();
-        self.counters().prompt_eval_duration
-    }
-
-    #[getter]
-    fn eval_count(&self) -> Option<u64> {
-        enter();
-        self.counters().eval_count
-    }
-
-    #[getter]
-    fn eval_duration(&self) -> Option<u64> {
-        enter();
-        self.counters().eval_duration
-    }
-
     /// The whole JSON object of the line, parsed when first asked for; `{}` for the `[DONE]` of an event stream.
     #[getter]
     fn raw<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
@@ -484,6 +446,7 @@ impl Delta {
             .collect();
         Ok(format!("Delta({})", fields.join(", ")))
     }
+}
 }
 
 /// A tool call of the `/v1` endpoints in Ollama's form.

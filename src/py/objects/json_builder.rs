@@ -10,9 +10,9 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyString};
 
-use crate::wire::JsonString;
 use crate::wire::json::utf32;
 use crate::wire::json::value::ValueBuilder;
+use crate::wire::{Counters, JsonString};
 
 /// As many keys are kept; each has one place.
 const PLACES: usize = 256;
@@ -28,9 +28,9 @@ thread_local! {
     static WIDE: Cell<Vec<u32>> = const { Cell::new(Vec::new()) };
 }
 
-/// The keys of the usual replies. They are kept as the interpreter's own strings, so that `reply["message"]` compares
+/// The keys of the usual replies, beside those of the counters. They are kept as the interpreter's own strings, so that `reply["message"]` compares
 /// addresses only. Interning every key that a server sends would keep it forever on some versions of Python.
-const USUAL: [&str; 22] = [
+const USUAL: [&str; 16] = [
     "model",
     "created_at",
     "message",
@@ -44,12 +44,6 @@ const USUAL: [&str; 22] = [
     "response",
     "done",
     "done_reason",
-    "total_duration",
-    "load_duration",
-    "prompt_eval_count",
-    "prompt_eval_duration",
-    "eval_count",
-    "eval_duration",
     "embeddings",
     "embedding",
     "error",
@@ -115,7 +109,7 @@ impl Keys {
         let mut keys = Self {
             places: std::iter::repeat_with(|| None).take(PLACES).collect(),
         };
-        for key in USUAL {
+        for key in USUAL.iter().chain(Counters::NAMES) {
             keys.keep(key.as_bytes(), &PyString::intern(py, key));
         }
         keys

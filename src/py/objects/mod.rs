@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod content_line;
+pub mod counters;
 pub mod decode;
 pub mod delta;
 pub mod json;

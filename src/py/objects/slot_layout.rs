@@ -3,7 +3,7 @@
 //! The hot classes of `responses.py` (`ChatResponse`, `GenerateResponse`, `Message`) have a slot for each field that an
 //! ordinary line has. Here their instances are allocated and these slots filled, which runs no Python code: neither
 //! `__init__` nor `__setattr__`. Their dict (`_data`) is left unset until something other than a plain read of such a
-//! field needs it; then Python builds it from the slots and `settle` makes it the one truth.
+//! field needs it; then Python builds it from the slots and `adopt_dict` makes it the one truth.
 
 use std::sync::Arc;
 
@@ -242,7 +242,7 @@ fn checked(py: Python<'_>, result: std::ffi::c_int) -> PyResult<()> {
 ///
 /// The first slot decides: who empties it sets the dict, and nothing in between lets another thread run.
 #[pyfunction]
-pub fn settle<'py>(
+pub fn adopt_dict<'py>(
     record: &Bound<'py, PyAny>,
     data: &Bound<'py, PyDict>,
     names: &Bound<'py, PyTuple>,

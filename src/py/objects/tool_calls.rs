@@ -26,12 +26,12 @@ pub fn arguments<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>
 
 /// Makes a dict of the arguments of `function`, as [`settle`] does.
 #[pyfunction]
-pub fn settle_arguments(function: &Bound<'_, PyDict>) -> PyResult<()> {
+pub fn parse_tool_arguments(function: &Bound<'_, PyDict>) -> PyResult<()> {
     enter();
     settle_function(function)
 }
 
-/// See [`settle_arguments`].
+/// See [`parse_tool_arguments`].
 fn settle_function(function: &Bound<'_, PyDict>) -> PyResult<()> {
     match better(function)? {
         Some(better) => function.set_item(intern!(function.py(), "arguments"), better),

@@ -8,8 +8,9 @@ use pyo3::types::{PyByteArray, PyBytes, PyDict, PyString};
 use super::stats;
 use crate::error::{Cause, Error, Kind};
 use crate::excerpt::excerpt;
-use crate::http::{ANSWERS, Reply, refuse_repetition};
+use crate::http::{Reply, ReplyLines, refuse_repetition};
 use crate::py::interpreter::errors::{self, Context};
+use crate::py::objects::counters;
 use crate::py::objects::json;
 use crate::py::objects::tool_calls;
 use crate::stats::Trace;
@@ -20,7 +21,7 @@ const MAX_SHOWN: usize = 64 << 10;
 
 /// What becomes of the body of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum ReplyFormat {
     /// `(body, content type)`, untouched.
     Bytes,
     /// The parsed JSON; a body of several lines is folded into one object. Refuses what says `error` or `done: false`.
@@ -33,8 +34,8 @@ pub enum Form {
     Vectors,
 }
 
-impl Form {
-    /// The form that the clients call `name`.
+impl ReplyFormat {
+    /// The format that the clients call `name`.
     pub fn named(name: &str) -> PyResult<Self> {
         match name {
             "answer" => Ok(Self::Answer),
@@ -43,7 +44,7 @@ impl Form {
             "status" => Ok(Self::Status),
             "vectors" => Ok(Self::Vectors),
             _ => Err(PyValueError::new_err(format!(
-                "{name:?} is no form of a reply: answer, guarded, bytes, status or vectors"
+                "{name:?} is no format of a reply: answer, guarded, bytes, status or vectors"
             ))),
         }
     }
@@ -92,6 +93,7 @@ fn failed(py: Python<'_>, error: Error, partial: &str, thinking: &str, trace: &T
     trace.finish(Some(&error));
     let context = Context {
         model: &trace.about().model,
+        endpoint: &trace.about().endpoint,
         partial,
         thinking,
     };
@@ -127,22 +129,7 @@ fn vectors(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> 
     if let Some(model) = &vectors.model {
         known.set_item(intern!(py, "model"), model)?;
     }
-    let counters = [
-        (
-            intern!(py, "total_duration"),
-            vectors.counters.total_duration,
-        ),
-        (intern!(py, "load_duration"), vectors.counters.load_duration),
-        (
-            intern!(py, "prompt_eval_count"),
-            vectors.counters.prompt_eval_count,
-        ),
-    ];
-    for (name, value) in counters {
-        if let Some(value) = value {
-            known.set_item(name, value)?;
-        }
-    }
+    counters::put(&known, &vectors.counters)?;
     Ok((bytes, vectors.rows, vectors.width, known)
         .into_pyobject(py)?
         .into_any()
@@ -204,7 +191,7 @@ fn answer(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> {
         };
         let cut = matches!(record.get_item(intern!(py, "done"))?, Some(done) if !done.is_truthy()?);
         if said_error || cut {
-            let answer = folded(reply, trace).map_err(|fault| fault.raise(&fail))?;
+            let answer = folded(reply).map_err(|fault| fault.raise(&fail))?;
             return Err(match answer.outcome {
                 Outcome::Failed(text) => refused(&fail, text),
                 _ => fail(
@@ -218,7 +205,7 @@ fn answer(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> {
         tool_calls::settle_reply(record)?;
         return Ok(value.unbind());
     }
-    let answer = folded(reply, trace).map_err(|fault| fault.raise(&fail))?;
+    let answer = folded(reply).map_err(|fault| fault.raise(&fail))?;
     match &answer.outcome {
         Outcome::Complete => crate::py::objects::answer::to_python(py, &answer).map_err(|error| {
             if !json::is_illegible(py, &error) {
@@ -249,9 +236,9 @@ fn single<'py>(py: Python<'py>, reply: &Reply) -> PyResult<Option<Bound<'py, PyA
 }
 
 /// Why a body cannot be read as lines, and the answer up to there.
-struct Fault(Kind, String, Box<crate::wire::Answer>);
+struct UnreadableBody(Kind, String, Box<crate::wire::Answer>);
 
-impl Fault {
+impl UnreadableBody {
     fn raise(self, fail: &impl Fn(Kind, String, &str, &str) -> PyErr) -> PyErr {
         let Self(kind, text, answer) = self;
         fail(kind, text, &answer.content, &answer.thinking)
@@ -259,7 +246,7 @@ impl Fault {
 }
 
 /// The body as lines. Those of an answer are held to what a stream's are.
-fn folded(reply: &Reply, trace: &Trace) -> Result<crate::wire::Answer, Fault> {
+fn folded(reply: &Reply) -> Result<crate::wire::Answer, UnreadableBody> {
     let framing = if reply.content_type.contains("text/event-stream") {
         StreamFormat::Sse
     } else {
@@ -271,7 +258,7 @@ fn folded(reply: &Reply, trace: &Trace) -> Result<crate::wire::Answer, Fault> {
         .feed(&reply.body, &mut batch)
         .and_then(|()| decoder.finish(&mut batch));
     let mut failure = result.err().map(|error| (Kind::Decode, error.to_string()));
-    if ANSWERS.contains(&trace.about().endpoint.as_str())
+    if reply.endpoint.lines == Some(ReplyLines::Answer)
         && let Some((at, refusal)) = stray(&batch)
     {
         batch.truncate(at);
@@ -281,7 +268,7 @@ fn folded(reply: &Reply, trace: &Trace) -> Result<crate::wire::Answer, Fault> {
     fold.batch(&batch);
     match failure {
         None => Ok(fold.finish()),
-        Some((kind, text)) => Err(Fault(kind, text, Box::new(fold.finish()))),
+        Some((kind, text)) => Err(UnreadableBody(kind, text, Box::new(fold.finish()))),
     }
 }
 

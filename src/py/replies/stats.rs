@@ -8,9 +8,10 @@ use serde::Serialize;
 
 use crate::error::{Error, Kind};
 use crate::py::interpreter::exit::enter;
+use crate::py::objects::counters;
 use crate::stats;
 use crate::stats::{About, Journal, Trace};
-use crate::wire::{Counters, fold_body};
+use crate::wire::fold_body;
 
 /// Whole bodies longer than this are not read a second time for their counts.
 const SHORT: usize = 64 << 10;
@@ -83,35 +84,17 @@ pub fn stats_fail(
     crate::py::interpreter::log::report(py, &trace)
 }
 
-/// Tells `trace` the counts of a parsed reply: Ollama's own, or the `usage` of the compatible endpoints.
+/// Tells `trace` the counters of a parsed reply, and why it ended.
 pub fn note_answer(reply: &Bound<'_, PyAny>, trace: &Trace) {
     let Ok(reply) = reply.cast::<PyDict>() else {
         return;
     };
-    let py = reply.py();
-    let count =
-        |record: &Bound<'_, PyDict>, name| record.get_item(name).ok()??.extract::<u64>().ok();
-    let mut counters = Counters {
-        total_duration: count(reply, intern!(py, "total_duration")),
-        load_duration: count(reply, intern!(py, "load_duration")),
-        prompt_eval_count: count(reply, intern!(py, "prompt_eval_count")),
-        prompt_eval_cached_count: count(reply, intern!(py, "prompt_eval_cached_count")),
-        prompt_eval_duration: count(reply, intern!(py, "prompt_eval_duration")),
-        eval_count: count(reply, intern!(py, "eval_count")),
-        eval_duration: count(reply, intern!(py, "eval_duration")),
-    };
-    if let Ok(Some(usage)) = reply.get_item(intern!(py, "usage"))
-        && let Ok(usage) = usage.cast::<PyDict>()
-    {
-        counters.prompt_eval_count = count(usage, intern!(py, "prompt_tokens"));
-        counters.eval_count = count(usage, intern!(py, "completion_tokens"));
-    }
     let reason: Option<String> = reply
-        .get_item(intern!(py, "done_reason"))
+        .get_item(intern!(reply.py(), "done_reason"))
         .ok()
         .flatten()
         .and_then(|reason| reason.extract().ok());
-    trace.answer(&counters, reason.as_deref(), true);
+    trace.answer(&counters::read(reply), reason.as_deref(), true);
 }
 
 /// As `note_answer`, for a body that is handed on unread.

@@ -25,17 +25,17 @@ use crate::stats::Trace;
 use crate::wire::{Batch, Fold, Item, Shape, Timestamp};
 
 /// After so many ready items the reading task lets the loop serve others once.
-pub const FAIR: usize = 512;
+pub const MAX_ITEMS: usize = 512;
 
 /// What the items of a stream become.
-pub enum Made {
+pub enum ItemFormat {
     /// Instances of a class made from the line's dict, or the dict itself. Ordinary lines by a mold of the class.
-    Records(Option<Py<PyAny>>, Option<Mold>),
+    Objects(Option<Py<PyAny>>, Option<Mold>),
     /// The lines as they came, as bytes.
-    Lines,
+    RawLines,
 }
 
-pub struct Reader {
+pub struct StreamReader {
     batch: Batch,
     next: usize,
     text_from: usize,
@@ -49,25 +49,25 @@ pub struct Reader {
     reported: bool,
 }
 
-impl Made {
+impl ItemFormat {
     /// Instances of `class`, or dicts.
-    pub fn records(py: Python<'_>, class: Option<Py<PyAny>>) -> Self {
+    pub fn objects(py: Python<'_>, class: Option<Py<PyAny>>) -> Self {
         let mold = class.as_ref().and_then(|class| Mold::of(class.bind(py)));
-        Self::Records(class, mold)
+        Self::Objects(class, mold)
     }
 
     /// What has to fill the inbox for it.
     pub fn mode(&self) -> Mode {
         match self {
-            Self::Records(_, Some(mold)) => Mode::Records(mold.shape),
-            Self::Records(_, None) => Mode::Deltas,
-            Self::Lines => Mode::Lines,
+            Self::Objects(_, Some(mold)) => Mode::Records(mold.shape),
+            Self::Objects(_, None) => Mode::Deltas,
+            Self::RawLines => Mode::Lines,
         }
     }
 
     /// Visits the classes, for the cycle collector.
     pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        let Self::Records(class, mold) = self else {
+        let Self::Objects(class, mold) = self else {
             return Ok(());
         };
         visit.call(class)?;
@@ -76,13 +76,14 @@ impl Made {
 }
 
 /// What a reader has next.
-pub enum Next {
+pub enum NextItem {
     Item(Py<PyAny>),
-    Nothing,
+    /// Nothing has arrived that was not handed on.
+    NotYet,
     End,
 }
 
-impl Reader {
+impl StreamReader {
     /// Takes what the inbox holds, if all that was taken before is used up. False: nothing is there yet.
     pub fn refill(&mut self, inbox: &Inbox) -> bool {
         if self.next < self.batch.items.len() || self.end.is_some() {
@@ -118,7 +119,12 @@ impl Reader {
     }
 
     /// The next item as Python sees it.
-    pub fn item(&mut self, py: Python<'_>, inbox: &Inbox, made: &Made) -> PyResult<Next> {
+    pub fn next_item(
+        &mut self,
+        py: Python<'_>,
+        inbox: &Inbox,
+        format: &ItemFormat,
+    ) -> PyResult<NextItem> {
         loop {
             if let Some(error) = self.failure.take() {
                 let error = PyErr::from_value(error.into_bound(py).into_any());
@@ -126,14 +132,14 @@ impl Reader {
                 return Err(self.unconvertible(py, error));
             }
             if !self.refill(inbox) {
-                return Ok(Next::Nothing);
+                return Ok(NextItem::NotYet);
             }
             self.report(py)?;
             if self.at_end() {
-                return self.check_end(py).map(|()| Next::End);
+                return self.check_end(py).map(|()| NextItem::End);
             }
-            match self.advance(py, made) {
-                Ok(Some(item)) => return Ok(Next::Item(item)),
+            match self.advance(py, format) {
+                Ok(Some(item)) => return Ok(NextItem::Item(item)),
                 Ok(None) => {}
                 Err(error) => self.failure = Some(error.into_value(py)),
             }
@@ -142,10 +148,10 @@ impl Reader {
 
     /// What is at hand after a first item, without waiting, up to a fair number. An end, and what cannot be converted,
     /// are left for the next call.
-    pub fn items(&mut self, py: Python<'_>, made: &Made) -> Vec<Py<PyAny>> {
+    pub fn items_at_hand(&mut self, py: Python<'_>, format: &ItemFormat) -> Vec<Py<PyAny>> {
         let mut items = Vec::new();
-        while self.next < self.batch.items.len() && items.len() < FAIR {
-            match self.advance(py, made) {
+        while self.next < self.batch.items.len() && items.len() < MAX_ITEMS {
+            match self.advance(py, format) {
                 Ok(item) => items.extend(item),
                 Err(error) => {
                     self.failure = Some(error.into_value(py));
@@ -169,13 +175,13 @@ impl Reader {
         failure
     }
 
-    fn advance(&mut self, py: Python<'_>, made: &Made) -> PyResult<Option<Py<PyAny>>> {
+    fn advance(&mut self, py: Python<'_>, format: &ItemFormat) -> PyResult<Option<Py<PyAny>>> {
         let Some(item) = self.batch.items.get(self.next) else {
             return Ok(None);
         };
         self.next += 1;
-        let value = match (item, made) {
-            (Item::Content { end, created_at }, Made::Records(class, mold)) => {
+        let value = match (item, format) {
+            (Item::Content { end, created_at }, ItemFormat::Objects(class, mold)) => {
                 let text = self
                     .batch
                     .text
@@ -194,7 +200,7 @@ impl Reader {
                     class.as_ref(),
                 )?
             }
-            (Item::Delta(delta), Made::Records(class, mold)) => {
+            (Item::Delta(delta), ItemFormat::Objects(class, mold)) => {
                 if delta.line.is_empty() {
                     return Ok(None);
                 }
@@ -210,8 +216,10 @@ impl Reader {
                 }
                 wrap(py, record, class.as_ref())?
             }
-            (Item::Delta(delta), Made::Lines) => PyBytes::new(py, &delta.line).into_any().unbind(),
-            (Item::Content { .. }, Made::Lines) => return Ok(None),
+            (Item::Delta(delta), ItemFormat::RawLines) => {
+                PyBytes::new(py, &delta.line).into_any().unbind()
+            }
+            (Item::Content { .. }, ItemFormat::RawLines) => return Ok(None),
         };
         Ok(Some(value))
     }
@@ -220,7 +228,7 @@ impl Reader {
     pub fn deliver(
         &mut self,
         py: Python<'_>,
-        on_text: &mut Listener<'_, '_>,
+        on_text: &TextCallback<'_, '_>,
         on_thinking: Option<&Bound<'_, PyAny>>,
         mut go_on: impl FnMut() -> bool,
     ) -> PyResult<()> {
@@ -239,7 +247,7 @@ impl Reader {
                         .unwrap_or_default();
                     self.text_from = *end;
                     if !text.is_empty() {
-                        on_text.hear(text)?;
+                        on_text.call(text)?;
                     }
                 }
                 Item::Delta(delta) => {
@@ -247,7 +255,7 @@ impl Reader {
                         call_with_text(on_thinking, &delta.thinking)?;
                     }
                     if !delta.content.is_empty() {
-                        on_text.hear(&delta.content)?;
+                        on_text.call(&delta.content)?;
                     }
                 }
             }
@@ -269,6 +277,7 @@ impl Reader {
         let answer = self.fold.clone().finish();
         let context = Context {
             model: &self.trace.about().model,
+            endpoint: &self.trace.about().endpoint,
             partial: &answer.content,
             thinking: &answer.thinking,
         };
@@ -297,23 +306,23 @@ impl Reader {
 }
 
 /// Who gets the text of an answer: a callable that may hand over to another one, once, by returning it.
-pub struct Listener<'a, 'py> {
+pub struct TextCallback<'a, 'py> {
     first: &'a Bound<'py, PyAny>,
-    heir: &'a OnceLock<Py<PyAny>>,
+    successor: &'a OnceLock<Py<PyAny>>,
 }
 
-impl<'a, 'py> Listener<'a, 'py> {
-    pub fn new(first: &'a Bound<'py, PyAny>, heir: &'a OnceLock<Py<PyAny>>) -> Self {
-        Self { first, heir }
+impl<'a, 'py> TextCallback<'a, 'py> {
+    pub fn new(first: &'a Bound<'py, PyAny>, successor: &'a OnceLock<Py<PyAny>>) -> Self {
+        Self { first, successor }
     }
 
-    fn hear(&mut self, text: &str) -> PyResult<()> {
-        if let Some(heir) = self.heir.get() {
-            return call_with_text(heir.bind(self.first.py()), text).map(drop);
+    fn call(&self, text: &str) -> PyResult<()> {
+        if let Some(successor) = self.successor.get() {
+            return call_with_text(successor.bind(self.first.py()), text).map(drop);
         }
         let result = call_with_text(self.first, text)?;
         if result.is_callable() {
-            let _ = self.heir.set(result.unbind());
+            let _ = self.successor.set(result.unbind());
         }
         Ok(())
     }
@@ -358,14 +367,14 @@ fn text_record<'py>(
 }
 
 /// A reader behind a lock, and moved out of it for use.
-pub struct Desk {
-    reader: Mutex<Option<Box<Reader>>>,
+pub struct ReaderCell {
+    reader: Mutex<Option<Box<StreamReader>>>,
     cancelled: AtomicBool,
 }
 
-impl Desk {
+impl ReaderCell {
     pub fn new(trace: Arc<Trace>) -> Self {
-        let reader = Reader {
+        let reader = StreamReader {
             batch: Batch::default(),
             next: 0,
             text_from: 0,
@@ -402,7 +411,7 @@ impl Desk {
     }
 
     /// Runs `work` on the reader, which is in nobody's hands meanwhile; `None` if somebody else has it.
-    pub fn with<T>(&self, work: impl FnOnce(&mut Reader) -> T) -> Option<T> {
+    pub fn with<T>(&self, work: impl FnOnce(&mut StreamReader) -> T) -> Option<T> {
         let mut reader = lock(&self.reader).take()?;
         let result = work(&mut reader);
         if self.is_cancelled() {

@@ -272,8 +272,9 @@ pub(super) fn delta(object: TapeValue<'_, '_>, source: &[u8], events: bool) -> D
     if let Some(choices) = fields.choices {
         delta.shape = Shape::OpenAi;
         if let Some(usage) = fields.usage {
-            delta.counters.prompt_eval_count = usage.get("prompt_tokens").and_then(TapeValue::u64);
-            delta.counters.eval_count = usage.get("completion_tokens").and_then(TapeValue::u64);
+            delta
+                .counters
+                .set_openai_usage(|name| usage.get(name).and_then(TapeValue::u64));
         }
         // With `n` above one the chunks of several answers are interleaved; an answer is the first of them.
         let first = choices
@@ -358,26 +359,11 @@ impl<'t, 'i> TopLevelFields<'t, 'i> {
             "image" | "completed" => self.image |= some.is_some(),
             "status" => self.status = some.is_some(),
             _ => {
-                if let Some(counter) = self.counters.named(key) {
+                if let Some(counter) = self.counters.get_mut(key) {
                     *counter = value.u64();
                 }
             }
         }
-    }
-}
-
-impl Counters {
-    fn named(&mut self, key: &str) -> Option<&mut Option<u64>> {
-        Some(match key {
-            "total_duration" => &mut self.total_duration,
-            "load_duration" => &mut self.load_duration,
-            "prompt_eval_count" => &mut self.prompt_eval_count,
-            "prompt_eval_cached_count" => &mut self.prompt_eval_cached_count,
-            "prompt_eval_duration" => &mut self.prompt_eval_duration,
-            "eval_count" => &mut self.eval_count,
-            "eval_duration" => &mut self.eval_duration,
-            _ => return None,
-        })
     }
 }
 

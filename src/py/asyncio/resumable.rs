@@ -1,0 +1,39 @@
+//! What is resumed on an event loop when something has arrived for it, and the queue of those that are due.
+
+use std::sync::{Mutex, Weak};
+
+use pyo3::prelude::*;
+
+use crate::py::interpreter::runtime::lock;
+
+/// A stream, a delivery or a call for which a task waits on an event loop.
+pub trait Resumable: Send + Sync {
+    /// Takes what has arrived and resumes the task that waits for it. Runs on the loop's thread.
+    fn resume(&self, py: Python<'_>) -> PyResult<()>;
+}
+
+/// Those that are due. Any thread may add to it; the loop's thread resumes them.
+#[derive(Default)]
+pub struct ResumeQueue(Mutex<Vec<Weak<dyn Resumable>>>);
+
+impl ResumeQueue {
+    pub fn push(&self, resumable: Weak<dyn Resumable>) {
+        lock(&self.0).push(resumable);
+    }
+
+    pub fn is_empty(&self) -> bool {
+        lock(&self.0).is_empty()
+    }
+
+    /// Resumes each that is in the queue at the beginning, also after one has failed; the first failure is the result.
+    pub fn resume_all(&self, py: Python<'_>) -> PyResult<()> {
+        let due = std::mem::take(&mut *lock(&self.0));
+        let mut first_failure = Ok(());
+        for resumable in due {
+            if let Some(resumable) = resumable.upgrade() {
+                first_failure = first_failure.and(resumable.resume(py));
+            }
+        }
+        first_failure
+    }
+}

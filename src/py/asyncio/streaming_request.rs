@@ -1,0 +1,63 @@
+//! A request whose reply is read as it arrives: the task that fills an inbox, and the reader that empties it.
+
+use std::sync::{Arc, OnceLock};
+
+use pyo3::prelude::*;
+
+use super::loop_waker::LoopWaker;
+use super::placement::{Placement, RequestTask};
+use super::resumable::Resumable;
+use crate::http::{Mode, Request};
+use crate::inbox::{CAPACITY, Inbox};
+use crate::py::replies::stream_reader::ReaderCell;
+use crate::stats::Trace;
+
+pub struct StreamingRequest {
+    pub inbox: Arc<Inbox>,
+    pub reader: ReaderCell,
+    task: OnceLock<RequestTask>,
+}
+
+impl StreamingRequest {
+    /// A request that is not sent yet.
+    pub fn new(trace: Arc<Trace>) -> Self {
+        Self {
+            inbox: Inbox::new(CAPACITY),
+            reader: ReaderCell::new(trace),
+            task: OnceLock::new(),
+        }
+    }
+
+    /// Sends `request`. From then on `owner`, of which this is a part, is resumed when something has arrived.
+    pub fn start<T: Resumable + 'static>(
+        &self,
+        py: Python<'_>,
+        placement: Placement<'_>,
+        request: Request,
+        mode: Mode,
+        owner: &Arc<T>,
+    ) -> PyResult<()> {
+        let waker = LoopWaker::for_target(&placement.waker, owner);
+        self.inbox.set_wake(Some(Arc::new(waker)));
+        let inbox = Arc::clone(&self.inbox);
+        let task = placement.start(py, |client| async move {
+            client.pump(request, inbox, mode).await;
+        })?;
+        let _ = self.task.set(task);
+        Ok(())
+    }
+
+    /// Ends the request: nobody reads on.
+    pub fn hang_up(&self) {
+        self.inbox.abort();
+        if let Some(task) = self.task.get() {
+            task.poll_soon();
+        }
+    }
+
+    /// Ends the request, and lets the reader say so.
+    pub fn abort(&self) {
+        self.hang_up();
+        self.reader.cancel();
+    }
+}

@@ -1,0 +1,89 @@
+//! The arguments of a client that Python hands over as tuples and text, as the core's own types.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use pyo3::prelude::*;
+
+use crate::error::{Error, Kind};
+use crate::http::{Retry, Timeouts, Trust};
+use crate::py::interpreter::errors;
+
+/// `(connect, first_token, idle, total)` in seconds; `None` is no limit.
+pub type Limits = (Option<f64>, Option<f64>, Option<f64>, Option<f64>);
+
+/// `(retries, first, budget, retry_after)`, all but the first in seconds.
+pub type Tries = (u32, f64, f64, f64);
+
+/// Whose certificates are believed.
+#[derive(FromPyObject)]
+pub enum Verify {
+    Flag(bool),
+    /// In DER, and whether they must be for the name that is asked.
+    Certificates(Vec<Vec<u8>>, bool),
+    Path(PathBuf),
+}
+
+/// Whether `METAGPT_OLLAMA_LANE` allows the direct lane.
+pub fn allows_direct(py: Python<'_>) -> PyResult<bool> {
+    match std::env::var("METAGPT_OLLAMA_LANE").as_deref() {
+        Err(_) | Ok("" | "direct") => Ok(true),
+        Ok("general") => Ok(false),
+        Ok(other) => {
+            let message = format!(
+                "METAGPT_OLLAMA_LANE is {other:?}: write general or direct, or leave it out."
+            );
+            Err(errors::to_python(py, Error::new(Kind::Config, message)))
+        }
+    }
+}
+
+/// The time limits of `limits`; raises `ConfigurationError` for a number that is none.
+pub fn timeouts(py: Python<'_>, limits: Limits) -> PyResult<Timeouts> {
+    let seconds = |name: &str, value: Option<f64>| {
+        let Some(value) = value else { return Ok(None) };
+        let limit = Duration::try_from_secs_f64(value)
+            .ok()
+            .filter(|limit| !limit.is_zero());
+        limit.map(Some).ok_or_else(|| {
+            let message =
+                format!("The timeout {name} must be a positive number of seconds, and is {value}.");
+            errors::to_python(py, Error::new(Kind::Config, message))
+        })
+    };
+    Ok(Timeouts {
+        connect: seconds("connect", limits.0)?.unwrap_or(Duration::MAX),
+        first_token: seconds("first_token", limits.1)?.unwrap_or(Duration::MAX),
+        idle: seconds("idle", limits.2)?.unwrap_or(Duration::MAX),
+        total: seconds("total", limits.3)?,
+    })
+}
+
+/// The policy of `tries`; raises `ConfigurationError` for a number of seconds that is none.
+pub fn retry(py: Python<'_>, (count, first, budget, retry_after): Tries) -> PyResult<Retry> {
+    let seconds = |name: &str, value: f64| {
+        Duration::try_from_secs_f64(value).map_err(|_| {
+            let message =
+                format!("{name} of the retries must be a number of seconds, and is {value}.");
+            errors::to_python(py, Error::new(Kind::Config, message))
+        })
+    };
+    Ok(Retry {
+        count,
+        first: seconds("first", first)?,
+        budget: seconds("budget", budget)?,
+        retry_after: seconds("retry_after", retry_after)?,
+    })
+}
+
+impl Verify {
+    /// Whose certificates are believed; for `true` the environment says it.
+    pub fn into_trust(self) -> Result<Trust, Error> {
+        match self {
+            Self::Flag(true) => Ok(Trust::from_env()),
+            Self::Flag(false) => Ok(Trust::Anybody),
+            Self::Certificates(certificates, names) => Trust::of(certificates, names),
+            Self::Path(path) => Trust::in_path(&path, "verify"),
+        }
+    }
+}

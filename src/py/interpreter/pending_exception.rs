@@ -1,0 +1,85 @@
+//! A value, or an exception that is pending in the interpreter: what functions of the C API return, as a type.
+//!
+//! pyo3 takes an exception out of the interpreter at once and makes a `PyErr` of it. Where building an object may fail for
+//! reasons that nobody hears of, because another way is tried then, that would be most of the work.
+
+#![allow(
+    unsafe_code,
+    reason = "what the C API returns is a value or not by its documentation only"
+)]
+
+use std::ffi::c_int;
+use std::marker::PhantomData;
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+/// Says that an exception is set in the interpreter for this thread. Whoever gets this takes the exception out, discards
+/// it, or hands this on to somebody who does.
+#[derive(Debug)]
+#[must_use]
+pub struct PendingException {
+    /// An exception is pending for one thread.
+    thread: PhantomData<*mut ()>,
+}
+
+impl PendingException {
+    /// # Safety
+    /// An exception is set in the interpreter for this thread.
+    const unsafe fn assume() -> Self {
+        let thread = PhantomData;
+        Self { thread }
+    }
+
+    /// The exception, which is pending no longer.
+    #[cold]
+    pub fn take(self, py: Python<'_>) -> PyErr {
+        PyErr::fetch(py)
+    }
+
+    /// Forgets the exception.
+    #[cold]
+    pub fn discard(self, py: Python<'_>) {
+        drop(self.take(py));
+    }
+}
+
+/// The object to which `object` points.
+///
+/// # Safety
+/// `object` is a new reference, which this takes over, or null with an exception set.
+#[inline]
+pub unsafe fn new_reference<'py>(
+    py: Python<'py>,
+    object: *mut ffi::PyObject,
+) -> Result<Bound<'py, PyAny>, PendingException> {
+    // SAFETY: `from_owned_ptr_or_opt` requires a new reference or null, and `assume` an exception where it is null; the
+    // caller vouches for both.
+    unsafe { Bound::from_owned_ptr_or_opt(py, object).ok_or_else(|| PendingException::assume()) }
+}
+
+/// What a function that returns a status has done.
+///
+/// # Safety
+/// `status` is 0, or any other number with an exception set.
+#[inline]
+pub unsafe fn check_status(status: c_int) -> Result<(), PendingException> {
+    if status == 0 {
+        Ok(())
+    } else {
+        // SAFETY: `assume` requires an exception, for which the caller vouches where the status is not 0.
+        Err(unsafe { PendingException::assume() })
+    }
+}
+
+/// Sets `StopIteration(result)`, with which an iterator or awaitable ends. `result` is neither a tuple, which would be
+/// taken for the arguments of the exception, nor an exception, which would be set itself.
+#[inline]
+pub fn set_stop_iteration(result: &Bound<'_, PyAny>) -> PendingException {
+    // SAFETY: `PyErr_SetObject` requires an attached thread, of which `result` is the proof, and two live objects: a
+    // static class and `result`. It sets an exception, which is what `assume` requires.
+    unsafe {
+        ffi::PyErr_SetObject(ffi::PyExc_StopIteration, result.as_ptr());
+        PendingException::assume()
+    }
+}
