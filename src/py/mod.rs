@@ -24,7 +24,7 @@ use pyo3::types::{IntoPyDict, PyBytes, PyString, PyTuple};
 
 use self::interpreter::exit::enter;
 use self::interpreter::{errors, runtime};
-use self::objects::{decode, delta, json, slot_layout, tool_calls, vectors};
+use self::objects::{decode, delta, json, json_writer, slot_layout, tool_calls, vectors};
 use self::replies::stats;
 use crate::wire::Counters;
 
@@ -109,6 +109,6 @@ fn loads<'py>(py: Python<'py>, text: &Bound<'py, PyBytes>) -> PyResult<Bound<'py
 fn dumps<'py>(py: Python<'py>, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
     enter();
     let mut out = Vec::new();
-    json::from_python(value, &mut out)?;
+    json_writer::from_python(value, &mut out)?;
     Ok(PyBytes::new(py, &out))
 }

@@ -26,7 +26,7 @@ use crate::py::blocking::stream::{BlockingStream, wait_for};
 use crate::py::interpreter::exit::enter;
 use crate::py::interpreter::runtime::{Owned, handle, lock, running_handle};
 use crate::py::interpreter::{errors, log};
-use crate::py::objects::json;
+use crate::py::objects::json_writer;
 use crate::py::replies::reply_format::ReplyFormat;
 use crate::py::replies::stream_reader::ItemFormat;
 use crate::stats::{About, Journal, Trace};
@@ -98,7 +98,7 @@ impl NativeClient {
                     return Ok(body.as_bytes().to_vec());
                 }
                 let mut body = Vec::with_capacity(1024);
-                json::from_python(payload, &mut body).map(|()| body)
+                json_writer::from_python(payload, &mut body).map(|()| body)
             })
             .transpose()
             .map_err(|error| unsendable(py, error))?;
@@ -141,7 +141,9 @@ fn model_of(py: Python<'_>, payload: Option<&Bound<'_, PyAny>>) -> PyResult<Stri
         None => named("source")?,
     };
     match model.as_ref().map(Bound::cast::<PyString>) {
-        Some(Ok(model)) => model.extract().or_else(|_| json::joined(model)),
+        Some(Ok(model)) => model
+            .extract()
+            .or_else(|_| json_writer::join_surrogates(model)),
         _ => Ok(String::new()),
     }
 }

@@ -1,5 +1,6 @@
 //! What the other folders need of the Python interpreter and of the process: nothing here knows asyncio or a reply.
 
+pub mod c_api;
 pub mod errors;
 pub mod exit;
 pub mod log;
