@@ -17,8 +17,8 @@ UNIT = "request"
 COLUMNS = ("cpu_ms", "rate", "ratio")
 FIGURES = (Figure("embeddings", "CPU per request to /api/embed", ("cpu_us",)),)
 SMALLEST = "embed-1-1"
-LISTS = {"door": "lists"}
-ARRAY = {"door": "array"}
+LISTS = {"reading": "lists"}
+ARRAY = {"reading": "array"}
 END_TO_END = (
     Entrant(BASELINE, BASELINE, LISTS),
     Entrant(OURS, OURS, LISTS),
@@ -27,14 +27,14 @@ END_TO_END = (
     Entrant(f"{MINIMAL} + NumPy, array", MINIMAL, ARRAY),
     Entrant(f"{CLIENT}, lists", CLIENT, LISTS),
     Entrant(f"{CLIENT}, array", CLIENT, ARRAY),
-    Entrant(FLOOR, FLOOR, {"door": "nothing"}),
+    Entrant(FLOOR, FLOOR, {"reading": "nothing"}),
 )
 NUMPY = "orjson + NumPy"
 DECODING = (
-    Entrant("json + NumPy", DECODERS, {"door": "json"}),
-    Entrant(NUMPY, DECODERS, {"door": "orjson"}),
+    Entrant("json + NumPy", DECODERS, {"reading": "json"}),
+    Entrant(NUMPY, DECODERS, {"reading": "orjson"}),
     # The package has no function for a body alone: this is a whole call less what receiving the bytes costs.
-    Entrant(f"{CLIENT}, array, less the receipt", CLIENT, {"door": "less receipt"}),
+    Entrant(f"{CLIENT}, array, less the receipt", CLIENT, {"reading": "less receipt"}),
 )
 
 
@@ -57,18 +57,18 @@ def cases(size: Size) -> list[Case]:
     ]
 
 
-async def prepare(peer: Peer, *, model: str, door: str, **_: Any) -> None:
+async def prepare(peer: Peer, *, model: str, reading: str, **_: Any) -> None:
     script.whole(model)
     # What is imported or connected at the first call.
-    await run(peer, model=SMALLEST, repeats=1, door=door)
+    await run(peer, model=SMALLEST, repeats=1, reading=reading)
 
 
-async def run(peer: Peer, *, model: str, repeats: int, door: str) -> Work:
+async def run(peer: Peer, *, model: str, repeats: int, reading: str) -> Work:
     results: list[Any] = []
     aside = 0.0
-    if door in ("json", "orjson"):
-        results = [decoder(door)(script.vectors(model)) for _ in range(repeats)]
-    elif door == "less receipt":
+    if reading in ("json", "orjson"):
+        results = [decoder(reading)(script.vectors(model)) for _ in range(repeats)]
+    elif reading == "less receipt":
         bare = BareSocket(peer.address)
         await bare.fetch(model, {"input": []})
         began = time.process_time()
@@ -77,11 +77,11 @@ async def run(peer: Peer, *, model: str, repeats: int, door: str) -> Work:
         # Twice: once because it is part of this run, once because it is part of what is measured below.
         aside = 2 * (time.process_time() - began)
         results = [await peer.embed_buffer(model) for _ in range(repeats)]
-    elif door == "nothing" and isinstance(peer, BareSocket):
+    elif reading == "nothing" and isinstance(peer, BareSocket):
         for _ in range(repeats):
             await peer.fetch(model, {"input": []})
     else:
-        embed = peer.embed if door == "lists" else peer.embed_buffer
+        embed = peer.embed if reading == "lists" else peer.embed_buffer
         results = [await embed(model) for _ in range(repeats)]
     return Work(units=repeats, verify=lambda: check(results, model), aside=aside)
 

@@ -29,7 +29,7 @@ TOKENS = (
 )  # fmt: skip
 PROMPT_TOKENS = 26
 # Longer answers repeat a block of this many lines but for the first, which holds the server's memory down. That one is
-# the block's number, or the answers would go in circles.
+# the block's number, or the answers would repeat themselves.
 BLOCK = 1000
 # The number of the line and nanoseconds of the monotonic clock, which all processes share.
 STAMP = re.compile(r"(\d{6}):(\d{19}) ")

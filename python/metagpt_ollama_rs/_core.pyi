@@ -14,6 +14,7 @@ __all__ = [
     "OPENAI_USAGE",
     "BlockingStream",
     "Delta",
+    "Endpoint",
     "NativeAwaitable",
     "NativeClient",
     "Stream",
@@ -110,6 +111,19 @@ class Delta:
     def __eq__(self, other: object, /) -> bool: ...
     __hash__: None  # type: ignore[assignment]
 
+class Endpoint:
+    def __new__(
+        cls, path: str, method: str = "POST", lines: str | None = None, changes: bool | None = None
+    ) -> Self: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def method(self) -> str: ...
+    @property
+    def lines(self) -> str | None: ...
+    @property
+    def changes(self) -> bool: ...
+
 @final
 class NativeClient:
     def __new__(
@@ -133,7 +147,7 @@ class NativeClient:
     def limits(self) -> _Limits: ...
     def stream(
         self,
-        path: str,
+        endpoint: Endpoint,
         payload: Any,
         item_class: Callable[[Any], Any] | None,
         raw_lines: bool,
@@ -142,18 +156,18 @@ class NativeClient:
     ) -> Stream[Any]: ...
     def deliver(
         self,
-        path: str,
+        endpoint: Endpoint,
         payload: Any,
         on_text: Callable[[str], object],
         on_thinking: Callable[[str], object] | None,
         limits: _Limits | None,
         guarded: bool = False,
     ) -> NativeAwaitable: ...
-    def call(self, method: str, path: str, payload: Any, format: str, limits: _Limits | None) -> NativeAwaitable: ...
-    def call_blocking(self, method: str, path: str, payload: Any, format: str, limits: _Limits | None) -> Any: ...
+    def call(self, endpoint: Endpoint, payload: Any, format: str, limits: _Limits | None) -> NativeAwaitable: ...
+    def call_blocking(self, endpoint: Endpoint, payload: Any, format: str, limits: _Limits | None) -> Any: ...
     def stream_blocking(
         self,
-        path: str,
+        endpoint: Endpoint,
         payload: Any,
         item_class: Callable[[Any], Any] | None,
         limits: _Limits | None,

@@ -6,11 +6,9 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from metagpt_ollama_rs import _core
-from metagpt_ollama_rs.failures import from_core
 from metagpt_ollama_rs.limits import Retry, read_retries, read_size, read_timeout
 from metagpt_ollama_rs.payloads import header_pairs, plain_text
-from metagpt_ollama_rs.reply_checks import check_answer, require_field
-from metagpt_ollama_rs.responses import ProgressResponse
+from metagpt_ollama_rs.reply_checks import check_answer, check_success, require_field
 from metagpt_ollama_rs.spelling import refuse_unknown
 from metagpt_ollama_rs.trust import read_verify, warn_unverified
 
@@ -18,7 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import NoReturn
 
+    from metagpt_ollama_rs.endpoints import Endpoint
     from metagpt_ollama_rs.limits import Limits, TimeoutLike
+    from metagpt_ollama_rs.responses import Record
     from metagpt_ollama_rs.trust import Verify
 
 __all__ = ["Base"]
@@ -82,23 +82,27 @@ class Base:
 
     @property
     def _transfer_limits(self) -> Limits:
-        """For what takes as long as a model is large, and may say nothing until it is done."""
+        """For what takes as long as a model is large, and may be silent until its end: only connecting is bounded."""
         return (self._native.limits[0], None, None, None)
 
-    def _require_field(self, reply: dict[str, Any], name: str) -> dict[str, Any]:
-        """``reply``, if it has the field; raises ProtocolError otherwise."""
-        return require_field(reply, name, redact=self._native.redact)
+    def _form_of(self, endpoint: Endpoint, guarded: bool) -> str:
+        """The core's name for what a whole reply of ``endpoint`` becomes."""
+        return "guarded" if guarded else "status" if endpoint.may_be_empty else "answer"
 
-    def _check_answer(self, reply: dict[str, Any], path: str) -> dict[str, Any]:
-        """``reply``, if it is an answer of the endpoint ``path``; raises ProtocolError otherwise."""
-        return check_answer(reply, path, redact=self._native.redact)
+    def _reply_of(self, endpoint: Endpoint, reply: Any) -> Record:
+        """A whole reply as an object of the endpoint's class.
 
-    def _succeeded(self, path: str, reply: dict[str, Any]) -> ProgressResponse:
-        """The last report of a transfer. Raises IncompleteError for one that is not the last."""
-        if reply.get("status") != "success":
-            message = "The reply ended without a last line (`status: success`): it is cut short."
-            raise from_core("incomplete", message=message, url=f"{self.base_url}{path}")
-        return ProgressResponse(reply)
+        Raises ProtocolError for one that answers nothing, IncompleteError for a transfer's that is not its last report.
+        """
+        if endpoint.may_be_empty:
+            return endpoint.reply({"status": "success"})
+        if endpoint.lines == "answer":
+            check_answer(reply, endpoint, redact=self._native.redact)
+        elif endpoint.lines == "progress":
+            check_success(reply, endpoint, base_url=self.base_url)
+        elif endpoint.fields:
+            require_field(reply, *endpoint.fields, redact=self._native.redact)
+        return endpoint.reply(reply)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.base_url!r})"

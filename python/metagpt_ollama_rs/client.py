@@ -1,11 +1,12 @@
 """The clients: ``Client`` for ordinary code, ``AsyncClient`` for asyncio, called as those of ollama-python are.
 
-Both are thin. They turn arguments into the payload of an endpoint and name the class of its reply; connections,
-decoding, time limits and cancellation are the compiled core's (``_core.NativeClient``). A client can be used from any
-number of event loops and threads, survives a fork, and pickles by its constructor arguments (with the key in them).
+Both are thin. They turn arguments into the payload of an endpoint (a row of `endpoints`) and the reply into an object
+of that row's class; connections, decoding, time limits and cancellation are the compiled core's
+(``_core.NativeClient``). A client can be used from any number of event loops and threads, survives a fork, and pickles
+by its constructor arguments (with the key in them).
 
-The lower door, which the MetaGPT provider uses, is at the end of `AsyncClient`: ``stream_text``, ``request_json``,
-``request_bytes`` and ``stream_lines`` take a path and a payload as they go over the wire.
+The MetaGPT provider uses the methods at the end of `AsyncClient`: ``stream_text``, ``request_json``, ``request_bytes``
+and ``stream_lines`` take a path and a payload as they go over the wire.
 """
 
 from __future__ import annotations
@@ -14,6 +15,23 @@ from typing import TYPE_CHECKING, Any, cast, overload
 
 from metagpt_ollama_rs import _core
 from metagpt_ollama_rs.base import Base
+from metagpt_ollama_rs.endpoints import (
+    CHAT,
+    COPY,
+    CREATE,
+    DELETE,
+    EMBED,
+    EMBEDDINGS,
+    GENERATE,
+    PS,
+    PULL,
+    PUSH,
+    SHOW,
+    TAGS,
+    VERSION,
+    Endpoint,
+    endpoint_at,
+)
 from metagpt_ollama_rs.images import encode_images, encode_images_in_thread
 from metagpt_ollama_rs.limits import Retry, Timeout, read_timeout
 from metagpt_ollama_rs.payloads import (
@@ -23,35 +41,36 @@ from metagpt_ollama_rs.payloads import (
     embeddings_payload,
     generate_payload,
 )
-from metagpt_ollama_rs.responses import (
-    ChatResponse,
-    EmbeddingsResponse,
-    EmbedResponse,
-    GenerateResponse,
-    ListResponse,
-    ProcessResponse,
-    ProgressResponse,
-    ShowResponse,
-    StatusResponse,
-)
 from metagpt_ollama_rs.spelling import refuse_unknown
-from metagpt_ollama_rs.vectors import Vectors, check_count, check_vector, check_vectors, send_batch, send_batch_blocking
+from metagpt_ollama_rs.vectors import (
+    Vectors,
+    check_count,
+    check_vector,
+    check_vectors,
+    send_batch,
+    send_batch_blocking,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
-    from datetime import timedelta
     from typing import Literal, NoReturn, Union
 
-    from metagpt_ollama_rs.limits import TimeoutLike
+    from typing_extensions import Unpack
 
-    Text = Union[str, bytes, bytearray, memoryview]
+    from metagpt_ollama_rs.limits import Limits, TimeoutLike
+    from metagpt_ollama_rs.payloads import ChatFields, GenerateFields, KeepAlive, Text
+    from metagpt_ollama_rs.responses import (
+        ChatResponse,
+        EmbeddingsResponse,
+        EmbedResponse,
+        GenerateResponse,
+        ListResponse,
+        ProcessResponse,
+        ShowResponse,
+        StatusResponse,
+    )
+
     Texts = Union[Text, Iterable[Text]]
-    KeepAlive = Union[float, str, timedelta, None]
-
-
-def _form(guarded: bool) -> str:
-    """The core's name for the form of a whole answer."""
-    return "guarded" if guarded else "answer"
 
 
 class AsyncClient(Base):
@@ -96,17 +115,10 @@ class AsyncClient(Base):
         model: str = "",
         messages: Sequence[Mapping[str, Any] | Any] | None = None,
         *,
-        tools: Sequence[Mapping[str, Any] | Callable[..., Any] | Any] | None = None,
         stream: Literal[False] = False,
-        think: bool | str | None = None,
-        logprobs: bool | None = None,
-        top_logprobs: int | None = None,
-        format: str | Mapping[str, Any] | None = None,
-        options: Mapping[str, Any] | Any | None = None,
-        keep_alive: KeepAlive = None,
-        truncate: bool | None = None,
         timeout: TimeoutLike = None,
         repetition_guard: bool = False,
+        **fields: Unpack[ChatFields],
     ) -> ChatResponse: ...
 
     @overload
@@ -115,17 +127,10 @@ class AsyncClient(Base):
         model: str = "",
         messages: Sequence[Mapping[str, Any] | Any] | None = None,
         *,
-        tools: Sequence[Mapping[str, Any] | Callable[..., Any] | Any] | None = None,
         stream: Literal[True],
-        think: bool | str | None = None,
-        logprobs: bool | None = None,
-        top_logprobs: int | None = None,
-        format: str | Mapping[str, Any] | None = None,
-        options: Mapping[str, Any] | Any | None = None,
-        keep_alive: KeepAlive = None,
-        truncate: bool | None = None,
         timeout: TimeoutLike = None,
         repetition_guard: bool = False,
+        **fields: Unpack[ChatFields],
     ) -> _core.Stream[ChatResponse]: ...
 
     async def chat(
@@ -136,7 +141,7 @@ class AsyncClient(Base):
         stream: bool = False,
         timeout: TimeoutLike = None,
         repetition_guard: bool = False,
-        **fields: Any,
+        **fields: Unpack[ChatFields],
     ) -> Any:
         """``POST /api/chat``: a `ChatResponse`, or with ``stream`` an asynchronous iterator over its pieces.
 
@@ -149,8 +154,8 @@ class AsyncClient(Base):
         one block over and over, for 4 to 32 KiB (docs/compatibility.md has the limits). A streamed one is stopped
         there, on the server too; ``partial`` has the text with two rounds.
         """
-        payload = chat_payload(model, messages, stream, **fields)
-        return await self._ask("/api/chat", payload, ChatResponse, stream, timeout, repetition_guard)
+        payload = await encode_images_in_thread(chat_payload(model, messages, fields))
+        return await self._send(CHAT, payload, stream, read_timeout(timeout), repetition_guard)
 
     @overload
     async def generate(
@@ -162,7 +167,7 @@ class AsyncClient(Base):
         stream: Literal[False] = False,
         timeout: TimeoutLike = None,
         repetition_guard: bool = False,
-        **fields: Any,
+        **fields: Unpack[GenerateFields],
     ) -> GenerateResponse: ...
 
     @overload
@@ -175,7 +180,7 @@ class AsyncClient(Base):
         stream: Literal[True],
         timeout: TimeoutLike = None,
         repetition_guard: bool = False,
-        **fields: Any,
+        **fields: Unpack[GenerateFields],
     ) -> _core.Stream[GenerateResponse]: ...
 
     async def generate(
@@ -187,7 +192,7 @@ class AsyncClient(Base):
         stream: bool = False,
         timeout: TimeoutLike = None,
         repetition_guard: bool = False,
-        **fields: Any,
+        **fields: Unpack[GenerateFields],
     ) -> Any:
         """``POST /api/generate``: a `GenerateResponse`, or with ``stream`` an asynchronous iterator over its pieces.
 
@@ -195,8 +200,8 @@ class AsyncClient(Base):
         ``format``, ``images``, ``options``, ``keep_alive``, ``truncate``, ``width``, ``height`` and ``steps``;
         ``images`` and ``repetition_guard`` are those of `chat`: a text in ``images`` may name a file, which is read.
         """
-        payload = generate_payload(model, prompt, suffix, stream, **fields)
-        return await self._ask("/api/generate", payload, GenerateResponse, stream, timeout, repetition_guard)
+        payload = await encode_images_in_thread(generate_payload(model, prompt, suffix, fields))
+        return await self._send(GENERATE, payload, stream, read_timeout(timeout), repetition_guard)
 
     async def embed(
         self,
@@ -217,11 +222,10 @@ class AsyncClient(Base):
         """
         refuse_unknown("embed", AsyncClient.embed, unknown)
         payload = embed_payload(model, input, truncate, options, keep_alive, dimensions)
-        reply = EmbedResponse(
-            await send_batch(lambda body: self.request_json("/api/embed", body, timeout=timeout), payload)
-        )
+        limits = read_timeout(timeout)
+        reply = await send_batch(lambda body: self._send(EMBED, body, limits=limits), payload)
         check_vectors(reply.embeddings, payload)
-        return reply
+        return cast("EmbedResponse", reply)
 
     async def embed_array(
         self,
@@ -239,7 +243,9 @@ class AsyncClient(Base):
         faster: no Python object is made for a number."""
         refuse_unknown("embed_array", AsyncClient.embed_array, unknown)
         payload = embed_payload(model, input, truncate, options, keep_alive, dimensions)
-        vectors = Vectors(*await send_batch(lambda body: self._vectors(body, timeout), payload))
+        limits = read_timeout(timeout)
+        found = await send_batch(lambda body: self._native.call(EMBED, body, "vectors", limits), payload)
+        vectors = Vectors(*found)
         check_count(len(vectors), payload)
         return vectors
 
@@ -256,47 +262,46 @@ class AsyncClient(Base):
         """``POST /api/embeddings``, the older endpoint: the vector of one text, not normalised."""
         refuse_unknown("embeddings", AsyncClient.embeddings, unknown)
         payload = embeddings_payload(model, prompt, options, keep_alive)
-        reply = await self.request_json("/api/embeddings", payload, timeout=timeout)
+        reply = await self._native.call(EMBEDDINGS, payload, "answer", read_timeout(timeout))
         check_vector(reply, payload)
-        return EmbeddingsResponse(reply)
+        return cast("EmbeddingsResponse", EMBEDDINGS.reply(reply))
 
     async def list(self) -> ListResponse:
         """The models on the server's disk."""
-        return ListResponse(self._require_field(await self._manage("GET", "/api/tags"), "models"))
+        return cast("ListResponse", await self._send(TAGS))
 
     async def ps(self) -> ProcessResponse:
         """The models in the server's memory."""
-        return ProcessResponse(self._require_field(await self._manage("GET", "/api/ps"), "models"))
+        return cast("ProcessResponse", await self._send(PS))
 
     async def show(self, model: str) -> ShowResponse:
         """What the server knows of ``model``, its capabilities among it."""
-        return ShowResponse(await self._manage("POST", "/api/show", {"model": model}))
+        return cast("ShowResponse", await self._send(SHOW, {"model": model}))
 
     async def version(self) -> str:
         """The server's version, such as ``0.33.0``."""
-        return str(self._require_field(await self._manage("GET", "/api/version"), "version")["version"])
+        return str((await self._send(VERSION))["version"])
 
     async def pull(self, model: str, *, insecure: bool = False, stream: bool = False) -> Any:
         """Fetches ``model``: a `ProgressResponse`, or with ``stream`` an asynchronous iterator over them."""
-        return await self._progress("/api/pull", {"model": model, "insecure": insecure, "stream": stream})
+        return await self._send(PULL, {"model": model, "insecure": insecure}, stream, self._transfer_limits)
 
     async def push(self, model: str, *, insecure: bool = False, stream: bool = False) -> Any:
         """Uploads ``model``: a `ProgressResponse`, or with ``stream`` an asynchronous iterator over them."""
-        return await self._progress("/api/push", {"model": model, "insecure": insecure, "stream": stream})
+        return await self._send(PUSH, {"model": model, "insecure": insecure}, stream, self._transfer_limits)
 
     async def create(self, model: str, *, stream: bool = False, **fields: Any) -> Any:
         """Makes ``model`` from another (``from_=``) or from files; the rest as in Ollama's ``/api/create``."""
-        return await self._progress("/api/create", await encode_images_in_thread(create_payload(model, stream, fields)))
+        payload = await encode_images_in_thread(create_payload(model, fields))
+        return await self._send(CREATE, payload, stream, self._transfer_limits)
 
     async def delete(self, model: str) -> StatusResponse:
         """Removes ``model`` from the server's disk."""
-        await self._manage("DELETE", "/api/delete", {"model": model}, form="status")
-        return StatusResponse({"status": "success"})
+        return cast("StatusResponse", await self._send(DELETE, {"model": model}))
 
     async def copy(self, source: str, destination: str) -> StatusResponse:
         """Gives the model ``source`` a second name."""
-        await self._manage("POST", "/api/copy", {"source": source, "destination": destination}, form="status")
-        return StatusResponse({"status": "success"})
+        return cast("StatusResponse", await self._send(COPY, {"source": source, "destination": destination}))
 
     async def stream_text(
         self,
@@ -316,8 +321,9 @@ class AsyncClient(Base):
         ``{"message": {"content": …}, "done": true, …}`` of ``/api/chat``, ``{"response": …}`` of ``/api/generate``.
         ``repetition_guard`` is that of `chat`.
         """
-        body = {**payload, "stream": True}
-        result = await self._native.deliver(path, body, on_text, on_thinking, read_timeout(timeout), repetition_guard)
+        endpoint, body = endpoint_at(path), {**payload, "stream": True}
+        limits = read_timeout(timeout)
+        result = await self._native.deliver(endpoint, body, on_text, on_thinking, limits, repetition_guard)
         return cast("dict[str, Any]", result)
 
     async def request_json(
@@ -330,7 +336,8 @@ class AsyncClient(Base):
         repetition_guard: bool = False,
     ) -> Any:
         """The whole reply, parsed. A body of several lines (a server that streams all the same) is folded into one."""
-        return await self._native.call(method, path, payload, _form(repetition_guard), read_timeout(timeout))
+        endpoint, form = endpoint_at(path, method), "guarded" if repetition_guard else "answer"
+        return await self._native.call(endpoint, payload, form, read_timeout(timeout))
 
     async def request_bytes(
         self,
@@ -341,7 +348,7 @@ class AsyncClient(Base):
         timeout: TimeoutLike = None,
     ) -> tuple[bytes, str]:
         """The body of the reply as it came, and its content type."""
-        reply = await self._native.call(method, path, payload, "bytes", read_timeout(timeout))
+        reply = await self._native.call(endpoint_at(path, method), payload, "bytes", read_timeout(timeout))
         return cast("tuple[bytes, str]", reply)
 
     async def stream_lines(
@@ -349,40 +356,29 @@ class AsyncClient(Base):
     ) -> AsyncGenerator[bytes, None]:
         """The lines of a streamed reply as they came, without their line ends; nothing in them is looked at."""
         body = {**payload, "stream": True}
-        stream = self._native.stream(path, body, None, True, read_timeout(timeout), False)
+        stream = self._native.stream(endpoint_at(path), body, None, True, read_timeout(timeout), False)
         try:
             async for line in stream:
                 yield line
         finally:
             stream.close()
 
-    async def _ask(
+    async def _send(
         self,
-        path: str,
-        payload: dict[str, Any],
-        made: type[Any],
-        stream: bool,
-        timeout: TimeoutLike,
-        guarded: bool,
+        endpoint: Endpoint,
+        payload: Mapping[str, Any] | None = None,
+        stream: bool = False,
+        limits: Limits | None = None,
+        guarded: bool = False,
     ) -> Any:
-        payload = await encode_images_in_thread(payload)
+        """The reply of ``endpoint``, or with ``stream`` an asynchronous iterator over it, as objects of its class."""
+        if payload is not None and endpoint.streams:
+            # Always sent, because what holds without it differs by endpoint.
+            payload = {**payload, "stream": stream}
         if stream:
-            return self._native.stream(path, payload, made, False, read_timeout(timeout), guarded)
-        reply = await self.request_json(path, payload, timeout=timeout, repetition_guard=guarded)
-        return made(self._check_answer(reply, path))
-
-    async def _vectors(self, payload: Mapping[str, Any], timeout: TimeoutLike) -> Any:
-        return await self._native.call("POST", "/api/embed", payload, "vectors", read_timeout(timeout))
-
-    async def _manage(
-        self, method: str, path: str, payload: dict[str, Any] | None = None, *, form: str = "answer"
-    ) -> Any:
-        return await self._native.call(method, path, payload, form, None)
-
-    async def _progress(self, path: str, payload: dict[str, Any]) -> Any:
-        if payload["stream"]:
-            return self._native.stream(path, payload, ProgressResponse, False, self._transfer_limits, False)
-        return self._succeeded(path, await self._native.call("POST", path, payload, "answer", self._transfer_limits))
+            return self._native.stream(endpoint, payload, endpoint.reply, False, limits, guarded)
+        reply = await self._native.call(endpoint, payload, self._form_of(endpoint, guarded), limits)
+        return self._reply_of(endpoint, reply)
 
 
 class Client(Base):
@@ -404,17 +400,10 @@ class Client(Base):
         model: str = "",
         messages: Sequence[Mapping[str, Any] | Any] | None = None,
         *,
-        tools: Sequence[Mapping[str, Any] | Callable[..., Any] | Any] | None = None,
         stream: Literal[False] = False,
-        think: bool | str | None = None,
-        logprobs: bool | None = None,
-        top_logprobs: int | None = None,
-        format: str | Mapping[str, Any] | None = None,
-        options: Mapping[str, Any] | Any | None = None,
-        keep_alive: KeepAlive = None,
-        truncate: bool | None = None,
         timeout: TimeoutLike = None,
         repetition_guard: bool = False,
+        **fields: Unpack[ChatFields],
     ) -> ChatResponse: ...
 
     @overload
@@ -423,17 +412,10 @@ class Client(Base):
         model: str = "",
         messages: Sequence[Mapping[str, Any] | Any] | None = None,
         *,
-        tools: Sequence[Mapping[str, Any] | Callable[..., Any] | Any] | None = None,
         stream: Literal[True],
-        think: bool | str | None = None,
-        logprobs: bool | None = None,
-        top_logprobs: int | None = None,
-        format: str | Mapping[str, Any] | None = None,
-        options: Mapping[str, Any] | Any | None = None,
-        keep_alive: KeepAlive = None,
-        truncate: bool | None = None,
         timeout: TimeoutLike = None,
         repetition_guard: bool = False,
+        **fields: Unpack[ChatFields],
     ) -> _core.BlockingStream[ChatResponse]: ...
 
     def chat(
@@ -444,11 +426,11 @@ class Client(Base):
         stream: bool = False,
         timeout: TimeoutLike = None,
         repetition_guard: bool = False,
-        **fields: Any,
+        **fields: Unpack[ChatFields],
     ) -> Any:
         """As `AsyncClient.chat`; with ``stream`` an iterator."""
-        payload = chat_payload(model, messages, stream, **fields)
-        return self._ask("/api/chat", payload, ChatResponse, stream, timeout, repetition_guard)
+        payload = encode_images(chat_payload(model, messages, fields))
+        return self._send(CHAT, payload, stream, read_timeout(timeout), repetition_guard)
 
     @overload
     def generate(
@@ -460,7 +442,7 @@ class Client(Base):
         stream: Literal[False] = False,
         timeout: TimeoutLike = None,
         repetition_guard: bool = False,
-        **fields: Any,
+        **fields: Unpack[GenerateFields],
     ) -> GenerateResponse: ...
 
     @overload
@@ -473,7 +455,7 @@ class Client(Base):
         stream: Literal[True],
         timeout: TimeoutLike = None,
         repetition_guard: bool = False,
-        **fields: Any,
+        **fields: Unpack[GenerateFields],
     ) -> _core.BlockingStream[GenerateResponse]: ...
 
     def generate(
@@ -485,11 +467,11 @@ class Client(Base):
         stream: bool = False,
         timeout: TimeoutLike = None,
         repetition_guard: bool = False,
-        **fields: Any,
+        **fields: Unpack[GenerateFields],
     ) -> Any:
         """As `AsyncClient.generate`; with ``stream`` an iterator."""
-        payload = generate_payload(model, prompt, suffix, stream, **fields)
-        return self._ask("/api/generate", payload, GenerateResponse, stream, timeout, repetition_guard)
+        payload = encode_images(generate_payload(model, prompt, suffix, fields))
+        return self._send(GENERATE, payload, stream, read_timeout(timeout), repetition_guard)
 
     def embed(
         self,
@@ -506,11 +488,10 @@ class Client(Base):
         """As `AsyncClient.embed`."""
         refuse_unknown("embed", AsyncClient.embed, unknown)
         payload = embed_payload(model, input, truncate, options, keep_alive, dimensions)
-        reply = EmbedResponse(
-            send_batch_blocking(lambda body: self._call("POST", "/api/embed", body, timeout=timeout), payload)
-        )
+        limits = read_timeout(timeout)
+        reply = send_batch_blocking(lambda body: self._send(EMBED, body, limits=limits), payload)
         check_vectors(reply.embeddings, payload)
-        return reply
+        return cast("EmbedResponse", reply)
 
     def embed_array(
         self,
@@ -527,11 +508,9 @@ class Client(Base):
         """As `AsyncClient.embed_array`."""
         refuse_unknown("embed_array", AsyncClient.embed_array, unknown)
         payload = embed_payload(model, input, truncate, options, keep_alive, dimensions)
-        vectors = Vectors(
-            *send_batch_blocking(
-                lambda body: self._call("POST", "/api/embed", body, form="vectors", timeout=timeout), payload
-            )
-        )
+        limits = read_timeout(timeout)
+        found = send_batch_blocking(lambda body: self._native.call_blocking(EMBED, body, "vectors", limits), payload)
+        vectors = Vectors(*found)
         check_count(len(vectors), payload)
         return vectors
 
@@ -548,78 +527,62 @@ class Client(Base):
         """As `AsyncClient.embeddings`."""
         refuse_unknown("embeddings", AsyncClient.embeddings, unknown)
         payload = embeddings_payload(model, prompt, options, keep_alive)
-        reply = self._call("POST", "/api/embeddings", payload, timeout=timeout)
+        reply = self._native.call_blocking(EMBEDDINGS, payload, "answer", read_timeout(timeout))
         check_vector(reply, payload)
-        return EmbeddingsResponse(reply)
+        return cast("EmbeddingsResponse", EMBEDDINGS.reply(reply))
 
     def list(self) -> ListResponse:
         """The models on the server's disk."""
-        return ListResponse(self._require_field(self._call("GET", "/api/tags"), "models"))
+        return cast("ListResponse", self._send(TAGS))
 
     def ps(self) -> ProcessResponse:
         """The models in the server's memory."""
-        return ProcessResponse(self._require_field(self._call("GET", "/api/ps"), "models"))
+        return cast("ProcessResponse", self._send(PS))
 
     def show(self, model: str) -> ShowResponse:
         """What the server knows of ``model``, its capabilities among it."""
-        return ShowResponse(self._call("POST", "/api/show", {"model": model}))
+        return cast("ShowResponse", self._send(SHOW, {"model": model}))
 
     def version(self) -> str:
         """The server's version, such as ``0.33.0``."""
-        return str(self._require_field(self._call("GET", "/api/version"), "version")["version"])
+        return str(self._send(VERSION)["version"])
 
     def pull(self, model: str, *, insecure: bool = False, stream: bool = False) -> Any:
         """As `AsyncClient.pull`; with ``stream`` an iterator."""
-        return self._progress("/api/pull", {"model": model, "insecure": insecure, "stream": stream})
+        return self._send(PULL, {"model": model, "insecure": insecure}, stream, self._transfer_limits)
 
     def push(self, model: str, *, insecure: bool = False, stream: bool = False) -> Any:
         """As `AsyncClient.push`; with ``stream`` an iterator."""
-        return self._progress("/api/push", {"model": model, "insecure": insecure, "stream": stream})
+        return self._send(PUSH, {"model": model, "insecure": insecure}, stream, self._transfer_limits)
 
     def create(self, model: str, *, stream: bool = False, **fields: Any) -> Any:
         """As `AsyncClient.create`; with ``stream`` an iterator."""
-        return self._progress("/api/create", encode_images(create_payload(model, stream, fields)))
+        return self._send(CREATE, encode_images(create_payload(model, fields)), stream, self._transfer_limits)
 
     def delete(self, model: str) -> StatusResponse:
         """Removes ``model`` from the server's disk."""
-        self._call("DELETE", "/api/delete", {"model": model}, form="status")
-        return StatusResponse({"status": "success"})
+        return cast("StatusResponse", self._send(DELETE, {"model": model}))
 
     def copy(self, source: str, destination: str) -> StatusResponse:
         """Gives the model ``source`` a second name."""
-        self._call("POST", "/api/copy", {"source": source, "destination": destination}, form="status")
-        return StatusResponse({"status": "success"})
+        return cast("StatusResponse", self._send(COPY, {"source": source, "destination": destination}))
 
-    def _ask(
+    def _send(
         self,
-        path: str,
-        payload: dict[str, Any],
-        made: type[Any],
-        stream: bool,
-        timeout: TimeoutLike,
-        guarded: bool,
-    ) -> Any:
-        payload = encode_images(payload)
-        if stream:
-            return self._native.stream_blocking(path, payload, made, read_timeout(timeout), guarded)
-        reply = self._call("POST", path, payload, form=_form(guarded), timeout=timeout)
-        return made(self._check_answer(reply, path))
-
-    def _call(
-        self,
-        method: str,
-        path: str,
+        endpoint: Endpoint,
         payload: Mapping[str, Any] | None = None,
-        *,
-        form: str = "answer",
-        timeout: TimeoutLike = None,
+        stream: bool = False,
+        limits: Limits | None = None,
+        guarded: bool = False,
     ) -> Any:
-        return self._native.call_blocking(method, path, payload, form, read_timeout(timeout))
-
-    def _progress(self, path: str, payload: dict[str, Any]) -> Any:
-        if payload["stream"]:
-            return self._native.stream_blocking(path, payload, ProgressResponse, self._transfer_limits, False)
-        return self._succeeded(path, self._native.call_blocking("POST", path, payload, "answer", self._transfer_limits))
+        """The reply of ``endpoint``, or with ``stream`` an iterator over it, as objects of its class."""
+        if payload is not None and endpoint.streams:
+            # Always sent, because what holds without it differs by endpoint.
+            payload = {**payload, "stream": stream}
+        if stream:
+            return self._native.stream_blocking(endpoint, payload, endpoint.reply, limits, guarded)
+        reply = self._native.call_blocking(endpoint, payload, self._form_of(endpoint, guarded), limits)
+        return self._reply_of(endpoint, reply)
 
 
 __all__ = ["AsyncClient", "Client", "Retry", "Timeout"]

@@ -9,6 +9,7 @@ numbers of tokens, where to sign in.
 from __future__ import annotations
 
 from metagpt_ollama_rs._core import excerpt
+from metagpt_ollama_rs.endpoints import ENDPOINTS, PULL
 from metagpt_ollama_rs.errors import (
     AuthenticationError,
     BadRequestError,
@@ -33,6 +34,10 @@ from metagpt_ollama_rs.errors import (
     ServerError,
     SubscriptionError,
 )
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from metagpt_ollama_rs.endpoints import Endpoint
 
 __all__ = ["UNUSABLE_VECTORS", "from_core", "kind_of"]
 
@@ -86,6 +91,7 @@ def from_core(
     message: str,
     url: str | None = None,
     model: str | None = None,
+    endpoint: str | None = None,
     status: int | None = None,
     server_text: str | None = None,
     body: bytes | None = None,
@@ -127,7 +133,9 @@ def from_core(
         error.retry_after = retry_after
         if isinstance(error, ModelNotFoundError):
             error.available = available
-    error.hint = _hint_of(error, cause=cause, quota=quota, repetition=repeated is not None)
+    error.hint = _hint_of(
+        error, ENDPOINTS.get(endpoint or ""), cause=cause, quota=quota, repetition=repeated is not None
+    )
     return error
 
 
@@ -216,13 +224,6 @@ _PROXY_FAILED = (
     "A server nearby belongs in NO_PROXY (and wants no proxy setting)"
 )
 
-# What to do about a transfer that broke off, by the last part of its path.
-_TRANSFERS = {
-    "pull": "the download broke off: pull again, it goes on where it stopped",
-    "push": "the upload broke off: push again, it goes on where it stopped",
-    "create": "the server stopped half-way: its own log says why; create the model again",
-}
-
 _TRANSFER_FAILED = "those are the server's words, or the registry's; the server's own log says more"
 
 _PHASE_HINTS = {
@@ -307,7 +308,7 @@ _HINTS_BY_TEXT: tuple[tuple[tuple[str, ...], str], ...] = (
 )
 
 
-def _hint_of(error: OllamaError, *, cause: str | None, quota: bool, repetition: bool) -> str:
+def _hint_of(error: OllamaError, endpoint: Endpoint | None, *, cause: str | None, quota: bool, repetition: bool) -> str:
     """The hint for an error whose attributes are set; the other arguments are those of ``src/error.rs``."""
     hint = _HINTS.get(type(error), "")
     if isinstance(error, ConnectTimeout):
@@ -326,14 +327,14 @@ def _hint_of(error: OllamaError, *, cause: str | None, quota: bool, repetition: 
         return f"is that an answer of the proxy's own? {_PROXY_DOWN[0].upper()}{_PROXY_DOWN[1:]}"
     if repetition:
         return _REPETITION_HINT
-    transfer = _TRANSFERS.get(_endpoint(error.url))
+    transfer = endpoint.when_broken_off if endpoint else ""
     if isinstance(error, MidStreamError):
         said = _hint_of_text(error.error)
         if transfer:
             return said or _TRANSFER_FAILED
         return f"{said}; the text so far is in `partial`" if said else hint
     if isinstance(error, ResponseError):
-        return _explain_refusal(error, quota) or hint
+        return _explain_refusal(error, endpoint, quota) or hint
     if transfer and isinstance(error, (IncompleteError, InterruptedStreamError)):
         return transfer
     return hint
@@ -343,17 +344,17 @@ def _is_https(error: OllamaError) -> bool:
     return (error.url or "").startswith("https:")
 
 
-def _explain_refusal(error: ResponseError, quota: bool) -> str:
+def _explain_refusal(error: ResponseError, endpoint: Endpoint | None, quota: bool) -> str:
     """Fills in what the body says beyond the text, and returns a hint of its own where there is a better one."""
     if isinstance(error, ContextOverflowError):
-        return _read_overflow(error)
+        return _read_overflow(error, endpoint)
     gateway = _explain_gateway(error)
     if gateway:
         return gateway
     if isinstance(error, AuthenticationError):
         return _explain_authentication(error)
     if isinstance(error, ModelNotFoundError):
-        return _explain_missing_model(error)
+        return _explain_missing_model(error, endpoint)
     if quota:
         return (
             "the account's quota is used up: wait until it is renewed, choose a model of your own machine, or upgrade"
@@ -365,11 +366,6 @@ def _explain_refusal(error: ResponseError, quota: bool) -> str:
     if error.status == 405:
         return _HINTS[NotFoundError]
     return _hint_of_text(error.error)
-
-
-def _endpoint(url: str | None) -> str:
-    """The last part of the path."""
-    return (url or "").rpartition("/")[2]
 
 
 def _hint_of_text(text: str) -> str:
@@ -417,7 +413,7 @@ def _explain_gateway(error: ResponseError) -> str:
     return ""
 
 
-def _read_overflow(error: ContextOverflowError) -> str:
+def _read_overflow(error: ContextOverflowError, endpoint: Endpoint | None) -> str:
     import re
 
     numbers = error.body.replace(b'\\"', b'"')
@@ -426,8 +422,7 @@ def _read_overflow(error: ContextOverflowError) -> str:
     error.prompt_tokens = int(prompt.group(1)) if prompt else None
     error.context_length = int(context.group(1)) if context else None
     if not (error.prompt_tokens and error.context_length):
-        embedded = _endpoint(error.url) in ("embed", "embeddings")
-        return "shorten or split the text that is embedded" if embedded else ""
+        return "shorten or split the text that is embedded" if endpoint and endpoint.embeds else ""
     return (
         f"the prompt has {error.prompt_tokens} tokens and the context {error.context_length}: "
         f"set context_length (num_ctx) above {error.prompt_tokens}, or shorten the prompt"
@@ -466,12 +461,13 @@ def _is_cloud(url: str | None) -> bool:
     return (url or "").startswith(("https://ollama.com/", "https://www.ollama.com/", "https://api.ollama.com/"))
 
 
-def _explain_missing_model(error: ModelNotFoundError) -> str:
+def _explain_missing_model(error: ModelNotFoundError, endpoint: Endpoint | None) -> str:
     if not error.model:
         return "name a model, such as llama3.2 or qwen3:8b; `ollama list` shows those that are there"
-    here = _endpoint(error.url) in ("delete", "copy", "push", "create")
-    if _endpoint(error.url) == "pull":
+    if endpoint is PULL:
         return "is the name spelled right? https://ollama.com/search lists the models that there are"
+    # What is about to be deleted, copied or pushed is not made by pulling it.
+    here = endpoint is not None and endpoint.changes
     pull = "is the name spelled right?" if here else f"pull it with `ollama pull {excerpt(error.model, _NAME)}`"
     if error.available is None:
         return f"{pull}; `ollama list` shows the models that are there"

@@ -1,7 +1,7 @@
 """Arguments of the clients' methods as the JSON objects that go over the wire (docs/wire.md#1-requests).
 
-What the caller left at None is not sent, so that the server's own default holds. ``stream`` always is: its default
-differs by endpoint. Bytes count as the text that they are in UTF-8, wherever a text is wanted; those that nothing here
+What the caller left at None is not sent, so that the server's own default holds; ``stream`` is added by the clients.
+Bytes count as the text that they are in UTF-8, wherever a text is wanted; those that nothing here
 looks at are turned into it by the core, as are surrogates. What Ollama would refuse, or ignore in silence, though it is
 easily seen here, is a ConfigurationError that names the place. Images wait in a payload to be
 read (`images.encode_images`).
@@ -10,31 +10,56 @@ read (`images.encode_images`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict, Union
 
 from metagpt_ollama_rs.errors import ConfigurationError
 from metagpt_ollama_rs.images import BYTES, unread_images
 from metagpt_ollama_rs.responses import Record
 from metagpt_ollama_rs.spelling import near_miss, unknown_argument
 
-_CHAT = ("tools", "think", "logprobs", "top_logprobs", "format", "options", "keep_alive", "truncate")
-_GENERATE = (
-    "system",
-    "template",
-    "context",
-    "think",
-    "logprobs",
-    "top_logprobs",
-    "raw",
-    "format",
-    "images",
-    "options",
-    "keep_alive",
-    "truncate",
-    "width",
-    "height",
-    "steps",
-)
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import timedelta
+
+    Text = Union[str, bytes, bytearray, memoryview]
+    KeepAlive = Union[float, str, timedelta, None]
+
+
+class ChatFields(TypedDict, total=False):
+    """What ``chat`` takes beside the model and the messages; None, too, leaves a field out."""
+
+    tools: Sequence[Mapping[str, Any] | Callable[..., Any] | Any] | None
+    think: bool | str | None
+    logprobs: bool | None
+    top_logprobs: int | None
+    format: str | Mapping[str, Any] | None
+    options: Mapping[str, Any] | Any | None
+    keep_alive: KeepAlive
+    truncate: bool | None
+
+
+class GenerateFields(TypedDict, total=False):
+    """What ``generate`` takes beside the model, the prompt and its suffix; None, too, leaves a field out."""
+
+    system: Text | None
+    template: Text | None
+    context: Sequence[int] | None
+    think: bool | str | None
+    logprobs: bool | None
+    top_logprobs: int | None
+    raw: bool | None
+    format: str | Mapping[str, Any] | None
+    images: Sequence[Any] | None
+    options: Mapping[str, Any] | Any | None
+    keep_alive: KeepAlive
+    truncate: bool | None
+    width: int | None
+    height: int | None
+    steps: int | None
+
+
+_CHAT = tuple(ChatFields.__annotations__)
+_GENERATE = tuple(GenerateFields.__annotations__)
 _CREATE = ("from_", "files", "adapters", "template", "license", "system", "parameters", "messages", "quantize")
 _ARGUMENTS = {
     "chat": ("model", "messages", "stream", *_CHAT, "timeout", "repetition_guard"),
@@ -79,9 +104,9 @@ def header_pairs(headers: Any) -> list[tuple[str, str]]:
     return [(plain_text(name, "a header's name"), plain_text(value, f"headers[{name!r:.60}]")) for name, value in pairs]
 
 
-def chat_payload(model: Any, messages: Any, stream: bool, **fields: Any) -> dict[str, Any]:
+def chat_payload(model: Any, messages: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
     """The payload of ``/api/chat``. Raises TypeError for a field that the endpoint does not have."""
-    payload: dict[str, Any] = {"model": require_text(model, "model"), "messages": _messages(messages), "stream": stream}
+    payload: dict[str, Any] = {"model": require_text(model, "model"), "messages": _messages(messages)}
     _fill(payload, "chat", _CHAT, fields)
     if "tools" in payload:
         from metagpt_ollama_rs.tools import sent_tools
@@ -90,9 +115,9 @@ def chat_payload(model: Any, messages: Any, stream: bool, **fields: Any) -> dict
     return payload
 
 
-def generate_payload(model: Any, prompt: Any, suffix: Any, stream: bool, **fields: Any) -> dict[str, Any]:
+def generate_payload(model: Any, prompt: Any, suffix: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
     """The payload of ``/api/generate``. Raises TypeError for a field that the endpoint does not have."""
-    payload: dict[str, Any] = {"model": require_text(model, "model"), "stream": stream}
+    payload: dict[str, Any] = {"model": require_text(model, "model")}
     _fill(payload, "generate", ("prompt", "suffix", *_GENERATE), {"prompt": prompt, "suffix": suffix, **fields})
     if "images" in payload:
         payload["images"] = unread_images(payload["images"], "images")
@@ -115,7 +140,7 @@ def embeddings_payload(model: Any, prompt: Any, options: Any, keep_alive: Any) -
     return _fill({"model": require_text(model, "model")}, "embeddings", tuple(fields), fields)
 
 
-def create_payload(model: str, stream: bool, fields: Mapping[str, Any]) -> dict[str, Any]:
+def create_payload(model: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     """The payload of ``/api/create``; ``from_`` stands for the key ``from``.
 
     A field that is not known is sent, because a newer server may know it; but not one that is a misspelt known one.
@@ -128,7 +153,7 @@ def create_payload(model: str, stream: bool, fields: Mapping[str, Any]) -> dict[
         rest["parameters"] = _options(rest["parameters"], "parameters")
     if "messages" in rest:
         rest["messages"] = _messages(rest["messages"])
-    return {"model": require_text(model, "model"), "stream": stream, **rest}
+    return {"model": require_text(model, "model"), **rest}
 
 
 def _fill(payload: dict[str, Any], endpoint: str, known: tuple[str, ...], fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -272,6 +297,8 @@ def _check_option_name(name: str, where: str) -> None:
 
 
 __all__ = [
+    "ChatFields",
+    "GenerateFields",
     "chat_payload",
     "create_payload",
     "embed_payload",

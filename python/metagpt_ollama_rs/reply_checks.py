@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from metagpt_ollama_rs.endpoints import Endpoint
     from metagpt_ollama_rs.errors import OllamaError
 
-__all__ = ["check_answer", "join_text_parts", "require_field"]
+__all__ = ["check_answer", "check_success", "join_text_parts", "require_field"]
 
 
 def require_field(reply: dict[str, Any], *names: str, redact: Callable[[str], str]) -> dict[str, Any]:
@@ -32,18 +33,19 @@ def require_field(reply: dict[str, Any], *names: str, redact: Callable[[str], st
     return reply
 
 
-def check_answer(reply: dict[str, Any], path: str, *, redact: Callable[[str], str]) -> dict[str, Any]:
-    """``reply``, if it is an answer of the endpoint ``path``; raises ProtocolError otherwise.
+def check_answer(reply: dict[str, Any], endpoint: Endpoint, *, redact: Callable[[str], str]) -> dict[str, Any]:
+    """``reply``, if it is an answer of ``endpoint``; raises ProtocolError otherwise.
 
     A text that came as a list of parts is joined. An answer may be without one: a message of tool calls, an image.
     """
-    if path == "/api/chat":
-        holder = require_field(reply, "message", redact=redact)["message"]
+    require_field(reply, *endpoint.fields, redact=redact)
+    if "message" in endpoint.fields:
+        holder = reply["message"]
         if not isinstance(holder, dict):
             raise _wrong_type("message", "object", redact(str(holder)))
         name, optional = "content", True
     else:
-        holder = require_field(reply, "response", "image", redact=redact)
+        holder = reply
         name, optional = "response", isinstance(reply.get("image"), str)
     found = holder.get(name)
     text = join_text_parts(found) if isinstance(found, list) else found
@@ -51,6 +53,14 @@ def check_answer(reply: dict[str, Any], path: str, *, redact: Callable[[str], st
         raise _wrong_type(name, "text", redact(str(found)))
     if text is not found:
         holder[name] = text
+    return reply
+
+
+def check_success(reply: dict[str, Any], endpoint: Endpoint, *, base_url: str) -> dict[str, Any]:
+    """``reply``, if it is the last report of a transfer; raises IncompleteError for any other."""
+    if reply.get("status") != "success":
+        message = "The reply ended without a last line (`status: success`): it is cut short."
+        raise from_core("incomplete", message=message, url=f"{base_url}{endpoint.path}", endpoint=endpoint.path)
     return reply
 
 

@@ -10,6 +10,7 @@ use super::base::{Base, Origin};
 use super::config::Config;
 #[cfg(target_os = "linux")]
 use super::direct;
+use super::endpoint::Endpoint;
 use super::exchange::Exchange;
 use super::explain::explain;
 use super::general::General;
@@ -68,6 +69,8 @@ pub struct Reply {
     pub body: Vec<u8>,
     /// What an error that is made of the body must not show.
     pub secrets: Secrets,
+    /// The endpoint that sent it.
+    pub endpoint: Arc<Endpoint>,
 }
 
 /// What a pump puts into the inbox.
@@ -149,7 +152,7 @@ impl Client {
 
     /// Sends `request`, checks status and framing, returns the whole body.
     pub async fn call(&self, request: Request) -> Result<Reply, Error> {
-        let url = self.inner.config.base.url(&request.path);
+        let url = self.inner.config.base.url(&request.endpoint.path);
         let trace = request.trace.clone();
         match self.whole(request, &url).await {
             Ok(reply) => Ok(reply),
@@ -166,6 +169,7 @@ impl Client {
     }
 
     pub(super) async fn whole(&self, request: Request, url: &str) -> Result<Reply, Error> {
+        let endpoint = Arc::clone(&request.endpoint);
         let mut exchange = Exchange::open(self, request, url).await?;
         let body = exchange.whole(self.inner.config.max_body).await?;
         Ok(Reply {
@@ -173,6 +177,7 @@ impl Client {
             content_type: exchange.content_type().to_owned(),
             body,
             secrets: self.inner.secrets.clone(),
+            endpoint,
         })
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::client::Client;
+use super::endpoint::{Endpoint, Method};
 use super::policy::{Retry, Timeouts};
 use super::request::Request;
 use crate::error::{Error, Kind, Phase};
@@ -79,7 +80,7 @@ async fn names(client: &Client, path: &str) -> Result<Option<Vec<String>>, Error
             total: Some(PATIENCE),
         }),
         retry: Some(Retry::OFF),
-        ..Request::get(path)
+        ..Request::to(Endpoint::unknown(Method::Get, path))
     };
     let reply = client
         .whole(request, &client.config().base.url(path))

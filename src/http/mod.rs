@@ -3,7 +3,8 @@
 //! * [`base`] reads whatever a user wrote as base URL and turns it into one canonical form.
 //! * [`config`] is what a client is made from: base, headers, key, limits; [`proxy`] says when a proxy is used,
 //!   [`trust`] whose certificates are believed.
-//! * `policy` are the values of time limits and retries, `request` is what is asked and what of it goes over the wire.
+//! * `policy` are the values of time limits and retries, `endpoint` is what differs between endpoints, `request` is what
+//!   is asked and what of it goes over the wire.
 //! * [`client`] is the pooled client with its two verbs: `call` (the whole reply) and `pump` (a stream into an inbox).
 //! * `exchange` is one request and its checked reply, read piece by piece under the four time limits of `clock`.
 //! * `lane` is the choice between `general` (reqwest on a tokio runtime: everything) and [`direct`] (plain HTTP on sockets in
@@ -22,6 +23,7 @@ pub mod client;
 mod clock;
 pub mod config;
 pub mod direct;
+mod endpoint;
 mod exchange;
 mod explain;
 mod fault;
@@ -42,10 +44,11 @@ pub mod trust;
 pub use base::{Base, Origin};
 pub use client::{Client, Mode, Reply};
 pub use config::Config;
+pub use endpoint::{Endpoint, Method, ReplyLines};
 pub use lane::Runtime;
 pub use policy::{Retry, Timeouts};
 pub use proxy::ProxyRule;
 pub use redact::Secrets;
 pub use repetition::refuse_repetition;
-pub use request::{ANSWERS, Method, Request};
+pub use request::Request;
 pub use trust::Trust;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::client::{Client, Mode};
+use super::endpoint::ReplyLines;
 use super::exchange::Exchange;
 use super::explain::explain;
 use super::fault;
@@ -32,7 +33,7 @@ impl Drop for Closing<'_> {
 /// Runs one stream. See [`Client::pump`].
 pub(super) async fn run(client: &Client, request: Request, inbox: &Arc<Inbox>, mode: Mode) {
     let _closing = Closing(inbox);
-    let url = client.config().base.url(&request.path);
+    let url = client.config().base.url(&request.endpoint.path);
     let trace = request.trace.clone();
     let end = tokio::select! {
         biased;
@@ -68,11 +69,11 @@ async fn stream(
     url: &str,
 ) -> Result<(), Error> {
     let max_line = client.config().max_line;
-    let taken = match mode {
-        _ if request.has_progress() => Taken::Progress,
-        Mode::Records(shape) => Taken::Answer(Some(shape)),
-        _ if request.has_answer() => Taken::Answer(None),
-        _ => Taken::Any,
+    let taken = match (request.endpoint.lines, mode) {
+        (Some(ReplyLines::Progress), _) => Taken::Progress,
+        (_, Mode::Records(shape)) => Taken::Answer(Some(shape)),
+        (Some(ReplyLines::Answer), _) => Taken::Answer(None),
+        (Some(ReplyLines::Any) | None, _) => Taken::Any,
     };
     let guarded = request.guarded;
     let trace = request.trace.clone();

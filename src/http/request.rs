@@ -1,8 +1,8 @@
 //! A request: what somebody asks for, and what of it goes over the wire.
 //!
-//! [`Request`] is what callers write: a method, a path, JSON, and what differs from the client's settings. [`Heads`] adds
+//! [`Request`] is what callers write: an endpoint, JSON, and what differs from the client's settings. [`Heads`] adds
 //! what the client's settings say (the host, the key, headers) and makes it [`Prepared`]: what a lane sends, as often as
-//! it has to. Of `Request::post("/api/chat", "{}")` a client of `http://127.0.0.1:11434` with a key sends
+//! it has to. Of a request to `POST /api/chat` with the body `{}`, a client of `http://127.0.0.1:11434` with a key sends
 //!
 //! ```text
 //! POST /api/chat HTTP/1.1
@@ -28,29 +28,10 @@ use reqwest::header::{
 };
 
 use super::config::{Config, real_key};
+use super::endpoint::{Endpoint, Method};
 use super::policy::{Retry, Timeouts};
 use crate::error::{Error, Kind};
 use crate::stats::Trace;
-
-/// Routes that change nothing, though they are asked with POST.
-const HARMLESS: [&str; 10] = [
-    "/api/chat",
-    "/api/generate",
-    "/api/embed",
-    "/api/embeddings",
-    "/api/show",
-    "/v1/chat/completions",
-    "/v1/completions",
-    "/v1/embeddings",
-    "/v1/responses",
-    "/v1/messages",
-];
-
-/// Routes whose streams report progress.
-const PROGRESS: [&str; 3] = ["/api/pull", "/api/push", "/api/create"];
-
-/// Routes whose streams are answers in Ollama's own shapes.
-pub const ANSWERS: [&str; 2] = ["/api/chat", "/api/generate"];
 
 const OWN_NAME: &str = concat!("metagpt-ollama-rs/", env!("CARGO_PKG_VERSION"));
 
@@ -65,21 +46,10 @@ const FRAMING: [&str; 4] = [
 /// How many heads are kept: a client asks for a handful of paths, unless somebody makes them up.
 const MAX_HEADS: usize = 64;
 
-/// The verbs that Ollama's routes use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Method {
-    Get,
-    Post,
-    Delete,
-    Head,
-}
-
 /// What to ask.
 #[derive(Clone, Debug)]
 pub struct Request {
-    pub method: Method,
-    /// Such as `/api/chat`; it comes after the base URL's prefix.
-    pub path: String,
+    pub endpoint: Arc<Endpoint>,
     /// JSON text.
     pub body: Option<Vec<u8>>,
     /// Replace those of the client.
@@ -96,20 +66,10 @@ pub struct Request {
 }
 
 impl Request {
-    /// `POST path` with a JSON body.
-    pub fn post(path: impl Into<String>, body: impl Into<Vec<u8>>) -> Self {
+    /// A request to `endpoint` without a body, with the settings of the client.
+    pub fn to(endpoint: impl Into<Arc<Endpoint>>) -> Self {
         Self {
-            body: Some(body.into()),
-            method: Method::Post,
-            ..Self::get(path)
-        }
-    }
-
-    /// `GET path`.
-    pub fn get(path: impl Into<String>) -> Self {
-        Self {
-            method: Method::Get,
-            path: path.into(),
+            endpoint: endpoint.into(),
             body: None,
             timeouts: None,
             retry: None,
@@ -117,26 +77,6 @@ impl Request {
             trace: None,
             guarded: false,
         }
-    }
-
-    /// Whether this may change something (copy, create, delete, push, pull, blobs, and what is not known). Such a request
-    /// is not sent twice when the server may have carried it out already.
-    pub(super) fn is_changing(&self) -> bool {
-        match self.method {
-            Method::Get | Method::Head => false,
-            Method::Post => !HARMLESS.contains(&self.path.as_str()),
-            Method::Delete => true,
-        }
-    }
-
-    /// Whether the lines of the reply report progress.
-    pub(super) fn has_progress(&self) -> bool {
-        PROGRESS.contains(&self.path.as_str())
-    }
-
-    /// Whether the lines of the reply are parts of an answer in Ollama's own shapes.
-    pub(super) fn has_answer(&self) -> bool {
-        ANSWERS.contains(&self.path.as_str())
     }
 }
 
@@ -157,8 +97,8 @@ pub(super) struct Head {
     pub(super) headers: HeaderMap,
 }
 
-/// What a head is made of, and so what tells two heads of one client apart: method, path, whether a body comes with it.
-type HeadKey = (Method, String, bool);
+/// What tells two heads of one client apart: the endpoint, and whether a body comes with it.
+type HeadKey = (Arc<Endpoint>, bool);
 
 /// Makes the heads of the requests of one client, and keeps them: making one costs as much as sending it.
 pub(super) struct Heads {
@@ -194,15 +134,15 @@ impl Heads {
 
     /// `request` as the lanes send it to `url`.
     pub(super) fn prepare(&self, request: Request, url: &str) -> Result<Prepared, Error> {
-        let changing = request.is_changing();
+        let changing = request.endpoint.changes;
         let has_body = request.body.is_some();
         let head = if request.headers.is_empty() {
-            let key = (request.method, request.path, has_body);
+            let key = (request.endpoint, has_body);
             let kept = self.kept().get(&key).map(Arc::clone);
             if let Some(head) = kept {
                 head
             } else {
-                let head = Arc::new(self.head(key.0, &key.1, key.2, &[], url)?);
+                let head = Arc::new(self.head(&key.0, has_body, &[], url)?);
                 let mut kept = self.kept();
                 if kept.len() >= MAX_HEADS {
                     kept.clear();
@@ -211,8 +151,7 @@ impl Heads {
                 head
             }
         } else {
-            let (path, more) = (&request.path, &request.headers);
-            Arc::new(self.head(request.method, path, has_body, more, url)?)
+            Arc::new(self.head(&request.endpoint, has_body, &request.headers, url)?)
         };
         Ok(Prepared {
             head,
@@ -223,15 +162,17 @@ impl Heads {
 
     fn head(
         &self,
-        method: Method,
-        path: &str,
+        endpoint: &Endpoint,
         has_body: bool,
         more: &[(String, String)],
         url: &str,
     ) -> Result<Head, Error> {
-        let unusable = || Error::new(Kind::Config, format!("{path:?} is no path of a URL."));
+        let unusable = || {
+            let message = format!("{:?} is no path of a URL.", endpoint.path);
+            Error::new(Kind::Config, message)
+        };
         let url = Url::parse(url).map_err(|_| unusable())?;
-        let method = match method {
+        let method = match endpoint.method {
             Method::Get => reqwest::Method::GET,
             Method::Post => reqwest::Method::POST,
             Method::Delete => reqwest::Method::DELETE,

@@ -61,7 +61,7 @@ impl Tries {
             end: total.and_then(|total| since.checked_add(total)),
             obeyed: Duration::ZERO,
             taken: 0,
-            changing: request.is_changing(),
+            changing: request.endpoint.changes,
         }
     }
 
@@ -131,7 +131,12 @@ mod tests {
 
     use super::*;
     use crate::error::Kind;
-    use crate::http::request::Method;
+    use crate::http::endpoint::{Endpoint, Method};
+
+    /// A request to an endpoint that no table knows.
+    fn request(method: Method, path: &str) -> Request {
+        Request::to(Endpoint::unknown(method, path))
+    }
 
     fn milliseconds(wait: Option<Duration>) -> Option<u128> {
         wait.map(|wait| wait.as_millis())
@@ -208,7 +213,7 @@ mod tests {
         };
         for asked in [None, Some(1.8e19)] {
             let error = Error::new(Kind::Connect, "no.").with_repeat(Repeat::Safe, asked);
-            let mut tries = Tries::new(policy, &Request::get("/"), Some(Duration::MAX));
+            let mut tries = Tries::new(policy, &request(Method::Get, "/"), Some(Duration::MAX));
             let waiting = tries.after(error, &Lane::General, None);
             let moment = Duration::from_millis(5);
             assert!(tokio::time::timeout(moment, waiting).await.is_err());
@@ -258,20 +263,22 @@ mod tests {
             ..Retry::default()
         };
         let failure = |repeat| Error::new(Kind::Connect, "no.").with_repeat(repeat, None);
-        let delete = Request {
-            method: Method::Delete,
-            ..Request::get("/api/delete")
-        };
+        let chat = Request::to(Endpoint {
+            changes: false,
+            ..Endpoint::unknown(Method::Post, "/api/chat")
+        });
+        let tags = || request(Method::Get, "/api/tags");
+        let delete = || request(Method::Delete, "/api/delete");
         for (request, repeat, tries) in [
-            (Request::get("/api/tags"), Repeat::Never, 1),
-            (Request::get("/api/tags"), Repeat::Safe, 3),
-            (Request::get("/api/tags"), Repeat::Unsure, 3),
-            (Request::post("/api/chat", "{}"), Repeat::Unsure, 3),
-            (Request::post("/api/pull", "{}"), Repeat::Unsure, 1),
-            (Request::post("/api/copy", "{}"), Repeat::Safe, 3),
-            (Request::post("/api/copy", "{}"), Repeat::Unsure, 1),
-            (delete.clone(), Repeat::Unsure, 1),
-            (delete, Repeat::Safe, 3),
+            (tags(), Repeat::Never, 1),
+            (tags(), Repeat::Safe, 3),
+            (tags(), Repeat::Unsure, 3),
+            (chat, Repeat::Unsure, 3),
+            (request(Method::Post, "/api/pull"), Repeat::Unsure, 1),
+            (request(Method::Post, "/api/copy"), Repeat::Safe, 3),
+            (request(Method::Post, "/api/copy"), Repeat::Unsure, 1),
+            (delete(), Repeat::Unsure, 1),
+            (delete(), Repeat::Safe, 3),
         ] {
             let mut policy = Tries::new(policy, &request, None);
             let mut count = 1;
@@ -294,7 +301,7 @@ mod tests {
         };
         let error = Error::new(Kind::Connect, "no.").with_repeat(Repeat::Safe, None);
         let total = Some(Duration::from_millis(10));
-        let mut tries = Tries::new(policy, &Request::get("/"), total);
+        let mut tries = Tries::new(policy, &request(Method::Get, "/"), total);
         assert_eq!(
             tries
                 .after(error, &Lane::General, None)

@@ -40,6 +40,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
         "OPENAI_USAGE",
         Counters::OPENAI_USAGE.into_py_dict(module.py())?,
     )?;
+    module.add_class::<client::endpoint::EndpointRow>()?;
     module.add_class::<client::native_client::NativeClient>()?;
     module.add_class::<asyncio::stream::Stream>()?;
     module.add_class::<asyncio::awaitable::NativeAwaitable>()?;
@@ -92,6 +93,7 @@ fn refuse_repetition(
             model,
             partial: &content,
             thinking: &thinking,
+            ..errors::Context::default()
         };
         errors::in_context(py, error, &facts)
     })

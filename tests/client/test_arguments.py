@@ -178,7 +178,7 @@ def test_a_circle_is_refused(ollama_server: ScriptedServer) -> None:
     circle: dict[str, Any] = {}
     circle["itself"] = circle
     refused(ollama_server, "circular", "chat", "m", [], format=circle)
-    # The doors that take a payload as it is.
+    # The methods that take a payload as it is.
     with pytest.raises(errors.ConfigurationError, match=r"a: object is not JSON"):
         asyncio.run(AsyncClient(ollama_server.url).request_json("/api/chat", {"a": object()}))
     with pytest.raises(errors.ConfigurationError, match=r"a: object is not JSON"):

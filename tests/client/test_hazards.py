@@ -11,7 +11,7 @@ from typing import Any, Callable
 
 import pytest
 
-from metagpt_ollama_rs import AsyncClient, Client, errors
+from metagpt_ollama_rs import AsyncClient, Client, endpoints, errors
 from metagpt_ollama_rs.testing import Reply, ScriptedServer, lines
 
 MESSAGES = [{"role": "user", "content": "hi"}]
@@ -22,7 +22,9 @@ async def start(client: AsyncClient) -> Any:
     return await client.chat("m", MESSAGES, stream=True)
 
 
-@pytest.mark.parametrize("way", ["aclose", "close in a thread", "a door of batches", "another reader is cancelled"])
+@pytest.mark.parametrize(
+    "way", ["aclose", "close in a thread", "an iterator of batches", "another reader is cancelled"]
+)
 def test_a_stream_closed_under_a_parked_reader_wakes_it(ollama_server: ScriptedServer, way: str) -> None:
     ollama_server.queue(Reply.chat("Hello world").gated(1))
 
@@ -33,7 +35,7 @@ def test_a_stream_closed_under_a_parked_reader_wakes_it(ollama_server: ScriptedS
         await asyncio.sleep(0.05)
         if way == "aclose":
             await stream.aclose()
-        elif way == "a door of batches":
+        elif way == "an iterator of batches":
             await stream.batches().aclose()
         elif way == "close in a thread":
             await asyncio.to_thread(stream.close)
@@ -51,8 +53,8 @@ def test_a_stream_closed_under_a_parked_reader_wakes_it(ollama_server: ScriptedS
     ollama_server.wait_for_hangup()
 
 
-@pytest.mark.parametrize("door", ["items", "callback", "call", "list"])
-def test_a_loop_closed_under_a_parked_task_leaves_nothing_behind(ollama_server: ScriptedServer, door: str) -> None:
+@pytest.mark.parametrize("consumer", ["items", "callback", "call", "list"])
+def test_a_loop_closed_under_a_parked_task_leaves_nothing_behind(ollama_server: ScriptedServer, consumer: str) -> None:
     ollama_server.on("POST", "/api/chat", lambda request: Reply.chat("Hello world").gated(0))
     ollama_server.on("GET", "/api/tags", lambda request: Reply.chat("Hello world").gated(0))
 
@@ -65,12 +67,12 @@ def test_a_loop_closed_under_a_parked_task_leaves_nothing_behind(ollama_server: 
         loop.set_exception_handler(lambda loop, context: None)
 
         async def parked(marker: Marker) -> None:
-            if door == "items":
+            if consumer == "items":
                 async for _ in await start(client):
                     pass
-            elif door == "callback":
+            elif consumer == "callback":
                 await client.stream_text("/api/chat", CHAT, lambda text: None)
-            elif door == "list":
+            elif consumer == "list":
                 await client.list()
             else:
                 await client.chat("m", MESSAGES)
@@ -95,7 +97,7 @@ def test_a_loop_closed_under_a_parked_task_leaves_nothing_behind(ollama_server: 
         "a callback's error",
         "a callback's answer",
         "a line that fails",
-        "doors",
+        "iterators",
         "a blocking stream",
         "a block not entered",
     ],
@@ -109,7 +111,7 @@ def test_what_nobody_asks_for_is_collected(ollama_server: ScriptedServer, way: s
         pass
 
     async def scene() -> weakref.ref[Marker]:
-        transport: Any = AsyncClient(ollama_server.url)._native
+        native: Any = AsyncClient(ollama_server.url)._native
         marker: Any = Marker()
         called = asyncio.Event()
 
@@ -127,17 +129,17 @@ def test_what_nobody_asks_for_is_collected(ollama_server: ScriptedServer, way: s
                     raise ValueError(marker)
 
         if way.startswith("a callback"):
-            marker.pending = transport.deliver("/api/chat", payload, on_text, None, None)
+            marker.pending = native.deliver(endpoints.CHAT, payload, on_text, None, None)
             await called.wait()
             await asyncio.sleep(0.1)
         elif way == "a blocking stream":
-            marker.stream = transport.stream_blocking("/api/chat", payload, Made, None)
+            marker.stream = native.stream_blocking(endpoints.CHAT, payload, Made, None)
         else:
-            marker.stream = transport.stream("/api/chat", payload, Made, False, None)
+            marker.stream = native.stream(endpoints.CHAT, payload, Made, False, None)
             if way == "a line that fails":
                 marker.items = await marker.stream.batches().__anext__()
-            elif way == "doors":
-                marker.doors = [marker.stream.batches(), marker.stream.batches().batches()]
+            elif way == "iterators":
+                marker.iterators = [marker.stream.batches(), marker.stream.batches().batches()]
             else:
                 marker.entered = marker.stream.__aenter__()
         return weakref.ref(marker)
@@ -148,8 +150,8 @@ def test_what_nobody_asks_for_is_collected(ollama_server: ScriptedServer, way: s
     assert left() is None
 
 
-@pytest.mark.parametrize("door", ["callback", "batches", "items"])
-def test_a_fast_stream_does_not_hold_the_loop(ollama_server: ScriptedServer, door: str) -> None:
+@pytest.mark.parametrize("consumer", ["callback", "batches", "items"])
+def test_a_fast_stream_does_not_hold_the_loop(ollama_server: ScriptedServer, consumer: str) -> None:
     ollama_server.queue(Reply.chat(["x"] * 20_000).at_once())
 
     async def main() -> tuple[int, int]:
@@ -169,9 +171,9 @@ def test_a_fast_stream_does_not_hold_the_loop(ollama_server: ScriptedServer, doo
             count += 1
 
         task = asyncio.create_task(other())
-        if door == "callback":
+        if consumer == "callback":
             await client.stream_text("/api/chat", CHAT, on_text)
-        elif door == "items":
+        elif consumer == "items":
             async for part in await start(client):
                 on_text(part.message.content)
         else:
@@ -187,16 +189,16 @@ def test_a_fast_stream_does_not_hold_the_loop(ollama_server: ScriptedServer, doo
     assert turns >= 20
 
 
-@pytest.mark.parametrize("door", ["callback", "batches", "items"])
-def test_a_loop_that_others_keep_busy_does_not_hold_a_stream(ollama_server: ScriptedServer, door: str) -> None:
+@pytest.mark.parametrize("consumer", ["callback", "batches", "items"])
+def test_a_loop_that_others_keep_busy_does_not_hold_a_stream(ollama_server: ScriptedServer, consumer: str) -> None:
     """Each turn of the loop takes others longer than a stream may use at once."""
     ollama_server.queue(Reply.chat(["x"] * 200).at_once())
 
     async def read(client: AsyncClient) -> int:
         seen: list[str] = []
-        if door == "callback":
+        if consumer == "callback":
             await client.stream_text("/api/chat", CHAT, seen.append)
-        elif door == "items":
+        elif consumer == "items":
             seen.extend([part.message.content async for part in await start(client)])
         else:
             async for batch in (await start(client)).batches():
@@ -317,7 +319,7 @@ def test_close_while_an_item_is_made_ends_the_stream(ollama_server: ScriptedServ
         made.append(record)
         return record
 
-    stream = client._native.stream_blocking("/api/chat", {**CHAT, "stream": True}, make, None)
+    stream = client._native.stream_blocking(endpoints.CHAT, {**CHAT, "stream": True}, make, None)
     next(stream)
     with pytest.raises(errors.ClosedError):
         next(stream)
@@ -386,17 +388,17 @@ def test_a_reply_of_the_wrong_form_is_quoted_without_the_key(
     assert "a-long-key" not in str(caught.value)
 
 
-@pytest.mark.parametrize("door", ["items", "callback", "call"])
-def test_the_stack_of_a_thread_may_be_small(ollama_server: ScriptedServer, door: str) -> None:
+@pytest.mark.parametrize("consumer", ["items", "callback", "call"])
+def test_the_stack_of_a_thread_may_be_small(ollama_server: ScriptedServer, consumer: str) -> None:
     """A request on the direct lane begins on the stack of whoever makes it."""
     ollama_server.answer("Hello world")
     answers = []
 
     async def main() -> None:
         client = AsyncClient(ollama_server.url)
-        if door == "items":
+        if consumer == "items":
             answers.append("".join([part.message.content or "" async for part in await start(client)]))
-        elif door == "callback":
+        elif consumer == "callback":
             answers.append((await client.stream_text("/api/chat", CHAT, lambda text: None))["message"]["content"])
         else:
             answers.append((await client.chat("m", MESSAGES)).message.content)

@@ -70,17 +70,17 @@ FAULTS: dict[str, Reply] = {
 NAMES = Reply.json({"models": [{"name": LONG}, *({"name": f"{number}{NASTY}"} for number in range(5000))]})
 
 
-def ask(url: str, door: str, **settings: Any) -> None:
+def ask(url: str, consumer: str, **settings: Any) -> None:
     settings.setdefault("retries", 0)
-    if door == "sync":
+    if consumer == "sync":
         Client(url, **settings).chat("m", MESSAGES)
-    elif door == "sync stream":
+    elif consumer == "sync stream":
         list(Client(url, **settings).chat("m", MESSAGES, stream=True))
     else:
 
         async def run() -> None:
-            reply = await AsyncClient(url, **settings).chat("m", MESSAGES, stream=door == "stream")
-            if door == "stream":
+            reply = await AsyncClient(url, **settings).chat("m", MESSAGES, stream=consumer == "stream")
+            if consumer == "stream":
                 async for _ in reply:
                     pass
 
@@ -116,35 +116,35 @@ def check_error(error: BaseException) -> None:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("door", ["whole", "stream", "sync", "sync stream"])
+@pytest.mark.parametrize("consumer", ["whole", "stream", "sync", "sync stream"])
 def test_what_a_server_says_is_shown_clean_and_short(
-    ollama_server: ScriptedServer, caplog: pytest.LogCaptureFixture, fault: str, door: str
+    ollama_server: ScriptedServer, caplog: pytest.LogCaptureFixture, fault: str, consumer: str
 ) -> None:
     ollama_server.on("POST", "/api/chat", FAULTS[fault])
     ollama_server.on("GET", "/api/tags", NAMES)
     ollama_server.on("GET", "/api/ps", NAMES)
     with caplog.at_level(logging.DEBUG), pytest.raises(errors.OllamaError) as caught:
-        ask(ollama_server.url, door, retries=Retry(1, first=0.001))
+        ask(ollama_server.url, consumer, retries=Retry(1, first=0.001))
     check_error(caught.value)
     for record in caplog.records:
         check(record.getMessage())
 
 
-@pytest.mark.parametrize("door", ["whole", "stream"])
-def test_the_servers_own_words_are_kept(ollama_server: ScriptedServer, door: str) -> None:
+@pytest.mark.parametrize("consumer", ["whole", "stream"])
+def test_the_servers_own_words_are_kept(ollama_server: ScriptedServer, consumer: str) -> None:
     ollama_server.on("POST", "/api/chat", Reply.error(NASTY, 400))
     with pytest.raises(errors.BadRequestError) as caught:
-        ask(ollama_server.url, door)
+        ask(ollama_server.url, consumer)
     assert caught.value.error == NASTY
     assert json.loads(caught.value.body) == {"error": NASTY}
     assert "\\x1b[2J\\x07\\x00 \\u202edrowssap" in caught.value.message
 
 
-@pytest.mark.parametrize("door", ["whole", "stream"])
-def test_the_words_of_an_error_in_the_answer_are_kept(ollama_server: ScriptedServer, door: str) -> None:
+@pytest.mark.parametrize("consumer", ["whole", "stream"])
+def test_the_words_of_an_error_in_the_answer_are_kept(ollama_server: ScriptedServer, consumer: str) -> None:
     ollama_server.on("POST", "/api/chat", Reply.ndjson([{"error": NASTY}]))
     with pytest.raises(errors.MidStreamError) as caught:
-        ask(ollama_server.url, door)
+        ask(ollama_server.url, consumer)
     assert caught.value.error == NASTY
     check_error(caught.value)
 
@@ -254,16 +254,16 @@ WRITINGS: dict[str, Callable[[str], str]] = {
 @pytest.mark.parametrize("writing", WRITINGS)
 @pytest.mark.parametrize("status", [200, 401, 500])
 @pytest.mark.parametrize("as_json", [True, False])
-@pytest.mark.parametrize("door", ["whole", "stream"])
+@pytest.mark.parametrize("consumer", ["whole", "stream"])
 def test_no_writing_of_a_key_is_shown(
-    ollama_server: ScriptedServer, writing: str, status: int, as_json: bool, door: str
+    ollama_server: ScriptedServer, writing: str, status: int, as_json: bool, consumer: str
 ) -> None:
     stats.clear()
     written = WRITINGS[writing](ASCII_KEY)
     text = f'{{"error":"no such key: {written}!"}}' if as_json else f"no such key: {written}!"
     ollama_server.on("POST", "/api/chat", Reply.body(text.encode(), "application/json", status))
     with pytest.raises(errors.OllamaError) as caught:
-        ask(ollama_server.url, door, api_key=ASCII_KEY)
+        ask(ollama_server.url, consumer, api_key=ASCII_KEY)
     shown = [str(caught.value), repr(caught.value), repr(vars(caught.value)), repr(stats.records())]
     for text in shown:
         assert written not in text
@@ -278,9 +278,9 @@ def test_no_part_of_a_key_is_left_where_a_text_is_cut(ollama_server: ScriptedSer
         text = "y" * (limit - 200 + room if limit > 100 else room - 130) + ASCII_KEY
         for status, kind in ((200, "application/json"), (200, "text/plain"), (502, "text/plain"), (502, "text/html")):
             ollama_server.on("POST", "/api/chat", Reply.body(f"{text}zzz".encode() * 9, kind, status))
-            for door in ("sync", "sync stream"):
+            for consumer in ("sync", "sync stream"):
                 with pytest.raises(errors.OllamaError) as caught:
-                    ask(ollama_server.url, door, api_key=ASCII_KEY)
+                    ask(ollama_server.url, consumer, api_key=ASCII_KEY)
                 assert ASCII_KEY[:7] not in str(caught.value), (limit, status, kind)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from metagpt_ollama_rs import Client, Retry, errors, failures
+from metagpt_ollama_rs.endpoints import endpoint_at
 from metagpt_ollama_rs.testing import Reply, ScriptedServer
 from metagpt_ollama_rs.testing import transcripts as recorded
 
@@ -153,11 +154,11 @@ def ask(client: Client, recording: recorded.Transcript, stream: bool) -> None:
         payload: Any = json.loads(recording.request_body) if recording.request_body else None
     except ValueError:
         payload = {}
-    transport = client._native
+    native = client._native
     if stream:
-        list(transport.stream_blocking(recording.path, payload, None, None))
+        list(native.stream_blocking(endpoint_at(recording.path), payload, None, None))
     else:
-        transport.call_blocking(recording.method, recording.path, payload, "status", None)
+        native.call_blocking(endpoint_at(recording.path, recording.method), payload, "status", None)
 
 
 @pytest.mark.parametrize(("name", "expected"), TABLE.items(), ids=TABLE.keys())

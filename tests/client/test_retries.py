@@ -14,6 +14,7 @@ from typing import Any, Callable
 import pytest
 
 from metagpt_ollama_rs import AsyncClient, Client, Retry, Timeout, errors, stats
+from metagpt_ollama_rs.endpoints import CHAT
 from metagpt_ollama_rs.testing import Reply, ScriptedServer, faults
 
 MESSAGES = [{"role": "user", "content": "hi"}]
@@ -49,8 +50,8 @@ async def _bytes(client: AsyncClient) -> str:
     return get_choice(decode(body))
 
 
-async def _manage(client: AsyncClient) -> str:
-    return str((await client._manage("POST", "/api/chat", {**PAYLOAD, "stream": False}))["message"]["content"])
+async def _record(client: AsyncClient) -> str:
+    return str((await client._send(CHAT, PAYLOAD))["message"]["content"])
 
 
 def _sync(client: AsyncClient) -> str:
@@ -62,20 +63,20 @@ def _sync_stream(client: AsyncClient) -> str:
     return "".join(str(part.message.content) for part in parts)
 
 
-DOORS: dict[str, Callable[[AsyncClient], Any]] = {
+CONSUMERS: dict[str, Callable[[AsyncClient], Any]] = {
     "items": _items,
     "callback": _callback,
     "lines": _lines,
     "whole": _whole,
     "bytes": _bytes,
-    "manage": _manage,
+    "record": _record,
     "sync": _sync,
     "sync stream": _sync_stream,
 }
 
 
-def go(door: str, client: AsyncClient) -> str:
-    return str(resolve(DOORS[door](client)))
+def go(consumer: str, client: AsyncClient) -> str:
+    return str(resolve(CONSUMERS[consumer](client)))
 
 
 def resolve(result: Any) -> Any:
@@ -88,16 +89,16 @@ def _logging(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "metagpt.logs", raising=False)
 
 
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("consumer", CONSUMERS)
 def test_every_door_tries_again_and_logs_it(
-    ollama_server: ScriptedServer, door: str, caplog: pytest.LogCaptureFixture
+    ollama_server: ScriptedServer, consumer: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     ollama_server.answer("Hello world")
     busy = Reply.error("server busy, please try again.  maximum pending requests exceeded", 503)
     ollama_server.queue(busy, Reply.text("<html><title>Bad Gateway</title></html>", 502, content_type="text/html"))
     stats.clear()
     with caplog.at_level(logging.WARNING, "metagpt_ollama_rs"):
-        assert go(door, AsyncClient(ollama_server.url, retries=QUICK)) == "Hello world"
+        assert go(consumer, AsyncClient(ollama_server.url, retries=QUICK)) == "Hello world"
     assert len(ollama_server.requests) == 3
     assert [record.name for record in caplog.records] == ["metagpt_ollama_rs"] * 2
     assert {record.threadName for record in caplog.records} == {threading.current_thread().name}
@@ -167,7 +168,7 @@ def test_cancelling_ends_a_wait(ollama_server: ScriptedServer) -> None:
     client = AsyncClient(ollama_server.url, retries=Retry(retries=5, first=3600, budget=36000))
 
     async def main() -> None:
-        calls = [asyncio.ensure_future(DOORS[door](client)) for door in ("items", "callback", "whole")]
+        calls = [asyncio.ensure_future(CONSUMERS[consumer](client)) for consumer in ("items", "callback", "whole")]
         await asyncio.get_running_loop().run_in_executor(None, ollama_server.wait_for_request, 3)
         for call in calls:
             call.cancel()
@@ -213,9 +214,9 @@ def test_senseless_settings_are_refused(settings: dict[str, Any]) -> None:
             made(**settings)
 
 
-@pytest.mark.parametrize("door", ["sync", "sync stream", "whole", "items"])
+@pytest.mark.parametrize("consumer", ["sync", "sync stream", "whole", "items"])
 @pytest.mark.parametrize("number", [1.8e19, 1e300, 10**400, float("inf")], ids=["1.8e19", "1e300", "10**400", "inf"])
-def test_no_number_is_too_large(ollama_server: ScriptedServer, door: str, number: Any) -> None:
+def test_no_number_is_too_large(ollama_server: ScriptedServer, consumer: str, number: Any) -> None:
     policy = Retry(2**70, first=number, budget=number, retry_after=number)
     limits = Timeout(first_token=30, total=0.2)
     ollama_server.on("GET", "/api/version", Reply.error("busy", 503))
@@ -224,7 +225,7 @@ def test_no_number_is_too_large(ollama_server: ScriptedServer, door: str, number
     settings: dict[str, Any] = {"retries": policy, "timeout": limits, "max_line": 2**70, "max_body": 2**70}
     # The next try would come after the total limit, or in a year.
     with pytest.raises((errors.ServerBusyError, errors.RateLimitError)):
-        go(door, AsyncClient(ollama_server.url, **settings))
+        go(consumer, AsyncClient(ollama_server.url, **settings))
     assert len(ollama_server.requests) == 1
 
 
@@ -258,15 +259,15 @@ def test_the_setting_is_pickled(ollama_server: ScriptedServer) -> None:
     assert len(ollama_server.requests) == 1
 
 
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("consumer", CONSUMERS)
 @pytest.mark.parametrize(("models", "loaded"), [(["m:latest"], True), ([], False)])
 def test_a_first_token_that_does_not_come(
-    ollama_server: ScriptedServer, door: str, models: list[str], loaded: bool
+    ollama_server: ScriptedServer, consumer: str, models: list[str], loaded: bool
 ) -> None:
     ollama_server.on("POST", "/api/chat", lambda request: faults.never_answer())
     ollama_server.on("GET", "/api/ps", Reply.json({"models": [{"name": name} for name in models]}))
     with pytest.raises(errors.RequestTimeout) as caught:
-        go(door, AsyncClient(ollama_server.url, timeout=0.05))
+        go(consumer, AsyncClient(ollama_server.url, timeout=0.05))
     error = caught.value
     assert (error.phase, error.loaded, error.model) == ("first_token", loaded, "m")
     assert ("is in memory (loaded)" if loaded else "still loading or queued") in str(error)

@@ -19,6 +19,7 @@ import pytest
 
 import metagpt_ollama_rs
 from metagpt_ollama_rs import AsyncClient, Client, Timeout, errors, stats
+from metagpt_ollama_rs.endpoints import endpoint_at
 from metagpt_ollama_rs.testing import Reply, ScriptedServer, faults
 
 BEGUN = ("id", "state", "started", "process", "model", "host", "endpoint", "streamed")
@@ -46,32 +47,32 @@ def counted(stream: bool, **fields: Any) -> Reply:
     return Reply.ndjson([{**last, "done": False}, last]) if stream else Reply.json(last)
 
 
-async def _doors(client: AsyncClient, door: str) -> None:
+async def _consume(client: AsyncClient, consumer: str) -> None:
     payload = {"model": "m", "messages": MESSAGES}
-    if door == "items":
+    if consumer == "items":
         async for _ in await client.chat("m", MESSAGES, stream=True):
             pass
-    elif door == "callback":
+    elif consumer == "callback":
         await client.stream_text("/api/chat", payload, lambda text: None)
-    elif door == "lines":
+    elif consumer == "lines":
         async for _ in client.stream_lines("/api/chat", payload):
             pass
-    elif door == "whole":
+    elif consumer == "whole":
         await client.chat("m", MESSAGES)
-    elif door == "bytes":
+    elif consumer == "bytes":
         await client.request_bytes("/api/chat", {**payload, "stream": False})
 
 
-@pytest.mark.parametrize("door", ["items", "callback", "lines", "whole", "bytes", "sync", "sync stream"])
-def test_a_call_leaves_a_record(ollama_server: ScriptedServer, door: str) -> None:
-    streamed = door in ("items", "callback", "lines", "sync stream")
+@pytest.mark.parametrize("consumer", ["items", "callback", "lines", "whole", "bytes", "sync", "sync stream"])
+def test_a_call_leaves_a_record(ollama_server: ScriptedServer, consumer: str) -> None:
+    streamed = consumer in ("items", "callback", "lines", "sync stream")
     ollama_server.on("POST", "/api/chat", counted(streamed))
     before = time.time()
-    if door.startswith("sync"):
+    if consumer.startswith("sync"):
         reply: Any = Client(ollama_server.url).chat("m", MESSAGES, stream=streamed)
         list(reply)
     else:
-        asyncio.run(_doors(AsyncClient(ollama_server.url), door))
+        asyncio.run(_consume(AsyncClient(ollama_server.url), consumer))
     (record,) = stats.records()
     assert before - 1 <= record.pop("started") <= time.time()
     assert record.pop("id").startswith(f"{os.getpid()}-")
@@ -123,7 +124,7 @@ def test_counts_of_other_endpoints(ollama_server: ScriptedServer) -> None:
     assert client.version()
     usage = {"prompt_tokens": 4, "completion_tokens": 2, "total_tokens": 6}
     ollama_server.on("POST", "/v1/chat/completions", Reply.json({"model": "o", "choices": [], "usage": usage}))
-    client._native.call_blocking("POST", "/v1/chat/completions", {"model": "o"}, "answer", None)
+    client._native.call_blocking(endpoint_at("/v1/chat/completions"), {"model": "o"}, "answer", None)
     embed, version, chat = stats.records()
     assert (embed["model"], embed["endpoint"], embed["prompt_tokens"]) == ("e", "/api/embed", 3)
     assert (version["model"], version["endpoint"], version["prompt_tokens"]) == (None, "/api/version", None)
@@ -151,13 +152,13 @@ def test_a_failed_call_leaves_a_record(ollama_server: ScriptedServer, name: str,
     assert (record["error"], record["status"], record["phase"]) == (kind, status, phase)
 
 
-@pytest.mark.parametrize("door", ["items", "whole"])
-def test_a_call_that_nobody_waits_for_leaves_a_record(ollama_server: ScriptedServer, door: str) -> None:
-    ollama_server.queue(Reply.chat("Hello world").gated(1 if door == "items" else 0))
+@pytest.mark.parametrize("consumer", ["items", "whole"])
+def test_a_call_that_nobody_waits_for_leaves_a_record(ollama_server: ScriptedServer, consumer: str) -> None:
+    ollama_server.queue(Reply.chat("Hello world").gated(1 if consumer == "items" else 0))
     client = AsyncClient(ollama_server.url)
 
     async def leave() -> None:
-        task = asyncio.ensure_future(_doors(client, door))
+        task = asyncio.ensure_future(_consume(client, consumer))
         await asyncio.get_running_loop().run_in_executor(None, ollama_server.wait_for_request)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -314,36 +315,36 @@ def test_a_new_file_is_for_its_user_alone(
 KILLED = """
 import asyncio, sys
 from metagpt_ollama_rs import AsyncClient, Client
-url, door = sys.argv[1:]
+url, consumer = sys.argv[1:]
 
 async def ask():
     client = AsyncClient(url)
-    if door == "async stream":
+    if consumer == "async stream":
         async for part in await client.chat("m", [], stream=True):
             print("begun", flush=True)
     else:
         await client.generate("m", "hi")
 
-if door.startswith("async"):
+if consumer.startswith("async"):
     asyncio.run(ask())
 else:
-    for part in Client(url).chat("m", [], stream=door == "stream"):
+    for part in Client(url).chat("m", [], stream=consumer == "stream"):
         print("begun", flush=True)
 """
 
 
-@pytest.mark.parametrize("door", ["async stream", "async whole", "stream", "whole"])
+@pytest.mark.parametrize("consumer", ["async stream", "async whole", "stream", "whole"])
 @pytest.mark.parametrize("how", ["terminate", "kill"])
 def test_a_process_that_is_killed_leaves_what_it_had_begun(
-    ollama_server: ScriptedServer, tmp_path: Path, door: str, how: str
+    ollama_server: ScriptedServer, tmp_path: Path, consumer: str, how: str
 ) -> None:
     path = tmp_path / "stats.jsonl"
-    ollama_server.queue(Reply.chat("Hello world").gated(1 if "stream" in door else 0))
+    ollama_server.queue(Reply.chat("Hello world").gated(1 if "stream" in consumer else 0))
     environment = {**os.environ, "METAGPT_OLLAMA_STATS": str(path)}
-    command = [sys.executable, "-c", KILLED, ollama_server.url, door]
+    command = [sys.executable, "-c", KILLED, ollama_server.url, consumer]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as process:
         ollama_server.wait_for_request()
-        if "stream" in door:
+        if "stream" in consumer:
             assert process.stdout is not None
             process.stdout.readline()
         getattr(process, how)()
@@ -355,8 +356,8 @@ def test_a_process_that_is_killed_leaves_what_it_had_begun(
         "process": process.pid,
         "model": "m",
         "host": ollama_server.url,
-        "endpoint": "/api/generate" if door == "async whole" else "/api/chat",
-        "streamed": "stream" in door,
+        "endpoint": "/api/generate" if consumer == "async whole" else "/api/chat",
+        "streamed": "stream" in consumer,
     }
 
 
@@ -367,7 +368,7 @@ def test_calls_under_way_are_known(ollama_server: ScriptedServer, stream: bool) 
 
     async def look() -> None:
         client = AsyncClient(ollama_server.url)
-        asked = asyncio.ensure_future(_doors(client, "items" if stream else "whole"))
+        asked = asyncio.ensure_future(_consume(client, "items" if stream else "whole"))
         await asyncio.get_running_loop().run_in_executor(None, ollama_server.wait_for_request)
         (begun,) = stats.pending()
         assert (begun["state"], begun["streamed"], stats.records()) == ("begun", stream, [])

@@ -1,4 +1,4 @@
-"""The asynchronous stream: its doors, its end, and what the server sees of a reader that leaves."""
+"""The asynchronous stream: its consumers, its end, and what the server sees of a reader that leaves."""
 
 from __future__ import annotations
 
@@ -333,18 +333,18 @@ def test_a_failure_is_typed_and_carries_the_text(
     assert not isinstance(caught.value, ConnectionError)
 
 
-def parts_of(server: ScriptedServer, door: str, method: str) -> list[Any]:
-    """The parts of one stream, as a door of a client gives them; those that come before a failure are its ``parts``."""
+def parts_of(server: ScriptedServer, consumer: str, method: str) -> list[Any]:
+    """The parts of one stream, as ``consumer`` gets them; those that come before a failure are its ``parts``."""
     parts: list[Any] = []
     arguments = ("m", MESSAGES) if method == "chat" else ("m", "hi")
     payload = {"model": "m", "messages": MESSAGES} if method == "chat" else {"model": "m", "prompt": "hi"}
 
     async def work(client: AsyncClient) -> None:
-        if door == "callback":
+        if consumer == "callback":
             await client.stream_text(f"/api/{method}", payload, parts.append)
             return
         stream = await getattr(client, method)(*arguments, stream=True)
-        if door == "batches":
+        if consumer == "batches":
             async for batch in stream.batches():
                 parts.extend(batch)
         else:
@@ -352,7 +352,7 @@ def parts_of(server: ScriptedServer, door: str, method: str) -> list[Any]:
                 parts.append(part)
 
     try:
-        if door == "blocking":
+        if consumer == "blocking":
             for part in getattr(Client(server.url), method)(*arguments, stream=True):
                 parts.append(part)
         else:
@@ -369,7 +369,7 @@ def text_of(part: Any) -> str:
     return str(part.message.content if isinstance(part, ChatResponse) else part.response)
 
 
-DOORS = ["items", "batches", "blocking", "callback"]
+CONSUMERS = ["items", "batches", "blocking", "callback"]
 NO_PART: list[Any] = [
     {"status": "loading"},
     {"error parsing tool call": "raw"},
@@ -385,24 +385,24 @@ NO_PART: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("consumer", CONSUMERS)
 @pytest.mark.parametrize("method", ["chat", "generate"])
 @pytest.mark.parametrize("line", NO_PART, ids=str)
 @pytest.mark.parametrize("first", [True, False])
 def test_a_line_that_is_no_part_of_the_answer(
-    ollama_server: ScriptedServer, door: str, method: str, line: Any, first: bool
+    ollama_server: ScriptedServer, consumer: str, method: str, line: Any, first: bool
 ) -> None:
     make = lines.chat_lines if method == "chat" else lines.generate_lines
     sent = make(["Hel", "lo", "!"])
     at = 0 if first else 2
     ollama_server.queue(Reply.ndjson([*sent[:at], json.dumps(line).encode() + b"\n", *sent[at:]]))
     with pytest.raises((errors.StreamError, errors.ProtocolError), match=re.escape(json.dumps(line))) as caught:
-        parts_of(ollama_server, door, method)
+        parts_of(ollama_server, consumer, method)
     assert [text_of(part) for part in caught.value.parts] == ([] if first else ["Hel", "lo"])
     assert caught.value.partial == ("" if first else "Hello")
 
 
-@pytest.mark.parametrize("door", ["items", "batches", "blocking"])
+@pytest.mark.parametrize("consumer", ["items", "batches", "blocking"])
 @pytest.mark.parametrize(
     ("method", "line"),
     [
@@ -413,13 +413,13 @@ def test_a_line_that_is_no_part_of_the_answer(
         ("generate", {"response": None, "done": False}),
     ],
 )
-def test_a_part_of_another_endpoint(ollama_server: ScriptedServer, door: str, method: str, line: Any) -> None:
+def test_a_part_of_another_endpoint(ollama_server: ScriptedServer, consumer: str, method: str, line: Any) -> None:
     ollama_server.queue(Reply.ndjson([line, {"done": True}]))
     with pytest.raises(errors.ProtocolError, match=re.escape(json.dumps(line, separators=(",", ":")))):
-        parts_of(ollama_server, door, method)
+        parts_of(ollama_server, consumer, method)
 
 
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("consumer", CONSUMERS)
 @pytest.mark.parametrize("method", ["chat", "generate"])
 @pytest.mark.parametrize(
     "last",
@@ -438,12 +438,12 @@ def test_a_part_of_another_endpoint(ollama_server: ScriptedServer, door: str, me
     ],
     ids=str,
 )
-def test_a_bare_last_line(ollama_server: ScriptedServer, door: str, method: str, last: dict[str, Any]) -> None:
+def test_a_bare_last_line(ollama_server: ScriptedServer, consumer: str, method: str, last: dict[str, Any]) -> None:
     make = lines.chat_lines if method == "chat" else lines.generate_lines
     ollama_server.queue(Reply.ndjson([*make(["Hel", "lo"])[:-1], last]))
-    parts = parts_of(ollama_server, door, method)
-    assert [text_of(part) for part in parts] == (["Hel", "lo"] if door == "callback" else ["Hel", "lo", ""])
-    if door != "callback":
+    parts = parts_of(ollama_server, consumer, method)
+    assert [text_of(part) for part in parts] == (["Hel", "lo"] if consumer == "callback" else ["Hel", "lo", ""])
+    if consumer != "callback":
         assert parts[-1].done is True
         assert parts[-1].eval_count == last.get("eval_count")
         if method == "chat":
@@ -451,13 +451,13 @@ def test_a_bare_last_line(ollama_server: ScriptedServer, door: str, method: str,
             assert parts[-1].message.tool_calls is None
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_the_stream_of_an_image(ollama_server: ScriptedServer, door: str) -> None:
+@pytest.mark.parametrize("consumer", CONSUMERS)
+def test_the_stream_of_an_image(ollama_server: ScriptedServer, consumer: str) -> None:
     progress = {"model": "img", "completed": 3, "total": 20, "done": False}
     image = {"model": "img", "image": "iVBORw0KGgo=", "done": True, "done_reason": "stop"}
     ollama_server.queue(Reply.ndjson([progress, image]))
-    parts = parts_of(ollama_server, door, "generate")
-    assert [part.model_dump() for part in parts] == ([] if door == "callback" else [progress, image])
+    parts = parts_of(ollama_server, consumer, "generate")
+    assert [part.model_dump() for part in parts] == ([] if consumer == "callback" else [progress, image])
 
 
 @pytest.mark.parametrize("method", ["chat", "generate"])
@@ -468,13 +468,15 @@ def test_a_load_has_an_empty_text(ollama_server: ScriptedServer, method: str) ->
     assert (text_of(part), part.done_reason) == ("", "load")
 
 
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("consumer", CONSUMERS)
 @pytest.mark.parametrize("error", ["out of luck", {"message": "out of luck"}, ["out of luck"], 7, True], ids=str)
-def test_an_error_line_is_caught_as_ollama_python_has_it(ollama_server: ScriptedServer, door: str, error: Any) -> None:
+def test_an_error_line_is_caught_as_ollama_python_has_it(
+    ollama_server: ScriptedServer, consumer: str, error: Any
+) -> None:
     line = {"error": error}
     ollama_server.queue(Reply.ndjson([*lines.chat_lines("Hello world")[:2], line]))
     with pytest.raises(errors.ResponseError, match=r"out of luck|7|true") as caught:
-        parts_of(ollama_server, door, "chat")
+        parts_of(ollama_server, consumer, "chat")
     assert type(caught.value) is errors.MidStreamError
     assert isinstance(caught.value, errors.StreamError)
     assert (caught.value.status_code, caught.value.status, caught.value.retry_after) == (-1, 200, None)
@@ -581,26 +583,26 @@ def test_a_whole_reply_of_several_lines_is_held_to_the_same(ollama_server: Scrip
 
 
 @pytest.mark.parametrize("name", faults.MALFORMED)
-@pytest.mark.parametrize("door", ["stream", "callback", "call", "manage", "bytes", "lines"])
-def test_malformed_http_is_an_error_on_every_door(ollama_server: ScriptedServer, name: str, door: str) -> None:
+@pytest.mark.parametrize("consumer", ["stream", "callback", "call", "manage", "bytes", "lines"])
+def test_malformed_http_is_an_error_for_every_consumer(ollama_server: ScriptedServer, name: str, consumer: str) -> None:
     made = faults.MALFORMED[name]
     ollama_server.on("POST", "/api/chat", lambda request: made())
     ollama_server.on("GET", "/api/tags", lambda request: made())
-    if name.startswith("stream ") and door in ("bytes", "lines", "manage"):
+    if name.startswith("stream ") and consumer in ("bytes", "lines", "manage"):
         expected: tuple[type[BaseException], ...] = (errors.InterruptedStreamError, errors.OllamaError)
     else:
         expected = (errors.OllamaError,)
 
     async def work(client: AsyncClient) -> object:
-        if door == "stream":
+        if consumer == "stream":
             return [part async for part in await start(client)]
-        if door == "callback":
+        if consumer == "callback":
             return await client.stream_text("/api/chat", CHAT, lambda text: None)
-        if door == "call":
+        if consumer == "call":
             return await client.chat("m", MESSAGES)
-        if door == "manage":
+        if consumer == "manage":
             return await client.list()
-        if door == "bytes":
+        if consumer == "bytes":
             return await client.request_bytes("/api/chat", CHAT)
         return [line async for line in client.stream_lines("/api/chat", CHAT)]
 

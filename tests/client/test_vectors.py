@@ -36,7 +36,7 @@ def embed_blocking(server: ScriptedServer, method: str, *arguments: Any, **field
 
 
 both_clients = pytest.mark.parametrize("embed", [embed_async, embed_blocking])
-both_doors = pytest.mark.parametrize("door", ["embed", "embed_array"])
+both_methods = pytest.mark.parametrize("method", ["embed", "embed_array"])
 
 
 def f32(number: float) -> float:
@@ -148,17 +148,17 @@ def test_lists_are_what_json_says(ollama_server: ScriptedServer) -> None:
 
 
 @both_clients
-@both_doors
+@both_methods
 @pytest.mark.parametrize(
     ("found", "texts"), [(1, ["a", "b"]), (3, ["a", "b"]), (0, ["a"]), (2, "a"), (0, "a"), (1, [])]
 )
 def test_each_input_has_a_vector(
-    ollama_server: ScriptedServer, embed: Embed, door: str, found: int, texts: Any
+    ollama_server: ScriptedServer, embed: Embed, method: str, found: int, texts: Any
 ) -> None:
     ollama_server.on("POST", "/api/embed", Reply.embed([[1.0, 2.0]] * found))
     wanted = 1 if isinstance(texts, str) else len(texts)
     with pytest.raises(errors.ProtocolError, match=f"{found} vectors for {wanted} inputs"):
-        embed(ollama_server, door, texts)
+        embed(ollama_server, method, texts)
 
 
 WRONG = {
@@ -206,26 +206,26 @@ UNUSABLE = {
 
 
 @both_clients
-@both_doors
+@both_methods
 @pytest.mark.parametrize("texts", [["a"], ["a", "b"]], ids=["one", "two"])
 @pytest.mark.parametrize(("vectors", "words"), UNUSABLE.items())
 def test_vectors_that_are_none_are_refused(
-    ollama_server: ScriptedServer, embed: Embed, door: str, texts: list[str], vectors: bytes, words: str
+    ollama_server: ScriptedServer, embed: Embed, method: str, texts: list[str], vectors: bytes, words: str
 ) -> None:
     ollama_server.on("POST", "/api/embed", Reply.json(b'{"model":"m","embeddings":' + vectors + b"}"))
     with pytest.raises(errors.ProtocolError, match=words) as caught:
-        embed(ollama_server, door, texts)
+        embed(ollama_server, method, texts)
     assert caught.value.model == "m"
     assert "whatever answers in its place" in str(caught.value.hint)
 
 
 @both_clients
-@both_doors
-def test_a_reply_without_vectors_is_refused(ollama_server: ScriptedServer, embed: Embed, door: str) -> None:
+@both_methods
+def test_a_reply_without_vectors_is_refused(ollama_server: ScriptedServer, embed: Embed, method: str) -> None:
     for body in (b"{}", b"[]", b"[[1]]"):
         ollama_server.on("POST", "/api/embed", Reply.json(body))
         with pytest.raises(errors.ProtocolError):
-            embed(ollama_server, door, ["a"])
+            embed(ollama_server, method, ["a"])
 
 
 @both_clients
@@ -268,11 +268,11 @@ def test_an_empty_prompt_has_no_vector(ollama_server: ScriptedServer, embed: Emb
 
 
 @both_clients
-@both_doors
-def test_an_error_under_status_200(ollama_server: ScriptedServer, embed: Embed, door: str) -> None:
+@both_methods
+def test_an_error_under_status_200(ollama_server: ScriptedServer, embed: Embed, method: str) -> None:
     ollama_server.on("POST", "/api/embed", Reply.json({"error": "out of luck"}))
     with pytest.raises(errors.MidStreamError, match="out of luck"):
-        embed(ollama_server, door, ["a"])
+        embed(ollama_server, method, ["a"])
 
 
 def picky(refusal: Reply, is_bad: Callable[[str], bool]) -> Callable[[Any], Reply]:
@@ -295,17 +295,17 @@ SPOILERS = {
 
 
 @both_clients
-@both_doors
+@both_methods
 @pytest.mark.parametrize(("refusal", "bad", "words"), SPOILERS.values(), ids=SPOILERS.keys())
 def test_the_input_that_spoils_a_batch_is_named(
-    ollama_server: ScriptedServer, embed: Embed, door: str, refusal: Reply, bad: str, words: str
+    ollama_server: ScriptedServer, embed: Embed, method: str, refusal: Reply, bad: str, words: str
 ) -> None:
     ollama_server.on("POST", "/api/embed", picky(refusal, lambda text: text == bad))
     texts = [f"good {index}" for index in range(100)]
     for index in (0, 37, 50, 99):
         before = len(ollama_server.requests)
         with pytest.raises(errors.BadInputError, match=f"input {index} of 100") as caught:
-            embed(ollama_server, door, [*texts[:index], bad, *texts[index + 1 :]], truncate=False)
+            embed(ollama_server, method, [*texts[:index], bad, *texts[index + 1 :]], truncate=False)
         error = caught.value
         assert (error.index, error.length) == (index, len(bad))
         assert words in error.error

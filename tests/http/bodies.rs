@@ -5,9 +5,8 @@ use std::net::Shutdown;
 use std::time::Duration;
 
 use metagpt_ollama_rs::error::Kind;
-use metagpt_ollama_rs::http::Request;
 
-use crate::server::{Do, Server, block_on, is_direct, reply, runtime};
+use crate::server::{Do, Server, block_on, get, is_direct, post, reply, runtime};
 
 const LARGE: usize = 64 << 20;
 
@@ -52,11 +51,11 @@ fn a_large_request_reaches_a_server_that_reads_slowly() {
         Do::send(reply("200 OK", "application/json", "{}")),
     ]]);
     let (client, runtime) = (server.client(), runtime());
-    let request = Request::post("/api/chat", "x".repeat(LARGE));
+    let request = post("/api/chat", "x".repeat(LARGE));
     let answer = block_on(&runtime, client.call(request)).unwrap();
     assert_eq!(answer.body, b"{}");
     // The connection is as good as before.
-    block_on(&runtime, client.call(Request::get("/api/version"))).unwrap();
+    block_on(&runtime, client.call(get("/api/version"))).unwrap();
     server.seen();
 }
 
@@ -80,7 +79,7 @@ fn a_refusal_before_the_request_was_read_is_the_answer() {
             close(stream);
         }))]]);
         let client = server.client();
-        let request = Request::post("/api/chat", "x".repeat(LARGE));
+        let request = post("/api/chat", "x".repeat(LARGE));
         let error = block_on(&runtime(), client.call(request)).unwrap_err();
         assert_eq!(
             (error.kind, error.status),

@@ -7,8 +7,8 @@ use metagpt_ollama_rs::error::{Cause, Kind};
 use metagpt_ollama_rs::http::{Base, Config, Method, Mode, Origin, Request, Retry};
 
 use crate::server::{
-    DONE, Do, PATIENCE, STREAM, Server, block_on, chunk, kind, line, made, pump, read_all, reply,
-    runtime, streamed,
+    DONE, Do, PATIENCE, STREAM, Server, block_on, chunk, get, kind, line, made, post, pump,
+    read_all, reply, request, runtime, streamed,
 };
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
@@ -20,7 +20,7 @@ fn five_calls_use_one_connection() {
     ]);
     let (runtime, client) = (runtime(), server.client());
     for _ in 0..5 {
-        block_on(&runtime, client.clone().call(Request::get("/api/version"))).unwrap();
+        block_on(&runtime, client.clone().call(get("/api/version"))).unwrap();
     }
     assert_eq!(server.seen()[0].len(), 5);
 }
@@ -44,12 +44,7 @@ fn streams_leave_their_connection_to_the_next() {
     let server = Server::start(vec![script]);
     let (runtime, client) = (runtime(), server.client());
     for expected in [None, None, Some(Kind::Status), None] {
-        let inbox = pump(
-            &runtime,
-            &client,
-            Request::post("/api/chat", "{}"),
-            Mode::Deltas,
-        );
+        let inbox = pump(&runtime, &client, post("/api/chat", "{}"), Mode::Deltas);
         assert_eq!(kind(&read_all(&inbox).1), expected);
     }
     assert_eq!(server.seen()[0].len(), 4);
@@ -66,14 +61,9 @@ fn a_stream_whose_end_does_not_come_costs_its_connection_only() {
         vec![Do::Read, Do::send(OK)],
     ]);
     let (runtime, client) = (runtime(), server.client());
-    let inbox = pump(
-        &runtime,
-        &client,
-        Request::post("/api/chat", "{}"),
-        Mode::Deltas,
-    );
+    let inbox = pump(&runtime, &client, post("/api/chat", "{}"), Mode::Deltas);
     assert_eq!(kind(&read_all(&inbox).1), None);
-    block_on(&runtime, client.call(Request::get("/api/version"))).unwrap();
+    block_on(&runtime, client.call(get("/api/version"))).unwrap();
     server.seen();
 }
 
@@ -91,7 +81,7 @@ fn a_stale_connection_is_replaced_once_at_once() {
         let server = Server::start(vec![first, vec![Do::Read, Do::send(OK)]]);
         let (runtime, client) = (runtime(), server.client());
         for _ in 0..2 {
-            let reply = block_on(&runtime, client.call(Request::post("/api/chat", body)));
+            let reply = block_on(&runtime, client.call(post("/api/chat", body)));
             assert_eq!(reply.unwrap().body, b"{}", "{name}");
         }
         let seen = server.seen();
@@ -105,17 +95,17 @@ fn a_stale_connection_is_replaced_once_at_once() {
 fn what_changes_something_is_sent_once() {
     type Asked = (&'static str, fn() -> Request);
     let delete = || Request {
-        method: Method::Delete,
-        ..Request::post("/api/delete", "{}")
+        body: Some(b"{}".to_vec()),
+        ..request(Method::Delete, "/api/delete")
     };
     let asked: [Asked; 8] = [
-        ("copy", || Request::post("/api/copy", "{}")),
-        ("create", || Request::post("/api/create", "{}")),
-        ("push", || Request::post("/api/push", "{}")),
-        ("pull", || Request::post("/api/pull", "{}")),
-        ("a blob", || Request::post("/api/blobs/sha256:0", "{}")),
-        ("what is not known", || Request::post("/api/new", "{}")),
-        ("large", || Request::post("/api/copy", vec![b' '; 200_000])),
+        ("copy", || post("/api/copy", "{}")),
+        ("create", || post("/api/create", "{}")),
+        ("push", || post("/api/push", "{}")),
+        ("pull", || post("/api/pull", "{}")),
+        ("a blob", || post("/api/blobs/sha256:0", "{}")),
+        ("what is not known", || post("/api/new", "{}")),
+        ("large", || post("/api/copy", vec![b' '; 200_000])),
         ("delete", delete),
     ];
     for (name, request) in asked {
@@ -125,7 +115,7 @@ fn what_changes_something_is_sent_once() {
                 let mut config = server.config();
                 config.retry = retry;
                 let (runtime, client) = (runtime(), made(config).unwrap());
-                block_on(&runtime, client.call(Request::get("/api/version"))).unwrap();
+                block_on(&runtime, client.call(get("/api/version"))).unwrap();
                 let end = if whole {
                     block_on(&runtime, client.call(request())).map(drop)
                 } else {
@@ -150,7 +140,7 @@ fn what_changes_something_is_sent_once() {
             vec![Do::Read, Do::send(OK)],
         ]);
         let (runtime, client) = (runtime(), server.client());
-        block_on(&runtime, client.call(Request::get("/api/version"))).unwrap();
+        block_on(&runtime, client.call(get("/api/version"))).unwrap();
         gone.recv_timeout(PATIENCE).unwrap();
         block_on(&runtime, client.call(request()))
             .unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -165,13 +155,8 @@ fn a_stream_survives_a_stale_connection() {
         vec![Do::Read, Do::send(streamed("Hi"))],
     ]);
     let (runtime, client) = (runtime(), server.client());
-    block_on(&runtime, client.call(Request::get("/api/version"))).unwrap();
-    let inbox = pump(
-        &runtime,
-        &client,
-        Request::post("/api/chat", "{}"),
-        Mode::Deltas,
-    );
+    block_on(&runtime, client.call(get("/api/version"))).unwrap();
+    let inbox = pump(&runtime, &client, post("/api/chat", "{}"), Mode::Deltas);
     let (answer, end) = read_all(&inbox);
     assert_eq!((answer.content.as_str(), kind(&end)), ("Hi", None));
     server.seen();
@@ -204,14 +189,14 @@ fn a_connection_whose_reply_has_no_sure_end_is_not_used_again() {
                     vec![Do::Read, Do::send(OK)],
                 ]);
                 let (runtime, client) = (runtime(), server.client());
-                let request = Request::post("/api/chat", "{}");
+                let request = post("/api/chat", "{}");
                 let end = if streamed {
                     read_all(&pump(&runtime, &client, request, Mode::Deltas)).1
                 } else {
                     block_on(&runtime, client.call(request)).map(drop)
                 };
                 assert!(end.is_err(), "{status} {framing}");
-                block_on(&runtime, client.call(Request::get("/api/version"))).unwrap();
+                block_on(&runtime, client.call(get("/api/version"))).unwrap();
                 server.seen();
             }
         }
@@ -232,13 +217,8 @@ fn a_request_is_not_sent_twice_once_a_reply_has_begun() {
             Do::send(begun),
         ]]);
         let (runtime, client) = (runtime(), server.client());
-        block_on(&runtime, client.call(Request::get("/api/version"))).unwrap();
-        let inbox = pump(
-            &runtime,
-            &client,
-            Request::post("/api/chat", "{}"),
-            Mode::Deltas,
-        );
+        block_on(&runtime, client.call(get("/api/version"))).unwrap();
+        let inbox = pump(&runtime, &client, post("/api/chat", "{}"), Mode::Deltas);
         let error = read_all(&inbox).1.unwrap_err();
         assert_eq!((error.kind, error.began), (expected, true), "{error}");
         // The server's script has one connection; a second one would be refused and change the error.
@@ -251,7 +231,7 @@ fn a_fresh_connection_that_dies_is_an_error_at_once() {
     for (name, death) in [("closed", Do::Read), ("reset", Do::Peek)] {
         let server = Server::start(vec![vec![death]]);
         let (runtime, client) = (runtime(), server.client());
-        let error = block_on(&runtime, client.call(Request::post("/api/chat", "{}"))).unwrap_err();
+        let error = block_on(&runtime, client.call(post("/api/chat", "{}"))).unwrap_err();
         assert_eq!(
             (error.kind, error.began, error.status),
             (Kind::Connect, false, None),
@@ -276,13 +256,8 @@ fn nobody_listens() {
     let base = Base::parse(&format!("http://user:secret@{address}"), Origin::BaseUrl).unwrap();
     let client = made(Config::new(base)).unwrap();
     let runtime = runtime();
-    let called = block_on(&runtime, client.call(Request::get("/api/version"))).unwrap_err();
-    let inbox = pump(
-        &runtime,
-        &client,
-        Request::get("/api/version"),
-        Mode::Deltas,
-    );
+    let called = block_on(&runtime, client.call(get("/api/version"))).unwrap_err();
+    let inbox = pump(&runtime, &client, get("/api/version"), Mode::Deltas);
     let streamed = read_all(&inbox).1.unwrap_err();
     for error in [called, streamed] {
         assert_eq!((error.kind, error.began), (Kind::Connect, false), "{error}");
@@ -298,11 +273,7 @@ fn nobody_listens() {
 #[test]
 fn a_name_that_does_not_exist() {
     let base = Base::parse("ollama.invalid", Origin::Host).unwrap();
-    let error = block_on(
-        &runtime(),
-        made(Config::new(base)).unwrap().call(Request::get("/")),
-    )
-    .unwrap_err();
+    let error = block_on(&runtime(), made(Config::new(base)).unwrap().call(get("/"))).unwrap_err();
     assert_eq!((error.kind, error.began), (Kind::Connect, false), "{error}");
     assert!(error.message.contains("name is not known"), "{error}");
 }
@@ -317,7 +288,7 @@ fn https_to_a_server_without_tls_is_a_connection_error() {
     let base = Base::parse(&format!("https://{}", server.address), Origin::BaseUrl).unwrap();
     match made(Config::new(base)) {
         Ok(client) => {
-            let error = block_on(&runtime(), client.call(Request::get("/"))).unwrap_err();
+            let error = block_on(&runtime(), client.call(get("/"))).unwrap_err();
             assert_eq!((error.kind, error.began), (Kind::Connect, false), "{error}");
             assert!(error.message.contains("does not speak TLS"), "{error}");
             assert_eq!(error.cause, Some(Cause::NoTls));
@@ -340,7 +311,7 @@ fn a_proxy_that_is_down_is_named_without_its_password() {
     let mut config = Config::new(Base::default());
     config.proxy =
         metagpt_ollama_rs::http::ProxyRule::Explicit(format!("http://user:secret@{address}"));
-    let error = block_on(&runtime(), made(config).unwrap().call(Request::get("/"))).unwrap_err();
+    let error = block_on(&runtime(), made(config).unwrap().call(get("/"))).unwrap_err();
     assert_eq!(error.kind, Kind::Connect);
     assert!(
         error

@@ -11,8 +11,8 @@ use metagpt_ollama_rs::inbox::{CAPACITY, Taken};
 use metagpt_ollama_rs::wire::{Batch, Fold};
 
 use crate::server::{
-    DONE, Do, PATIENCE, STREAM, Server, block_on, chunk, line, made, pump, read_all, runtime,
-    streamed, take,
+    DONE, Do, PATIENCE, STREAM, Server, block_on, chunk, get, line, made, post, pump, read_all,
+    runtime, streamed, take,
 };
 
 const SHORT: Duration = Duration::from_millis(150);
@@ -33,7 +33,7 @@ fn time_out(script: fn() -> Vec<Do>, timeouts: Timeouts) -> [(String, Error); 2]
     [true, false].map(|of_client| {
         let server = Server::start(vec![script()]);
         let mut config = server.config();
-        let mut request = Request::post("/api/chat", "{}");
+        let mut request = post("/api/chat", "{}");
         if of_client {
             config.timeouts = timeouts;
         } else {
@@ -142,7 +142,7 @@ fn nothing(before: &str, nothing: &'static [u8], whole: bool, timeouts: Timeouts
     let (runtime, client) = (runtime(), server.client());
     let request = Request {
         timeouts: Some(timeouts),
-        ..Request::post("/api/chat", "{}")
+        ..post("/api/chat", "{}")
     };
     let end = if whole {
         block_on(&runtime, client.call(request)).map(drop)
@@ -237,7 +237,7 @@ fn connect_runs_out_in_a_tls_handshake() {
     let Ok(client) = made(config) else {
         return;
     };
-    let error = block_on(&runtime(), client.call(Request::get("/"))).unwrap_err();
+    let error = block_on(&runtime(), client.call(get("/"))).unwrap_err();
     assert_eq!(
         (error.kind, error.phase, error.began),
         (Kind::Timeout, Some(Phase::Connect), false),
@@ -270,7 +270,7 @@ fn a_long_stream_outlives_every_limit_but_total() {
     let (answer, end) = read_all(&pump(
         &runtime,
         &client,
-        Request::post("/api/chat", "{}"),
+        post("/api/chat", "{}"),
         Mode::Deltas,
     ));
     assert!(end.is_ok(), "{end:?}");
@@ -293,7 +293,7 @@ fn endless_limits_are_no_limits() {
     let (_, end) = read_all(&pump(
         &runtime,
         &client,
-        Request::post("/api/chat", "{}"),
+        post("/api/chat", "{}"),
         Mode::Deltas,
     ));
     assert!(end.is_ok(), "{end:?}");
@@ -324,12 +324,7 @@ fn the_server_sees_an_abort_at_every_stage() {
         script.push(Do::SeeEnd);
         let server = Server::start(vec![script]);
         let (runtime, client) = (runtime(), server.client());
-        let inbox = pump(
-            &runtime,
-            &client,
-            Request::post("/api/chat", "{}"),
-            Mode::Deltas,
-        );
+        let inbox = pump(&runtime, &client, post("/api/chat", "{}"), Mode::Deltas);
         arrived.recv_timeout(PATIENCE).unwrap();
         let mut batch = Batch::default();
         if text {
@@ -353,7 +348,7 @@ fn the_server_sees_a_dropped_call() {
         Do::SeeEnd,
     ]]);
     let (runtime, client) = (runtime(), server.client());
-    let task = runtime.spawn(async move { client.call(Request::get("/")).await });
+    let task = runtime.spawn(async move { client.call(get("/")).await });
     arrived.recv_timeout(PATIENCE).unwrap();
     task.abort();
     server.seen();
@@ -367,12 +362,7 @@ fn a_pump_that_is_dropped_ends_its_stream() {
         Do::SeeEnd,
     ]]);
     let (runtime, client) = (runtime(), server.client());
-    let inbox = pump(
-        &runtime,
-        &client,
-        Request::post("/api/chat", "{}"),
-        Mode::Deltas,
-    );
+    let inbox = pump(&runtime, &client, post("/api/chat", "{}"), Mode::Deltas);
     let mut batch = Batch::default();
     assert!(matches!(take(&inbox, &mut batch), Taken::Items));
     runtime.shutdown_background();
@@ -419,12 +409,7 @@ fn a_slow_reader_stops_the_server_and_loses_nothing() {
     ];
     let server = Server::start(vec![script]);
     let (runtime, client) = (runtime(), server.client());
-    let inbox = pump(
-        &runtime,
-        &client,
-        Request::post("/api/chat", "{}"),
-        Mode::Deltas,
-    );
+    let inbox = pump(&runtime, &client, post("/api/chat", "{}"), Mode::Deltas);
     stall
         .recv_timeout(PATIENCE)
         .expect("the server was never stopped");
@@ -467,12 +452,7 @@ fn a_reader_that_takes_its_time_does_not_run_into_the_idle_limit() {
     let mut config = server.config();
     config.timeouts.idle = Duration::from_millis(200);
     let (runtime, client) = (runtime(), made(config).unwrap());
-    let inbox = pump(
-        &runtime,
-        &client,
-        Request::post("/api/chat", "{}"),
-        Mode::Deltas,
-    );
+    let inbox = pump(&runtime, &client, post("/api/chat", "{}"), Mode::Deltas);
     while inbox.queued() <= CAPACITY {
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -506,12 +486,7 @@ fn what_has_arrived_is_not_held_back() {
         Do::send(format!("{}0\r\n\r\n", chunk(DONE))),
     ]]);
     let (runtime, client) = (runtime(), server.client());
-    let inbox = pump(
-        &runtime,
-        &client,
-        Request::post("/api/chat", "{}"),
-        Mode::Deltas,
-    );
+    let inbox = pump(&runtime, &client, post("/api/chat", "{}"), Mode::Deltas);
     let mut batch = Batch::default();
     assert!(matches!(take(&inbox, &mut batch), Taken::Items));
     assert_eq!(batch.text, "first");

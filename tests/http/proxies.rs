@@ -2,9 +2,9 @@
 
 use metagpt_ollama_rs::error::{Cause, Error, Kind};
 use metagpt_ollama_rs::http::proxy::Environment;
-use metagpt_ollama_rs::http::{Base, Client, Config, Origin, ProxyRule, Request, Trust};
+use metagpt_ollama_rs::http::{Base, Client, Config, Origin, ProxyRule, Trust};
 
-use crate::server::{Do, PATIENCE, Server, block_on, made, reply, runtime};
+use crate::server::{Do, PATIENCE, Server, block_on, get, made, post, reply, runtime};
 
 fn is_direct(base: &str, no: &str) -> bool {
     let base = Base::parse(base, Origin::BaseUrl).unwrap();
@@ -131,7 +131,7 @@ fn through(base: &str, bytes: &str) -> (Error, String) {
     config.trust = Trust::Anybody;
     config.proxy = ProxyRule::Explicit(format!("http://ann:hunter2secret@{}", proxy.address));
     let client = made(config).unwrap();
-    let error = block_on(&runtime(), client.call(Request::post("/api/chat", "{}"))).unwrap_err();
+    let error = block_on(&runtime(), client.call(post("/api/chat", "{}"))).unwrap_err();
     proxy.seen();
     assert!(!format!("{error:?}").contains("hunter2secret"), "{error:?}");
     (error, place)
@@ -236,7 +236,7 @@ fn a_proxy_that_closes_is_named() {
     config.base = Base::parse("http://ollama.invalid", Origin::BaseUrl).unwrap();
     config.proxy = ProxyRule::Explicit(proxy.address.to_string());
     let place = format!("http://{}", proxy.address);
-    let error = block_on(&runtime(), made(config).unwrap().call(Request::get("/"))).unwrap_err();
+    let error = block_on(&runtime(), made(config).unwrap().call(get("/"))).unwrap_err();
     assert!(
         error
             .message
@@ -282,7 +282,7 @@ fn a_proxy_whose_name_nobody_knows() {
         // Name servers take their time for names that do not exist.
         config.timeouts.connect = PATIENCE;
         let client = made(config).unwrap();
-        let error = block_on(&runtime(), client.call(Request::get("/"))).unwrap_err();
+        let error = block_on(&runtime(), client.call(get("/"))).unwrap_err();
         assert_eq!((error.kind, error.cause), (Kind::Connect, cause), "{error}");
         assert!(error.message.contains(says), "{error}");
         assert_eq!(error.proxy.as_deref(), Some(proxy));
@@ -312,8 +312,7 @@ fn a_socks_proxy_that_refuses() {
         config.trust = Trust::Anybody;
         config.proxy = ProxyRule::Explicit(format!("socks5h://{}", proxy.address));
         let place = format!("socks5h://{}", proxy.address);
-        let error =
-            block_on(&runtime(), made(config).unwrap().call(Request::get("/"))).unwrap_err();
+        let error = block_on(&runtime(), made(config).unwrap().call(get("/"))).unwrap_err();
         assert_eq!(error.kind, Kind::Connect, "{tls} {error}");
         assert!(
             error

@@ -6,7 +6,9 @@ use std::time::Duration;
 use metagpt_ollama_rs::error::{Error, Kind, Phase};
 use metagpt_ollama_rs::http::{Method, Reply, Request, Retry, Timeouts};
 
-use crate::server::{Do, Server, block_on, chat, is_direct, made, reply, runtime, streamed};
+use crate::server::{
+    Do, Server, block_on, chat, get, is_direct, made, post, reply, request, runtime, streamed,
+};
 
 fn to(status: &str, location: &str) -> String {
     format!(
@@ -61,9 +63,7 @@ fn on_one_host_a_request_goes_on_as_it_is() {
                 let script = |reply| vec![Do::Read, Do::send(reply)];
                 let server = Server::listening(listener, vec![script(first), script(answer)]);
                 if whole {
-                    let body = call(&server, Request::post("/api/chat", "{\"a\":1}"))
-                        .unwrap()
-                        .body;
+                    let body = call(&server, post("/api/chat", "{\"a\":1}")).unwrap().body;
                     assert_eq!(body, NICE.as_bytes());
                 } else {
                     let (answer, end) = chat(&server.client());
@@ -95,20 +95,17 @@ fn what_has_no_body_follows_the_older_ones_too() {
             to(status, "/new?x=1"),
             reply("200 OK", "application/json", NICE),
         ]);
-        assert_eq!(
-            call(&server, Request::get("/api/tags")).unwrap().status,
-            200
-        );
+        assert_eq!(call(&server, get("/api/tags")).unwrap().status, 200);
         assert_eq!(
             first_lines(&asked(server)),
             ["GET /api/tags", "GET /new?x=1"]
         );
     }
     let delete = Request {
-        method: Method::Delete,
-        ..Request::post("/api/delete", "{}")
+        body: Some(b"{}".to_vec()),
+        ..request(Method::Delete, "/api/delete")
     };
-    for request in [Request::post("/api/chat", "{}"), delete] {
+    for request in [post("/api/chat", "{}"), delete] {
         for status in ["301 Moved", "302 Found", "303 See Other"] {
             let location = "https://127.0.0.1/ollama/api/chat?token=x";
             let server = Server::answering(to(status, location));
@@ -144,12 +141,7 @@ fn another_port_gets_neither_key_nor_headers() {
     config.headers = vec![("X-Team".to_owned(), "secret".to_owned())];
     let client = made(config).unwrap();
     let runtime = runtime();
-    let ask = || {
-        block_on(
-            &runtime,
-            client.call(Request::post("/api/chat", "{\"a\":1}")),
-        )
-    };
+    let ask = || block_on(&runtime, client.call(post("/api/chat", "{\"a\":1}")));
     assert_eq!(ask().unwrap().body, NICE.as_bytes());
     let error = ask().unwrap_err();
     assert!(
@@ -204,7 +196,7 @@ fn what_is_not_followed() {
         to("305 Use Proxy", "/x"),
     ] {
         let server = Server::answering(bytes);
-        let error = call(&server, Request::get("/api/tags")).unwrap_err();
+        let error = call(&server, get("/api/tags")).unwrap_err();
         assert_eq!(error.kind, Kind::Protocol, "{error}");
         server.seen();
     }
@@ -213,12 +205,12 @@ fn what_is_not_followed() {
 #[test]
 fn endless_redirects_end() {
     let server = answering((0..=10).map(|number| to("307 T", &format!("/{number}"))));
-    let error = call(&server, Request::post("/api/chat", "{}")).unwrap_err();
+    let error = call(&server, post("/api/chat", "{}")).unwrap_err();
     assert!(error.message.contains("too many in a row"), "{error}");
     assert_eq!(asked(server).len(), 11);
 
     let server = answering([to("307 T", "/b"), to("307 T", "/api/chat")]);
-    let error = call(&server, Request::post("/api/chat", "{}")).unwrap_err();
+    let error = call(&server, post("/api/chat", "{}")).unwrap_err();
     assert!(error.message.contains("in a circle"), "{error}");
     assert!(!error.message.contains("as the base URL"), "{error}");
     server.seen();

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use metagpt_ollama_rs::error::Kind;
-use metagpt_ollama_rs::http::{Request, Timeouts};
+use metagpt_ollama_rs::http::Timeouts;
 
 use crate::server::{
-    DONE, Do, PATIENCE, STREAM, Server, block_on, chat, chunk, made, reply, runtime,
+    DONE, Do, PATIENCE, STREAM, Server, block_on, chat, chunk, get, made, post, reply, runtime,
 };
 
 #[test]
@@ -116,11 +116,8 @@ fn refusals() {
         server.seen();
 
         let server = Server::answering(bytes);
-        let called = block_on(
-            &runtime(),
-            server.client().call(Request::post("/api/chat", "{}")),
-        )
-        .unwrap_err();
+        let called =
+            block_on(&runtime(), server.client().call(post("/api/chat", "{}"))).unwrap_err();
         server.seen();
 
         for error in [streamed, called] {
@@ -276,7 +273,7 @@ fn whole_replies() {
         config.max_body = 4096;
         config.timeouts = small;
         let client = made(config).unwrap();
-        let reply = block_on(&runtime(), client.call(Request::get("/api/version")));
+        let reply = block_on(&runtime(), client.call(get("/api/version")));
         match (reply, expected) {
             (Ok(reply), Ok(body)) => {
                 assert_eq!(String::from_utf8(reply.body).unwrap(), body, "{name}");

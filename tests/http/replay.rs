@@ -8,7 +8,7 @@ use metagpt_ollama_rs::http::{Method, Mode, Request};
 use metagpt_ollama_rs::inbox::Taken;
 use metagpt_ollama_rs::wire::{Batch, Item, Outcome, fold_body};
 
-use crate::server::{Do, PATIENCE, Server, block_on, made, pump, read_all, runtime};
+use crate::server::{Do, PATIENCE, Server, block_on, made, post, pump, read_all, request, runtime};
 
 struct Recording {
     name: String,
@@ -53,9 +53,8 @@ impl Recording {
         let path = words.next().unwrap().to_owned();
         let body = split(&self.request).1;
         Request {
-            method,
             body: (!body.is_empty()).then(|| body.to_vec()),
-            ..Request::get(path)
+            ..request(method, path)
         }
     }
 
@@ -85,7 +84,7 @@ impl Recording {
     }
 
     fn is_generation(&self) -> bool {
-        let path = self.ask().path;
+        let path = self.ask().endpoint.path.clone();
         [
             "/api/chat",
             "/api/generate",
@@ -218,7 +217,7 @@ fn everything_is_called_to_the_recorded_body() {
         let name = &recording.name;
         let server = recording.server(1009);
         let reply = block_on(&runtime, server.client().call(recording.ask()));
-        let expected = if recording.ask().method == Method::Head {
+        let expected = if recording.ask().endpoint.method == Method::Head {
             Vec::new()
         } else {
             recording.body()
@@ -258,12 +257,7 @@ fn a_pull_is_complete_with_success() {
     ] {
         let server =
             Server::answering(crate::server::reply("200 OK", "application/x-ndjson", body));
-        let inbox = pump(
-            &runtime,
-            &server.client(),
-            Request::post(path, "{}"),
-            Mode::Deltas,
-        );
+        let inbox = pump(&runtime, &server.client(), post(path, "{}"), Mode::Deltas);
         assert_eq!(
             crate::server::kind(&read_all(&inbox).1),
             expected,

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use metagpt_ollama_rs::error::Kind;
-use metagpt_ollama_rs::http::{Mode, Request};
+use metagpt_ollama_rs::http::Mode;
 
 use crate::server::{
-    DONE, Do, STREAM, Server, chat, chunk, kind, line, made, pump, read_all, reply, runtime,
+    DONE, Do, STREAM, Server, chat, chunk, kind, line, made, post, pump, read_all, reply, runtime,
     streamed,
 };
 
@@ -560,7 +560,7 @@ fn lines_longer_than_the_cap() {
         config.max_line = 1000;
         let client = made(config).unwrap();
         let runtime = runtime();
-        let inbox = pump(&runtime, &client, Request::post("/api/chat", "{}"), mode);
+        let inbox = pump(&runtime, &client, post("/api/chat", "{}"), mode);
         let (_, end) = read_all(&inbox);
         assert_eq!(kind(&end), Some(Kind::Decode));
         server.seen();
@@ -583,12 +583,7 @@ fn a_reply_cut_anywhere_is_an_answer_only_after_its_last_line() {
     );
     let client = server.client();
     for cut in 0..=whole.len() {
-        let inbox = pump(
-            &runtime,
-            &client,
-            Request::post("/api/chat", "{}"),
-            Mode::Deltas,
-        );
+        let inbox = pump(&runtime, &client, post("/api/chat", "{}"), Mode::Deltas);
         let (answer, end) = read_all(&inbox);
         let expected = match cut {
             _ if cut < head => Some(Kind::Connect),
@@ -617,12 +612,7 @@ fn a_reply_with_any_byte_changed_ends() {
         let (runtime, server) = (runtime(), Server::start(changed.collect()));
         let client = server.client();
         for at in 0..whole.len() {
-            let inbox = pump(
-                &runtime,
-                &client,
-                Request::post("/api/chat", "{}"),
-                Mode::Deltas,
-            );
+            let inbox = pump(&runtime, &client, post("/api/chat", "{}"), Mode::Deltas);
             let (answer, end) = read_all(&inbox);
             if end.is_ok() {
                 assert!(

@@ -5,7 +5,7 @@ use metagpt_ollama_rs::http::config::resolve_key;
 use metagpt_ollama_rs::http::proxy::Environment;
 use metagpt_ollama_rs::http::{Base, Config, Method, Origin, ProxyRule, Request};
 
-use crate::server::{Server, block_on, made, reply, runtime};
+use crate::server::{Server, block_on, get, made, post, reply, request, runtime};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -25,27 +25,24 @@ fn sent(request: Request, change: impl FnOnce(&mut Config, &Server)) -> String {
 #[test]
 fn requests_byte_for_byte() {
     assert_eq!(
-        sent(Request::post("/api/chat", "{\"model\":\"m\"}"), |_, _| {}),
+        sent(post("/api/chat", "{\"model\":\"m\"}"), |_, _| {}),
         format!(
             "POST /api/chat HTTP/1.1\r\ncontent-type: application/json\r\naccept: */*\r\n\
              user-agent: metagpt-ollama-rs/{VERSION}\r\nhost: ADDRESS\r\ncontent-length: 13\r\n\r\n{{\"model\":\"m\"}}"
         )
     );
     assert_eq!(
-        sent(Request::get("/api/tags"), |_, _| {}),
+        sent(get("/api/tags"), |_, _| {}),
         format!(
             "GET /api/tags HTTP/1.1\r\naccept: */*\r\nuser-agent: metagpt-ollama-rs/{VERSION}\r\nhost: ADDRESS\r\n\r\n"
         )
     );
     let delete = Request {
-        method: Method::Delete,
-        ..Request::post("/api/delete", "{}")
+        body: Some(b"{}".to_vec()),
+        ..request(Method::Delete, "/api/delete")
     };
     assert!(sent(delete, |_, _| {}).starts_with("DELETE /api/delete HTTP/1.1\r\n"));
-    let head = Request {
-        method: Method::Head,
-        ..Request::get("/")
-    };
+    let head = request(Method::Head, "/");
     assert!(sent(head, |_, _| {}).starts_with("HEAD / HTTP/1.1\r\n"));
 }
 
@@ -58,7 +55,7 @@ fn a_prefix_is_kept_and_an_endpoint_is_not() {
         ("/v1/chat/completions", "POST /api/chat"),
         ("/ollama/api/", "POST /ollama/api/chat"),
     ] {
-        let seen = sent(Request::post("/api/chat", "{}"), |config, server| {
+        let seen = sent(post("/api/chat", "{}"), |config, server| {
             config.base =
                 Base::parse(&format!("http://{}{path}", server.address), Origin::BaseUrl).unwrap();
         });
@@ -71,15 +68,15 @@ fn a_prefix_is_kept_and_an_endpoint_is_not() {
 
 #[test]
 fn credentials() {
-    let key = sent(Request::get("/"), |config, _| {
+    let key = sent(get("/"), |config, _| {
         config.api_key = Some("k-1".to_owned());
     });
     assert!(key.contains("\r\nauthorization: Bearer k-1\r\n"), "{key}");
-    let placeholder = sent(Request::get("/"), |config, _| {
+    let placeholder = sent(get("/"), |config, _| {
         config.api_key = Some("sk-".to_owned());
     });
     assert!(!placeholder.contains("authorization"), "{placeholder}");
-    let basic = sent(Request::get("/"), |config, server| {
+    let basic = sent(get("/"), |config, server| {
         config.base = Base::parse(
             &format!("http://user:p%40ss@{}", server.address),
             Origin::BaseUrl,
@@ -90,7 +87,7 @@ fn credentials() {
         basic.contains("\r\nauthorization: Basic dXNlcjpwQHNz\r\n"),
         "{basic}"
     );
-    let own = sent(Request::get("/"), |config, _| {
+    let own = sent(get("/"), |config, _| {
         config.api_key = Some("k-1".to_owned());
         config.headers = vec![
             ("Authorization".to_owned(), "Token x".to_owned()),
@@ -104,7 +101,7 @@ fn credentials() {
     assert!(!own.contains("Bearer"), "{own}");
     let request = Request {
         headers: vec![("x-team".to_owned(), "b".to_owned())],
-        ..Request::get("/")
+        ..get("/")
     };
     let once = sent(request, |config, _| {
         config.headers = vec![("X-Team".to_owned(), "a".to_owned())];
@@ -181,7 +178,7 @@ fn what_cannot_be_sent_is_a_configuration_error() {
     let client = made(base()).unwrap();
     let request = Request {
         headers: vec![("a b".to_owned(), String::new())],
-        ..Request::get("/")
+        ..get("/")
     };
     let error = block_on(&runtime(), client.call(request)).unwrap_err();
     assert_eq!(error.kind, Kind::Config);
@@ -189,7 +186,7 @@ fn what_cannot_be_sent_is_a_configuration_error() {
 
 #[test]
 fn an_explicit_proxy_is_used_even_for_this_machine() {
-    let seen = sent(Request::get("/api/version"), |config, server| {
+    let seen = sent(get("/api/version"), |config, server| {
         config.base = Base::parse("http://127.0.0.1:1", Origin::BaseUrl).unwrap();
         config.proxy = ProxyRule::Explicit(format!("user:pw@{}", server.address));
     });
@@ -213,14 +210,14 @@ fn a_proxy_of_the_environment_is_for_other_machines() {
             no: no.map(str::to_owned),
         })
     };
-    let direct = sent(Request::get("/api/version"), |config, _| {
+    let direct = sent(get("/api/version"), |config, _| {
         config.proxy = environment("http://127.0.0.1:1", None);
     });
     assert!(
         direct.starts_with("GET /api/version HTTP/1.1\r\n"),
         "{direct}"
     );
-    let through = sent(Request::get("/api/version"), |config, server| {
+    let through = sent(get("/api/version"), |config, server| {
         config.base = Base::parse("http://ollama.invalid:99", Origin::BaseUrl).unwrap();
         config.proxy = environment(&server.address.to_string(), Some("other.invalid"));
     });
@@ -231,7 +228,7 @@ fn a_proxy_of_the_environment_is_for_other_machines() {
 
     let mut config = Config::new(Base::parse("http://ollama.invalid:99", Origin::BaseUrl).unwrap());
     config.proxy = environment("http://127.0.0.1:1", Some(".invalid"));
-    let error = block_on(&runtime(), made(config).unwrap().call(Request::get("/"))).unwrap_err();
+    let error = block_on(&runtime(), made(config).unwrap().call(get("/"))).unwrap_err();
     assert_eq!(error.kind, Kind::Connect);
     assert!(error.message.contains("its name is not known"), "{error}");
 }

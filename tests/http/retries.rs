@@ -10,7 +10,8 @@ use metagpt_ollama_rs::stats::{About, Record, Trace, records};
 use metagpt_ollama_rs::wire::Answer;
 
 use crate::server::{
-    DONE, Do, STREAM, Server, block_on, chunk, line, made, pump, read_all, reply, runtime, streamed,
+    DONE, Do, STREAM, Server, block_on, chunk, line, made, post, pump, read_all, reply, runtime,
+    streamed,
 };
 
 const AT_ONCE: Retry = Retry {
@@ -39,7 +40,7 @@ fn traced(model: &str) -> (Request, Arc<Trace>) {
     let trace = Trace::new(about, None);
     let request = Request {
         trace: Some(Arc::clone(&trace)),
-        ..Request::post("/api/chat", "{}")
+        ..post("/api/chat", "{}")
     };
     (request, trace)
 }
@@ -146,7 +147,7 @@ fn what_does_not_pass_is_tried_once() {
     for (name, script) in scripts {
         // A second connection would be refused, and change the error.
         let server = Server::start(vec![script()]);
-        let (_, end) = stream(&client(&server), Request::post("/api/chat", "{}"));
+        let (_, end) = stream(&client(&server), post("/api/chat", "{}"));
         let error = end.unwrap_err();
         assert_ne!(error.kind, Kind::Connect, "{name}: {error}");
         assert!(!error.message.contains("Tried"), "{name}: {error}");
@@ -328,7 +329,7 @@ fn a_server_that_repeats_a_secret_is_not_quoted() {
         proxy: ProxyRule::Explicit(format!("http://ann:proxy-word@{}", server.address)),
         ..Config::new(base)
     };
-    let (_, end) = stream(&made(config).unwrap(), Request::post("/api/chat", "{}"));
+    let (_, end) = stream(&made(config).unwrap(), post("/api/chat", "{}"));
     let error = end.unwrap_err();
     assert_eq!(error.server_text.as_deref(), Some("no: ***, ***, ***, ***"));
     assert_eq!(

@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use metagpt_ollama_rs::error::{Error, Kind};
 #[cfg(target_os = "linux")]
 use metagpt_ollama_rs::http::direct::Reactor;
-use metagpt_ollama_rs::http::{Base, Client, Config, Mode, Origin, Request, Retry};
+use metagpt_ollama_rs::http::{
+    Base, Client, Config, Endpoint, Method, Mode, Origin, ReplyLines, Request, Retry,
+};
 use metagpt_ollama_rs::inbox::{CAPACITY, Inbox, Taken};
 use metagpt_ollama_rs::wire::{Answer, Batch, Fold};
 use tokio::runtime::Runtime;
@@ -251,13 +253,39 @@ pub fn read_all(inbox: &Inbox) -> (Answer, Result<(), Error>) {
     }
 }
 
+/// A request without a body to an endpoint, of which the tests know what `endpoints.py` says.
+pub fn request(method: Method, path: impl Into<String>) -> Request {
+    let path = path.into();
+    let lines = match path.as_str() {
+        "/api/chat" | "/api/generate" => ReplyLines::Answer,
+        "/api/pull" | "/api/push" | "/api/create" => ReplyLines::Progress,
+        _ => ReplyLines::Any,
+    };
+    Request::to(Endpoint {
+        lines: Some(lines),
+        changes: method.may_change() && lines != ReplyLines::Answer,
+        ..Endpoint::unknown(method, path)
+    })
+}
+
+pub fn get(path: impl Into<String>) -> Request {
+    request(Method::Get, path)
+}
+
+pub fn post(path: impl Into<String>, body: impl Into<Vec<u8>>) -> Request {
+    Request {
+        body: Some(body.into()),
+        ..request(Method::Post, path)
+    }
+}
+
 /// Asks for a chat and reads the pumped reply to its end.
 pub fn chat(client: &Client) -> (Answer, Result<(), Error>) {
     let runtime = runtime();
     read_all(&pump(
         &runtime,
         client,
-        Request::post("/api/chat", "{}"),
+        post("/api/chat", "{}"),
         Mode::Deltas,
     ))
 }

@@ -237,8 +237,8 @@ class Flood:
         self.listener.close()
 
 
-@pytest.mark.parametrize("door", ["never reads", "reads a little"])
-def test_a_slow_reader_stops_the_server_and_nobody_else(ollama_server: ScriptedServer, door: str) -> None:
+@pytest.mark.parametrize("consumer", ["never reads", "reads a little"])
+def test_a_slow_reader_stops_the_server_and_nobody_else(ollama_server: ScriptedServer, consumer: str) -> None:
     ollama_server.answer("Hello world")
     flood = Flood()
 
@@ -248,7 +248,7 @@ def test_a_slow_reader_stops_the_server_and_nobody_else(ollama_server: ScriptedS
         for _ in range(2000):
             if flood.blocked.is_set():
                 break
-            if door == "reads a little":
+            if consumer == "reads a little":
                 await stream.__anext__()
             assert await streamed(other) == "Hello world"
             await asyncio.sleep(0.01)

@@ -132,16 +132,16 @@ def test_a_child_that_exits_in_the_ordinary_way(run: Run, ollama_server: Scripte
 
 
 @pytest.mark.parametrize("attempt", range(5))
-@pytest.mark.parametrize("door", ["items", "callback", "blocking", "daemon", "call"])
-def test_exit_with_requests_under_way(run: Run, ollama_server: ScriptedServer, door: str, attempt: int) -> None:
+@pytest.mark.parametrize("consumer", ["items", "callback", "blocking", "daemon", "call"])
+def test_exit_with_requests_under_way(run: Run, ollama_server: ScriptedServer, consumer: str, attempt: int) -> None:
     ollama_server.on("POST", "/api/chat", lambda request: Reply.chat("Hello world, how are you").gated(1))
     outcome = run(
         f"""
-        door = {door!r}
-        if door == "blocking":
+        consumer = {consumer!r}
+        if consumer == "blocking":
             stream = Client(URL).chat("m", MESSAGES, stream=True)
             print(next(stream).message.content)
-        elif door == "daemon":
+        elif consumer == "daemon":
             started = threading.Event()
             def forever():
                 for part in Client(URL).chat("m", MESSAGES, stream=True):
@@ -154,9 +154,9 @@ def test_exit_with_requests_under_way(run: Run, ollama_server: ScriptedServer, d
             client = AsyncClient(URL)
             async def main():
                 streams = [await client.chat("m", MESSAGES, stream=True) for _ in range(5)]
-                if door == "items":
+                if consumer == "items":
                     print((await streams[0].__anext__()).message.content)
-                elif door == "call":
+                elif consumer == "call":
                     loop.create_task(client.request_json("/api/chat", {{"model": "m"}}))
                     await streams[0].__anext__()
                     print("Hello")
@@ -301,17 +301,19 @@ def test_a_request_in_an_exit_handler(run: Run) -> None:
 
 
 @pytest.mark.parametrize("attempt", range(8))
-@pytest.mark.parametrize("door", ["blocking", "callback", "items"])
-def test_exit_while_daemon_threads_are_busy(run: Run, ollama_server: ScriptedServer, door: str, attempt: int) -> None:
+@pytest.mark.parametrize("consumer", ["blocking", "callback", "items"])
+def test_exit_while_daemon_threads_are_busy(
+    run: Run, ollama_server: ScriptedServer, consumer: str, attempt: int
+) -> None:
     """CPython ends such threads where they take the GIL, which must not be inside frames of ours."""
     ollama_server.on("POST", "/api/chat", lambda request: Reply.chat(["x"] * 3000).at_once())
     outcome = run(
         f"""
-        door = {door!r}
+        consumer = {consumer!r}
         busy = threading.Semaphore(0)
 
         async def read(client):
-            if door == "callback":
+            if consumer == "callback":
                 await client.stream_text("/api/chat", {{"model": "m"}}, lambda text: text.upper())
             else:
                 async for part in await client.chat("m", MESSAGES, stream=True):
@@ -319,7 +321,7 @@ def test_exit_while_daemon_threads_are_busy(run: Run, ollama_server: ScriptedSer
 
         def work():
             while True:
-                if door == "blocking":
+                if consumer == "blocking":
                     for part in Client(URL).chat("m", MESSAGES, stream=True):
                         part.message.content
                 else:
@@ -411,9 +413,9 @@ def test_exit_while_daemon_threads_are_in_a_function(run: Run, work: str, attemp
 
 
 @pytest.mark.parametrize("pause", ["pass", "time.sleep(0.001)"])
-@pytest.mark.parametrize("door", ["callback", "items", "dumps"])
+@pytest.mark.parametrize("consumer", ["callback", "items", "dumps"])
 def test_exit_while_users_code_runs_in_a_daemon_thread(
-    run: Run, ollama_server: ScriptedServer, door: str, pause: str
+    run: Run, ollama_server: ScriptedServer, consumer: str, pause: str
 ) -> None:
     """Exit cannot wait for code that never returns, and must not unwind what that was called from."""
     ollama_server.on("POST", "/api/chat", lambda request: Reply.chat(["x"] * 3).at_once())
@@ -421,7 +423,7 @@ def test_exit_while_users_code_runs_in_a_daemon_thread(
         f"""
         from metagpt_ollama_rs import _core
 
-        door = {door!r}
+        consumer = {consumer!r}
         inside = threading.Event()
 
         def forever(*_):
@@ -438,9 +440,9 @@ def test_exit_while_users_code_runs_in_a_daemon_thread(
                 forever()
 
         def work():
-            if door == "dumps":
+            if consumer == "dumps":
                 _core.dumps(Model())
-            elif door == "callback":
+            elif consumer == "callback":
                 asyncio.run(AsyncClient(URL).stream_text("/api/chat", {{"model": "m"}}, forever))
             else:
                 async def read():
@@ -484,8 +486,8 @@ def test_an_exit_handler_can_wait_for_a_daemon_thread(run: Run) -> None:
 
 
 @FORK
-@pytest.mark.parametrize("door", ["callback", "dumps"])
-def test_a_child_forked_during_a_callback_exits_at_once(run: Run, ollama_server: ScriptedServer, door: str) -> None:
+@pytest.mark.parametrize("consumer", ["callback", "dumps"])
+def test_a_child_forked_during_a_callback_exits_at_once(run: Run, ollama_server: ScriptedServer, consumer: str) -> None:
     ollama_server.on("POST", "/api/chat", lambda request: Reply.chat(["x"] * 3).at_once())
     outcome = run(
         f"""
@@ -506,7 +508,7 @@ def test_a_child_forked_during_a_callback_exits_at_once(run: Run, ollama_server:
             model_dump = wait
 
         def work():
-            if {door!r} == "dumps":
+            if {consumer!r} == "dumps":
                 _core.dumps(Model())
             else:
                 asyncio.run(AsyncClient(URL).stream_text("/api/chat", {{"model": "m"}}, wait))

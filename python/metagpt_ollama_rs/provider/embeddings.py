@@ -10,9 +10,8 @@ from metagpt.provider.general_api_requestor import OpenAIResponse
 from ..errors import ProtocolError
 from ..vectors import check_vector, check_vectors
 from .llms import Messages, OllamaLLM
-from .messages import OllamaMessageAPI, OllamaMessageBase
+from .messages import OllamaMessageAPI, OllamaMessageBase, path_of
 from .monkeypatches import REQUEST, untouched
-from .shared_clients import path_of
 from .stats_records import asking, recorded
 
 __all__ = ["OllamaEmbed", "OllamaEmbeddings"]

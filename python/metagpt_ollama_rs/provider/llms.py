@@ -28,6 +28,7 @@ from metagpt.provider.general_api_requestor import GeneralAPIRequestor, OpenAIRe
 from metagpt.utils.cost_manager import TokenCostManager
 
 from .. import AsyncClient, Timeout, _core
+from ..endpoints import endpoint_at
 from ..errors import (
     BadRequestError,
     EmptyAnswerError,
@@ -50,6 +51,7 @@ from .messages import (
     OllamaMessageEmbeddings,
     OllamaMessageGenerate,
     OllamaMessageMeta,
+    path_of,
 )
 from .monkeypatches import REQUEST, current, untouched
 from .replies import (
@@ -65,7 +67,7 @@ from .replies import (
     thinking_of,
 )
 from .settings import Settings, fields_set, overlay, read_settings
-from .shared_clients import check_vision, path_of, refused_thinking, shared_client
+from .shared_clients import check_vision, refused_thinking, shared_client
 from .stats_records import asking, mark, marked, record, recorded
 from .structured import by_environment, complete, wanted_format, watch_nodes, wrapped
 from .thinking import ThinkSplitter, split_thinking
@@ -447,7 +449,7 @@ class OllamaLLM(BaseLLM):
         ours = untouched(message, "apply", *_APPLY) and untouched(message, "_parse_input_msg", _PARSE)
         with unread_images() if ours else contextlib.nullcontext():
             payload = message.apply(messages=messages)
-        if message.api_suffix in ("/chat", "/generate"):
+        if endpoint_at(path_of(message.api_suffix)).lines == "answer":
             payload["stream"] = stream
             payload.setdefault("truncate", False)
             if not self._settings().client.shift:

@@ -21,7 +21,8 @@ from typing import Any, Optional, Tuple
 
 from metagpt.provider.general_api_requestor import OpenAIResponse
 
-from .. import decode, get_choice
+from .. import decode, endpoints, get_choice
+from ..endpoints import Endpoint
 from ..errors import ConfigurationError
 from ..images import BYTES, checked_images
 from ..payloads import require_text
@@ -36,16 +37,36 @@ __all__ = [
     "OllamaMessageEmbeddings",
     "OllamaMessageGenerate",
     "OllamaMessageMeta",
+    "path_of",
 ]
+
+# What MetaGPT leaves out of the paths of its message classes.
+_PREFIX = "/api"
 
 
 class OllamaMessageAPI(Enum):
-    """The four endpoints; chat is the default."""
+    """The four endpoints, named as the rows of the table of endpoints; chat is the default."""
 
     CHAT = auto()
     GENERATE = auto()
     EMBED = auto()
     EMBEDDINGS = auto()
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The row of the table of endpoints."""
+        row: Endpoint = getattr(endpoints, self.name)
+        return row
+
+    @property
+    def suffix(self) -> str:
+        """The endpoint's path below ``/api``, such as ``/chat``."""
+        return self.endpoint.path[len(_PREFIX) :]
+
+
+def path_of(api_suffix: str) -> str:
+    """The request's path: below ``/api``, unless a user's message class names a whole path of its own."""
+    return api_suffix if api_suffix.startswith(("/api/", "/v1/")) else _PREFIX + api_suffix
 
 
 class OllamaMessageBase:
@@ -132,7 +153,7 @@ class OllamaMessageChat(OllamaMessageBase, metaclass=OllamaMessageMeta):
 
     @property
     def api_suffix(self) -> str:
-        return "/chat"
+        return OllamaMessageAPI.CHAT.suffix
 
     def apply(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
         sends: dict[str, Any] = {"model": self.model, "messages": self._messages(messages)}
@@ -169,7 +190,7 @@ class OllamaMessageGenerate(OllamaMessageChat, metaclass=OllamaMessageMeta):
 
     @property
     def api_suffix(self) -> str:
-        return "/generate"
+        return OllamaMessageAPI.GENERATE.suffix
 
     def apply(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
         plain = self._messages(messages)
@@ -199,7 +220,7 @@ class OllamaMessageEmbeddings(OllamaMessageBase, metaclass=OllamaMessageMeta):
 
     @property
     def api_suffix(self) -> str:
-        return "/embeddings"
+        return OllamaMessageAPI.EMBEDDINGS.suffix
 
     def apply(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
         sends: dict[str, Any] = {"model": self.model, "prompt": "\n".join(self._texts(messages))}
@@ -223,7 +244,7 @@ class OllamaMessageEmbed(OllamaMessageEmbeddings, metaclass=OllamaMessageMeta):
 
     @property
     def api_suffix(self) -> str:
-        return "/embed"
+        return OllamaMessageAPI.EMBED.suffix
 
     def apply(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
         sends: dict[str, Any] = {"model": self.model, "input": self._texts(messages)}

@@ -13,7 +13,7 @@ from ..errors import ConfigurationError, NotFoundError
 from .settings import ClientSettings
 from .stats_records import asking
 
-__all__ = ["check_vision", "path_of", "refused_thinking", "shared_client"]
+__all__ = ["check_vision", "refused_thinking", "shared_client"]
 
 _clients: dict[tuple[Any, ...], AsyncClient] = {}
 _vision: dict[tuple[str, str], bool] = {}
@@ -39,11 +39,6 @@ def shared_client(host: Optional[str], api_key: Optional[str], settings: ClientS
         )
         client = _clients.setdefault(key, made)
     return client
-
-
-def path_of(api_suffix: str) -> str:
-    """The request's path: below ``/api``, unless a user's message class names a whole path of its own."""
-    return api_suffix if api_suffix.startswith(("/api/", "/v1/")) else "/api" + api_suffix
 
 
 async def check_vision(client: AsyncClient, model: str) -> None:

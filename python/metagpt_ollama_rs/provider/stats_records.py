@@ -59,7 +59,7 @@ def record(llm: Any, error: OllamaError, *, streamed: bool, replied: bool) -> No
         kind_of(error),
         model=plain_text(str(llm.model or ""), "model"),
         host=host,
-        endpoint=f"/api/{llm._llama_api_inuse.name.lower()}",
+        endpoint=llm._llama_api_inuse.endpoint.path,
         streamed=streamed,
         status=error.status,
         rejected=replied and not isinstance(error, ConfigurationError),

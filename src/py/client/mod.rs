@@ -1,4 +1,5 @@
-//! The extension's client, and the arguments that it is made from.
+//! The extension's client, the arguments that it is made from, and the endpoints that it asks.
 
+pub mod endpoint;
 pub mod native_client;
 mod options;

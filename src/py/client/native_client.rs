@@ -1,7 +1,7 @@
 //! The extension's client: one connection pool, and a method for each way of waiting for a reply.
 //!
-//! It knows paths, payloads and time limits. What a chat is, and which class a reply becomes, is Python's
-//! (`client.py`). The pool is keyed by process: a forked child makes its own and leaks the inherited one.
+//! It knows endpoints, payloads and time limits. Which endpoints there are, and which class a reply becomes, is Python's
+//! (`endpoints.py`). The pool is keyed by process: a forked child makes its own and leaks the inherited one.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,10 +11,11 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
+use super::endpoint::EndpointRow;
 use super::options::{self, Limits, Tries, Verify};
 use crate::error::{Error, Kind};
 use crate::http::config::resolve_key;
-use crate::http::{Base, Client, Config, Method, Origin, ProxyRule, Request, Secrets};
+use crate::http::{Base, Client, Config, Origin, ProxyRule, Request, Secrets};
 use crate::inbox::{CAPACITY, Inbox};
 use crate::py::asyncio::awaitable::NativeAwaitable;
 use crate::py::asyncio::delivery::Delivery;
@@ -79,18 +80,12 @@ impl NativeClient {
     fn request(
         &self,
         py: Python<'_>,
-        method: &str,
-        path: &str,
+        endpoint: &EndpointRow,
         payload: Option<&Bound<'_, PyAny>>,
         limits: Option<Limits>,
         streamed: bool,
     ) -> PyResult<(Request, Arc<Trace>)> {
-        let method = match method {
-            "GET" => Method::Get,
-            "DELETE" => Method::Delete,
-            "HEAD" => Method::Head,
-            _ => Method::Post,
-        };
+        let endpoint = endpoint.endpoint();
         let body = payload
             .filter(|payload| !payload.is_none())
             .map(|payload| {
@@ -108,23 +103,15 @@ impl NativeClient {
         let about = About {
             model: model_of(py, payload)?,
             host: self.config.base.display(),
-            // A query may hold a token.
-            endpoint: format!(
-                "/{}",
-                path.split(['?', '#'])
-                    .next()
-                    .unwrap_or_default()
-                    .trim_start_matches('/')
-            ),
+            endpoint: endpoint.route(),
             streamed,
         };
         let trace = Trace::new(about, self.journal.clone());
         let request = Request {
-            method,
             body,
             timeouts,
             trace: Some(Arc::clone(&trace)),
-            ..Request::get(path)
+            ..Request::to(endpoint)
         };
         Ok((request, trace))
     }
@@ -251,12 +238,12 @@ impl NativeClient {
     /// Sends `payload` and returns the reply as a `Stream` of the running loop. `item_class` is the class
     /// of the items (`None`: dicts); with `raw_lines` they are the lines as bytes. With `guarded`, an answer that repeats
     /// itself is an error (never of raw lines).
-    #[pyo3(signature = (path, payload, item_class, raw_lines, limits, guarded=false))]
+    #[pyo3(signature = (endpoint, payload, item_class, raw_lines, limits, guarded=false))]
     #[expect(clippy::too_many_arguments, reason = "those of the one Python caller")]
     fn stream(
         &self,
         py: Python<'_>,
-        path: &str,
+        endpoint: &EndpointRow,
         payload: Option<&Bound<'_, PyAny>>,
         item_class: Option<Py<PyAny>>,
         raw_lines: bool,
@@ -264,7 +251,7 @@ impl NativeClient {
         guarded: bool,
     ) -> PyResult<Stream> {
         enter();
-        let (mut request, trace) = self.request(py, "POST", path, payload, limits, true)?;
+        let (mut request, trace) = self.request(py, endpoint, payload, limits, true)?;
         request.guarded = guarded;
         let placement = self.placement(py)?;
         let format = if raw_lines {
@@ -276,12 +263,12 @@ impl NativeClient {
     }
 
     /// Sends `payload` and calls `on_text(str)` with each piece of the answer; awaited, gives the final object.
-    #[pyo3(signature = (path, payload, on_text, on_thinking, limits, guarded=false))]
+    #[pyo3(signature = (endpoint, payload, on_text, on_thinking, limits, guarded=false))]
     #[expect(clippy::too_many_arguments, reason = "those of the one Python caller")]
     fn deliver(
         &self,
         py: Python<'_>,
-        path: &str,
+        endpoint: &EndpointRow,
         payload: Option<&Bound<'_, PyAny>>,
         on_text: Py<PyAny>,
         on_thinking: Option<Py<PyAny>>,
@@ -289,7 +276,7 @@ impl NativeClient {
         guarded: bool,
     ) -> PyResult<NativeAwaitable> {
         enter();
-        let (mut request, trace) = self.request(py, "POST", path, payload, limits, true)?;
+        let (mut request, trace) = self.request(py, endpoint, payload, limits, true)?;
         request.guarded = guarded;
         let placement = self.placement(py)?;
         let delivery = Delivery::start(py, placement, request, on_text, on_thinking, trace)?;
@@ -299,18 +286,17 @@ impl NativeClient {
     /// Sends a request and gives, awaited, its whole reply in a format: `answer` (parsed), `guarded` (the same, unless it
     /// repeats itself), `status` (as `answer`, or `None` for an empty body), `bytes` (`(bytes, content type)`) or `vectors`
     /// (`(bytearray, rows, width, dict)`).
-    #[pyo3(signature = (method, path, payload, format, limits))]
+    #[pyo3(signature = (endpoint, payload, format, limits))]
     fn call(
         &self,
         py: Python<'_>,
-        method: &str,
-        path: &str,
+        endpoint: &EndpointRow,
         payload: Option<&Bound<'_, PyAny>>,
         format: &str,
         limits: Option<Limits>,
     ) -> PyResult<NativeAwaitable> {
         enter();
-        let (request, trace) = self.request(py, method, path, payload, limits, false)?;
+        let (request, trace) = self.request(py, endpoint, payload, limits, false)?;
         let placement = self.placement(py)?;
         let format = ReplyFormat::named(format)?;
         let reply = WholeReply::start(py, placement, request, format, trace)?;
@@ -318,18 +304,17 @@ impl NativeClient {
     }
 
     /// As `call`, waiting in this thread.
-    #[pyo3(signature = (method, path, payload, format, limits))]
+    #[pyo3(signature = (endpoint, payload, format, limits))]
     fn call_blocking(
         &self,
         py: Python<'_>,
-        method: &str,
-        path: &str,
+        endpoint: &EndpointRow,
         payload: Option<&Bound<'_, PyAny>>,
         format: &str,
         limits: Option<Limits>,
     ) -> PyResult<Py<PyAny>> {
         enter();
-        let (request, trace) = self.request(py, method, path, payload, limits, false)?;
+        let (request, trace) = self.request(py, endpoint, payload, limits, false)?;
         let format = ReplyFormat::named(format)?;
         let client = self.client(py)?;
         let reply = wait_for(py, async move { client.call(request).await })?;
@@ -339,18 +324,18 @@ impl NativeClient {
     }
 
     /// As `stream`, as an ordinary iterator.
-    #[pyo3(signature = (path, payload, item_class, limits, guarded=false))]
+    #[pyo3(signature = (endpoint, payload, item_class, limits, guarded=false))]
     fn stream_blocking(
         &self,
         py: Python<'_>,
-        path: &str,
+        endpoint: &EndpointRow,
         payload: Option<&Bound<'_, PyAny>>,
         item_class: Option<Py<PyAny>>,
         limits: Option<Limits>,
         guarded: bool,
     ) -> PyResult<BlockingStream> {
         enter();
-        let (mut request, trace) = self.request(py, "POST", path, payload, limits, true)?;
+        let (mut request, trace) = self.request(py, endpoint, payload, limits, true)?;
         request.guarded = guarded;
         let inbox = Inbox::new(CAPACITY);
         let (client, producer) = (self.client(py)?, Arc::clone(&inbox));

@@ -19,10 +19,12 @@ pub fn to_python(py: Python<'_>, error: Error) -> PyErr {
     in_context(py, error, &Context::default())
 }
 
-/// What the one who asked knows of a failure.
+/// What is known of the call that failed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Context<'a> {
     pub model: &'a str,
+    /// Its path, by which the table of endpoints knows it.
+    pub endpoint: &'a str,
     /// The text, and the thinking, that had arrived.
     pub partial: &'a str,
     pub thinking: &'a str,
@@ -59,6 +61,10 @@ fn build(py: Python<'_>, error: Error, context: &Context<'_>) -> PyResult<PyErr>
     facts.set_item(
         "model",
         Some(context.model).filter(|model| !model.is_empty()),
+    )?;
+    facts.set_item(
+        "endpoint",
+        Some(context.endpoint).filter(|path| !path.is_empty()),
     )?;
     let (mut partial, mut thinking) = (context.partial, context.thinking);
     let mut repeated = None;

@@ -198,9 +198,9 @@ impl StreamDecoder {
                 (state.partial.clone(), state.thinking.clone())
             };
             let context = errors::Context {
-                model: "",
                 partial: &partial,
                 thinking: &thinking,
+                ..errors::Context::default()
             };
             let error = errors::in_context(py, Error::new(Kind::Decode, failure), &context);
             error.value(py).setattr(intern!(py, "deltas"), deltas)?;

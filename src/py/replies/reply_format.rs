@@ -8,7 +8,7 @@ use pyo3::types::{PyByteArray, PyBytes, PyDict, PyString};
 use super::stats;
 use crate::error::{Cause, Error, Kind};
 use crate::excerpt::excerpt;
-use crate::http::{ANSWERS, Reply, refuse_repetition};
+use crate::http::{Reply, ReplyLines, refuse_repetition};
 use crate::py::interpreter::errors::{self, Context};
 use crate::py::objects::counters;
 use crate::py::objects::json;
@@ -93,6 +93,7 @@ fn failed(py: Python<'_>, error: Error, partial: &str, thinking: &str, trace: &T
     trace.finish(Some(&error));
     let context = Context {
         model: &trace.about().model,
+        endpoint: &trace.about().endpoint,
         partial,
         thinking,
     };
@@ -190,7 +191,7 @@ fn answer(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> {
         };
         let cut = matches!(record.get_item(intern!(py, "done"))?, Some(done) if !done.is_truthy()?);
         if said_error || cut {
-            let answer = folded(reply, trace).map_err(|fault| fault.raise(&fail))?;
+            let answer = folded(reply).map_err(|fault| fault.raise(&fail))?;
             return Err(match answer.outcome {
                 Outcome::Failed(text) => refused(&fail, text),
                 _ => fail(
@@ -204,7 +205,7 @@ fn answer(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> {
         tool_calls::settle_reply(record)?;
         return Ok(value.unbind());
     }
-    let answer = folded(reply, trace).map_err(|fault| fault.raise(&fail))?;
+    let answer = folded(reply).map_err(|fault| fault.raise(&fail))?;
     match &answer.outcome {
         Outcome::Complete => crate::py::objects::answer::to_python(py, &answer).map_err(|error| {
             if !json::is_illegible(py, &error) {
@@ -245,7 +246,7 @@ impl UnreadableBody {
 }
 
 /// The body as lines. Those of an answer are held to what a stream's are.
-fn folded(reply: &Reply, trace: &Trace) -> Result<crate::wire::Answer, UnreadableBody> {
+fn folded(reply: &Reply) -> Result<crate::wire::Answer, UnreadableBody> {
     let framing = if reply.content_type.contains("text/event-stream") {
         StreamFormat::Sse
     } else {
@@ -257,7 +258,7 @@ fn folded(reply: &Reply, trace: &Trace) -> Result<crate::wire::Answer, Unreadabl
         .feed(&reply.body, &mut batch)
         .and_then(|()| decoder.finish(&mut batch));
     let mut failure = result.err().map(|error| (Kind::Decode, error.to_string()));
-    if ANSWERS.contains(&trace.about().endpoint.as_str())
+    if reply.endpoint.lines == Some(ReplyLines::Answer)
         && let Some((at, refusal)) = stray(&batch)
     {
         batch.truncate(at);

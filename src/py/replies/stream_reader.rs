@@ -277,6 +277,7 @@ impl StreamReader {
         let answer = self.fold.clone().finish();
         let context = Context {
             model: &self.trace.about().model,
+            endpoint: &self.trace.about().endpoint,
             partial: &answer.content,
             thinking: &answer.thinking,
         };
