@@ -25,7 +25,8 @@ use crate::py::asyncio::stream::Stream;
 use crate::py::asyncio::whole_reply::WholeReply;
 use crate::py::blocking::stream::{BlockingStream, wait_for};
 use crate::py::interpreter::exit::enter;
-use crate::py::interpreter::runtime::{Owned, handle, lock, running_handle};
+use crate::py::interpreter::process::ProcessOwned;
+use crate::py::interpreter::runtime::{handle, lock, running_handle};
 use crate::py::interpreter::{errors, log};
 use crate::py::objects::json_writer;
 use crate::py::replies::reply_format::ReplyFormat;
@@ -39,7 +40,7 @@ pub struct NativeClient {
     journal: Option<Arc<Journal>>,
     /// Requests of event loops may take the direct lane.
     allow_direct: bool,
-    pool: Mutex<Option<Owned<Client>>>,
+    pool: Mutex<Option<ProcessOwned<Client>>>,
     closed: AtomicBool,
 }
 
@@ -60,13 +61,13 @@ impl NativeClient {
         }
         let client =
             Client::new(self.config.clone()).map_err(|error| errors::to_python(py, error))?;
-        let previous = lock(&self.pool).replace(Owned::new(client.clone()));
+        let previous = lock(&self.pool).replace(ProcessOwned::new(client.clone()));
         drop(previous);
         Ok(client)
     }
 
     /// Refuses requests from now on, and gives up the pool. The lock is free before what was in it is dropped.
-    fn take_pool(&self) -> Option<Owned<Client>> {
+    fn take_pool(&self) -> Option<ProcessOwned<Client>> {
         self.closed.store(true, Ordering::Release);
         lock(&self.pool).take()
     }

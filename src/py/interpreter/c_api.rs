@@ -9,6 +9,7 @@
 )]
 
 use std::ffi::c_char;
+use std::ptr::null_mut;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -122,6 +123,35 @@ pub fn set_item(
             key.as_ptr(),
             value.as_ptr(),
         ))
+    }
+}
+
+/// `object.__getattribute__(instance, name)`.
+pub fn generic_getattr<'py>(
+    instance: &Bound<'py, PyAny>,
+    name: &Bound<'py, PyString>,
+) -> Result<Bound<'py, PyAny>, PendingException> {
+    // SAFETY: the thread is attached and both objects are alive, the second of which is a str (all by their types).
+    // `PyObject_GenericGetAttr` returns a new reference or null with an exception, as `new_reference` requires.
+    unsafe {
+        let value = ffi::PyObject_GenericGetAttr(instance.as_ptr(), name.as_ptr());
+        new_reference(instance.py(), value)
+    }
+}
+
+/// `object.__setattr__(instance, name, value)`; without a value `object.__delattr__(instance, name)`.
+pub fn generic_setattr(
+    instance: &Bound<'_, PyAny>,
+    name: &Bound<'_, PyString>,
+    value: Option<&Bound<'_, PyAny>>,
+) -> Result<(), PendingException> {
+    let value = value.map_or_else(null_mut, Bound::as_ptr);
+    // SAFETY: the thread is attached and the objects are alive, the second of which is a str (all by their types). A null
+    // in the place of the value deletes the attribute. `PyObject_GenericSetAttr` takes over no reference, and returns 0 or
+    // -1 with an exception, as `check_status` requires.
+    unsafe {
+        let status = ffi::PyObject_GenericSetAttr(instance.as_ptr(), name.as_ptr(), value);
+        check_status(status)
     }
 }
 

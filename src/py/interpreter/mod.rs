@@ -5,6 +5,7 @@ pub mod errors;
 pub mod exit;
 pub mod log;
 pub mod pending_exception;
+pub mod process;
 pub mod runtime;
 pub mod unary_function;
 pub mod vectorcall;
