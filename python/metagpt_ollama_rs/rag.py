@@ -82,8 +82,8 @@ class OllamaEmbedding(BaseEmbedding):
 
     _blocking: Any = PrivateAttr()
     _asynchronous: Any = PrivateAttr()
-    _turns: Any = PrivateAttr()
-    _known: Any = PrivateAttr()
+    _semaphores: Any = PrivateAttr()
+    _width: Any = PrivateAttr()
 
     def __init__(
         self,
@@ -125,11 +125,11 @@ class OllamaEmbedding(BaseEmbedding):
         )
         given = {"host": base_url, "api_key": api_key, "timeout": timeout}
         given = {name: value for name, value in given.items() if value is not None}
-        given.update(_client_arguments(client_kwargs or {}, given))
+        given.update(_check_client_arguments(client_kwargs or {}, given))
         self._blocking = Client(**given)
         self._asynchronous = AsyncClient(**given)
-        self._turns = _Turns(requests_at_once)
-        self._known = None
+        self._semaphores = _LoopSemaphores(requests_at_once)
+        self._width = None
 
     @classmethod
     def _refuse_unknown(cls, fields: Dict[str, Any]) -> None:
@@ -137,7 +137,9 @@ class OllamaEmbedding(BaseEmbedding):
         unknown = next((name for name in fields if name not in known), None)
         if unknown is not None:
             own = inspect.signature(OllamaEmbedding.__init__).parameters
-            raise _unknown(f"OllamaEmbedding has no argument {unknown!r}", unknown, {*known, *own} - {"self", "fields"})
+            raise _unknown_argument_error(
+                f"OllamaEmbedding has no argument {unknown!r}", unknown, {*known, *own} - {"self", "fields"}
+            )
 
     @classmethod
     def class_name(cls) -> str:
@@ -147,22 +149,22 @@ class OllamaEmbedding(BaseEmbedding):
     @property
     def dimension(self) -> Optional[int]:
         """The width of the model's vectors, as soon as it has made one; None before."""
-        known: Optional[int] = self._known
+        known: Optional[int] = self._width
         return known
 
     def get_dimension(self) -> int:
         """The width of the model's vectors; embeds a short text to learn it."""
-        return self._known or len(self._get_text_embedding("a"))
+        return self._width or len(self._get_text_embedding("a"))
 
     async def aget_dimension(self) -> int:
         """As `get_dimension`."""
-        return self._known or len(await self._aget_text_embedding("a"))
+        return self._width or len(await self._aget_text_embedding("a"))
 
     def _get_query_embedding(self, query: str) -> List[float]:
-        return self._embed([_prefixed(self.query_instruction, query)])[0]
+        return self._embed([_with_instruction(self.query_instruction, query)])[0]
 
     async def _aget_query_embedding(self, query: str) -> List[float]:
-        return (await self._aembed([_prefixed(self.query_instruction, query)]))[0]
+        return (await self._aembed([_with_instruction(self.query_instruction, query)]))[0]
 
     def _get_text_embedding(self, text: str) -> List[float]:
         return self._get_text_embeddings([text])[0]
@@ -171,10 +173,10 @@ class OllamaEmbedding(BaseEmbedding):
         return (await self._aget_text_embeddings([text]))[0]
 
     def _get_text_embeddings(self, texts: List[str]) -> List[List[float]]:
-        return self._embed([_prefixed(self.text_instruction, text) for text in texts])
+        return self._embed([_with_instruction(self.text_instruction, text) for text in texts])
 
     async def _aget_text_embeddings(self, texts: List[str]) -> List[List[float]]:
-        return await self._aembed([_prefixed(self.text_instruction, text) for text in texts])
+        return await self._aembed([_with_instruction(self.text_instruction, text) for text in texts])
 
     def _embed(self, texts: Sequence[str]) -> List[List[float]]:
         found: List[List[float]] = []
@@ -182,21 +184,21 @@ class OllamaEmbedding(BaseEmbedding):
             try:
                 vectors = self._blocking.embed_array(**self._request(batch, bool(self.truncate)))
             except BadInputError as error:
-                self._allow_cutting(error)
+                self._warn_of_cut_text(error)
                 vectors = self._blocking.embed_array(**self._request(batch, True))
-            found.extend(self._checked(vectors))
+            found.extend(self._check_width(vectors))
         return found
 
     async def _aembed(self, texts: Sequence[str]) -> List[List[float]]:
         found: List[List[float]] = []
         for batch in self._batches(texts):
-            async with self._turns.of_this_loop():
+            async with self._semaphores.for_running_loop():
                 try:
                     vectors = await self._asynchronous.embed_array(**self._request(batch, bool(self.truncate)))
                 except BadInputError as error:
-                    self._allow_cutting(error)
+                    self._warn_of_cut_text(error)
                     vectors = await self._asynchronous.embed_array(**self._request(batch, True))
-            found.extend(self._checked(vectors))
+            found.extend(self._check_width(vectors))
         return found
 
     async def aget_text_embedding_batch(
@@ -221,7 +223,7 @@ class OllamaEmbedding(BaseEmbedding):
             "keep_alive": self.keep_alive,
         }
 
-    def _allow_cutting(self, error: BadInputError) -> None:
+    def _warn_of_cut_text(self, error: BadInputError) -> None:
         """Warns of a text that is too long, where it may be cut; raises ``error`` for any other reason or setting."""
         if self.truncate is not None or "context length" not in error.error:
             raise error
@@ -232,50 +234,50 @@ class OllamaEmbedding(BaseEmbedding):
             self.model_name,
         )
 
-    def _checked(self, vectors: Vectors) -> List[List[float]]:
+    def _check_width(self, vectors: Vectors) -> List[List[float]]:
         width = vectors.shape[1]
         if self.dimensions is not None and width != self.dimensions:
             raise ConfigurationError(
                 f"embedding.dimensions is {self.dimensions}, but {self.model_name} makes vectors of {width} numbers",
                 hint=f"write `dimensions: {width}` under `embedding:` in config2.yaml, and build stored indexes anew",
             )
-        self._known = width
+        self._width = width
         return vectors.tolist()
 
 
-def _prefixed(instruction: Optional[str], text: str) -> str:
+def _with_instruction(instruction: Optional[str], text: str) -> str:
     return f"{instruction.strip()} {text.strip()}" if instruction and instruction.strip() else text
 
 
-def _client_arguments(wanted: Dict[str, Any], given: Dict[str, Any]) -> Dict[str, Any]:
+def _check_client_arguments(wanted: Dict[str, Any], given: Dict[str, Any]) -> Dict[str, Any]:
     """``wanted``, if these are arguments of the clients beside those ``given``."""
     known = set(inspect.signature(Client).parameters)
     for name in wanted:
         if name not in known:
-            raise _unknown(f"client_kwargs has {name!r}, which Client does not take", name, known)
+            raise _unknown_argument_error(f"client_kwargs has {name!r}, which Client does not take", name, known)
         if name in given:
             raise ConfigurationError(f"{'base_url' if name == 'host' else name} is also in client_kwargs")
     return wanted
 
 
-def _unknown(message: str, name: str, known: Iterable[str]) -> ConfigurationError:
+def _unknown_argument_error(message: str, name: str, known: Iterable[str]) -> ConfigurationError:
     near = near_miss(name, sorted(known))
     hint = f"did you mean {near!r}?" if near else f"it takes {', '.join(sorted(known))}"
     return ConfigurationError(message, hint=hint)
 
 
-class _Turns:
+class _LoopSemaphores:
     """A semaphore for each event loop, since one belongs to the loop that first waits on it. Pickles as its number."""
 
     def __init__(self, number: int) -> None:
         self._number = number
         self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
-    def of_this_loop(self) -> asyncio.Semaphore:
+    def for_running_loop(self) -> asyncio.Semaphore:
         loop = asyncio.get_running_loop()
         if loop not in self._by_loop:
             self._by_loop[loop] = asyncio.Semaphore(self._number)
         return self._by_loop[loop]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (_Turns, (self._number,))
+        return (_LoopSemaphores, (self._number,))

@@ -12,7 +12,7 @@ use super::client::Client;
 use super::endpoint::{Endpoint, Method};
 use super::policy::{Retry, Timeouts};
 use super::request::Request;
-use crate::error::{Error, Kind, Phase};
+use crate::error::{Cause, Error, Kind, Phase};
 use crate::excerpt::excerpt;
 use crate::stats::Trace;
 
@@ -31,7 +31,7 @@ pub(super) async fn explain(client: &Client, trace: Option<&Trace>, error: Error
         return error;
     };
     let shown = excerpt(model, 100);
-    if is_missing_model(&error) {
+    if error.cause == Some(Cause::MissingModel) {
         let models = names(client, "/api/tags").await.ok().flatten();
         return error.with_available_models(models);
     }
@@ -58,16 +58,6 @@ pub(super) async fn explain(client: &Client, trace: Option<&Trace>, error: Error
         };
     }
     error
-}
-
-/// A path that does not exist answers in plain text, a model that does not in JSON (docs/wire.md#14-paths-that-do-not-exist).
-fn is_missing_model(error: &Error) -> bool {
-    let json = error
-        .body
-        .as_deref()
-        .is_some_and(|body| body.trim_ascii_start().starts_with(b"{"));
-    let text = error.server_text.as_deref().unwrap_or_default();
-    error.status == Some(404) && error.kind == Kind::Status && json && text.contains("model")
 }
 
 /// The names of the models that `path` lists; `None` if the reply is no list of models.

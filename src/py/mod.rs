@@ -21,10 +21,12 @@ use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
 use pyo3::types::{IntoPyDict, PyBytes, PyString, PyTuple};
 
+use self::client::options;
 use self::interpreter::exit::enter;
 use self::interpreter::{c_api, errors, runtime};
 use self::objects::{decode, delta, json, json_writer, slot_layout, tool_calls, vectors};
 use self::replies::stats;
+use crate::http::{Retry, Timeouts};
 use crate::wire::Counters;
 
 /// The compiled core of `metagpt_ollama_rs`; use the names of the package instead.
@@ -34,6 +36,9 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     runtime::watch_exit(module.py())?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("DEBUG_BUILD", cfg!(debug_assertions))?;
+    let (limits, tries) = (Timeouts::default(), Retry::default());
+    module.add("DEFAULT_LIMITS", options::limits_of(&limits))?;
+    module.add("DEFAULT_RETRIES", options::tries_of(&tries))?;
     module.add("COUNTERS", PyTuple::new(module.py(), Counters::NAMES)?)?;
     module.add(
         "OPENAI_USAGE",
@@ -50,6 +55,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(dumps, module)?)?;
     module.add_function(wrap_pyfunction!(slot_layout::adopt_dict, module)?)?;
     module.add_function(wrap_pyfunction!(errors::excerpt, module)?)?;
+    module.add_function(wrap_pyfunction!(client::native_client::is_cloud, module)?)?;
     module.add_function(wrap_pyfunction!(tool_calls::parse_tool_arguments, module)?)?;
     module.add_function(wrap_pyfunction!(vectors::vectors_fault, module)?)?;
     module.add_function(wrap_pyfunction!(stats::stats_records, module)?)?;

@@ -8,7 +8,8 @@ import pytest
 
 from metagpt_ollama_rs import __version__
 from metagpt_ollama_rs.cli import main as entry
-from metagpt_ollama_rs.cli.main import COMMANDS, DONE, FIXABLE, UNEXPECTED, CliError
+from metagpt_ollama_rs.cli.console import DONE, FIXABLE, UNEXPECTED, CliError
+from metagpt_ollama_rs.cli.main import COMMANDS
 
 frame = importlib.import_module("metagpt_ollama_rs.cli.main")
 
@@ -40,13 +41,14 @@ def test_a_wrong_command_is_an_error_with_a_hint(run):
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_is_a_module_with_the_agreed_names(name):
-    command = importlib.import_module(f"metagpt_ollama_rs.cli.{name}")
+    command = importlib.import_module(f"metagpt_ollama_rs.cli.commands.{name}")
     assert name == command.NAME
     assert command.SUMMARY.endswith(".")
 
 
 class Failing:
     NAME = SUMMARY = "serve"
+    POSITION = 0
 
     def __init__(self, error):
         self.error = error

@@ -10,11 +10,12 @@
 
 mod bases;
 mod bodies;
+mod body_decoder;
+mod chunked;
 mod connections;
-#[cfg(target_os = "linux")]
 mod framing;
+mod head_parser;
 mod limits;
-#[cfg(target_os = "linux")]
 mod oracle;
 mod proxies;
 mod redirects;

@@ -186,11 +186,25 @@ fn reactor() -> &'static Reactor {
         let driven = reactor.clone();
         std::thread::spawn(move || {
             loop {
-                driven.wait(PATIENCE);
+                wait_readable(driven.descriptor());
+                driven.run_once(|| {});
             }
         });
         reactor
     })
+}
+
+/// Waits until `descriptor` is readable, as an event loop does.
+#[cfg(target_os = "linux")]
+fn wait_readable(descriptor: std::os::fd::RawFd) {
+    let mut watched = libc::pollfd {
+        fd: descriptor,
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    // SAFETY: the pointer has to point to as many pollfds as the second argument says. `watched` is one, and it lives until
+    // the call returns.
+    unsafe { libc::poll(&raw mut watched, 1, -1) };
 }
 
 /// The runtime for what a reactor cannot do.

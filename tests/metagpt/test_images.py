@@ -14,7 +14,7 @@ from metagpt.provider.base_llm import BaseLLM
 import metagpt_ollama_rs.provider as ours
 from metagpt_ollama_rs import images as files
 from metagpt_ollama_rs.errors import ConfigurationError, ModelNotFoundError
-from metagpt_ollama_rs.provider.images import METAGPT_PREFIX, _obstacle, image_base64
+from metagpt_ollama_rs.provider.images import METAGPT_PREFIX, _redirect_refusal, image_base64
 from metagpt_ollama_rs.testing import Reply, faults
 
 PNG_BYTES = base64.b64decode(
@@ -160,7 +160,7 @@ def test_row_8_redirects_end_and_keep_the_limit_of_size(ask, sees, server, ollam
     ],
 )
 def test_where_an_image_may_be_redirected_to(at, to, why):
-    said = _obstacle(at, to)
+    said = _redirect_refusal(at, to)
     assert why in said
     assert bool(why) is bool(said)
 

@@ -468,7 +468,7 @@ def test_a_users_own_creator_stays(stand_ins, configured, monkeypatch):
 
 
 def test_the_main_branchs_factory_has_the_configuration_in_itself(configured):
-    from metagpt_ollama_rs.provider.rag_patch import _replace
+    from metagpt_ollama_rs.provider.rag_patch import _replace_create_ollama
 
     configured(dimensions=3)
     module = ModuleType("metagpt.rag.factories.embedding")
@@ -484,7 +484,7 @@ def get_rag_embedding(key=None, config=None):
     return RAGEmbeddingFactory(config)._create_ollama()
 """
     exec(compile(source, module.__file__, "exec"), vars(module))
-    _replace(module)
+    _replace_create_ollama(module)
     assert module.get_rag_embedding(config=metagpt_config).dimensions == 3
 
 

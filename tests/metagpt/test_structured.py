@@ -17,7 +17,7 @@ from tenacity import RetryError
 import metagpt_ollama_rs.provider as ours
 from metagpt_ollama_rs.errors import ConfigurationError, IncompleteError
 from metagpt_ollama_rs.provider import structured
-from metagpt_ollama_rs.provider.structured import wrapped
+from metagpt_ollama_rs.provider.structured import wrap_in_content_tags
 from metagpt_ollama_rs.testing import Reply
 
 ON = {"structured": "true"}
@@ -43,7 +43,7 @@ def metagpts_own_method(monkeypatch):
 
     monkeypatch.setattr(ActionNode, "_aask_v1", ActionNode._aask_v1)
     monkeypatch.setattr(ActionNode._aask_v1.retry, "sleep", at_once)
-    monkeypatch.setattr(structured, "_explained", set())
+    monkeypatch.setattr(structured, "_warned_topics", set())
     monkeypatch.delenv("METAGPT_OLLAMA_STRUCTURED", raising=False)
     original = ActionNode._aask_v1
     while getattr(original, "_knows_structured_answers", False):
@@ -333,7 +333,7 @@ def test_nodes_inside_of_nodes(ask, answers):
 def test_metagpts_parser_gives_back_what_the_model_wrote(value, repair, monkeypatch):
     monkeypatch.setattr(metagpt_config, "repair_llm_output", repair)
     answer = {"Title": value, "Tasks": [value, {"deep": value}], "Days": -1.5e3}
-    text = wrapped(json.dumps(answer))
+    text = wrap_in_content_tags(json.dumps(answer))
     schema = {"properties": {key: {} for key in answer}}
     assert llm_output_postprocess(output=text, schema=schema, req_key="[/CONTENT]") == answer
 
@@ -343,4 +343,4 @@ def test_metagpts_parser_gives_back_what_the_model_wrote(value, repair, monkeypa
     ["no JSON", pytest.param('{"a": ' * 100_000, id="deep"), "[1, 2]", '{"cut": ', "", '[CONTENT]{"a": 1}[/CONTENT]'],
 )
 def test_what_is_no_object_is_left_alone(text):
-    assert wrapped(text) == text
+    assert wrap_in_content_tags(text) == text

@@ -173,7 +173,7 @@ def test_deltas_that_were_held_back_come_out_one_by_one():
     splitter = ThinkSplitter()
     fed = [splitter.feed(delta) for delta in ("<", "th", "is is", " HTML")]
     assert fed == [[], [], ["<", "th", "is is"], [" HTML"]]
-    assert splitter.settled
+    assert splitter.passes_through
 
 
 def test_ordinary_deltas_pass_at_once():
@@ -183,7 +183,7 @@ def test_ordinary_deltas_pass_at_once():
 
 def test_a_splitter_that_is_settled_lets_marks_pass():
     splitter = ThinkSplitter()
-    splitter.settle()
+    splitter.pass_through()
     assert splitter.feed("<think>") + splitter.finish() == ["<think>"]
 
 

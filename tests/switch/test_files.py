@@ -179,7 +179,7 @@ def test_an_upgrade_to_a_release_without_a_copy_replaces_the_backups(skeleton, m
     files.install(copy.folder)
     for relative, text in made_up.items():
         copy.path(relative).write_text(text)
-    assert [files.overwritten(file) for file in files.read(copy.folder)] == [True, True]
+    assert [files.is_overwritten(file) for file in files.read(copy.folder)] == [True, True]
     upgraded = {relative: copy.state()[relative] for relative in FILES}
     files.install(copy.folder)
     files.uninstall(copy.folder)
@@ -234,16 +234,16 @@ def test_our_line_written_by_hand_is_left_alone(skeleton):
 def test_an_upgrade_of_metagpt_is_noticed_and_made_good(skeleton):
     copy = skeleton("0.8.2")
     files.install(copy.folder)
-    assert files.notice(copy.folder) is None
+    assert files.upgrade_warning(copy.folder) is None
     # pip removes the files that it knows by name, and writes those of the new version.
     for relative in FILES:
         copy.path(relative).unlink()
         copy.path(relative).write_text(originals(relative)["0.8.2"])
-    assert [files.overwritten(file) for file in files.read(copy.folder)] == [True, True]
-    assert "Run `metagpt-ollama install` again" in files.notice(copy.folder)
+    assert [files.is_overwritten(file) for file in files.read(copy.folder)] == [True, True]
+    assert "Run `metagpt-ollama install` again" in files.upgrade_warning(copy.folder)
     upgraded = {relative: copy.state()[relative] for relative in FILES}
     files.install(copy.folder)
-    assert files.notice(copy.folder) is None
+    assert files.upgrade_warning(copy.folder) is None
     files.uninstall(copy.folder)
     assert copy.state() == upgraded
 
@@ -256,7 +256,7 @@ def test_backups_of_an_upgraded_metagpt_are_not_put_back(skeleton):
     assert {change.done for change in files.uninstall(copy.folder)} == {"MetaGPT's own already; a backup was removed"}
     assert {rel: copy.path(rel).read_text() for rel in FILES} == {rel: originals(rel)["0.8.2"] for rel in FILES}
     assert leftovers(copy) == set()
-    assert files.notice(copy.folder) is None
+    assert files.upgrade_warning(copy.folder) is None
 
 
 @pytest.mark.parametrize("damage", ["removed", "edited"])
@@ -338,7 +338,7 @@ files.install(Path(sys.argv[1]))
 """
 
 
-@pytest.mark.parametrize("at", ["_keep_original", "_link"])
+@pytest.mark.parametrize("at", ["_make_backup", "_link_or_copy"])
 def test_what_a_killed_install_leaves_behind_is_swept_up(skeleton, at):
     copy = skeleton("0.8.2")
     before = copy.state()

@@ -230,7 +230,7 @@ def test_tracebacks_of_others_are_shown_as_ever(skeleton):
 GO_ON = """
 import json, os, sys, time
 from metagpt_ollama_rs.failures import from_core
-from metagpt_ollama_rs.switch.reporting import leave
+from metagpt_ollama_rs.switch.reporting import report_error
 
 error = from_core("connect", message="nothing listens there", url="http://127.0.0.1:1/api/chat")
 leave(error)

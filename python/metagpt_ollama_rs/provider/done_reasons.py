@@ -8,15 +8,15 @@ from typing import Any, Optional
 from ..errors import EmptyAnswerError
 from .replies import count_of
 
-__all__ = ["advice", "cut_off", "empty_answer"]
+__all__ = ["cut_off_warning", "empty_answer_error", "limit_hint"]
 
-_SAY_JSON = (
+_ASK_FOR_JSON_HINT = (
     "with a format, say in the prompt too that the answer is to be JSON, else some models write white space for ever"
 )
-_TEMPLATE = "does the model's template suit it (`ollama show --template`)?"
+_TEMPLATE_HINT = "does the model's template suit it (`ollama show --template`)?"
 
 
-def advice(reply: dict[str, Any], options: Mapping[str, Any]) -> str:
+def limit_hint(reply: dict[str, Any], options: Mapping[str, Any]) -> str:
     """Which limit ended a reply whose ``done_reason`` is ``length``, and so what to raise.
 
     ``options`` are those that were sent. The answer's own limit and the context are the two that there are; where the
@@ -34,18 +34,18 @@ def advice(reply: dict[str, Any], options: Mapping[str, Any]) -> str:
     return more_context if limit is not None and limit < 0 else f"{more_tokens}; or {more_context}"
 
 
-def cut_off(reply: dict[str, Any], options: Mapping[str, Any], text: str) -> str:
+def cut_off_warning(reply: dict[str, Any], options: Mapping[str, Any], text: str) -> str:
     """A warning about an answer that ended at a limit."""
     written, prompt = count_of(reply, "eval_count"), count_of(reply, "prompt_eval_count")
     tokens = f"{written} tokens, " if written is not None else ""
     behind = f" (after a prompt of {prompt} tokens)" if prompt is not None else ""
     return (
         f"the answer was cut off at a limit (done_reason: length): it has {tokens}{len(text)} characters{behind}. "
-        f"hint: {advice(reply, options)}"
+        f"hint: {limit_hint(reply, options)}"
     )
 
 
-def empty_answer(
+def empty_answer_error(
     reply: dict[str, Any],
     options: Mapping[str, Any],
     *,
@@ -60,7 +60,7 @@ def empty_answer(
     reason = reply.get("done_reason")
     if endless:
         message = "the model wrote white space only, without an end" + (" (after thinking)" if thinking.strip() else "")
-        hint = _SAY_JSON if formatted else f"ask again; if it stays so, {_TEMPLATE}"
+        hint = _ASK_FOR_JSON_HINT if formatted else f"ask again; if it stays so, {_TEMPLATE_HINT}"
     elif reason == "load":
         message = "the server only loaded the model: nothing was asked"
         hint = "ask with a text: an empty prompt, or no messages at all, is Ollama's way to load a model"
@@ -69,17 +69,17 @@ def empty_answer(
         hint = "ask with a text: an empty prompt with a keep_alive of 0 is Ollama's way to unload a model"
     elif reason == "length" and text and formatted:
         message = "the model wrote white space only, up to the token limit"
-        hint = f"{_SAY_JSON}; if it does say so, {advice(reply, options)}"
+        hint = f"{_ASK_FOR_JSON_HINT}; if it does say so, {limit_hint(reply, options)}"
     elif reason == "length":
         message = "the model used up its tokens without answering"
         message += " (it was still thinking)" if thinking else " (it wrote white space only)" if text else ""
-        hint = advice(reply, options) + (", or switch thinking off (think: false)" if thinking else "")
+        hint = limit_hint(reply, options) + (", or switch thinking off (think: false)" if thinking else "")
     elif thinking:
         message = "the model stopped after thinking, without an answer"
         hint = "ask again, or switch thinking off (think: false); llm.reasoning_content has what it thought"
     else:
         message = "the answer is empty" + (": white space only" if text else "")
-        hint = f"ask again; if it stays so, {_TEMPLATE}"
+        hint = f"ask again; if it stays so, {_TEMPLATE_HINT}"
         if options.get("stop"):
             hint = "does the answer begin with one of the texts of `stop`? Else " + hint
     return EmptyAnswerError(message, model=model, hint=hint, partial=text, partial_thinking=thinking)

@@ -11,12 +11,12 @@ from ..errors import ProtocolError
 from ..vectors import check_vector, check_vectors
 from .llms import Messages, OllamaLLM
 from .messages import OllamaMessageAPI, OllamaMessageBase, path_of
-from .monkeypatches import REQUEST, untouched
-from .stats_records import asking, recorded
+from .monkeypatches import STOCK_AREQUEST, is_unpatched
+from .stats_records import recorded_by_client, records_errors
 
 __all__ = ["OllamaEmbed", "OllamaEmbeddings"]
 
-_DECODE = OllamaMessageBase.decode
+_STOCK_DECODE = OllamaMessageBase.decode
 
 
 class OllamaEmbeddings(OllamaLLM):
@@ -43,12 +43,12 @@ class OllamaEmbeddings(OllamaLLM):
     def _llama_embedding_key(self) -> str:
         return "embedding"
 
-    @recorded(streamed=False)
+    @records_errors(streamed=False)
     async def _achat_completion(self, messages: Messages, timeout: int = USE_CONFIG_TIMEOUT) -> Any:
         message = self._message()
         payload = await self._payload(message, messages, stream=False)
-        stock_decode = untouched(message, "decode", _DECODE)
-        if not untouched(self.client, "arequest", REQUEST):
+        stock_decode = is_unpatched(message, "decode", _STOCK_DECODE)
+        if not is_unpatched(self.client, "arequest", STOCK_AREQUEST):
             resp, _, _ = await self.client.arequest(
                 method=self.http_method,
                 url=message.api_suffix,
@@ -56,12 +56,12 @@ class OllamaEmbeddings(OllamaLLM):
                 request_timeout=self.get_timeout(timeout),
             )
             return self._vectors(message.decode(resp), payload if stock_decode else None)
-        client, path, limits = self._client(), path_of(message.api_suffix), self._limits(timeout)
+        client, path, limits = self._client(), path_of(message.api_suffix), self._timeout_limits(timeout)
         if stock_decode:
-            with asking():
+            with recorded_by_client():
                 reply = await client.request_json(path, payload, timeout=limits)
             return self._vectors(reply, payload)
-        with asking():
+        with recorded_by_client():
             data, content_type = await client.request_bytes(path, payload, timeout=limits)
         return self._vectors(message.decode(OpenAIResponse(data, {"content-type": content_type})), None)
 

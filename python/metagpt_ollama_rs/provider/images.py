@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from .. import AsyncClient
 from ..errors import ConfigurationError, OllamaError, ProtocolError
 from ..images import IMAGE_BYTES, KNOWN, UnreadImage, image_lists, image_text, is_known, looks_encoded, shortened
-from .stats_records import mark
+from .stats_records import mark_recorded
 
 __all__ = ["METAGPT_PREFIX", "fetch_images", "image_base64", "unread_images"]
 
@@ -66,12 +66,12 @@ async def fetch_images(payload: dict[str, Any], proxy: Optional[str], verify: bo
     Raises ``ConfigurationError``, which names the URL, for one that answers no image, or one of over 20 MiB.
     """
     places = [(images, at) for images in image_lists(payload) for at, image in enumerate(images) if _is_url(image)]
-    fetched = await asyncio.gather(*(_fetched(images[at], proxy, verify) for images, at in places))
+    fetched = await asyncio.gather(*(_fetch_one(images[at], proxy, verify) for images, at in places))
     for (images, at), image in zip(places, fetched):
         images[at] = image
 
 
-async def _fetched(url: str, proxy: Optional[str], verify: bool | str) -> str:
+async def _fetch_one(url: str, proxy: Optional[str], verify: bool | str) -> str:
     at = url
     for left in reversed(range(FETCH_REDIRECTS + 1)):
         parts = urlsplit(at)
@@ -92,7 +92,7 @@ async def _fetched(url: str, proxy: Optional[str], verify: bool | str) -> str:
             to = error.location if isinstance(error, ProtocolError) else None
             cause = error.message
             if to and urlsplit(to).hostname != parts.hostname:
-                why = _obstacle(error.url or at, to)
+                why = _redirect_refusal(error.url or at, to)
                 if left and not why:
                     at = to
                     continue
@@ -102,7 +102,7 @@ async def _fetched(url: str, proxy: Optional[str], verify: bool | str) -> str:
                 hint="download it and pass the path of the file, or its base64",
             )
             # The client has made the record, which names the image's server.
-            mark(failure)
+            mark_recorded(failure)
             raise failure from error
     # What the server calls it proves nothing.
     if not is_known(data):
@@ -112,18 +112,18 @@ async def _fetched(url: str, proxy: Optional[str], verify: bool | str) -> str:
     return (await asyncio.to_thread(base64.b64encode, data)).decode("ascii")
 
 
-def _obstacle(at: str, to: str) -> str:
+def _redirect_refusal(at: str, to: str) -> str:
     """Why a redirect from ``at`` to ``to`` is not followed, or ""."""
     if not _is_url(to):
         return "which is neither http nor https"
     if at[:6].lower() == "https:" and to[:6].lower() != "https:":
         return "which gives up TLS"
-    if _is_own(urlsplit(to).hostname) and not _is_own(urlsplit(at).hostname):
+    if _is_local_only(urlsplit(to).hostname) and not _is_local_only(urlsplit(at).hostname):
         return "which is this machine or its network's own services"
     return ""
 
 
-def _is_own(host: Optional[str]) -> bool:
+def _is_local_only(host: Optional[str]) -> bool:
     """Whether only this machine is at ``host``: another server must not choose what is asked there."""
     name = (host or "").rstrip(".").lower()
     try:

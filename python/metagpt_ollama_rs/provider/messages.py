@@ -164,7 +164,7 @@ class OllamaMessageChat(OllamaMessageBase, metaclass=OllamaMessageMeta):
         return get_choice(to_choice_dict)
 
     def _messages(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        return [self._message(message, f"messages[{index}]") for index, message in enumerate(_dicts(messages))]
+        return [self._message(message, f"messages[{index}]") for index, message in enumerate(_as_mappings(messages))]
 
     def _message(self, message: Mapping[str, Any], where: str) -> dict[str, Any]:
         texts, images = self._parts(message.get("content"))
@@ -198,7 +198,7 @@ class OllamaMessageGenerate(OllamaMessageChat, metaclass=OllamaMessageMeta):
         system = "\n\n".join(message["content"] for message in plain if message["role"] == "system")
         turns = [message for message in plain if message["role"] != "system"]
         # An empty prompt would only load the model: a lone system text has to be the prompt.
-        prompt, system = (_history(turns), system) if turns else (system, "")
+        prompt, system = (_as_prompt(turns), system) if turns else (system, "")
         sends: dict[str, Any] = {"model": self.model, "prompt": prompt}
         if system:
             sends["system"] = system
@@ -229,7 +229,7 @@ class OllamaMessageEmbeddings(OllamaMessageBase, metaclass=OllamaMessageMeta):
 
     def _texts(self, messages: list[dict[str, Any]]) -> list[str]:
         found: list[str] = []
-        for message in _dicts(messages):
+        for message in _as_mappings(messages):
             texts, images = self._parts(message.get("content"))
             if images:
                 raise ConfigurationError("an image cannot be embedded: Ollama's embedding endpoints take texts only")
@@ -252,7 +252,7 @@ class OllamaMessageEmbed(OllamaMessageEmbeddings, metaclass=OllamaMessageMeta):
         return sends
 
 
-def _dicts(messages: Any) -> Iterable[Mapping[str, Any]]:
+def _as_mappings(messages: Any) -> Iterable[Mapping[str, Any]]:
     """MetaGPT's messages as mappings: dicts as they are, a text as a user's message, ``Message`` objects converted."""
     for message in [messages] if isinstance(messages, (str, *BYTES, Mapping)) else messages:
         if isinstance(message, Mapping):
@@ -265,7 +265,7 @@ def _dicts(messages: Any) -> Iterable[Mapping[str, Any]]:
             raise ConfigurationError(f"a message must be a dict, a text or a Message, not {type(message).__name__}")
 
 
-def _history(turns: list[dict[str, Any]]) -> str:
+def _as_prompt(turns: list[dict[str, Any]]) -> str:
     if len(turns) == 1:
         return str(turns[0]["content"])
     return "\n\n".join([f"{turn['role']}: {turn['content']}" for turn in turns] + ["assistant:"])

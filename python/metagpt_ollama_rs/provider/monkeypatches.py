@@ -12,12 +12,12 @@ from typing import Any
 
 from metagpt.provider import general_api_base
 
-__all__ = ["REQUEST", "current", "untouched"]
+__all__ = ["STOCK_AREQUEST", "is_unpatched", "patched_or_stock"]
 
 _NAMESPACES = ("metagpt.provider.ollama_api", "metagpt_ollama_rs.provider", "metagpt_ollama_rs.provider.llms")
 
 
-def current(name: str, stock: Any) -> Any:
+def patched_or_stock(name: str, stock: Any) -> Any:
     """The value of a module-level name of ``ollama_api.py``: a patched one wherever it was patched, else ``stock``."""
     for namespace in _NAMESPACES:
         module = sys.modules.get(namespace)
@@ -27,17 +27,17 @@ def current(name: str, stock: Any) -> Any:
     return stock
 
 
-def untouched(owner: object, name: str, *stock: object) -> bool:
+def is_unpatched(owner: object, name: str, *stock: object) -> bool:
     """True when ``owner.name`` is a method made of one of the functions ``stock``."""
     function = getattr(getattr(owner, name, None), "__func__", None)
     return any(function is candidate for candidate in stock)
 
 
-def _metagpt_request() -> object:
+def _stock_arequest() -> object:
     # A patch made before this import must not pass for MetaGPT's own function: that one has its code in MetaGPT's file.
     found = general_api_base.APIRequestor.arequest
     code = getattr(found, "__code__", None)
     return found if getattr(code, "co_filename", None) == general_api_base.__file__ else object()
 
 
-REQUEST = _metagpt_request()
+STOCK_AREQUEST = _stock_arequest()

@@ -16,15 +16,15 @@ __all__ = ["MetaGPTEmbedding", "configured_embedding"]
 ASSUMED_DIMENSIONS = 4096
 
 # Seconds for a batch: a large model on a CPU takes minutes for one, and others wait in the server's queue meanwhile.
-PATIENCE = 3600.0
+FIRST_TOKEN_SECONDS = 3600.0
 
 
 class MetaGPTEmbedding(OllamaEmbedding):
     """Warns once of what MetaGPT assumes about vectors whose width the configuration does not have."""
 
-    def _checked(self, vectors: Any) -> Any:
+    def _check_width(self, vectors: Any) -> Any:
         first = self.dimension is None
-        checked = super()._checked(vectors)
+        checked = super()._check_width(vectors)
         if first:
             logger.info(
                 "RAG asks /api/embed, whose vectors have length 1; MetaGPT's own class asked /api/embeddings, whose "
@@ -40,18 +40,18 @@ class MetaGPTEmbedding(OllamaEmbedding):
         return checked
 
 
-def configured_embedding(wanted: Any) -> MetaGPTEmbedding:
+def configured_embedding(config: Any) -> MetaGPTEmbedding:
     """The embedding that MetaGPT's ``EmbeddingConfig`` describes; ``ConfigurationError`` where it names no model."""
-    if not wanted.model:
+    if not config.model:
         raise ConfigurationError(
             "embedding.model is not set",
             hint="write `model: nomic-embed-text`, or another embedding model, under `embedding:` in config2.yaml",
         )
     return MetaGPTEmbedding(
-        wanted.model,
-        base_url=wanted.base_url or None,
-        embed_batch_size=wanted.embed_batch_size or BATCH,
-        dimensions=wanted.dimensions or None,
-        api_key=wanted.api_key or None,
-        timeout=Timeout(first_token=PATIENCE),
+        config.model,
+        base_url=config.base_url or None,
+        embed_batch_size=config.embed_batch_size or BATCH,
+        dimensions=config.dimensions or None,
+        api_key=config.api_key or None,
+        timeout=Timeout(first_token=FIRST_TOKEN_SECONDS),
     )

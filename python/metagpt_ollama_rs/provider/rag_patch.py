@@ -20,10 +20,10 @@ _MODULE = "metagpt.rag.factories.embedding"
 
 def patch_rag() -> None:
     """Replaces MetaGPT's Ollama embedding, now or when its RAG is imported. May be called again."""
-    when_imported(_MODULE, _replace)
+    when_imported(_MODULE, _replace_create_ollama)
 
 
-def _replace(module: ModuleType) -> None:
+def _replace_create_ollama(module: ModuleType) -> None:
     factory = getattr(module, "RAGEmbeddingFactory", None)
     stock = getattr(factory, "_create_ollama", None)
     # One that a user has put there stays; and other releases may have none.

@@ -9,7 +9,7 @@ from metagpt.logs import logger
 from metagpt.provider import llm_provider_registry
 from metagpt.provider.llm_provider_registry import LLM_REGISTRY
 
-from ..switch.files import notice
+from ..switch.files import upgrade_warning
 from .embeddings import OllamaEmbed, OllamaEmbeddings
 from .llms import OllamaGenerate, OllamaLLM
 from .rag_patch import patch_rag
@@ -24,6 +24,6 @@ def register() -> None:
     LLM_REGISTRY.register(LLMType.OLLAMA_EMBEDDINGS, OllamaEmbeddings)
     LLM_REGISTRY.register(LLMType.OLLAMA_EMBED, OllamaEmbed)
     patch_rag()
-    warning = notice(Path(llm_provider_registry.__file__).parents[1])
+    warning = upgrade_warning(Path(llm_provider_registry.__file__).parents[1])
     if warning is not None:
         logger.warning(warning)

@@ -15,23 +15,23 @@ from ..errors import ProtocolError
 from ..reply_checks import join_text_parts
 
 __all__ = [
-    "Lines",
-    "calls_of",
-    "checked",
+    "ReplyAccumulator",
     "count_of",
     "error_of",
-    "holder_of",
-    "native",
-    "no_text",
+    "find_text",
+    "from_openai_format",
+    "no_text_error",
+    "require_object",
     "text_of",
     "thinking_of",
+    "tool_calls_of",
 ]
 
 _TYPES = {bool: "true or false", int: "a number", float: "a number", str: "a text", list: "a list", dict: "an object"}
 _HINT = "does something between here and Ollama change the replies? `curl` to the same address shows them as they come"
 
 
-class Lines:
+class ReplyAccumulator:
     """Adds up the lines of a streamed reply to what the whole one would have been, as the core's fold does."""
 
     def __init__(self, model: Optional[str]) -> None:
@@ -52,7 +52,7 @@ class Lines:
         if thinking := thinking_of(line):
             self.has_thinking = True
             self._thoughts.append(thinking)
-        self._calls += calls_of(line)
+        self._calls += tool_calls_of(line)
         try:
             text = text_of(line, model=self._model)
         except ProtocolError as error:
@@ -60,10 +60,10 @@ class Lines:
             raise
         if text is not None:
             self._texts.append(text)
-            self._in_message = holder_of(line)[0] is not line
+            self._in_message = find_text(line)[0] is not line
         return text or ""
 
-    def whole(self, final: dict[str, Any]) -> dict[str, Any]:
+    def build(self, final: dict[str, Any]) -> dict[str, Any]:
         """The reply: the last line's object, with everything in it that was added."""
         reply = {name: value for name, value in final.items() if name != "choices"}
         holder, key = reply, "response"
@@ -81,19 +81,19 @@ class Lines:
         return reply
 
 
-def checked(reply: Any, *, model: Optional[str]) -> dict[str, Any]:
+def require_object(reply: Any, *, model: Optional[str]) -> dict[str, Any]:
     """``reply`` as an object, or ``ProtocolError``."""
     if not isinstance(reply, dict):
-        raise ProtocolError(f"the reply is {_named(reply)}, not an object", model=model, hint=_HINT)
+        raise ProtocolError(f"the reply is {_type_name(reply)}, not an object", model=model, hint=_HINT)
     return reply
 
 
-def native(reply: dict[str, Any]) -> dict[str, Any]:
+def from_openai_format(reply: dict[str, Any]) -> dict[str, Any]:
     """A reply in OpenAI's form as Ollama would have sent it; any other reply as it is."""
-    choice = _choice(reply)
+    choice = _first_choice(reply)
     if choice is None:
         return reply
-    holder, key = holder_of(reply)
+    holder, key = find_text(reply)
     message = {"role": "assistant", **({} if holder is choice else holder)}
     if key in holder:
         message["content"] = holder[key]
@@ -105,9 +105,9 @@ def native(reply: dict[str, Any]) -> dict[str, Any]:
     return made
 
 
-def holder_of(reply: dict[str, Any]) -> tuple[dict[str, Any], str]:
+def find_text(reply: dict[str, Any]) -> tuple[dict[str, Any], str]:
     """Where a reply keeps its text: the object and the key, which it may be without."""
-    choice = _choice(reply)
+    choice = _first_choice(reply)
     if choice is not None:
         for name in ("message", "delta"):
             if isinstance(choice.get(name), dict):
@@ -124,7 +124,7 @@ def text_of(reply: dict[str, Any], *, model: Optional[str] = None) -> Optional[s
 
     Raises ``ProtocolError`` for anything else in the place of the text.
     """
-    holder, key = holder_of(reply)
+    holder, key = find_text(reply)
     found = holder.get(key)
     if found is None or isinstance(found, str):
         return found
@@ -134,20 +134,20 @@ def text_of(reply: dict[str, Any], *, model: Optional[str] = None) -> Optional[s
             return text
         found = "a list with something else than texts"
     else:
-        found = _named(found)
+        found = _type_name(found)
     raise ProtocolError(f"the reply's {key!r} is {found}, not a text", model=model, hint=_HINT)
 
 
 def thinking_of(reply: dict[str, Any]) -> str:
     """The reasoning that a reply or a line has in a field of its own."""
-    holder, _ = holder_of(reply)
+    holder, _ = find_text(reply)
     found = (holder.get(name) for name in ("thinking", "reasoning", "reasoning_content"))
     return next((text for text in found if text and isinstance(text, str)), "")
 
 
-def calls_of(reply: dict[str, Any]) -> list[Any]:
+def tool_calls_of(reply: dict[str, Any]) -> list[Any]:
     """The tool calls of a reply or a line."""
-    holder, _ = holder_of(reply)
+    holder, _ = find_text(reply)
     calls = holder.get("tool_calls")
     return calls if isinstance(calls, list) else []
 
@@ -166,19 +166,19 @@ def error_of(reply: dict[str, Any]) -> Optional[str]:
     return str(error.get("message") or error) if isinstance(error, dict) else str(error)
 
 
-def no_text(reply: dict[str, Any], *, model: Optional[str]) -> ProtocolError:
+def no_text_error(reply: dict[str, Any], *, model: Optional[str]) -> ProtocolError:
     """The error for a reply that is no answer of any kind."""
     keys = [repr(key if len(key) <= 40 else key[:40] + "…") for key in list(reply)[:8]]
     there = ", ".join(keys) + (", …" if len(reply) > 8 else "") or "nothing"
     if "message" in reply:
         message = reply["message"]
         there += "; its 'message' " + (
-            "has no text in it" if isinstance(message, dict) else f"is {_named(message)}, not an object"
+            "has no text in it" if isinstance(message, dict) else f"is {_type_name(message)}, not an object"
         )
     return ProtocolError(f"the reply has no text, only {there}", model=model, hint=_HINT)
 
 
-def _choice(reply: dict[str, Any]) -> Optional[dict[str, Any]]:
+def _first_choice(reply: dict[str, Any]) -> Optional[dict[str, Any]]:
     """The first answer of a reply in OpenAI's form; None for a reply in another form."""
     choices = reply.get("choices")
     if not isinstance(choices, list):
@@ -186,5 +186,5 @@ def _choice(reply: dict[str, Any]) -> Optional[dict[str, Any]]:
     return next((choice for choice in choices if isinstance(choice, dict) and not choice.get("index")), {})
 
 
-def _named(value: Any) -> str:
+def _type_name(value: Any) -> str:
     return "null" if value is None else _TYPES.get(type(value), type(value).__name__)

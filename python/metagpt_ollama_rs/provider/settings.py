@@ -46,20 +46,20 @@ _EMBED_APIS = ("embed", "embeddings")
 _ALL_APIS = _TEXT_APIS + _EMBED_APIS
 
 
-def _seconds(value: Any) -> float:
+def _parse_seconds(value: Any) -> float:
     number = parse_float(value)
     if number <= 0:
         raise ValueError("a number of seconds above zero")
     return number
 
 
-def _str(value: Any) -> str:
+def _parse_text(value: Any) -> str:
     if isinstance(value, str) and value:
         return value
     raise ValueError("a text")
 
 
-def _format(value: Any) -> str | dict[str, Any]:
+def _parse_format(value: Any) -> str | dict[str, Any]:
     if isinstance(value, str):
         text = value.strip()
         if text == "json":
@@ -73,7 +73,7 @@ def _format(value: Any) -> str | dict[str, Any]:
     raise ValueError('"json", or a JSON schema')
 
 
-def _think(value: Any) -> bool | str:
+def _parse_think(value: Any) -> bool | str:
     if isinstance(value, str) and value.strip().lower() in ("low", "medium", "high", "max"):
         return value.strip().lower()
     try:
@@ -82,14 +82,14 @@ def _think(value: Any) -> bool | str:
         raise ValueError("true, false, low, medium, high or max") from None
 
 
-def _top_logprobs(value: Any) -> int:
+def _parse_top_logprobs(value: Any) -> int:
     number = parse_int(value)
     if not 0 <= number <= 20:
         raise ValueError("a whole number from 0 to 20")
     return number
 
 
-def _headers(value: Any) -> dict[str, str]:
+def _parse_headers(value: Any) -> dict[str, str]:
     if isinstance(value, str):
         try:
             value = json.loads(value)
@@ -100,7 +100,7 @@ def _headers(value: Any) -> dict[str, str]:
     raise ValueError("a JSON object of texts")
 
 
-def _verify(value: Any) -> bool | str:
+def _parse_verify(value: Any) -> bool | str:
     try:
         return parse_bool(value)
     except ValueError:
@@ -110,7 +110,7 @@ def _verify(value: Any) -> bool | str:
     raise ValueError("true, false, or the path of a file or folder of CA certificates")
 
 
-def _on_error(value: Any) -> str:
+def _parse_on_error(value: Any) -> str:
     if value in ("raise", "text"):
         return str(value)
     raise ValueError("raise or text")
@@ -152,17 +152,17 @@ _OPTION_FIELDS = {
 
 SETTINGS: tuple[Setting, ...] = (
     *(Setting(name, "options", parse, _OPTION_FIELDS.get(name)) for name, parse in OPTIONS.items()),
-    Setting("think", "request", _think, "reasoning", _TEXT_APIS),
-    Setting("format", "request", _format, None, _TEXT_APIS),
+    Setting("think", "request", _parse_think, "reasoning", _TEXT_APIS),
+    Setting("format", "request", _parse_format, None, _TEXT_APIS),
     Setting("logprobs", "request", parse_bool, "logprobs", _TEXT_APIS),
-    Setting("top_logprobs", "request", _top_logprobs, "top_logprobs", _TEXT_APIS),
+    Setting("top_logprobs", "request", _parse_top_logprobs, "top_logprobs", _TEXT_APIS),
     Setting("keep_alive", "request", parse_keep_alive),
     Setting("dimensions", "request", parse_int, None, ("embed",)),
-    Setting("proxy", "client", _str, "proxy"),
-    Setting("verify", "client", _verify),
-    Setting("headers", "client", _headers),
-    *(Setting(limit + _TIMEOUT, "timeout", _seconds) for limit in Timeout._fields),
-    Setting("on_error", "client", _on_error),
+    Setting("proxy", "client", _parse_text, "proxy"),
+    Setting("verify", "client", _parse_verify),
+    Setting("headers", "client", _parse_headers),
+    *(Setting(limit + _TIMEOUT, "timeout", _parse_seconds) for limit in Timeout._fields),
+    Setting("on_error", "client", _parse_on_error),
     Setting("structured", "client", parse_bool),
     Setting("repetition_guard", "client", parse_bool),
     Setting("shift", "client", parse_bool),
@@ -221,10 +221,10 @@ def read_settings(config: Any, api: str) -> Settings:
         setting = _BY_FIELD.get(name)
         value = getattr(config, name, None)
         if setting is not None and value is not None and value != "":
-            found[setting.name] = _parse(setting, value, f"llm.{name}")
+            found[setting.name] = _parse_setting(setting, value, f"llm.{name}")
     extra = getattr(config, "extra_fields", None) or {}
     for name, value in extra.items():
-        found[_known(name).name] = _parse(_known(name), value, f"llm.extra_fields.{name}")
+        found[_setting_called(name).name] = _parse_setting(_setting_called(name), value, f"llm.extra_fields.{name}")
 
     settings = Settings()
     for setting in SETTINGS:
@@ -249,7 +249,7 @@ def fields_set(config: Any) -> AbstractSet[str]:
     return found if isinstance(found, (set, frozenset)) else frozenset()
 
 
-def _known(name: str) -> Setting:
+def _setting_called(name: str) -> Setting:
     setting = _BY_NAME.get(name)
     if setting is not None:
         return setting
@@ -265,7 +265,7 @@ def _known(name: str) -> Setting:
     raise ConfigurationError(f"llm.extra_fields.{name} is not a setting", hint=hint)
 
 
-def _parse(setting: Setting, value: Any, where: str) -> Any:
+def _parse_setting(setting: Setting, value: Any, where: str) -> Any:
     try:
         return setting.parse(value)
     except ValueError as error:

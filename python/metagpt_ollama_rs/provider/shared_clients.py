@@ -11,7 +11,7 @@ from typing import Any, Optional
 from .. import AsyncClient
 from ..errors import ConfigurationError, NotFoundError
 from .settings import ClientSettings
-from .stats_records import asking
+from .stats_records import recorded_by_client
 
 __all__ = ["check_vision", "refused_thinking", "shared_client"]
 
@@ -50,7 +50,7 @@ async def check_vision(client: AsyncClient, model: str) -> None:
     key = (client.base_url, model)
     if key not in _vision:
         try:
-            with asking():
+            with recorded_by_client():
                 _vision[key] = _has_vision(await client.show(model))
         except NotFoundError:
             _vision[key] = True

@@ -16,42 +16,42 @@ from .. import _core
 from ..errors import ConfigurationError, OllamaError
 from ..failures import kind_of
 from ..payloads import plain_text
-from ..switch.reporting import leave
+from ..switch.reporting import report_error
 
-__all__ = ["asking", "mark", "marked", "record", "recorded"]
+__all__ = ["is_recorded", "mark_recorded", "record_error", "recorded_by_client", "records_errors"]
 
 _F = TypeVar("_F", bound=Callable[..., Awaitable[Any]])
 _MARK = "_recorded"
 
 
 @contextlib.contextmanager
-def asking() -> Iterator[None]:
+def recorded_by_client() -> Iterator[None]:
     """To be around whatever the client does: its errors have a record."""
     try:
         yield
     except OllamaError as error:
-        mark(error)
+        mark_recorded(error)
         raise
 
 
-def mark(error: OllamaError) -> None:
+def mark_recorded(error: OllamaError) -> None:
     """Says that the failure behind ``error`` has a record."""
     setattr(error, _MARK, True)
 
 
-def marked(error: OllamaError) -> bool:
+def is_recorded(error: OllamaError) -> bool:
     """Whether the failure behind ``error`` has a record."""
     return getattr(error, _MARK, False)
 
 
-def record(llm: Any, error: OllamaError, *, streamed: bool, replied: bool) -> None:
+def record_error(llm: Any, error: OllamaError, *, streamed: bool, replied: bool) -> None:
     """Makes the record of ``error`` unless it has one. ``replied``: the client's call itself went well, if it was made.
 
     ``llm`` may be half made. Nothing is raised but what a log of warnings may raise.
     """
-    if marked(error):
+    if is_recorded(error):
         return
-    mark(error)
+    mark_recorded(error)
     host = ""
     with contextlib.suppress(OllamaError):
         host = llm._client().base_url
@@ -66,7 +66,7 @@ def record(llm: Any, error: OllamaError, *, streamed: bool, replied: bool) -> No
     )
 
 
-def recorded(*, streamed: bool) -> Callable[[_F], _F]:
+def records_errors(*, streamed: bool) -> Callable[[_F], _F]:
     """For a provider's method that asks the server: what it raises has a record."""
 
     def wrap(method: _F) -> _F:
@@ -76,7 +76,7 @@ def recorded(*, streamed: bool) -> Callable[[_F], _F]:
                 return await method(llm, *arguments, **keywords)
             except OllamaError as error:
                 llm._record(error, streamed=streamed)
-                leave(error)
+                report_error(error)
                 raise
 
         return cast("_F", call)

@@ -32,22 +32,22 @@ from ..schemas import answer_schema
 from ..switch.environment import STRUCTURED_VARIABLE
 from .import_hooks import when_imported
 
-__all__ = ["by_environment", "complete", "wanted_format", "watch_nodes", "wrapped"]
+__all__ = ["current_format", "is_json_object", "structured_by_environment", "wrap_action_nodes", "wrap_in_content_tags"]
 
 _MODULE = "metagpt.actions.action_node"
-_NEEDED = ("output_class_name", "output_data_mapping", "schema")
+_NEEDED_PARAMETERS = ("output_class_name", "output_data_mapping", "schema")
 
 
-class _Filling(NamedTuple):
+class _NodeFill(NamedTuple):
     llm: Any
     format: dict[str, Any]
 
 
-_filling: ContextVar[Optional[_Filling]] = ContextVar("metagpt_ollama_rs_filling", default=None)
-_explained: set[str] = set()
+_current_fill: ContextVar[Optional[_NodeFill]] = ContextVar("metagpt_ollama_rs_filling", default=None)
+_warned_topics: set[str] = set()
 
 
-def by_environment() -> bool:
+def structured_by_environment() -> bool:
     """What ``METAGPT_OLLAMA_STRUCTURED`` says; unset is False. Raises ``ConfigurationError`` for what is no bool."""
     value = os.environ.get(STRUCTURED_VARIABLE, "")
     try:
@@ -56,19 +56,19 @@ def by_environment() -> bool:
         raise ConfigurationError(f"{STRUCTURED_VARIABLE} must be {error}, not {value!r}") from None
 
 
-def wanted_format(llm: object) -> Optional[dict[str, Any]]:
+def current_format(llm: object) -> Optional[dict[str, Any]]:
     """The schema for what ``llm`` is asked at this moment: that of the node it is filling, else None."""
-    filling = _filling.get()
+    filling = _current_fill.get()
     return filling.format if filling is not None and filling.llm is llm else None
 
 
-def wrapped(answer: str) -> str:
+def wrap_in_content_tags(answer: str) -> str:
     """A structured answer in the form that MetaGPT's parser reads; text that is no JSON object comes back as it is.
 
     The text survives what MetaGPT does to an answer before it is parsed: it ends at the first ``[/CONTENT]``, and with
     ``repair_llm_output`` what follows a ``#`` or ``//`` is cut off where an escaped quote hides that it is in a string.
     """
-    value = _object(answer)
+    value = _parse_object(answer)
     if value is None:
         return answer
     text = json.dumps(value, indent=4, ensure_ascii=False).replace("[/CONTENT]", "[\\/CONTENT]")
@@ -76,20 +76,20 @@ def wrapped(answer: str) -> str:
     return f"[CONTENT]\n{text}\n[/CONTENT]"
 
 
-def complete(answer: str) -> bool:
+def is_json_object(answer: str) -> bool:
     """Whether ``answer`` is a whole JSON object."""
-    return _object(answer) is not None
+    return _parse_object(answer) is not None
 
 
-def watch_nodes() -> None:
+def wrap_action_nodes() -> None:
     """Wraps ``ActionNode._aask_v1``, now or when MetaGPT's module is imported. May be called at any time again.
 
     A test that replaces the method puts back what it found, which may be the method without the wrapper.
     """
-    when_imported(_MODULE, _wrap)
+    when_imported(_MODULE, _wrap_aask)
 
 
-def _object(text: str) -> Optional[dict[str, Any]]:
+def _parse_object(text: str) -> Optional[dict[str, Any]]:
     try:
         value = json.loads(text, strict=False)
     except (ValueError, RecursionError):
@@ -97,14 +97,14 @@ def _object(text: str) -> Optional[dict[str, Any]]:
     return value if isinstance(value, dict) else None
 
 
-def _wrap(module: ModuleType) -> None:
+def _wrap_aask(module: ModuleType) -> None:
     node_class = module.ActionNode
     ask = node_class._aask_v1
     if getattr(ask, "_knows_structured_answers", False):
         return
     signature = inspect.signature(ask)
-    if not all(name in signature.parameters for name in _NEEDED):
-        _explain("signature", "structured answers are not possible: ActionNode._aask_v1 is not the one that is known")
+    if not all(name in signature.parameters for name in _NEEDED_PARAMETERS):
+        _warn_once("signature", "structured answers are not possible: ActionNode._aask_v1 is not the one that is known")
         return
 
     @functools.wraps(ask)
@@ -115,11 +115,11 @@ def _wrap(module: ModuleType) -> None:
             bound = signature.bind(self, *args, **kwargs)
             bound.apply_defaults()
             wanted = _format_of(self, bound.arguments)
-        token = _filling.set(None if wanted is None else _Filling(llm, wanted))
+        token = _current_fill.set(None if wanted is None else _NodeFill(llm, wanted))
         try:
             return await ask(self, *args, **kwargs)
         finally:
-            _filling.reset(token)
+            _current_fill.reset(token)
 
     filling._knows_structured_answers = True  # type: ignore[attr-defined]
     node_class._aask_v1 = filling
@@ -128,19 +128,19 @@ def _wrap(module: ModuleType) -> None:
 def _format_of(node: Any, arguments: Mapping[str, Any]) -> Optional[dict[str, Any]]:
     name = arguments["output_class_name"]
     if arguments["schema"] != "json":
-        _explain(name, f"{name} is filled as {arguments['schema']}: structured answers are for nodes of schema json")
+        _warn_once(name, f"{name} is filled as {arguments['schema']}: structured answers are for nodes of schema json")
         return None
     try:
         made = node.create_model_class(name, arguments["output_data_mapping"])
         return answer_schema(made.model_json_schema())
     except Exception as error:
         # A type that JSON cannot describe. MetaGPT will meet it too, and has the better place to say so.
-        _explain(name, f"{name} cannot be asked for as a structured answer: {error}")
+        _warn_once(name, f"{name} cannot be asked for as a structured answer: {error}")
         return None
 
 
-def _explain(topic: str, text: str) -> None:
+def _warn_once(topic: str, text: str) -> None:
     """Warns once for each topic: nodes are filled many times."""
-    if topic not in _explained:
-        _explained.add(topic)
+    if topic not in _warned_topics:
+        _warned_topics.add(topic)
         logger.warning(text)

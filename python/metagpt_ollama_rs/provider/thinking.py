@@ -59,7 +59,7 @@ BLOCKS = (
 _BY_END = {block.ends[0]: block for block in BLOCKS if not block.answer and block.ends != _HARMONY_ENDS}
 _BY_OPENS = {block.opens: block for block in BLOCKS}
 # One alone says that reasoning was before it. The message of the harmony format ends so, too, when another one follows.
-_LONE = re.compile("|".join(map(re.escape, _BY_END)) + "|" + re.escape("<|end|>") + f"(?={re.escape(_NEXT)}<)")
+_LONE_MARK = re.compile("|".join(map(re.escape, _BY_END)) + "|" + re.escape("<|end|>") + f"(?={re.escape(_NEXT)}<)")
 _MARKS = (*_BY_OPENS, *_BY_END, _NEXT)
 # Few answers have so much as the first character of a mark, and a search for one is the cheapest there is.
 _BY_FIRST = {
@@ -67,13 +67,13 @@ _BY_FIRST = {
 }
 
 # An answer that goes in circles may have thousands of marks, and each is looked at with all that is before it.
-_ENOUGH = 100
+_MAX_MARKS = 100
 
-_FENCE = re.compile(r"^[ \t]*(?:```|~~~)", re.MULTILINE)
+_CODE_FENCE = re.compile(r"^[ \t]*(?:```|~~~)", re.MULTILINE)
 _QUOTE = re.compile(r"(?<!\w)'|'(?!\w)")
-_NAMED = re.compile(r"\s*(?:tags?\b|tokens?\b|markers?\b|标签|标记|符号)", re.IGNORECASE)
+_CALLED_A_TAG = re.compile(r"\s*(?:tags?\b|tokens?\b|markers?\b|标签|标记|符号)", re.IGNORECASE)
 # What follows an opening mark that a sentence begins with: "<think> is …", "<think> and </think> are …".
-_EXPLAINED = re.compile(
+_MENTION_AFTER_MARK = re.compile(
     r"[ \t]*(?:and|or|[,/&、和与])[ \t]*\Z"
     r"|[ \t]+(?:and|or|is|are|means|marks|opens|starts|begins|tags?|tokens?)\b"
     r"|[ \t]+(?:是|和|与|标签|标记|符号)"
@@ -88,15 +88,15 @@ class ThinkSplitter:
     what is still held.
     """
 
-    __slots__ = ("_held", "_open", "_raw", "_thoughts", "block", "settled")
+    __slots__ = ("_open_block", "_pending", "_raw", "_thoughts", "block", "passes_through")
 
     def __init__(self) -> None:
-        self.settled = False
+        self.passes_through = False
         """True when all that follows is answer: feeding may stop."""
         self.block: Optional[Block] = None
         """The first block of the answer, once it has begun."""
-        self._open: Optional[Block] = None
-        self._held: list[str] = []
+        self._open_block: Optional[Block] = None
+        self._pending: list[str] = []
         self._raw: list[str] = []
         self._thoughts: list[list[str]] = []
 
@@ -110,95 +110,95 @@ class ThinkSplitter:
         """Returns the deltas of the answer that ``text`` completes; often none or just ``text``."""
         if not text:
             return []
-        if self.settled or (text.isspace() and not self._held and self.block is None):
+        if self.passes_through or (text.isspace() and not self._pending and self.block is None):
             return [text]
-        self._held.append(text)
+        self._pending.append(text)
         pieces: list[str] = []
-        while not self.settled and (self._inside if self._open else self._outside)(pieces):
+        while not self.passes_through and (self._inside if self._open_block else self._outside)(pieces):
             pass
         return pieces
 
-    def settle(self, _thinking: str = "") -> None:
+    def pass_through(self, _thinking: str = "") -> None:
         """Takes all that follows for answer: the server sends the reasoning in a field of its own."""
-        if self.block is None and not self._held:
-            self.settled = True
+        if self.block is None and not self._pending:
+            self.passes_through = True
 
     def finish(self) -> list[str]:
         """Ends the answer and returns what was held back: text, when no mark was completed."""
-        held, self._held = self._held, []
+        held, self._pending = self._pending, []
         pieces: list[str] = []
-        if self._open is not None:
-            self._take("".join(held), pieces)
-            if self._is_explained():
-                self._give_back("", pieces)
+        if self._open_block is not None:
+            self._add_to_block("".join(held), pieces)
+            if self._is_only_mentioned():
+                self._restore_as_answer("", pieces)
         elif self.block is not None:
             pieces.append("".join(held).lstrip())
         else:
             pieces = held
-        self.settled = True
+        self.passes_through = True
         return [piece for piece in pieces if piece]
 
     def _outside(self, pieces: list[str]) -> bool:
         """Looks for a block at the beginning of what is held; True when there is more to look at."""
-        text = "".join(self._held)
+        text = "".join(self._pending)
         start = text.lstrip()
         block = next((block for block in BLOCKS if start.startswith(block.opens)), None)
         if block is not None:
-            self._open, self.block = block, self.block or block
+            self._open_block, self.block = block, self.block or block
             self._raw.append(text[: len(text) - len(start)] + block.opens)
-            self._held = [start[len(block.opens) :]]
+            self._pending = [start[len(block.opens) :]]
             if not block.answer:
                 self._thoughts.append([])
             return True
         if any(opens.startswith(start) for opens in _BY_OPENS):
             return False
         if self.block is not None and self.block.xml and len(self._thoughts) == 1 and start.startswith("<"):
-            self._give_back(text, pieces)
+            self._restore_as_answer(text, pieces)
         else:
-            pieces += self._held if self.block is None else [start]
-            self._held = []
-            self.settled = True
+            pieces += self._pending if self.block is None else [start]
+            self._pending = []
+            self.passes_through = True
         return False
 
     def _inside(self, pieces: list[str]) -> bool:
         """Looks for the end of the open block in what is held; True when there is more to look at."""
-        block, text = self._open, "".join(self._held)
+        block, text = self._open_block, "".join(self._pending)
         if block is None or not text:
             return False
         found = [(at, end) for end in block.ends if (at := text.find(end)) >= 0]
         if found:
             at, end = min(found)
-            self._take(text[:at], pieces)
+            self._add_to_block(text[:at], pieces)
             self._raw.append(end)
-            rest, explained = text[at + len(end) :], self._is_explained()
-            self._held, self._open = [rest], None
+            rest, explained = text[at + len(end) :], self._is_only_mentioned()
+            self._pending, self._open_block = [rest], None
             if explained:
-                self._give_back(rest, pieces)
+                self._restore_as_answer(rest, pieces)
             return True
         kept = max(_overlap(text, end) for end in block.ends)
-        self._take(text[: len(text) - kept], pieces)
-        self._held = [text[len(text) - kept :]]
+        self._add_to_block(text[: len(text) - kept], pieces)
+        self._pending = [text[len(text) - kept :]]
         return False
 
-    def _take(self, text: str, pieces: list[str]) -> None:
+    def _add_to_block(self, text: str, pieces: list[str]) -> None:
         """Puts a part of the open block where it belongs."""
         self._raw.append(text)
-        if self._open is not None and not self._open.answer:
+        if self._open_block is not None and not self._open_block.answer:
             self._thoughts[-1].append(text)
         elif text:
             pieces.append(text)
 
-    def _is_explained(self) -> bool:
+    def _is_only_mentioned(self) -> bool:
         """Whether the answer begins with a sentence about the opening mark, and no block."""
-        if self._open is None or self._open.answer or len(self._thoughts) != 1:
+        if self._open_block is None or self._open_block.answer or len(self._thoughts) != 1:
             return False
-        return _EXPLAINED.match("".join(self._thoughts[0])) is not None
+        return _MENTION_AFTER_MARK.match("".join(self._thoughts[0])) is not None
 
-    def _give_back(self, rest: str, pieces: list[str]) -> None:
+    def _restore_as_answer(self, rest: str, pieces: list[str]) -> None:
         """Makes answer of what was taken for a block."""
         pieces.append("".join(self._raw) + rest)
-        self._held, self._thoughts = [], []
-        self.block, self.settled = None, True
+        self._pending, self._thoughts = [], []
+        self.block, self.passes_through = None, True
 
 
 def split_thinking(text: str) -> tuple[str, str]:
@@ -210,37 +210,37 @@ def split_thinking(text: str) -> tuple[str, str]:
     answer = "".join(splitter.feed(text) + splitter.finish())
     block, thoughts = splitter.block, [splitter.thinking]
     if block is None:
-        mark = _lone(text)
+        mark = _find_lone_end(text)
         if mark is None:
             return text, ""
         block = _BY_END.get(mark[0], _BY_OPENS[_ANALYSIS])
         splitter = ThinkSplitter()
         answer = "".join(splitter.feed(text[mark.end() :].lstrip()) + splitter.finish())
         thoughts = [text[: mark.start()].strip(), splitter.thinking]
-    answer = _without(block, answer, thoughts)
+    answer = _move_later_blocks(block, answer, thoughts)
     return answer, "\n\n".join(thought for thought in thoughts if thought)
 
 
-def _lone(text: str) -> Optional[re.Match[str]]:
+def _find_lone_end(text: str) -> Optional[re.Match[str]]:
     """The first closing mark that ends reasoning whose beginning was in the prompt."""
-    for mark in itertools.islice(_LONE.finditer(text), _ENOUGH):
+    for mark in itertools.islice(_LONE_MARK.finditer(text), _MAX_MARKS):
         if _is_mention(text, *mark.span()):
             continue
         opens = _BY_END[mark[0]].opens if mark[0] in _BY_END else _ANALYSIS
-        begun = list(itertools.islice(re.compile(re.escape(opens)).finditer(text, 0, mark.start()), _ENOUGH))
+        begun = list(itertools.islice(re.compile(re.escape(opens)).finditer(text, 0, mark.start()), _MAX_MARKS))
         # Reasoning may talk about marks, too. What ends it then stands on a line of its own.
         alone = not text[: mark.start()].rpartition("\n")[2].strip()
         return mark if not begun or (alone and all(_is_mention(text, *opening.span()) for opening in begun)) else None
     return None
 
 
-def _without(block: Block, answer: str, thoughts: list[str]) -> str:
+def _move_later_blocks(block: Block, answer: str, thoughts: list[str]) -> str:
     """``answer`` without later blocks, whose reasoning goes to ``thoughts``: the model is known to write such."""
     if block.answer or block.opens not in answer:
         return answer
     kept: list[str] = []
     at = begin = 0
-    for _ in range(_ENOUGH):
+    for _ in range(_MAX_MARKS):
         begin = answer.find(block.opens, begin)
         inside = begin + len(block.opens)
         end = answer.find(block.ends[0], inside)
@@ -259,7 +259,7 @@ def _is_mention(text: str, start: int, end: int) -> bool:
     """Whether the mark at ``text[start:end]`` is only talked about."""
     begin, stop = text.rfind("\n", 0, start) + 1, text.find("\n", end)
     before, after = text[begin:start], text[end : stop if stop >= 0 else len(text)]
-    if len(_FENCE.findall(text, 0, begin)) % 2 or _NAMED.match(after):
+    if len(_CODE_FENCE.findall(text, 0, begin)) % 2 or _CALLED_A_TAG.match(after):
         return True
     if any(before.count(quote) % 2 and quote in after for quote in '`"'):
         return True

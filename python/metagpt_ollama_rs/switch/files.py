@@ -27,13 +27,23 @@ from .releases import FILES, PROVIDER, RELEASES, originals, release_of, sum_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["Change", "File", "RefusedError", "State", "install", "notice", "overwritten", "read", "uninstall"]
+__all__ = [
+    "Change",
+    "File",
+    "RefusedError",
+    "State",
+    "install",
+    "is_overwritten",
+    "read",
+    "uninstall",
+    "upgrade_warning",
+]
 
 # Between a file's name and the number of the process that is at work on it.
 _SCRATCH = ".metagpt-ollama-"
 
 # Of a diff, more lines than this tell that it is another version and no more.
-_MOST_LINES = 200
+_MAX_DIFF_LINES = 200
 
 
 class State(enum.Enum):
@@ -95,20 +105,20 @@ def install(folder: Path) -> list[Change]:
     files are then as they were.
     """
     files = read(folder)
-    _sweep(files)
+    _delete_stale_scratch_files(files)
     _refuse_unknown(files, "installed")
     waiting = [file for file in files if file.state is State.ORIGINAL]
     with contextlib.ExitStack() as cleanup:
         staged = [(file, _stage(file, cleanup)) for file in waiting]
         undo = cleanup.enter_context(contextlib.ExitStack())
         for file, new in staged:
-            _keep_original(file, undo)
+            _make_backup(file, undo)
             os.replace(new, file.path)
             undo.callback(os.replace, file.backup_path, file.path)
         undo.pop_all()
     for file in waiting:
-        _forget_compiled(file.path)
-    return [Change(file.relative, _installed(file)) for file in files]
+        _delete_bytecode(file.path)
+    return [Change(file.relative, _describe_install(file)) for file in files]
 
 
 def uninstall(folder: Path) -> list[Change]:
@@ -118,14 +128,14 @@ def uninstall(folder: Path) -> list[Change]:
     written; the files are then as they were.
     """
     files = read(folder)
-    _sweep(files)
+    _delete_stale_scratch_files(files)
     _refuse_unknown(files, "restored")
     for file in files:
         if file.state is State.SWITCHED or (file.state is State.BY_HAND and file.backup is not None):
             _refuse_without_backup(file, files)
     with contextlib.ExitStack() as cleanup:
         waiting = [file for file in files if file.backup is not None and file.state is not State.ORIGINAL]
-        staged = [(file, _aside(file, cleanup)) for file in waiting]
+        staged = [(file, _link_aside(file, cleanup)) for file in waiting]
         undo = cleanup.enter_context(contextlib.ExitStack())
         for file, switched in staged:
             os.replace(file.backup_path, file.path)
@@ -136,19 +146,19 @@ def uninstall(folder: Path) -> list[Change]:
     for file in files:
         if file.backup is not None:
             file.backup_path.unlink(missing_ok=True)
-            _forget_compiled(file.path)
-    return [Change(file.relative, _uninstalled(file)) for file in files]
+            _delete_bytecode(file.path)
+    return [Change(file.relative, _describe_uninstall(file)) for file in files]
 
 
-def overwritten(file: File) -> bool:
+def is_overwritten(file: File) -> bool:
     """True when `install` was here and something, such as an upgrade of MetaGPT, has put a file of its own in place."""
     return file.backup is not None and file.state in (State.ORIGINAL, State.OTHER, State.MISSING)
 
 
-def notice(folder: Path) -> Optional[str]:
+def upgrade_warning(folder: Path) -> Optional[str]:
     """What a program that uses this package should be told about the installation below `folder`, or None."""
     with contextlib.suppress(OSError):
-        if any(overwritten(file) for file in read(folder)):
+        if any(is_overwritten(file) for file in read(folder)):
             return (
                 "MetaGPT was upgraded or installed anew after `metagpt-ollama install`, which undid it: "
                 "only programs that import metagpt_ollama_rs.provider, as this one does, still use this provider. "
@@ -194,7 +204,7 @@ def _scratch_name(path: Path) -> str:
     return f".{path.name}{_SCRATCH}{os.getpid()}"
 
 
-def _sweep(files: Sequence[File]) -> None:
+def _delete_stale_scratch_files(files: Sequence[File]) -> None:
     """Deletes what a process that was killed half-way has left beside the files."""
     for file in files:
         for left in file.path.parent.glob(f".{file.path.name}*{_SCRATCH}*"):
@@ -236,14 +246,14 @@ def _stage(file: File, cleanup: contextlib.ExitStack) -> Path:
     return new
 
 
-def _keep_original(file: File, undo: contextlib.ExitStack) -> None:
+def _make_backup(file: File, undo: contextlib.ExitStack) -> None:
     """Makes the backup, over one of an earlier version of MetaGPT."""
     if file.backup == file.data:
         return
     new = file.backup_path.with_name(_scratch_name(file.backup_path))
     new.unlink(missing_ok=True)
     try:
-        _link(file.path, new)
+        _link_or_copy(file.path, new)
         if new.read_bytes() != file.data:
             raise RefusedError(f"{file.path} was changed by someone else just now", "run the command again")
         os.replace(new, file.backup_path)
@@ -253,7 +263,7 @@ def _keep_original(file: File, undo: contextlib.ExitStack) -> None:
         undo.callback(file.backup_path.unlink, missing_ok=True)
 
 
-def _link(source: Path, new: Path) -> None:
+def _link_or_copy(source: Path, new: Path) -> None:
     """A second name for a file, or a copy where there can be none."""
     try:
         os.link(source, new, follow_symlinks=False)
@@ -261,16 +271,16 @@ def _link(source: Path, new: Path) -> None:
         shutil.copy2(source, new)
 
 
-def _aside(file: File, cleanup: contextlib.ExitStack) -> Path:
+def _link_aside(file: File, cleanup: contextlib.ExitStack) -> Path:
     """The file as it is, under another name until `cleanup`."""
     aside = file.path.with_name(_scratch_name(file.path))
     aside.unlink(missing_ok=True)
     cleanup.callback(aside.unlink, missing_ok=True)
-    _link(file.path, aside)
+    _link_or_copy(file.path, aside)
     return aside
 
 
-def _forget_compiled(path: Path) -> None:
+def _delete_bytecode(path: Path) -> None:
     """Deletes the bytecode of the file that was replaced.
 
     Python looks at a file's time and size, but not where the bytecode was compiled with `unchecked-hash`.
@@ -288,14 +298,14 @@ def _refuse_unknown(files: Sequence[File], purpose: str) -> None:
                 "install MetaGPT anew (pip install --force-reinstall)",
             )
         if file.state is State.OTHER:
-            raise _unknown(file, files, purpose)
+            raise _unknown_file_error(file, files, purpose)
 
 
-def _unknown(file: File, files: Sequence[File], purpose: str) -> RefusedError:
+def _unknown_file_error(file: File, files: Sequence[File], purpose: str) -> RefusedError:
     """What is to be told of a file that is none of those that are known."""
     texts = _known_texts(file)
-    shown, diff = _difference(file, texts)
-    expected = _expected(file, files)
+    shown, diff = _nearest_text(file, texts)
+    expected = _expected_release(file, files)
     known = ", ".join(release.title for release in RELEASES.values())
     message = f"nothing was {purpose}: {file.path} is not the file of a known release ({known})"
     hint = "put the original back, or leave the files alone and use `metagpt-ollama run`"
@@ -315,7 +325,7 @@ def _unknown(file: File, files: Sequence[File], purpose: str) -> RefusedError:
     )
 
 
-def _expected(file: File, files: Sequence[File]) -> Optional[str]:
+def _expected_release(file: File, files: Sequence[File]) -> Optional[str]:
     """The release that the file should be of: the other file's."""
     return next((other.release for other in files if other is not file and other.release is not None), None)
 
@@ -326,7 +336,7 @@ def _refuse_without_backup(file: File, files: Sequence[File]) -> None:
             f"nothing was restored: {file.backup_path} is missing",
             "get the original from MetaGPT itself: pip install --force-reinstall --no-deps metagpt==VERSION",
         )
-    found, expected = release_of(file.relative, _text(file.backup)), _expected(file, files)
+    found, expected = release_of(file.relative, _text(file.backup)), _expected_release(file, files)
     if found is None:
         raise RefusedError(
             f"nothing was restored: {file.backup_path} is not the file of a known release of MetaGPT",
@@ -354,14 +364,14 @@ def _known_texts(file: File) -> dict[str, str]:
     return texts
 
 
-def _difference(file: File, texts: dict[str, str]) -> tuple[str, str]:
+def _nearest_text(file: File, texts: dict[str, str]) -> tuple[str, str]:
     """Which of the texts is nearest to the file: its name, and the diff from it to the file."""
     found = _text(file.data).splitlines(keepends=True)
     diffs = {name: list(_diff(name, text, file, found)) for name, text in texts.items()}
     name = min(diffs, key=lambda one: (len(diffs[one]), -list(diffs).index(one)))
     lines = diffs[name]
-    left = len(lines) - _MOST_LINES
-    return name, "".join(lines[:_MOST_LINES]) + (f"… and {left} more lines\n" if left > 0 else "")
+    left = len(lines) - _MAX_DIFF_LINES
+    return name, "".join(lines[:_MAX_DIFF_LINES]) + (f"… and {left} more lines\n" if left > 0 else "")
 
 
 def _diff(name: str, text: str, file: File, found: Sequence[str]) -> Iterator[str]:
@@ -370,7 +380,7 @@ def _diff(name: str, text: str, file: File, found: Sequence[str]) -> Iterator[st
         yield line if line.endswith("\n") else f"{line}\n\\ no newline at the end\n"
 
 
-def _installed(file: File) -> str:
+def _describe_install(file: File) -> str:
     if file.state is State.SWITCHED:
         return "switched over already"
     if file.state is State.BY_HAND:
@@ -379,7 +389,7 @@ def _installed(file: File) -> str:
     return f"{what}; the original is kept beside it, as {file.backup_path.name}"
 
 
-def _uninstalled(file: File) -> str:
+def _describe_uninstall(file: File) -> str:
     if file.state is State.BY_HAND and file.backup is None:
         return "imports metagpt_ollama_rs, but not by `metagpt-ollama install`: left as it is"
     if file.state is not State.ORIGINAL:

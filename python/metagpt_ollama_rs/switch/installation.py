@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
-from . import find as finder
-from . import probe as prover
-from . import settings
+from . import config_file
+from . import find as find_module
+from . import probe as probe_module
 from .environment import RUN_VARIABLE
 
-__all__ = ["Installation", "NotFoundError", "find", "prove", "read_configuration"]
+__all__ = ["Installation", "NotFoundError", "find", "probe", "read_configuration"]
 
 # For the first import of MetaGPT on a slow disk.
-_PATIENCE = 300
+_TIMEOUT_SECONDS = 300
 
 _CONFIG = """\
 llm:
@@ -55,7 +55,7 @@ class Installation:
 
 def find(python: Optional[str] = None) -> Installation:
     """The MetaGPT of this interpreter, or of the one at the path `python`. Raises `NotFoundError`."""
-    found = finder.find() if python is None else _ask(python)
+    found = find_module.find() if python is None else _find_for(python)
     where = found["python"]
     if found["folder"] is None and found["leftover"] is not None:
         raise NotFoundError(
@@ -70,8 +70,8 @@ def find(python: Optional[str] = None) -> Installation:
     return Installation(where, Path(found["folder"]), found["version"], found.get("package"))
 
 
-def prove(installation: Installation) -> dict[str, Any]:
-    """What `probe.prove` finds in a fresh process of the interpreter, configured in a scratch folder."""
+def probe(installation: Installation) -> dict[str, Any]:
+    """What `probe.probe` finds in a fresh process of the interpreter, configured in a scratch folder."""
     with tempfile.TemporaryDirectory(prefix="metagpt-ollama-") as scratch:
         (Path(scratch) / "config").mkdir()
         (Path(scratch) / "config" / "config2.yaml").write_text(_CONFIG, encoding="utf-8")
@@ -81,30 +81,30 @@ def prove(installation: Installation) -> dict[str, Any]:
         environment.pop(RUN_VARIABLE, None)
         try:
             done = subprocess.run(
-                [installation.python, "-c", _text_of(prover), str(result)],
+                [installation.python, "-c", _source_of(probe_module), str(result)],
                 env=environment,
                 cwd=scratch,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 check=False,
-                timeout=_PATIENCE,
+                timeout=_TIMEOUT_SECONDS,
             )
             found: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
         except subprocess.TimeoutExpired:
-            return {**prover.NOTHING, "error": f"importing MetaGPT took longer than {_PATIENCE} seconds"}
+            return {**probe_module.NOTHING, "error": f"importing MetaGPT took longer than {_TIMEOUT_SECONDS} seconds"}
         except (OSError, ValueError):
             last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
-            return {**prover.NOTHING, "error": " ".join(["the process that imports MetaGPT broke off:", *last])}
+            return {**probe_module.NOTHING, "error": " ".join(["the process that imports MetaGPT broke off:", *last])}
         return found
 
 
 def read_configuration(installation: Installation) -> dict[str, Any]:
     """What `settings.read_configuration` finds for the programs that are started here."""
     nothing: dict[str, Any] = {"searched": [], "read": [], "error": None, "llm": None}
-    command = [installation.python, "-c", _text_of(settings), str(installation.folder)]
+    command = [installation.python, "-c", _source_of(config_file), str(installation.folder)]
     try:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=_PATIENCE
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=_TIMEOUT_SECONDS
         )
         found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     except (OSError, ValueError, IndexError, subprocess.TimeoutExpired):
@@ -112,15 +112,15 @@ def read_configuration(installation: Installation) -> dict[str, Any]:
     return found
 
 
-def _ask(python: str) -> dict[str, Any]:
+def _find_for(python: str) -> dict[str, Any]:
     try:
         done = subprocess.run(
-            [python, "-c", _text_of(finder)],
+            [python, "-c", _source_of(find_module)],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             check=False,
-            timeout=_PATIENCE,
+            timeout=_TIMEOUT_SECONDS,
         )
         found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     except OSError as error:
@@ -132,5 +132,5 @@ def _ask(python: str) -> dict[str, Any]:
     return found
 
 
-def _text_of(module: Any) -> str:
+def _source_of(module: Any) -> str:
     return Path(module.__file__).read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Proves which provider an installation of MetaGPT uses, by importing it. Standard library only.
+"""Finds out which provider an installation of MetaGPT uses, by importing it. Standard library only.
 
 Its text is run in a fresh process of the installation's interpreter (`python -c TEXT RESULT`), since an import of
 MetaGPT takes seconds, writes logs and cannot be undone. The answer goes to the file RESULT, as JSON: MetaGPT and its
@@ -12,12 +12,12 @@ import json
 import sys
 from typing import Any
 
-__all__ = ["NOTHING", "prove"]
+__all__ = ["NOTHING", "probe"]
 
 NOTHING: dict[str, Any] = {"provider": None, "ours": False, "version": None, "empty_key": None, "error": None}
 
 
-def prove() -> dict[str, Any]:
+def probe() -> dict[str, Any]:
     """`provider`: module and name of the class that MetaGPT makes for `api_type: ollama`; `ours`: whether it is this
     package's, and `version` that of this package; `empty_key`: whether `api_key: ""` passes; `error`: why nothing can
     be said, or None."""
@@ -27,9 +27,9 @@ def prove() -> dict[str, Any]:
         importlib.import_module("metagpt.provider")
         config = importlib.import_module("metagpt.configs.llm_config")
         registry = importlib.import_module("metagpt.provider.llm_provider_registry")
-        made = registry.LLM_REGISTRY.get_provider(config.LLMType("ollama"))
-        found["provider"] = f"{made.__module__}.{made.__qualname__}"
-        found["ours"] = made.__module__.startswith("metagpt_ollama_rs.")
+        provider_class = registry.LLM_REGISTRY.get_provider(config.LLMType("ollama"))
+        found["provider"] = f"{provider_class.__module__}.{provider_class.__qualname__}"
+        found["ours"] = provider_class.__module__.startswith("metagpt_ollama_rs.")
         if found["ours"]:
             found["version"] = importlib.import_module("metagpt_ollama_rs").__version__
         try:
@@ -44,7 +44,7 @@ def prove() -> dict[str, Any]:
 
 def _main() -> None:
     sys.path[:] = [entry for entry in sys.path if entry]
-    answer = prove()
+    answer = probe()
     with open(sys.argv[1], "w", encoding="utf-8") as result:
         json.dump(answer, result)
 

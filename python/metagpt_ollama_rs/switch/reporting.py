@@ -26,61 +26,61 @@ from .environment import RUN_VARIABLE
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["ERRORS", "TRACEBACKS", "leave", "shorten_log", "uncaught"]
+__all__ = ["ERRORS", "TRACEBACKS", "report_error", "report_uncaught", "strip_tracebacks_from_log"]
 
 ERRORS = "errors.jsonl"
 TRACEBACKS = "tracebacks.txt"
 
-_BEGIN = "Traceback (most recent call last):"
-_LEFT = "_left_for_the_end"
+_TRACEBACK_START = "Traceback (most recent call last):"
+_REPORTED = "_reported_to_run"
 _hints: set[str] = set()
 
 
-def leave(error: OllamaError) -> None:
+def report_error(error: OllamaError) -> None:
     """Keeps `error` for the end of the run, once; does nothing outside of a run."""
-    if getattr(error, _LEFT, False) or RUN_VARIABLE not in os.environ:
+    if getattr(error, _REPORTED, False) or RUN_VARIABLE not in os.environ:
         return
-    setattr(error, _LEFT, True)
+    setattr(error, _REPORTED, True)
     _hints.update(error.hint.splitlines()[:1])
-    line = {"ended": time.time(), "error": _words(error), "hint": error.hint}
+    line = {"ended": time.time(), "error": _one_line(error), "hint": error.hint}
     _append(ERRORS, json.dumps(line) + "\n")
 
 
-def uncaught(kind: type[BaseException], value: BaseException, trace: Optional[TracebackType]) -> bool:
+def report_uncaught(kind: type[BaseException], value: BaseException, trace: Optional[TracebackType]) -> bool:
     """Tells an exception that nobody caught on one line of stderr; False where it stems from no error of ours."""
-    error = _origin(value)
+    error = _ollama_error_behind(value)
     if error is None:
         return False
-    leave(error)
-    _append(TRACEBACKS, _headed("".join(traceback.format_exception(kind, value, trace))))
+    report_error(error)
+    _append(TRACEBACKS, _with_heading("".join(traceback.format_exception(kind, value, trace))))
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        sys.stderr.write(f"{_words(error)}\n")
+        sys.stderr.write(f"{_one_line(error)}\n")
     return True
 
 
-def shorten_log() -> None:
+def strip_tracebacks_from_log() -> None:
     """Takes the tracebacks and hints of errors of ours out of the lines that MetaGPT logs, with loguru."""
     with contextlib.suppress(Exception):
         from loguru import logger
 
         # Handlers stay as they are; a line is shortened before any of them sees it.
-        logger.configure(patcher=_shorten)
+        logger.configure(patcher=_strip_traceback)
 
 
-def _shorten(record: Any) -> None:
+def _strip_traceback(record: Any) -> None:
     with contextlib.suppress(Exception):
         exception, message = record["exception"], record["message"]
-        error = _origin(exception.value) if exception is not None else None
+        error = _ollama_error_behind(exception.value) if exception is not None else None
         if error is not None:
-            leave(error)
-            _append(TRACEBACKS, _headed("".join(traceback.format_exception(*exception))))
+            report_error(error)
+            _append(TRACEBACKS, _with_heading("".join(traceback.format_exception(*exception))))
             record["exception"] = None
             if error.message not in message:
-                message = f"{message} ({_words(error)})"
-        start = message.find(_BEGIN)
+                message = f"{message} ({_one_line(error)})"
+        start = message.find(_TRACEBACK_START)
         if start >= 0 and "metagpt_ollama_rs.errors." in message[start:]:
-            _append(TRACEBACKS, _headed(message[start:]))
-            message = f"{message[:start].rstrip()} {_last_words(message[start:])}"
+            _append(TRACEBACKS, _with_heading(message[start:]))
+            message = f"{message[:start].rstrip()} {_last_error_line(message[start:])}"
         record["message"] = "\n".join(line for line in message.split("\n") if not _is_hint(line))
 
 
@@ -88,13 +88,13 @@ def _is_hint(line: str) -> bool:
     return line.startswith("hint: ") and line[len("hint: ") :] in _hints
 
 
-def _last_words(text: str) -> str:
+def _last_error_line(text: str) -> str:
     """The line of a traceback's text that names the error of ours."""
     lines = [line for line in text.splitlines() if line.startswith("metagpt_ollama_rs.errors.")]
     return lines[-1].partition("metagpt_ollama_rs.errors.")[2] if lines else ""
 
 
-def _words(error: OllamaError) -> str:
+def _one_line(error: OllamaError) -> str:
     """The error on one line, without its hint."""
     text = str(error)
     if error.hint:
@@ -102,7 +102,7 @@ def _words(error: OllamaError) -> str:
     return f"{type(error).__name__}: {' '.join(text.split())}"
 
 
-def _origin(value: Optional[BaseException]) -> Optional[OllamaError]:
+def _ollama_error_behind(value: Optional[BaseException]) -> Optional[OllamaError]:
     """The error of ours that `value` is, or that it was raised from or while handling."""
     seen: set[int] = set()
     while value is not None and id(value) not in seen:
@@ -113,7 +113,7 @@ def _origin(value: Optional[BaseException]) -> Optional[OllamaError]:
     return None
 
 
-def _headed(text: str) -> str:
+def _with_heading(text: str) -> str:
     return f"# {time.strftime('%Y-%m-%d %H:%M:%S')}, process {os.getpid()}\n{text.rstrip()}\n\n"
 
 

@@ -29,7 +29,7 @@ from .summary import read_calls, read_lines
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["Ended", "find_program", "run"]
+__all__ = ["RunResult", "find_program", "run"]
 
 _HOOK = Path(__file__).parent / "child"
 _FORWARDED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
@@ -37,7 +37,7 @@ _FROM_TERMINAL = ("SIGINT", "SIGQUIT")
 
 
 @dataclass
-class Ended:
+class RunResult:
     """How the command ended: its exit `status` as a shell gives it (128 and the signal's number after a signal),
     whether a process of it imported MetaGPT's Ollama provider, and the `calls` that the provider wrote down: None when
     they went to a socket of the user's. `errors` are those of model calls, as `reporting` leaves them, in their order;
@@ -55,15 +55,15 @@ def find_program(name: str) -> Optional[str]:
     return shutil.which(name) or shutil.which(name, path=os.path.dirname(sys.executable))
 
 
-def run(command: Sequence[str], more: Optional[Mapping[str, str]] = None) -> Ended:
-    """Runs `command`, whose first item is a path, with the switch in force, and `more` in its environment.
+def run(command: Sequence[str], extra_environment: Optional[Mapping[str, str]] = None) -> RunResult:
+    """Runs `command`, whose first item is a path, with the switch in force, and `extra_environment` in its environment.
 
     Raises OSError when it cannot be started.
     """
     scratch = tempfile.mkdtemp(prefix="metagpt-ollama-run-")
     try:
-        environment = {**os.environ, **(more or {}), RUN_VARIABLE: scratch}
-        environment["PYTHONPATH"] = _with_hook(environment.get("PYTHONPATH"))
+        environment = {**os.environ, **(extra_environment or {}), RUN_VARIABLE: scratch}
+        environment["PYTHONPATH"] = _path_with_hook(environment.get("PYTHONPATH"))
         # Typer, which `metagpt` is made with, shows tracebacks of its own unless told not to.
         environment.setdefault("_TYPER_STANDARD_TRACEBACK", "1")
         # The user may be collecting statistics too: this run's lines are then those that come after what is there.
@@ -72,19 +72,19 @@ def run(command: Sequence[str], more: Optional[Mapping[str, str]] = None) -> End
         environment[STATS_VARIABLE] = wanted if stats is None else str(stats)
         before = stats.stat().st_size if stats is not None and stats.exists() else 0
         status = _wait_for(command, environment)
-        return Ended(
+        return RunResult(
             status,
             switched=Path(scratch, "metagpt.provider.ollama_api").exists(),
             calls=None if stats is None else read_calls(stats, before),
             errors=read_lines(Path(scratch, ERRORS)),
-            tracebacks=_kept(Path(scratch, TRACEBACKS)),
+            tracebacks=_move_tracebacks(Path(scratch, TRACEBACKS)),
         )
     finally:
         # A process that the command left behind may still be writing here.
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _kept(tracebacks: Path) -> Optional[Path]:
+def _move_tracebacks(tracebacks: Path) -> Optional[Path]:
     """Moves the file, if there is one, to where it outlives the run."""
     if not tracebacks.exists():
         return None
@@ -94,30 +94,30 @@ def _kept(tracebacks: Path) -> Optional[Path]:
     return Path(kept)
 
 
-def _with_hook(path: Optional[str]) -> str:
+def _path_with_hook(path: Optional[str]) -> str:
     hook = str(_HOOK)
     return os.pathsep.join([hook, *(entry for entry in (path or "").split(os.pathsep) if entry and entry != hook)])
 
 
 def _wait_for(command: Sequence[str], environment: Mapping[str, str]) -> int:
     started: list[subprocess.Popen[bytes]] = []
-    with _forwarding(started) as early:
+    with _signals_forwarded(started) as pending:
         process = subprocess.Popen(command, env=environment, close_fds=False)
         started.append(process)
-        for number in early:
+        for number in pending:
             _send(process, number)
         status = process.wait()
     return status if status >= 0 else 128 - status
 
 
 @contextlib.contextmanager
-def _forwarding(started: list[subprocess.Popen[bytes]]) -> Iterator[list[int]]:
+def _signals_forwarded(started: list[subprocess.Popen[bytes]]) -> Iterator[list[int]]:
     """Passes signals on to the process in `started`. Gives the list of those that come before it is there."""
-    early: list[int] = []
+    pending: list[int] = []
 
     def forward(number: int, _frame: object) -> None:
         if not started:
-            early.append(number)
+            pending.append(number)
         elif not (signal.Signals(number).name in _FROM_TERMINAL and _in_foreground()):
             _send(started[0], number)
 
@@ -128,7 +128,7 @@ def _forwarding(started: list[subprocess.Popen[bytes]]) -> Iterator[list[int]]:
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
             before[number] = signal.signal(number, forward)
     try:
-        yield early
+        yield pending
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -33,10 +33,10 @@ _REASONS = {
 }
 
 # Of a line that tells of a call's beginning. Of a process that was killed nothing else is left.
-_UNDER_WAY = "begun"
+_STARTED = "begun"
 
 # Nobody waited for the end of the call: its task was cancelled, often because of another call's error.
-_ABANDONED = "closed"
+_CANCELLED = "closed"
 
 
 @dataclass
@@ -67,8 +67,8 @@ def read_calls(path: Path, start: int = 0) -> list[dict[str, Any]]:
     """The calls that the file has from byte `start` on, one object for each: its record, or what was written when it
     began if nothing says that it ended."""
     calls = read_lines(path, start)
-    ended = {str(call.get("id")) for call in calls if not _is_under_way(call)}
-    return [call for call in calls if not (_is_under_way(call) and str(call.get("id")) in ended)]
+    ended = {str(call.get("id")) for call in calls if not _is_unfinished(call)}
+    return [call for call in calls if not (_is_unfinished(call) and str(call.get("id")) in ended)]
 
 
 def read_lines(path: Path, start: int = 0) -> list[dict[str, Any]]:
@@ -108,7 +108,7 @@ def totals(calls: Iterable[dict[str, Any]]) -> list[Totals]:
         total.retries += int(_number(call, "retries"))
         total.truncated += bool(call.get("truncated"))
         total.errors += bool(call.get("error"))
-        total.unfinished += _is_under_way(call)
+        total.unfinished += _is_unfinished(call)
     return list(models.values())
 
 
@@ -119,11 +119,11 @@ def ended_by(calls: Sequence[dict[str, Any]]) -> Optional[str]:
     prove nothing: another role's answer may still come in while MetaGPT already gives up. A call that was abandoned is
     no error of the provider's.
     """
-    failed = [call for call in calls if call.get("error") not in (None, "", _ABANDONED)]
+    failed = [call for call in calls if call.get("error") not in (None, "", _CANCELLED)]
     if not failed:
         return None
     last = max(failed, key=_end)
-    ended = [call for call in calls if not _is_under_way(call)]
+    ended = [call for call in calls if not _is_unfinished(call)]
     if any(not call.get("error") and _number(call, "started") >= _end(last) for call in ended):
         return None
     return _reason(last)
@@ -152,8 +152,8 @@ def table(rows: Sequence[Totals]) -> str:
     )  # fmt: skip
 
 
-def _is_under_way(call: dict[str, Any]) -> bool:
-    return call.get("state") == _UNDER_WAY
+def _is_unfinished(call: dict[str, Any]) -> bool:
+    return call.get("state") == _STARTED
 
 
 def _number(call: dict[str, Any], key: str) -> float:

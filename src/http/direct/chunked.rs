@@ -12,7 +12,7 @@
 //! ```
 //!
 //! The states have the names that hyper, the general lane's parser, gives them, and what is accepted and what is refused is
-//! what hyper accepts and refuses; `tests/http/framing.rs` compares the two. In one point only is this decoder stricter: the
+//! what hyper accepts and refuses; `tests/http/chunked.rs` compares the two. In one point only is this decoder stricter: the
 //! zeros and the white space of a size end somewhere, because the decoder runs in the event loop of the caller. hyper,
 //! which reads in a task of its own, takes them until a time limit runs out.
 //!

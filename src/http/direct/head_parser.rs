@@ -1,7 +1,7 @@
 //! The head of an HTTP/1.1 response (RFC 9112, 4 and 5), read without I/O: status line and header fields.
 //!
 //! What is accepted and what is refused is what hyper, the general lane's parser, accepts and refuses;
-//! `tests/http/framing.rs` compares the two. A head may come in any pieces, and what stands behind it is handed back:
+//! `tests/http/head_parser.rs` compares the two. A head may come in any pieces, and what stands behind it is handed back:
 //!
 //! ```
 //! use metagpt_ollama_rs::http::direct::head_parser::HeadParser;

@@ -5,7 +5,6 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -147,6 +146,13 @@ fn unsendable(py: Python<'_>, error: PyErr) -> PyErr {
     clear
 }
 
+/// Whether `url` is of Ollama's own cloud, which gets `OLLAMA_API_KEY`.
+#[pyfunction]
+pub fn is_cloud(url: &Bound<'_, PyString>) -> bool {
+    enter();
+    Base::parse(&url.to_string_lossy(), Origin::BaseUrl).is_ok_and(|base| base.is_cloud())
+}
+
 #[pymethods]
 impl NativeClient {
     /// A client for `address`: a `base_url` as configurations write it, or with `is_host` a value in the manner of
@@ -225,15 +231,7 @@ impl NativeClient {
     #[getter]
     fn limits(&self) -> Limits {
         enter();
-        let seconds = |limit: Duration| (limit < Duration::MAX).then_some(limit.as_secs_f64());
-        let timeouts = &self.config.timeouts;
-        let total = timeouts.total.and_then(seconds);
-        (
-            seconds(timeouts.connect),
-            seconds(timeouts.first_token),
-            seconds(timeouts.idle),
-            total,
-        )
+        options::limits_of(&self.config.timeouts)
     }
 
     /// Sends `payload` and returns the reply as a `Stream` of the running loop. `item_class` is the class

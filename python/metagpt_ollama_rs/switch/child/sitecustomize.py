@@ -21,27 +21,27 @@ _MODULES = {
 }
 
 
-def _report_briefly() -> None:
+def _install_excepthook() -> None:
     """Lets an uncaught exception that stems from an error of this package's be told in one line."""
     before = sys.excepthook
 
     def report(kind, value, trace):  # type: ignore[no-untyped-def]
         # Only a process that has loaded the errors can have raised one.
         if "metagpt_ollama_rs.errors" in sys.modules:
-            from metagpt_ollama_rs.switch.reporting import uncaught
+            from metagpt_ollama_rs.switch.reporting import report_uncaught
 
-            if uncaught(kind, value, trace):
+            if report_uncaught(kind, value, trace):
                 return
         before(kind, value, trace)
 
     sys.excepthook = report
 
 
-def _switch_on(quiet) -> None:  # type: ignore[no-untyped-def]
+def _install_finders(quiet) -> None:  # type: ignore[no-untyped-def]
     from importlib.machinery import PathFinder, SourceFileLoader
     from importlib.util import spec_from_file_location
 
-    class Edited(SourceFileLoader):
+    class EditedModuleLoader(SourceFileLoader):
         """Loads a module of MetaGPT from its edited text."""
 
         def get_source(self, fullname):  # type: ignore[no-untyped-def]
@@ -63,17 +63,17 @@ def _switch_on(quiet) -> None:  # type: ignore[no-untyped-def]
             except (OSError, KeyError):
                 pass
             if quiet:
-                from metagpt_ollama_rs.switch.reporting import shorten_log
+                from metagpt_ollama_rs.switch.reporting import strip_tracebacks_from_log
 
-                shorten_log()
+                strip_tracebacks_from_log()
             return code
 
-    class EditedFinder:
+    class EditedModuleFinder:
         @staticmethod
         def find_spec(fullname, path=None, target=None):  # type: ignore[no-untyped-def]
             spec = PathFinder.find_spec(fullname, path) if fullname in _MODULES else None
             if spec is not None and isinstance(spec.loader, SourceFileLoader):
-                spec.loader = Edited(fullname, spec.loader.path)
+                spec.loader = EditedModuleLoader(fullname, spec.loader.path)
             return spec
 
     class PackageFinder:
@@ -85,11 +85,11 @@ def _switch_on(quiet) -> None:  # type: ignore[no-untyped-def]
                 fullname, os.path.join(_PACKAGE, "__init__.py"), submodule_search_locations=[_PACKAGE]
             )
 
-    sys.meta_path.insert(0, EditedFinder)
+    sys.meta_path.insert(0, EditedModuleFinder)
     sys.meta_path.append(PackageFinder)
 
 
-def _run_the_other() -> None:
+def _run_hidden_sitecustomize() -> None:
     """Runs the `sitecustomize` that this one hides, under its name, as if this one were not there."""
     from importlib.machinery import PathFinder
     from importlib.util import module_from_spec
@@ -105,6 +105,6 @@ def _run_the_other() -> None:
 if "METAGPT_OLLAMA_RUN" in os.environ and sys.version_info >= (3, 9):
     _quiet = "METAGPT_OLLAMA_TRACEBACK" not in os.environ
     if _quiet:
-        _report_briefly()
-    _switch_on(_quiet)
-_run_the_other()
+        _install_excepthook()
+    _install_finders(_quiet)
+_run_hidden_sitecustomize()

@@ -11,44 +11,40 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::error::DirectError;
+use super::poll_evented::PollEvented;
 use super::reactor::ReactorHandle;
-use super::socket::{WRITABLE, Watched};
+use super::scheduled_io::WRITABLE;
 use crate::http::names;
 
 /// How long the next address waits for the one before it.
 const STAGGER: Duration = Duration::from_millis(250);
 
-/// Why there is no connection.
-#[derive(Debug)]
-pub(super) enum Unreachable {
-    /// The name is not known.
-    Name(io::Error),
-    Address(io::Error),
-}
-
 /// A connection to `host`, which is a name or an address.
 pub(super) async fn connect(
-    handle: &ReactorHandle,
+    reactor: &ReactorHandle,
     host: &str,
     port: u16,
-) -> Result<Watched, Unreachable> {
+) -> Result<PollEvented, DirectError> {
     let addresses = match host.parse::<IpAddr>() {
         Ok(address) => VecDeque::from([SocketAddr::new(address, port)]),
-        Err(_) => resolve(host, port).await.map_err(Unreachable::Name)?,
+        Err(_) => resolve(host, port)
+            .await
+            .map_err(DirectError::UnknownName)?,
     };
-    connect_any(handle, addresses).await
+    connect_any(reactor, addresses).await
 }
 
 /// A connection to the first of `addresses` that answers.
 pub(super) async fn connect_any(
-    handle: &ReactorHandle,
+    reactor: &ReactorHandle,
     mut addresses: VecDeque<SocketAddr>,
-) -> Result<Watched, Unreachable> {
-    let mut attempts: Vec<Watched> = Vec::new();
+) -> Result<PollEvented, DirectError> {
+    let mut attempts: Vec<PollEvented> = Vec::new();
     let mut first_failure = None;
     loop {
         if let Some(address) = addresses.pop_front() {
-            match start(handle, address) {
+            match start(reactor, address) {
                 Ok(attempt) => attempts.push(attempt),
                 Err(error) => {
                     first_failure.get_or_insert(error);
@@ -56,13 +52,13 @@ pub(super) async fn connect_any(
                 }
             }
         }
-        let timer = (!addresses.is_empty()).then(|| handle.timer(Instant::now() + STAGGER));
+        let timer = (!addresses.is_empty()).then(|| reactor.timer(Instant::now() + STAGGER));
         let mut timer = pin!(timer);
         // A connection, or `None` when it is time for the next address.
         let connected = poll_fn(|context| {
             let mut at = 0;
             while let Some(attempt) = attempts.get(at) {
-                if attempt.poll_for(context, WRITABLE).is_pending() {
+                if attempt.poll_ready(context, WRITABLE).is_pending() {
                     at += 1;
                     continue;
                 }
@@ -83,24 +79,24 @@ pub(super) async fn connect_any(
         })
         .await;
         if let Some(connection) = connected {
-            connection.readiness.forget();
+            connection.scheduled.clear_waker();
             let _ = connection.stream.set_nodelay(true);
             return Ok(connection);
         }
         if attempts.is_empty() && addresses.is_empty() {
-            return Err(Unreachable::Address(first_failure.unwrap_or_else(|| {
-                io::Error::new(io::ErrorKind::NotFound, "the name has no address")
-            })));
+            return Err(DirectError::Unreachable(first_failure.unwrap_or_else(
+                || io::Error::new(io::ErrorKind::NotFound, "the name has no address"),
+            )));
         }
     }
 }
 
-fn start(handle: &ReactorHandle, address: SocketAddr) -> io::Result<Watched> {
-    Watched::new(handle, mio::net::TcpStream::connect(address)?)
+fn start(reactor: &ReactorHandle, address: SocketAddr) -> io::Result<PollEvented> {
+    PollEvented::new(reactor.io(), mio::net::TcpStream::connect(address)?)
 }
 
 /// What became of an attempt whose socket is writable.
-fn outcome(attempt: &Watched) -> io::Result<()> {
+fn outcome(attempt: &PollEvented) -> io::Result<()> {
     match attempt.stream.take_error()? {
         Some(error) => Err(error),
         None => attempt.stream.peer_addr().map(drop),

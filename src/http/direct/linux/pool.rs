@@ -1,92 +1,93 @@
-//! Connections that wait for another request, kept by client. They stay watched, so that a server which closes one is
-//! noticed at once and the descriptor goes.
+//! Connections that wait for another request, as in hyper's pool. They stay watched, so that one which the server closes is
+//! noticed at once and its descriptor goes.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::io::ErrorKind;
+use std::sync::Mutex;
 
 use tokio::time::Instant;
 
-use super::socket::{READABLE, Watched};
+use super::lock::lock;
+use super::poll_evented::PollEvented;
+use super::scheduled_io::READABLE;
 use crate::http::policy::POOL_IDLE;
 
-/// The idle connections of one event loop.
+/// The idle connections of one event loop, by the number of the client that has opened them.
 #[derive(Default)]
-pub(super) struct Pools(Mutex<HashMap<u64, Vec<Idle>>>);
+pub(super) struct Pool(Mutex<HashMap<u64, Vec<Idle>>>);
 
 struct Idle {
-    connection: Watched,
-    since: Instant,
+    connection: PollEvented,
+    idle_at: Instant,
 }
 
-impl Pools {
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Vec<Idle>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A connection of `client` that is open as far as can be seen: the one used last.
-    pub(super) fn take(&self, client: u64) -> Option<Watched> {
+impl Pool {
+    /// Takes out the connection of `client` that was used last, if one is open as far as can be seen.
+    pub(super) fn checkout(&self, client: u64) -> Option<PollEvented> {
         loop {
-            let idle = self.lock().get_mut(&client)?.pop()?;
-            if idle.since.elapsed() < POOL_IDLE && idle.connection.is_silent() {
+            let idle = lock(&self.0).get_mut(&client)?.pop()?;
+            if idle.idle_at.elapsed() < POOL_IDLE && is_silent(&idle.connection) {
                 return Some(idle.connection);
             }
         }
     }
 
-    /// Keeps `connection` for `client`.
-    pub(super) fn keep(&self, client: u64, connection: Watched) {
-        self.keep_since(client, connection, Instant::now());
+    /// Keeps `connection` for the next request of `client`.
+    pub(super) fn put(&self, client: u64, connection: PollEvented) {
+        self.put_idle_since(client, connection, Instant::now());
     }
 
-    /// Keeps `connection`, which is idle since then, and drops those of the client that nobody has needed for long.
-    pub(super) fn keep_since(&self, client: u64, connection: Watched, since: Instant) {
-        connection.readiness.forget();
-        // What came together with the end of the reply brings no event any more.
-        if connection.readiness.has(READABLE) && !connection.is_silent() {
+    /// Keeps `connection`, which has been idle since `idle_at`, and drops those of the client that have been idle for too
+    /// long.
+    pub(super) fn put_idle_since(&self, client: u64, connection: PollEvented, idle_at: Instant) {
+        connection.scheduled.clear_waker();
+        // What came together with the end of the response brings no further event.
+        if connection.scheduled.is(READABLE) && !is_silent(&connection) {
             return;
         }
-        let mut pools = self.lock();
-        let pool = pools.entry(client).or_default();
-        let old = pool.partition_point(|idle| idle.since.elapsed() >= POOL_IDLE);
-        let dropped: Vec<_> = pool.drain(..old).collect();
-        pool.push(Idle { connection, since });
-        drop(pools);
+        let mut clients = lock(&self.0);
+        let pool = clients.entry(client).or_default();
+        let expired = pool.partition_point(|idle| idle.idle_at.elapsed() >= POOL_IDLE);
+        let dropped: Vec<_> = pool.drain(..expired).collect();
+        pool.push(Idle {
+            connection,
+            idle_at,
+        });
+        drop(clients);
         drop(dropped);
     }
 
-    /// Drops the connections on which something has come: their end, or what nobody asked for.
-    pub(super) fn sweep(&self) {
-        self.drop_where(|_, idle| idle.connection.readiness.has(READABLE));
+    /// Closes the connections on which something has come: their end, or bytes that answer no request.
+    pub(super) fn close_readable(&self) {
+        self.close_where(|_, idle| idle.connection.scheduled.is(READABLE));
     }
 
-    /// Drops the connections of `client`.
-    pub(super) fn forget(&self, client: u64) {
-        self.drop_where(|owner, _| owner == client);
+    /// Closes the connections of `client`.
+    pub(super) fn close_client(&self, client: u64) {
+        self.close_where(|owner, _| owner == client);
     }
 
-    pub(super) fn clear(&self) {
-        self.drop_where(|_, _| true);
+    pub(super) fn close_all(&self) {
+        self.close_where(|_, _| true);
     }
 
-    fn drop_where(&self, gone: impl Fn(u64, &Idle) -> bool) {
+    fn close_where(&self, is_over: impl Fn(u64, &Idle) -> bool) {
         let mut dropped = Vec::new();
-        self.lock().retain(|client, pool| {
-            dropped.extend(pool.extract_if(.., |idle| gone(*client, idle)));
+        lock(&self.0).retain(|client, pool| {
+            dropped.extend(pool.extract_if(.., |idle| is_over(*client, idle)));
             !pool.is_empty()
         });
         drop(dropped);
     }
 }
 
-impl Watched {
-    /// Whether nothing has come: neither an end nor bytes that belong to no request.
-    fn is_silent(&self) -> bool {
-        let known = self.readiness.state();
-        let peeked = self.stream.peek(&mut [0]);
-        let silent = matches!(peeked, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock);
-        if silent {
-            self.readiness.clear(known, READABLE);
-        }
-        silent
+/// Whether nothing has come: neither an end nor bytes that answer no request.
+fn is_silent(connection: &PollEvented) -> bool {
+    let seen = connection.scheduled.readiness();
+    let peeked = connection.stream.peek(&mut [0]);
+    let silent = matches!(peeked, Err(error) if error.kind() == ErrorKind::WouldBlock);
+    if silent {
+        connection.scheduled.clear_readiness(seen, READABLE);
     }
+    silent
 }

@@ -1,42 +1,154 @@
-//! A time that a task waits for, kept by its reactor.
+//! Timers, all of which share one descriptor: a timerfd, which becomes readable when the next of them is due.
 
+use std::collections::BTreeMap;
 use std::future::Future;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, Weak};
+use std::task::{Context, Poll, Waker};
 
 use tokio::time::Instant;
 
-use super::reactor::{ReactorHandle, TimerKey};
+use super::lock::lock;
 
-/// Completes at a time, which can be moved.
+/// When a timer is due, and a number that tells it from others that are due at the same moment.
+type TimerKey = (Instant, u64);
+
+/// The timers for which tasks wait.
+pub(super) struct TimerQueue {
+    timerfd: OwnedFd,
+    timers: Mutex<Timers>,
+}
+
+#[derive(Default)]
+struct Timers {
+    /// How many numbers were given out.
+    count: u64,
+    wakers: BTreeMap<TimerKey, Waker>,
+    /// When the timerfd becomes readable.
+    armed: Option<Instant>,
+}
+
+impl TimerQueue {
+    pub(super) fn new() -> io::Result<Self> {
+        let flags = libc::TFD_CLOEXEC | libc::TFD_NONBLOCK;
+        // SAFETY: timerfd_create takes two integers and no pointer, so any values are sound; the result is checked below.
+        let raw = unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, flags) };
+        if raw < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Self {
+            // SAFETY: the descriptor has to be open and to have no other owner. The kernel has just opened `raw`, and this
+            // function has passed it to nobody else.
+            timerfd: unsafe { OwnedFd::from_raw_fd(raw) },
+            timers: Mutex::default(),
+        })
+    }
+
+    /// The timerfd: readable when [`TimerQueue::wake_due`] has something to do.
+    pub(super) fn descriptor(&self) -> RawFd {
+        self.timerfd.as_raw_fd()
+    }
+
+    /// Wakes the tasks whose timers are due, and sets the timerfd for the next timer.
+    pub(super) fn wake_due(&self) {
+        // The timerfd is watched edge-triggered and is set anew below, so that its counter need not be read.
+        let now = Instant::now();
+        let mut due = Vec::new();
+        let mut timers = lock(&self.timers);
+        timers.armed = None;
+        while let Some(entry) = timers.wakers.first_entry()
+            && entry.key().0 <= now
+        {
+            due.push(entry.remove());
+        }
+        if let Some((at, _)) = timers.wakers.first_key_value().map(|(key, _)| *key) {
+            self.arm(&mut timers, at);
+        }
+        drop(timers);
+        due.into_iter().for_each(Waker::wake);
+    }
+
+    /// Wakes `waker` at `at`.
+    fn insert(&self, at: Instant, waker: &Waker) -> TimerKey {
+        let mut timers = lock(&self.timers);
+        timers.count += 1;
+        let key = (at, timers.count);
+        timers.wakers.insert(key, waker.clone());
+        self.arm(&mut timers, at);
+        key
+    }
+
+    fn remove(&self, key: TimerKey) {
+        let waker = lock(&self.timers).wakers.remove(&key);
+        drop(waker);
+    }
+
+    /// Sees to it that the timerfd becomes readable at `at` or before.
+    fn arm(&self, timers: &mut Timers, at: Instant) {
+        if timers.armed.is_some_and(|armed| armed <= at) {
+            return;
+        }
+        timers.armed = Some(at);
+        let left = at.saturating_duration_since(Instant::now());
+        let value = libc::itimerspec {
+            it_interval: libc::timespec {
+                tv_sec: 0,
+                tv_nsec: 0,
+            },
+            it_value: libc::timespec {
+                tv_sec: libc::time_t::try_from(left.as_secs()).unwrap_or(libc::time_t::MAX),
+                // Zero would switch the timerfd off.
+                tv_nsec: libc::c_long::from(left.subsec_nanos()).max(1),
+            },
+        };
+        // SAFETY: the third argument has to point to an itimerspec and the fourth to be null or to point to room for one.
+        // `value` lives until the call returns, and the fourth is null. The descriptor is open, because `self` owns it.
+        unsafe {
+            libc::timerfd_settime(
+                self.timerfd.as_raw_fd(),
+                0,
+                &raw const value,
+                std::ptr::null_mut(),
+            );
+        }
+    }
+}
+
+/// Completes at a time, which can be changed.
 pub(in crate::http) struct Timer {
-    handle: ReactorHandle,
-    at: Instant,
-    /// Where it stands among the reactor's timers, once somebody waits.
+    queue: Weak<TimerQueue>,
+    deadline: Instant,
+    /// Where the timer stands in the queue, once a task waits for it.
     key: Option<TimerKey>,
 }
 
 impl Timer {
-    pub(super) fn new(handle: ReactorHandle, at: Instant) -> Self {
+    /// Without a queue, because its reactor is gone, the timer never completes.
+    pub(super) fn new(queue: Option<&Arc<TimerQueue>>, deadline: Instant) -> Self {
         Self {
-            handle,
-            at,
+            queue: queue.map(Arc::downgrade).unwrap_or_default(),
+            deadline,
             key: None,
         }
     }
 
     pub(in crate::http) fn deadline(&self) -> Instant {
-        self.at
+        self.deadline
     }
 
-    /// Moves it. One that is waited for and fires too early because of that is set again at the next poll.
-    pub(in crate::http) fn reset(&mut self, at: Instant) {
-        self.at = at;
+    /// Changes the time. If a task waits and the new time is later, the queue keeps the old one: the task is woken then, and its
+    /// poll waits again. That makes moving a timer, which each read of a stream does, cost nothing.
+    pub(in crate::http) fn reset(&mut self, deadline: Instant) {
+        self.deadline = deadline;
     }
 
-    fn remove(&mut self) {
-        if let Some(key) = self.key.take() {
-            self.handle.forget_timer(key);
+    fn dequeue(&mut self) {
+        if let Some(key) = self.key.take()
+            && let Some(queue) = self.queue.upgrade()
+        {
+            queue.remove(key);
         }
     }
 }
@@ -46,21 +158,23 @@ impl Future for Timer {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let now = Instant::now();
-        if now >= self.at {
-            self.remove();
+        if now >= self.deadline {
+            self.dequeue();
             return Poll::Ready(());
         }
-        if self.key.is_some_and(|(at, _)| now < at && at <= self.at) {
+        let is_queued = |(at, _)| now < at && at <= self.deadline;
+        if self.key.is_some_and(is_queued) {
             return Poll::Pending;
         }
-        self.remove();
-        self.key = self.handle.set_timer(self.at, context.waker());
+        self.dequeue();
+        let queue = self.queue.upgrade();
+        self.key = queue.map(|queue| queue.insert(self.deadline, context.waker()));
         Poll::Pending
     }
 }
 
 impl Drop for Timer {
     fn drop(&mut self) {
-        self.remove();
+        self.dequeue();
     }
 }

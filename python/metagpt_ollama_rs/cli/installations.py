@@ -6,7 +6,7 @@ import contextlib
 import signal
 from typing import TYPE_CHECKING, Any
 
-from .command import CliError, say
+from .console import CliError, print_message
 
 if TYPE_CHECKING:
     import argparse
@@ -15,38 +15,37 @@ if TYPE_CHECKING:
     from ..switch.files import Change
     from ..switch.installation import Installation
 
-__all__ = ["add_python", "find", "refusals", "tell"]
+__all__ = ["add_python_argument", "find_installation", "print_changes", "refusals_as_errors"]
 
 
-def add_python(parser: argparse.ArgumentParser) -> None:
+def add_python_argument(parser: argparse.ArgumentParser) -> None:
     """Declares `--python`."""
     parser.add_argument(
         "--python", metavar="PATH", help="the interpreter that has MetaGPT (default: the one that runs this command)"
     )
 
 
-def find(arguments: argparse.Namespace) -> Installation:
-    """The installation that is meant. Raises CliError where there is none."""
-    from ..switch.installation import NotFoundError
-    from ..switch.installation import find as find_installation
+def find_installation(arguments: argparse.Namespace) -> Installation:
+    """The MetaGPT of the interpreter that `--python` names, or of this one. Raises `CliError` where there is none."""
+    from ..switch import installation
 
     try:
-        return find_installation(arguments.python)
-    except NotFoundError as error:
+        return installation.find(arguments.python)
+    except installation.NotFoundError as error:
         raise CliError(str(error), hint=error.hint) from error
 
 
 @contextlib.contextmanager
-def refusals() -> Iterator[None]:
+def refusals_as_errors() -> Iterator[None]:
     """Turns what `switch.files` raises into CliError; a diff goes to stderr before it."""
     from ..switch.files import RefusedError
 
     try:
-        with _uninterrupted():
+        with _signals_deferred():
             yield
     except RefusedError as error:
         if error.diff:
-            say(error.diff.rstrip("\n"))
+            print_message(error.diff.rstrip("\n"))
         raise CliError(str(error), hint=error.hint) from error
     except OSError as error:
         raise CliError(
@@ -56,7 +55,7 @@ def refusals() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _uninterrupted() -> Iterator[None]:
+def _signals_deferred() -> Iterator[None]:
     """Lets signals that would end the process wait for the moment it takes until the files are whole."""
     waiting: list[int] = []
     before: dict[int, Any] = {}
@@ -73,8 +72,8 @@ def _uninterrupted() -> Iterator[None]:
             signal.raise_signal(number)
 
 
-def tell(installation: Installation, changes: list[Change]) -> None:
+def print_changes(installation: Installation, changes: list[Change]) -> None:
     """What was done."""
-    say(str(installation))
+    print_message(str(installation))
     for change in changes:
-        say(f"  {change.relative}: {change.done}")
+        print_message(f"  {change.relative}: {change.done}")

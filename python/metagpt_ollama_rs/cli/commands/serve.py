@@ -11,17 +11,18 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .command import DONE, CliError, say
+from ..console import DONE, CliError, print_message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NAME = "serve"
 SUMMARY = "Serve a GGUF file with Ollama's API (needs the extra 'embedded')."
+POSITION = 50
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares the arguments."""
+    """Declares the model file, the address and the context length."""
     parser.add_argument("--gguf", type=Path, required=True, metavar="FILE", help="the model file")
     parser.add_argument("--name", default="smollm2:135m", help="the name clients ask for (default: %(default)s)")
     parser.add_argument(
@@ -38,12 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serves until SIGINT or SIGTERM. Prints the base URL on stdout when it listens."""
-    for needed in ("xllamacpp", "h11"):
-        if importlib.util.find_spec(needed) is None:
-            raise CliError(f"{needed} is not installed", hint='pip install "metagpt-ollama-rs[embedded]"')
-    from ..embedded import EmbeddedServer
-    from ..embedded.gguf import NotGgufError
+    """Serves until SIGINT or SIGTERM. Prints the base URL on stdout as soon as the server listens."""
+    for package in ("xllamacpp", "h11"):
+        if importlib.util.find_spec(package) is None:
+            raise CliError(f"{package} is not installed", hint='pip install "metagpt-ollama-rs[embedded]"')
+    from ...embedded import EmbeddedServer
+    from ...embedded.gguf import NotGgufError
 
     try:
         server = EmbeddedServer(
@@ -69,22 +70,24 @@ def run(arguments: argparse.Namespace) -> int:
         with contextlib.ExitStack() as cleanup:
             cleanup.callback(server.stop)
             if arguments.port_file is not None:
-                _write_whole(arguments.port_file, f"{server.port}\n")
-                cleanup.callback(_forget, arguments.port_file)
+                _write_atomically(arguments.port_file, f"{server.port}\n")
+                cleanup.callback(_delete, arguments.port_file)
             print(server.url, flush=True)
-            say(f"Serving {', '.join(model.name for model in server.models)} from {arguments.gguf.name}; Ctrl-C stops.")
+            names = ", ".join(model.name for model in server.models)
+            print_message(f"Serving {names} from {arguments.gguf.name}; Ctrl-C stops.")
             stop.wait()
     return DONE
 
 
 @contextlib.contextmanager
 def _stop_signals() -> Iterator[threading.Event]:
+    """Gives an event that SIGINT and SIGTERM set; restores their handlers at the end."""
     stop = threading.Event()
 
-    def asked(*_: Any) -> None:
+    def on_signal(*_: Any) -> None:
         stop.set()
 
-    before = {number: signal.signal(number, asked) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop
     finally:
@@ -92,29 +95,29 @@ def _stop_signals() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _write_whole(path: Path, text: str) -> None:
-    """Writes so that a reader finds nothing or all of it."""
-    beside = path.with_name(f"{path.name}.{os.getpid()}")
+def _write_atomically(path: Path, text: str) -> None:
+    """Writes the file so that another process never reads half of it."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
     except OSError as error:
         raise CliError(f"{path} cannot be written: {error.strerror}", hint="check --port-file") from error
 
 
-def _forget(path: Path) -> None:
+def _delete(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
 def _port(text: str) -> int:
-    return _whole_number(text, 0, 65535)
+    return _int_in_range(text, 0, 65535)
 
 
 def _context(text: str) -> int:
-    return _whole_number(text, 4, 1 << 31)
+    return _int_in_range(text, 4, 1 << 31)
 
 
-def _whole_number(text: str, least: int, most: int) -> int:
+def _int_in_range(text: str, least: int, most: int) -> int:
     if text.isdecimal() and least <= int(text) <= most:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} to {most}")

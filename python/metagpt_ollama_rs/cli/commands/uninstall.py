@@ -4,27 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import switching
-from .command import DONE
+from .. import installations
+from ..console import DONE
 
 if TYPE_CHECKING:
     import argparse
 
 NAME = "uninstall"
 SUMMARY = "Restore MetaGPT's own files, as they were before 'install'."
+POSITION = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares the arguments."""
-    switching.add_python(parser)
+    """Declares `--python`."""
+    installations.add_python_argument(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Restores the originals and removes the backups; running it again changes nothing."""
-    from ..switch import files
+    from ...switch import files
 
-    installation = switching.find(arguments)
-    with switching.refusals():
+    installation = installations.find_installation(arguments)
+    with installations.refusals_as_errors():
         changes = files.uninstall(installation.folder)
-    switching.tell(installation, changes)
+    installations.print_changes(installation, changes)
     return DONE

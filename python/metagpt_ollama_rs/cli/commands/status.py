@@ -10,17 +10,18 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Optional
 
-from . import switching
-from .command import DONE, FIXABLE, say
+from .. import installations
+from ..console import DONE, FIXABLE, print_message
 
 if TYPE_CHECKING:
     import argparse
 
-    from ..switch.files import File
-    from ..switch.installation import Installation
+    from ...switch.files import File
+    from ...switch.installation import Installation
 
 NAME = "status"
 SUMMARY = "Tell which Ollama provider an installed MetaGPT uses, and prove it."
+POSITION = 30
 
 _STATES = {
     "original": "MetaGPT's own",
@@ -32,43 +33,48 @@ _STATES = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares the arguments."""
-    switching.add_python(parser)
+    """Declares `--python` and `--json`."""
+    installations.add_python_argument(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Prints the state on stdout and what is wrong with it, if anything, on stderr."""
-    from ..switch import files, installation
+    """Prints the state on stdout and what is wrong with it, if anything, on stderr; returns 1 if something is."""
+    from ...switch import files, installation
 
-    found = switching.find(arguments)
-    with switching.refusals():
+    found = installations.find_installation(arguments)
+    with installations.refusals_as_errors():
         read = files.read(found.folder)
-    proof = installation.prove(found)
+    probed = installation.probe(found)
     configuration = installation.read_configuration(found)
-    state, wrong, hint = _judge(read, proof, found)
+    state, wrong, hint = _diagnose_files(read, probed, found)
     if wrong is None:
-        wrong, hint = _judge_configuration(configuration)
+        wrong, hint = _diagnose_configuration(configuration)
     if arguments.json:
-        print(json.dumps(_as_object(found, read, proof, configuration, state, wrong, hint)))
+        print(json.dumps(_as_json_object(found, read, probed, configuration, state, wrong, hint)))
     else:
-        print(_as_text(found, read, proof, configuration))
+        print(_as_text(found, read, probed, configuration))
     if wrong is None:
         return DONE
     if not arguments.json:
-        say(f"wrong: {wrong}")
-        say(f"hint: {hint}")
+        print_message(f"wrong: {wrong}")
+        print_message(f"hint: {hint}")
     return FIXABLE
 
 
-def _judge(read: list[File], proof: dict[str, Any], found: Installation) -> tuple[str, Optional[str], Optional[str]]:
-    """The state in a word; what is wrong with it, or None; what to do about that."""
-    from ..switch.files import State, overwritten
+def _diagnose_files(
+    read: list[File], probed: dict[str, Any], found: Installation
+) -> tuple[str, Optional[str], Optional[str]]:
+    """The state of the files in one word; what is wrong with it, or None; what to do about that, or None.
+
+    For example ``("partly switched", "only one of the two files is switched over", "metagpt-ollama install")``.
+    """
+    from ...switch.files import State, is_overwritten
 
     states = {file.state for file in read}
     switched = states <= {State.SWITCHED, State.BY_HAND}
     again = "metagpt-ollama install"
-    if any(overwritten(file) for file in read):
+    if any(is_overwritten(file) for file in read):
         return (
             "overwritten",
             "MetaGPT was upgraded or installed anew after `metagpt-ollama install`, which undid it",
@@ -76,31 +82,35 @@ def _judge(read: list[File], proof: dict[str, Any], found: Installation) -> tupl
         )
     if State.OTHER in states or State.MISSING in states:
         return "unknown", "a file is not the one of a known release", f"{again} shows how it differs"
-    if proof["error"] is not None:
-        return "broken", f"MetaGPT cannot be imported: {proof['error']}", _mend(found)
+    if probed["error"] is not None:
+        return "broken", f"MetaGPT cannot be imported: {probed['error']}", _repair_hint(found)
     if not switched and states != {State.ORIGINAL}:
         return "partly switched", "only one of the two files is switched over", again
     if switched and found.package_error is not None:
         gone = f"the files are switched over, but {found.python} cannot import metagpt_ollama_rs"
-        return "broken", f"{gone}: MetaGPT falls back to its own provider", _mend(found)
-    if switched and not proof["ours"]:
-        other = f"the files are switched over, but MetaGPT makes {proof['provider']}"
+        return "broken", f"{gone}: MetaGPT falls back to its own provider", _repair_hint(found)
+    if switched and not probed["ours"]:
+        other = f"the files are switched over, but MetaGPT makes {probed['provider']}"
         return "broken", other, "something registers another provider: look at what MetaGPT imports"
     return ("switched" if switched else "original"), None, None
 
 
-def _mend(found: Installation) -> str:
+def _repair_hint(found: Installation) -> str:
+    """What to do about a MetaGPT that cannot be imported, or that cannot import this package."""
     if found.package_error is not None:
         return f"{found.python} -m pip install metagpt-ollama-rs, or metagpt-ollama uninstall"
     return f'{found.python} -c "import metagpt.provider" shows where'
 
 
-def _judge_configuration(configuration: dict[str, Any]) -> tuple[Optional[str], Optional[str]]:
-    """What is wrong with the configuration, or None, and what to do about it. More than this is the doctor's."""
+def _diagnose_configuration(configuration: dict[str, Any]) -> tuple[Optional[str], Optional[str]]:
+    """What is wrong with the configuration, or None, and what to do about it, or None.
+
+    No setting is checked: whether the server, the model and the key are right shows at the first call.
+    """
     if configuration["error"] is not None:
         return f"MetaGPT cannot read its configuration: {configuration['error']}", "correct the file"
     if not configuration["read"]:
-        missing = f"MetaGPT has no configuration here: {_neither(configuration)}"
+        missing = f"MetaGPT has no configuration here: {_missing_files(configuration)}"
         return missing, "`metagpt --init-config` writes the second one; the README shows what its llm: section needs"
     if configuration["llm"] is None:
         where = " and ".join(configuration["read"])
@@ -108,14 +118,14 @@ def _judge_configuration(configuration: dict[str, Any]) -> tuple[Optional[str], 
     return None, None
 
 
-def _neither(configuration: dict[str, Any]) -> str:
+def _missing_files(configuration: dict[str, Any]) -> str:
     return "neither " + " nor ".join(configuration["searched"]) + " is there"
 
 
-def _as_object(
+def _as_json_object(
     found: Installation,
     read: list[File],
-    proof: dict[str, Any],
+    probed: dict[str, Any],
     configuration: dict[str, Any],
     state: str,
     wrong: Optional[str],
@@ -127,7 +137,7 @@ def _as_object(
         "files": [
             {"file": file.relative, "state": file.state.value, "backup": file.backup is not None} for file in read
         ],
-        "provider": {key: proof[key] for key in ("provider", "ours", "version", "empty_key", "error")},
+        "provider": {key: probed[key] for key in ("provider", "ours", "version", "empty_key", "error")},
         "configuration": {**configuration, "ollama": _is_ollama(configuration)},
         "wrong": wrong,
         "hint": hint,
@@ -135,15 +145,15 @@ def _as_object(
 
 
 def _is_ollama(configuration: dict[str, Any]) -> bool:
-    """Whether `llm:` names one of the four Ollama types, as MetaGPT reads it: exactly as they are written."""
-    from ..switch.edits import OLLAMA_TYPES
+    """Whether `llm:` names one of the four Ollama types. MetaGPT compares their exact spelling, and so does this."""
+    from ...switch.edits import OLLAMA_TYPES
 
     return configuration["llm"] is not None and configuration["llm"]["api_type"] in OLLAMA_TYPES
 
 
-def _as_text(found: Installation, read: list[File], proof: dict[str, Any], configuration: dict[str, Any]) -> str:
-    from ..switch.files import State
-    from ..switch.releases import RELEASES
+def _as_text(found: Installation, read: list[File], probed: dict[str, Any], configuration: dict[str, Any]) -> str:
+    from ...switch.files import State
+    from ...switch.releases import RELEASES
 
     lines = [("MetaGPT", f"{found.version or 'version unknown'}, {found.folder}"), ("Python", found.python)]
     for file in read:
@@ -152,10 +162,10 @@ def _as_text(found: Installation, read: list[File], proof: dict[str, Any], confi
             release = f" (as in {RELEASES[file.release].title})"
         backup = f"; the original is {file.backup_path.name}" if file.backup is not None else ""
         lines.append((file.relative, f"{_STATES[file.state.value]}{release}{backup}"))
-    if proof["error"] is None:
-        whose = f"metagpt_ollama_rs {proof['version']}" if proof["ours"] else "MetaGPT's own"
-        lines.append(("provider when imported", f"{whose} ({proof['provider']})"))
-        lines.append(('api_key: ""', "accepted" if proof["empty_key"] else "refused by MetaGPT"))
+    if probed["error"] is None:
+        whose = f"metagpt_ollama_rs {probed['version']}" if probed["ours"] else "MetaGPT's own"
+        lines.append(("provider when imported", f"{whose} ({probed['provider']})"))
+        lines.append(('api_key: ""', "accepted" if probed["empty_key"] else "refused by MetaGPT"))
     else:
         lines.append(("provider when imported", "none: the import fails"))
     lines += _configuration_lines(configuration)
@@ -164,7 +174,7 @@ def _as_text(found: Installation, read: list[File], proof: dict[str, Any], confi
 
 
 def _configuration_lines(configuration: dict[str, Any]) -> list[tuple[str, str]]:
-    files = ", then ".join(configuration["read"]) or f"none: {_neither(configuration)}"
+    files = ", then ".join(configuration["read"]) or f"none: {_missing_files(configuration)}"
     lines = [("configuration", files if configuration["error"] is None else configuration["error"])]
     llm = configuration["llm"]
     if llm is not None:

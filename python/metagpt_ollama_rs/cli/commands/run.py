@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any, Optional
 
-from .command import DONE, CliError, say, show_error
+from ..console import DONE, CliError, print_error, print_message
 
 if TYPE_CHECKING:
-    from ..switch.running import Ended
+    from ...switch.running import RunResult
 
 NAME = "run"
 SUMMARY = "Run a command that starts Python with this provider, without changing a file."
+POSITION = 40
 
 _DESCRIPTION = """\
 Runs COMMAND (`metagpt "..."`, `python script.py`, anything that starts Python) with this provider in the place of
@@ -23,7 +24,7 @@ does. Processes started with python -I, -E or -S, or with a fresh environment (s
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares the arguments."""
+    """Declares the options of `run` and the command line behind them."""
     parser.set_defaults(parser=parser)
     parser.usage = "metagpt-ollama run [options] -- COMMAND [ARGUMENT ...]"
     parser.description = _DESCRIPTION
@@ -41,9 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Runs the command, prints the summary on stderr, gives the exit status."""
-    from ..switch import running
-    from ..switch.environment import STRUCTURED_VARIABLE, TRACEBACK_VARIABLE
+    """Runs the command, prints the summary on stderr and returns the exit status of the command."""
+    from ...switch import running
+    from ...switch.environment import STRUCTURED_VARIABLE, TRACEBACK_VARIABLE
 
     command: list[str] = arguments.command_line
     if command and command[0] == "--":
@@ -53,46 +54,48 @@ def run(arguments: argparse.Namespace) -> int:
     program = running.find_program(command[0])
     if program is None:
         raise CliError(f"{command[0]}: no such program", hint="a script needs its interpreter: python script.py")
-    more = {}
+    environment = {}
     if arguments.structured:
-        more[STRUCTURED_VARIABLE] = "true"
+        environment[STRUCTURED_VARIABLE] = "true"
     if arguments.traceback:
-        more[TRACEBACK_VARIABLE] = "1"
+        environment[TRACEBACK_VARIABLE] = "1"
     try:
-        ended = running.run([program, *command[1:]], more)
+        result = running.run([program, *command[1:]], environment)
     except OSError as error:
         raise CliError(f"{program} cannot be started: {error.strerror}", hint="is it for this machine?") from error
-    return _sum_up(command, ended)
+    return _print_summary(command, result)
 
 
-def _sum_up(command: list[str], ended: Ended) -> int:
-    """Says on stderr what the calls came to and which error ended them, if one did; gives the exit status."""
-    from ..switch import summary
+def _print_summary(command: list[str], result: RunResult) -> int:
+    """Prints the totals of the calls and the error that ended the run, if one did; returns the exit status."""
+    from ...switch import summary
 
-    if ended.calls is None:
-        say("metagpt-ollama: no summary, since METAGPT_OLLAMA_STATS sends the calls to a socket")
+    if result.calls is None:
+        print_message("metagpt-ollama: no summary, since METAGPT_OLLAMA_STATS sends the calls to a socket")
     else:
-        rows = summary.totals(ended.calls)
+        rows = summary.totals(result.calls)
         if rows:
-            say(summary.table(rows))
-        elif ended.switched:
-            say("metagpt-ollama: no call was made to Ollama (`metagpt-ollama status` says which configuration is read)")
+            print_message(summary.table(rows))
+        elif result.switched:
+            print_message(
+                "metagpt-ollama: no call was made to Ollama (`metagpt-ollama status` says which configuration is read)"
+            )
         else:
-            say("metagpt-ollama: nothing was switched over: the command did not import MetaGPT's providers")
-    if ended.tracebacks is not None:
-        say(f"metagpt-ollama: the tracebacks are in {ended.tracebacks}")
-    reason = summary.ended_by(ended.calls or [])
-    last = ended.errors[-1] if ended.errors else None
-    if last is not None and reason is None and ended.calls is not None:
-        say(f"metagpt-ollama: the run went on after its last error: {_told(last)}")
-        return ended.status
-    if ended.status == DONE and reason is not None:
-        what = f"{command[0]} exited with 0, but a provider error ended its run: {_told(last) or reason}"
+            print_message("metagpt-ollama: nothing was switched over: the command did not import MetaGPT's providers")
+    if result.tracebacks is not None:
+        print_message(f"metagpt-ollama: the tracebacks are in {result.tracebacks}")
+    reason = summary.ended_by(result.calls or [])
+    last = result.errors[-1] if result.errors else None
+    if last is not None and reason is None and result.calls is not None:
+        print_message(f"metagpt-ollama: the run went on after its last error: {_error_text(last)}")
+        return result.status
+    if result.status == DONE and reason is not None:
+        what = f"{command[0]} exited with 0, but a provider error ended its run: {_error_text(last) or reason}"
         raise CliError(what, hint=last["hint"] if last else "what MetaGPT printed above has the details")
     if last is not None:
-        show_error(str(last["error"]), last["hint"])
-    return ended.status
+        print_error(str(last["error"]), last["hint"])
+    return result.status
 
 
-def _told(error: Optional[dict[str, Any]]) -> str:
+def _error_text(error: Optional[dict[str, Any]]) -> str:
     return str(error["error"]) if error else ""
