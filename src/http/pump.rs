@@ -131,7 +131,7 @@ async fn relay(
             false if sink.is_done() => return aftermath(exchange, sink).await,
             false => {}
         }
-        exchange.wait_for(inbox.room()).await;
+        exchange.wait_for(inbox.wait_for_room()).await;
     }
 }
 

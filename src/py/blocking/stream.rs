@@ -11,7 +11,7 @@ use pyo3::{PyTraverseError, PyVisit};
 
 use super::green_thread::GreenThread;
 use crate::error::{Error, Kind};
-use crate::inbox::{Inbox, Wake};
+use crate::inbox::{Inbox, ReaderWaker};
 use crate::py::interpreter::errors::{self, misuse};
 use crate::py::interpreter::exit::{enter, linger};
 use crate::py::interpreter::process::ProcessOwned;
@@ -44,7 +44,7 @@ struct ResultSender<T> {
     _waker: Option<WakeOnDrop>,
 }
 
-struct WakeOnDrop(Arc<dyn Wake>);
+struct WakeOnDrop(Arc<dyn ReaderWaker>);
 
 impl Drop for WakeOnDrop {
     fn drop(&mut self) {
@@ -135,7 +135,7 @@ impl BlockingStream {
         trace: Arc<Trace>,
     ) -> PyResult<Self> {
         let green = GreenThread::current(py)?;
-        inbox.set_wake(green.as_ref().map(GreenThread::waker));
+        inbox.set_waker(green.as_ref().map(GreenThread::waker));
         Ok(Self {
             inbox: ProcessOwned::new(inbox),
             reader: ReaderCell::new(trace),
@@ -188,7 +188,7 @@ impl BlockingStream {
                 NextItem::NotYet => {
                     let waited = match &self.green {
                         Some(green) => green.wait(py),
-                        None => wait_until(py, || inbox.wait(SIGNALS)),
+                        None => wait_until(py, || inbox.wait_timeout(SIGNALS)),
                     };
                     if let Err(interrupt) = waited {
                         self.close();

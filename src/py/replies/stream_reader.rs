@@ -14,7 +14,7 @@ use pyo3::{PyTraverseError, PyVisit};
 
 use crate::error::{Error, Kind};
 use crate::http::Mode;
-use crate::inbox::{Inbox, Taken};
+use crate::inbox::{Inbox, Received};
 use crate::py::interpreter::errors::{self, Context};
 use crate::py::interpreter::log;
 use crate::py::interpreter::runtime::lock;
@@ -96,13 +96,13 @@ impl StreamReader {
         }
         self.batch.release();
         (self.next, self.text_from) = (0, 0);
-        match inbox.take(&mut self.batch) {
-            Taken::Items => {
+        match inbox.try_recv(&mut self.batch) {
+            Received::Items => {
                 self.fold.batch(&self.batch);
                 true
             }
-            Taken::Empty => false,
-            Taken::Ended(end) => {
+            Received::Empty => false,
+            Received::Closed(end) => {
                 self.end = Some(end);
                 true
             }
