@@ -21,4 +21,5 @@ mod per_process;
 #[cfg(feature = "python")]
 mod py;
 pub mod stats;
+mod sync;
 pub mod wire;

@@ -14,7 +14,8 @@ use crate::error::{Error, Kind};
 use crate::inbox::{Inbox, ReaderWaker};
 use crate::py::interpreter::errors::{self, misuse};
 use crate::py::interpreter::exit::{enter, linger};
-use crate::py::interpreter::runtime::{Owned, handle};
+use crate::py::interpreter::process::ProcessOwned;
+use crate::py::interpreter::runtime::handle;
 use crate::py::replies::stream_reader::{ItemFormat, NextItem, ReaderCell};
 use crate::stats::Trace;
 
@@ -120,7 +121,7 @@ fn receive<T: Send>(py: Python<'_>, channel: Receiver<T>) -> PyResult<Option<T>>
 /// A reply as it arrives, as an ordinary iterator. Closing or dropping it ends the request on the server.
 #[pyclass(frozen, module = "metagpt_ollama_rs._core")]
 pub struct BlockingStream {
-    inbox: Owned<Arc<Inbox>>,
+    inbox: ProcessOwned<Arc<Inbox>>,
     reader: ReaderCell,
     format: ItemFormat,
     green: Option<GreenThread>,
@@ -136,7 +137,7 @@ impl BlockingStream {
         let green = GreenThread::current(py)?;
         inbox.set_waker(green.as_ref().map(GreenThread::waker));
         Ok(Self {
-            inbox: Owned::new(inbox),
+            inbox: ProcessOwned::new(inbox),
             reader: ReaderCell::new(trace),
             format,
             green,
