@@ -100,6 +100,8 @@ pub enum Cause {
     ForeignLine,
     /// `Protocol` or `Decode`: the vectors of a reply of embeddings are none.
     Vectors,
+    /// `Status` 404: the server does not have the model.
+    MissingModel,
     /// `Connect`: the name of the server cannot be resolved on this machine.
     UnknownName,
     /// `Connect`: the name of the proxy cannot be resolved.
@@ -126,6 +128,7 @@ impl Cause {
         match self {
             Self::ForeignLine => "line",
             Self::Vectors => "vectors",
+            Self::MissingModel => "missing_model",
             Self::UnknownName => "unknown_name",
             Self::UnknownProxyName => "unknown_proxy_name",
             Self::Closed => "closed",

@@ -7,10 +7,13 @@ from typing_extensions import Self
 
 _T = TypeVar("_T")
 _Limits = tuple[float | None, float | None, float | None, float | None]
+_Retries = tuple[int, float, float, float]
 
 __all__ = [
     "COUNTERS",
     "DEBUG_BUILD",
+    "DEFAULT_LIMITS",
+    "DEFAULT_RETRIES",
     "OPENAI_USAGE",
     "BlockingStream",
     "Delta",
@@ -27,6 +30,7 @@ __all__ = [
     "excerpt",
     "get_choice",
     "get_response_choice",
+    "is_cloud",
     "loads",
     "parse_tool_arguments",
     "refuse_repetition",
@@ -39,6 +43,8 @@ __all__ = [
 ]
 __version__: str
 DEBUG_BUILD: bool
+DEFAULT_LIMITS: _Limits
+DEFAULT_RETRIES: _Retries
 
 # The names of the counters of a reply, in the order in which Ollama writes them.
 COUNTERS: tuple[str, ...]
@@ -54,6 +60,7 @@ def dumps(value: Any) -> bytes: ...
 def refuse_repetition(content: str, thinking: str, model: str) -> None: ...
 def adopt_dict(record: Any, data: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]: ...
 def excerpt(text: str, limit: int) -> str: ...
+def is_cloud(url: str) -> bool: ...
 def parse_tool_arguments(function: dict[str, Any]) -> None: ...
 def vectors_fault(vectors: object) -> str | None: ...
 def stats_records() -> list[dict[str, Any]]: ...
@@ -136,7 +143,7 @@ class NativeClient:
         proxy: str | None,
         verify: bool | str | tuple[list[bytes], bool],
         limits: _Limits | None,
-        retries: tuple[int, float, float, float] | None,
+        retries: _Retries | None,
         max_line: int | None,
         max_body: int | None,
     ) -> Self: ...

@@ -25,7 +25,11 @@ __all__ = ["Base"]
 
 
 class Base:
-    """The arguments of a client, checked, and the core's transport that is made of them."""
+    """The arguments of a client, checked, and the core's transport that is made of them.
+
+    >>> Base("example.com").base_url
+    'http://example.com:11434'
+    """
 
     def __init__(
         self,

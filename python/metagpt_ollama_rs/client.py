@@ -95,6 +95,21 @@ class AsyncClient(Base):
         ConfigurationError: something of this cannot be used.
 
     Every method raises the exceptions of `metagpt_ollama_rs.errors`.
+
+    >>> import asyncio
+    >>> from metagpt_ollama_rs.testing import ScriptedServer
+    >>> async def main(url):
+    ...     async with AsyncClient(url) as client:
+    ...         messages = [{"role": "user", "content": "Say hello."}]
+    ...         reply = await client.chat("llama3.2", messages)
+    ...         print(reply.message.content)
+    ...         async for part in await client.chat("llama3.2", messages, stream=True):
+    ...             print(part.message.content, end="|")
+    >>> with ScriptedServer() as server:  # stands in for Ollama
+    ...     server.answer("Hello world")
+    ...     asyncio.run(main(server.url))
+    Hello world
+    Hello| world||
     """
 
     async def __aenter__(self) -> AsyncClient:
@@ -382,7 +397,17 @@ class AsyncClient(Base):
 
 
 class Client(Base):
-    """A client for code without an event loop. Arguments and errors as of `AsyncClient`; Ctrl-C ends a wait at once."""
+    """A client for code without an event loop. Arguments and errors as of `AsyncClient`; Ctrl-C ends a wait at once.
+
+    >>> from metagpt_ollama_rs.testing import ScriptedServer
+    >>> with ScriptedServer() as server:  # stands in for Ollama
+    ...     server.answer("Hello world")
+    ...     with Client(server.url) as client:
+    ...         client.chat("llama3.2", [{"role": "user", "content": "Say hello."}]).message.content
+    ...         [part.response for part in client.generate("llama3.2", "Say hello.", stream=True)]
+    'Hello world'
+    ['Hello', ' world', '']
+    """
 
     def __enter__(self) -> Client:
         return self

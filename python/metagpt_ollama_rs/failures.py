@@ -8,7 +8,7 @@ numbers of tokens, where to sign in.
 
 from __future__ import annotations
 
-from metagpt_ollama_rs._core import excerpt
+from metagpt_ollama_rs._core import excerpt, is_cloud
 from metagpt_ollama_rs.endpoints import ENDPOINTS, PULL
 from metagpt_ollama_rs.errors import (
     AuthenticationError,
@@ -77,7 +77,7 @@ _CLASSES: tuple[tuple[tuple[int, ...], str, type[OllamaError]], ...] = (
     ((403,), _PLAN, SubscriptionError),
     ((400, 401, 404), r"requires an? .{0,20}(subscription|plan)\b", SubscriptionError),
     ((401, 403, 407), "", AuthenticationError),
-    ((404,), "model", ModelNotFoundError),
+    ((404,), "", ModelNotFoundError),
     ((404,), "", NotFoundError),
     ((429,), "", RateLimitError),
     ((500, 501), _BAD_REQUEST, BadRequestError),
@@ -113,7 +113,7 @@ def from_core(
     text = server_text or ""
     cls = _BY_KIND[kind]
     if cls is ResponseError:
-        cls = _refusal(status or 0, text, body or b"")
+        cls = _refusal(status or 0, text, cause)
     elif cls is RequestTimeout and phase == "connect":
         cls = ConnectTimeout
     error = cls(message, url=url, model=model, status=status, partial=partial, partial_thinking=partial_thinking)
@@ -145,26 +145,26 @@ def kind_of(error: OllamaError) -> str:
     return next((classes[cls] for cls in type(error).__mro__ if cls in classes), "protocol")
 
 
-def _refusal(status: int, text: str, body: bytes) -> type[OllamaError]:
+def _refusal(status: int, text: str, cause: str | None) -> type[OllamaError]:
     """The class of a refusal: status and text decide together, the first row of ``_CLASSES`` that fits."""
-    said = text.lower()
+    lower = text.lower()
     for statuses, words, cls in _CLASSES:
-        # The text of a missing model differs by endpoint; a missing route answers in plain text
-        # (docs/wire.md#14-paths-that-do-not-exist).
-        fits = body.lstrip().startswith(b"{") if cls is ModelNotFoundError else True
-        if fits and status in statuses and (not words or _matches(words, said)):
+        fits = cause == "missing_model" if cls is ModelNotFoundError else not words or _matches(words, lower)
+        if fits and status in statuses:
             return cls
     return ServerError if status >= 500 else BadRequestError if 400 <= status < 500 else ResponseError
 
 
-def _matches(pattern: str, said: str) -> bool:
+def _matches(pattern: str, text: str) -> bool:
     import re
 
-    return re.search(pattern, said, re.DOTALL) is not None
+    return re.search(pattern, text, re.DOTALL) is not None
 
 
 # As much is shown of a name, of a list of names or of a URL.
 _NAME, _NAMES, _URL = 100, 600, 300
+
+_SERVER_LOG = "the server's own log says more (`journalctl -u ollama`, or the window of `ollama serve`)"
 
 _HINTS: dict[type[OllamaError], str] = {
     ConfigurationError: "nothing was sent: correct the setting",
@@ -172,14 +172,14 @@ _HINTS: dict[type[OllamaError], str] = {
     ConnectTimeout: "is the address right and the machine reachable? Correct base_url (or OLLAMA_HOST)",
     RequestTimeout: "raise timeout",
     ProtocolError: "is base_url the address of an Ollama server, such as http://127.0.0.1:11434?",
-    ResponseError: "the server's own log says more (`journalctl -u ollama`, or the window of `ollama serve`)",
+    ResponseError: _SERVER_LOG,
     BadRequestError: "correct the request as the server says; `ollama show MODEL` lists what the model can do",
     AuthenticationError: "no key, or a wrong one: set api_key",
     SubscriptionError: "choose another model, such as one that runs on your own machine, or upgrade the account's plan",
     NotFoundError: "base_url must be the server's address without a path of its own; or update Ollama",
     RateLimitError: "wait, or ask less often",
     ServerBusyError: "ask less at once, or raise OLLAMA_MAX_QUEUE on the server",
-    ServerError: "the server's own log says more (`journalctl -u ollama`, or the window of `ollama serve`)",
+    ServerError: _SERVER_LOG,
     MidStreamError: "the server's own log says more; the text so far is in `partial`",
     IncompleteError: "the model may have repeated itself or crashed; the text so far is in `partial`",
     InterruptedStreamError: "was the server stopped? The text so far is in `partial`",
@@ -196,8 +196,12 @@ _REPETITION_HINT = (
 
 UNUSABLE_VECTORS = "is it an embedding model? Update Ollama, or whatever answers in its place"
 
-# How to trust a certificate, by why a handshake failed.
-_TLS_HINTS = {
+# What to do about a failure of which the core knows the cause (``Cause`` of ``src/error.rs``), by its name.
+_HINTS_BY_CAUSE = {
+    "unknown_name": "is the host's name spelled right? Correct base_url (or OLLAMA_HOST)",
+    "unknown_proxy_name": "is the proxy right and running? Correct its name in proxy (or HTTP_PROXY, HTTPS_PROXY, "
+    "ALL_PROXY), or leave it out and add the host to NO_PROXY",
+    "closed": _SERVER_LOG,
     "untrusted": "name the file of its CA, or of the certificate itself, with verify (in config2.yaml: "
     "`extra_fields: {verify: /path/ca.pem}`) or SSL_CERT_FILE",
     "expired": "renew the server's certificate; or is this machine's clock wrong?",
@@ -207,6 +211,8 @@ _TLS_HINTS = {
     "plain": "write http:// in base_url",
     "handshake": "does the server speak TLS (else write http://), and does this machine trust its certificate "
     "(verify)?",
+    "line": "does a server or a proxy put lines of its own into its replies? The text so far is in `partial`",
+    "vectors": UNUSABLE_VECTORS,
 }
 
 _PROXY_DOWN = "is the proxy right and running? Correct it, or leave it out and add the host to NO_PROXY"
@@ -318,11 +324,9 @@ def _hint_of(error: OllamaError, endpoint: Endpoint | None, *, cause: str | None
     if isinstance(error, RequestTimeout):
         return _PHASE_HINTS.get(error.phase, hint) if error.loaded is None else _LOADED_HINTS[error.loaded]
     if isinstance(error, ConnectError):
-        return _explain_connection(cause, error.proxy, error.url or "") or hint
-    if cause == "line":
-        return "does a server or a proxy put lines of its own into its replies? The text so far is in `partial`"
-    if cause == "vectors" and isinstance(error, ProtocolError):
-        return UNUSABLE_VECTORS
+        return _explain_connection(error, cause) or hint
+    if cause in ("line", "vectors") and isinstance(error, ProtocolError):
+        return _HINTS_BY_CAUSE[cause]
     if isinstance(error, ProtocolError) and error.proxy:
         return f"is that an answer of the proxy's own? {_PROXY_DOWN[0].upper()}{_PROXY_DOWN[1:]}"
     if repetition:
@@ -376,21 +380,18 @@ def _hint_of_text(text: str) -> str:
     return ""
 
 
-def _explain_connection(cause: str | None, proxy: str | None, url: str) -> str:
-    if cause in _TLS_HINTS:
-        own = "; a proxy that opens TLS has a CA of its own" if proxy and cause == "untrusted" else ""
-        return _TLS_HINTS[cause] + own
-    if proxy:
+def _explain_connection(error: ConnectError, cause: str | None) -> str:
+    """What to do about a failed connection, which may be one to a proxy or through it."""
+    hint = _HINTS_BY_CAUSE.get(cause or "", "")
+    proxy = error.proxy or ""
+    if cause == "untrusted" and proxy:
+        return f"{hint}; a proxy that opens TLS has a CA of its own"
+    if cause == "unknown_name" and proxy:
         remote = proxy.replace("socks4:", "socks4a:").replace("socks5:", "socks5h:")
-        if cause == "unknown_name" and remote != proxy:
-            return f"write {remote} to have the proxy look up names, or correct base_url (or OLLAMA_HOST)"
-        return _PROXY_DOWN
-    if cause == "unknown_name":
-        return "is the host's name spelled right? Correct base_url (or OLLAMA_HOST)"
-    if cause == "closed":
-        secure = "" if url.startswith("https:") else "; or it speaks TLS only: write https://"
-        return f"the server's own log says more (`journalctl -u ollama`, or the window of `ollama serve`){secure}"
-    return ""
+        return f"write {remote} to have the proxy look up names, or correct base_url (or OLLAMA_HOST)"
+    if cause == "closed" and not proxy and not _is_https(error):
+        return f"{hint}; or it speaks TLS only: write https://"
+    return _PROXY_DOWN if proxy and cause in (None, "closed") else hint
 
 
 def _explain_gateway(error: ResponseError) -> str:
@@ -448,17 +449,12 @@ def _explain_authentication(error: AuthenticationError) -> str:
         return said
     if error.status == 403:
         return "the server forbids this: is it something that this account or key may do?"
-    if _is_cloud(error.url):
+    if is_cloud(error.url or ""):
         return "no key, or a wrong one: set api_key or OLLAMA_API_KEY"
     return (
         "no key, or a wrong one: set api_key (OLLAMA_API_KEY is sent to ollama.com only); "
         "for a model of Ollama's cloud, run `ollama signin` on the server"
     )
-
-
-def _is_cloud(url: str | None) -> bool:
-    """Whether OLLAMA_API_KEY is sent to this URL: see ``Base::is_cloud`` in ``src/http/base.rs``."""
-    return (url or "").startswith(("https://ollama.com/", "https://www.ollama.com/", "https://api.ollama.com/"))
 
 
 def _explain_missing_model(error: ModelNotFoundError, endpoint: Endpoint | None) -> str:

@@ -59,7 +59,12 @@ _BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)
 
 
 class UnreadImage:
-    """An image as the caller gave it, with its place in the payload for messages."""
+    """An image as the caller gave it, with its place in the payload for messages.
+
+    >>> payload = {"prompt": "What is this?", "images": unread_images([b"GIF89a..."], "images")}
+    >>> encode_images(payload)["images"]
+    ['R0lGODlhLi4u']
+    """
 
     __slots__ = ("image", "where")
 

@@ -6,6 +6,7 @@ import operator
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from metagpt_ollama_rs._core import DEFAULT_LIMITS, DEFAULT_RETRIES
 from metagpt_ollama_rs.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -25,18 +26,26 @@ if TYPE_CHECKING:
     TimeoutLike = Union[float, timedelta, "Timeout", HttpxTimeout, None]
 
 
+# What holds unless somebody says otherwise stands in ``src/http/policy.rs``, once.
+_CONNECT, _FIRST_TOKEN, _IDLE, _TOTAL = DEFAULT_LIMITS
+_RETRIES, _FIRST_WAIT, _BUDGET, _RETRY_AFTER = DEFAULT_RETRIES
+
+
 class Timeout(NamedTuple):
     """Four limits in seconds; None is no limit.
 
     ``connect`` bounds the making of a connection; ``first_token`` the wait from then on to the first byte of the
     reply, while the server queues, loads the model and reads the prompt; ``idle`` each later pause; ``total``
     everything together. What only keeps a connection open (blank lines, comments of event streams) is no reply.
+
+    >>> Timeout(idle=30)
+    Timeout(connect=5.0, first_token=600.0, idle=30, total=None)
     """
 
-    connect: float | None = 5.0
-    first_token: float | None = 600.0
-    idle: float | None = 120.0
-    total: float | None = None
+    connect: float | None = _CONNECT
+    first_token: float | None = _FIRST_TOKEN
+    idle: float | None = _IDLE
+    total: float | None = _TOTAL
 
 
 class Retry(NamedTuple):
@@ -53,12 +62,15 @@ class Retry(NamedTuple):
     Apart from this, a kept connection that turns out to be dead is replaced at once, for requests that change nothing.
     Those that change something (pull, push, create, copy, delete) are never sent again once the server may have got
     them.
+
+    >>> Retry(retries=5)
+    Retry(retries=5, first=0.2, budget=3.0, retry_after=10.0)
     """
 
-    retries: int = 2
-    first: float = 0.2
-    budget: float = 3.0
-    retry_after: float = 10.0
+    retries: int = _RETRIES
+    first: float = _FIRST_WAIT
+    budget: float = _BUDGET
+    retry_after: float = _RETRY_AFTER
 
 
 def read_timeout(timeout: TimeoutLike) -> Limits | None:
@@ -75,7 +87,8 @@ def read_timeout(timeout: TimeoutLike) -> Limits | None:
         read = _seconds(timeout.read, "timeout.read")  # type: ignore[union-attr]
         return (_seconds(timeout.connect, "timeout.connect"), read, read, None)  # type: ignore[union-attr]
     seconds = cast("float", _seconds(timeout, "timeout"))
-    return (min(seconds, 5.0), seconds, seconds, None)
+    connect = seconds if _CONNECT is None else min(seconds, _CONNECT)
+    return (connect, seconds, seconds, None)
 
 
 def _seconds(value: Any, where: str) -> float | None:
@@ -89,7 +102,7 @@ def _seconds(value: Any, where: str) -> float | None:
         seconds = float(given) if hasattr(given, "__float__") and given is not True else 0.0
     except (OverflowError, TypeError, ValueError):
         seconds = 0.0
-    if not 0 < seconds < 1e19:
+    if not 0 < seconds < _LONGEST:
         raise ConfigurationError(
             f"{where} must be a positive number of seconds, and is {value!r:.60}",
             hint="give a number, a timedelta or a Timeout; in a Timeout, None is no limit",
@@ -106,7 +119,7 @@ def read_retries(retries: int | Retry | None) -> tuple[int, float, float, float]
     for name, seconds in zip(Retry._fields[1:], waits):
         if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds >= 0:
             raise ConfigurationError(f"{name} of the retries must be a number of seconds, and is {seconds!r:.60}")
-    first, budget, retry_after = (min(float(min(seconds, _AGES)), _AGES) for seconds in waits)
+    first, budget, retry_after = (min(float(min(seconds, _LONGEST)), _LONGEST) for seconds in waits)
     return (min(count, 2**32 - 1), first, budget, retry_after)
 
 
@@ -116,7 +129,7 @@ def read_size(name: str, value: Any) -> int | None:
 
 
 # As many seconds as the core can count, and more than anybody waits.
-_AGES = 1e19
+_LONGEST = 1e19
 
 
 def whole_number(name: str, value: Any, least: int) -> int:

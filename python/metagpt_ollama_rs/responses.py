@@ -22,7 +22,16 @@ if TYPE_CHECKING:
 
 
 class Record:
-    """A JSON object. Two records are equal if their classes and objects are; a record can be pickled."""
+    """A JSON object. Two records are equal if their classes and objects are; a record can be pickled.
+
+    >>> record = Record({"model": "llama3.2", "details": {"family": "llama"}})
+    >>> record.model, record["details"]
+    ('llama3.2', {'family': 'llama'})
+    >>> record.get("size", 0), "size" in record
+    (0, False)
+    >>> record.model_dump_json()
+    '{"model":"llama3.2","details":{"family":"llama"}}'
+    """
 
     __slots__ = ("_data",)
     _data: dict[str, Any]
@@ -151,6 +160,9 @@ class ToolFunction(Record):
 
     ``arguments`` is a dict, also where the server sent JSON text, ``""``, null or nothing. Text that is no JSON object
     stays a str: it is all that is known of what the model wanted.
+
+    >>> ToolFunction(name="add", arguments='{"a": 1}').arguments
+    {'a': 1}
     """
 
     __slots__ = ()
@@ -164,7 +176,11 @@ class ToolFunction(Record):
 
 
 class ToolCall(Record):
-    """A call that the model asks for."""
+    """A call that the model asks for.
+
+    >>> ToolCall(function={"name": "add", "arguments": {"a": 1}}).function.name
+    'add'
+    """
 
     __slots__ = ()
     _nested = {"function": ToolFunction}
@@ -173,7 +189,12 @@ class ToolCall(Record):
 
 
 class Message(Record):
-    """A message of a chat; ``thinking`` and ``tool_calls`` are None when there are none."""
+    """A message of a chat; ``thinking`` and ``tool_calls`` are None when there are none.
+
+    >>> message = Message(role="assistant", content="Hello")
+    >>> message.content, message.thinking
+    ('Hello', None)
+    """
 
     __slots__ = ("content",)
     _constant = {"role": "assistant"}
@@ -188,7 +209,12 @@ class Message(Record):
 
 
 class Logprob(Record):
-    """The log probability of a token, and of its alternatives."""
+    """The log probability of a token, and of its alternatives.
+
+    >>> logprob = Logprob(token="Hi", logprob=-0.5, top_logprobs=[{"token": "Hello", "logprob": -1.0}])
+    >>> logprob.top_logprobs[0].token
+    'Hello'
+    """
 
     __slots__ = ()
     token: str
@@ -256,7 +282,12 @@ class _Generation(_Counted):
 
 
 class ChatResponse(_Generation):
-    """A reply of ``/api/chat``, or one piece of it."""
+    """A reply of ``/api/chat``, or one piece of it.
+
+    >>> reply = ChatResponse(message={"role": "assistant", "content": "Hello"}, eval_count=2, eval_duration=50_000_000)
+    >>> reply.message.content, reply["message"]["role"], reply.tokens_per_second
+    ('Hello', 'assistant', 40.0)
+    """
 
     __slots__ = ("message",)
     _ordinary = ("model", "created_at", "message", "done")
@@ -265,7 +296,12 @@ class ChatResponse(_Generation):
 
 
 class GenerateResponse(_Generation):
-    """A reply of ``/api/generate``, or one piece of it. ``context`` is a list of token ids."""
+    """A reply of ``/api/generate``, or one piece of it. ``context`` is a list of token ids.
+
+    >>> reply = GenerateResponse(response="Hello", prompt_eval_count=7)
+    >>> reply.response, reply.prompt_tokens, reply.done_reason
+    ('Hello', 7, None)
+    """
 
     __slots__ = ("response",)
     _ordinary = ("model", "created_at", "response", "done")
@@ -275,21 +311,33 @@ class GenerateResponse(_Generation):
 
 
 class EmbedResponse(_Generation):
-    """Vectors of ``/api/embed``: ``embeddings[i]`` belongs to ``input[i]``, L2-normalised by the server."""
+    """Vectors of ``/api/embed``: ``embeddings[i]`` belongs to ``input[i]``, L2-normalised by the server.
+
+    >>> EmbedResponse(embeddings=[[0.6, 0.8], [1.0, 0.0]]).embeddings[1]
+    [1.0, 0.0]
+    """
 
     __slots__ = ()
     embeddings: Sequence[Sequence[float]]
 
 
 class EmbeddingsResponse(Record):
-    """The vector of ``/api/embeddings``, not normalised."""
+    """The vector of ``/api/embeddings``, not normalised.
+
+    >>> EmbeddingsResponse(embedding=[3.0, 4.0]).embedding
+    [3.0, 4.0]
+    """
 
     __slots__ = ()
     embedding: Sequence[float]
 
 
 class ModelDetails(Record):
-    """Format, family and size of a model."""
+    """Format, family and size of a model.
+
+    >>> ModelDetails(family="llama", parameter_size="3.2B").parameter_size
+    '3.2B'
+    """
 
     __slots__ = ()
     parent_model: str | None
@@ -301,7 +349,11 @@ class ModelDetails(Record):
 
 
 class Model(Record):
-    """A model of ``/api/tags`` or ``/api/ps``; sizes in bytes."""
+    """A model of ``/api/tags`` or ``/api/ps``; sizes in bytes.
+
+    >>> Model(name="llama3.2:latest", size=2_019_393_189, details={"format": "gguf"}).details.format
+    'gguf'
+    """
 
     __slots__ = ()
     _nested = {"details": ModelDetails}
@@ -318,7 +370,11 @@ class Model(Record):
 
 
 class ListResponse(Record):
-    """The models on disk."""
+    """The models on disk.
+
+    >>> [model.name for model in ListResponse(models=[{"name": "llama3.2:latest"}]).models]
+    ['llama3.2:latest']
+    """
 
     __slots__ = ()
     _nested = {"models": Model}
@@ -326,7 +382,11 @@ class ListResponse(Record):
 
 
 class ProcessResponse(Record):
-    """The models in memory."""
+    """The models in memory.
+
+    >>> ProcessResponse(models=[{"name": "llama3.2:latest", "size_vram": 0}]).models[0].size_vram
+    0
+    """
 
     __slots__ = ()
     _nested = {"models": Model}
@@ -334,7 +394,11 @@ class ProcessResponse(Record):
 
 
 class ShowResponse(Record):
-    """What the server knows of a model (``/api/show``). ``modelinfo`` is the server's ``model_info``."""
+    """What the server knows of a model (``/api/show``). ``modelinfo`` is the server's ``model_info``.
+
+    >>> ShowResponse(capabilities=["completion", "tools"], model_info={"llama.context_length": 131072}).modelinfo
+    {'llama.context_length': 131072}
+    """
 
     __slots__ = ()
     _nested = {"details": ModelDetails}
@@ -353,7 +417,12 @@ class ShowResponse(Record):
 
 
 class ProgressResponse(Record):
-    """A line of a pull, push or create; ``completed`` and ``total`` in bytes."""
+    """A line of a pull, push or create; ``completed`` and ``total`` in bytes.
+
+    >>> report = ProgressResponse(status="pulling 849a5ddf83cb", completed=50, total=200)
+    >>> report.completed / report.total
+    0.25
+    """
 
     __slots__ = ()
     status: str | None
@@ -363,7 +432,11 @@ class ProgressResponse(Record):
 
 
 class StatusResponse(Record):
-    """The outcome of a request that answers nothing else."""
+    """The outcome of a request that answers nothing else.
+
+    >>> StatusResponse(status="success").status
+    'success'
+    """
 
     __slots__ = ()
     status: str | None

@@ -17,7 +17,11 @@ __all__ = ["Certificates", "read_verify", "warn_unverified"]
 
 
 class Certificates(NamedTuple):
-    """What an ``ssl.SSLContext``, which does not pickle, has: certificates, and whether names are checked."""
+    """What an ``ssl.SSLContext``, which does not pickle, has: certificates, and whether names are checked.
+
+    >>> read_verify(Certificates([], names=True))
+    Certificates(certificates=[], names=True)
+    """
 
     certificates: list[bytes]
     names: bool

@@ -33,6 +33,14 @@ class Vectors:
 
     Attributes:
         shape: ``(n, d)``; ``(0, 0)`` if there are no vectors.
+
+    >>> from metagpt_ollama_rs import Client
+    >>> from metagpt_ollama_rs.testing import ScriptedServer
+    >>> with ScriptedServer() as server:
+    ...     server.answer(dimensions=3)
+    ...     vectors = Client(server.url).embed_array("nomic-embed-text", ["one text", "another"])
+    >>> vectors.shape, len(vectors[0]), vectors.model
+    ((2, 3), 3, 'nomic-embed-text')
     """
 
     __slots__ = ("_floats", "_record", "shape")

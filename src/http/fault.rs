@@ -342,6 +342,7 @@ pub(super) fn refusal(
         StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => Repeat::Unsure,
         _ => Repeat::Never,
     };
+    let missing = status == StatusCode::NOT_FOUND && is_about_a_model(text.as_deref(), &body);
     let error = Error::new(Kind::Status, format!("{who} answered {status}{shown}"))
         .after(status.as_u16())
         .with_proxy(proxy)
@@ -349,9 +350,18 @@ pub(super) fn refusal(
         .with_repeat(repeat, retry_after);
     if used_up {
         error.with_quota_used_up()
+    } else if missing {
+        error.with_cause(Cause::MissingModel)
     } else {
         error
     }
+}
+
+/// Whether a 404 says that a model is missing. Its text differs by endpoint, but it stands in JSON; a path that does not
+/// exist answers in plain text (docs/wire.md#14-paths-that-do-not-exist).
+fn is_about_a_model(text: Option<&str>, body: &[u8]) -> bool {
+    let names_it = text.is_some_and(|text| text.to_lowercase().contains("model"));
+    names_it && body.trim_ascii_start().starts_with(b"{")
 }
 
 /// Whether the text of a 429 is about what an account may use in hours or days, not about too many requests at once.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from metagpt_ollama_rs import Client, errors, failures
+from metagpt_ollama_rs import Client, _core, errors, failures
 from metagpt_ollama_rs.testing import Reply, ScriptedServer
 
 ROOT = Path(__file__).parents[2]
@@ -89,3 +89,24 @@ def test_a_schema_that_is_no_grammar_is_told_from_other_failures() -> None:
     error = failures.from_core("status", message="m", status=500, server_text="failed to parse grammar")
     assert "simplify format" in str(error)
     assert 'structured: "false"' in str(error)
+
+
+def test_every_cause_of_the_core_has_a_hint() -> None:
+    source = (ROOT / "src" / "error.rs").read_text().partition("\nimpl Cause {")[2].partition("\n}\n")[0]
+    causes = re.findall(r'Self::\w+ => "(\w+)"', source)
+    assert causes
+    assert set(causes) == {*failures._HINTS_BY_CAUSE, "missing_model"}
+    missing = failures.from_core("status", message="m", status=404, cause="missing_model", model="m")
+    assert isinstance(missing, errors.ModelNotFoundError)
+
+
+def test_ollamas_cloud_is_known_by_its_host() -> None:
+    for url, cloud in [
+        ("https://ollama.com/api/chat", True),
+        ("https://api.ollama.com/v1/models", True),
+        ("http://ollama.com/api/chat", False),
+        ("https://ollama.com.evil.example/api/chat", False),
+        ("http://127.0.0.1:11434/api/chat", False),
+        ("", False),
+    ]:
+        assert _core.is_cloud(url) is cloud, url

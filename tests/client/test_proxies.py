@@ -132,6 +132,29 @@ def test_one_whose_name_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "is the proxy right and running?" in caught.value.hint
 
 
+@pytest.mark.parametrize("scheme", ["http", "socks5", "socks5h"])
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "ALL_PROXY", None])
+def test_a_name_that_nobody_knows_is_told_from_that_of_the_server(
+    monkeypatch: pytest.MonkeyPatch, scheme: str, variable: str | None
+) -> None:
+    proxy = f"{scheme}://proxy.invalid:3128"
+    if variable:
+        monkeypatch.setenv(variable, proxy)
+    # The server's name is none that anybody would have to look up.
+    url, limits = "http://203.0.113.1:11434", Timeout(connect=40.0)
+    client = Client(url, retries=0, timeout=limits, proxy=None if variable else proxy)
+    with pytest.raises(errors.ConnectError, match="its name is not known") as caught:
+        client.version()
+    assert caught.value.proxy == proxy
+    assert "Correct its name in proxy (or HTTP_PROXY, HTTPS_PROXY, ALL_PROXY)" in caught.value.hint
+    assert "base_url" not in caught.value.hint
+    monkeypatch.setenv("NO_PROXY", "ollama.invalid")
+    with pytest.raises(errors.ConnectError) as caught:
+        Client(SERVER, retries=0, timeout=limits).version()
+    assert caught.value.proxy is None
+    assert "Correct base_url" in caught.value.hint
+
+
 @pytest.mark.parametrize("names", ["*", "255.255.255.255", "255.255.255.255:9", "255.0.0.0/8", "a b,255.255.255.255"])
 def test_one_that_is_not_used_is_not_blamed(monkeypatch: pytest.MonkeyPatch, names: str) -> None:
     monkeypatch.setenv("HTTP_PROXY", "proxy.invalid:3128")

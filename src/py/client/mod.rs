@@ -2,4 +2,4 @@
 
 pub mod endpoint;
 pub mod native_client;
-mod options;
+pub mod options;

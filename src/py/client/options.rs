@@ -1,4 +1,4 @@
-//! The arguments of a client that Python hands over as tuples and text, as the core's own types.
+//! The arguments of a client that Python hands over as tuples and text, as the core's own types, and back.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -74,6 +74,27 @@ pub fn retry(py: Python<'_>, (count, first, budget, retry_after): Tries) -> PyRe
         budget: seconds("budget", budget)?,
         retry_after: seconds("retry_after", retry_after)?,
     })
+}
+
+/// `timeouts` as Python has them.
+pub fn limits_of(timeouts: &Timeouts) -> Limits {
+    let seconds = |limit: Duration| (limit < Duration::MAX).then_some(limit.as_secs_f64());
+    (
+        seconds(timeouts.connect),
+        seconds(timeouts.first_token),
+        seconds(timeouts.idle),
+        timeouts.total.and_then(seconds),
+    )
+}
+
+/// `retry` as Python has it.
+pub fn tries_of(retry: &Retry) -> Tries {
+    (
+        retry.count,
+        retry.first.as_secs_f64(),
+        retry.budget.as_secs_f64(),
+        retry.retry_after.as_secs_f64(),
+    )
 }
 
 impl Verify {

@@ -7,85 +7,92 @@
 
 use std::cell::Cell;
 
-use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
-use super::json_builder;
+use super::text;
+use crate::py::interpreter::c_api;
+use crate::py::interpreter::pending_exception::NoObject;
 use crate::wire::{JsonString, LineTemplate, Shape, SharedFields, VaryingFields};
 
-/// As many forms are kept.
-const FORMS: usize = 8;
-/// More memory than this is not kept for the texts of lines.
+/// The number of templates that a thread keeps.
+const MAX_TEMPLATES: usize = 8;
+/// The memory for the texts of lines with escapes that a thread keeps, in bytes.
 const KEEP_BYTES: usize = 1 << 20;
 
-struct Known {
-    form: LineTemplate,
-    /// A line without time and text. It holds no containers, so the cycle collector does not know it.
+struct KnownTemplate {
+    template: LineTemplate,
+    /// The dict of a line, None in the place of its time and its text, or of its message. As no containers are in it, the
+    /// cycle collector does not track it.
     line: Py<PyDict>,
-    /// The message without its content, and the name of its place; the response has its place in the line itself.
+    /// For lines of a chat: the dict of a message, None in the place of its content, and the key `message`.
     message: Option<(Py<PyDict>, Py<PyString>)>,
     created_at: Py<PyString>,
-    /// The name of what holds the text.
+    /// The key of the text, in the message or in the line.
     text: Py<PyString>,
 }
 
 #[derive(Default)]
-struct Memory {
-    known: Vec<Known>,
+struct TemplateCache {
+    known: Vec<KnownTemplate>,
     scratch: Vec<u8>,
 }
 
 thread_local! {
     // Taken out while in use: making objects may run a garbage collection, and that any Python code, `decode` too.
-    static MEMORY: Cell<Option<Box<Memory>>> = const { Cell::new(None) };
+    static CACHE: Cell<Option<Box<TemplateCache>>> = const { Cell::new(None) };
 }
 
-/// The dict of `line`, if it is of a form that is known. Otherwise there may be an exception, and that is no news.
+/// The dict of `line`, if it matches a template that is kept.
 #[inline]
-pub fn dict<'py>(py: Python<'py>, line: &[u8]) -> Option<Bound<'py, PyAny>> {
+pub fn dict<'py>(py: Python<'py>, line: &[u8]) -> Result<Bound<'py, PyAny>, NoObject> {
     find(line, |known, varying| known.dict(py, &varying))
 }
 
 /// The text of `line`; see `dict`.
 #[inline]
-pub fn text<'py>(py: Python<'py>, line: &[u8]) -> Option<Bound<'py, PyAny>> {
+pub fn text<'py>(py: Python<'py>, line: &[u8]) -> Result<Bound<'py, PyAny>, NoObject> {
     find(line, |_, varying| {
-        json_builder::string(py, varying.text).map(Bound::into_any)
+        text::to_str(py, varying.text).map(Bound::into_any)
     })
 }
 
-/// Learns the form of `line`, if it is an ordinary line. Whether it is one says the result.
+/// Keeps the template of `line`, if it is a content line, and says whether it is one.
 pub fn learn(py: Python<'_>, line: &[u8]) -> PyResult<bool> {
-    let Some(form) = LineTemplate::of(line) else {
+    let Some(template) = LineTemplate::of(line) else {
         return Ok(false);
     };
-    let known = Known::new(py, form)?;
-    let mut memory = MEMORY.take().unwrap_or_default();
-    memory.known.truncate(FORMS - 1);
-    memory.known.insert(0, known);
-    MEMORY.set(Some(memory));
+    let known = KnownTemplate::new(py, template)?;
+    let mut cache = CACHE.take().unwrap_or_default();
+    cache.known.truncate(MAX_TEMPLATES - 1);
+    cache.known.insert(0, known);
+    CACHE.set(Some(cache));
     Ok(true)
 }
 
-fn find<T>(line: &[u8], make: impl FnOnce(&Known, VaryingFields<'_>) -> Option<T>) -> Option<T> {
-    let mut memory = MEMORY.take()?;
-    let Memory { known, scratch } = &mut *memory;
-    let mut found = None;
+fn find<T>(
+    line: &[u8],
+    make: impl FnOnce(&KnownTemplate, VaryingFields<'_>) -> Result<T, NoObject>,
+) -> Result<T, NoObject> {
+    let mut cache = CACHE.take().ok_or(NoObject::Declined)?;
+    let TemplateCache { known, scratch } = &mut *cache;
+    let mut found = Err(NoObject::Declined);
     for index in 0..known.len() {
         if let Some(varying) = known
             .get(index)
-            .and_then(|known| known.form.match_line(line, scratch))
+            .and_then(|known| known.template.match_line(line, scratch))
         {
-            found = known.get(index).and_then(|known| make(known, varying));
-            // The last one stands first: a stream's lines come one after the other.
+            if let Some(known) = known.get(index) {
+                found = make(known, varying);
+            }
+            // The template that matched stands first, because the lines of a stream come one after the other.
             known.swap(0, index);
             break;
         }
     }
-    memory.scratch.shrink_to(KEEP_BYTES);
-    MEMORY.set(Some(memory));
+    cache.scratch.shrink_to(KEEP_BYTES);
+    CACHE.set(Some(cache));
     found
 }
 
@@ -140,12 +147,12 @@ pub fn holder_name(py: Python<'_>, shape: Shape) -> &Bound<'_, PyString> {
     }
 }
 
-impl Known {
-    fn new(py: Python<'_>, form: LineTemplate) -> PyResult<Self> {
+impl KnownTemplate {
+    fn new(py: Python<'_>, template: LineTemplate) -> PyResult<Self> {
         let none = py.None().into_bound(py);
-        let holder = holder_name(py, form.shared().shape);
-        let line = build_around(py, form.shared(), &none, &none)?;
-        let (message, text) = if form.shared().shape == Shape::Generate {
+        let holder = holder_name(py, template.shared().shape);
+        let line = build_around(py, template.shared(), &none, &none)?;
+        let (message, text) = if template.shared().shape == Shape::Generate {
             (None, holder)
         } else {
             let message = build_message(py, &none)?.unbind();
@@ -153,7 +160,7 @@ impl Known {
             (Some((message, holder.clone().unbind())), content)
         };
         Ok(Self {
-            form,
+            template,
             line: line.unbind(),
             message,
             created_at: intern!(py, "created_at").clone().unbind(),
@@ -162,38 +169,26 @@ impl Known {
     }
 
     #[inline]
-    fn dict<'py>(&self, py: Python<'py>, varying: &VaryingFields<'_>) -> Option<Bound<'py, PyAny>> {
-        let line = copy(py, &self.line)?;
+    fn dict<'py>(
+        &self,
+        py: Python<'py>,
+        varying: &VaryingFields<'_>,
+    ) -> Result<Bound<'py, PyAny>, NoObject> {
+        let line = c_api::copy_dict(self.line.bind(py))?;
         let time = JsonString {
             bytes: varying.created_at,
             ascii: true,
         };
-        set(
-            &line,
-            &self.created_at,
-            json_builder::string(py, time)?.as_any(),
-        )?;
-        let text = json_builder::string(py, varying.text)?.into_any();
+        let time = text::to_str(py, time)?;
+        c_api::set_item(&line, self.created_at.bind(py), &time)?;
+        let text = text::to_str(py, varying.text)?;
         if let Some((message, name)) = &self.message {
-            let message = copy(py, message)?;
-            set(&message, &self.text, &text)?;
-            set(&line, name, &message)?;
+            let message = c_api::copy_dict(message.bind(py))?;
+            c_api::set_item(&message, self.text.bind(py), &text)?;
+            c_api::set_item(&line, name.bind(py), &message)?;
         } else {
-            set(&line, &self.text, &text)?;
+            c_api::set_item(&line, self.text.bind(py), &text)?;
         }
-        Some(line)
+        Ok(line.into_any())
     }
-}
-
-#[inline]
-fn copy<'py>(py: Python<'py>, dict: &Py<PyDict>) -> Option<Bound<'py, PyAny>> {
-    // SAFETY: `dict` is a live dict; the result is a new reference, or null with an exception.
-    unsafe { Bound::from_owned_ptr_or_opt(py, ffi::PyDict_Copy(dict.as_ptr())) }
-}
-
-#[inline]
-fn set(dict: &Bound<'_, PyAny>, key: &Py<PyString>, value: &Bound<'_, PyAny>) -> Option<()> {
-    // SAFETY: all three are live objects, and `dict` comes from `copy`.
-    let done = unsafe { ffi::PyDict_SetItem(dict.as_ptr(), key.as_ptr(), value.as_ptr()) };
-    (done == 0).then_some(())
 }
