@@ -1,7 +1,9 @@
 """A small model server with Ollama's native API, for places where no Ollama runs: the demo, the tests, a quick try.
 
 It answers as Ollama does, byte for byte where that is possible, and lets llama.cpp run the model (the PyPI package
-xllamacpp, an extra of this one), in a process of its own, as Ollama's runner does. Each file imports only files that stand below it:
+xllamacpp, an extra of this one), in a process of its own, as Ollama's runner does.
+
+Each file imports only files that stand below it:
 
     server.py      accepts connections, a thread for each; refuses requests of web pages
     api.py         what each endpoint does

@@ -190,7 +190,7 @@ class EmbeddedServer:
                 # The model's file was deleted, or no file descriptor is left.
                 exchange.refuse(Refusal(500, str(error)))
             except Exception:
-                # An error in this server: its terminal gets the traceback, the client what Ollama answers after a panic.
+                # An error in this server: stderr gets the traceback, the client what Ollama answers after a panic.
                 traceback.print_exc()
                 if exchange.streaming:
                     raise ClientLeftError from None

@@ -4,8 +4,8 @@ A `Reply` is a value: its methods return changed copies. Only its `gate` has sta
 request. For example, an answer of two words, sent as three chunks of HTTP's chunked coding and their end:
 
 >>> reply = Reply.generate("Hello world")
->>> [piece[:4] for piece in reply.pieces]
-[b'HTTP', b'72\r\n', b'120\r', b'0\r\n\r']
+>>> len(reply.pieces), reply.pieces[-1]
+(4, b'0\r\n\r\n')
 """
 
 from __future__ import annotations

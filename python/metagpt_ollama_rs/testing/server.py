@@ -50,18 +50,18 @@ class ScriptedServer:
     `on`, the small endpoints that answer by themselves (`/`, `/api/version`, `/api/tags`, `/api/ps`, `/api/show`),
     and 404 `404 page not found`.
 
-    >>> from metagpt_ollama_rs import Client
+    >>> from metagpt_ollama_rs import Client, ModelNotFoundError
     >>> with ScriptedServer() as server:
     ...     server.answer("Hello world")
     ...     server.queue(Reply.error("model 'smollm2' not found", 404))
     ...     client = Client(server.url)
     ...     try:
     ...         client.generate("smollm2", "Hi")
-    ...     except LookupError as error:
-    ...         print(type(error).__name__)
+    ...     except ModelNotFoundError as error:
+    ...         print(error.status)
     ...     print(client.generate("smollm2", "Hi").response)
     ...     print(len(server.requests), server.last.path, server.last.json()["prompt"])
-    ModelNotFoundError
+    404
     Hello world
     2 /api/generate Hi
     """
