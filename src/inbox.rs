@@ -1,10 +1,33 @@
-//! The bounded queue between the I/O thread that receives a reply and whoever reads it.
+//! The bounded queue between what receives a reply and what reads it.
 //!
-//! One producer (the pump), one consumer. Everything queued is one [`Batch`], handed over by swapping buffers, so a
-//! reader that is behind gets all of it in one step and no memory is allocated once three buffers circulate. The
-//! producer wakes the reader on the edge from empty to not empty and at the end, never for each item, and never while
-//! the lock is held. A full inbox stops the producer ([`Inbox::room`]), which stops the socket. Nothing here knows of
-//! Python: the reader's wake-up is a [`Wake`].
+//! One producer (a pump, in an event loop or on the network thread), one reader. Everything queued is one [`Batch`], handed
+//! over by swapping buffers: a reader that is behind gets all of it in one step, and no memory is allocated once three buffers
+//! circulate. The producer wakes the reader when the empty inbox gets its first item and when it is closed, never for each item,
+//! and never while the lock is held. A full inbox stops the producer ([`Inbox::wait_for_room`]), which stops reading its
+//! socket. Nothing here knows of Python: what wakes the reader is a [`ReaderWaker`].
+//!
+//! ```
+//! use metagpt_ollama_rs::inbox::{CAPACITY, Inbox, Received};
+//! use metagpt_ollama_rs::wire::{Batch, Decoder, Fold, MAX_LINE, StreamFormat};
+//!
+//! let inbox = Inbox::new(CAPACITY);
+//!
+//! // The producer decodes what has come and queues it.
+//! let mut decoder = Decoder::new(StreamFormat::Ndjson, MAX_LINE);
+//! let mut decoded = Batch::default();
+//! decoder.feed(b"{\"message\":{\"content\":\"Hel\"}}\n{\"message\":{\"content\":\"lo\"}}\n", &mut decoded)?;
+//! inbox.push(&mut decoded);
+//! inbox.close(Ok(()));
+//!
+//! // The reader gets all of it at once, and then the end.
+//! let (mut batch, mut fold) = (Batch::default(), Fold::new());
+//! assert!(matches!(inbox.try_recv(&mut batch), Received::Items));
+//! fold.batch(&batch);
+//! assert_eq!(fold.finish().content, "Hello");
+//! batch.clear();
+//! assert!(matches!(inbox.try_recv(&mut batch), Received::Closed(Ok(()))));
+//! # Ok::<(), metagpt_ollama_rs::wire::WireError>(())
+//! ```
 
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,54 +42,49 @@ use crate::wire::Batch;
 /// How many bytes are queued before the producer has to wait.
 pub const CAPACITY: usize = 1 << 20;
 
-/// Called by the producer when something is there for the reader, without any lock held.
-pub trait Wake: Send + Sync {
+/// What wakes the reader of an inbox. The producer calls it, without any lock held.
+pub trait ReaderWaker: Send + Sync {
     fn wake(&self);
 }
 
-/// What a [`Inbox::take`] found.
+/// What [`Inbox::try_recv`] has found.
 #[derive(Clone, Debug)]
-pub enum Taken {
+pub enum Received {
     /// Items were handed over.
     Items,
-    /// Nothing yet.
+    /// Nothing is queued, and the inbox is not closed.
     Empty,
-    /// Everything was handed over before, and this is how the reply ended. Repeated on every later call.
-    Ended(Result<(), Error>),
+    /// Everything was handed over before, and this is how the reply has ended. Every later call finds the same.
+    Closed(Result<(), Error>),
 }
 
-/// The queue. Thread-safe; shared by one producer and one consumer.
+/// The queue. Thread-safe; shared by one producer and one reader.
 pub struct Inbox {
     capacity: usize,
-    state: Mutex<State>,
-    /// For the blocking reader.
-    ready: Condvar,
-    /// For the producer: room was made, or the reader is gone.
-    changed: Notify,
+    state: Mutex<InboxState>,
+    /// Tells the reader that blocks: items have come, or the inbox was closed.
+    filled: Condvar,
+    /// Tells the producer that waits: there is room again, or the reader has gone.
+    drained: Notify,
     aborted: AtomicBool,
 }
 
 #[derive(Default)]
-struct State {
+struct InboxState {
     batch: Batch,
-    /// Rough size of everything queued.
+    /// The size of everything queued, roughly.
     bytes: usize,
+    /// How the reply has ended, once the inbox is closed.
     end: Option<Result<(), Error>>,
-    wake: Option<Arc<dyn Wake>>,
-    /// How many threads block in `wait`: telling them costs a system call, whether there are any or not.
+    waker: Option<Arc<dyn ReaderWaker>>,
+    /// How many threads block in `wait_timeout`: to notify a condition variable is a system call even if nobody waits for it.
     blocked: usize,
 }
 
-impl State {
-    fn is_empty(&self) -> bool {
-        self.batch.is_empty()
-    }
-
-    fn nothing(&self) -> Taken {
-        match &self.end {
-            Some(end) if self.is_empty() => Taken::Ended(end.clone()),
-            _ => Taken::Empty,
-        }
+impl InboxState {
+    /// Whether `try_recv` would find items or the end.
+    fn is_readable(&self) -> bool {
+        !self.batch.is_empty() || self.end.is_some()
     }
 }
 
@@ -76,28 +94,27 @@ impl Inbox {
         Arc::new(Self {
             capacity,
             state: Mutex::default(),
-            ready: Condvar::new(),
-            changed: Notify::new(),
+            filled: Condvar::new(),
+            drained: Notify::new(),
             aborted: AtomicBool::new(false),
         })
     }
 
-    /// Sets what is called on the edge from empty to not empty and at the end. If something is there already,
-    /// `wake` is called at once, so nothing is missed between a look and the registration.
-    pub fn set_wake(&self, wake: Option<Arc<dyn Wake>>) {
+    /// Sets what is woken when the empty inbox gets an item and when the inbox is closed. If either has happened already,
+    /// `waker` is woken at once, so that nothing is missed between a look into the inbox and this call.
+    pub fn set_waker(&self, waker: Option<Arc<dyn ReaderWaker>>) {
         let mut state = self.lock();
-        let due = !state.is_empty() || state.end.is_some();
-        let old = mem::replace(&mut state.wake, wake.clone());
+        let is_due = state.is_readable();
+        let replaced = mem::replace(&mut state.waker, waker.clone());
         drop(state);
-        drop(old);
-        if due && let Some(wake) = wake {
-            wake.wake();
+        drop(replaced);
+        if is_due && let Some(waker) = waker {
+            waker.wake();
         }
     }
 
-    /// Moves everything out of `batch` into the queue. All batches of one inbox come from one decoder, so their
-    /// compact items fit together. A no-op (but `batch` is emptied) once the reader is gone or
-    /// the inbox is closed.
+    /// Moves everything out of `batch` into the queue. All batches of one inbox have to come from one decoder, so that their
+    /// compact items fit together. Once the reader has gone or the inbox is closed, `batch` is emptied and nothing else happens.
     pub fn push(&self, batch: &mut Batch) {
         if batch.is_empty() {
             return;
@@ -108,25 +125,27 @@ impl Inbox {
             batch.clear();
             return;
         }
-        let edge = state.is_empty();
+        let was_empty = state.batch.is_empty();
         state.bytes += batch.bytes();
         state.batch.append(batch);
-        self.signal(state, edge);
+        if was_empty {
+            self.unlock_and_wake(state);
+        }
     }
 
     /// Waits while more than the capacity is queued and the reader is still there.
-    pub async fn room(&self) {
+    pub async fn wait_for_room(&self) {
         if self.lock().bytes <= self.capacity {
             return;
         }
         loop {
-            let changed = self.changed.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
+            let drained = self.drained.notified();
+            tokio::pin!(drained);
+            drained.as_mut().enable();
             if self.is_aborted() || self.lock().bytes <= self.capacity {
                 return;
             }
-            changed.await;
+            drained.await;
         }
     }
 
@@ -137,41 +156,42 @@ impl Inbox {
             return;
         }
         state.end = Some(end);
-        self.signal(state, true);
+        self.unlock_and_wake(state);
     }
 
-    /// Hands over everything queued by swapping it into `into`, which must be empty.
-    pub fn take(&self, into: &mut Batch) -> Taken {
+    /// Hands over everything queued by swapping it with `into`, which must be empty.
+    pub fn try_recv(&self, into: &mut Batch) -> Received {
         let mut state = self.lock();
         if state.batch.is_empty() {
-            return state.nothing();
+            return match &state.end {
+                Some(end) => Received::Closed(end.clone()),
+                None => Received::Empty,
+            };
         }
-        let full = state.bytes > self.capacity;
+        let was_full = state.bytes > self.capacity;
         into.clear();
         mem::swap(&mut state.batch, into);
         state.bytes = 0;
         drop(state);
-        if full {
-            self.changed.notify_waiters();
+        if was_full {
+            self.drained.notify_waiters();
         }
-        Taken::Items
+        Received::Items
     }
 
-    /// Blocks until items or the end are there, at most for `timeout`; says whether they are.
-    pub fn wait(&self, timeout: Duration) -> bool {
+    /// Blocks until items have come or the inbox is closed, at most for `timeout`. Returns whether one of these is the case.
+    pub fn wait_timeout(&self, timeout: Duration) -> bool {
         let mut state = self.lock();
         state.blocked += 1;
         let (mut state, _) = self
-            .ready
-            .wait_timeout_while(state, timeout, |state| {
-                state.is_empty() && state.end.is_none()
-            })
+            .filled
+            .wait_timeout_while(state, timeout, |state| !state.is_readable())
             .unwrap_or_else(PoisonError::into_inner);
         state.blocked -= 1;
-        !state.is_empty() || state.end.is_some()
+        state.is_readable()
     }
 
-    /// The reader is gone: drops what is queued, makes every push a no-op and resolves [`Inbox::aborted`].
+    /// The reader has gone: drops what is queued, makes every push do nothing, and resolves [`Inbox::aborted`].
     pub fn abort(&self) {
         self.aborted.store(true, Ordering::Release);
         let mut state = self.lock();
@@ -179,47 +199,49 @@ impl Inbox {
         state.bytes = 0;
         drop(state);
         drop(batch);
-        self.changed.notify_waiters();
+        self.drained.notify_waiters();
     }
 
-    /// Whether the reader is gone.
+    /// Whether the reader has gone.
     pub fn is_aborted(&self) -> bool {
         self.aborted.load(Ordering::Acquire)
     }
 
-    /// Resolves when the reader is gone.
+    /// Resolves when the reader has gone.
     pub async fn aborted(&self) {
         loop {
-            let changed = self.changed.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
+            let drained = self.drained.notified();
+            tokio::pin!(drained);
+            drained.as_mut().enable();
             if self.is_aborted() {
                 return;
             }
-            changed.await;
+            drained.await;
         }
     }
 
-    /// Bytes queued at the moment, roughly.
-    pub fn queued(&self) -> usize {
+    /// The size of everything queued, roughly. Public for the tests in `tests/http`, which see by it that a slow reader holds
+    /// the server back.
+    #[doc(hidden)]
+    pub fn queued_bytes(&self) -> usize {
         self.lock().bytes
     }
 
-    /// Unlocks, then tells the reader if `edge`.
-    fn signal(&self, state: MutexGuard<'_, State>, edge: bool) {
-        let wake = if edge { state.wake.clone() } else { None };
-        let blocked = edge && state.blocked > 0;
+    /// Unlocks `state`, and then wakes the reader, in whichever way it waits.
+    fn unlock_and_wake(&self, state: MutexGuard<'_, InboxState>) {
+        let waker = state.waker.clone();
+        let is_blocked = state.blocked > 0;
         drop(state);
-        if blocked {
-            self.ready.notify_all();
+        if is_blocked {
+            self.filled.notify_all();
         }
-        if let Some(wake) = wake {
-            wake.wake();
+        if let Some(waker) = waker {
+            waker.wake();
         }
     }
 
-    /// A panic of another thread while it held the lock cannot leave the state half-changed in a way that matters.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    /// What the lock guards is whole after every statement, so that a panic of another thread which held it does no harm.
+    fn lock(&self) -> MutexGuard<'_, InboxState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -238,26 +260,26 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(30);
 
     #[derive(Default)]
-    struct Bell(AtomicUsize);
+    struct CountingWaker(AtomicUsize);
 
-    impl Wake for Bell {
+    impl ReaderWaker for CountingWaker {
         fn wake(&self) {
             self.0.fetch_add(1, Ordering::SeqCst);
         }
     }
 
-    impl Bell {
-        fn rings(&self) -> usize {
+    impl CountingWaker {
+        fn take_count(&self) -> usize {
             self.0.swap(0, Ordering::SeqCst)
         }
     }
 
     /// Takes the inbox's lock when woken, which would block for ever if the producer still held it.
-    struct Nosy(Arc<Inbox>);
+    struct LockingWaker(Arc<Inbox>);
 
-    impl Wake for Nosy {
+    impl ReaderWaker for LockingWaker {
         fn wake(&self) {
-            self.0.queued();
+            self.0.queued_bytes();
         }
     }
 
@@ -267,12 +289,12 @@ mod tests {
         )
     }
 
-    struct Source {
+    struct Producer {
         decoder: Decoder,
         batch: Batch,
     }
 
-    impl Source {
+    impl Producer {
         fn new() -> Self {
             Self {
                 decoder: Decoder::new(StreamFormat::Ndjson, 1 << 20),
@@ -301,76 +323,79 @@ mod tests {
 
     #[test]
     fn items_come_out_in_order_and_then_the_end() {
-        let (inbox, mut source, mut batch) =
-            (Inbox::new(CAPACITY), Source::new(), Batch::default());
-        assert!(matches!(inbox.take(&mut batch), Taken::Empty));
+        let (inbox, mut producer, mut batch) =
+            (Inbox::new(CAPACITY), Producer::new(), Batch::default());
+        assert!(matches!(inbox.try_recv(&mut batch), Received::Empty));
         for text in ["a", "b", "", "c"] {
-            source.push(&inbox, text);
+            producer.push(&inbox, text);
         }
         inbox.close(Ok(()));
-        assert!(matches!(inbox.take(&mut batch), Taken::Items));
+        assert!(matches!(inbox.try_recv(&mut batch), Received::Items));
         assert_eq!((text(&batch).as_str(), batch.len()), ("abc", 4));
-        assert_eq!(inbox.queued(), 0);
+        assert_eq!(inbox.queued_bytes(), 0);
         for _ in 0..2 {
             batch.clear();
-            assert!(matches!(inbox.take(&mut batch), Taken::Ended(Ok(()))));
+            assert!(matches!(
+                inbox.try_recv(&mut batch),
+                Received::Closed(Ok(()))
+            ));
         }
     }
 
     #[test]
     fn only_the_first_end_counts_and_nothing_follows_it() {
-        let (inbox, mut source, mut batch) =
-            (Inbox::new(CAPACITY), Source::new(), Batch::default());
+        let (inbox, mut producer, mut batch) =
+            (Inbox::new(CAPACITY), Producer::new(), Batch::default());
         inbox.close(closed("first"));
         inbox.close(closed("second"));
-        source.push(&inbox, "a");
-        let Taken::Ended(Err(error)) = inbox.take(&mut batch) else {
+        producer.push(&inbox, "a");
+        let Received::Closed(Err(error)) = inbox.try_recv(&mut batch) else {
             panic!("items after the end");
         };
         assert_eq!(error.message, "first");
     }
 
     #[test]
-    fn the_reader_is_woken_on_the_edge_and_at_the_end() {
-        let (inbox, mut source, mut batch) =
-            (Inbox::new(CAPACITY), Source::new(), Batch::default());
-        let bell = Arc::new(Bell::default());
-        inbox.set_wake(Some(Arc::<Bell>::clone(&bell)));
-        assert_eq!(bell.rings(), 0);
-        source.push(&inbox, "a");
-        source.push(&inbox, "b");
-        assert_eq!(bell.rings(), 1);
-        inbox.take(&mut batch);
-        source.push(&inbox, "c");
-        assert_eq!(bell.rings(), 1);
+    fn the_reader_is_woken_by_the_first_item_and_at_the_end() {
+        let (inbox, mut producer, mut batch) =
+            (Inbox::new(CAPACITY), Producer::new(), Batch::default());
+        let waker = Arc::new(CountingWaker::default());
+        inbox.set_waker(Some(Arc::<CountingWaker>::clone(&waker)));
+        assert_eq!(waker.take_count(), 0);
+        producer.push(&inbox, "a");
+        producer.push(&inbox, "b");
+        assert_eq!(waker.take_count(), 1);
+        inbox.try_recv(&mut batch);
+        producer.push(&inbox, "c");
+        assert_eq!(waker.take_count(), 1);
         inbox.push(&mut Batch::default());
-        assert_eq!(bell.rings(), 0);
+        assert_eq!(waker.take_count(), 0);
         inbox.close(Ok(()));
         inbox.close(Ok(()));
-        assert_eq!(bell.rings(), 1);
-        inbox.set_wake(None);
-        inbox.set_wake(Some(Arc::<Bell>::clone(&bell)));
-        assert_eq!(bell.rings(), 1, "what was there before counts");
+        assert_eq!(waker.take_count(), 1);
+        inbox.set_waker(None);
+        inbox.set_waker(Some(Arc::<CountingWaker>::clone(&waker)));
+        assert_eq!(waker.take_count(), 1, "what was there before counts");
     }
 
     #[test]
     fn the_lock_is_free_when_the_reader_is_woken() {
-        let (inbox, mut source) = (Inbox::new(CAPACITY), Source::new());
-        inbox.set_wake(Some(Arc::new(Nosy(Arc::clone(&inbox)))));
-        source.push(&inbox, "a");
-        inbox.set_wake(Some(Arc::new(Nosy(Arc::clone(&inbox)))));
+        let (inbox, mut producer) = (Inbox::new(CAPACITY), Producer::new());
+        inbox.set_waker(Some(Arc::new(LockingWaker(Arc::clone(&inbox)))));
+        producer.push(&inbox, "a");
+        inbox.set_waker(Some(Arc::new(LockingWaker(Arc::clone(&inbox)))));
         inbox.close(Ok(()));
-        inbox.set_wake(None);
+        inbox.set_waker(None);
     }
 
     #[test]
     fn three_buffers_circulate() {
-        let (inbox, mut source, mut batch) =
-            (Inbox::new(CAPACITY), Source::new(), Batch::default());
+        let (inbox, mut producer, mut batch) =
+            (Inbox::new(CAPACITY), Producer::new(), Batch::default());
         let mut seen = std::collections::HashSet::new();
         for _ in 0..50 {
-            source.push(&inbox, "some text");
-            inbox.take(&mut batch);
+            producer.push(&inbox, "some text");
+            inbox.try_recv(&mut batch);
             seen.insert(batch.text.as_ptr() as usize);
             batch.clear();
         }
@@ -379,37 +404,40 @@ mod tests {
 
     #[test]
     fn an_abort_empties_the_queue_and_silences_the_producer() {
-        let (inbox, mut source, mut batch) =
-            (Inbox::new(CAPACITY), Source::new(), Batch::default());
-        source.push(&inbox, "a");
+        let (inbox, mut producer, mut batch) =
+            (Inbox::new(CAPACITY), Producer::new(), Batch::default());
+        producer.push(&inbox, "a");
         inbox.abort();
-        source.push(&inbox, "b");
-        assert_eq!(inbox.queued(), 0);
-        assert!(matches!(inbox.take(&mut batch), Taken::Empty));
+        producer.push(&inbox, "b");
+        assert_eq!(inbox.queued_bytes(), 0);
+        assert!(matches!(inbox.try_recv(&mut batch), Received::Empty));
         inbox.close(closed("over"));
-        assert!(matches!(inbox.take(&mut batch), Taken::Ended(Err(_))));
+        assert!(matches!(
+            inbox.try_recv(&mut batch),
+            Received::Closed(Err(_))
+        ));
     }
 
     #[test]
     fn waiting_has_a_bound() {
-        assert!(!Inbox::new(CAPACITY).wait(Duration::from_millis(1)));
+        assert!(!Inbox::new(CAPACITY).wait_timeout(Duration::from_millis(1)));
     }
 
     #[tokio::test]
     async fn room_is_made_by_taking_and_by_aborting() {
         for abort in [false, true] {
-            let (inbox, mut source) = (Inbox::new(10), Source::new());
-            inbox.room().await;
-            source.push(&inbox, "more than ten bytes");
+            let (inbox, mut producer) = (Inbox::new(10), Producer::new());
+            inbox.wait_for_room().await;
+            producer.push(&inbox, "more than ten bytes");
             let reader = Arc::clone(&inbox);
-            let mut room = Box::pin(inbox.room());
+            let mut room = Box::pin(inbox.wait_for_room());
             let early = tokio::time::timeout(Duration::from_millis(5), &mut room).await;
             assert!(early.is_err(), "there is no room");
             thread::spawn(move || {
                 if abort {
                     reader.abort();
                 } else {
-                    reader.take(&mut Batch::default());
+                    reader.try_recv(&mut Batch::default());
                 }
             });
             tokio::time::timeout(PATIENCE, room).await.unwrap();
@@ -432,27 +460,27 @@ mod tests {
     fn a_producer_and_a_blocking_reader_on_two_threads() {
         const COUNT: usize = 20_000;
         let inbox = Inbox::new(4096);
-        let producer = Arc::clone(&inbox);
+        let filled = Arc::clone(&inbox);
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .build()
                 .unwrap();
             runtime.block_on(async {
-                let mut source = Source::new();
+                let mut producer = Producer::new();
                 for index in 0..COUNT {
-                    source.push(&producer, &format!("{index},"));
-                    producer.room().await;
+                    producer.push(&filled, &format!("{index},"));
+                    filled.wait_for_room().await;
                 }
-                producer.close(Ok(()));
+                filled.close(Ok(()));
             });
         });
         let (mut batch, mut fold) = (Batch::default(), Fold::new());
         loop {
-            assert!(inbox.wait(PATIENCE), "a wake-up was lost");
-            match inbox.take(&mut batch) {
-                Taken::Items => fold.batch(&batch),
-                Taken::Ended(end) => break end.unwrap(),
-                Taken::Empty => panic!("woken for nothing"),
+            assert!(inbox.wait_timeout(PATIENCE), "a wake-up was lost");
+            match inbox.try_recv(&mut batch) {
+                Received::Items => fold.batch(&batch),
+                Received::Closed(end) => break end.unwrap(),
+                Received::Empty => panic!("woken for nothing"),
             }
             assert!(batch.bytes() < 4096 + 200, "{} bytes", batch.bytes());
             batch.clear();

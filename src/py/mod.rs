@@ -18,14 +18,13 @@ mod replies;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use pyo3::exceptions::PyImportError;
-use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{IntoPyDict, PyBytes, PyString, PyTuple};
 
 use self::client::options;
 use self::interpreter::exit::enter;
-use self::interpreter::{errors, runtime};
-use self::objects::{decode, delta, json, slot_layout, tool_calls, vectors};
+use self::interpreter::{c_api, errors, runtime};
+use self::objects::{decode, delta, json, json_writer, slot_layout, tool_calls, vectors};
 use self::replies::stats;
 use crate::http::{Retry, Timeouts};
 use crate::wire::Counters;
@@ -33,7 +32,7 @@ use crate::wire::Counters;
 /// The compiled core of `metagpt_ollama_rs`; use the names of the package instead.
 #[pymodule(gil_used = true)]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    refuse_other_interpreters()?;
+    refuse_other_interpreters(module.py())?;
     runtime::watch_exit(module.py())?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("DEBUG_BUILD", cfg!(debug_assertions))?;
@@ -72,10 +71,9 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
 }
 
 /// What is cached here belongs to the interpreter that imported the module first, and would break in another.
-fn refuse_other_interpreters() -> PyResult<()> {
+fn refuse_other_interpreters(py: Python<'_>) -> PyResult<()> {
     static FIRST: AtomicI64 = AtomicI64::new(-1);
-    // SAFETY: the GIL is held, so there is a current interpreter.
-    let own = unsafe { ffi::PyInterpreterState_GetID(ffi::PyInterpreterState_Get()) };
+    let own = c_api::interpreter_id(py);
     match FIRST.compare_exchange(-1, own, Ordering::AcqRel, Ordering::Acquire) {
         Err(first) if first != own => Err(PyImportError::new_err(
             "metagpt_ollama_rs works in one interpreter of a process, and another has imported it already",
@@ -117,6 +115,6 @@ fn loads<'py>(py: Python<'py>, text: &Bound<'py, PyBytes>) -> PyResult<Bound<'py
 fn dumps<'py>(py: Python<'py>, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
     enter();
     let mut out = Vec::new();
-    json::from_python(value, &mut out)?;
+    json_writer::from_python(value, &mut out)?;
     Ok(PyBytes::new(py, &out))
 }

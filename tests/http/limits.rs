@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use metagpt_ollama_rs::error::{Error, Kind, Phase};
 use metagpt_ollama_rs::http::{Base, Config, Mode, Origin, Request, Timeouts};
-use metagpt_ollama_rs::inbox::{CAPACITY, Taken};
+use metagpt_ollama_rs::inbox::{CAPACITY, Received};
 use metagpt_ollama_rs::wire::{Batch, Fold};
 
 use crate::server::{
@@ -328,11 +328,14 @@ fn the_server_sees_an_abort_at_every_stage() {
         arrived.recv_timeout(PATIENCE).unwrap();
         let mut batch = Batch::default();
         if text {
-            assert!(matches!(take(&inbox, &mut batch), Taken::Items), "{name}");
+            assert!(
+                matches!(take(&inbox, &mut batch), Received::Items),
+                "{name}"
+            );
         }
         inbox.abort();
         server.seen();
-        let Taken::Ended(Err(error)) = take(&inbox, &mut batch) else {
+        let Received::Closed(Err(error)) = take(&inbox, &mut batch) else {
             panic!("{name}")
         };
         assert_eq!(error.kind, Kind::Closed, "{name}");
@@ -364,9 +367,9 @@ fn a_pump_that_is_dropped_ends_its_stream() {
     let (runtime, client) = (runtime(), server.client());
     let inbox = pump(&runtime, &client, post("/api/chat", "{}"), Mode::Deltas);
     let mut batch = Batch::default();
-    assert!(matches!(take(&inbox, &mut batch), Taken::Items));
+    assert!(matches!(take(&inbox, &mut batch), Received::Items));
     runtime.shutdown_background();
-    let Taken::Ended(Err(error)) = take(&inbox, &mut batch) else {
+    let Received::Closed(Err(error)) = take(&inbox, &mut batch) else {
         panic!("no end")
     };
     assert_eq!(error.kind, Kind::Closed);
@@ -413,7 +416,7 @@ fn a_slow_reader_stops_the_server_and_loses_nothing() {
     stall
         .recv_timeout(PATIENCE)
         .expect("the server was never stopped");
-    let queued = inbox.queued();
+    let queued = inbox.queued_bytes();
     assert!(
         queued > CAPACITY && queued < 2 * CAPACITY,
         "{queued} bytes are queued"
@@ -425,9 +428,9 @@ fn a_slow_reader_stops_the_server_and_loses_nothing() {
     let (mut batch, mut fold, mut largest) = (Batch::default(), Fold::new(), 0);
     let end = loop {
         match take(&inbox, &mut batch) {
-            Taken::Items => fold.batch(&batch),
-            Taken::Ended(end) => break end,
-            Taken::Empty => panic!("woken for nothing"),
+            Received::Items => fold.batch(&batch),
+            Received::Closed(end) => break end,
+            Received::Empty => panic!("woken for nothing"),
         }
         largest = largest.max(batch.bytes());
         batch.clear();
@@ -453,7 +456,7 @@ fn a_reader_that_takes_its_time_does_not_run_into_the_idle_limit() {
     config.timeouts.idle = Duration::from_millis(200);
     let (runtime, client) = (runtime(), made(config).unwrap());
     let inbox = pump(&runtime, &client, post("/api/chat", "{}"), Mode::Deltas);
-    while inbox.queued() <= CAPACITY {
+    while inbox.queued_bytes() <= CAPACITY {
         std::thread::sleep(Duration::from_millis(1));
     }
     std::thread::sleep(Duration::from_millis(500));
@@ -488,7 +491,7 @@ fn what_has_arrived_is_not_held_back() {
     let (runtime, client) = (runtime(), server.client());
     let inbox = pump(&runtime, &client, post("/api/chat", "{}"), Mode::Deltas);
     let mut batch = Batch::default();
-    assert!(matches!(take(&inbox, &mut batch), Taken::Items));
+    assert!(matches!(take(&inbox, &mut batch), Received::Items));
     assert_eq!(batch.text, "first");
     go.send(()).unwrap();
     assert!(read_all(&inbox).1.is_ok());

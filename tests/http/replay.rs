@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use metagpt_ollama_rs::error::Kind;
 use metagpt_ollama_rs::http::{Method, Mode, Request};
-use metagpt_ollama_rs::inbox::Taken;
+use metagpt_ollama_rs::inbox::Received;
 use metagpt_ollama_rs::wire::{Batch, Item, Outcome, fold_body};
 
 use crate::server::{Do, PATIENCE, Server, block_on, made, post, pump, read_all, request, runtime};
@@ -189,14 +189,16 @@ fn generations_are_pumped_as_their_lines() {
         let inbox = pump(&runtime, &server.client(), recording.ask(), Mode::Lines);
         let (mut lines, mut taken) = (Vec::new(), Batch::default());
         let end = loop {
-            assert!(inbox.wait(PATIENCE), "{}", recording.name);
-            match inbox.take(&mut taken) {
-                Taken::Items => lines.extend(taken.items.drain(..).filter_map(|item| match item {
-                    Item::Delta(delta) => Some(delta.line),
-                    Item::Content { .. } => None,
-                })),
-                Taken::Ended(end) => break end,
-                Taken::Empty => panic!("woken for nothing"),
+            assert!(inbox.wait_timeout(PATIENCE), "{}", recording.name);
+            match inbox.try_recv(&mut taken) {
+                Received::Items => {
+                    lines.extend(taken.items.drain(..).filter_map(|item| match item {
+                        Item::Delta(delta) => Some(delta.line),
+                        Item::Content { .. } => None,
+                    }))
+                }
+                Received::Closed(end) => break end,
+                Received::Empty => panic!("woken for nothing"),
             }
         };
         assert!(end.is_ok(), "{}: {end:?}", recording.name);

@@ -14,7 +14,7 @@ use metagpt_ollama_rs::http::direct::Reactor;
 use metagpt_ollama_rs::http::{
     Base, Client, Config, Endpoint, Method, Mode, Origin, ReplyLines, Request, Retry,
 };
-use metagpt_ollama_rs::inbox::{CAPACITY, Inbox, Taken};
+use metagpt_ollama_rs::inbox::{CAPACITY, Inbox, Received};
 use metagpt_ollama_rs::wire::{Answer, Batch, Fold};
 use tokio::runtime::Runtime;
 
@@ -248,9 +248,12 @@ pub fn pump(runtime: &Runtime, client: &Client, request: Request, mode: Mode) ->
 }
 
 /// Waits for something to take.
-pub fn take(inbox: &Inbox, batch: &mut Batch) -> Taken {
-    assert!(inbox.wait(PATIENCE), "the reply neither goes on nor ends");
-    inbox.take(batch)
+pub fn take(inbox: &Inbox, batch: &mut Batch) -> Received {
+    assert!(
+        inbox.wait_timeout(PATIENCE),
+        "the reply neither goes on nor ends"
+    );
+    inbox.try_recv(batch)
 }
 
 /// Reads a pumped reply to its end.
@@ -259,9 +262,9 @@ pub fn read_all(inbox: &Inbox) -> (Answer, Result<(), Error>) {
     let mut batch = Batch::default();
     loop {
         match take(inbox, &mut batch) {
-            Taken::Items => fold.batch(&batch),
-            Taken::Ended(end) => return (fold.finish(), end),
-            Taken::Empty => panic!("woken for nothing"),
+            Received::Items => fold.batch(&batch),
+            Received::Closed(end) => return (fold.finish(), end),
+            Received::Empty => panic!("woken for nothing"),
         }
         batch.clear();
     }

@@ -5,8 +5,8 @@
 Rust: `use` declarations (braced, nested, renamed, glob) and the paths that stand in the code itself
 (`super::pool::Key`), relative to `crate`, `self`, `super`, a child module or an imported module. Python: `import` and
 `from … import`, also inside functions and under TYPE_CHECKING, `import_module("…")` with a name written out, and
-`import_module(f"{__package__}.{…}")`, which may be any module of the package. Comments, texts and what is compiled for
-tests only are left out.
+`import_module(f"{__package__}.{…}")` or `f"{folder.__name__}.{…}"`, which may be any module there. Comments, texts and
+what is compiled for tests only are left out.
 
 An edge leads to the file where the name is written. `use crate::http::Request`, where `http/mod.rs` says
 `pub use request::Request`, needs `http/request.rs` and not `http/mod.rs`; the same holds for an `__init__.py`. The
@@ -159,10 +159,9 @@ class Crate:
             elif for_tests:
                 end = end_of_item(code, index)
                 if word == "mod" and code[end - 1].word == ";":
-                    self.tests |= {
-                        other.relative_to(self.base).as_posix()
-                        for other in self._files(folder, code[index + 1].word, at)
-                    }
+                    for other in self._files(folder, code[index + 1].word, at):
+                        below = self._folder_of(other).rglob("*.rs")
+                        self.tests |= {test.relative_to(self.base).as_posix() for test in (other, *below)}
                 index, at, for_tests = end, "", False
             elif word == "mod" and code[index + 2].word in {";", "{"}:
                 index, at = self._declared(module, folder, code, index, at, depth), ""
@@ -197,8 +196,12 @@ class Crate:
             module.code = True
             self._read(below, module.file, folder / name, code[index + 3 : end - 1])
         for file in self._files(folder, name, at) if code[index + 2].word == ";" else ():
-            self._load(below, file, file.parent if file.name == "mod.rs" else file.parent / file.stem)
+            self._load(below, file, self._folder_of(file))
         return end
+
+    def _folder_of(self, file: Path) -> Path:
+        """Where the files of a module's children are."""
+        return file.parent if file.name == "mod.rs" else file.parent / file.stem
 
     def _path(self, module: Module, code: list[Token], index: int) -> int:
         """Notes the path that begins at `index`, if it is one; returns the index behind it."""
@@ -325,11 +328,16 @@ class Package:
         """The modules that a name handed to `import_module` may stand for."""
         if isinstance(name, ast.Constant):
             return [str(name.value)]
+        computed = re.fullmatch(
+            r"f['\"]\{((?P<folder>\w+)\.__name__|__package__|__name__)\}\.\{\w+\}['\"]", ast.unparse(name)
+        )
+        if not computed:
+            return []
         package = module if self.modules[module].package else module.rpartition(".")[0]
-        if re.fullmatch(r"f['\"]\{__(package|name)__\}\.\{\w+\}['\"]", ast.unparse(name)):
-            below = [other for other in self.modules if other.rpartition(".")[0] == package]
-            return [other for other in below if other != module and not other.endswith("__")]
-        return []
+        if computed["folder"]:
+            package = f"{package}.{computed['folder']}"
+        below = [other for other in self.modules if other.rpartition(".")[0] == package]
+        return [other for other in below if other != module and not other.endswith("__")]
 
     def resolve(self, module: str, name: Optional[str], seen: frozenset[object] = frozenset()) -> set[str]:
         """The files where `name` of `module` is written, or the module's own."""

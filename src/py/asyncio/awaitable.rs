@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::py::interpreter::errors;
 use crate::py::interpreter::exit::{enter, is_exiting, linger};
 use crate::py::interpreter::pending_exception::set_stop_iteration;
-use crate::py::interpreter::runtime::Owned;
+use crate::py::interpreter::process::ProcessOwned;
 
 /// A result that may not be there yet, and the task that waits for it.
 pub trait Pollable: Send + Sync {
@@ -52,7 +52,7 @@ pub trait Pollable: Send + Sync {
 pub struct NativeAwaitable(Source);
 
 enum Source {
-    Pollable(Owned<Arc<dyn Pollable>>),
+    Pollable(ProcessOwned<Arc<dyn Pollable>>),
     /// What another awaitable polls, whose results are taken all at once. That one stays the only owner, so that the cycle
     /// collector has one to ask.
     AllOf(Py<NativeAwaitable>),
@@ -70,7 +70,7 @@ enum Step<'py> {
 
 impl NativeAwaitable {
     pub fn new(pollable: Arc<dyn Pollable>) -> Self {
-        Self(Source::Pollable(Owned::new(pollable)))
+        Self(Source::Pollable(ProcessOwned::new(pollable)))
     }
 
     /// An awaitable whose result is there already.

@@ -18,7 +18,8 @@ use super::streaming_request::StreamingRequest;
 use crate::http::{Mode, Request};
 use crate::py::interpreter::errors::not_a_stop;
 use crate::py::interpreter::exit::enter;
-use crate::py::interpreter::runtime::{Owned, lock};
+use crate::py::interpreter::process::ProcessOwned;
+use crate::py::interpreter::runtime::lock;
 use crate::py::interpreter::vectorcall;
 use crate::py::replies::stream_reader::TextCallback;
 use crate::stats::Trace;
@@ -65,7 +66,10 @@ impl Delivery {
             scheduled: AtomicBool::new(false),
             outcome: Mutex::new(None),
         });
-        let drain = Bound::new(py, DrainCallback(Owned::new(Arc::downgrade(&delivery))))?;
+        let drain = Bound::new(
+            py,
+            DrainCallback(ProcessOwned::new(Arc::downgrade(&delivery))),
+        )?;
         let run = drain.getattr(intern!(py, "run"))?;
         let _ = delivery.drain.set(run.unbind());
         let request_of = &delivery.request;
@@ -190,7 +194,7 @@ impl Pollable for Delivery {
 /// What a loop or a context calls to drain a delivery: the bound method `run`, which is called without a tuple for its
 /// arguments. An object with `__call__` is not.
 #[pyclass(frozen, module = "metagpt_ollama_rs._core")]
-pub struct DrainCallback(Owned<Weak<Delivery>>);
+pub struct DrainCallback(ProcessOwned<Weak<Delivery>>);
 
 #[pymethods]
 impl DrainCallback {

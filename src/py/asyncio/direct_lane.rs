@@ -14,7 +14,7 @@ use super::event_loop::{PerLoop, watch};
 use super::resumable::{Resumable, ResumeQueue};
 use crate::http::direct::Reactor;
 use crate::py::interpreter::exit::enter;
-use crate::py::interpreter::runtime::Owned;
+use crate::py::interpreter::process::ProcessOwned;
 use crate::py::interpreter::wake_descriptor::cannot_watch;
 
 /// The direct lane of one event loop, as its requests know it.
@@ -64,7 +64,7 @@ impl DirectLane {
 /// The direct lane of one event loop as its reader callback, which is the bound method `run`. The loop owns it.
 #[pyclass(frozen, module = "metagpt_ollama_rs._core")]
 pub struct ReactorCallback {
-    lane: Owned<Arc<DirectLane>>,
+    lane: ProcessOwned<Arc<DirectLane>>,
 }
 
 #[pymethods]
@@ -97,7 +97,7 @@ fn new_callback<'py>(
     let py = event_loop.py();
     let reactor = Reactor::new().map_err(|error| cannot_watch(py, &error))?;
     let descriptor = reactor.descriptor();
-    let lane = Owned::new(Arc::new(DirectLane {
+    let lane = ProcessOwned::new(Arc::new(DirectLane {
         reactor,
         queue: ResumeQueue::default(),
         in_callback: AtomicBool::new(false),

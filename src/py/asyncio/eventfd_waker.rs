@@ -16,7 +16,7 @@ use pyo3::types::PyWeakrefReference;
 use super::event_loop::{PerLoop, watch};
 use super::resumable::{Resumable, ResumeQueue};
 use crate::py::interpreter::exit::enter;
-use crate::py::interpreter::runtime::Owned;
+use crate::py::interpreter::process::ProcessOwned;
 use crate::py::interpreter::wake_descriptor::{WakeDescriptor, cannot_watch};
 
 /// The waker of one event loop, as the I/O thread knows it.
@@ -80,7 +80,7 @@ impl EventfdWaker {
 /// The waker of one event loop as its reader callback. The loop owns it.
 #[pyclass(frozen, module = "metagpt_ollama_rs._core")]
 pub struct EventfdCallback {
-    waker: Owned<Arc<EventfdWaker>>,
+    waker: ProcessOwned<Arc<EventfdWaker>>,
 }
 
 #[pymethods]
@@ -101,7 +101,7 @@ impl EventfdCallback {
 fn new_callback<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, EventfdCallback>> {
     let py = event_loop.py();
     let new = |signal| {
-        let waker = Owned::new(Arc::new(EventfdWaker {
+        let waker = ProcessOwned::new(Arc::new(EventfdWaker {
             signal,
             armed: AtomicBool::new(false),
             queue: ResumeQueue::default(),

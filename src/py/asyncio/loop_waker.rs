@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use super::direct_lane::DirectLane;
 use super::eventfd_waker::EventfdWaker;
 use super::resumable::Resumable;
-use crate::inbox::Wake;
+use crate::inbox::ReaderWaker;
 
 #[derive(Clone)]
 pub enum LoopWaker {
@@ -46,7 +46,7 @@ pub struct TargetWaker {
     target: Weak<dyn Resumable>,
 }
 
-impl Wake for TargetWaker {
+impl ReaderWaker for TargetWaker {
     fn wake(&self) {
         self.waker.wake(self.target.clone());
     }

@@ -38,7 +38,7 @@ impl StreamingRequest {
         owner: &Arc<T>,
     ) -> PyResult<()> {
         let waker = LoopWaker::for_target(&placement.waker, owner);
-        self.inbox.set_wake(Some(Arc::new(waker)));
+        self.inbox.set_waker(Some(Arc::new(waker)));
         let inbox = Arc::clone(&self.inbox);
         let task = placement.start(py, |client| async move {
             client.pump(request, inbox, mode).await;

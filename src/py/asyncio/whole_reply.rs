@@ -12,7 +12,7 @@ use super::placement::{Placement, RequestTask};
 use super::resumable::Resumable;
 use crate::error::{Error, Kind};
 use crate::http::{Reply, Request};
-use crate::inbox::Wake;
+use crate::inbox::ReaderWaker;
 use crate::py::interpreter::log;
 use crate::py::interpreter::runtime::lock;
 use crate::py::replies::reply_format::ReplyFormat;

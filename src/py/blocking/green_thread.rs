@@ -15,7 +15,7 @@ mod supported {
     use pyo3::prelude::*;
     use pyo3::types::IntoPyDict;
 
-    use crate::inbox::Wake;
+    use crate::inbox::ReaderWaker;
     use crate::py::interpreter::wake_descriptor::{WakeDescriptor, cannot_watch};
 
     /// How one green thread waits.
@@ -31,7 +31,7 @@ mod supported {
         armed: AtomicBool,
     }
 
-    impl Wake for GreenWaker {
+    impl ReaderWaker for GreenWaker {
         fn wake(&self) {
             if !self.armed.swap(true, Ordering::AcqRel) {
                 self.descriptor.notify();
@@ -57,7 +57,7 @@ mod supported {
         }
 
         /// What wakes it; from the I/O thread, without the GIL.
-        pub fn waker(&self) -> Arc<dyn Wake> {
+        pub fn waker(&self) -> Arc<dyn ReaderWaker> {
             Arc::<GreenWaker>::clone(&self.waker)
         }
 
@@ -113,7 +113,7 @@ mod unsupported {
 
     use pyo3::prelude::*;
 
-    use crate::inbox::Wake;
+    use crate::inbox::ReaderWaker;
 
     pub enum GreenThread {}
 
@@ -126,7 +126,7 @@ mod unsupported {
             Ok(None)
         }
 
-        pub fn waker(&self) -> Arc<dyn Wake> {
+        pub fn waker(&self) -> Arc<dyn ReaderWaker> {
             match *self {}
         }
 

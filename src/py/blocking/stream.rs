@@ -11,10 +11,11 @@ use pyo3::{PyTraverseError, PyVisit};
 
 use super::green_thread::GreenThread;
 use crate::error::{Error, Kind};
-use crate::inbox::{Inbox, Wake};
+use crate::inbox::{Inbox, ReaderWaker};
 use crate::py::interpreter::errors::{self, misuse};
 use crate::py::interpreter::exit::{enter, linger};
-use crate::py::interpreter::runtime::{Owned, handle};
+use crate::py::interpreter::process::ProcessOwned;
+use crate::py::interpreter::runtime::handle;
 use crate::py::replies::stream_reader::{ItemFormat, NextItem, ReaderCell};
 use crate::stats::Trace;
 
@@ -43,7 +44,7 @@ struct ResultSender<T> {
     _waker: Option<WakeOnDrop>,
 }
 
-struct WakeOnDrop(Arc<dyn Wake>);
+struct WakeOnDrop(Arc<dyn ReaderWaker>);
 
 impl Drop for WakeOnDrop {
     fn drop(&mut self) {
@@ -120,7 +121,7 @@ fn receive<T: Send>(py: Python<'_>, channel: Receiver<T>) -> PyResult<Option<T>>
 /// A reply as it arrives, as an ordinary iterator. Closing or dropping it ends the request on the server.
 #[pyclass(frozen, module = "metagpt_ollama_rs._core")]
 pub struct BlockingStream {
-    inbox: Owned<Arc<Inbox>>,
+    inbox: ProcessOwned<Arc<Inbox>>,
     reader: ReaderCell,
     format: ItemFormat,
     green: Option<GreenThread>,
@@ -134,9 +135,9 @@ impl BlockingStream {
         trace: Arc<Trace>,
     ) -> PyResult<Self> {
         let green = GreenThread::current(py)?;
-        inbox.set_wake(green.as_ref().map(GreenThread::waker));
+        inbox.set_waker(green.as_ref().map(GreenThread::waker));
         Ok(Self {
-            inbox: Owned::new(inbox),
+            inbox: ProcessOwned::new(inbox),
             reader: ReaderCell::new(trace),
             format,
             green,
@@ -187,7 +188,7 @@ impl BlockingStream {
                 NextItem::NotYet => {
                     let waited = match &self.green {
                         Some(green) => green.wait(py),
-                        None => wait_until(py, || inbox.wait(SIGNALS)),
+                        None => wait_until(py, || inbox.wait_timeout(SIGNALS)),
                     };
                     if let Err(interrupt) = waited {
                         self.close();

@@ -24,9 +24,10 @@ use crate::py::asyncio::stream::Stream;
 use crate::py::asyncio::whole_reply::WholeReply;
 use crate::py::blocking::stream::{BlockingStream, wait_for};
 use crate::py::interpreter::exit::enter;
-use crate::py::interpreter::runtime::{Owned, handle, lock, running_handle};
+use crate::py::interpreter::process::ProcessOwned;
+use crate::py::interpreter::runtime::{handle, lock, running_handle};
 use crate::py::interpreter::{errors, log};
-use crate::py::objects::json;
+use crate::py::objects::json_writer;
 use crate::py::replies::reply_format::ReplyFormat;
 use crate::py::replies::stream_reader::ItemFormat;
 use crate::stats::{About, Journal, Trace};
@@ -38,7 +39,7 @@ pub struct NativeClient {
     journal: Option<Arc<Journal>>,
     /// Requests of event loops may take the direct lane.
     allow_direct: bool,
-    pool: Mutex<Option<Owned<Client>>>,
+    pool: Mutex<Option<ProcessOwned<Client>>>,
     closed: AtomicBool,
 }
 
@@ -59,13 +60,13 @@ impl NativeClient {
         }
         let client =
             Client::new(self.config.clone()).map_err(|error| errors::to_python(py, error))?;
-        let previous = lock(&self.pool).replace(Owned::new(client.clone()));
+        let previous = lock(&self.pool).replace(ProcessOwned::new(client.clone()));
         drop(previous);
         Ok(client)
     }
 
     /// Refuses requests from now on, and gives up the pool. The lock is free before what was in it is dropped.
-    fn take_pool(&self) -> Option<Owned<Client>> {
+    fn take_pool(&self) -> Option<ProcessOwned<Client>> {
         self.closed.store(true, Ordering::Release);
         lock(&self.pool).take()
     }
@@ -92,7 +93,7 @@ impl NativeClient {
                     return Ok(body.as_bytes().to_vec());
                 }
                 let mut body = Vec::with_capacity(1024);
-                json::from_python(payload, &mut body).map(|()| body)
+                json_writer::from_python(payload, &mut body).map(|()| body)
             })
             .transpose()
             .map_err(|error| unsendable(py, error))?;
@@ -127,7 +128,9 @@ fn model_of(py: Python<'_>, payload: Option<&Bound<'_, PyAny>>) -> PyResult<Stri
         None => named("source")?,
     };
     match model.as_ref().map(Bound::cast::<PyString>) {
-        Some(Ok(model)) => model.extract().or_else(|_| json::joined(model)),
+        Some(Ok(model)) => model
+            .extract()
+            .or_else(|_| json_writer::join_surrogates(model)),
         _ => Ok(String::new()),
     }
 }

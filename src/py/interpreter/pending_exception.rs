@@ -31,16 +31,50 @@ impl PendingException {
         Self { thread }
     }
 
+    /// Sets `MemoryError`.
+    #[cold]
+    pub fn memory_error(_py: Python<'_>) -> Self {
+        // SAFETY: the thread is attached (`_py`), as `PyErr_NoMemory` requires. It sets an exception, as `assume` requires.
+        unsafe {
+            ffi::PyErr_NoMemory();
+            Self::assume()
+        }
+    }
+
     /// The exception, which is pending no longer.
     #[cold]
     pub fn take(self, py: Python<'_>) -> PyErr {
         PyErr::fetch(py)
     }
 
-    /// Forgets the exception.
+    /// Forgets the exception, without making a `PyErr`.
     #[cold]
+    pub fn discard(self, _py: Python<'_>) {
+        // SAFETY: the thread is attached (`_py`), as `PyErr_Clear` requires.
+        unsafe { ffi::PyErr_Clear() }
+    }
+}
+
+/// Why a reader that takes the quick way has no object.
+#[derive(Debug)]
+pub enum NoObject {
+    /// It leaves the input to one that takes its time; there is no exception.
+    Declined,
+    Raised(PendingException),
+}
+
+impl From<PendingException> for NoObject {
+    fn from(exception: PendingException) -> Self {
+        Self::Raised(exception)
+    }
+}
+
+impl NoObject {
+    /// Forgets why.
     pub fn discard(self, py: Python<'_>) {
-        drop(self.take(py));
+        if let Self::Raised(exception) = self {
+            exception.discard(py);
+        }
     }
 }
 

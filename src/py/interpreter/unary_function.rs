@@ -4,6 +4,8 @@
 //! and takes it apart; where the function itself takes a fraction of a microsecond, that is a third of the call. The
 //! interpreter hands the one argument of a `METH_O` function over as it is.
 
+#![allow(unsafe_code, reason = "pyo3 makes no METH_O functions")]
+
 use std::ffi::{CStr, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::null_mut;
@@ -14,74 +16,76 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 
 use super::exit::enter;
+use super::pending_exception::NoObject;
 
-type Argument<'a, 'py> = &'a Bound<'py, PyAny>;
-/// The answer if it is cheap to tell; otherwise there may be an exception, which is ignored. It drops no `Py`: pyo3 puts
-/// that off, because it is not told that the thread is attached.
-pub type Quick = for<'py> fn(Argument<'_, 'py>) -> Option<Bound<'py, PyAny>>;
-/// The answer in any case.
-pub type Careful = for<'py> fn(Argument<'_, 'py>) -> PyResult<Bound<'py, PyAny>>;
-type Entry = unsafe extern "C" fn(*mut ffi::PyObject, *mut ffi::PyObject) -> *mut ffi::PyObject;
+/// A function for Python.
+pub trait UnaryFunction {
+    const NAME: &'static CStr;
+    /// Begins with the signature, as `inspect` wants it.
+    const DOC: &'static CStr;
 
-/// Adds a function to `module`. `entry` calls [`run`]; `doc` begins with the signature, as `inspect` wants it.
-pub fn add(
-    module: &Bound<'_, PyModule>,
-    name: &'static CStr,
-    doc: &'static CStr,
-    entry: Entry,
-) -> PyResult<()> {
+    /// The result if it is cheap to tell. Drops no `Py`: pyo3 puts that off, because it is not told that the thread is
+    /// attached.
+    fn try_quickly<'py>(argument: &Bound<'py, PyAny>) -> Result<Bound<'py, PyAny>, NoObject>;
+
+    /// The result in any case.
+    fn call<'py>(argument: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>>;
+}
+
+/// Adds the function to `module`.
+pub fn add<F: UnaryFunction>(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let definition = ffi::PyMethodDef {
-        ml_name: name.as_ptr(),
-        ml_meth: ffi::PyMethodDefPointer { PyCFunction: entry },
+        ml_name: F::NAME.as_ptr(),
+        ml_meth: ffi::PyMethodDefPointer {
+            PyCFunction: call_entry::<F>,
+        },
         ml_flags: ffi::METH_O as c_int,
-        ml_doc: doc.as_ptr(),
+        ml_doc: F::DOC.as_ptr(),
     };
     // The interpreter refers to it as long as the function lives.
     let definition = Box::leak(Box::new(definition));
-    // SAFETY: the definition lives forever, and its flags are those of the signature of `entry`. The name of the module
-    // is a live object. The result is a new reference, or null with an exception.
+    // SAFETY: the thread is attached (`module`). `PyCFunction_NewEx` requires a definition that outlives the function, which
+    // a leaked one does, and whose flags are those of the signature of its function: METH_O is that of `call_entry`. The
+    // name of the module is a live object. The result is a new reference or null with an exception, as
+    // `from_owned_ptr_or_err` requires.
     let function = unsafe {
         let function = ffi::PyCFunction_NewEx(definition, null_mut(), module.name()?.as_ptr());
         Bound::from_owned_ptr_or_err(module.py(), function)?
     };
-    module.add(name.to_string_lossy().as_ref(), function)
+    module.add(F::NAME.to_string_lossy().as_ref(), function)
 }
 
-/// The body of an entry: `quick`, and where that has no answer `careful`. A panic becomes an exception.
-///
-/// # Safety
-/// The thread is attached to the interpreter, and `argument` is a live object.
-#[inline]
-pub unsafe fn run(
+/// What the interpreter calls: `try_quickly`, and where that has no result `call`. A panic becomes an exception.
+unsafe extern "C" fn call_entry<F: UnaryFunction>(
+    _module: *mut ffi::PyObject,
     argument: *mut ffi::PyObject,
-    quick: Quick,
-    careful: Careful,
 ) -> *mut ffi::PyObject {
     let work = || {
         enter();
-        // SAFETY: the caller's.
-        let known = unsafe {
+        // SAFETY: the interpreter calls a function with the thread attached, as `assume_attached` requires, and with an
+        // argument that lives until the function returns, as `Borrowed` does.
+        let quick = unsafe {
             let py = Python::assume_attached();
-            quick(&Borrowed::from_ptr(py, argument))
+            F::try_quickly(&Borrowed::from_ptr(py, argument))
         };
-        match known {
-            Some(value) => value.into_ptr(),
-            None => Python::attach(|py| {
-                // SAFETY: the thread is attached.
-                unsafe { ffi::PyErr_Clear() };
-                // SAFETY: the caller's.
+        match quick {
+            Ok(value) => value.into_ptr(),
+            Err(why) => Python::attach(|py| {
+                why.discard(py);
+                // SAFETY: as above, the argument lives until the function returns.
                 let argument = unsafe { Borrowed::from_ptr(py, argument) };
-                answer(py, careful(&argument))
+                into_pointer(py, F::call(&argument))
             }),
         }
     };
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
         let text = "the compiled core panicked; please report this";
-        Python::attach(|py| answer(py, Err(PyRuntimeError::new_err(text))))
+        Python::attach(|py| into_pointer(py, Err(PyRuntimeError::new_err(text))))
     })
 }
 
-fn answer(py: Python<'_>, result: PyResult<Bound<'_, PyAny>>) -> *mut ffi::PyObject {
+/// What a function returns to the interpreter: a new reference, or null with an exception set.
+fn into_pointer(py: Python<'_>, result: PyResult<Bound<'_, PyAny>>) -> *mut ffi::PyObject {
     match result {
         Ok(value) => value.into_ptr(),
         Err(error) => {

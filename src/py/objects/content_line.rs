@@ -5,12 +5,13 @@
 
 use std::cell::Cell;
 
-use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
-use super::json_builder;
+use super::text;
+use crate::py::interpreter::c_api;
+use crate::py::interpreter::pending_exception::NoObject;
 use crate::wire::{JsonString, LineTemplate, Shape, VaryingFields};
 
 /// As many forms are kept.
@@ -40,17 +41,17 @@ thread_local! {
     static MEMORY: Cell<Option<Box<Memory>>> = const { Cell::new(None) };
 }
 
-/// The dict of `line`, if it is of a form that is known. Otherwise there may be an exception, and that is no news.
+/// The dict of `line`, if it is of a form that is known.
 #[inline]
-pub fn dict<'py>(py: Python<'py>, line: &[u8]) -> Option<Bound<'py, PyAny>> {
+pub fn dict<'py>(py: Python<'py>, line: &[u8]) -> Result<Bound<'py, PyAny>, NoObject> {
     find(line, |known, varying| known.dict(py, &varying))
 }
 
 /// The text of `line`; see `dict`.
 #[inline]
-pub fn text<'py>(py: Python<'py>, line: &[u8]) -> Option<Bound<'py, PyAny>> {
+pub fn text<'py>(py: Python<'py>, line: &[u8]) -> Result<Bound<'py, PyAny>, NoObject> {
     find(line, |_, varying| {
-        json_builder::string(py, varying.text).map(Bound::into_any)
+        text::to_str(py, varying.text).map(Bound::into_any)
     })
 }
 
@@ -67,16 +68,21 @@ pub fn learn(py: Python<'_>, line: &[u8]) -> PyResult<bool> {
     Ok(true)
 }
 
-fn find<T>(line: &[u8], make: impl FnOnce(&Known, VaryingFields<'_>) -> Option<T>) -> Option<T> {
-    let mut memory = MEMORY.take()?;
+fn find<T>(
+    line: &[u8],
+    make: impl FnOnce(&Known, VaryingFields<'_>) -> Result<T, NoObject>,
+) -> Result<T, NoObject> {
+    let mut memory = MEMORY.take().ok_or(NoObject::Declined)?;
     let Memory { known, scratch } = &mut *memory;
-    let mut found = None;
+    let mut found = Err(NoObject::Declined);
     for index in 0..known.len() {
         if let Some(varying) = known
             .get(index)
             .and_then(|known| known.form.whole(line, scratch))
         {
-            found = known.get(index).and_then(|known| make(known, varying));
+            if let Some(known) = known.get(index) {
+                found = make(known, varying);
+            }
             // The last one stands first: a stream's lines come one after the other.
             known.swap(0, index);
             break;
@@ -117,38 +123,26 @@ impl Known {
     }
 
     #[inline]
-    fn dict<'py>(&self, py: Python<'py>, varying: &VaryingFields<'_>) -> Option<Bound<'py, PyAny>> {
-        let line = copy(py, &self.line)?;
+    fn dict<'py>(
+        &self,
+        py: Python<'py>,
+        varying: &VaryingFields<'_>,
+    ) -> Result<Bound<'py, PyAny>, NoObject> {
+        let line = c_api::copy_dict(self.line.bind(py))?;
         let time = JsonString {
             bytes: varying.time,
             ascii: true,
         };
-        set(
-            &line,
-            &self.created_at,
-            json_builder::string(py, time)?.as_any(),
-        )?;
-        let text = json_builder::string(py, varying.text)?.into_any();
+        let time = text::to_str(py, time)?;
+        c_api::set_item(&line, self.created_at.bind(py), &time)?;
+        let text = text::to_str(py, varying.text)?;
         if let Some((message, name)) = &self.message {
-            let message = copy(py, message)?;
-            set(&message, &self.text, &text)?;
-            set(&line, name, &message)?;
+            let message = c_api::copy_dict(message.bind(py))?;
+            c_api::set_item(&message, self.text.bind(py), &text)?;
+            c_api::set_item(&line, name.bind(py), &message)?;
         } else {
-            set(&line, &self.text, &text)?;
+            c_api::set_item(&line, self.text.bind(py), &text)?;
         }
-        Some(line)
+        Ok(line.into_any())
     }
-}
-
-#[inline]
-fn copy<'py>(py: Python<'py>, dict: &Py<PyDict>) -> Option<Bound<'py, PyAny>> {
-    // SAFETY: `dict` is a live dict; the result is a new reference, or null with an exception.
-    unsafe { Bound::from_owned_ptr_or_opt(py, ffi::PyDict_Copy(dict.as_ptr())) }
-}
-
-#[inline]
-fn set(dict: &Bound<'_, PyAny>, key: &Py<PyString>, value: &Bound<'_, PyAny>) -> Option<()> {
-    // SAFETY: all three are live objects, and `dict` comes from `copy`.
-    let done = unsafe { ffi::PyDict_SetItem(dict.as_ptr(), key.as_ptr(), value.as_ptr()) };
-    (done == 0).then_some(())
 }

@@ -6,17 +6,18 @@
 use std::ffi::CStr;
 
 use pyo3::exceptions::{PyException, PyTypeError, PyUnicodeDecodeError};
-use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PySlice, PyString};
 
+use super::bytes_like::BytesLike;
 use super::content_line;
-use super::json::{self, Bytes};
+use super::json;
 use crate::py::interpreter::exit::enter;
 use crate::py::interpreter::log::log;
-use crate::py::interpreter::unary_function;
+use crate::py::interpreter::pending_exception::NoObject;
+use crate::py::interpreter::unary_function::{self, UnaryFunction};
 use crate::wire::{LineTemplate, last_value};
 
 /// As many characters of a body go into an error dict, a log line or an error text.
@@ -24,7 +25,7 @@ const RAW_CHARACTERS: isize = 200;
 
 /// The bytes of a body, and whether they are those of a str with lone surrogates in it (as `surrogatepass` writes them).
 struct Body<'py> {
-    bytes: Bytes<'py>,
+    bytes: BytesLike<'py>,
     surrogates: bool,
 }
 
@@ -46,7 +47,7 @@ impl<'py> Body<'py> {
     }
 
     fn plain(value: &Bound<'py, PyAny>) -> PyResult<Option<Self>> {
-        if let Some(bytes) = json::bytes_like(value)? {
+        if let Some(bytes) = BytesLike::of(value)? {
             return Ok(Some(Self {
                 bytes,
                 surrogates: false,
@@ -56,14 +57,14 @@ impl<'py> Body<'py> {
             return Ok(None);
         };
         if let Ok(bytes) = text.encode_utf8() {
-            let bytes = Bytes::Shared(bytes);
+            let bytes = BytesLike::Shared(bytes);
             return Ok(Some(Self {
                 bytes,
                 surrogates: false,
             }));
         }
         let bytes = text.call_method1(intern!(value.py(), "encode"), ("utf-8", "surrogatepass"))?;
-        let bytes = Bytes::Shared(bytes.cast_into::<PyBytes>()?);
+        let bytes = BytesLike::Shared(bytes.cast_into::<PyBytes>()?);
         Ok(Some(Self {
             bytes,
             surrogates: true,
@@ -101,11 +102,15 @@ fn decode_with<'py>(py: Python<'py>, bytes: &[u8], errors: &str) -> PyResult<Bou
 
 /// Adds `decode` and `decode_text` to the module.
 pub fn add(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    unary_function::add(module, c"decode", DECODE, decode_entry)?;
-    unary_function::add(module, c"decode_text", DECODE_TEXT, decode_text_entry)
+    unary_function::add::<Decode>(module)?;
+    unary_function::add::<DecodeText>(module)
 }
 
-const DECODE: &CStr = c"\
+struct Decode;
+
+impl UnaryFunction for Decode {
+    const NAME: &'static CStr = c"decode";
+    const DOC: &'static CStr = c"\
 decode(response, /)
 --
 
@@ -116,7 +121,31 @@ memoryview or str. The value is what `json.loads` makes of the last line that pa
 A body in which nothing parses gives `{\"error\": …, \"raw_data\": …}` and a warning in the log.
 Raises `TypeError` for an argument that holds no body.";
 
-const DECODE_TEXT: &CStr = c"\
+    fn try_quickly<'py>(response: &Bound<'py, PyAny>) -> Result<Bound<'py, PyAny>, NoObject> {
+        let py = response.py();
+        let body = exact_bytes(response)?;
+        match content_line::dict(py, single_line(body)) {
+            Err(NoObject::Declined) => {}
+            known => return known,
+        }
+        let line = last_value::lines(last_value::without_mark(body)).next();
+        // One that may be worth learning goes the other way.
+        match line.filter(|line| LineTemplate::of(line).is_none()) {
+            Some(line) => json::try_read(py, line),
+            None => Err(NoObject::Declined),
+        }
+    }
+
+    fn call<'py>(response: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        read(response, content_line::dict, Ok)
+    }
+}
+
+struct DecodeText;
+
+impl UnaryFunction for DecodeText {
+    const NAME: &'static CStr = c"decode_text";
+    const DOC: &'static CStr = c"\
 decode_text(response, /)
 --
 
@@ -125,39 +154,29 @@ The text in the last JSON value of a reply's body: `get_choice(decode(response))
 A value of `/api/generate`, which has a `response` and no message, gives that response.
 Raises `TypeError` for an argument that holds no body.";
 
-unsafe extern "C" fn decode_entry(
-    _module: *mut ffi::PyObject,
-    response: *mut ffi::PyObject,
-) -> *mut ffi::PyObject {
-    // SAFETY: the interpreter calls this with its lock held and with a live object.
-    unsafe { unary_function::run(response, quick_dict, decode) }
-}
-
-unsafe extern "C" fn decode_text_entry(
-    _module: *mut ffi::PyObject,
-    response: *mut ffi::PyObject,
-) -> *mut ffi::PyObject {
-    // SAFETY: as in `decode_entry`.
-    unsafe { unary_function::run(response, quick_text, decode_text) }
-}
-
-fn quick_dict<'py>(response: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
-    let py = response.py();
-    let bytes = response.cast_exact::<PyBytes>().ok()?.as_bytes();
-    if let Some(value) = content_line::dict(py, single_line(bytes)) {
-        return Some(value);
+    fn try_quickly<'py>(response: &Bound<'py, PyAny>) -> Result<Bound<'py, PyAny>, NoObject> {
+        content_line::text(response.py(), single_line(exact_bytes(response)?))
     }
-    let line = last_value::lines(last_value::without_mark(bytes)).next()?;
-    // One that may be worth learning goes the careful way.
-    match LineTemplate::of(line) {
-        Some(_) => None,
-        None => json::build(py, line),
+
+    fn call<'py>(response: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        read(response, content_line::text, |value| {
+            let py = value.py();
+            let generated = value.is_instance_of::<PyDict>()
+                && field(&value, intern!(py, "message"))?.is_none();
+            if generated {
+                get_response_choice(&value)
+            } else {
+                get_choice(&value)
+            }
+        })
     }
 }
 
-fn quick_text<'py>(response: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
-    let bytes = response.cast_exact::<PyBytes>().ok()?.as_bytes();
-    content_line::text(response.py(), single_line(bytes))
+/// The bytes of a body that came as bytes itself.
+#[inline]
+fn exact_bytes<'a>(response: &'a Bound<'_, PyAny>) -> Result<&'a [u8], NoObject> {
+    let bytes = response.cast_exact::<PyBytes>();
+    bytes.map_or(Err(NoObject::Declined), |bytes| Ok(bytes.as_bytes()))
 }
 
 #[inline]
@@ -165,43 +184,27 @@ fn single_line(body: &[u8]) -> &[u8] {
     body.strip_suffix(b"\n").unwrap_or(body)
 }
 
-fn decode<'py>(response: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    read(response, content_line::dict, Ok)
-}
-
-fn decode_text<'py>(response: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    read(response, content_line::text, |value| {
-        let py = value.py();
-        let generated =
-            value.is_instance_of::<PyDict>() && field(&value, intern!(py, "message"))?.is_none();
-        if generated {
-            get_response_choice(&value)
-        } else {
-            get_choice(&value)
-        }
-    })
-}
-
-/// What `ordinary` makes of the body if its last line is an ordinary one, or what `other` makes of its last value.
+/// What `of_content_line` makes of the last line of the body, if that is a content line, or what `of_value` makes of the
+/// last value.
 fn read<'py>(
     response: &Bound<'py, PyAny>,
-    ordinary: fn(Python<'py>, &[u8]) -> Option<Bound<'py, PyAny>>,
-    other: fn(Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>>,
+    of_content_line: fn(Python<'py>, &[u8]) -> Result<Bound<'py, PyAny>, NoObject>,
+    of_value: fn(Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = response.py();
     let body = Body::of(response)?;
     let text = last_value::without_mark(body.bytes.as_slice());
     if let Some(line) = last_value::lines(text).next() {
-        let mut value = ordinary(py, line);
-        if value.is_none() && content_line::learn(py, line)? {
-            value = ordinary(py, line);
+        let mut found = of_content_line(py, line);
+        if matches!(found, Err(NoObject::Declined)) && content_line::learn(py, line)? {
+            found = of_content_line(py, line);
         }
-        if let Some(value) = value {
-            return Ok(value);
+        match found {
+            Ok(value) => return Ok(value),
+            Err(why) => why.discard(py),
         }
-        drop(PyErr::take(py));
     }
-    other(decode_body(py, &body, text)?)
+    of_value(decode_body(py, &body, text)?)
 }
 
 fn decode_body<'py>(py: Python<'py>, body: &Body<'py>, text: &[u8]) -> PyResult<Bound<'py, PyAny>> {

@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyString};
 
+use super::bytes_like::BytesLike;
 use super::counters::{add_counter_getters, with_counter_getters};
 use super::json;
 use super::tool_calls;
@@ -129,7 +130,7 @@ impl StreamDecoder {
     fn feed<'py>(&self, data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
         enter();
         let py = data.py();
-        let Some(bytes) = json::bytes_like(data)? else {
+        let Some(bytes) = BytesLike::of(data)? else {
             let text = format!(
                 "feed() takes bytes, bytearray or memoryview, not {}",
                 data.get_type().name()?

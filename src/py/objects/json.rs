@@ -1,52 +1,34 @@
-//! JSON text to Python objects and back, equal to what Python's `json` does.
+//! JSON text to Python objects, equal to those of Python's `json.loads`.
 //!
-//! Reading: one pass over the text makes the objects (`wire::json::value`, `build`). Whatever that refuses or cannot represent
-//! (NaN, lone surrogates, integers over 64 bits, deep nesting, plain errors) goes to `json.loads` itself, so that values
-//! and exceptions are its own.
+//! `{"done": true, "eval_count": 26}` becomes `{"done": True, "eval_count": 26}`. One pass over the text makes the objects
+//! (`json_builder`). Whatever that declines or cannot represent (NaN, lone surrogates, integers over 64 bits, deep nesting,
+//! plain errors) goes to `json.loads` itself, so that values and exceptions are its own.
 //!
-//! Writing: compact UTF-8 text of the objects that people put into a request, without surrogates; an error names the place
-//! in the value.
-//!
-//! Both run arbitrary Python code (a `model_dump`, a garbage collection), so no borrow of shared state is held meanwhile.
+//! Reading may run arbitrary Python code (a garbage collection), so no borrow of shared state is held meanwhile.
 
 use std::cell::Cell;
-use std::fmt::{self, Write as _};
-use std::io::Write as _;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use pyo3::exceptions::{
-    PyRecursionError, PyTypeError, PyUnicodeDecodeError, PyUnicodeEncodeError, PyValueError,
-};
-use pyo3::intern;
+use pyo3::exceptions::{PyRecursionError, PyUnicodeDecodeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::list::BoundListIterator;
-use pyo3::types::{
-    PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyIterator, PyList, PyMemoryView,
-    PyString, PyTuple, PyType,
-};
+use pyo3::types::PyString;
 
-use super::json_builder::{Builder, Keys};
-use crate::py::interpreter::errors;
-use crate::wire::json::value;
+use super::json_builder;
+use super::key_cache::KeyCache;
+use crate::py::interpreter::pending_exception::NoObject;
 
 /// Scratch memory above this is given back after use.
 const KEEP_BYTES: usize = 1 << 20;
-/// Nesting of a value to be written beyond which it is taken for circular; Python's own `json` goes about as far.
-const WRITE_DEPTH: usize = 1000;
-/// As many steps of a place are shown: a circular value would repeat its circle.
-const SHOWN_DEPTH: usize = 16;
 
-/// What the fast reader needs, kept from call to call.
-struct Memory {
+/// What the quick reader needs, kept from call to call.
+struct ReaderMemory {
     scratch: Vec<u8>,
-    keys: Keys,
+    keys: KeyCache,
 }
 
 thread_local! {
     // Taken out while in use: building objects may run a garbage collection, and that any Python code, this reader too.
-    static MEMORY: Cell<Option<Box<Memory>>> = const { Cell::new(None) };
+    static MEMORY: Cell<Option<Box<ReaderMemory>>> = const { Cell::new(None) };
 }
 
 /// The value that `json.loads` has for `text` (UTF-8, no byte order mark).
@@ -86,484 +68,29 @@ pub fn loads<'py>(py: Python<'py>, text: &Bound<'py, PyString>) -> PyResult<Boun
 
 /// The value of `text`, or None where only `json.loads` can tell.
 fn fast<'py>(py: Python<'py>, text: &[u8]) -> PyResult<Option<Bound<'py, PyAny>>> {
-    let value = build(py, text);
-    if value.is_none()
-        && let Some(error) = PyErr::take(py)
-        && !error.is_instance_of::<PyUnicodeDecodeError>(py)
-    {
-        return Err(error);
+    match try_read(py, text) {
+        Ok(value) => Ok(Some(value)),
+        Err(NoObject::Declined) => Ok(None),
+        Err(NoObject::Raised(exception)) => {
+            let error = exception.take(py);
+            if error.is_instance_of::<PyUnicodeDecodeError>(py) {
+                Ok(None)
+            } else {
+                Err(error)
+            }
+        }
     }
-    Ok(value)
 }
 
-/// The value of `text`. None, perhaps with an exception set, where that takes more care. Drops no `Py`.
-pub fn build<'py>(py: Python<'py>, text: &[u8]) -> Option<Bound<'py, PyAny>> {
+/// The value of `text`, where the quick way finds it. Drops no `Py`.
+pub fn try_read<'py>(py: Python<'py>, text: &[u8]) -> Result<Bound<'py, PyAny>, NoObject> {
     let mut memory = MEMORY.take().unwrap_or_else(|| {
-        let (scratch, keys) = (Vec::new(), Keys::new(py));
-        Box::new(Memory { scratch, keys })
+        let (scratch, keys) = (Vec::new(), KeyCache::new(py));
+        Box::new(ReaderMemory { scratch, keys })
     });
-    let Memory { scratch, keys } = &mut *memory;
-    let value = value::read(text, &mut Builder { py, keys }, scratch);
+    let ReaderMemory { scratch, keys } = &mut *memory;
+    let value = json_builder::read(py, text, keys, scratch);
     scratch.shrink_to(KEEP_BYTES);
     MEMORY.set(Some(memory));
     value
-}
-
-/// Appends `value` to `out` as compact JSON: UTF-8, nothing escaped that need not be.
-///
-/// Beyond what `json.dumps` takes: pydantic models (`model_dump(mode="json", exclude_none=True)`), other mappings,
-/// bytes (as the text that they are in UTF-8; under the `images` of a request as standard base64), and numbers that only
-/// have `__index__` or `__float__` (the scalars of `numpy`). Two surrogates that make a pair are written as the character
-/// that they stand for, and a lone one as U+FFFD: servers send such halves, and people send them back.
-///
-/// Raises `TypeError` for what has no JSON form, and `ValueError` for NaN, infinities, bytes that are no UTF-8 and nesting
-/// over 1,000 levels; the message begins with the place, for example `messages[0].content`. `out` is then as it was.
-pub fn from_python(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<()> {
-    let start = out.len();
-    let done = write_all(value, out);
-    if done.is_err() {
-        out.truncate(start);
-    }
-    done
-}
-
-/// A container that is being written.
-struct Open<'py> {
-    rest: Rest<'py>,
-    /// Where in it the writer is.
-    step: Step<'py>,
-}
-
-/// What is left of a container.
-enum Rest<'py> {
-    /// Pairs of a copy of a dict: writing a value may run Python code that changes the dict.
-    Pairs(BoundListIterator<'py>),
-    /// The iterator asks for the length anew at each step, so a list that shrinks meanwhile ends it.
-    Items(BoundListIterator<'py>),
-    /// A mapping, and its keys.
-    Mapping(Bound<'py, PyAny>, Bound<'py, PyIterator>),
-    /// Nothing: the dump of a model stands in the model's place, one level deeper, so that a model that dumps itself ends too.
-    Dump,
-}
-
-enum Step<'py> {
-    /// At the beginning.
-    None,
-    Key(Bound<'py, PyBytes>),
-    Index(usize),
-}
-
-/// What became of a value.
-enum Written<'py> {
-    Whole,
-    Begun(Rest<'py>),
-    /// This is written in its place.
-    Dumped(Bound<'py, PyAny>),
-}
-
-/// Goes through `value` without recursion: threads may have little stack.
-fn write_all(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<()> {
-    let mut open: Vec<Open<'_>> = Vec::new();
-    let mut value = value.clone();
-    loop {
-        let (rest, next) = match write(&value, &Place(&open), out)? {
-            Written::Whole => (None, None),
-            Written::Begun(rest) => (Some(rest), None),
-            Written::Dumped(plain) => (Some(Rest::Dump), Some(plain)),
-        };
-        let step = Step::None;
-        open.extend(rest.map(|rest| Open { rest, step }));
-        value = match next {
-            Some(plain) => plain,
-            None => match advance(&mut open, out)? {
-                Some(next) => next,
-                None => return Ok(()),
-            },
-        };
-    }
-}
-
-/// The next value of the innermost container that has one; those that have none are closed.
-fn advance<'py>(
-    open: &mut Vec<Open<'py>>,
-    out: &mut Vec<u8>,
-) -> PyResult<Option<Bound<'py, PyAny>>> {
-    while let Some((last, outer)) = open.split_last_mut() {
-        let comma = match last.step {
-            Step::None => "",
-            _ => ",",
-        };
-        let (next, end) = match &mut last.rest {
-            Rest::Dump => (None, ""),
-            Rest::Items(items) => (items.next().map(|item| (None, item)), "]"),
-            Rest::Pairs(pairs) => match pairs.next() {
-                Some(pair) => {
-                    let (key, value) = pair.extract()?;
-                    (Some((Some(key), value)), "}")
-                }
-                None => (None, "}"),
-            },
-            Rest::Mapping(mapping, keys) => match keys.next().transpose()? {
-                Some(key) => {
-                    let value = mapping.get_item(&key)?;
-                    (Some((Some(key), value)), "}")
-                }
-                None => (None, "}"),
-            },
-        };
-        let Some((key, value)) = next else {
-            out.extend_from_slice(end.as_bytes());
-            open.pop();
-            continue;
-        };
-        out.extend_from_slice(comma.as_bytes());
-        last.step = match (key, &last.step) {
-            (Some(key), _) => {
-                let key = write_key(&key, &Place(outer), out)?;
-                Step::Key(key)
-            }
-            (None, Step::Index(index)) => Step::Index(index + 1),
-            (None, _) => Step::Index(0),
-        };
-        return Ok(Some(value));
-    }
-    Ok(None)
-}
-
-fn write_key<'py>(
-    key: &Bound<'py, PyAny>,
-    place: &Place<'_, 'py>,
-    out: &mut Vec<u8>,
-) -> PyResult<Bound<'py, PyBytes>> {
-    let Ok(text) = key.cast::<PyString>() else {
-        let text = format!("key {} is {}, not str", show(key)?, type_name(key));
-        return Err(PyTypeError::new_err(place.say(text)));
-    };
-    let text = utf8(text)?;
-    quote(text.as_bytes(), out);
-    out.push(b':');
-    Ok(text)
-}
-
-/// Where a value stands inside the one that is written: in the innermost of the containers that are open.
-struct Place<'a, 'py>(&'a [Open<'py>]);
-
-impl<'a, 'py> Place<'a, 'py> {
-    fn steps(&self) -> impl Iterator<Item = &'a Step<'py>> {
-        let steps = self.0.iter().map(|open| &open.step);
-        steps.filter(|step| !matches!(step, Step::None))
-    }
-
-    /// Whether an image stands here: `images[i]` of the request, or of one of its messages.
-    fn is_image(&self) -> bool {
-        let is = |step: Option<&Step<'_>>, name: &[u8]| matches!(step, Some(Step::Key(key)) if key.as_bytes() == name);
-        let mut steps = self.steps();
-        let mut first = steps.next();
-        if is(first, b"messages") {
-            steps.next();
-            first = steps.next();
-        }
-        is(first, b"images") && steps.next().is_some() && steps.next().is_none()
-    }
-
-    /// `text`, preceded by the place unless that is the whole value.
-    #[cold]
-    fn say(&self, text: impl fmt::Display) -> String {
-        let steps = self.steps().count();
-        match steps {
-            0 => text.to_string(),
-            1..=SHOWN_DEPTH => format!("{self}: {text}"),
-            _ => format!("{self}…: {text}"),
-        }
-    }
-}
-
-impl fmt::Display for Place<'_, '_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (depth, step) in self.steps().take(SHOWN_DEPTH).enumerate() {
-            match step {
-                Step::None => {}
-                Step::Index(index) => write!(f, "[{index}]")?,
-                Step::Key(key) => {
-                    let key = String::from_utf8_lossy(key.as_bytes());
-                    let plain = !key.is_empty()
-                        && key
-                            .chars()
-                            .all(|c| c.is_alphanumeric() || c == '_' || c == '-');
-                    match (plain, depth) {
-                        (true, 0) => f.write_str(&key)?,
-                        (true, _) => write!(f, ".{key}")?,
-                        (false, _) => write!(f, "[{key:?}]")?,
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Writes `value`, or the beginning of it.
-fn write<'py>(
-    value: &Bound<'py, PyAny>,
-    place: &Place<'_, 'py>,
-    out: &mut Vec<u8>,
-) -> PyResult<Written<'py>> {
-    if let Ok(text) = value.cast::<PyString>() {
-        quote(utf8(text)?.as_bytes(), out);
-    } else if value.is_none() {
-        out.extend_from_slice(b"null");
-    } else if let Ok(truth) = value.cast::<PyBool>() {
-        out.extend_from_slice(if truth.is_true() { b"true" } else { b"false" });
-    } else if let Ok(number) = value.cast::<PyInt>() {
-        write_int(number, place, out)?;
-    } else if let Ok(number) = value.cast::<PyFloat>() {
-        write_float(value.py(), number.value(), place, out)?;
-    } else if place.0.len() >= WRITE_DEPTH {
-        let text = format!("more than {WRITE_DEPTH} levels of nesting (circular?)");
-        return Err(PyValueError::new_err(place.say(text)));
-    } else if let Ok(dict) = value.cast::<PyDict>() {
-        out.push(b'{');
-        return Ok(Written::Begun(Rest::Pairs(dict.items().iter())));
-    } else if let Ok(list) = value.cast::<PyList>() {
-        out.push(b'[');
-        return Ok(Written::Begun(Rest::Items(list.iter())));
-    } else if let Ok(tuple) = value.cast::<PyTuple>() {
-        out.push(b'[');
-        return Ok(Written::Begun(Rest::Items(tuple.to_list().iter())));
-    } else {
-        return write_other(value, place, out);
-    }
-    Ok(Written::Whole)
-}
-
-fn write_int(number: &Bound<'_, PyInt>, place: &Place<'_, '_>, out: &mut Vec<u8>) -> PyResult<()> {
-    if let Ok(small) = number.extract::<i64>() {
-        return Ok(write!(out, "{small}")?);
-    }
-    // Not `repr(number)`: that of an enum member is its name.
-    let digits = number
-        .py()
-        .get_type::<PyInt>()
-        .call_method1(intern!(number.py(), "__repr__"), (number,))
-        .map_err(|error| PyValueError::new_err(place.say(error.value(number.py()))))?;
-    out.extend_from_slice(digits.cast::<PyString>()?.to_cow()?.as_bytes());
-    Ok(())
-}
-
-fn write_float(
-    py: Python<'_>,
-    number: f64,
-    place: &Place<'_, '_>,
-    out: &mut Vec<u8>,
-) -> PyResult<()> {
-    if !number.is_finite() {
-        let text = format!("{} is not JSON", PyFloat::new(py, number).repr()?);
-        return Err(PyValueError::new_err(place.say(text)));
-    }
-    // A new float: the repr of a subclass (`np.float64(0.5)`) need not be a number.
-    out.extend_from_slice(PyFloat::new(py, number).repr()?.to_cow()?.as_bytes());
-    Ok(())
-}
-
-/// Everything that is not one of JSON's own types in Python.
-#[inline(never)]
-fn write_other<'py>(
-    value: &Bound<'py, PyAny>,
-    place: &Place<'_, 'py>,
-    out: &mut Vec<u8>,
-) -> PyResult<Written<'py>> {
-    let py = value.py();
-    if let Some(bytes) = bytes_like(value)? {
-        let bytes = bytes.as_slice();
-        if place.is_image() {
-            quote(STANDARD.encode(bytes).as_bytes(), out);
-            return Ok(Written::Whole);
-        }
-        let text = std::str::from_utf8(bytes).map_err(|error| {
-            let text = format!("the {} are not UTF-8 text: {error}", type_name(value));
-            PyValueError::new_err(place.say(text))
-        })?;
-        quote(text.as_bytes(), out);
-        return Ok(Written::Whole);
-    }
-    if let Ok(class) = value.cast::<PyType>() {
-        let mut text = format!("the class {} is not JSON", class.name()?);
-        if class.hasattr(intern!(py, "model_json_schema"))? {
-            write!(
-                text,
-                "; for its schema write {}.model_json_schema()",
-                class.name()?
-            )
-            .map_err(refuse)?;
-        }
-        return Err(PyTypeError::new_err(place.say(text)));
-    }
-    if value.hasattr(intern!(py, "model_dump"))? {
-        let options = PyDict::new(py);
-        options.set_item(intern!(py, "mode"), intern!(py, "json"))?;
-        options.set_item(intern!(py, "exclude_none"), true)?;
-        let plain = value.call_method(intern!(py, "model_dump"), (), Some(&options))?;
-        return Ok(Written::Dumped(plain));
-    }
-    if value.hasattr(intern!(py, "keys"))? && value.hasattr(intern!(py, "__getitem__"))? {
-        let keys = value.call_method0(intern!(py, "keys"))?.try_iter()?;
-        out.push(b'{');
-        return Ok(Written::Begun(Rest::Mapping(value.clone(), keys)));
-    }
-    // What has a length is a container, also where it knows `__float__` (an array of one number).
-    if !value.hasattr(intern!(py, "__len__"))? {
-        if is_numpy_bool(value)? {
-            out.extend_from_slice(if value.is_truthy()? {
-                b"true"
-            } else {
-                b"false"
-            });
-            return Ok(Written::Whole);
-        }
-        if let Some(number) = number(value, intern!(py, "__index__"))? {
-            write_int(number.cast::<PyInt>()?, place, out)?;
-            return Ok(Written::Whole);
-        }
-        if let Some(number) = number(value, intern!(py, "__float__"))? {
-            write_float(py, number.extract()?, place, out)?;
-            return Ok(Written::Whole);
-        }
-    }
-    Err(PyTypeError::new_err(
-        place.say(format!("{} is not JSON", type_name(value))),
-    ))
-}
-
-/// What `method` of a number makes of it. Having the method does not mean that it works: the complex of Python 3.9 has
-/// `__float__`.
-fn number<'py>(
-    value: &Bound<'py, PyAny>,
-    method: &Bound<'py, PyString>,
-) -> PyResult<Option<Bound<'py, PyAny>>> {
-    if !value.get_type().hasattr(method)? {
-        return Ok(None);
-    }
-    match value.call_method0(method) {
-        Err(error) if error.is_instance_of::<PyTypeError>(value.py()) => Ok(None),
-        other => other.map(Some),
-    }
-}
-
-/// The bool of `numpy` has `__float__` too, but it is not a number to JSON.
-fn is_numpy_bool(value: &Bound<'_, PyAny>) -> PyResult<bool> {
-    let class = value.get_type();
-    let name = class.name()?;
-    Ok((name == "bool" || name == "bool_") && class.module()? == "numpy")
-}
-
-/// The bytes of a bytes, bytearray or memoryview; None for any other object.
-pub enum Bytes<'py> {
-    /// Immutable, so a slice of it stays valid while Python code runs.
-    Shared(Bound<'py, PyBytes>),
-    /// A copy of something mutable.
-    Copied(Vec<u8>),
-}
-
-impl Bytes<'_> {
-    pub fn as_slice(&self) -> &[u8] {
-        match self {
-            Self::Shared(bytes) => bytes.as_bytes(),
-            Self::Copied(bytes) => bytes,
-        }
-    }
-}
-
-/// What `value` holds if it is bytes, bytearray or memoryview. (The stable ABI of 3.9 has no buffer protocol.)
-pub fn bytes_like<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<Bytes<'py>>> {
-    if let Ok(bytes) = value.cast::<PyBytes>() {
-        Ok(Some(Bytes::Shared(bytes.clone())))
-    } else if let Ok(array) = value.cast::<PyByteArray>() {
-        Ok(Some(Bytes::Copied(array.to_vec())))
-    } else if value.cast::<PyMemoryView>().is_ok() {
-        let bytes = value.call_method0(intern!(value.py(), "tobytes"))?;
-        Ok(Some(Bytes::Shared(bytes.cast_into::<PyBytes>()?)))
-    } else {
-        Ok(None)
-    }
-}
-
-fn utf8<'py>(text: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyBytes>> {
-    match text.encode_utf8() {
-        Err(error) if error.is_instance_of::<PyUnicodeEncodeError>(text.py()) => {
-            Ok(PyBytes::new(text.py(), joined(text)?.as_bytes()))
-        }
-        other => other,
-    }
-}
-
-/// `text` with its pairs of surrogates joined, and U+FFFD for those that are alone.
-#[cold]
-pub fn joined(text: &Bound<'_, PyString>) -> PyResult<String> {
-    let units = text.call_method1(intern!(text.py(), "encode"), ("utf-16-le", "surrogatepass"))?;
-    let units = units.cast::<PyBytes>()?;
-    let units = units
-        .as_bytes()
-        .chunks_exact(2)
-        .filter_map(|unit| Some(u16::from_le_bytes(unit.try_into().ok()?)));
-    Ok(char::decode_utf16(units)
-        .map(|character| character.unwrap_or(char::REPLACEMENT_CHARACTER))
-        .collect())
-}
-
-/// Appends `text` as a JSON string. Everything that needs an escape is a single byte, so bytes are enough.
-fn quote(text: &[u8], out: &mut Vec<u8>) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    out.reserve(text.len() + 2);
-    out.push(b'"');
-    let mut rest = text;
-    while let Some(at) = rest
-        .iter()
-        .position(|byte| *byte < 0x20 || *byte == b'"' || *byte == b'\\')
-    {
-        let (plain, tail) = rest.split_at(at);
-        out.extend_from_slice(plain);
-        let Some((byte, tail)) = tail.split_first() else {
-            break;
-        };
-        match *byte {
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            0x08 => out.extend_from_slice(b"\\b"),
-            0x0C => out.extend_from_slice(b"\\f"),
-            control => {
-                out.extend_from_slice(b"\\u00");
-                out.extend(
-                    [control >> 4, control & 15]
-                        .iter()
-                        .filter_map(|digit| HEX.get(usize::from(*digit))),
-                );
-            }
-        }
-        rest = tail;
-    }
-    out.extend_from_slice(rest);
-    out.push(b'"');
-}
-
-fn type_name(value: &Bound<'_, PyAny>) -> String {
-    value
-        .get_type()
-        .name()
-        .map_or_else(|_| "object".to_owned(), |name| name.to_string())
-}
-
-/// A short repr for a message.
-fn show(value: &Bound<'_, PyAny>) -> PyResult<String> {
-    let text = errors::if_any(value.py(), value.repr())?;
-    Ok(text.map_or_else(
-        || "?".to_owned(),
-        |text| text.to_string_lossy().chars().take(60).collect(),
-    ))
-}
-
-fn refuse(error: fmt::Error) -> PyErr {
-    PyValueError::new_err(error.to_string())
 }

@@ -1,9 +1,21 @@
-//! The objects of ordinary content lines, made without a dict.
+//! The objects of content lines, made without a dict.
 //!
-//! The hot classes of `responses.py` (`ChatResponse`, `GenerateResponse`, `Message`) have a slot for each field that an
-//! ordinary line has. Here their instances are allocated and these slots filled, which runs no Python code: neither
-//! `__init__` nor `__setattr__`. Their dict (`_data`) is left unset until something other than a plain read of such a
-//! field needs it; then Python builds it from the slots and `adopt_dict` makes it the one truth.
+//! The hot classes of `responses.py` (`ChatResponse`, `GenerateResponse`, `Message`) have a slot for each field of a content
+//! line. Here their instances are allocated and these slots filled, which runs no Python code: neither `__init__` nor
+//! `__setattr__`. Of
+//!
+//! ```json
+//! {"model":"m","created_at":"2026-01-01T00:00:00Z","message":{"role":"assistant","content":"Hi"},"done":false}
+//! ```
+//!
+//! comes a `ChatResponse` with `model`, `created_at`, `message` (a `Message` with `content`) and `done` in its slots. Its dict
+//! (`_data`) is left unset until something other than a plain read of such a field needs it; then Python builds the dict
+//! from the slots, and `adopt_dict` puts it in their place.
+
+#![allow(
+    unsafe_code,
+    reason = "pyo3 neither allocates an instance without calling its class, nor sets a slot past __setattr__"
+)]
 
 use std::sync::Arc;
 
@@ -14,11 +26,13 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyList, PyString, PyTuple, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 
+use crate::py::interpreter::c_api;
 use crate::py::interpreter::exit::enter;
+use crate::py::interpreter::pending_exception::check_status;
 use crate::wire::{Shape, SharedFields, Timestamp};
 
-/// How the items of one stream are made: from a class that has the slots.
-pub struct Mold {
+/// A class with slots, of which the items of a stream are made.
+pub struct SlotLayout {
     pub shape: Shape,
     class: Py<PyType>,
     model: Slot,
@@ -30,8 +44,8 @@ pub struct Mold {
     message: Option<(Py<PyType>, Slot)>,
 }
 
-impl Mold {
-    /// The mold of `class`; `None` if it lacks one of the slots, or a constructor of its own has a say.
+impl SlotLayout {
+    /// The slots of `class`; `None` if it lacks one of them, or has a constructor of its own.
     pub fn of(class: &Bound<'_, PyAny>) -> Option<Self> {
         let py = class.py();
         let class = class
@@ -73,8 +87,9 @@ impl Mold {
         Ok(())
     }
 
-    /// Puts an empty text into the last line of an answer, if it has no place for one.
-    pub fn complete(&self, line: &Bound<'_, PyAny>) -> PyResult<()> {
+    /// Puts an empty text into the dict of an answer's last line, if that has no text: `{"done":true}` of `/api/generate`
+    /// gets `"response": ""`.
+    pub fn add_missing_text(&self, line: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = line.py();
         let line = line.cast::<PyDict>()?;
         let (name, empty) = if self.message.is_some() {
@@ -93,8 +108,8 @@ impl Mold {
         }
     }
 
-    /// Puts `text` in the place of the parts that it came in.
-    pub fn join(&self, line: &Bound<'_, PyAny>, text: &str) -> PyResult<()> {
+    /// Puts `text` into the dict of a line whose text is a list of parts.
+    pub fn replace_text_parts(&self, line: &Bound<'_, PyAny>, text: &str) -> PyResult<()> {
         let py = line.py();
         let line = line.cast::<PyDict>()?;
         let (holder, name) = if self.message.is_some() {
@@ -114,59 +129,59 @@ impl Mold {
         }
     }
 
-    /// The object of an ordinary line; `None` if the class is of another shape.
-    pub fn cast<'py>(
+    /// The object of a content line; `None` if the class is for the lines of another endpoint.
+    pub fn new_item<'py>(
         &self,
         py: Python<'py>,
-        shared: &Known,
+        shared: &SharedModel,
         created_at: &Timestamp,
         text: &str,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        if shared.of.shape != self.shape {
+        if shared.fields.shape != self.shape {
             return Ok(None);
         }
         let item = allocate(self.class.bind(py))?;
         let text = PyString::new(py, text).into_any();
         if let Some((class, content)) = &self.message {
             let message = allocate(class.bind(py))?;
-            content.fill(&message, &text)?;
-            self.text.fill(&item, &message)?;
+            content.set(&message, &text)?;
+            self.text.set(&item, &message)?;
         } else {
-            self.text.fill(&item, &text)?;
+            self.text.set(&item, &text)?;
         }
-        self.model.fill(&item, shared.model.bind(py))?;
+        self.model.set(&item, shared.model.bind(py))?;
         self.created_at
-            .fill(&item, &PyString::new(py, created_at.as_str()))?;
-        self.done.fill(&item, &PyBool::new(py, false))?;
+            .set(&item, &PyString::new(py, created_at.as_str()))?;
+        self.done.set(&item, &PyBool::new(py, false))?;
         Ok(Some(item))
     }
 }
 
 /// The fields that content lines share, with the model as a str.
-pub struct Known {
-    of: Arc<SharedFields>,
+pub struct SharedModel {
+    fields: Arc<SharedFields>,
     model: Py<PyString>,
 }
 
-impl Known {
-    /// The str of the model of `shared`, kept in `place` for the next line.
+impl SharedModel {
+    /// The str of the model of `shared`, kept in `cache` for the next line.
     pub fn of<'a>(
-        place: &'a mut Option<Self>,
+        cache: &'a mut Option<Self>,
         py: Python<'_>,
         shared: &Arc<SharedFields>,
     ) -> &'a Self {
-        match place {
-            Some(known) if Arc::ptr_eq(&known.of, shared) => {}
-            _ => *place = None,
+        match cache {
+            Some(known) if Arc::ptr_eq(&known.fields, shared) => {}
+            _ => *cache = None,
         }
-        place.get_or_insert_with(|| Self {
-            of: Arc::clone(shared),
+        cache.get_or_insert_with(|| Self {
+            fields: Arc::clone(shared),
             model: PyString::new(py, &shared.model).unbind(),
         })
     }
 }
 
-/// Whether nothing but an allocation is needed to make an instance of `class`.
+/// Whether `class` has the `__new__` of `object`, so that nothing but an allocation is needed to make an instance.
 fn is_plain(class: &Bound<'_, PyType>) -> bool {
     let py = class.py();
     let new = intern!(py, "__new__");
@@ -174,10 +189,12 @@ fn is_plain(class: &Bound<'_, PyType>) -> bool {
     matches!((class.getattr(new), object), (Ok(own), Ok(object)) if own.is(&object))
 }
 
-/// An instance of `class` with nothing in it.
+/// An instance of `class`, which [`is_plain`], with nothing in it.
 fn allocate<'py>(class: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyAny>> {
-    // SAFETY: the `__new__` of the class is that of `object` (see `is_plain`), which does nothing but this.
-    // The result is a new reference or null.
+    // SAFETY: the thread is attached and `class` a live type (both by its type). `PyType_GenericAlloc` requires a type whose
+    // instances are valid when they are zeroed: `SlotLayout::of` takes only classes whose `__new__` is that of `object`,
+    // which calls nothing but the allocator. It returns a new reference or null with an exception, as
+    // `from_owned_ptr_or_err` requires.
     unsafe {
         let instance = ffi::PyType_GenericAlloc(class.as_type_ptr(), 0);
         Bound::from_owned_ptr_or_err(class.py(), instance)
@@ -189,7 +206,7 @@ struct Slot {
     name: Py<PyString>,
     descriptor: Py<PyAny>,
     /// What the interpreter calls to set it. Python 3.9 does not tell.
-    set: Option<ffi::descrsetfunc>,
+    setter: Option<ffi::descrsetfunc>,
 }
 
 impl Slot {
@@ -200,45 +217,41 @@ impl Slot {
         if kind != &raw mut ffi::PyMemberDescr_Type {
             return None;
         }
-        // SAFETY: `kind` is a type. Where a function comes back it is the slot's, whose signature is this.
-        let set = unsafe {
-            let set = ffi::PyType_GetSlot(kind, ffi::Py_tp_descr_set);
-            std::mem::transmute::<*mut std::ffi::c_void, Option<ffi::descrsetfunc>>(set)
+        // SAFETY: the thread is attached (`class`) and `kind` a live type, as `PyType_GetSlot` requires. What it returns for
+        // `Py_tp_descr_set` is null or a function of the type `descrsetfunc`, as the transmutation requires.
+        let setter = unsafe {
+            let setter = ffi::PyType_GetSlot(kind, ffi::Py_tp_descr_set);
+            std::mem::transmute::<*mut std::ffi::c_void, Option<ffi::descrsetfunc>>(setter)
         };
-        if set.is_none() {
+        if setter.is_none() {
             drop(PyErr::take(py));
         }
         Some(Self {
             name: name.clone().unbind(),
             descriptor: descriptor.unbind(),
-            set,
+            setter,
         })
     }
 
     /// Sets the slot of `instance`, past any `__setattr__`.
-    fn fill(&self, instance: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        let (object, value) = (instance.as_ptr(), value.as_ptr());
-        // SAFETY: all are live objects; the descriptor checks the type of `instance` itself.
-        let result = unsafe {
-            match self.set {
-                Some(set) => set(self.descriptor.as_ptr(), object, value),
-                None => ffi::PyObject_GenericSetAttr(object, self.name.as_ptr(), value),
-            }
+    fn set(&self, instance: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = instance.py();
+        let done = match self.setter {
+            // SAFETY: the thread is attached and all three objects are alive (all by their types). `setter` is the one of
+            // the descriptor's own type (`Slot::of`), and checks itself that `instance` has the slot. It returns 0, or -1
+            // with an exception, as `check_status` requires.
+            Some(setter) => unsafe {
+                let descriptor = self.descriptor.as_ptr();
+                check_status(setter(descriptor, instance.as_ptr(), value.as_ptr()))
+            },
+            None => c_api::generic_setattr(instance, self.name.bind(py), Some(value)),
         };
-        checked(instance.py(), result)
+        done.map_err(|exception| exception.take(py))
     }
 }
 
-fn checked(py: Python<'_>, result: std::ffi::c_int) -> PyResult<()> {
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(PyErr::fetch(py))
-    }
-}
-
-/// Makes `data`, which says the same as the slots `names` of `record`, the dict of it, and empties the slots.
-/// If another thread was faster, that one's dict is what comes back.
+/// Makes `data`, which says the same as the slots `names` of `record`, the dict of the record, and empties the slots.
+/// If another thread was faster, that thread's dict is the result.
 ///
 /// The first slot decides: who empties it sets the dict, and nothing in between lets another thread run.
 #[pyfunction]
@@ -249,35 +262,31 @@ pub fn adopt_dict<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     enter();
     let py = record.py();
-    let truth = intern!(py, "_data");
-    let empty = |name: &Bound<'_, PyAny>| {
-        // SAFETY: both are live objects; a null value deletes the attribute.
-        let result = unsafe {
-            ffi::PyObject_GenericSetAttr(record.as_ptr(), name.as_ptr(), std::ptr::null_mut())
-        };
-        match checked(py, result) {
-            Err(error) if error.is_instance_of::<PyAttributeError>(py) => Ok(false),
-            other => other.map(|()| true),
-        }
-    };
+    let attribute = intern!(py, "_data");
     let mut names = names.iter();
-    let first = match names.next() {
-        Some(name) => empty(&name)?,
+    let is_first = match names.next() {
+        Some(name) => empty_slot(record, &name)?,
         None => false,
     };
-    if !first {
-        // SAFETY: both are live objects; the result is a new reference or null.
-        return unsafe {
-            let known = ffi::PyObject_GenericGetAttr(record.as_ptr(), truth.as_ptr());
-            Bound::from_owned_ptr_or_err(py, known)
-        };
+    if !is_first {
+        let known = c_api::generic_getattr(record, attribute);
+        return known.map_err(|exception| exception.take(py));
     }
-    // SAFETY: all three are live objects.
-    let result =
-        unsafe { ffi::PyObject_GenericSetAttr(record.as_ptr(), truth.as_ptr(), data.as_ptr()) };
-    checked(py, result)?;
+    c_api::generic_setattr(record, attribute, Some(data))
+        .map_err(|exception| exception.take(py))?;
     for name in names {
-        empty(&name)?;
+        empty_slot(record, &name)?;
     }
     Ok(data.clone().into_any())
+}
+
+/// Deletes the attribute; false if it was not there.
+fn empty_slot(record: &Bound<'_, PyAny>, name: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let py = record.py();
+    let name = name.cast::<PyString>()?;
+    match c_api::generic_setattr(record, name, None).map_err(|exception| exception.take(py)) {
+        Ok(()) => Ok(true),
+        Err(error) if error.is_instance_of::<PyAttributeError>(py) => Ok(false),
+        Err(error) => Err(error),
+    }
 }

@@ -1,9 +1,9 @@
 //! The check of vectors that came as lists. In Python it would take longer than reading them did.
 
-use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyFloat, PyInt, PyList};
 
+use crate::py::interpreter::c_api;
 use crate::py::interpreter::exit::enter;
 
 /// What is wrong with a list of vectors as JSON has it, or None: each must be a list of as many finite numbers as the
@@ -30,7 +30,8 @@ pub fn vectors_fault(vectors: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
         if found == 0 {
             return Ok(Some(format!("vector {row} is empty")));
         }
-        for column in plain(vector)..found {
+        // Nearly always all of them are finite floats, and the safe way to each takes five times as long.
+        for column in c_api::count_finite_floats(vector)..found {
             let number = vector.get_item(column)?;
             if number.is_exact_instance_of::<PyFloat>() {
                 if number.extract::<f64>()?.is_finite() {
@@ -57,31 +58,6 @@ pub fn vectors_fault(vectors: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
         }
     }
     Ok(None)
-}
-
-/// How many of the first numbers are finite floats: nearly always all. The safe way to each takes five times as long.
-fn plain(vector: &Bound<'_, PyList>) -> usize {
-    let mut found = 0;
-    loop {
-        let Ok(index) = ffi::Py_ssize_t::try_from(found) else {
-            return found;
-        };
-        if found == vector.len() {
-            return found;
-        }
-        // SAFETY: the thread is attached and the list alive. The reference is borrowed from the list, and no code that
-        // could change the list runs before its last use.
-        let finite = unsafe {
-            let number = ffi::PyList_GetItem(vector.as_ptr(), index);
-            !number.is_null()
-                && ffi::PyFloat_CheckExact(number) != 0
-                && ffi::PyFloat_AsDouble(number).is_finite()
-        };
-        if !finite {
-            return found;
-        }
-        found += 1;
-    }
 }
 
 fn kind(value: &Bound<'_, PyAny>) -> PyResult<String> {

@@ -14,12 +14,12 @@ use pyo3::{PyTraverseError, PyVisit};
 
 use crate::error::{Error, Kind};
 use crate::http::Mode;
-use crate::inbox::{Inbox, Taken};
+use crate::inbox::{Inbox, Received};
 use crate::py::interpreter::errors::{self, Context};
 use crate::py::interpreter::log;
 use crate::py::interpreter::runtime::lock;
 use crate::py::interpreter::vectorcall;
-use crate::py::objects::slot_layout::{Known, Mold};
+use crate::py::objects::slot_layout::{SharedModel, SlotLayout};
 use crate::py::objects::tool_calls;
 use crate::stats::Trace;
 use crate::wire::{Batch, Fold, Item, Shape, Timestamp};
@@ -29,8 +29,9 @@ pub const MAX_ITEMS: usize = 512;
 
 /// What the items of a stream become.
 pub enum ItemFormat {
-    /// Instances of a class made from the line's dict, or the dict itself. Ordinary lines by a mold of the class.
-    Objects(Option<Py<PyAny>>, Option<Mold>),
+    /// Instances of a class made from the line's dict, or the dict itself. Content lines go through the slots of the class,
+    /// if it has some.
+    Objects(Option<Py<PyAny>>, Option<SlotLayout>),
     /// The lines as they came, as bytes.
     RawLines,
 }
@@ -39,7 +40,7 @@ pub struct StreamReader {
     batch: Batch,
     next: usize,
     text_from: usize,
-    known: Option<Known>,
+    model: Option<SharedModel>,
     fold: Fold,
     end: Option<Result<(), Error>>,
     /// An item could not be converted, and those before it had to be handed on first.
@@ -52,14 +53,16 @@ pub struct StreamReader {
 impl ItemFormat {
     /// Instances of `class`, or dicts.
     pub fn objects(py: Python<'_>, class: Option<Py<PyAny>>) -> Self {
-        let mold = class.as_ref().and_then(|class| Mold::of(class.bind(py)));
-        Self::Objects(class, mold)
+        let layout = class
+            .as_ref()
+            .and_then(|class| SlotLayout::of(class.bind(py)));
+        Self::Objects(class, layout)
     }
 
     /// What has to fill the inbox for it.
     pub fn mode(&self) -> Mode {
         match self {
-            Self::Objects(_, Some(mold)) => Mode::Records(mold.shape),
+            Self::Objects(_, Some(layout)) => Mode::Records(layout.shape),
             Self::Objects(_, None) => Mode::Deltas,
             Self::RawLines => Mode::Lines,
         }
@@ -67,11 +70,13 @@ impl ItemFormat {
 
     /// Visits the classes, for the cycle collector.
     pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        let Self::Objects(class, mold) = self else {
+        let Self::Objects(class, layout) = self else {
             return Ok(());
         };
         visit.call(class)?;
-        mold.as_ref().map_or(Ok(()), |mold| mold.traverse(visit))
+        layout
+            .as_ref()
+            .map_or(Ok(()), |layout| layout.traverse(visit))
     }
 }
 
@@ -91,13 +96,13 @@ impl StreamReader {
         }
         self.batch.release();
         (self.next, self.text_from) = (0, 0);
-        match inbox.take(&mut self.batch) {
-            Taken::Items => {
+        match inbox.try_recv(&mut self.batch) {
+            Received::Items => {
                 self.fold.batch(&self.batch);
                 true
             }
-            Taken::Empty => false,
-            Taken::Ended(end) => {
+            Received::Empty => false,
+            Received::Closed(end) => {
                 self.end = Some(end);
                 true
             }
@@ -181,16 +186,16 @@ impl StreamReader {
         };
         self.next += 1;
         let value = match (item, format) {
-            (Item::Content { end, created_at }, ItemFormat::Objects(class, mold)) => {
+            (Item::Content { end, created_at }, ItemFormat::Objects(class, layout)) => {
                 let text = self
                     .batch
                     .text
                     .get(self.text_from..*end)
                     .unwrap_or_default();
                 self.text_from = *end;
-                if let (Some(mold), Some(shared)) = (mold, &self.batch.shared) {
-                    let known = Known::of(&mut self.known, py, shared);
-                    if let Some(record) = mold.cast(py, known, created_at, text)? {
+                if let (Some(layout), Some(shared)) = (layout, &self.batch.shared) {
+                    let known = SharedModel::of(&mut self.model, py, shared);
+                    if let Some(record) = layout.new_item(py, known, created_at, text)? {
                         return Ok(Some(record.unbind()));
                     }
                 }
@@ -200,15 +205,15 @@ impl StreamReader {
                     class.as_ref(),
                 )?
             }
-            (Item::Delta(delta), ItemFormat::Objects(class, mold)) => {
+            (Item::Delta(delta), ItemFormat::Objects(class, layout)) => {
                 if delta.line.is_empty() {
                     return Ok(None);
                 }
                 let record = crate::py::objects::json::to_python(py, &delta.line)?;
-                if let Some(mold) = mold {
-                    mold.join(&record, &delta.content)?;
+                if let Some(layout) = layout {
+                    layout.replace_text_parts(&record, &delta.content)?;
                     if delta.done {
-                        mold.complete(&record)?;
+                        layout.add_missing_text(&record)?;
                     }
                 }
                 if !delta.tool_calls.is_empty() {
@@ -378,7 +383,7 @@ impl ReaderCell {
             batch: Batch::default(),
             next: 0,
             text_from: 0,
-            known: None,
+            model: None,
             fold: Fold::default(),
             end: None,
             failure: None,
