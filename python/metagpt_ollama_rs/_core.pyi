@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any, Generic, TypeVar, final
 
-from typing_extensions import Self
+from typing_extensions import Self, disjoint_base
 
 _T = TypeVar("_T")
 _Limits = tuple[float | None, float | None, float | None, float | None]
@@ -294,6 +294,7 @@ class Delta:
     def __eq__(self, other: object, /) -> bool: ...
     __hash__: None  # type: ignore[assignment]
 
+@disjoint_base
 class Endpoint:
     """What the core has to know of an endpoint. `endpoints.Endpoint`, a subclass, is the row of the table of endpoints.
 
