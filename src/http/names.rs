@@ -9,9 +9,11 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
+
+use crate::sync::lock;
 
 /// As many names are looked up at a time. `localhost` comes on top: its answer is on this machine.
 const THREADS: usize = 8;
@@ -77,10 +79,6 @@ impl Names {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     async fn resolve(&'static self, name: &str) -> io::Result<Vec<SocketAddr>> {
         let mut answer = self.ask(name)?;
         let answer = answer.wait_for(Option::is_some).await;
@@ -92,7 +90,7 @@ impl Names {
     }
 
     fn ask(&'static self, name: &str) -> io::Result<watch::Receiver<Answer>> {
-        let mut guard = self.lock();
+        let mut guard = lock(&self.state);
         let state = &mut *guard;
         if let Some(answer) = state.lookups.get(name) {
             return Ok(answer.subscribe());
@@ -124,7 +122,7 @@ impl Names {
             let mut next = Some(first);
             while let Some(name) = next {
                 let found = (self.find)(&name);
-                let mut state = self.lock();
+                let mut state = lock(&self.state);
                 let answer = state.lookups.remove(&name);
                 next = state.next();
                 drop(state);
@@ -239,12 +237,12 @@ mod tests {
     /// Waits until every thread has ended.
     fn wait_idle(names: &Names) {
         let mut patience = 20_000;
-        while names.lock().threads > 0 {
+        while lock(&names.state).threads > 0 {
             patience -= 1;
             assert!(patience > 0, "a thread is still at work");
             std::thread::sleep(Duration::from_millis(1));
         }
-        let state = names.lock();
+        let state = lock(&names.state);
         assert!(state.lookups.is_empty() && state.waiting.is_empty());
     }
 
@@ -257,8 +255,7 @@ mod tests {
             .collect();
         // The resolver hangs until all of them have asked: the scheduler polls only some of them in one turn.
         runtime.block_on(async {
-            while names
-                .lock()
+            while lock(&names.state)
                 .lookups
                 .get("ollama.lan")
                 .is_none_or(|answer| answer.receiver_count() < waiting.len())
@@ -267,7 +264,7 @@ mod tests {
             }
         });
         slow.wait_asked(1);
-        assert_eq!(names.lock().threads, 1);
+        assert_eq!(lock(&names.state).threads, 1);
         slow.release();
         for answer in waiting {
             let found = runtime.block_on(answer).unwrap().unwrap();
@@ -294,8 +291,8 @@ mod tests {
             }
         });
         slow.wait_asked(THREADS);
-        assert_eq!(names.lock().threads, THREADS);
-        assert!(names.lock().waiting.len() <= 1);
+        assert_eq!(lock(&names.state).threads, THREADS);
+        assert!(lock(&names.state).waiting.len() <= 1);
         let wanted = runtime.spawn(names.resolve("wanted.lan"));
         let local = runtime.spawn(names.resolve("localhost"));
         runtime.block_on(tokio::task::yield_now());
