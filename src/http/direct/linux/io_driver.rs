@@ -14,8 +14,8 @@ use mio::net::TcpStream;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Registry, Token};
 
-use super::lock::lock;
 use super::scheduled_io::ScheduledIo;
+use crate::sync::lock;
 
 /// How many bytes one read may bring, and how many all reads of an iteration may, so that they share them. A burst is taken in
 /// large pieces, no stream holds the others up for long, and if hundreds of streams burst at once, none of them piles up what

@@ -7,10 +7,10 @@ use std::sync::Mutex;
 
 use tokio::time::Instant;
 
-use super::lock::lock;
 use super::poll_evented::PollEvented;
 use super::scheduled_io::READABLE;
 use crate::http::policy::POOL_IDLE;
+use crate::sync::lock;
 
 /// The idle connections of one event loop, by the number of the client that has opened them.
 #[derive(Default)]
