@@ -10,13 +10,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
 use crate::error::{Error, Kind, Phase};
 use crate::per_process::PerProcess;
+use crate::sync::lock;
 use crate::wire::Counters;
 
 /// How many records are kept unless told otherwise.
@@ -287,11 +288,7 @@ fn number() -> u64 {
 /// A call that nobody waited for has a record, too; a forked child's copy of one has not.
 impl Drop for Trace {
     fn drop(&mut self) {
-        let open = !self
-            .state
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner)
-            .finished;
+        let open = !lock(&self.state).finished;
         if open && self.process == std::process::id() {
             self.finish(Some(&Error::new(Kind::Closed, "nobody waited for the end")));
         }
@@ -415,9 +412,4 @@ pub fn clear() {
 pub fn resize(capacity: usize) {
     CAPACITY.store(capacity, Ordering::Relaxed);
     trim(&mut lock(&BOOK.get().records));
-}
-
-/// What a panic elsewhere left is valid after every statement.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

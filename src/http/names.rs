@@ -8,18 +8,19 @@
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
 
 use crate::per_process::PerProcess;
+use crate::sync::lock;
 
 /// How many names are looked up at a time. `localhost` may take a thread beyond these: its answer is on this machine and comes
 /// at once.
 const MAX_THREADS: usize = 8;
 
 /// The result of a lookup; `None` until there is one.
-type Answer = Option<Result<Arc<[SocketAddr]>, Arc<io::Error>>>;
+type LookupAnswer = Option<Result<Arc<[SocketAddr]>, Arc<io::Error>>>;
 
 /// Asks the system for the addresses of a name, and blocks until it answers.
 type BlockingLookup = fn(&str) -> io::Result<Vec<SocketAddr>>;
@@ -44,7 +45,7 @@ struct Lookups {
     threads: usize,
     /// The names that a thread looks up and those that wait for a thread. An answer has as many receivers as there are calls
     /// that wait for it.
-    answers: HashMap<String, watch::Sender<Answer>>,
+    answers: HashMap<String, watch::Sender<LookupAnswer>>,
     /// The names that wait for a thread.
     waiting: VecDeque<String>,
 }
@@ -55,11 +56,6 @@ impl ResolverThreads {
             lookup,
             lookups: Mutex::default(),
         }
-    }
-
-    /// What the lock guards is whole after every statement, so that a panic of another thread which held it does no harm.
-    fn lock(&self) -> MutexGuard<'_, Lookups> {
-        self.lookups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn resolve(&'static self, name: &str) -> io::Result<Vec<SocketAddr>> {
@@ -73,8 +69,8 @@ impl ResolverThreads {
     }
 
     /// Where the answer for `name` will be. Fails if no thread can be started and none is at work.
-    fn subscribe(&'static self, name: &str) -> io::Result<watch::Receiver<Answer>> {
-        let mut guard = self.lock();
+    fn subscribe(&'static self, name: &str) -> io::Result<watch::Receiver<LookupAnswer>> {
+        let mut guard = lock(&self.lookups);
         let lookups = &mut *guard;
         if let Some(answer) = lookups.answers.get(name) {
             return Ok(answer.subscribe());
@@ -106,7 +102,7 @@ impl ResolverThreads {
             let mut next = Some(first);
             while let Some(name) = next {
                 let found = (self.lookup)(&name);
-                let mut lookups = self.lock();
+                let mut lookups = lock(&self.lookups);
                 let answer = lookups.answers.remove(&name);
                 next = lookups.next_name();
                 drop(lookups);
@@ -231,12 +227,12 @@ mod tests {
     /// Waits until every thread has ended.
     fn wait_idle(resolver: &ResolverThreads) {
         let mut patience = 20_000;
-        while resolver.lock().threads > 0 {
+        while lock(&resolver.lookups).threads > 0 {
             patience -= 1;
             assert!(patience > 0, "a thread is still at work");
             std::thread::sleep(Duration::from_millis(1));
         }
-        let lookups = resolver.lock();
+        let lookups = lock(&resolver.lookups);
         assert!(lookups.answers.is_empty() && lookups.waiting.is_empty());
     }
 
@@ -249,8 +245,7 @@ mod tests {
             .collect();
         // The lookup hangs until all of them have asked: the scheduler polls only some of them at a time.
         runtime.block_on(async {
-            while resolver
-                .lock()
+            while lock(&resolver.lookups)
                 .answers
                 .get("ollama.lan")
                 .is_none_or(|answer| answer.receiver_count() < waiting.len())
@@ -259,7 +254,7 @@ mod tests {
             }
         });
         hanging.wait_asked(1);
-        assert_eq!(resolver.lock().threads, 1);
+        assert_eq!(lock(&resolver.lookups).threads, 1);
         hanging.release();
         for answer in waiting {
             let found = runtime.block_on(answer).unwrap().unwrap();
@@ -286,8 +281,8 @@ mod tests {
             }
         });
         hanging.wait_asked(MAX_THREADS);
-        assert_eq!(resolver.lock().threads, MAX_THREADS);
-        assert!(resolver.lock().waiting.len() <= 1);
+        assert_eq!(lock(&resolver.lookups).threads, MAX_THREADS);
+        assert!(lock(&resolver.lookups).waiting.len() <= 1);
         let wanted = runtime.spawn(resolver.resolve("wanted.lan"));
         let local = runtime.spawn(resolver.resolve("localhost"));
         runtime.block_on(tokio::task::yield_now());

@@ -15,14 +15,14 @@ use super::parked_task::ParkedTask;
 use super::placement::Placement;
 use super::resumable::Resumable;
 use super::streaming_request::StreamingRequest;
-use crate::http::{Mode, Request};
+use crate::http::{PumpMode, Request};
 use crate::py::interpreter::errors::not_a_stop;
 use crate::py::interpreter::exit::enter;
 use crate::py::interpreter::process::ProcessOwned;
-use crate::py::interpreter::runtime::lock;
 use crate::py::interpreter::vectorcall;
 use crate::py::replies::stream_reader::TextCallback;
 use crate::stats::Trace;
+use crate::sync::lock;
 
 /// Calls `on_text` with each piece of the answer, from the loop's reader callback and in the context of the caller.
 pub struct Delivery {
@@ -73,7 +73,7 @@ impl Delivery {
         let run = drain.getattr(intern!(py, "run"))?;
         let _ = delivery.drain.set(run.unbind());
         let request_of = &delivery.request;
-        request_of.start(py, placement, request, Mode::Deltas, &delivery)?;
+        request_of.start(py, placement, request, PumpMode::Deltas, &delivery)?;
         Ok(delivery)
     }
 

@@ -12,16 +12,16 @@ use pyo3::types::{PyBytes, PyString};
 use pyo3::{PyTraverseError, PyVisit};
 
 use crate::error::{Error, Kind};
-use crate::http::Mode;
+use crate::http::PumpMode;
 use crate::inbox::{Inbox, Received};
 use crate::py::interpreter::errors::{self, Context};
 use crate::py::interpreter::log;
-use crate::py::interpreter::runtime::lock;
 use crate::py::interpreter::vectorcall;
 use crate::py::objects::content_line;
 use crate::py::objects::slot_layout::{SharedModel, SlotLayout};
 use crate::py::objects::tool_calls;
 use crate::stats::Trace;
+use crate::sync::lock;
 use crate::wire::{Batch, Fold, Item, SharedFields};
 
 /// After so many ready items the reading task lets the loop serve others once.
@@ -60,11 +60,11 @@ impl ItemFormat {
     }
 
     /// What has to fill the inbox for it.
-    pub fn mode(&self) -> Mode {
+    pub fn mode(&self) -> PumpMode {
         match self {
-            Self::Objects(_, Some(layout)) => Mode::Records(layout.shape),
-            Self::Objects(_, None) => Mode::Deltas,
-            Self::RawLines => Mode::Lines,
+            Self::Objects(_, Some(layout)) => PumpMode::Records(layout.shape),
+            Self::Objects(_, None) => PumpMode::Deltas,
+            Self::RawLines => PumpMode::RawLines,
         }
     }
 
