@@ -20,4 +20,5 @@ pub mod inbox;
 #[cfg(feature = "python")]
 mod py;
 pub mod stats;
+mod sync;
 pub mod wire;

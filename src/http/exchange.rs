@@ -14,14 +14,14 @@ use reqwest::header::{
 use tokio::time::Instant;
 
 use super::attempt::Attempt;
-use super::client::Client;
 use super::clock::Clock;
 use super::fault;
 use super::lane::{Lane, Response};
 use super::policy::Timeouts;
 use super::redirect;
 use super::request::{Head, Prepared, Request};
-use super::retry::Tries;
+use super::transport::Transport;
+use super::tries::Tries;
 use crate::error::{Error, MAX_BODY};
 use crate::stats::Trace;
 
@@ -53,14 +53,18 @@ pub(super) struct Exchange {
 impl Exchange {
     /// Sends `request` to `url` until a reply begins or no further try is due, and checks the head of the reply. A
     /// status that is no success is an error.
-    pub(super) async fn open(client: &Client, request: Request, url: &str) -> Result<Self, Error> {
-        let limits = request.timeouts.unwrap_or(client.config().timeouts);
-        let policy = request.retry.unwrap_or(client.config().retry);
+    pub(super) async fn open(
+        transport: &Transport,
+        request: Request,
+        url: &str,
+    ) -> Result<Self, Error> {
+        let limits = request.timeouts.unwrap_or(transport.config().timeouts);
+        let policy = request.retry.unwrap_or(transport.config().retry);
         let trace = request.trace.clone();
         let mut tries = Tries::new(policy, &request, limits.total);
-        let prepared = client.prepare(request, url)?;
+        let prepared = transport.prepare(request, url)?;
         loop {
-            let failure = match Self::reach(client, &prepared, limits, tries.since()).await {
+            let failure = match Self::reach(transport, &prepared, limits, tries.since()).await {
                 Ok(mut exchange) => {
                     exchange.trace = trace;
                     return Ok(exchange);
@@ -68,19 +72,23 @@ impl Exchange {
                 Err(failure) => failure,
             };
             tries
-                .after(client.redact(failure), client.lane(), trace.as_deref())
+                .after(
+                    transport.redact(failure),
+                    transport.lane(),
+                    trace.as_deref(),
+                )
                 .await?;
         }
     }
 
     /// Sends a request once, and on to where redirects lead, until there is a reply that answers it.
     async fn reach(
-        client: &Client,
+        transport: &Transport,
         first: &Prepared,
         limits: Timeouts,
         asked: Instant,
     ) -> Result<Self, Error> {
-        let mut exchange = Self::send(client, first, limits, asked).await?;
+        let mut exchange = Self::send(transport, first, limits, asked).await?;
         let mut passed: Vec<Url> = Vec::new();
         let mut moved: Option<Prepared> = None;
         loop {
@@ -104,31 +112,31 @@ impl Exchange {
             exchange.discard().await;
             passed.push(from.clone());
             let place = redirect::shown(&target);
-            let (there, next) = client.follow(request, target)?;
+            let (there, next) = transport.follow_redirect(request, target)?;
             exchange = Self::send(&there, &next, limits, asked)
                 .await
                 .map_err(|error| error.at(&place))?;
             exchange.moved = Some(place);
-            exchange.withheld = client.has_credentials() && !there.has_credentials();
+            exchange.withheld = transport.has_credentials() && !there.has_credentials();
             moved = Some(next);
         }
     }
 
     /// Sends a request once, or twice where a pooled connection was dead.
     async fn send(
-        client: &Client,
+        transport: &Transport,
         prepared: &Prepared,
         limits: Timeouts,
         asked: Instant,
     ) -> Result<Self, Error> {
-        let lane = client.lane().clone();
+        let lane = transport.lane().clone();
         let mut clock = Clock::start(&lane, limits, asked);
         let attempt = Attempt::new(limits.connect);
         // Boxed, because it is large, and what holds it is moved on the stack of whoever asks, which may be small.
-        let sending = Box::pin(client.sender().send(&lane, prepared, &attempt));
+        let sending = Box::pin(transport.send(prepared, &attempt));
         let mut response = clock.guard(sending, Some(&attempt)).await??;
         if framing(response.headers()).is_err() {
-            client.distrust(&mut response);
+            transport.forbid_reuse(&mut response);
         }
         let content_type = header(response.headers(), &CONTENT_TYPE)
             .unwrap_or_default()
@@ -140,7 +148,7 @@ impl Exchange {
             content_type,
             moved: None,
             withheld: false,
-            proxy: client.sender().may_reply(),
+            proxy: transport.proxy_that_may_reply(),
             trace: None,
         })
     }

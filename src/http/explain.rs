@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::client::Client;
 use super::endpoint::{Endpoint, Method};
 use super::policy::{Retry, Timeouts};
+use super::reply::fetch;
 use super::request::Request;
+use super::transport::Transport;
 use crate::error::{Cause, Error, Kind, Phase};
 use crate::excerpt::excerpt;
 use crate::stats::Trace;
@@ -23,7 +24,7 @@ const MAX_NAMES: usize = 64 << 10;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Adds to `error` what the server knows about the model of the call `trace`.
-pub(super) async fn explain(client: &Client, trace: Option<&Trace>, error: Error) -> Error {
+pub(super) async fn explain(transport: &Transport, trace: Option<&Trace>, error: Error) -> Error {
     let Some(model) = trace
         .map(|trace| trace.about().model.as_str())
         .filter(|model| !model.is_empty())
@@ -32,11 +33,11 @@ pub(super) async fn explain(client: &Client, trace: Option<&Trace>, error: Error
     };
     let shown = excerpt(model, 100);
     if error.cause == Some(Cause::MissingModel) {
-        let models = names(client, "/api/tags").await.ok().flatten();
+        let models = names(transport, "/api/tags").await.ok().flatten();
         return error.with_available_models(models);
     }
     if error.phase == Some(Phase::FirstToken) {
-        let found = names(client, "/api/ps").await;
+        let found = names(transport, "/api/ps").await;
         return match &found {
             Ok(Some(names)) if names.iter().any(|name| is_same(name, model)) => {
                 let sentence = format!(
@@ -61,7 +62,7 @@ pub(super) async fn explain(client: &Client, trace: Option<&Trace>, error: Error
 }
 
 /// The names of the models that `path` lists; `None` if the reply is no list of models.
-async fn names(client: &Client, path: &str) -> Result<Option<Vec<String>>, Error> {
+async fn names(transport: &Transport, path: &str) -> Result<Option<Vec<String>>, Error> {
     let request = Request {
         timeouts: Some(Timeouts {
             connect: PATIENCE,
@@ -72,9 +73,8 @@ async fn names(client: &Client, path: &str) -> Result<Option<Vec<String>>, Error
         retry: Some(Retry::OFF),
         ..Request::to(Endpoint::unknown(Method::Get, path))
     };
-    let reply = client
-        .whole(request, &client.config().base.url(path))
-        .await?;
+    let url = transport.config().base.url(path);
+    let reply = fetch(transport, request, &url).await?;
     let listed: Option<Value> = serde_json::from_slice(&reply.body).ok();
     let models = listed
         .as_ref()

@@ -5,7 +5,8 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -14,14 +15,13 @@ use reqwest::header::HeaderMap;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::attempt::Attempt;
-#[cfg(target_os = "linux")]
-use super::direct;
-use super::general;
+use super::config::Config;
+use super::direct::{self, ReactorHandle};
+use super::general::{self, General};
 use super::policy::later;
 use super::request::Prepared;
-use crate::error::Error;
-#[cfg(target_os = "linux")]
-use crate::error::Kind;
+use crate::error::{Error, Kind};
+use crate::sync::lock;
 
 /// Gives the tokio runtime of the process, which is started when it is first needed.
 pub type Runtime = fn() -> Result<tokio::runtime::Handle, Error>;
@@ -33,15 +33,13 @@ pub(super) enum Lane {
     General,
     /// A reactor in somebody's event loop, on which the request has to run. The runtime is for what a redirect leads to
     /// that needs TLS or a proxy.
-    #[cfg(target_os = "linux")]
-    Direct(direct::ReactorHandle, Runtime),
+    Direct(ReactorHandle, Runtime),
 }
 
 impl Lane {
     pub(super) fn timer(&self, at: Instant) -> Timer {
         match self {
             Self::General => Timer::General(Box::pin(sleep_until(at))),
-            #[cfg(target_os = "linux")]
             Self::Direct(handle, _) => Timer::Direct(handle.timer(at)),
         }
     }
@@ -67,7 +65,6 @@ impl Lane {
 /// Completes at a time, which can be moved.
 pub(super) enum Timer {
     General(Pin<Box<Sleep>>),
-    #[cfg(target_os = "linux")]
     Direct(direct::Timer),
 }
 
@@ -76,7 +73,6 @@ impl Timer {
     pub(super) fn reset(&mut self, at: Instant) {
         match self {
             Self::General(sleep) => sleep.as_mut().reset(at),
-            #[cfg(target_os = "linux")]
             Self::Direct(timer) => timer.reset(at),
         }
     }
@@ -84,7 +80,6 @@ impl Timer {
     pub(super) fn deadline(&self) -> Instant {
         match self {
             Self::General(sleep) => sleep.deadline(),
-            #[cfg(target_os = "linux")]
             Self::Direct(timer) => timer.deadline(),
         }
     }
@@ -96,7 +91,6 @@ impl Future for Timer {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         match self.get_mut() {
             Self::General(sleep) => sleep.as_mut().poll(context),
-            #[cfg(target_os = "linux")]
             Self::Direct(timer) => Pin::new(timer).poll(context),
         }
     }
@@ -105,7 +99,6 @@ impl Future for Timer {
 /// The head of a response, and its body piece by piece.
 pub(super) enum Response {
     General(general::Response),
-    #[cfg(target_os = "linux")]
     Direct(Box<direct::Response>),
 }
 
@@ -113,7 +106,6 @@ impl Response {
     pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::General(response) => response.status(),
-            #[cfg(target_os = "linux")]
             Self::Direct(response) => response.head().status,
         }
     }
@@ -121,7 +113,6 @@ impl Response {
     pub(super) fn headers(&self) -> &HeaderMap {
         match self {
             Self::General(response) => response.headers(),
-            #[cfg(target_os = "linux")]
             Self::Direct(response) => &response.head().headers,
         }
     }
@@ -130,7 +121,6 @@ impl Response {
     pub(super) fn expected(&self) -> Option<u64> {
         match self {
             Self::General(response) => response.expected(),
-            #[cfg(target_os = "linux")]
             Self::Direct(response) => response.expected(),
         }
     }
@@ -140,36 +130,50 @@ impl Response {
     pub(super) async fn pull(&mut self, take: impl FnMut(&[u8]) -> bool) -> Result<bool, Error> {
         match self {
             Self::General(response) => response.pull(take).await,
-            #[cfg(target_os = "linux")]
             Self::Direct(response) => response.pull(take).await.map_err(Error::from),
         }
     }
 }
 
-/// What sends the requests of one client.
-pub(super) struct Sender {
-    general: RwLock<Arc<general::General>>,
+/// Numbers the clients of the process.
+static CLIENTS: AtomicU64 = AtomicU64::new(0);
+
+/// The two lanes of one client, which send its requests.
+pub(super) struct Lanes {
+    general: Mutex<Arc<General>>,
     /// The number under which a reactor keeps the client's connections.
-    pub(super) number: u64,
-    /// Neither TLS nor a proxy stands between here and the server.
-    pub(super) plain: bool,
+    client: u64,
+    /// Whether neither TLS nor a proxy stands between here and the server.
+    plain: bool,
+    /// The reactors on which connections may be left.
+    reactors: Mutex<Vec<ReactorHandle>>,
 }
 
-impl Sender {
-    pub(super) fn new(general: general::General, number: u64, plain: bool) -> Self {
-        Self {
-            general: RwLock::new(Arc::new(general)),
-            number,
-            plain,
-        }
+impl Lanes {
+    pub(super) fn new(config: &Config) -> Result<Self, Error> {
+        let proxy = config.proxy.resolve(&config.base)?;
+        Ok(Self {
+            plain: proxy.is_none() && !config.base.is_https(),
+            general: Mutex::new(Arc::new(General::new(config, proxy)?)),
+            client: CLIENTS.fetch_add(1, Ordering::Relaxed),
+            reactors: Mutex::default(),
+        })
     }
 
-    /// Sends through `general` from now on, and so over none of the connections of the one before.
-    pub(super) fn renew(&self, general: general::General) {
-        let mut current = self.general.write().unwrap_or_else(PoisonError::into_inner);
-        let before = std::mem::replace(&mut *current, Arc::new(general));
-        drop(current);
-        drop(before);
+    /// Whether the direct lane leads to the server.
+    pub(super) fn is_plain(&self) -> bool {
+        self.plain
+    }
+
+    /// Notes that connections may be left on the reactor of `lane`.
+    pub(super) fn remember(&self, lane: &Lane) {
+        if let Lane::Direct(handle, _) = lane {
+            let mut reactors = lock(&self.reactors);
+            if !reactors.iter().any(|known| known.same_reactor(handle)) {
+                reactors.retain(ReactorHandle::is_alive);
+                reactors.push(handle.clone());
+            }
+        }
     }
 
     /// The proxy that requests go through, without credentials.
@@ -178,15 +182,15 @@ impl Sender {
     }
 
     /// The proxy that may reply in the server's place, without credentials.
-    pub(super) fn may_reply(&self) -> Option<String> {
-        self.general().may_reply().map(str::to_owned)
+    pub(super) fn proxy_that_may_reply(&self) -> Option<String> {
+        self.general().proxy_that_may_reply().map(str::to_owned)
     }
 
-    fn general(&self) -> Arc<general::General> {
-        let current = self.general.read().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&current)
+    fn general(&self) -> Arc<General> {
+        Arc::clone(&lock(&self.general))
     }
 
+    /// Sends `request` in `lane`, or in the general lane where the direct one does not lead to the server.
     pub(super) async fn send(
         &self,
         lane: &Lane,
@@ -199,19 +203,17 @@ impl Sender {
                 .send(request, attempt)
                 .await
                 .map(Response::General),
-            #[cfg(target_os = "linux")]
             Lane::Direct(handle, _) if self.plain => {
-                direct::send(handle, self.number, request, attempt)
+                direct::send(handle, self.client, request, attempt)
                     .await
                     .map(|response| Response::Direct(Box::new(response)))
                     .map_err(Error::from)
             }
-            #[cfg(target_os = "linux")]
             Lane::Direct(_, runtime) => {
                 let general = self.general();
                 let (request, attempt) = (request.clone(), Arc::clone(attempt));
                 let sending = async move { general.send(&request, &attempt).await };
-                let mut task = Elsewhere(runtime()?.spawn(sending));
+                let mut task = AbortOnDrop(runtime()?.spawn(sending));
                 match (&mut task.0).await {
                     Ok(sent) => sent.map(Response::General),
                     Err(_) => Err(Error::new(Kind::Closed, "The I/O thread has ended.")),
@@ -219,14 +221,36 @@ impl Sender {
             }
         }
     }
+
+    /// Sees to it that the connection which brought `response` is not used again. The general lane's pool gives none of
+    /// its connections away, so all of it goes. `config` is that of the client.
+    pub(super) fn forbid_reuse(&self, response: &mut Response, config: &Config) {
+        match response {
+            Response::General(_) => {
+                let proxy = config.proxy.resolve(&config.base);
+                // It could be made before; if it no longer can, the next request says so.
+                if let Ok(fresh) = proxy.and_then(|proxy| General::new(config, proxy)) {
+                    let before = std::mem::replace(&mut *lock(&self.general), Arc::new(fresh));
+                    drop(before);
+                }
+            }
+            Response::Direct(response) => response.forbid_reuse(),
+        }
+    }
+}
+
+impl Drop for Lanes {
+    fn drop(&mut self) {
+        for handle in &*lock(&self.reactors) {
+            handle.close_idle(self.client);
+        }
+    }
 }
 
 /// A task of the runtime that ends with whoever waits for it.
-#[cfg(target_os = "linux")]
-struct Elsewhere<T>(tokio::task::JoinHandle<T>);
+struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
 
-#[cfg(target_os = "linux")]
-impl<T> Drop for Elsewhere<T> {
+impl<T> Drop for AbortOnDrop<T> {
     fn drop(&mut self) {
         self.0.abort();
     }

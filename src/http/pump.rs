@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::client::{Client, Mode};
 use super::endpoint::ReplyLines;
 use super::exchange::Exchange;
 use super::explain::explain;
 use super::fault;
 use super::request::Request;
-use super::sink::{Deltas, Lines, Sink, Taken};
+use super::sink::{Deltas, Lines, Mode, Sink, Taken};
+use super::transport::Transport;
 use crate::error::{Error, Kind};
 use crate::excerpt::excerpt;
 use crate::inbox::Inbox;
@@ -30,17 +30,17 @@ impl Drop for Closing<'_> {
     }
 }
 
-/// Runs one stream. See [`Client::pump`].
-pub(super) async fn run(client: &Client, request: Request, inbox: &Arc<Inbox>, mode: Mode) {
+/// Runs one stream. See [`super::Client::pump`].
+pub(super) async fn run(transport: &Transport, request: Request, inbox: &Arc<Inbox>, mode: Mode) {
     let _closing = Closing(inbox);
-    let url = client.config().base.url(&request.endpoint.path);
+    let url = transport.config().base.url(&request.endpoint.path);
     let trace = request.trace.clone();
     let end = tokio::select! {
         biased;
         () = inbox.aborted() => Err(Error::new(Kind::Closed, "The stream was closed by its reader.")),
-        end = explained(client, request, inbox, mode, &url) => end,
+        end = explained(transport, request, inbox, mode, &url) => end,
     };
-    let end = end.map_err(|error| client.redact(error.at(&url)));
+    let end = end.map_err(|error| transport.redact(error.at(&url)));
     if let Some(trace) = trace {
         trace.finish(end.as_ref().err());
     }
@@ -48,27 +48,27 @@ pub(super) async fn run(client: &Client, request: Request, inbox: &Arc<Inbox>, m
 }
 
 async fn explained(
-    client: &Client,
+    transport: &Transport,
     request: Request,
     inbox: &Inbox,
     mode: Mode,
     url: &str,
 ) -> Result<(), Error> {
     let trace = request.trace.clone();
-    match Box::pin(stream(client, request, inbox, mode, url)).await {
+    match Box::pin(stream(transport, request, inbox, mode, url)).await {
         Ok(()) => Ok(()),
-        Err(error) => Err(Box::pin(explain(client, trace.as_deref(), error)).await),
+        Err(error) => Err(Box::pin(explain(transport, trace.as_deref(), error)).await),
     }
 }
 
 async fn stream(
-    client: &Client,
+    transport: &Transport,
     request: Request,
     inbox: &Inbox,
     mode: Mode,
     url: &str,
 ) -> Result<(), Error> {
-    let max_line = client.config().max_line;
+    let max_line = transport.config().max_line;
     let taken = match (request.endpoint.lines, mode) {
         (Some(ReplyLines::Progress), _) => Taken::Progress,
         (_, Mode::Records(shape)) => Taken::Answer(Some(shape)),
@@ -78,7 +78,7 @@ async fn stream(
     let guarded = request.guarded;
     let trace = request.trace.clone();
     let trace = trace.as_deref();
-    let mut exchange = Exchange::open(client, request, url).await?;
+    let mut exchange = Exchange::open(transport, request, url).await?;
     let status = exchange.status();
     let end = match mode {
         Mode::Deltas | Mode::Records(_) => {

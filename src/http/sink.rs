@@ -13,6 +13,18 @@ use crate::wire::{
     Batch, Counters, Decoder, Delta, Item, Shape, StreamFormat, TextMember, WireError, fold_body,
 };
 
+/// What a pump puts into the inbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Decoded items.
+    Deltas,
+    /// The same, for a reader that can make nothing of an answer of another shape.
+    Records(Shape),
+    /// Raw lines without their newline, blank ones left out, nothing decoded or checked: for code that brings its
+    /// own decoder.
+    Lines,
+}
+
 /// Where the pieces of a body go.
 pub(super) trait Sink {
     /// Takes the next piece. After an error nothing more may come; what came before it is good.

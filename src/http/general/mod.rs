@@ -69,7 +69,7 @@ impl General {
     }
 
     /// The proxy that may reply in the server's place. Through a tunnel only the server does.
-    pub(super) fn may_reply(&self) -> Option<&str> {
+    pub(super) fn proxy_that_may_reply(&self) -> Option<&str> {
         let via = self.via.as_ref().filter(|via| via.http && !self.https)?;
         Some(&via.shown)
     }

@@ -10,34 +10,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::lane::Lane;
-use super::policy::{Retry, YEAR, later};
+use super::policy::{Retry, later};
 use super::request::Request;
 use crate::error::{Error, Repeat};
 use crate::stats::Trace;
-
-/// Each wait is so many times as long as the one before.
-const GROWTH: u32 = 4;
-
-/// The longest wait of our own choice.
-const LONGEST: Duration = Duration::from_secs(1);
-
-impl Retry {
-    /// How long to wait before retry number `taken` (from 0), `spent` after the request; `None`: give up. `roll` is
-    /// from 0 to 1 and spreads the waits of many clients.
-    fn wait(&self, taken: u32, spent: Duration, asked: Option<f64>, roll: f64) -> Option<Duration> {
-        if taken >= self.count {
-            return None;
-        }
-        if let Some(asked) = asked {
-            let wait = Duration::try_from_secs_f64(asked).ok()?;
-            return (wait <= self.retry_after).then_some(wait.min(YEAR));
-        }
-        let first = self.first.min(YEAR);
-        let grown = first.saturating_mul(GROWTH.saturating_pow(taken));
-        let wait = grown.min(LONGEST.max(first)).mul_f64(0.75 + 0.5 * roll);
-        (spent.saturating_add(wait) <= self.budget).then_some(wait)
-    }
-}
 
 /// The tries of one request.
 pub(super) struct Tries {
@@ -138,71 +114,6 @@ mod tests {
         Request::to(Endpoint::unknown(method, path))
     }
 
-    fn milliseconds(wait: Option<Duration>) -> Option<u128> {
-        wait.map(|wait| wait.as_millis())
-    }
-
-    #[test]
-    fn waits_grow_are_spread_and_have_a_ceiling() {
-        let policy = Retry {
-            count: 5,
-            budget: Duration::MAX,
-            ..Retry::default()
-        };
-        let waits = |roll| {
-            (0..6)
-                .map(|taken| milliseconds(policy.wait(taken, Duration::ZERO, None, roll)))
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(
-            waits(0.5),
-            [
-                Some(200),
-                Some(800),
-                Some(1000),
-                Some(1000),
-                Some(1000),
-                None
-            ]
-        );
-        assert_eq!(
-            waits(0.0),
-            [Some(150), Some(600), Some(750), Some(750), Some(750), None]
-        );
-        assert_eq!(
-            waits(1.0),
-            [
-                Some(250),
-                Some(1000),
-                Some(1250),
-                Some(1250),
-                Some(1250),
-                None
-            ]
-        );
-    }
-
-    #[test]
-    fn no_number_is_too_large() {
-        let policy = Retry {
-            count: u32::MAX,
-            first: Duration::MAX,
-            budget: Duration::MAX,
-            retry_after: Duration::MAX,
-        };
-        for taken in [0, 1, u32::MAX - 1] {
-            for roll in [0.0, 1.0] {
-                let wait = policy.wait(taken, Duration::ZERO, None, roll).unwrap();
-                assert!(wait >= YEAR / 2 && wait <= 2 * YEAR);
-                assert_eq!(
-                    policy.wait(taken, Duration::MAX, Some(1.8e19), roll),
-                    Some(YEAR)
-                );
-                assert_eq!(policy.wait(taken, Duration::ZERO, Some(1e300), roll), None);
-            }
-        }
-    }
-
     #[tokio::test]
     async fn the_longest_wait_is_waited() {
         let policy = Retry {
@@ -218,33 +129,6 @@ mod tests {
             let moment = Duration::from_millis(5);
             assert!(tokio::time::timeout(moment, waiting).await.is_err());
         }
-    }
-
-    #[test]
-    fn the_budget_ends_it() {
-        let policy = Retry::default();
-        let spent = |milliseconds| Duration::from_millis(milliseconds);
-        assert_eq!(
-            milliseconds(policy.wait(0, spent(2800), None, 0.5)),
-            Some(200)
-        );
-        assert_eq!(policy.wait(0, spent(2801), None, 0.5), None);
-        assert_eq!(policy.wait(2, spent(0), None, 0.5), None);
-        assert_eq!(Retry::OFF.wait(0, spent(0), None, 0.5), None);
-    }
-
-    #[test]
-    fn what_the_server_asks_for_is_obeyed_within_reason() {
-        let policy = Retry::default();
-        let late = Duration::from_secs(60);
-        assert_eq!(
-            milliseconds(policy.wait(0, late, Some(7.0), 0.9)),
-            Some(7000)
-        );
-        assert_eq!(milliseconds(policy.wait(0, late, Some(0.0), 0.9)), Some(0));
-        assert_eq!(policy.wait(0, late, Some(10.5), 0.9), None);
-        assert_eq!(policy.wait(0, late, Some(f64::INFINITY), 0.9), None);
-        assert_eq!(policy.wait(2, late, Some(1.0), 0.9), None);
     }
 
     #[test]

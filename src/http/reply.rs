@@ -1,0 +1,41 @@
+//! A whole reply: an exchange whose body is read to its end before anybody looks at it.
+
+use std::sync::Arc;
+
+use super::endpoint::Endpoint;
+use super::exchange::Exchange;
+use super::redact::Secrets;
+use super::request::Request;
+use super::transport::Transport;
+use crate::error::Error;
+
+/// A whole reply with a status of success.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    pub status: u16,
+    /// As sent, or empty.
+    pub content_type: String,
+    pub body: Vec<u8>,
+    /// What an error that is made of the body must not show.
+    pub secrets: Secrets,
+    /// The endpoint that sent it.
+    pub endpoint: Arc<Endpoint>,
+}
+
+/// Sends `request` to `url` and reads the whole reply.
+pub(super) async fn fetch(
+    transport: &Transport,
+    request: Request,
+    url: &str,
+) -> Result<Reply, Error> {
+    let endpoint = Arc::clone(&request.endpoint);
+    let mut exchange = Exchange::open(transport, request, url).await?;
+    let body = exchange.whole(transport.config().max_body).await?;
+    Ok(Reply {
+        status: exchange.status(),
+        content_type: exchange.content_type().to_owned(),
+        body,
+        secrets: transport.secrets().clone(),
+        endpoint,
+    })
+}
