@@ -19,10 +19,10 @@ use crate::http::{Mode, Request};
 use crate::py::interpreter::errors::not_a_stop;
 use crate::py::interpreter::exit::enter;
 use crate::py::interpreter::process::ProcessOwned;
-use crate::py::interpreter::runtime::lock;
 use crate::py::interpreter::vectorcall;
 use crate::py::replies::stream_reader::TextCallback;
 use crate::stats::Trace;
+use crate::sync::lock;
 
 /// Calls `on_text` with each piece of the answer, from the loop's reader callback and in the context of the caller.
 pub struct Delivery {

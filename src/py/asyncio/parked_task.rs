@@ -9,7 +9,7 @@ use pyo3::{PyTraverseError, PyVisit};
 use super::event_loop::running_loop;
 use crate::error::{Error, Kind};
 use crate::py::interpreter::errors;
-use crate::py::interpreter::runtime::lock;
+use crate::sync::lock;
 
 pub struct ParkedTask {
     event_loop: Py<PyAny>,

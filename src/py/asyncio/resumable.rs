@@ -4,7 +4,7 @@ use std::sync::{Mutex, Weak};
 
 use pyo3::prelude::*;
 
-use crate::py::interpreter::runtime::lock;
+use crate::sync::lock;
 
 /// A stream, a delivery or a call for which a task waits on an event loop.
 pub trait Resumable: Send + Sync {

@@ -16,9 +16,9 @@ use super::streaming_request::StreamingRequest;
 use crate::http::Request;
 use crate::py::interpreter::errors::misuse;
 use crate::py::interpreter::exit::enter;
-use crate::py::interpreter::runtime::lock;
 use crate::py::replies::stream_reader::{ItemFormat, NextItem};
 use crate::stats::Trace;
+use crate::sync::lock;
 
 const BUSY: &str = "this stream is being read already: read it from one task at a time";
 

@@ -14,9 +14,9 @@ use crate::error::{Error, Kind};
 use crate::http::{Reply, Request};
 use crate::inbox::ReaderWaker;
 use crate::py::interpreter::log;
-use crate::py::interpreter::runtime::lock;
 use crate::py::replies::reply_format::ReplyFormat;
 use crate::stats::Trace;
+use crate::sync::lock;
 
 pub struct WholeReply {
     parked_task: ParkedTask,

@@ -106,7 +106,7 @@ fn receive<T: Send>(py: Python<'_>, channel: Receiver<T>) -> PyResult<Option<T>>
     let mut value = None;
     let channel = std::sync::Mutex::new(channel);
     wait_until(py, || {
-        match crate::py::interpreter::runtime::lock(&channel).recv_timeout(SIGNALS) {
+        match crate::sync::lock(&channel).recv_timeout(SIGNALS) {
             Ok(received) => {
                 value = Some(received);
                 true

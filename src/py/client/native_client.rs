@@ -25,12 +25,13 @@ use crate::py::asyncio::whole_reply::WholeReply;
 use crate::py::blocking::stream::{BlockingStream, wait_for};
 use crate::py::interpreter::exit::enter;
 use crate::py::interpreter::process::ProcessOwned;
-use crate::py::interpreter::runtime::{handle, lock, running_handle};
+use crate::py::interpreter::runtime::{handle, running_handle};
 use crate::py::interpreter::{errors, log};
 use crate::py::objects::json_writer;
 use crate::py::replies::reply_format::ReplyFormat;
 use crate::py::replies::stream_reader::ItemFormat;
 use crate::stats::{About, Journal, Trace};
+use crate::sync::lock;
 
 /// A client of one server, with its connection pool.
 #[pyclass(frozen, module = "metagpt_ollama_rs._core")]

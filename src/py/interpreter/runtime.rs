@@ -6,8 +6,8 @@
 //! Every lock here is taken with the GIL held and never kept across a release of it: so no other thread can hold
 //! one at the moment of a fork.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pyo3::prelude::*;
@@ -16,16 +16,12 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use super::exit::{self, enter, is_exiting, sleep_if_exiting};
 use super::process::ProcessOwned;
 use crate::error::{Error, Kind};
+use crate::sync::lock;
 
 /// How long interpreter exit waits for requests that are still under way.
 const SHUTDOWN: Duration = Duration::from_millis(500);
 
 static RUNTIME: Mutex<Option<ProcessOwned<Runtime>>> = Mutex::new(None);
-
-/// A lock that a panic elsewhere cannot poison for us: what it guards is valid after every statement.
-pub fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// The handle of this process's runtime, which is started when it is first needed.
 pub fn handle(py: Python<'_>) -> PyResult<Handle> {

@@ -17,11 +17,11 @@ use crate::http::Mode;
 use crate::inbox::{Inbox, Received};
 use crate::py::interpreter::errors::{self, FailureContext};
 use crate::py::interpreter::log;
-use crate::py::interpreter::runtime::lock;
 use crate::py::interpreter::vectorcall;
 use crate::py::objects::slot_layout::{SharedModel, SlotLayout};
 use crate::py::objects::tool_calls;
 use crate::stats::Trace;
+use crate::sync::lock;
 use crate::wire::{Batch, Fold, Item, Shape, Timestamp};
 
 /// After so many ready items the reading task lets the loop serve others once.
