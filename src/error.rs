@@ -11,7 +11,7 @@
 //! assert_eq!(error.cause, Some(Cause::UnknownName));
 //! ```
 //!
-//! Everybody may read what is known (the fields of [`Context`]); nobody can change it but by these methods. What tells two
+//! Everybody may read what is known (the fields of [`ErrorDetails`]); nobody can change it but by these methods. What tells two
 //! failures apart are values ([`Kind`], [`Phase`], [`Cause`], [`Repeat`]) and never the words of a message.
 //!
 //! Python maps each [`Kind`] to one exception class (`python/metagpt_ollama_rs/failures.py`), in one place.
@@ -151,13 +151,13 @@ pub struct RepeatedText {
     pub period: usize,
 }
 
-/// A failure. What is known of it are the fields of [`Context`]: `error.kind`, `error.status`, and so on.
+/// A failure. What is known of it are the fields of [`ErrorDetails`]: `error.kind`, `error.status`, and so on.
 #[derive(Clone, Debug)]
-pub struct Error(Box<Context>);
+pub struct Error(Box<ErrorDetails>);
 
 /// Everything that a person needs to understand a failure.
 #[derive(Clone, Debug)]
-pub struct Context {
+pub struct ErrorDetails {
     pub kind: Kind,
     /// One sentence for people, without secrets.
     pub message: String,
@@ -191,11 +191,9 @@ pub struct Context {
     pub cause: Option<Cause>,
     /// For an answer that repeats itself without end: which text of it, and with which period.
     pub repetition: Option<RepeatedText>,
-    source: Option<Source>,
+    /// The error of a library. Shared, because errors are cloned.
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
-
-/// The error of a library. Shared, because errors are cloned.
-type Source = Arc<dyn StdError + Send + Sync>;
 
 impl Kind {
     const ALL: [Self; 11] = [
@@ -238,7 +236,7 @@ impl Kind {
 impl Error {
     /// A failure of `kind` described by `message`, with no context yet.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self(Box::new(Context {
+        Self(Box::new(ErrorDetails {
             kind,
             message: message.into(),
             url: None,
@@ -422,9 +420,9 @@ impl Error {
 }
 
 impl Deref for Error {
-    type Target = Context;
+    type Target = ErrorDetails;
 
-    fn deref(&self) -> &Context {
+    fn deref(&self) -> &ErrorDetails {
         &self.0
     }
 }

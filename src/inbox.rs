@@ -37,6 +37,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::error::Error;
+use crate::sync::lock;
 use crate::wire::Batch;
 
 /// How many bytes are queued before the producer has to wait.
@@ -103,7 +104,7 @@ impl Inbox {
     /// Sets what is woken when the empty inbox gets an item and when the inbox is closed. If either has happened already,
     /// `waker` is woken at once, so that nothing is missed between a look into the inbox and this call.
     pub fn set_waker(&self, waker: Option<Arc<dyn ReaderWaker>>) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let is_due = state.is_readable();
         let replaced = mem::replace(&mut state.waker, waker.clone());
         drop(state);
@@ -119,7 +120,7 @@ impl Inbox {
         if batch.is_empty() {
             return;
         }
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if self.is_aborted() || state.end.is_some() {
             drop(state);
             batch.clear();
@@ -135,14 +136,14 @@ impl Inbox {
 
     /// Waits while more than the capacity is queued and the reader is still there.
     pub async fn wait_for_room(&self) {
-        if self.lock().bytes <= self.capacity {
+        if lock(&self.state).bytes <= self.capacity {
             return;
         }
         loop {
             let drained = self.drained.notified();
             tokio::pin!(drained);
             drained.as_mut().enable();
-            if self.is_aborted() || self.lock().bytes <= self.capacity {
+            if self.is_aborted() || lock(&self.state).bytes <= self.capacity {
                 return;
             }
             drained.await;
@@ -151,7 +152,7 @@ impl Inbox {
 
     /// Ends the stream. Only the first call counts.
     pub fn close(&self, end: Result<(), Error>) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if state.end.is_some() {
             return;
         }
@@ -161,7 +162,7 @@ impl Inbox {
 
     /// Hands over everything queued by swapping it with `into`, which must be empty.
     pub fn try_recv(&self, into: &mut Batch) -> Received {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if state.batch.is_empty() {
             return match &state.end {
                 Some(end) => Received::Closed(end.clone()),
@@ -181,7 +182,7 @@ impl Inbox {
 
     /// Blocks until items have come or the inbox is closed, at most for `timeout`. Returns whether one of these is the case.
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.blocked += 1;
         let (mut state, _) = self
             .filled
@@ -194,7 +195,7 @@ impl Inbox {
     /// The reader has gone: drops what is queued, makes every push do nothing, and resolves [`Inbox::aborted`].
     pub fn abort(&self) {
         self.aborted.store(true, Ordering::Release);
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let batch = mem::take(&mut state.batch);
         state.bytes = 0;
         drop(state);
@@ -224,7 +225,7 @@ impl Inbox {
     /// the server back.
     #[doc(hidden)]
     pub fn queued_bytes(&self) -> usize {
-        self.lock().bytes
+        lock(&self.state).bytes
     }
 
     /// Unlocks `state`, and then wakes the reader, in whichever way it waits.
@@ -238,11 +239,6 @@ impl Inbox {
         if let Some(waker) = waker {
             waker.wake();
         }
-    }
-
-    /// What the lock guards is whole after every statement, so that a panic of another thread which held it does no harm.
-    fn lock(&self) -> MutexGuard<'_, InboxState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

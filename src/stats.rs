@@ -5,18 +5,19 @@
 //! before it, when the call begins, what is known then: of a process that is killed, only that is left. Nothing
 //! happens per token: a trace notes the time of the first byte and what the last line says.
 //!
-//! The book of records and of calls under way is keyed by process, because another thread may hold its locks at the
-//! moment of a fork: the child starts with an empty one and leaks the other.
+//! Each process has its own book of records and of calls under way: a forked child begins with an empty one.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
 use crate::error::{Error, Kind, Phase};
+use crate::per_process::PerProcess;
+use crate::sync::lock;
 use crate::wire::Counters;
 
 /// How many records are kept unless told otherwise.
@@ -121,7 +122,7 @@ impl Trace {
             lock(&trace.state).notes.push(complaint);
         }
         let trace = Arc::new(trace);
-        lock(&book().open).insert(trace.number, Arc::downgrade(&trace));
+        lock(&BOOK.get().open).insert(trace.number, Arc::downgrade(&trace));
         trace
     }
 
@@ -208,7 +209,7 @@ impl Trace {
             .and_then(|journal| journal.add(&record));
         state.notes.extend(complaint);
         drop(state);
-        lock(&book().open).remove(&self.number);
+        lock(&BOOK.get().open).remove(&self.number);
         keep(record);
     }
 
@@ -287,11 +288,7 @@ fn number() -> u64 {
 /// A call that nobody waited for has a record, too; a forked child's copy of one has not.
 impl Drop for Trace {
     fn drop(&mut self) {
-        let open = !self
-            .state
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner)
-            .finished;
+        let open = !lock(&self.state).finished;
         if open && self.process == std::process::id() {
             self.finish(Some(&Error::new(Kind::Closed, "nobody waited for the end")));
         }
@@ -369,45 +366,18 @@ impl Place {
 }
 
 /// The calls of one process.
+#[derive(Default)]
 struct Book {
-    process: u32,
     records: Mutex<VecDeque<Record>>,
     /// Those under way, by their numbers.
     open: Mutex<BTreeMap<u64, Weak<Trace>>>,
 }
 
-static BOOK: AtomicPtr<Book> = AtomicPtr::new(std::ptr::null_mut());
+static BOOK: PerProcess<Book> = PerProcess::new(Book::default);
 static CAPACITY: AtomicUsize = AtomicUsize::new(KEPT);
 
-fn book() -> &'static Book {
-    let process = std::process::id();
-    let known = BOOK.load(Ordering::Acquire);
-    // SAFETY: the pointer is null or comes from the `Box` below, which is never freed once it is stored.
-    if let Some(book) = unsafe { known.as_ref() }
-        && book.process == process
-    {
-        return book;
-    }
-    let fresh = Box::into_raw(Box::new(Book {
-        process,
-        records: Mutex::default(),
-        open: Mutex::default(),
-    }));
-    match BOOK.compare_exchange(known, fresh, Ordering::AcqRel, Ordering::Acquire) {
-        // SAFETY: as above.
-        Ok(_) => unsafe { &*fresh },
-        Err(other) => {
-            // SAFETY: `fresh` was not stored, so nobody else has it; `other` is of another thread that came first.
-            unsafe {
-                drop(Box::from_raw(fresh));
-                &*other
-            }
-        }
-    }
-}
-
 fn keep(record: Record) {
-    let mut records = lock(&book().records);
+    let mut records = lock(&BOOK.get().records);
     records.push_back(record);
     trim(&mut records);
 }
@@ -421,12 +391,12 @@ fn trim(records: &mut VecDeque<Record>) {
 
 /// The records of this process, the oldest first.
 pub fn records() -> Vec<Record> {
-    lock(&book().records).iter().cloned().collect()
+    lock(&BOOK.get().records).iter().cloned().collect()
 }
 
 /// The calls of this process that are under way, in the order in which they began.
 pub fn pending() -> Vec<Begun> {
-    let open = lock(&book().open);
+    let open = lock(&BOOK.get().open);
     let traces: Vec<_> = open.values().filter_map(Weak::upgrade).collect();
     // A trace that ends here, as the last one that knows it, needs the lock.
     drop(open);
@@ -435,16 +405,11 @@ pub fn pending() -> Vec<Begun> {
 
 /// Forgets the records of this process.
 pub fn clear() {
-    lock(&book().records).clear();
+    lock(&BOOK.get().records).clear();
 }
 
 /// Keeps the last `capacity` records from now on.
 pub fn resize(capacity: usize) {
     CAPACITY.store(capacity, Ordering::Relaxed);
-    trim(&mut lock(&book().records));
-}
-
-/// What a panic elsewhere left is valid after every statement.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    trim(&mut lock(&BOOK.get().records));
 }

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any, Generic, TypeVar, final
 
-from typing_extensions import Self
+from typing_extensions import Self, disjoint_base
 
 _T = TypeVar("_T")
 _Limits = tuple[float | None, float | None, float | None, float | None]
@@ -46,93 +46,306 @@ DEBUG_BUILD: bool
 DEFAULT_LIMITS: _Limits
 DEFAULT_RETRIES: _Retries
 
-# The names of the counters of a reply, in the order in which Ollama writes them.
 COUNTERS: tuple[str, ...]
 # The counters that OpenAI's endpoints have too: the name, and what it is called in their `usage`.
 OPENAI_USAGE: dict[str, str]
 
-def decode(response: Any, /) -> Any: ...
-def decode_text(response: Any, /) -> str: ...
-def get_choice(to_choice_dict: Any, /) -> str: ...
-def get_response_choice(to_choice_dict: Any, /) -> str: ...
-def loads(text: bytes) -> Any: ...
-def dumps(value: Any) -> bytes: ...
-def refuse_repetition(content: str, thinking: str, model: str) -> None: ...
-def adopt_dict(record: Any, data: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]: ...
-def excerpt(text: str, limit: int) -> str: ...
-def is_cloud(url: str) -> bool: ...
-def parse_tool_arguments(function: dict[str, Any]) -> None: ...
-def vectors_fault(vectors: object) -> str | None: ...
-def stats_records() -> list[dict[str, Any]]: ...
-def stats_pending() -> list[dict[str, Any]]: ...
-def stats_clear() -> None: ...
-def stats_resize(capacity: int) -> None: ...
+def decode(response: Any, /) -> Any:
+    """The last JSON value of a reply's body, whatever it is: one object, lines, or server-sent events.
+
+    ``response`` is the body (bytes, bytearray, memoryview or str) or an object with it in ``data``. The value is
+    what ``json.loads`` makes of the last line that parses. A body in which nothing parses gives ``{"error": …,
+    "raw_data": …}`` and a warning in the log. Raises TypeError for an argument that holds no body.
+
+    >>> decode(b'{"response":"a","done":false}\\n{"response":"b","done":true}\\n')
+    {'response': 'b', 'done': True}
+    """
+
+def decode_text(response: Any, /) -> str:
+    """The text in the last JSON value of a reply's body: ``get_choice(decode(response))`` without the dict in between.
+
+    What has a ``response`` and no message gives that. Raises TypeError for an argument that holds no body.
+
+    >>> decode_text('{"message":{"role":"assistant","content":"Hello"}}')
+    'Hello'
+    """
+
+def get_choice(to_choice_dict: Any, /) -> str:
+    """The text of the answer in what ``decode`` returned for ``/api/chat``.
+
+    An error dict gives ``[Ollama Error] … | Raw: …``; a message of the assistant its content ("" where that is null
+    or missing); anything else its ``str``.
+
+    >>> get_choice({"message": {"role": "assistant", "content": "Hello"}})
+    'Hello'
+    """
+
+def get_response_choice(to_choice_dict: Any, /) -> str:
+    """The text of the answer in what ``decode`` returned for ``/api/generate``: `get_choice` of a ``response``.
+
+    >>> get_response_choice({"response": "Hello"})
+    'Hello'
+    """
+
+def loads(text: bytes) -> Any:
+    """The value of JSON text in UTF-8, as ``json.loads`` has it. Raises ValueError for what is no JSON.
+
+    >>> loads(b'{"a": [1, 2.5, null]}')
+    {'a': [1, 2.5, None]}
+    """
+
+def dumps(value: Any) -> bytes:
+    """Compact JSON text in UTF-8. Bytes count as the text that they are. Raises TypeError or ValueError for what JSON
+    cannot say.
+
+    >>> dumps({"a": [1, None, "ü"]}).decode()
+    '{"a":[1,null,"ü"]}'
+    """
+
+def refuse_repetition(content: str, thinking: str, model: str) -> None:
+    """Raises IncompleteError for an answer of ``model`` whose text or thinking ends with one block over and over.
+
+    >>> refuse_repetition("All is well.", "", "llama3.2")
+    >>> refuse_repetition("again and " * 2000, "", "llama3.2")
+    Traceback (most recent call last):
+    metagpt_ollama_rs.errors.IncompleteError: ...
+    """
+
+def adopt_dict(record: Any, data: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """Makes ``data``, which says the same as the slots ``names`` of ``record``, its dict, empties the slots, and
+    returns the dict.
+
+    Another thread may have been faster; then its dict is what comes back. For `responses.Record` only.
+    """
+
+def excerpt(text: str, limit: int) -> str:
+    """The first ``limit`` characters of ``text`` on one line, for messages: control characters become escapes.
+
+    >>> excerpt("one line\\nand another", 12)
+    'one line and…'
+    """
+
+def is_cloud(url: str) -> bool:
+    """Whether ``url`` is of Ollama's own cloud, the one host that is sent ``OLLAMA_API_KEY`` unasked.
+
+    >>> is_cloud("https://ollama.com/api/chat"), is_cloud("http://127.0.0.1:11434")
+    (True, False)
+    """
+
+def parse_tool_arguments(function: dict[str, Any]) -> None:
+    """Makes a dict of ``function["arguments"]``, in place, if it is JSON text of an object, or nothing. Other text
+    stays.
+
+    >>> function = {"name": "add", "arguments": '{"a": 1}'}
+    >>> parse_tool_arguments(function)
+    >>> function
+    {'name': 'add', 'arguments': {'a': 1}}
+    """
+
+def vectors_fault(vectors: object) -> str | None:
+    """What is wrong with a list of vectors, or None: each must be a list of finite numbers, all of one length from 1
+    on.
+
+    >>> vectors_fault([[0.5, 1.0], [2.0, 3.0]])
+    >>> vectors_fault([[0.5, "a"]])
+    'number 1 of vector 0 is not a number: it is a str'
+    """
+
+def stats_records() -> list[dict[str, Any]]:
+    """The records of this process as new dicts, the oldest first; `stats.records` names their keys.
+
+    >>> stats_clear()
+    >>> stats_records()
+    []
+    """
+
+def stats_pending() -> list[dict[str, Any]]:
+    """The calls of this process that are under way as new dicts, the oldest first: see `stats.pending`."""
+
+def stats_clear() -> None:
+    """Forgets the records of this process."""
+
+def stats_resize(capacity: int) -> None:
+    """Keeps the last ``capacity`` records from now on."""
+
 def stats_fail(
     kind: str, *, model: str, host: str, endpoint: str, streamed: bool, status: int | None, rejected: bool
-) -> None: ...
+) -> None:
+    """Makes the record of an error that was raised without the core.
+
+    It is that of a call that was refused before anything was sent, or with ``rejected`` of the reply of a call that
+    ended well and has a record. ``kind`` is a name of ``Kind`` in ``src/error.rs``; raises ValueError for any other.
+
+    >>> stats_fail(
+    ...     "config", model="m", host="", endpoint="/api/chat", streamed=False, status=None, rejected=False
+    ... )
+    >>> stats_records()[-1]["error"]
+    'config'
+    """
 
 @final
 class StreamDecoder:
+    """Decodes the body of one streamed reply, in pieces of any size: bytes become a `Delta` for each line.
+
+    ``framing`` is ``"ndjson"`` (lines), ``"sse"`` (server-sent events, as the ``/v1`` endpoints send them) or
+    ``"auto"``, which decides by the first bytes; a line of more than ``max_line`` bytes (default 64 MiB) is an
+    error. Raises ConfigurationError for other arguments. What comes out does not depend on how the body was cut. Can
+    be shared between threads.
+
+    >>> decoder = StreamDecoder()
+    >>> [delta.content for delta in decoder.feed(b'{"response":"Hel","done":false}\\n{"respon')]
+    ['Hel']
+    >>> [delta.content for delta in decoder.feed(b'se":"lo","done":true}\\n')]
+    ['lo']
+    >>> decoder.finish()
+    []
+    """
+
     def __new__(cls, framing: str = "auto", max_line: int | None = None) -> Self: ...
-    def feed(self, data: bytes | bytearray | memoryview, /) -> list[Delta]: ...
-    def finish(self) -> list[Delta]: ...
+    def feed(self, data: bytes | bytearray | memoryview, /) -> list[Delta]:
+        """The deltas of the lines that ``data`` completes.
+
+        Raises DecodeError for a line that is no JSON object, not UTF-8 or too long, and for one that is neither part
+        of an answer nor an error (nor, before an answer, a report of progress), with the deltas before it in the
+        exception's ``deltas`` and the text of all so far in ``partial``; from then on every call raises it. Raises
+        ClosedError after `finish`.
+        """
+    def finish(self) -> list[Delta]:
+        """The deltas that the end of the body completes: those of a last line without a line feed.
+
+        Raises DecodeError as `feed` does. Whether the reply was complete is not judged here: it is if the last delta
+        has ``done``. Called again, it returns an empty list.
+        """
     @property
-    def hits(self) -> tuple[int, int]: ...
+    def hits(self) -> tuple[int, int]:
+        """How many lines were read by the fast path, and how many in all. For tests."""
 
 @final
 class Delta:
+    """What one line of a streamed reply says. Fields that the line does not have are None, "" or an empty list.
+
+    Two deltas are equal if their lines hold equal JSON. `StreamDecoder` makes them.
+
+    >>> line = b'{"model":"llama3.2","message":{"role":"assistant","content":"Hi"},"done":true,"eval_count":2}\\n'
+    >>> (delta,) = StreamDecoder().feed(line)
+    >>> delta
+    Delta(content='Hi', done=True)
+    >>> delta.model, delta.role, delta.eval_count, delta.thinking
+    ('llama3.2', 'assistant', 2, '')
+    """
+
     @property
-    def content(self) -> str: ...
+    def content(self) -> str:
+        """The piece of the text of the answer."""
     @property
-    def thinking(self) -> str: ...
+    def thinking(self) -> str:
+        """The piece of the model's thinking."""
     @property
-    def tool_calls(self) -> list[dict[str, Any]]: ...
+    def tool_calls(self) -> list[dict[str, Any]]:
+        """The tool calls in Ollama's form: ``{"id": …, "function": {"name": …, "arguments": {…}}}``.
+
+        Arguments that came as JSON text are objects; a piece of the ``/v1`` endpoints that is no JSON by itself
+        stays a str.
+        """
     @property
-    def done(self) -> bool: ...
+    def done(self) -> bool:
+        """Whether the reply says that it is complete."""
     @property
-    def done_reason(self) -> str | None: ...
+    def done_reason(self) -> str | None:
+        """Why the answer ended: ``stop``, ``length``, ``load``, ``unload``."""
     @property
-    def model(self) -> str | None: ...
+    def model(self) -> str | None:
+        """The model, as the server names it."""
     @property
-    def created_at(self) -> str | None: ...
+    def created_at(self) -> str | None:
+        """When the line was made, as the server writes it (RFC 3339)."""
     @property
-    def role(self) -> str | None: ...
+    def role(self) -> str | None:
+        """Whose message it is: ``assistant``."""
     @property
-    def error(self) -> str | None: ...
+    def error(self) -> str | None:
+        """The text of an error line."""
     @property
-    def total_duration(self) -> int | None: ...
+    def total_duration(self) -> int | None:
+        """Nanoseconds for everything."""
     @property
-    def load_duration(self) -> int | None: ...
+    def load_duration(self) -> int | None:
+        """Nanoseconds for loading the model."""
     @property
-    def prompt_eval_count(self) -> int | None: ...
+    def prompt_eval_count(self) -> int | None:
+        """Tokens of the prompt."""
     @property
-    def prompt_eval_cached_count(self) -> int | None: ...
+    def prompt_eval_cached_count(self) -> int | None:
+        """Tokens of the prompt that the server still had in its cache."""
     @property
-    def prompt_eval_duration(self) -> int | None: ...
+    def prompt_eval_duration(self) -> int | None:
+        """Nanoseconds for reading the prompt."""
     @property
-    def eval_count(self) -> int | None: ...
+    def eval_count(self) -> int | None:
+        """Tokens of the answer, thinking among them."""
     @property
-    def eval_duration(self) -> int | None: ...
+    def eval_duration(self) -> int | None:
+        """Nanoseconds for the answer."""
     @property
-    def raw(self) -> dict[str, Any]: ...
+    def raw(self) -> dict[str, Any]:
+        """The whole JSON object of the line, parsed when first asked for; ``{}`` for the ``[DONE]`` of an event
+        stream.
+        """
     def __eq__(self, other: object, /) -> bool: ...
     __hash__: None  # type: ignore[assignment]
 
+@disjoint_base
 class Endpoint:
+    """What the core has to know of an endpoint. `endpoints.Endpoint`, a subclass, is the row of the table of endpoints.
+
+    ``lines`` is what the lines of its streamed reply are: ``"answer"``, ``"progress"``, ``"any"``, or None where it
+    has no streamed reply. ``changes`` says whether a request may change something on the server, so that it must not
+    be sent twice; None: unless the method is GET or HEAD. A method that is none of GET, POST, DELETE and HEAD counts
+    as POST. Raises ValueError for other lines.
+
+    >>> Endpoint("/api/chat", lines="answer", changes=False)
+    Endpoint('/api/chat', 'POST', lines='answer', changes=False)
+    """
+
     def __new__(
         cls, path: str, method: str = "POST", lines: str | None = None, changes: bool | None = None
     ) -> Self: ...
     @property
-    def path(self) -> str: ...
+    def path(self) -> str:
+        """Where the endpoint is, such as ``/api/chat``; it comes after the path of the base URL."""
     @property
-    def method(self) -> str: ...
+    def method(self) -> str:
+        """``GET``, ``POST``, ``DELETE`` or ``HEAD``."""
     @property
-    def lines(self) -> str | None: ...
+    def lines(self) -> str | None:
+        """What the lines of its streamed reply are; None where it has none."""
     @property
-    def changes(self) -> bool: ...
+    def changes(self) -> bool:
+        """Whether a request may change something on the server."""
 
 @final
 class NativeClient:
+    """A client of one server, with its connection pool: a method for each way of waiting for a reply.
+
+    ``address`` is a base URL as configurations write it, or with ``is_host`` a value in the manner of
+    ``OLLAMA_HOST``; ``verify`` is what `trust.read_verify` returns. ``limits`` are four numbers of seconds
+    (connecting, first token, pause, total; None is no limit), ``retries`` a number of tries and three numbers of
+    seconds (first wait, budget, longest ``Retry-After``); ``max_line`` and ``max_body`` are bytes. None is the
+    default. Raises ConfigurationError for what cannot be used; nothing is sent. Can be shared between threads and
+    event loops; a forked child gets a pool of its own.
+
+    In the methods, ``payload`` is a JSON value, JSON text as bytes, or None for no body; ``limits`` replace those of
+    the client; with ``guarded`` an answer that repeats itself without end is an error. They raise the exceptions of
+    `errors`.
+
+    >>> client = NativeClient(
+    ...     "example.com", is_host=True, headers=[], api_key=None, proxy=None, verify=True, limits=None, retries=None,
+    ...     max_line=None, max_body=None,
+    ... )
+    >>> client.url, client.limits
+    ('http://example.com:11434', (5.0, 600.0, 120.0, None))
+    """
+
     def __new__(
         cls,
         address: str,
@@ -148,10 +361,13 @@ class NativeClient:
         max_body: int | None,
     ) -> Self: ...
     @property
-    def url(self) -> str: ...
-    def redact(self, text: str) -> str: ...
+    def url(self) -> str:
+        """The base URL of the server, without user and password."""
+    def redact(self, text: str) -> str:
+        """The beginning of ``text`` for a message: on one line, without what this client keeps secret."""
     @property
-    def limits(self) -> _Limits: ...
+    def limits(self) -> _Limits:
+        """The time limits of the client, in seconds: connecting, first token, pause, total; None is no limit."""
     def stream(
         self,
         endpoint: Endpoint,
@@ -160,7 +376,12 @@ class NativeClient:
         raw_lines: bool,
         limits: _Limits | None,
         guarded: bool = False,
-    ) -> Stream[Any]: ...
+    ) -> Stream[Any]:
+        """Sends ``payload`` and returns the reply as a `Stream` of the running loop.
+
+        Its items are made by ``item_class`` from the dict of a line (None: they are the dicts), or with
+        ``raw_lines`` they are the lines as bytes, in which nothing is looked at.
+        """
     def deliver(
         self,
         endpoint: Endpoint,
@@ -169,9 +390,23 @@ class NativeClient:
         on_thinking: Callable[[str], object] | None,
         limits: _Limits | None,
         guarded: bool = False,
-    ) -> NativeAwaitable: ...
-    def call(self, endpoint: Endpoint, payload: Any, format: str, limits: _Limits | None) -> NativeAwaitable: ...
-    def call_blocking(self, endpoint: Endpoint, payload: Any, format: str, limits: _Limits | None) -> Any: ...
+    ) -> NativeAwaitable:
+        """Sends ``payload`` and calls ``on_text`` with each piece of the answer, in the context of the caller; awaited,
+        gives the final object with the whole text in it.
+
+        ``on_thinking`` gets the pieces of thinking. A callable that ``on_text`` returns takes its place for the
+        rest, once.
+        """
+    def call(self, endpoint: Endpoint, payload: Any, format: str, limits: _Limits | None) -> NativeAwaitable:
+        """Sends a request and gives, awaited, its whole reply in a format.
+
+        ``"answer"``: the parsed object (lines are folded into one); ``"guarded"``: the same, unless it repeats
+        itself without end; ``"status"``: as ``answer``, or None for an empty body; ``"bytes"``: the body and its
+        content type; ``"vectors"``: a bytearray of 32-bit floats, the number of rows, their width, and a dict of the
+        other fields. Raises ValueError for another format.
+        """
+    def call_blocking(self, endpoint: Endpoint, payload: Any, format: str, limits: _Limits | None) -> Any:
+        """As `call`, waiting in this thread; signal handlers run meanwhile."""
     def stream_blocking(
         self,
         endpoint: Endpoint,
@@ -179,33 +414,111 @@ class NativeClient:
         item_class: Callable[[Any], Any] | None,
         limits: _Limits | None,
         guarded: bool = False,
-    ) -> BlockingStream[Any]: ...
-    def close(self) -> None: ...
-    def aclose(self) -> Awaitable[None]: ...
+    ) -> BlockingStream[Any]:
+        """As `stream`, as an ordinary iterator."""
+    def close(self) -> None:
+        """Closes the idle connections. Streams under way go on to their end; new requests raise ClosedError."""
+    def aclose(self) -> Awaitable[None]:
+        """As `close`, to be awaited: those that the I/O thread has are closed when the result is there."""
 
 @final
 class Stream(Generic[_T]):
+    """A reply as it arrives: an asynchronous iterator over its items, of the event loop in which it was made.
+
+    Closing it, dropping it or cancelling the task that reads it ends the request: the server sees the connection
+    close. Also an asynchronous context manager, which closes it.
+
+    >>> import asyncio
+    >>> from metagpt_ollama_rs import AsyncClient
+    >>> from metagpt_ollama_rs.testing import ScriptedServer
+    >>> async def main(url):
+    ...     async with AsyncClient(url) as client, await client.generate("llama3.2", "Hi", stream=True) as stream:
+    ...         return [part.response async for part in stream]
+    >>> with ScriptedServer() as server:  # stands in for Ollama
+    ...     server.answer("Hello world")
+    ...     asyncio.run(main(server.url))
+    ['Hello', ' world', '']
+    """
+
     def __aiter__(self) -> Self: ...
-    def __anext__(self) -> Awaitable[_T]: ...
-    def close(self) -> None: ...
-    def aclose(self) -> Awaitable[None]: ...
+    def __anext__(self) -> Awaitable[_T]:
+        """The next item, to be awaited; raises StopAsyncIteration at the end of the reply."""
+    def close(self) -> None:
+        """Ends the request if it is still under way. A task that waits for an item gets a ClosedError."""
+    def aclose(self) -> Awaitable[None]:
+        """`close`, to be awaited as that of an asynchronous generator."""
     def __aenter__(self) -> Awaitable[Self]: ...
     def __aexit__(self, *_exception: object) -> Awaitable[None]: ...
-    def batches(self) -> Stream[list[_T]]: ...
+    def batches(self) -> Stream[list[_T]]:
+        """The same stream as an asynchronous iterator over lists: all items that have arrived, at least one.
+
+        For whoever handles many short items at a time: one step of the task for each list, not for each item.
+
+        >>> import asyncio
+        >>> from metagpt_ollama_rs import AsyncClient
+        >>> from metagpt_ollama_rs.testing import ScriptedServer
+        >>> async def main(url):
+        ...     text = ""
+        ...     async with AsyncClient(url) as client:
+        ...         stream = await client.generate("llama3.2", "Hi", stream=True)
+        ...         async for parts in stream.batches():
+        ...             text += "".join(part.response for part in parts)
+        ...     return text
+        >>> with ScriptedServer() as server:  # stands in for Ollama
+        ...     server.answer("Hello world")
+        ...     asyncio.run(main(server.url))
+        'Hello world'
+        """
 
 @final
 class BlockingStream(Generic[_T]):
+    """A reply as it arrives, as an ordinary iterator. Closing or dropping it ends the request: the server sees the
+    connection close. Also a context manager, which closes it.
+
+    >>> from metagpt_ollama_rs import Client
+    >>> from metagpt_ollama_rs.testing import ScriptedServer
+    >>> with ScriptedServer() as server:  # stands in for Ollama
+    ...     server.answer("Hello world")
+    ...     with Client(server.url).generate("llama3.2", "Hi", stream=True) as stream:
+    ...         [part.response for part in stream]
+    ['Hello', ' world', '']
+    """
+
     def __iter__(self) -> Self: ...
-    def __next__(self) -> _T: ...
-    def close(self) -> None: ...
+    def __next__(self) -> _T:
+        """Waits for the next item; signal handlers run meanwhile. Raises StopIteration at the end of the reply."""
+    def close(self) -> None:
+        """Ends the request if it is still under way."""
     def __enter__(self) -> Self: ...
     def __exit__(self, *_exception: object) -> None: ...
 
 @final
 class NativeAwaitable:
-    def __await__(self) -> Generator[Any, None, Any]: ...
+    """The awaitable of a whole reply, of a delivery, or of the next item of a stream. Dropped before its end, it ends
+    the request.
+
+    It is awaited by the task that has it, in the event loop in which it was made, and gives its result once.
+
+    >>> import asyncio
+    >>> from metagpt_ollama_rs import AsyncClient
+    >>> from metagpt_ollama_rs.endpoints import VERSION
+    >>> from metagpt_ollama_rs.testing import ScriptedServer
+    >>> async def main(url):
+    ...     reply = AsyncClient(url)._native.call(VERSION, None, "answer", None)
+    ...     return type(reply).__name__, await reply
+    >>> with ScriptedServer() as server:  # stands in for Ollama
+    ...     asyncio.run(main(server.url))
+    ('NativeAwaitable', {'version': '0.33.0'})
+    """
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        """The awaitable itself, as an iterator."""
     def __iter__(self) -> Self: ...
-    def __next__(self) -> Any: ...
-    def send(self, value: Any) -> Any: ...
-    def throw(self, kind: Any, value: Any = None, traceback: Any = None, /) -> Any: ...
-    def close(self) -> None: ...
+    def __next__(self) -> Any:
+        """As ``send(None)``."""
+    def send(self, value: Any) -> Any:
+        """One step; raises StopIteration with the result at the end."""
+    def throw(self, kind: Any, value: Any = None, traceback: Any = None, /) -> Any:
+        """Ends the request and raises the exception: the task was cancelled."""
+    def close(self) -> None:
+        """Ends the request."""

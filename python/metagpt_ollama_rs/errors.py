@@ -71,6 +71,15 @@ class OllamaError(Exception):
         partial: the text of the answer that had arrived before the failure, or "".
         partial_thinking: the same of the model's thinking.
         proxy: the proxy that failed or answered itself, without credentials, or None.
+
+    >>> from metagpt_ollama_rs import Client
+    >>> try:
+    ...     Client("http://127.0.0.1:1", retries=0).version()
+    ... except OllamaError as error:
+    ...     print(error.message, error.hint, error.url, sep="\\n")
+    The server cannot be reached: nothing listens there (connection refused).
+    is Ollama running there? Start it with `ollama serve`, or correct base_url (or OLLAMA_HOST)
+    http://127.0.0.1:1/api/version
     """
 
     message = _Shown()
@@ -108,11 +117,27 @@ class OllamaError(Exception):
 
 
 class ConfigurationError(OllamaError, ValueError):
-    """An address, an option, a header or a key that cannot be used. Nothing was sent."""
+    """An address, an option, a header or a key that cannot be used. Nothing was sent.
+
+    >>> from metagpt_ollama_rs import Client
+    >>> try:
+    ...     Client(timeout=-1)
+    ... except ConfigurationError as error:
+    ...     print(error.message)
+    timeout must be a positive number of seconds, and is -1
+    """
 
 
 class ConnectError(OllamaError, ConnectionError):
-    """No connection: refused, reset before the first byte of a reply, name not found, TLS failure."""
+    """No connection: refused, reset before the first byte of a reply, name not found, TLS failure.
+
+    >>> from metagpt_ollama_rs import Client
+    >>> try:
+    ...     Client("http://127.0.0.1:1", retries=0).version()
+    ... except ConnectionError as error:
+    ...     print(type(error).__name__)
+    ConnectError
+    """
 
 
 class RequestTimeout(OllamaError, TimeoutError):
@@ -120,6 +145,16 @@ class RequestTimeout(OllamaError, TimeoutError):
 
     ``loaded`` says after a wait for the first token whether the server had the model in memory; None if not known.
     (Some servers list a model from the moment on at which its loading begins.)
+
+    >>> from metagpt_ollama_rs import Client, Timeout
+    >>> from metagpt_ollama_rs.testing import ScriptedServer, faults
+    >>> with ScriptedServer() as server:  # stands in for Ollama
+    ...     server.on("POST", "/api/chat", faults.never_answer())
+    ...     try:
+    ...         Client(server.url, timeout=Timeout(first_token=0.05)).chat("m", [])
+    ...     except RequestTimeout as error:
+    ...         print(error.phase, error.seconds)
+    first_token 0.05
     """
 
     phase: str = ""
@@ -128,13 +163,28 @@ class RequestTimeout(OllamaError, TimeoutError):
 
 
 class ConnectTimeout(RequestTimeout, ConnectionError):
-    """The server's machine did not answer within the connect limit."""
+    """The server's machine did not answer within the connect limit.
+
+    >>> error = ConnectTimeout("nobody answered")
+    >>> isinstance(error, RequestTimeout), isinstance(error, ConnectionError)
+    (True, True)
+    """
 
 
 class ProtocolError(OllamaError):
     """The peer does not speak HTTP correctly, or what it answers is not what Ollama would: ``partial`` has what was.
 
     ``location`` is where a redirect leads that is not followed, or None.
+
+    >>> from metagpt_ollama_rs import Client
+    >>> from metagpt_ollama_rs.testing import Reply, ScriptedServer
+    >>> with ScriptedServer() as server:  # stands in for Ollama
+    ...     server.on("POST", "/api/chat", Reply.text("<html>Welcome</html>", content_type="text/html"))
+    ...     try:
+    ...         Client(server.url).chat("m", [])
+    ...     except ProtocolError as error:
+    ...         print(error.hint)
+    is base_url the address of an Ollama server, such as http://127.0.0.1:11434?
     """
 
     location: str | None = None
@@ -148,6 +198,16 @@ class ResponseError(OllamaError):
         status_code: the HTTP status.
         body: the body of the refusal (at most 64 KiB), as bytes.
         retry_after: seconds of a Retry-After header, or None.
+
+    >>> from metagpt_ollama_rs import Client
+    >>> from metagpt_ollama_rs.testing import Reply, ScriptedServer
+    >>> with ScriptedServer() as server:  # stands in for Ollama
+    ...     server.on("POST", "/api/chat", Reply.error("no such thing", 418))
+    ...     try:
+    ...         Client(server.url).chat("m", [])
+    ...     except ResponseError as error:
+    ...         print(error.status_code, error.error, error.body)
+    418 no such thing b'{"error":"no such thing"}'
     """
 
     error: str = ""
@@ -160,11 +220,34 @@ class ResponseError(OllamaError):
 
 
 class BadRequestError(ResponseError, ValueError):
-    """The server cannot make sense of the request."""
+    """The server cannot make sense of the request.
+
+    >>> from metagpt_ollama_rs import Client
+    >>> from metagpt_ollama_rs.testing import Reply, ScriptedServer
+    >>> with ScriptedServer() as server:  # stands in for Ollama
+    ...     server.on("POST", "/api/chat", Reply.error('option "num_ctx" must be of type integer', 400))
+    ...     try:
+    ...         Client(server.url).chat("m", [])
+    ...     except BadRequestError as error:
+    ...         print(error.error)
+    option "num_ctx" must be of type integer
+    """
 
 
 class ContextOverflowError(BadRequestError):
-    """The prompt is longer than the context. Both lengths are in tokens, or None if the server did not say."""
+    """The prompt is longer than the context. Both lengths are in tokens, or None if the server did not say.
+
+    >>> from metagpt_ollama_rs import Client
+    >>> from metagpt_ollama_rs.testing import Reply, ScriptedServer
+    >>> with ScriptedServer() as server:  # stands in for Ollama
+    ...     text = "request (20 tokens) exceeds the available context size (8 tokens)"
+    ...     server.on("POST", "/api/chat", Reply.error(text, 400))
+    ...     try:
+    ...         Client(server.url).chat("m", [])
+    ...     except ContextOverflowError as error:
+    ...         print(error.prompt_tokens, error.context_length)
+    20 8
+    """
 
     prompt_tokens: int | None = None
     context_length: int | None = None
@@ -176,6 +259,19 @@ class BadInputError(BadRequestError):
     Attributes:
         index: which one, from 0; the first that was found, there may be more.
         length: its length in characters, or None if it is no text.
+
+    >>> from metagpt_ollama_rs import Client
+    >>> from metagpt_ollama_rs.testing import Reply, ScriptedServer
+    >>> def embed(request):
+    ...     texts = request.json()["input"]
+    ...     return Reply.error("unreadable", 400) if "bad" in texts else Reply.embed([[1.0] for _ in texts])
+    >>> with ScriptedServer() as server:  # stands in for Ollama
+    ...     server.on("POST", "/api/embed", embed)
+    ...     try:
+    ...         Client(server.url).embed("m", ["good", "bad", "good"])
+    ...     except BadInputError as error:
+    ...         print(error.index, error.length)
+    1 3
     """
 
     index: int = 0
@@ -183,45 +279,144 @@ class BadInputError(BadRequestError):
 
 
 class AuthenticationError(ResponseError):
-    """The server (or a proxy, 407) wants a key or a sign-in, or refuses this one. ``signin_url`` is where, or None."""
+    """The server (or a proxy, 407) wants a key or a sign-in, or refuses this one. ``signin_url`` is where, or None.
+
+    >>> from metagpt_ollama_rs import Client
+    >>> from metagpt_ollama_rs.testing import Reply, ScriptedServer
+    >>> with ScriptedServer() as server:  # stands in for Ollama
+    ...     server.on("POST", "/api/chat", Reply.error("unauthorized", 401, signin_url="https://ollama.com/connect"))
+    ...     try:
+    ...         Client(server.url).chat("m", [])
+    ...     except AuthenticationError as error:
+    ...         print(error.signin_url)
+    https://ollama.com/connect
+    """
 
     signin_url: str | None = None
 
 
 class SubscriptionError(ResponseError):
-    """The account's plan does not cover the model (402, or a 403 that says so). No other key of that account helps."""
+    """The account's plan does not cover the model (402, or a 403 that says so). No other key of that account helps.
+
+    >>> from metagpt_ollama_rs import Client
+    >>> from metagpt_ollama_rs.testing import Reply, ScriptedServer
+    >>> with ScriptedServer() as server:  # stands in for Ollama
+    ...     server.on("POST", "/api/chat", Reply.error("this model requires a subscription", 403))
+    ...     try:
+    ...         Client(server.url).chat("m", [])
+    ...     except SubscriptionError as error:
+    ...         print(error.status_code)
+    403
+    """
 
 
 class NotFoundError(ResponseError):
-    """The server has no such path: the base URL is wrong, or the server is too old for the endpoint."""
+    """The server has no such path: the base URL is wrong, or the server is too old for the endpoint.
+
+    >>> from metagpt_ollama_rs import Client
+    >>> from metagpt_ollama_rs.testing import Reply, ScriptedServer
+    >>> with ScriptedServer() as server:  # stands in for Ollama
+    ...     server.on("POST", "/api/chat", Reply.text("404 page not found", 404))
+    ...     try:
+    ...         Client(server.url).chat("m", [])
+    ...     except NotFoundError as error:
+    ...         print(error.error)
+    404 page not found
+    """
 
 
 class ModelNotFoundError(ResponseError):
-    """The server does not have the model. ``available`` lists the models that it has, or is None if not asked."""
+    """The server does not have the model. ``available`` lists the models that it has, or is None if not asked.
+
+    >>> from metagpt_ollama_rs import Client
+    >>> from metagpt_ollama_rs.testing import Reply, ScriptedServer
+    >>> with ScriptedServer() as server:  # stands in for Ollama
+    ...     server.on("POST", "/api/chat", Reply.error("model 'llama3.2' not found", 404))
+    ...     try:
+    ...         Client(server.url).chat("llama3.2", [])
+    ...     except ModelNotFoundError as error:
+    ...         print(error.model, error.available)
+    llama3.2 ['scripted:latest']
+    """
 
     available: list[str] | None = None
 
 
 class RateLimitError(ResponseError):
-    """Too many requests, or the account's quota is used up; ``retry_after`` may say how many seconds to wait."""
+    """Too many requests, or the account's quota is used up; ``retry_after`` may say how many seconds to wait.
+
+    >>> from metagpt_ollama_rs import Client
+    >>> from metagpt_ollama_rs.testing import Reply, ScriptedServer
+    >>> with ScriptedServer() as server:  # stands in for Ollama
+    ...     server.on("POST", "/api/chat", Reply.body(b"{}", "application/json", 429, headers={"Retry-After": "30"}))
+    ...     try:
+    ...         Client(server.url, retries=0).chat("m", [])
+    ...     except RateLimitError as error:
+    ...         print(error.retry_after)
+    30.0
+    """
 
 
 class ServerBusyError(ResponseError):
-    """The server's queue is full, or a proxy in front of it is too busy or finds no server."""
+    """The server's queue is full, or a proxy in front of it is too busy or finds no server.
+
+    >>> from metagpt_ollama_rs import Client
+    >>> from metagpt_ollama_rs.testing import Reply, ScriptedServer
+    >>> with ScriptedServer() as server:  # stands in for Ollama
+    ...     server.on("POST", "/api/chat", Reply.error("server busy, please try again", 503))
+    ...     try:
+    ...         Client(server.url, retries=0).chat("m", [])
+    ...     except ServerBusyError as error:
+    ...         print(error.error)
+    server busy, please try again
+    """
 
 
 class ServerError(ResponseError):
-    """The server failed."""
+    """The server failed.
+
+    >>> from metagpt_ollama_rs import Client
+    >>> from metagpt_ollama_rs.testing import Reply, ScriptedServer
+    >>> with ScriptedServer() as server:  # stands in for Ollama
+    ...     server.on("POST", "/api/chat", Reply.error("the model's runner has terminated", 500))
+    ...     try:
+    ...         Client(server.url).chat("m", [])
+    ...     except ServerError as error:
+    ...         print(error.status_code)
+    500
+    """
 
 
 class StreamError(OllamaError):
-    """A reply that began and did not end well; ``partial`` has the text that had arrived."""
+    """A reply that began and did not end well; ``partial`` has the text that had arrived.
+
+    >>> from metagpt_ollama_rs import Client
+    >>> from metagpt_ollama_rs.testing import Reply, ScriptedServer
+    >>> with ScriptedServer() as server:  # stands in for Ollama
+    ...     server.on("POST", "/api/chat", Reply.ndjson([{"message": {"content": "Hel"}, "done": False}]))
+    ...     try:
+    ...         list(Client(server.url).chat("m", [], stream=True))
+    ...     except StreamError as error:
+    ...         print(type(error).__name__, error.partial)
+    IncompleteError Hel
+    """
 
 
 class MidStreamError(StreamError, ResponseError):
     """The server reported an error in the middle of a reply; ``error`` has its words, ``body`` the JSON they stood in.
 
     ``status_code`` is -1, as in ollama-python: the HTTP status, which ``status`` has, was that of a success.
+
+    >>> from metagpt_ollama_rs import Client
+    >>> from metagpt_ollama_rs.testing import Reply, ScriptedServer
+    >>> with ScriptedServer() as server:  # stands in for Ollama
+    ...     lines = [{"response": "Hel", "done": False}, {"error": "no memory"}]
+    ...     server.on("POST", "/api/generate", Reply.ndjson(lines))
+    ...     try:
+    ...         list(Client(server.url).generate("m", "Hi", stream=True))
+    ...     except MidStreamError as error:
+    ...         print(error.error, error.partial)
+    no memory Hel
     """
 
     @property
@@ -232,26 +427,73 @@ class MidStreamError(StreamError, ResponseError):
 class IncompleteError(StreamError):
     """The answer is cut: the reply ended, but no line said ``"done": true``, or the answer went in circles (see
     ``repetition_guard`` of the clients), of which ``partial`` has two rounds. ``repeated`` is what went round, else "".
+
+    >>> from metagpt_ollama_rs import Client
+    >>> from metagpt_ollama_rs.testing import Reply, ScriptedServer
+    >>> with ScriptedServer() as server:  # stands in for Ollama
+    ...     server.on("POST", "/api/chat", Reply.ndjson([{"message": {"content": "again " * 2000}, "done": True}]))
+    ...     try:
+    ...         list(Client(server.url).chat("m", [], stream=True, repetition_guard=True))
+    ...     except IncompleteError as error:
+    ...         print(repr(error.repeated), error.partial)
+    'again ' again again
     """
 
     repeated: str = ""
 
 
 class InterruptedStreamError(StreamError):
-    """The connection broke off in the middle of a reply."""
+    """The connection broke off in the middle of a reply.
+
+    >>> from metagpt_ollama_rs import Client
+    >>> from metagpt_ollama_rs.testing import Reply, ScriptedServer, faults #ScriptedServer
+    >>> with ScriptedServer() as server:  # stands in for Ollama
+    ...     server.on("POST", "/api/chat", faults.close_after_pieces(Reply.chat("Hello world"), 2))
+    ...     try:
+    ...         list(Client(server.url).chat("m", [], stream=True))
+    ...     except InterruptedStreamError as error:
+    ...         print(error.partial)
+    Hello world
+    """
 
 
 class DecodeError(StreamError, ValueError):
-    """A line of the reply is no JSON, not UTF-8, longer than the cap, or (``StreamDecoder``) no part of an answer."""
+    """A line of the reply is no JSON, not UTF-8, longer than the cap, or (``StreamDecoder``) no part of an answer.
+
+    >>> from metagpt_ollama_rs import Client
+    >>> from metagpt_ollama_rs.testing import Reply, ScriptedServer
+    >>> with ScriptedServer() as server:  # stands in for Ollama
+    ...     server.on("POST", "/api/chat", Reply.body(b"{broken}", "application/x-ndjson"))
+    ...     try:
+    ...         list(Client(server.url).chat("m", [], stream=True))
+    ...     except DecodeError as error:
+    ...         print(type(error.partial))
+    <class 'str'>
+    """
 
 
 class EmptyAnswerError(OllamaError):
     """An answer without a text and without tool calls: the token limit came first, the model only thought, the server
-    only loaded the model. ``partial_thinking`` has the reasoning, ``partial`` the white space that there was."""
+    only loaded the model. ``partial_thinking`` has the reasoning, ``partial`` the white space that there was.
+
+    >>> error = EmptyAnswerError("the model used up its tokens without answering", partial_thinking="Well, ...")
+    >>> error.partial_thinking, error.partial
+    ('Well, ...', '')
+    """
 
 
 class ClosedError(OllamaError, RuntimeError):
-    """The client or the stream was closed, or belongs to another process (fork) or event loop."""
+    """The client or the stream was closed, or belongs to another process (fork) or event loop.
+
+    >>> from metagpt_ollama_rs import Client
+    >>> client = Client()
+    >>> client.close()
+    >>> try:
+    ...     client.version()
+    ... except ClosedError as error:
+    ...     print(error.message)
+    the client is closed: make a new one
+    """
 
 
 def _revive(cls: type[OllamaError], args: tuple[Any, ...], state: dict[str, Any]) -> OllamaError:

@@ -1,4 +1,4 @@
-//! Base URLs: every form that users write, brought to one canonical form.
+//! BaseUrl URLs: every form that users write, brought to one canonical form.
 //!
 //! Accepted: `host`, `host:port`, `:port`, `http(s)://…`, IPv6 with or without brackets, a trailing slash, a path that
 //! ends in an endpoint (`/api`, `/v1`, `/api/chat`, `/v1/chat/completions`, …), white space and quotes around it all.
@@ -49,9 +49,9 @@ const OPENAI: [&str; 7] = [
     "messages",
 ];
 
-/// Where a text came from, which decides the port of `http://host`.
+/// Which setting a text comes from. That decides the port of `http://host`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum AddressSetting {
     /// A `base_url` of a configuration: `http://host` means port 80, as everywhere on the web.
     BaseUrl,
     /// `OLLAMA_HOST`, or a host given alone: the port is 11434 unless it is written, and an empty text means the default.
@@ -60,7 +60,7 @@ pub enum Origin {
 
 /// A canonical base URL: scheme, host, port, the prefix of a reverse proxy, credentials.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Base {
+pub struct BaseUrl {
     https: bool,
     /// As it stands in a URL: lower case, punycode, IPv6 in brackets.
     host: String,
@@ -70,14 +70,14 @@ pub struct Base {
     credentials: Option<(String, String)>,
 }
 
-impl Base {
+impl BaseUrl {
     /// Reads `text`. Errors are `Kind::Config` and never contain a password.
-    pub fn parse(text: &str, origin: Origin) -> Result<Self, Error> {
+    pub fn parse(text: &str, setting: AddressSetting) -> Result<Self, Error> {
         let text = trim(text);
         if text.is_empty() {
-            return match origin {
-                Origin::Host => Ok(Self::default()),
-                Origin::BaseUrl => Err(wrong("it is empty")),
+            return match setting {
+                AddressSetting::Host => Ok(Self::default()),
+                AddressSetting::BaseUrl => Err(wrong("it is empty")),
             };
         }
         if let Some(bad) = text.chars().find(|c| c.is_control()) {
@@ -123,7 +123,9 @@ impl Base {
             None => (None, authority),
         };
         let (host, port) = host_and_port(address)?;
-        if host.is_empty() && (port.is_none() && !(scheme.is_none() || origin == Origin::Host)) {
+        if host.is_empty()
+            && (port.is_none() && !(scheme.is_none() || setting == AddressSetting::Host))
+        {
             return Err(wrong("it names no host"));
         }
         if scheme.is_none()
@@ -134,22 +136,12 @@ impl Base {
         }
         let cloud = scheme.is_none() && port.is_none() && host.eq_ignore_ascii_case("ollama.com");
         let https = https || cloud;
-        let port = port.unwrap_or(match (https, origin, scheme.is_some()) {
+        let port = port.unwrap_or(match (https, setting, scheme.is_some()) {
             (true, _, _) => 443,
-            (false, Origin::BaseUrl, true) => 80,
+            (false, AddressSetting::BaseUrl, true) => 80,
             (false, _, _) => DEFAULT_PORT,
         });
         Self::assemble(https, &host, port, path, credentials)
-    }
-
-    /// `OLLAMA_HOST` as it stands in the environment; `None` and the empty text mean the default.
-    pub fn from_env(value: Option<&str>) -> Result<Self, Error> {
-        Self::parse(value.unwrap_or_default(), Origin::Host).map_err(|error| {
-            Error::new(
-                Kind::Config,
-                error.message.replacen("The base URL", "OLLAMA_HOST", 1),
-            )
-        })
     }
 
     /// The URL of `path` (such as `/api/chat`) on this server, without credentials.
@@ -254,7 +246,7 @@ impl Base {
     }
 }
 
-impl Default for Base {
+impl Default for BaseUrl {
     fn default() -> Self {
         Self {
             https: false,
@@ -267,7 +259,7 @@ impl Default for Base {
 }
 
 /// The canonical form, without credentials.
-impl fmt::Display for Base {
+impl fmt::Display for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (scheme, usual) = if self.https {
             ("https", 443)
@@ -283,9 +275,9 @@ impl fmt::Display for Base {
 }
 
 /// As `Display`: credentials appear nowhere.
-impl fmt::Debug for Base {
+impl fmt::Debug for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Base({self})")
+        write!(f, "BaseUrl({self})")
     }
 }
 

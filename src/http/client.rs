@@ -10,7 +10,7 @@ use super::lane::Runtime;
 use super::pump;
 use super::reply::{self, Reply};
 use super::request::Request;
-use super::sink::Mode;
+use super::sink::PumpMode;
 use super::transport::Transport;
 use crate::error::Error;
 use crate::inbox::Inbox;
@@ -64,7 +64,7 @@ impl Client {
 
     /// Sends `request` and moves the reply into `inbox` until it ends, fails, or the reader aborts; then closes the
     /// inbox. An abort drops the connection at once. Dropping this future closes the inbox, too.
-    pub async fn pump(&self, request: Request, inbox: Arc<Inbox>, mode: Mode) {
+    pub async fn pump(&self, request: Request, inbox: Arc<Inbox>, mode: PumpMode) {
         pump::run(&self.0, request, &inbox, mode).await;
     }
 }

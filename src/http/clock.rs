@@ -10,17 +10,18 @@ use super::lane::{Lane, Timer};
 use super::policy::{Timeouts, later};
 use crate::error::{Error, Phase};
 
-/// Watches first token, idle and total. The connect limit belongs to the lanes, which alone see connections.
-pub(super) struct Clock {
+/// The time limits of one exchange. Watches first token, idle and total. The connect limit belongs to the lanes, which alone see connections.
+pub(super) struct ExchangeClock {
     limits: Timeouts,
     total: Option<Instant>,
     /// When the phase began, or the last read with payload ended.
     since: Instant,
-    first: bool,
+    /// Whether no payload has arrived yet.
+    awaits_first: bool,
     timer: Timer,
 }
 
-impl Clock {
+impl ExchangeClock {
     /// Starts now, waiting for the first byte. The total limit counts from `asked`, when the first try was made.
     pub(super) fn start(lane: &Lane, limits: Timeouts, asked: Instant) -> Self {
         let now = Instant::now();
@@ -28,7 +29,7 @@ impl Clock {
             limits,
             total: limits.total.and_then(|limit| asked.checked_add(limit)),
             since: now,
-            first: true,
+            awaits_first: true,
             timer: lane.timer(now),
         };
         clock.arm();
@@ -36,19 +37,19 @@ impl Clock {
     }
 
     /// The body has begun, or goes on: from now on (and from now on again) the idle limit counts.
-    pub(super) fn tick(&mut self) {
-        self.first = false;
+    pub(super) fn payload_arrived(&mut self) {
+        self.awaits_first = false;
         self.since = Instant::now();
     }
 
-    /// So much of the time was not the server's.
-    pub(super) fn spare(&mut self, time: Duration) {
+    /// So much of the time was the reader's, and counts for no limit but the total one.
+    pub(super) fn discount(&mut self, time: Duration) {
         self.since = later(self.since, time);
     }
 
     /// Runs `work` until it is done or a limit runs out. While `attempt` is making its connection, the connect limit
     /// counts instead of the first token's.
-    pub(super) async fn guard<T>(
+    pub(super) async fn run<T>(
         &mut self,
         work: impl Future<Output = T>,
         attempt: Option<&Attempt>,
@@ -83,7 +84,7 @@ impl Clock {
     }
 
     fn phase(&self) -> (Duration, Phase) {
-        if self.first {
+        if self.awaits_first {
             (self.limits.first_token, Phase::FirstToken)
         } else {
             (self.limits.idle, Phase::Idle)
@@ -102,7 +103,7 @@ impl Clock {
             return Some(Error::timeout(Phase::Total, limit, "the whole reply"));
         }
         let (limit, phase) = self.phase();
-        let what = if self.first {
+        let what = if self.awaits_first {
             "the first token"
         } else {
             "more of the reply"

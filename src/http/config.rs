@@ -1,6 +1,6 @@
 //! What a client is made from: where, as whom, how long to wait, how much to accept.
 
-use super::base::Base;
+use super::base::BaseUrl;
 use super::policy::{Retry, Timeouts};
 use super::proxy::ProxyRule;
 use super::trust::Trust;
@@ -12,7 +12,7 @@ pub const MAX_BODY: usize = 1 << 30;
 /// A client's settings.
 #[derive(Clone)]
 pub struct Config {
-    pub base: Base,
+    pub base: BaseUrl,
     /// Sent with every request; one of the same name replaces what the client would send.
     pub headers: Vec<(String, String)>,
     /// Sent as `Authorization: Bearer …`: see [`resolve_key`].
@@ -29,7 +29,7 @@ pub struct Config {
 
 impl Config {
     /// The defaults for `base`.
-    pub fn new(base: Base) -> Self {
+    pub fn new(base: BaseUrl) -> Self {
         Self {
             base,
             headers: Vec::new(),
@@ -83,7 +83,7 @@ pub fn real_key(key: &str) -> Option<&str> {
 pub fn resolve_key(
     explicit: Option<&str>,
     environment: Option<&str>,
-    base: &Base,
+    base: &BaseUrl,
 ) -> Option<String> {
     explicit
         .and_then(real_key)

@@ -1,6 +1,6 @@
 //! One request and its reply: sent (again, where that may help), checked, read piece by piece.
 //!
-//! A pooled connection that turns out to be dead is replaced by its lane, once and at once; everything else is `retry`'s.
+//! A pooled connection that turns out to be dead is replaced by its lane, once and at once; all other tries are those of `tries`.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use reqwest::header::{
 use tokio::time::Instant;
 
 use super::attempt::Attempt;
-use super::clock::Clock;
+use super::clock::ExchangeClock;
 use super::fault;
 use super::lane::{Lane, Response};
 use super::policy::Timeouts;
@@ -38,12 +38,12 @@ const MAX_RESERVE: u64 = 16 << 20;
 pub(super) struct Exchange {
     lane: Lane,
     response: Response,
-    clock: Clock,
+    clock: ExchangeClock,
     content_type: String,
-    /// Where a redirect has led.
-    moved: Option<String>,
-    /// That place is another origin, which did not get the client's key and headers.
-    withheld: bool,
+    /// Where a redirect has led, if one has.
+    redirected_to: Option<String>,
+    /// Whether that is another origin, which did not get the client's key and headers.
+    credentials_withheld: bool,
     /// The proxy that may have replied in the server's place, without credentials.
     proxy: Option<String>,
     /// Told when the body begins, once the head is accepted.
@@ -64,13 +64,14 @@ impl Exchange {
         let mut tries = Tries::new(policy, &request, limits.total);
         let prepared = transport.prepare(request, url)?;
         loop {
-            let failure = match Self::reach(transport, &prepared, limits, tries.since()).await {
-                Ok(mut exchange) => {
-                    exchange.trace = trace;
-                    return Ok(exchange);
-                }
-                Err(failure) => failure,
-            };
+            let failure =
+                match Self::send_and_follow(transport, &prepared, limits, tries.since()).await {
+                    Ok(mut exchange) => {
+                        exchange.trace = trace;
+                        return Ok(exchange);
+                    }
+                    Err(failure) => failure,
+                };
             tries
                 .after(
                     transport.redact(failure),
@@ -82,7 +83,7 @@ impl Exchange {
     }
 
     /// Sends a request once, and on to where redirects lead, until there is a reply that answers it.
-    async fn reach(
+    async fn send_and_follow(
         transport: &Transport,
         first: &Prepared,
         limits: Timeouts,
@@ -93,7 +94,7 @@ impl Exchange {
         let mut moved: Option<Prepared> = None;
         loop {
             let request = moved.as_ref().unwrap_or(first);
-            let Some(target) = exchange.accept(request).await? else {
+            let Some(target) = exchange.check_head(request).await? else {
                 return Ok(exchange);
             };
             let from = &request.head.url;
@@ -107,17 +108,17 @@ impl Exchange {
             if let Some(why) = obstacle {
                 let status = exchange.response.status();
                 let refused = redirect::refused(from, status, &target, why);
-                return Err(exchange.located(refused.after(status.as_u16())));
+                return Err(exchange.with_place(refused.after(status.as_u16())));
             }
-            exchange.discard().await;
+            exchange.read_redirect_body().await;
             passed.push(from.clone());
             let place = redirect::shown(&target);
             let (there, next) = transport.follow_redirect(request, target)?;
             exchange = Self::send(&there, &next, limits, asked)
                 .await
                 .map_err(|error| error.at(&place))?;
-            exchange.moved = Some(place);
-            exchange.withheld = transport.has_credentials() && !there.has_credentials();
+            exchange.redirected_to = Some(place);
+            exchange.credentials_withheld = transport.has_credentials() && !there.has_credentials();
             moved = Some(next);
         }
     }
@@ -130,12 +131,12 @@ impl Exchange {
         asked: Instant,
     ) -> Result<Self, Error> {
         let lane = transport.lane().clone();
-        let mut clock = Clock::start(&lane, limits, asked);
+        let mut clock = ExchangeClock::start(&lane, limits, asked);
         let attempt = Attempt::new(limits.connect);
         // Boxed, because it is large, and what holds it is moved on the stack of whoever asks, which may be small.
         let sending = Box::pin(transport.send(prepared, &attempt));
-        let mut response = clock.guard(sending, Some(&attempt)).await??;
-        if framing(response.headers()).is_err() {
+        let mut response = clock.run(sending, Some(&attempt)).await??;
+        if check_framing(response.headers()).is_err() {
             transport.forbid_reuse(&mut response);
         }
         let content_type = header(response.headers(), &CONTENT_TYPE)
@@ -146,42 +147,42 @@ impl Exchange {
             response,
             clock,
             content_type,
-            moved: None,
-            withheld: false,
+            redirected_to: None,
+            credentials_withheld: false,
             proxy: transport.proxy_that_may_reply(),
             trace: None,
         })
     }
 
     /// Checks the head of the reply to `request`; gives where that redirects to.
-    async fn accept(&mut self, request: &Prepared) -> Result<Option<Url>, Error> {
+    async fn check_head(&mut self, request: &Prepared) -> Result<Option<Url>, Error> {
         let status = self.response.status();
         if status.is_client_error() || status.is_server_error() {
             let refusal = self.refusal().await;
-            return Err(self.located(refusal));
+            return Err(self.with_place(refusal));
         }
         let Head { method, url, .. } = &*request.head;
         let checked = if status.is_redirection() {
             redirect::target(method, url, status, self.response.headers()).map(Some)
         } else {
-            self.check(url).map(|()| None)
+            self.check_success(url).map(|()| None)
         };
         checked.map_err(|error| {
             let error = error.with_proxy(self.proxy.as_deref());
-            self.located(error.after(status.as_u16()))
+            self.with_place(error.after(status.as_u16()))
         })
     }
 
     /// `error`, which happened where a redirect had led, if one had.
-    pub(super) fn located(&self, error: Error) -> Error {
-        match &self.moved {
+    pub(super) fn with_place(&self, error: Error) -> Error {
+        match &self.redirected_to {
             Some(place) => error.at(place),
             None => error,
         }
     }
 
     /// Reads what a redirect has for people.
-    async fn discard(&mut self) {
+    async fn read_redirect_body(&mut self) {
         let lane = self.lane.clone();
         let (patience, mut left) = REDIRECT_BODY;
         let reading = async {
@@ -223,33 +224,33 @@ impl Exchange {
         &mut self,
         mut take: impl FnMut(&[u8]) -> bool,
     ) -> Result<bool, Error> {
-        let mut come = false;
+        let mut has_payload = false;
         let reading = self.response.pull(|piece| {
-            come = come || is_payload(piece);
+            has_payload = has_payload || is_payload(piece);
             take(piece)
         });
-        let read = self.clock.guard(reading, None).await;
-        if come {
-            self.clock.tick();
+        let read = self.clock.run(reading, None).await;
+        if has_payload {
+            self.clock.payload_arrived();
             if let Some(trace) = &self.trace {
                 trace.begin();
             }
         }
         read.and_then(|read| read)
-            .map_err(|error| self.located(error.after(self.status())))
+            .map_err(|error| self.with_place(error.after(self.status())))
     }
 
     /// Waits for the reader, whose time is not the server's.
     pub(super) async fn wait_for(&mut self, reader: impl Future<Output = ()>) {
         let since = Instant::now();
         reader.await;
-        self.clock.spare(since.elapsed());
+        self.clock.discount(since.elapsed());
     }
 
     /// The whole body, at most `limit` bytes of it.
     pub(super) async fn whole(&mut self, limit: usize) -> Result<Vec<u8>, Error> {
-        let expected = self.response.expected().unwrap_or(0).min(MAX_RESERVE);
-        let mut body = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
+        let length = self.response.content_length().unwrap_or(0).min(MAX_RESERVE);
+        let mut body = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
         let mut fits = true;
         loop {
             let ended = self
@@ -278,7 +279,7 @@ impl Exchange {
     }
 
     /// What is good HTTP and nothing that an Ollama sends.
-    fn check(&self, url: &Url) -> Result<(), Error> {
+    fn check_success(&self, url: &Url) -> Result<(), Error> {
         let status = self.response.status();
         let headers = self.response.headers();
         if !status.is_success() {
@@ -286,13 +287,13 @@ impl Exchange {
                 "The server answered with the status {status}, which fits no request of Ollama's API."
             )));
         }
-        if let Some(coding) = coding(headers) {
+        if let Some(coding) = content_coding(headers) {
             return Err(fault::protocol(format!(
                 "The reply is compressed ({coding:?}), which was not asked for: something between here and Ollama does it.",
                 coding = fault::shortened(coding)
             )));
         }
-        framing(headers)?;
+        check_framing(headers)?;
         let media = self.media_type();
         if matches!(media.as_str(), "text/html" | "application/xhtml+xml") {
             let through = match &self.proxy {
@@ -310,7 +311,7 @@ impl Exchange {
     /// The error of a status of 400 or more, with as much of its body as arrives.
     async fn refusal(&mut self) -> Error {
         let mut body = Vec::new();
-        if coding(self.response.headers()).is_none() {
+        if content_coding(self.response.headers()).is_none() {
             let lane = self.lane.clone();
             let reading = async {
                 loop {
@@ -336,7 +337,7 @@ impl Exchange {
             retry_after,
             self.proxy.as_deref(),
         );
-        if self.withheld && matches!(self.status(), 401 | 403) {
+        if self.credentials_withheld && matches!(self.status(), 401 | 403) {
             return refusal.with_sentence(
                 "The request was redirected to another origin, and key and headers are not sent to one.",
             );
@@ -354,10 +355,10 @@ fn is_payload(piece: &[u8]) -> bool {
     piece
         .split(|byte| *byte == b'\n')
         .map(<[u8]>::trim_ascii)
-        .any(says_something)
+        .any(has_data)
 }
 
-fn says_something(line: &[u8]) -> bool {
+fn has_data(line: &[u8]) -> bool {
     const SILENT: [&[u8]; 4] = [b":", b"event:", b"id:", b"retry:"];
     match line.strip_prefix(b"data:") {
         Some(data) => !data.trim_ascii().is_empty(),
@@ -370,7 +371,7 @@ fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 }
 
 /// The parts of a list that may stand in several lines of the same name.
-fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+fn list_members<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     let lines = headers.get_all(name).iter();
     lines
         .flat_map(|line| line.to_str().unwrap_or("?").split(','))
@@ -378,13 +379,13 @@ fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &
 }
 
 /// The first content coding that changes the bytes.
-fn coding(headers: &HeaderMap) -> Option<&str> {
-    list(headers, &CONTENT_ENCODING)
+fn content_coding(headers: &HeaderMap) -> Option<&str> {
+    list_members(headers, &CONTENT_ENCODING)
         .find(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity"))
 }
 
 /// Whether the headers leave no doubt about where the body ends.
-fn framing(headers: &HeaderMap) -> Result<(), Error> {
+fn check_framing(headers: &HeaderMap) -> Result<(), Error> {
     if !headers.contains_key(TRANSFER_ENCODING) {
         return Ok(());
     }
@@ -393,7 +394,7 @@ fn framing(headers: &HeaderMap) -> Result<(), Error> {
             "The reply has both Content-Length and Transfer-Encoding, so nobody can say where it ends.",
         ));
     }
-    let codings: Vec<&str> = list(headers, &TRANSFER_ENCODING).collect();
+    let codings: Vec<&str> = list_members(headers, &TRANSFER_ENCODING).collect();
     if matches!(codings.as_slice(), [coding] if coding.eq_ignore_ascii_case("chunked")) {
         return Ok(());
     }

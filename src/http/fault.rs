@@ -8,7 +8,7 @@ use reqwest::StatusCode;
 use serde_json::Value;
 
 use super::attempt::{ConnectTimeout, UnresolvedName};
-use super::proxy::Via;
+use super::proxy::ProxyInfo;
 use crate::error::{Cause, Error, Kind, Phase, Repeat};
 use crate::excerpt::excerpt;
 
@@ -24,21 +24,21 @@ pub(super) fn protocol(message: impl Into<String>) -> Error {
 pub(super) fn sending(
     error: reqwest::Error,
     https: bool,
-    via: Option<&Via>,
+    proxy: Option<&ProxyInfo>,
     unresolved: Option<&UnresolvedName>,
 ) -> Error {
-    let mut failure = unsent(&error, https, via, unresolved);
+    let mut failure = unsent(&error, https, proxy, unresolved);
     // Whose certificate it is, and what it says, is the server's matter; only an unknown issuer may be the proxy's own.
     let of_server = https
         && matches!(
             failure.cause,
             Some(Cause::Expired | Cause::NotYetValid | Cause::WrongName | Cause::NoTls)
         );
-    if let Some(via) = via
+    if let Some(proxy) = proxy
         && !of_server
         && failure.kind != Kind::Config
     {
-        failure = failure.with_proxy(Some(&via.shown));
+        failure = failure.with_proxy(Some(&proxy.shown));
     }
     failure.with_source(error.without_url())
 }
@@ -46,11 +46,11 @@ pub(super) fn sending(
 fn unsent(
     error: &reqwest::Error,
     https: bool,
-    via: Option<&Via>,
+    proxy: Option<&ProxyInfo>,
     unresolved: Option<&UnresolvedName>,
 ) -> Error {
-    let through = via
-        .map(|via| format!(" through the proxy {}", via.shown))
+    let through = proxy
+        .map(|proxy| format!(" through the proxy {}", proxy.shown))
         .unwrap_or_default();
     if let Some(ConnectTimeout(limit)) = cause(error) {
         return Error::timeout(Phase::Connect, *limit, &format!("a connection{through}"));
@@ -61,10 +61,10 @@ fn unsent(
         return Error::new(Kind::Config, message);
     }
     if error.is_connect() {
-        return unconnected(error, &root, https, via, unresolved);
+        return unconnected(error, &root, https, proxy, unresolved);
     }
-    let who = match via.filter(|via| via.http && !https) {
-        Some(via) => format!("The proxy {}", via.shown),
+    let who = match proxy.filter(|proxy| proxy.http && !https) {
+        Some(proxy) => format!("The proxy {}", proxy.shown),
         None => "The server".to_owned(),
     };
     match cause::<hyper::Error>(error) {
@@ -78,23 +78,23 @@ fn unconnected(
     error: &reqwest::Error,
     root: &str,
     https: bool,
-    via: Option<&Via>,
+    proxy: Option<&ProxyInfo>,
     unresolved: Option<&UnresolvedName>,
 ) -> Error {
-    let through = via
-        .map(|via| format!(" through the proxy {}", via.shown))
+    let through = proxy
+        .map(|proxy| format!(" through the proxy {}", proxy.shown))
         .unwrap_or_default();
     if let Some(tls) = cause::<rustls::Error>(error) {
         return handshake(tls, &through);
     }
     if let Some(unresolved) = unresolved {
-        return via.map_or_else(
+        return proxy.map_or_else(
             || unknown_server_name(&unresolved.reason),
-            |via| unknown_name_with_proxy(unresolved, via),
+            |proxy| unknown_name_with_proxy(unresolved, proxy),
         );
     }
     let io = io_kind(error);
-    match (io, via) {
+    match (io, proxy) {
         (
             Some(
                 ErrorKind::InvalidData
@@ -109,22 +109,22 @@ fn unconnected(
             "The server cannot be reached",
         )
         .with_cause(Cause::Handshake),
-        (None, Some(via)) if root.ends_with(UNAUTHORIZED) => refusal(
+        (None, Some(proxy)) if root.ends_with(UNAUTHORIZED) => refusal(
             StatusCode::PROXY_AUTHENTICATION_REQUIRED,
             "",
             Vec::new(),
             None,
-            Some(&via.shown),
+            Some(&proxy.shown),
         ),
-        (None, Some(via)) => {
-            let shown = &via.shown;
+        (None, Some(proxy)) => {
+            let shown = &proxy.shown;
             let message = format!("There is no connection through the proxy {shown} ({root}).");
             Error::new(Kind::Connect, message)
         }
-        (Some(_), Some(via)) => unreachable(
+        (Some(_), Some(proxy)) => unreachable(
             io,
             root,
-            &format!("The proxy {} cannot be reached", via.shown),
+            &format!("The proxy {} cannot be reached", proxy.shown),
         ),
         (_, None) => unreachable(io, root, "The server cannot be reached"),
     }
@@ -215,9 +215,9 @@ pub(super) fn unknown_server_name(reason: &str) -> Error {
 }
 
 /// A name cannot be resolved that a request through a proxy needs: the proxy's own, or the server's, whose address the proxy wants.
-fn unknown_name_with_proxy(unresolved: &UnresolvedName, via: &Via) -> Error {
-    let (UnresolvedName { name, reason }, shown) = (unresolved, &via.shown);
-    let (cause, message) = if via.host == *name {
+fn unknown_name_with_proxy(unresolved: &UnresolvedName, proxy: &ProxyInfo) -> Error {
+    let (UnresolvedName { name, reason }, shown) = (unresolved, &proxy.shown);
+    let (cause, message) = if proxy.host == *name {
         (
             Cause::UnknownProxyName,
             format!("The proxy {shown} cannot be reached: its name is not known ({reason})."),

@@ -118,9 +118,9 @@ impl Response {
     }
 
     /// How many bytes of the body are to come, if that is known.
-    pub(super) fn expected(&self) -> Option<u64> {
+    pub(super) fn content_length(&self) -> Option<u64> {
         match self {
-            Self::General(response) => response.expected(),
+            Self::General(response) => response.content_length(),
             Self::Direct(response) => response.expected(),
         }
     }

@@ -43,7 +43,7 @@ mod transport;
 mod tries;
 pub mod trust;
 
-pub use base::{Base, Origin};
+pub use base::{AddressSetting, BaseUrl};
 pub use client::Client;
 pub use config::Config;
 pub use endpoint::{Endpoint, Method, ReplyLines};
@@ -54,5 +54,5 @@ pub use redact::Secrets;
 pub use repetition::refuse_repetition;
 pub use reply::Reply;
 pub use request::Request;
-pub use sink::Mode;
+pub use sink::PumpMode;
 pub use trust::Trust;

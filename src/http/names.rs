@@ -1,133 +1,111 @@
-//! Looking up names, for both lanes and all clients of a process.
+//! Looking up the addresses of names, for both lanes and all clients of a process: of `localhost`, `127.0.0.1` and `::1`.
 //!
-//! The system's resolver blocks, and nothing stops it: whoever gives up leaves a thread behind. So a few threads do all of
-//! it, and all who ask for a name while it is looked up get the one answer. A name that finds every thread busy waits for
-//! one, at most as long as the system takes to give up on another; the connect limit counts meanwhile.
+//! The system's resolver blocks its thread, and nothing stops it: a lookup that nobody waits for any more still keeps its
+//! thread. So a few threads do all lookups, and all who ask for a name while it is looked up get the one answer. A name that
+//! finds every thread busy waits for one, at most as long as the system takes to give up on another name; whoever waits has a
+//! limit of its own, the one for connecting.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::ptr::null_mut;
-use std::sync::atomic::{AtomicPtr, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
 
-/// As many names are looked up at a time. `localhost` comes on top: its answer is on this machine.
-const THREADS: usize = 8;
+use crate::per_process::PerProcess;
+use crate::sync::lock;
 
-/// What a lookup has come to, once it has.
-type Answer = Option<Result<Arc<[SocketAddr]>, Arc<io::Error>>>;
+/// How many names are looked up at a time. `localhost` may take a thread beyond these: its answer is on this machine and comes
+/// at once.
+const MAX_THREADS: usize = 8;
+
+/// The result of a lookup; `None` until there is one.
+type LookupAnswer = Option<Result<Arc<[SocketAddr]>, Arc<io::Error>>>;
+
+/// Asks the system for the addresses of a name, and blocks until it answers.
+type BlockingLookup = fn(&str) -> io::Result<Vec<SocketAddr>>;
 
 /// The addresses of `name`, with port 0.
 pub(super) async fn resolve(name: &str) -> io::Result<Vec<SocketAddr>> {
-    Names::here().resolve(name).await
+    static RESOLVER: PerProcess<ResolverThreads> = PerProcess::new(|| {
+        ResolverThreads::new(|name| (name, 0).to_socket_addrs().map(Iterator::collect))
+    });
+    RESOLVER.get().resolve(name).await
 }
 
-/// The lookups under way.
-struct Names {
-    process: u32,
-    find: fn(&str) -> io::Result<Vec<SocketAddr>>,
-    state: Mutex<State>,
+/// Threads that look up names.
+struct ResolverThreads {
+    lookup: BlockingLookup,
+    lookups: Mutex<Lookups>,
 }
 
 #[derive(Default)]
-struct State {
+struct Lookups {
+    /// How many threads there are.
     threads: usize,
-    /// Those that a thread is at and those that wait for one; each answer has as many receivers as there are waiting.
-    lookups: HashMap<String, watch::Sender<Answer>>,
+    /// The names that a thread looks up and those that wait for a thread. An answer has as many receivers as there are calls
+    /// that wait for it.
+    answers: HashMap<String, watch::Sender<LookupAnswer>>,
+    /// The names that wait for a thread.
     waiting: VecDeque<String>,
 }
 
-impl Names {
-    fn new(find: fn(&str) -> io::Result<Vec<SocketAddr>>) -> Self {
+impl ResolverThreads {
+    fn new(lookup: BlockingLookup) -> Self {
         Self {
-            process: std::process::id(),
-            find,
-            state: Mutex::default(),
+            lookup,
+            lookups: Mutex::default(),
         }
-    }
-
-    /// Those of this process. A forked child has none of the threads, and may have copied the lock while it was held: it
-    /// leaves what it has inherited alone.
-    fn here() -> &'static Self {
-        static CURRENT: AtomicPtr<Names> = AtomicPtr::new(null_mut());
-        let mut current = CURRENT.load(Ordering::Acquire);
-        let mut new = None;
-        loop {
-            // SAFETY: it is null or was leaked below.
-            if let Some(names) = unsafe { current.as_ref() }
-                && names.process == std::process::id()
-            {
-                return names;
-            }
-            let made = new.take().unwrap_or_else(|| {
-                let find = |name: &str| (name, 0).to_socket_addrs().map(Iterator::collect);
-                Box::new(Self::new(find))
-            });
-            let made = Box::into_raw(made);
-            match CURRENT.compare_exchange(current, made, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => current = made,
-                Err(other) => {
-                    current = other;
-                    // SAFETY: it came out of a box just now, and nobody else has seen it.
-                    new = Some(unsafe { Box::from_raw(made) });
-                }
-            }
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn resolve(&'static self, name: &str) -> io::Result<Vec<SocketAddr>> {
-        let mut answer = self.ask(name)?;
+        let mut answer = self.subscribe(name)?;
         let answer = answer.wait_for(Option::is_some).await;
         match answer.as_deref() {
-            Ok(Some(Ok(found))) => Ok(found.to_vec()),
+            Ok(Some(Ok(addresses))) => Ok(addresses.to_vec()),
             Ok(Some(Err(error))) => Err(io::Error::new(error.kind(), error.to_string())),
             _ => Err(io::Error::other("the lookup was given up")),
         }
     }
 
-    fn ask(&'static self, name: &str) -> io::Result<watch::Receiver<Answer>> {
-        let mut guard = self.lock();
-        let state = &mut *guard;
-        if let Some(answer) = state.lookups.get(name) {
+    /// Where the answer for `name` will be. Fails if no thread can be started and none is at work.
+    fn subscribe(&'static self, name: &str) -> io::Result<watch::Receiver<LookupAnswer>> {
+        let mut guard = lock(&self.lookups);
+        let lookups = &mut *guard;
+        if let Some(answer) = lookups.answers.get(name) {
             return Ok(answer.subscribe());
         }
-        state.forget_unwanted();
+        lookups.drop_unwanted();
         let (sender, receiver) = watch::channel(None);
-        state.lookups.insert(name.to_owned(), sender);
-        let free = state.threads < THREADS || name.eq_ignore_ascii_case("localhost");
-        if free {
-            match self.work_on(name.to_owned()) {
+        lookups.answers.insert(name.to_owned(), sender);
+        if lookups.threads < MAX_THREADS || name.eq_ignore_ascii_case("localhost") {
+            match self.start_thread(name.to_owned()) {
                 Ok(()) => {
-                    state.threads += 1;
+                    lookups.threads += 1;
                     return Ok(receiver);
                 }
-                Err(error) if state.threads == 0 => {
-                    state.lookups.remove(name);
+                Err(error) if lookups.threads == 0 => {
+                    lookups.answers.remove(name);
                     return Err(error);
                 }
+                // One of the threads that are there will look it up.
                 Err(_) => {}
             }
         }
-        state.waiting.push_back(name.to_owned());
+        lookups.waiting.push_back(name.to_owned());
         Ok(receiver)
     }
 
-    /// Starts a thread that looks up `first`, and then what waits.
-    fn work_on(&'static self, first: String) -> io::Result<()> {
+    /// Starts a thread that looks up `first`, then the names that wait, and ends when none is left.
+    fn start_thread(&'static self, first: String) -> io::Result<()> {
         let work = move || {
             let mut next = Some(first);
             while let Some(name) = next {
-                let found = (self.find)(&name);
-                let mut state = self.lock();
-                let answer = state.lookups.remove(&name);
-                next = state.next();
-                drop(state);
+                let found = (self.lookup)(&name);
+                let mut lookups = lock(&self.lookups);
+                let answer = lookups.answers.remove(&name);
+                next = lookups.next_name();
+                drop(lookups);
                 if let Some(answer) = answer {
                     answer.send_replace(Some(found.map(Arc::from).map_err(Arc::new)));
                 }
@@ -140,30 +118,32 @@ impl Names {
     }
 }
 
-impl State {
-    /// What a thread that is free looks up; `None` ends the thread.
-    fn next(&mut self) -> Option<String> {
-        self.forget_unwanted();
-        let next = (self.threads <= THREADS)
-            .then(|| self.waiting.pop_front())
-            .flatten();
+impl Lookups {
+    /// What a thread looks up next; `None` ends the thread.
+    fn next_name(&mut self) -> Option<String> {
+        self.drop_unwanted();
+        let next = if self.threads <= MAX_THREADS {
+            self.waiting.pop_front()
+        } else {
+            None
+        };
         if next.is_none() {
             self.threads -= 1;
         }
         next
     }
 
-    /// Drops the waiting names for which nobody waits any more.
-    fn forget_unwanted(&mut self) {
-        let lookups = &mut self.lookups;
+    /// Drops the names without a thread for which no call waits any more.
+    fn drop_unwanted(&mut self) {
+        let answers = &mut self.answers;
         self.waiting.retain(|name| {
-            let wanted = lookups
+            let is_wanted = answers
                 .get(name)
                 .is_some_and(|answer| answer.receiver_count() > 0);
-            if !wanted {
-                lookups.remove(name);
+            if !is_wanted {
+                answers.remove(name);
             }
-            wanted
+            is_wanted
         });
     }
 }
@@ -179,22 +159,29 @@ mod tests {
 
     use super::*;
 
-    /// A resolver that hangs until it is let go, and remembers what it was asked.
+    /// A lookup that hangs until it is released, and remembers the names that it was asked for.
     #[derive(Default)]
-    struct Slow {
-        asked: Mutex<Vec<String>>,
-        released: Mutex<bool>,
+    struct HangingLookup {
+        state: Mutex<HangingState>,
         changed: Condvar,
     }
 
-    impl Slow {
-        fn find(&self, name: &str) -> io::Result<Vec<SocketAddr>> {
-            self.asked.lock().unwrap().push(name.to_owned());
+    #[derive(Default)]
+    struct HangingState {
+        asked: Vec<String>,
+        released: bool,
+    }
+
+    impl HangingLookup {
+        fn look_up(&self, name: &str) -> io::Result<Vec<SocketAddr>> {
+            let mut state = self.state.lock().unwrap();
+            state.asked.push(name.to_owned());
             self.changed.notify_all();
-            let mut released = self.released.lock().unwrap();
-            while !*released {
-                released = self.changed.wait(released).unwrap();
-            }
+            drop(
+                self.changed
+                    .wait_while(state, |state| !state.released)
+                    .unwrap(),
+            );
             if name.starts_with("unknown") {
                 return Err(io::Error::other("no such name"));
             }
@@ -202,31 +189,32 @@ mod tests {
         }
 
         fn asked(&self) -> Vec<String> {
-            self.asked.lock().unwrap().clone()
+            self.state.lock().unwrap().asked.clone()
         }
 
         fn wait_asked(&self, count: usize) {
-            let asked = self.asked.lock().unwrap();
             let limit = Duration::from_secs(20);
-            let (asked, _) = self
+            let (state, _) = self
                 .changed
-                .wait_timeout_while(asked, limit, |asked| asked.len() < count)
+                .wait_timeout_while(self.state.lock().unwrap(), limit, |state| {
+                    state.asked.len() < count
+                })
                 .unwrap();
-            assert_eq!(asked.len(), count);
+            assert_eq!(state.asked.len(), count);
         }
 
         fn release(&self) {
-            *self.released.lock().unwrap() = true;
+            self.state.lock().unwrap().released = true;
             self.changed.notify_all();
         }
     }
 
-    /// A slow resolver, and names that it finds. Each test has its own, because a function pointer captures nothing.
-    macro_rules! slow {
+    /// A lookup that hangs, and a resolver that uses it. Each test has its own, because a function pointer captures nothing.
+    macro_rules! hanging {
         () => {{
-            static SLOW: LazyLock<Slow> = LazyLock::new(Slow::default);
-            let names = Box::leak(Box::new(Names::new(|name| SLOW.find(name))));
-            (&*SLOW, &*names)
+            static HANGING: LazyLock<HangingLookup> = LazyLock::new(HangingLookup::default);
+            let resolver = Box::leak(Box::new(ResolverThreads::new(|name| HANGING.look_up(name))));
+            (&*HANGING, &*resolver)
         }};
     }
 
@@ -237,90 +225,89 @@ mod tests {
     }
 
     /// Waits until every thread has ended.
-    fn wait_idle(names: &Names) {
+    fn wait_idle(resolver: &ResolverThreads) {
         let mut patience = 20_000;
-        while names.lock().threads > 0 {
+        while lock(&resolver.lookups).threads > 0 {
             patience -= 1;
             assert!(patience > 0, "a thread is still at work");
             std::thread::sleep(Duration::from_millis(1));
         }
-        let state = names.lock();
-        assert!(state.lookups.is_empty() && state.waiting.is_empty());
+        let lookups = lock(&resolver.lookups);
+        assert!(lookups.answers.is_empty() && lookups.waiting.is_empty());
     }
 
     #[test]
     fn all_who_ask_for_a_name_share_one_lookup() {
-        let (slow, names) = slow!();
+        let (hanging, resolver) = hanging!();
         let runtime = runtime();
         let waiting: Vec<_> = (0..100)
-            .map(|_| runtime.spawn(names.resolve("ollama.lan")))
+            .map(|_| runtime.spawn(resolver.resolve("ollama.lan")))
             .collect();
-        // The resolver hangs until all of them have asked: the scheduler polls only some of them in one turn.
+        // The lookup hangs until all of them have asked: the scheduler polls only some of them at a time.
         runtime.block_on(async {
-            while names
-                .lock()
-                .lookups
+            while lock(&resolver.lookups)
+                .answers
                 .get("ollama.lan")
                 .is_none_or(|answer| answer.receiver_count() < waiting.len())
             {
                 tokio::task::yield_now().await;
             }
         });
-        slow.wait_asked(1);
-        assert_eq!(names.lock().threads, 1);
-        slow.release();
+        hanging.wait_asked(1);
+        assert_eq!(lock(&resolver.lookups).threads, 1);
+        hanging.release();
         for answer in waiting {
             let found = runtime.block_on(answer).unwrap().unwrap();
             assert_eq!(found, [SocketAddr::from(([127, 0, 0, 1], 0))]);
         }
-        assert_eq!(slow.asked(), ["ollama.lan"]);
-        wait_idle(names);
+        assert_eq!(hanging.asked(), ["ollama.lan"]);
+        wait_idle(resolver);
         // Nothing is kept: who asks later asks the system.
-        runtime.block_on(names.resolve("ollama.lan")).unwrap();
-        assert_eq!(slow.asked().len(), 2);
+        runtime.block_on(resolver.resolve("ollama.lan")).unwrap();
+        assert_eq!(hanging.asked().len(), 2);
     }
 
     #[test]
     fn lookups_that_were_given_up_leave_few_threads_and_nothing_to_do() {
-        let (slow, names) = slow!();
+        let (hanging, resolver) = hanging!();
         let runtime = runtime();
         runtime.block_on(async {
             for number in 0..1000 {
                 let name = format!("host{number}.lan");
-                let mut lookup = pin!(names.resolve(&name));
+                let mut lookup = pin!(resolver.resolve(&name));
                 let first =
                     poll_fn(|context| Poll::Ready(lookup.as_mut().poll(context).is_pending()));
                 assert!(first.await);
             }
         });
-        slow.wait_asked(THREADS);
-        assert_eq!(names.lock().threads, THREADS);
-        assert!(names.lock().waiting.len() <= 1);
-        let wanted = runtime.spawn(names.resolve("wanted.lan"));
-        let local = runtime.spawn(names.resolve("localhost"));
+        hanging.wait_asked(MAX_THREADS);
+        assert_eq!(lock(&resolver.lookups).threads, MAX_THREADS);
+        assert!(lock(&resolver.lookups).waiting.len() <= 1);
+        let wanted = runtime.spawn(resolver.resolve("wanted.lan"));
+        let local = runtime.spawn(resolver.resolve("localhost"));
         runtime.block_on(tokio::task::yield_now());
         // What is on this machine does not wait for what hangs.
-        slow.wait_asked(THREADS + 1);
-        assert_eq!(slow.asked().last().unwrap(), "localhost");
-        slow.release();
+        hanging.wait_asked(MAX_THREADS + 1);
+        assert_eq!(hanging.asked().last().unwrap(), "localhost");
+        hanging.release();
         runtime.block_on(wanted).unwrap().unwrap();
         runtime.block_on(local).unwrap().unwrap();
-        wait_idle(names);
-        assert_eq!(slow.asked().len(), THREADS + 2);
+        wait_idle(resolver);
+        assert_eq!(hanging.asked().len(), MAX_THREADS + 2);
     }
 
     #[test]
     fn a_failure_reaches_everybody() {
-        let (slow, names) = slow!();
-        slow.release();
+        let (hanging, resolver) = hanging!();
+        hanging.release();
         let runtime = runtime();
         let waiting: Vec<_> = (0..3)
-            .map(|_| runtime.spawn(names.resolve("unknown.lan")))
+            .map(|_| runtime.spawn(resolver.resolve("unknown.lan")))
             .collect();
         for answer in waiting {
             let error = runtime.block_on(answer).unwrap().unwrap_err();
             assert_eq!(error.to_string(), "no such name");
         }
-        wait_idle(names);
+        wait_idle(resolver);
     }
 }

@@ -5,9 +5,9 @@
 
 use std::net::IpAddr;
 
-use reqwest::{Proxy, Url};
+use reqwest::Url;
 
-use super::base::Base;
+use super::base::BaseUrl;
 use crate::error::{Error, Kind};
 
 /// Where requests go through.
@@ -19,19 +19,19 @@ pub enum ProxyRule {
     /// Through this proxy, whatever the host: the user asked for it. May hold `user:password@`.
     Explicit(String),
     /// As the environment says, except to this machine.
-    Environment(Environment),
+    Environment(ProxyVariables),
 }
 
 /// The proxy variables of an environment.
 #[derive(Clone, Default)]
-pub struct Environment {
+pub struct ProxyVariables {
     pub http: Option<String>,
     pub https: Option<String>,
     pub all: Option<String>,
     pub no: Option<String>,
 }
 
-impl Environment {
+impl ProxyVariables {
     /// Reads the variables through `lookup`, lower-case names first. In a CGI process (`REQUEST_METHOD` is set)
     /// `HTTP_PROXY` is a request header of a stranger and not believed.
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Self {
@@ -51,11 +51,11 @@ impl Environment {
     }
 }
 
-impl Environment {
+impl ProxyVariables {
     /// Whether `NO_PROXY` names the server: its host or a domain above it, an address, a network, `*` for everything,
     /// each with a port or without. Entries are separated by commas or white space.
-    fn spares(&self, base: &Base) -> bool {
-        let target = Target::of(base);
+    fn excludes(&self, base: &BaseUrl) -> bool {
+        let target = NoProxyTarget::of(base);
         let entries = self.no.as_deref().unwrap_or_default();
         entries
             .split(|c: char| c == ',' || c.is_whitespace())
@@ -64,7 +64,7 @@ impl Environment {
 }
 
 /// A server as entries of `NO_PROXY` see it.
-struct Target {
+struct NoProxyTarget {
     scheme: &'static str,
     /// Lower case, without brackets and the dot of the root.
     host: String,
@@ -72,8 +72,8 @@ struct Target {
     port: u16,
 }
 
-impl Target {
-    fn of(base: &Base) -> Self {
+impl NoProxyTarget {
+    fn of(base: &BaseUrl) -> Self {
         let host = base.host().trim_end_matches('.').to_ascii_lowercase();
         Self {
             scheme: if base.is_https() { "https" } else { "http" },
@@ -189,15 +189,15 @@ fn canonical(name: &str) -> Option<String> {
 impl ProxyRule {
     /// The rule of this process's environment, as it is now.
     pub fn from_env() -> Self {
-        Self::Environment(Environment::read(|name| std::env::var(name).ok()))
+        Self::Environment(ProxyVariables::read(|name| std::env::var(name).ok()))
     }
 
     /// The proxy for `base`, if there is one.
-    pub(super) fn resolve(&self, base: &Base) -> Result<Option<Route>, Error> {
+    pub(super) fn resolve(&self, base: &BaseUrl) -> Result<Option<UsableProxy>, Error> {
         match self {
             Self::Direct => Ok(None),
-            Self::Explicit(text) => Route::new(text, "the proxy").map(Some),
-            Self::Environment(variables) if base.is_loopback() || variables.spares(base) => {
+            Self::Explicit(text) => UsableProxy::new(text, "the proxy").map(Some),
+            Self::Environment(variables) if base.is_loopback() || variables.excludes(base) => {
                 Ok(None)
             }
             Self::Environment(variables) => {
@@ -211,21 +211,22 @@ impl ProxyRule {
                     (None, Some(text)) => (text, "ALL_PROXY"),
                     (None, None) => return Ok(None),
                 };
-                Route::new(text, name).map(Some)
+                UsableProxy::new(text, name).map(Some)
             }
         }
     }
 }
 
-/// A usable proxy.
-pub(super) struct Route {
-    pub(super) proxy: Proxy,
-    pub(super) via: Via,
+/// A proxy that can be used.
+pub(super) struct UsableProxy {
+    /// As reqwest wants it.
+    pub(super) setting: reqwest::Proxy,
+    pub(super) info: ProxyInfo,
 }
 
 /// What is known of a proxy.
 #[derive(Clone)]
-pub(super) struct Via {
+pub(super) struct ProxyInfo {
     /// For messages: without credentials.
     pub(super) shown: String,
     /// Its name, as it is looked up.
@@ -236,7 +237,7 @@ pub(super) struct Via {
     pub(super) http: bool,
 }
 
-impl Route {
+impl UsableProxy {
     fn new(text: &str, name: &str) -> Result<Self, Error> {
         let wrong = |what: &str| {
             Error::new(
@@ -268,13 +269,13 @@ impl Route {
             .map(|port| format!(":{port}"))
             .unwrap_or_default();
         let shown = format!("{}://{host}{port}", url.scheme());
-        let proxy = Proxy::all(url.as_str()).map_err(|_| wrong("it is no URL"))?;
-        let via = Via {
+        let setting = reqwest::Proxy::all(url.as_str()).map_err(|_| wrong("it is no URL"))?;
+        let info = ProxyInfo {
             shown,
             host: host.to_owned(),
             https: url.scheme() == "https",
             http: url.scheme().starts_with("http"),
         };
-        Ok(Self { proxy, via })
+        Ok(Self { setting, info })
     }
 }

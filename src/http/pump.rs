@@ -8,7 +8,7 @@ use super::exchange::Exchange;
 use super::explain::explain;
 use super::fault;
 use super::request::Request;
-use super::sink::{Deltas, Lines, Mode, Sink, Taken};
+use super::sink::{DeltaSink, ExpectedLines, PumpMode, RawLineSink, Sink};
 use super::transport::Transport;
 use crate::error::{Error, Kind};
 use crate::excerpt::excerpt;
@@ -16,12 +16,12 @@ use crate::inbox::Inbox;
 use crate::stats::Trace;
 
 /// How long the end of the body is waited for after `done: true`, so that the connection can be used again.
-const AFTERMATH: Duration = Duration::from_millis(100);
+const END_PATIENCE: Duration = Duration::from_millis(100);
 
 /// Closes the inbox even if the pump is dropped half-way, so that no reader waits for ever.
-struct Closing<'a>(&'a Inbox);
+struct CloseOnDrop<'a>(&'a Inbox);
 
-impl Drop for Closing<'_> {
+impl Drop for CloseOnDrop<'_> {
     fn drop(&mut self) {
         self.0.close(Err(Error::new(
             Kind::Closed,
@@ -31,14 +31,19 @@ impl Drop for Closing<'_> {
 }
 
 /// Runs one stream. See [`super::Client::pump`].
-pub(super) async fn run(transport: &Transport, request: Request, inbox: &Arc<Inbox>, mode: Mode) {
-    let _closing = Closing(inbox);
+pub(super) async fn run(
+    transport: &Transport,
+    request: Request,
+    inbox: &Arc<Inbox>,
+    mode: PumpMode,
+) {
+    let _closing = CloseOnDrop(inbox);
     let url = transport.config().base.url(&request.endpoint.path);
     let trace = request.trace.clone();
     let end = tokio::select! {
         biased;
         () = inbox.aborted() => Err(Error::new(Kind::Closed, "The stream was closed by its reader.")),
-        end = explained(transport, request, inbox, mode, &url) => end,
+        end = stream_and_explain(transport, request, inbox, mode, &url) => end,
     };
     let end = end.map_err(|error| transport.redact(error.at(&url)));
     if let Some(trace) = trace {
@@ -47,11 +52,12 @@ pub(super) async fn run(transport: &Transport, request: Request, inbox: &Arc<Inb
     inbox.close(end);
 }
 
-async fn explained(
+/// As [`stream`], with what the server says about a failure.
+async fn stream_and_explain(
     transport: &Transport,
     request: Request,
     inbox: &Inbox,
-    mode: Mode,
+    mode: PumpMode,
     url: &str,
 ) -> Result<(), Error> {
     let trace = request.trace.clone();
@@ -61,33 +67,36 @@ async fn explained(
     }
 }
 
+/// Sends `request` and moves the reply into `inbox` until it ends or fails.
 async fn stream(
     transport: &Transport,
     request: Request,
     inbox: &Inbox,
-    mode: Mode,
+    mode: PumpMode,
     url: &str,
 ) -> Result<(), Error> {
     let max_line = transport.config().max_line;
-    let taken = match (request.endpoint.lines, mode) {
-        (Some(ReplyLines::Progress), _) => Taken::Progress,
-        (_, Mode::Records(shape)) => Taken::Answer(Some(shape)),
-        (Some(ReplyLines::Answer), _) => Taken::Answer(None),
-        (Some(ReplyLines::Any) | None, _) => Taken::Any,
+    let expected = match (request.endpoint.lines, mode) {
+        (Some(ReplyLines::Progress), _) => ExpectedLines::Progress,
+        (_, PumpMode::Records(shape)) => ExpectedLines::Answer(Some(shape)),
+        (Some(ReplyLines::Answer), _) => ExpectedLines::Answer(None),
+        (Some(ReplyLines::Any) | None, _) => ExpectedLines::Any,
     };
-    let guarded = request.guarded;
+    let guarded = request.repetition_guard;
     let trace = request.trace.clone();
     let trace = trace.as_deref();
     let mut exchange = Exchange::open(transport, request, url).await?;
     let status = exchange.status();
     let end = match mode {
-        Mode::Deltas | Mode::Records(_) => {
-            let mut sink = Deltas::new(max_line, taken, guarded);
+        PumpMode::Deltas | PumpMode::Records(_) => {
+            let mut sink = DeltaSink::new(max_line, expected, guarded);
             relay(&mut exchange, &mut sink, inbox, trace).await
         }
-        Mode::Lines => relay(&mut exchange, &mut Lines::new(max_line), inbox, trace).await,
+        PumpMode::RawLines => {
+            relay(&mut exchange, &mut RawLineSink::new(max_line), inbox, trace).await
+        }
     };
-    end.map_err(|error| exchange.located(error.after(status)))
+    end.map_err(|error| exchange.with_place(error.after(status)))
 }
 
 /// Moves the body through `sink` into `inbox`.
@@ -122,13 +131,13 @@ async fn relay(
         if let Some(trace) = trace
             && (sink.is_done() || !matches!(read, Ok(false)))
         {
-            let (counters, done_reason) = sink.said();
+            let (counters, done_reason) = sink.counters_and_done_reason();
             trace.answer(&counters, done_reason.as_deref(), sink.is_done());
         }
         match read? {
             true if empty => return Err(fault::protocol("The reply is empty.")),
-            true => return sink.verdict(),
-            false if sink.is_done() => return aftermath(exchange, sink).await,
+            true => return sink.check_complete(),
+            false if sink.is_done() => return read_to_end(exchange, sink).await,
             false => {}
         }
         exchange.wait_for(inbox.wait_for_room()).await;
@@ -137,7 +146,7 @@ async fn relay(
 
 /// Reads on to the end of a body whose last line has come. Only an error line still counts: a server that breaks off
 /// now has said everything.
-async fn aftermath(exchange: &mut Exchange, sink: &mut impl Sink) -> Result<(), Error> {
+async fn read_to_end(exchange: &mut Exchange, sink: &mut impl Sink) -> Result<(), Error> {
     let lane = exchange.lane().clone();
     let rest = async {
         let mut fed = Ok(());
@@ -153,7 +162,7 @@ async fn aftermath(exchange: &mut Exchange, sink: &mut impl Sink) -> Result<(), 
             }
         }
     };
-    match lane.within(AFTERMATH, rest).await {
+    match lane.within(END_PATIENCE, rest).await {
         Some(Err(error)) if error.kind == Kind::MidStream => Err(error),
         _ => Ok(()),
     }

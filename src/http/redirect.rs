@@ -5,7 +5,7 @@
 use reqwest::header::{HeaderMap, LOCATION};
 use reqwest::{Method, StatusCode, Url};
 
-use super::base::{Base, Origin};
+use super::base::{AddressSetting, BaseUrl};
 use super::fault;
 use crate::error::Error;
 use crate::excerpt::excerpt;
@@ -42,7 +42,7 @@ pub(super) fn target(
     match obstacle(method, from, status, &place) {
         None => Ok(place),
         Some(why) => {
-            let advice = Base::parse(&bare(&place), Origin::BaseUrl)
+            let advice = BaseUrl::parse(&bare(&place), AddressSetting::BaseUrl)
                 .ok()
                 .map(|base| base.display())
                 .filter(|base| base.len() <= SHOWN)

@@ -17,7 +17,7 @@
 //! ```
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -32,6 +32,7 @@ use super::endpoint::{Endpoint, Method};
 use super::policy::{Retry, Timeouts};
 use crate::error::{Error, Kind};
 use crate::stats::Trace;
+use crate::sync::lock;
 
 const OWN_NAME: &str = concat!("metagpt-ollama-rs/", env!("CARGO_PKG_VERSION"));
 
@@ -62,7 +63,7 @@ pub struct Request {
     /// who reads the reply.
     pub trace: Option<Arc<Trace>>,
     /// Whether a pump ends an answer that repeats itself without end, with an error.
-    pub guarded: bool,
+    pub repetition_guard: bool,
 }
 
 impl Request {
@@ -75,7 +76,7 @@ impl Request {
             retry: None,
             headers: Vec::new(),
             trace: None,
-            guarded: false,
+            repetition_guard: false,
         }
     }
 }
@@ -236,7 +237,7 @@ impl Heads {
     }
 
     fn kept(&self) -> MutexGuard<'_, HashMap<HeadKey, Arc<Head>>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.kept)
     }
 }
 

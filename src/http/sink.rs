@@ -15,14 +15,14 @@ use crate::wire::{
 
 /// What a pump puts into the inbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
+pub enum PumpMode {
     /// Decoded items.
     Deltas,
     /// The same, for a reader that can make nothing of an answer of another shape.
     Records(Shape),
     /// Raw lines without their newline, blank ones left out, nothing decoded or checked: for code that brings its
     /// own decoder.
-    Lines,
+    RawLines,
 }
 
 /// Where the pieces of a body go.
@@ -39,16 +39,17 @@ pub(super) trait Sink {
     /// Whether the reply's last line has come.
     fn is_done(&self) -> bool;
 
-    /// What the last lines said of counts and of why the answer ended.
-    fn said(&self) -> (Counters, Option<String>);
+    /// What the last lines tell of counts, and of why the answer ended.
+    fn counters_and_done_reason(&self) -> (Counters, Option<String>);
 
-    /// Whether a body that ended here was complete.
-    fn verdict(&self) -> Result<(), Error>;
+    /// The error of a body that ends here too early, if it does.
+    fn check_complete(&self) -> Result<(), Error>;
 }
 
-/// Which lines a stream may have.
+/// Which lines a stream may have. Any other line is an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Taken {
+pub(super) enum ExpectedLines {
+    /// Whatever the server sends.
     Any,
     /// Parts of an answer: of this shape, or of any.
     Answer(Option<Shape>),
@@ -56,31 +57,31 @@ pub(super) enum Taken {
     Progress,
 }
 
-/// Decoded items.
-pub(super) struct Deltas {
+/// Turns the pieces of a body into decoded items.
+pub(super) struct DeltaSink {
     decoder: Decoder,
     batch: Batch,
-    taken: Taken,
+    expected: ExpectedLines,
     done: bool,
-    /// The last line of a report of progress said so.
+    /// Whether the last line of a report of progress has the status `success`.
     succeeded: bool,
     counters: Counters,
     done_reason: Option<String>,
-    guard: Option<Box<RepetitionGuard>>,
+    repetition_guard: Option<Box<RepetitionGuard>>,
 }
 
-impl Deltas {
-    pub(super) fn new(max_line: usize, taken: Taken, guarded: bool) -> Self {
+impl DeltaSink {
+    pub(super) fn new(max_line: usize, expected: ExpectedLines, guarded: bool) -> Self {
         let decoder = Decoder::new(StreamFormat::Auto, max_line);
         Self {
             decoder,
             batch: Batch::default(),
-            taken,
+            expected,
             done: false,
             succeeded: false,
             counters: Counters::default(),
             done_reason: None,
-            guard: guarded.then(Box::default),
+            repetition_guard: guarded.then(Box::default),
         }
     }
 
@@ -107,7 +108,7 @@ impl Deltas {
             }
             if self.done {
                 keep = keep.min(at);
-            } else if let Taken::Answer(shape) = self.taken
+            } else if let ExpectedLines::Answer(shape) = self.expected
                 // A record has a text or none; a whole answer as one object has whatever is in its place.
                 && (!delta.is_answer(shape) || (shape.is_some() && delta.text_member == TextMember::NotText))
             {
@@ -121,14 +122,14 @@ impl Deltas {
             if delta.done_reason.is_some() {
                 self.done_reason.clone_from(&delta.done_reason);
             }
-            self.succeeded = self.taken == Taken::Progress && is_success(delta);
+            self.succeeded = self.expected == ExpectedLines::Progress && is_success(delta);
         }
         if keep < self.batch.items.len() {
             // What stands after the last line, or is an error, is no item.
             self.batch.truncate(keep);
         }
         let repetition = self
-            .guard
+            .repetition_guard
             .as_mut()
             .and_then(|guard| guard.watch(&self.batch, before, text_before, self.done));
         match (failure, result) {
@@ -141,7 +142,7 @@ impl Deltas {
     }
 }
 
-impl Sink for Deltas {
+impl Sink for DeltaSink {
     fn feed(&mut self, piece: &[u8]) -> Result<(), Error> {
         self.decode(|decoder, batch| decoder.feed(piece, batch))
     }
@@ -158,15 +159,15 @@ impl Sink for Deltas {
         self.done
     }
 
-    fn said(&self) -> (Counters, Option<String>) {
+    fn counters_and_done_reason(&self) -> (Counters, Option<String>) {
         (self.counters, self.done_reason.clone())
     }
 
-    fn verdict(&self) -> Result<(), Error> {
+    fn check_complete(&self) -> Result<(), Error> {
         if self.done || self.succeeded {
             return Ok(());
         }
-        let last = if self.taken == Taken::Progress {
+        let last = if self.expected == ExpectedLines::Progress {
             "`status: success`"
         } else {
             "`done: true`"
@@ -178,16 +179,17 @@ impl Sink for Deltas {
     }
 }
 
-/// Raw lines, as items that hold nothing else.
-pub(super) struct Lines {
+/// Turns the pieces of a body into raw lines, as items that hold nothing else.
+pub(super) struct RawLineSink {
     max_line: usize,
+    /// The beginning of a line whose end has not come yet.
     partial: Vec<u8>,
     batch: Batch,
-    /// The last line that was handed on.
+    /// The last line that was pushed into the inbox.
     last: Vec<u8>,
 }
 
-impl Lines {
+impl RawLineSink {
     pub(super) fn new(max_line: usize) -> Self {
         Self {
             max_line,
@@ -197,7 +199,7 @@ impl Lines {
         }
     }
 
-    fn extend(&mut self, bytes: &[u8]) -> Result<(), Error> {
+    fn extend_line(&mut self, bytes: &[u8]) -> Result<(), Error> {
         if self.partial.len() + bytes.len() > self.max_line {
             let message = format!(
                 "A line of the reply is longer than {} bytes.",
@@ -209,7 +211,7 @@ impl Lines {
         Ok(())
     }
 
-    fn cut(&mut self) {
+    fn end_line(&mut self) {
         if self.partial.iter().all(u8::is_ascii_whitespace) {
             self.partial.clear();
         } else {
@@ -222,19 +224,19 @@ impl Lines {
     }
 }
 
-impl Sink for Lines {
+impl Sink for RawLineSink {
     fn feed(&mut self, piece: &[u8]) -> Result<(), Error> {
         let mut start = 0;
         for end in memchr_iter(b'\n', piece) {
-            self.extend(piece.get(start..end).unwrap_or_default())?;
-            self.cut();
+            self.extend_line(piece.get(start..end).unwrap_or_default())?;
+            self.end_line();
             start = end + 1;
         }
-        self.extend(piece.get(start..).unwrap_or_default())
+        self.extend_line(piece.get(start..).unwrap_or_default())
     }
 
     fn finish(&mut self) -> Result<(), Error> {
-        self.cut();
+        self.end_line();
         Ok(())
     }
 
@@ -251,12 +253,12 @@ impl Sink for Lines {
         false
     }
 
-    fn said(&self) -> (Counters, Option<String>) {
+    fn counters_and_done_reason(&self) -> (Counters, Option<String>) {
         let (answer, _) = fold_body(&self.last);
         (answer.counters, answer.done_reason)
     }
 
-    fn verdict(&self) -> Result<(), Error> {
+    fn check_complete(&self) -> Result<(), Error> {
         Ok(())
     }
 }

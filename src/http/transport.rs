@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use reqwest::Url;
 
 use super::attempt::Attempt;
-use super::base::{Base, Origin};
+use super::base::{AddressSetting, BaseUrl};
 use super::config::Config;
 use super::direct::Reactor;
 use super::lane::{Lane, Lanes, Response, Runtime};
@@ -139,7 +139,10 @@ impl Transport {
 
     /// The transport of the origin of `target`, in the same lane. `home` is the URL of this one's server.
     fn of_origin(&self, target: &Url, home: Option<&Url>) -> Result<Self, Error> {
-        let mut base = Base::parse(&target.origin().ascii_serialization(), Origin::BaseUrl)?;
+        let mut base = BaseUrl::parse(
+            &target.origin().ascii_serialization(),
+            AddressSetting::BaseUrl,
+        )?;
         let mut redirected = lock(&self.shared.redirected);
         let known = redirected
             .iter()

@@ -7,7 +7,8 @@ import struct
 import pytest
 
 from metagpt_ollama_rs.embedded import gguf as reader
-from metagpt_ollama_rs.embedded.models import full_name, open_models
+from metagpt_ollama_rs.embedded.models import open_models
+from metagpt_ollama_rs.serving.ollama import full_name
 
 
 def text(value):
@@ -99,7 +100,7 @@ def test_metadata_of_other_types_than_theirs_is_no_failure(tmp_path):
     ]
     [model] = open_models(tiny(tmp_path, ARCHITECTURE, *entries), "odd")
     assert (model.trained_context, model.details()["quantization_level"]) == (2048, "unknown")
-    assert model.show()["model_info"]["nan"] is None
+    assert model.show_body()["model_info"]["nan"] is None
 
 
 def test_an_unknown_version_is_named(tmp_path):
@@ -123,4 +124,4 @@ def test_names_have_a_tag(given, full):
 def test_the_real_file(gguf):
     file = reader.read(gguf)
     assert (file.architecture, file.parameters, file.quantization) == ("llama", 134515008, "Q4_1")
-    assert file.of_architecture("context_length") == 8192
+    assert file.architecture_value("context_length") == 8192

@@ -1,11 +1,11 @@
-//! Base URLs: every form that users write, and every string that they do not.
+//! BaseUrl URLs: every form that users write, and every string that they do not.
 
 use metagpt_ollama_rs::error::Kind;
-use metagpt_ollama_rs::http::{Base, Origin};
+use metagpt_ollama_rs::http::{AddressSetting, BaseUrl};
 use proptest::prelude::*;
 
-fn shown(text: &str, origin: Origin) -> String {
-    Base::parse(text, origin).map_or_else(
+fn shown(text: &str, setting: AddressSetting) -> String {
+    BaseUrl::parse(text, setting).map_or_else(
         |error| format!("{:?}: {error}", error.kind),
         |base| base.display(),
     )
@@ -70,31 +70,36 @@ fn forms_with_one_meaning_everywhere() {
         ("http://bücher.example:1", "http://xn--bcher-kva.example:1"),
         ("my_container:11434", "http://my_container:11434"),
     ] {
-        for origin in [Origin::BaseUrl, Origin::Host] {
-            assert_eq!(shown(text, origin), expected, "{text:?} {origin:?}");
+        for setting in [AddressSetting::BaseUrl, AddressSetting::Host] {
+            assert_eq!(shown(text, setting), expected, "{text:?} {setting:?}");
         }
     }
 }
 
 #[test]
 fn forms_whose_meaning_depends_on_where_they_stand() {
-    assert_eq!(shown("http://host", Origin::BaseUrl), "http://host");
-    assert_eq!(shown("http://host/api", Origin::BaseUrl), "http://host");
-    assert_eq!(shown("http://host", Origin::Host), "http://host:11434");
-    assert_eq!(shown("", Origin::Host), "http://127.0.0.1:11434");
-    assert_eq!(shown(" ", Origin::Host), "http://127.0.0.1:11434");
-    assert_eq!(shown("http://", Origin::Host), "http://127.0.0.1:11434");
+    assert_eq!(shown("http://host", AddressSetting::BaseUrl), "http://host");
     assert_eq!(
-        Base::from_env(None).unwrap().display(),
+        shown("http://host/api", AddressSetting::BaseUrl),
+        "http://host"
+    );
+    assert_eq!(
+        shown("http://host", AddressSetting::Host),
+        "http://host:11434"
+    );
+    assert_eq!(shown("", AddressSetting::Host), "http://127.0.0.1:11434");
+    assert_eq!(shown(" ", AddressSetting::Host), "http://127.0.0.1:11434");
+    assert_eq!(
+        shown("http://", AddressSetting::Host),
         "http://127.0.0.1:11434"
     );
     assert_eq!(
-        Base::from_env(Some("0.0.0.0:99")).unwrap().display(),
+        shown("0.0.0.0:99", AddressSetting::Host),
         "http://127.0.0.1:99"
     );
-    let error = Base::from_env(Some("ftp://x")).unwrap_err();
+    let error = BaseUrl::parse("ftp://x", AddressSetting::Host).unwrap_err();
     assert!(
-        error.message.starts_with("OLLAMA_HOST cannot be used"),
+        error.message.starts_with("The base URL cannot be used"),
         "{error}"
     );
 }
@@ -125,8 +130,8 @@ fn no_form_of_a_wrong_url_shows_a_password() {
         "ftp://user:hunter2secret@host",
         "http://user:hunter2secret@ho st",
     ] {
-        for origin in [Origin::BaseUrl, Origin::Host] {
-            let parsed = Base::parse(text, origin);
+        for setting in [AddressSetting::BaseUrl, AddressSetting::Host] {
+            let parsed = BaseUrl::parse(text, setting);
             let said = match &parsed {
                 Ok(base) => format!("{base} {base:?}"),
                 Err(error) => format!("{error} {error:?}"),
@@ -174,7 +179,7 @@ fn what_cannot_be_used_is_named() {
         ("http://host#x", "'#' after the host"),
         ("http://host\\api", "'\\\\' after the host"),
     ] {
-        let error = Base::parse(text, Origin::BaseUrl).expect_err(text);
+        let error = BaseUrl::parse(text, AddressSetting::BaseUrl).expect_err(text);
         assert_eq!(error.kind, Kind::Config, "{text:?}");
         assert!(error.message.contains(says), "{text:?}: {error}");
         assert!(
@@ -197,17 +202,17 @@ fn credentials_are_kept_and_not_shown() {
         ("http://user@host:1", ("user", "")),
         ("http://user:a@b@host:1", ("user", "a@b")),
     ] {
-        let base = Base::parse(text, Origin::BaseUrl).unwrap();
+        let base = BaseUrl::parse(text, AddressSetting::BaseUrl).unwrap();
         assert_eq!(base.credentials(), Some(expected), "{text}");
         assert_eq!(base.display(), "http://host:1");
         assert_eq!(base.url("/api/chat"), "http://host:1/api/chat");
-        assert_eq!(format!("{base:?}"), "Base(http://host:1)");
+        assert_eq!(format!("{base:?}"), "BaseUrl(http://host:1)");
     }
 }
 
 #[test]
 fn urls() {
-    let base = Base::parse("http://host:1/ollama/v1/", Origin::BaseUrl).unwrap();
+    let base = BaseUrl::parse("http://host:1/ollama/v1/", AddressSetting::BaseUrl).unwrap();
     assert_eq!(base.url("/api/chat"), "http://host:1/ollama/api/chat");
     assert_eq!(base.url("api/chat"), "http://host:1/ollama/api/chat");
 }
@@ -233,7 +238,7 @@ fn this_machine_and_the_cloud() {
         ("https://ollama.com:8443", false, false),
         ("https://ollama.com.evil.example", false, false),
     ] {
-        let base = Base::parse(text, Origin::BaseUrl).unwrap();
+        let base = BaseUrl::parse(text, AddressSetting::BaseUrl).unwrap();
         assert_eq!(
             (base.is_loopback(), base.is_cloud()),
             (loopback, cloud),
@@ -273,13 +278,13 @@ proptest! {
     /// What is accepted is canonical: shown and read again, it is the same, and it is a URL that a request can use.
     #[test]
     fn any_text_is_read_or_refused(text in prop_oneof![any::<String>(), texts()]) {
-        for origin in [Origin::BaseUrl, Origin::Host] {
-            match Base::parse(&text, origin) {
+        for setting in [AddressSetting::BaseUrl, AddressSetting::Host] {
+            match BaseUrl::parse(&text, setting) {
                 Ok(base) => {
                     let shown = base.display();
                     prop_assert!(!shown.ends_with('/'));
                     prop_assert!(shown.is_ascii());
-                    let again = Base::parse(&shown, Origin::BaseUrl).unwrap();
+                    let again = BaseUrl::parse(&shown, AddressSetting::BaseUrl).unwrap();
                     prop_assert_eq!(again.display(), shown);
                     let url = base.url("/api/chat");
                     prop_assert_eq!(url.split("://").nth(1).unwrap().matches("//").count(), 0, "{}", url);

@@ -4,7 +4,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::mpsc;
 
 use metagpt_ollama_rs::error::{Cause, Kind};
-use metagpt_ollama_rs::http::{Base, Config, Method, Mode, Origin, Request, Retry};
+use metagpt_ollama_rs::http::{AddressSetting, BaseUrl, Config, Method, PumpMode, Request, Retry};
 
 use crate::server::{
     DONE, Do, PATIENCE, STREAM, Server, block_on, chunk, get, kind, line, made, post, pump,
@@ -44,7 +44,7 @@ fn streams_leave_their_connection_to_the_next() {
     let server = Server::start(vec![script]);
     let (runtime, client) = (runtime(), server.client());
     for expected in [None, None, Some(Kind::Status), None] {
-        let inbox = pump(&runtime, &client, post("/api/chat", "{}"), Mode::Deltas);
+        let inbox = pump(&runtime, &client, post("/api/chat", "{}"), PumpMode::Deltas);
         assert_eq!(kind(&read_all(&inbox).1), expected);
     }
     assert_eq!(server.seen()[0].len(), 4);
@@ -61,7 +61,7 @@ fn a_stream_whose_end_does_not_come_costs_its_connection_only() {
         vec![Do::Read, Do::send(OK)],
     ]);
     let (runtime, client) = (runtime(), server.client());
-    let inbox = pump(&runtime, &client, post("/api/chat", "{}"), Mode::Deltas);
+    let inbox = pump(&runtime, &client, post("/api/chat", "{}"), PumpMode::Deltas);
     assert_eq!(kind(&read_all(&inbox).1), None);
     block_on(&runtime, client.call(get("/api/version"))).unwrap();
     server.seen();
@@ -119,7 +119,7 @@ fn what_changes_something_is_sent_once() {
                 let end = if whole {
                     block_on(&runtime, client.call(request())).map(drop)
                 } else {
-                    read_all(&pump(&runtime, &client, request(), Mode::Deltas)).1
+                    read_all(&pump(&runtime, &client, request(), PumpMode::Deltas)).1
                 };
                 let error = end.unwrap_err();
                 assert_eq!(error.kind, Kind::Connect, "{name}: {error}");
@@ -156,7 +156,7 @@ fn a_stream_survives_a_stale_connection() {
     ]);
     let (runtime, client) = (runtime(), server.client());
     block_on(&runtime, client.call(get("/api/version"))).unwrap();
-    let inbox = pump(&runtime, &client, post("/api/chat", "{}"), Mode::Deltas);
+    let inbox = pump(&runtime, &client, post("/api/chat", "{}"), PumpMode::Deltas);
     let (answer, end) = read_all(&inbox);
     assert_eq!((answer.content.as_str(), kind(&end)), ("Hi", None));
     server.seen();
@@ -191,7 +191,7 @@ fn a_connection_whose_reply_has_no_sure_end_is_not_used_again() {
                 let (runtime, client) = (runtime(), server.client());
                 let request = post("/api/chat", "{}");
                 let end = if streamed {
-                    read_all(&pump(&runtime, &client, request, Mode::Deltas)).1
+                    read_all(&pump(&runtime, &client, request, PumpMode::Deltas)).1
                 } else {
                     block_on(&runtime, client.call(request)).map(drop)
                 };
@@ -218,7 +218,7 @@ fn a_request_is_not_sent_twice_once_a_reply_has_begun() {
         ]]);
         let (runtime, client) = (runtime(), server.client());
         block_on(&runtime, client.call(get("/api/version"))).unwrap();
-        let inbox = pump(&runtime, &client, post("/api/chat", "{}"), Mode::Deltas);
+        let inbox = pump(&runtime, &client, post("/api/chat", "{}"), PumpMode::Deltas);
         let error = read_all(&inbox).1.unwrap_err();
         assert_eq!((error.kind, error.began), (expected, true), "{error}");
         // The server's script has one connection; a second one would be refused and change the error.
@@ -253,11 +253,15 @@ fn nobody_listens() {
         .unwrap()
         .local_addr()
         .unwrap();
-    let base = Base::parse(&format!("http://user:secret@{address}"), Origin::BaseUrl).unwrap();
+    let base = BaseUrl::parse(
+        &format!("http://user:secret@{address}"),
+        AddressSetting::BaseUrl,
+    )
+    .unwrap();
     let client = made(Config::new(base)).unwrap();
     let runtime = runtime();
     let called = block_on(&runtime, client.call(get("/api/version"))).unwrap_err();
-    let inbox = pump(&runtime, &client, get("/api/version"), Mode::Deltas);
+    let inbox = pump(&runtime, &client, get("/api/version"), PumpMode::Deltas);
     let streamed = read_all(&inbox).1.unwrap_err();
     for error in [called, streamed] {
         assert_eq!((error.kind, error.began), (Kind::Connect, false), "{error}");
@@ -272,7 +276,7 @@ fn nobody_listens() {
 
 #[test]
 fn a_name_that_does_not_exist() {
-    let base = Base::parse("ollama.invalid", Origin::Host).unwrap();
+    let base = BaseUrl::parse("ollama.invalid", AddressSetting::Host).unwrap();
     let error = block_on(&runtime(), made(Config::new(base)).unwrap().call(get("/"))).unwrap_err();
     assert_eq!((error.kind, error.began), (Kind::Connect, false), "{error}");
     assert!(error.message.contains("name is not known"), "{error}");
@@ -285,7 +289,11 @@ fn https_to_a_server_without_tls_is_a_connection_error() {
         Do::send("HTTP/1.1 400 Bad Request\r\n\r\n"),
         Do::Peek,
     ]]);
-    let base = Base::parse(&format!("https://{}", server.address), Origin::BaseUrl).unwrap();
+    let base = BaseUrl::parse(
+        &format!("https://{}", server.address),
+        AddressSetting::BaseUrl,
+    )
+    .unwrap();
     match made(Config::new(base)) {
         Ok(client) => {
             let error = block_on(&runtime(), client.call(get("/"))).unwrap_err();
@@ -308,7 +316,7 @@ fn a_proxy_that_is_down_is_named_without_its_password() {
         .unwrap()
         .local_addr()
         .unwrap();
-    let mut config = Config::new(Base::default());
+    let mut config = Config::new(BaseUrl::default());
     config.proxy =
         metagpt_ollama_rs::http::ProxyRule::Explicit(format!("http://user:secret@{address}"));
     let error = block_on(&runtime(), made(config).unwrap().call(get("/"))).unwrap_err();

@@ -6,7 +6,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use metagpt_ollama_rs::error::{Error, Kind, Phase};
-use metagpt_ollama_rs::http::{Base, Config, Mode, Origin, Request, Timeouts};
+use metagpt_ollama_rs::http::{AddressSetting, BaseUrl, Config, PumpMode, Request, Timeouts};
 use metagpt_ollama_rs::inbox::{CAPACITY, Received};
 use metagpt_ollama_rs::wire::{Batch, Fold};
 
@@ -40,7 +40,7 @@ fn time_out(script: fn() -> Vec<Do>, timeouts: Timeouts) -> [(String, Error); 2]
             request.timeouts = Some(timeouts);
         }
         let (runtime, client) = (runtime(), made(config).unwrap());
-        let (answer, end) = read_all(&pump(&runtime, &client, request, Mode::Deltas));
+        let (answer, end) = read_all(&pump(&runtime, &client, request, PumpMode::Deltas));
         server.seen();
         (answer.content, end.unwrap_err())
     })
@@ -147,7 +147,7 @@ fn nothing(before: &str, nothing: &'static [u8], whole: bool, timeouts: Timeouts
     let end = if whole {
         block_on(&runtime, client.call(request)).map(drop)
     } else {
-        read_all(&pump(&runtime, &client, request, Mode::Deltas)).1
+        read_all(&pump(&runtime, &client, request, PumpMode::Deltas)).1
     };
     server.seen();
     end.unwrap_err()
@@ -226,7 +226,11 @@ fn connect_runs_out_in_a_tls_handshake() {
             drop(std::io::copy(stream, &mut std::io::sink()));
         })),
     ]]);
-    let base = Base::parse(&format!("https://{}", server.address), Origin::BaseUrl).unwrap();
+    let base = BaseUrl::parse(
+        &format!("https://{}", server.address),
+        AddressSetting::BaseUrl,
+    )
+    .unwrap();
     let mut config = Config::new(base);
     // The limit that runs out first is not the one that counts while a connection is being made.
     config.timeouts = limits(|limits| {
@@ -271,7 +275,7 @@ fn a_long_stream_outlives_every_limit_but_total() {
         &runtime,
         &client,
         post("/api/chat", "{}"),
-        Mode::Deltas,
+        PumpMode::Deltas,
     ));
     assert!(end.is_ok(), "{end:?}");
     assert_eq!(answer.content.len(), lines);
@@ -294,7 +298,7 @@ fn endless_limits_are_no_limits() {
         &runtime,
         &client,
         post("/api/chat", "{}"),
-        Mode::Deltas,
+        PumpMode::Deltas,
     ));
     assert!(end.is_ok(), "{end:?}");
     server.seen();
@@ -324,7 +328,7 @@ fn the_server_sees_an_abort_at_every_stage() {
         script.push(Do::SeeEnd);
         let server = Server::start(vec![script]);
         let (runtime, client) = (runtime(), server.client());
-        let inbox = pump(&runtime, &client, post("/api/chat", "{}"), Mode::Deltas);
+        let inbox = pump(&runtime, &client, post("/api/chat", "{}"), PumpMode::Deltas);
         arrived.recv_timeout(PATIENCE).unwrap();
         let mut batch = Batch::default();
         if text {
@@ -365,7 +369,7 @@ fn a_pump_that_is_dropped_ends_its_stream() {
         Do::SeeEnd,
     ]]);
     let (runtime, client) = (runtime(), server.client());
-    let inbox = pump(&runtime, &client, post("/api/chat", "{}"), Mode::Deltas);
+    let inbox = pump(&runtime, &client, post("/api/chat", "{}"), PumpMode::Deltas);
     let mut batch = Batch::default();
     assert!(matches!(take(&inbox, &mut batch), Received::Items));
     runtime.shutdown_background();
@@ -412,7 +416,7 @@ fn a_slow_reader_stops_the_server_and_loses_nothing() {
     ];
     let server = Server::start(vec![script]);
     let (runtime, client) = (runtime(), server.client());
-    let inbox = pump(&runtime, &client, post("/api/chat", "{}"), Mode::Deltas);
+    let inbox = pump(&runtime, &client, post("/api/chat", "{}"), PumpMode::Deltas);
     stall
         .recv_timeout(PATIENCE)
         .expect("the server was never stopped");
@@ -455,7 +459,7 @@ fn a_reader_that_takes_its_time_does_not_run_into_the_idle_limit() {
     let mut config = server.config();
     config.timeouts.idle = Duration::from_millis(200);
     let (runtime, client) = (runtime(), made(config).unwrap());
-    let inbox = pump(&runtime, &client, post("/api/chat", "{}"), Mode::Deltas);
+    let inbox = pump(&runtime, &client, post("/api/chat", "{}"), PumpMode::Deltas);
     while inbox.queued_bytes() <= CAPACITY {
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -489,7 +493,7 @@ fn what_has_arrived_is_not_held_back() {
         Do::send(format!("{}0\r\n\r\n", chunk(DONE))),
     ]]);
     let (runtime, client) = (runtime(), server.client());
-    let inbox = pump(&runtime, &client, post("/api/chat", "{}"), Mode::Deltas);
+    let inbox = pump(&runtime, &client, post("/api/chat", "{}"), PumpMode::Deltas);
     let mut batch = Batch::default();
     assert!(matches!(take(&inbox, &mut batch), Received::Items));
     assert_eq!(batch.text, "first");

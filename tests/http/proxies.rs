@@ -1,19 +1,19 @@
 //! Proxies: for whom one is used, and whose failure a failure is.
 
 use metagpt_ollama_rs::error::{Cause, Error, Kind};
-use metagpt_ollama_rs::http::proxy::Environment;
-use metagpt_ollama_rs::http::{Base, Client, Config, Origin, ProxyRule, Trust};
+use metagpt_ollama_rs::http::proxy::ProxyVariables;
+use metagpt_ollama_rs::http::{AddressSetting, BaseUrl, Client, Config, ProxyRule, Trust};
 
 use crate::server::{Do, PATIENCE, Server, block_on, get, made, post, reply, runtime};
 
 fn is_direct(base: &str, no: &str) -> bool {
-    let base = Base::parse(base, Origin::BaseUrl).unwrap();
+    let base = BaseUrl::parse(base, AddressSetting::BaseUrl).unwrap();
     let mut config = Config::new(base);
     config.trust = Trust::Anybody;
-    config.proxy = ProxyRule::Environment(Environment {
+    config.proxy = ProxyRule::Environment(ProxyVariables {
         all: Some("http://proxy.invalid:3128".to_owned()),
         no: Some(no.to_owned()),
-        ..Environment::default()
+        ..ProxyVariables::default()
     });
     Client::new(config).unwrap().proxy().is_none()
 }
@@ -127,7 +127,7 @@ fn through(base: &str, bytes: &str) -> (Error, String) {
     let proxy = Server::answering(bytes);
     let place = format!("http://{}", proxy.address);
     let mut config = proxy.config();
-    config.base = Base::parse(base, Origin::BaseUrl).unwrap();
+    config.base = BaseUrl::parse(base, AddressSetting::BaseUrl).unwrap();
     config.trust = Trust::Anybody;
     config.proxy = ProxyRule::Explicit(format!("http://ann:hunter2secret@{}", proxy.address));
     let client = made(config).unwrap();
@@ -233,7 +233,7 @@ fn a_tunnel_that_a_proxy_refuses() {
 fn a_proxy_that_closes_is_named() {
     let proxy = Server::start(vec![vec![Do::Read]]);
     let mut config = proxy.config();
-    config.base = Base::parse("http://ollama.invalid", Origin::BaseUrl).unwrap();
+    config.base = BaseUrl::parse("http://ollama.invalid", AddressSetting::BaseUrl).unwrap();
     config.proxy = ProxyRule::Explicit(proxy.address.to_string());
     let place = format!("http://{}", proxy.address);
     let error = block_on(&runtime(), made(config).unwrap().call(get("/"))).unwrap_err();
@@ -276,7 +276,7 @@ fn a_proxy_whose_name_nobody_knows() {
             None,
         ),
     ] {
-        let base = Base::parse("http://ollama.invalid", Origin::BaseUrl).unwrap();
+        let base = BaseUrl::parse("http://ollama.invalid", AddressSetting::BaseUrl).unwrap();
         let mut config = Config::new(base);
         config.proxy = ProxyRule::Explicit(proxy.to_owned());
         // Name servers take their time for names that do not exist.
@@ -308,7 +308,7 @@ fn a_socks_proxy_that_refuses() {
             stream.write_all(&[5, 4, 0, 1, 0, 0, 0, 0, 0, 0]).unwrap();
         }))]]);
         let mut config = proxy.config();
-        config.base = Base::parse(base, Origin::BaseUrl).unwrap();
+        config.base = BaseUrl::parse(base, AddressSetting::BaseUrl).unwrap();
         config.trust = Trust::Anybody;
         config.proxy = ProxyRule::Explicit(format!("socks5h://{}", proxy.address));
         let place = format!("socks5h://{}", proxy.address);

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use metagpt_ollama_rs::error::Kind;
-use metagpt_ollama_rs::http::{Method, Mode, Request};
+use metagpt_ollama_rs::http::{Method, PumpMode, Request};
 use metagpt_ollama_rs::inbox::Received;
 use metagpt_ollama_rs::wire::{Batch, Item, Outcome, fold_body};
 
@@ -131,7 +131,7 @@ fn generations_are_pumped_to_the_recorded_outcome() {
         for size in sizes(recording.response.len()) {
             let server = recording.server(size);
             let client = made(server.config()).unwrap();
-            let inbox = pump(&runtime, &client, recording.ask(), Mode::Deltas);
+            let inbox = pump(&runtime, &client, recording.ask(), PumpMode::Deltas);
             let (mut answer, end) = read_all(&inbox);
             if recording.status() >= 400 {
                 let error = end.unwrap_err();
@@ -186,7 +186,12 @@ fn generations_are_pumped_as_their_lines() {
         .filter(|recording| recording.is_generation() && recording.status() == 200)
     {
         let server = recording.server(1009);
-        let inbox = pump(&runtime, &server.client(), recording.ask(), Mode::Lines);
+        let inbox = pump(
+            &runtime,
+            &server.client(),
+            recording.ask(),
+            PumpMode::RawLines,
+        );
         let (mut lines, mut taken) = (Vec::new(), Batch::default());
         let end = loop {
             assert!(inbox.wait_timeout(PATIENCE), "{}", recording.name);
@@ -259,7 +264,12 @@ fn a_pull_is_complete_with_success() {
     ] {
         let server =
             Server::answering(crate::server::reply("200 OK", "application/x-ndjson", body));
-        let inbox = pump(&runtime, &server.client(), post(path, "{}"), Mode::Deltas);
+        let inbox = pump(
+            &runtime,
+            &server.client(),
+            post(path, "{}"),
+            PumpMode::Deltas,
+        );
         assert_eq!(
             crate::server::kind(&read_all(&inbox).1),
             expected,

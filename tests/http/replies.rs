@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use metagpt_ollama_rs::error::Kind;
-use metagpt_ollama_rs::http::Mode;
+use metagpt_ollama_rs::http::PumpMode;
 
 use crate::server::{
     DONE, Do, STREAM, Server, chat, chunk, kind, line, made, post, pump, read_all, reply, runtime,
@@ -551,7 +551,7 @@ fn replies_that_are_no_stream() {
 
 #[test]
 fn lines_longer_than_the_cap() {
-    for mode in [Mode::Deltas, Mode::Lines] {
+    for mode in [PumpMode::Deltas, PumpMode::RawLines] {
         let server = Server::answering(format!(
             "{STREAM}{}0\r\n\r\n",
             chunk(&line(&"x".repeat(5000)))
@@ -583,7 +583,7 @@ fn a_reply_cut_anywhere_is_an_answer_only_after_its_last_line() {
     );
     let client = server.client();
     for cut in 0..=whole.len() {
-        let inbox = pump(&runtime, &client, post("/api/chat", "{}"), Mode::Deltas);
+        let inbox = pump(&runtime, &client, post("/api/chat", "{}"), PumpMode::Deltas);
         let (answer, end) = read_all(&inbox);
         let expected = match cut {
             _ if cut < head => Some(Kind::Connect),
@@ -612,7 +612,7 @@ fn a_reply_with_any_byte_changed_ends() {
         let (runtime, server) = (runtime(), Server::start(changed.collect()));
         let client = server.client();
         for at in 0..whole.len() {
-            let inbox = pump(&runtime, &client, post("/api/chat", "{}"), Mode::Deltas);
+            let inbox = pump(&runtime, &client, post("/api/chat", "{}"), PumpMode::Deltas);
             let (answer, end) = read_all(&inbox);
             if end.is_ok() {
                 assert!(

@@ -2,8 +2,8 @@
 
 use metagpt_ollama_rs::error::Kind;
 use metagpt_ollama_rs::http::config::resolve_key;
-use metagpt_ollama_rs::http::proxy::Environment;
-use metagpt_ollama_rs::http::{Base, Config, Method, Origin, ProxyRule, Request};
+use metagpt_ollama_rs::http::proxy::ProxyVariables;
+use metagpt_ollama_rs::http::{AddressSetting, BaseUrl, Config, Method, ProxyRule, Request};
 
 use crate::server::{Server, block_on, get, made, post, reply, request, runtime};
 
@@ -56,8 +56,11 @@ fn a_prefix_is_kept_and_an_endpoint_is_not() {
         ("/ollama/api/", "POST /ollama/api/chat"),
     ] {
         let seen = sent(post("/api/chat", "{}"), |config, server| {
-            config.base =
-                Base::parse(&format!("http://{}{path}", server.address), Origin::BaseUrl).unwrap();
+            config.base = BaseUrl::parse(
+                &format!("http://{}{path}", server.address),
+                AddressSetting::BaseUrl,
+            )
+            .unwrap();
         });
         assert!(
             seen.starts_with(&format!("{line} HTTP/1.1\r\n")),
@@ -77,9 +80,9 @@ fn credentials() {
     });
     assert!(!placeholder.contains("authorization"), "{placeholder}");
     let basic = sent(get("/"), |config, server| {
-        config.base = Base::parse(
+        config.base = BaseUrl::parse(
             &format!("http://user:p%40ss@{}", server.address),
-            Origin::BaseUrl,
+            AddressSetting::BaseUrl,
         )
         .unwrap();
     });
@@ -114,9 +117,9 @@ fn credentials() {
 
 #[test]
 fn keys_go_where_they_belong() {
-    let local = Base::parse("localhost", Origin::Host).unwrap();
-    let cloud = Base::parse("https://ollama.com", Origin::BaseUrl).unwrap();
-    let unsafe_cloud = Base::parse("http://ollama.com", Origin::BaseUrl).unwrap();
+    let local = BaseUrl::parse("localhost", AddressSetting::Host).unwrap();
+    let cloud = BaseUrl::parse("https://ollama.com", AddressSetting::BaseUrl).unwrap();
+    let unsafe_cloud = BaseUrl::parse("http://ollama.com", AddressSetting::BaseUrl).unwrap();
     for (explicit, environment, base, expected) in [
         (None, Some("env"), &local, None),
         (None, Some("env"), &cloud, Some("env")),
@@ -141,7 +144,7 @@ fn keys_go_where_they_belong() {
 
 #[test]
 fn what_cannot_be_sent_is_a_configuration_error() {
-    let base = || Config::new(Base::default());
+    let base = || Config::new(BaseUrl::default());
     let header = |name: &str, value: &str| {
         let mut config = base();
         config.headers = vec![(name.to_owned(), value.to_owned())];
@@ -187,7 +190,7 @@ fn what_cannot_be_sent_is_a_configuration_error() {
 #[test]
 fn an_explicit_proxy_is_used_even_for_this_machine() {
     let seen = sent(get("/api/version"), |config, server| {
-        config.base = Base::parse("http://127.0.0.1:1", Origin::BaseUrl).unwrap();
+        config.base = BaseUrl::parse("http://127.0.0.1:1", AddressSetting::BaseUrl).unwrap();
         config.proxy = ProxyRule::Explicit(format!("user:pw@{}", server.address));
     });
     assert!(
@@ -203,7 +206,7 @@ fn an_explicit_proxy_is_used_even_for_this_machine() {
 #[test]
 fn a_proxy_of_the_environment_is_for_other_machines() {
     let environment = |proxy: &str, no: Option<&str>| {
-        ProxyRule::Environment(Environment {
+        ProxyRule::Environment(ProxyVariables {
             http: Some(proxy.to_owned()),
             https: None,
             all: None,
@@ -218,7 +221,7 @@ fn a_proxy_of_the_environment_is_for_other_machines() {
         "{direct}"
     );
     let through = sent(get("/api/version"), |config, server| {
-        config.base = Base::parse("http://ollama.invalid:99", Origin::BaseUrl).unwrap();
+        config.base = BaseUrl::parse("http://ollama.invalid:99", AddressSetting::BaseUrl).unwrap();
         config.proxy = environment(&server.address.to_string(), Some("other.invalid"));
     });
     assert!(
@@ -226,7 +229,8 @@ fn a_proxy_of_the_environment_is_for_other_machines() {
         "{through}"
     );
 
-    let mut config = Config::new(Base::parse("http://ollama.invalid:99", Origin::BaseUrl).unwrap());
+    let mut config =
+        Config::new(BaseUrl::parse("http://ollama.invalid:99", AddressSetting::BaseUrl).unwrap());
     config.proxy = environment("http://127.0.0.1:1", Some(".invalid"));
     let error = block_on(&runtime(), made(config).unwrap().call(get("/"))).unwrap_err();
     assert_eq!(error.kind, Kind::Connect);
@@ -240,7 +244,7 @@ fn the_environment_is_read_as_others_read_it() {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
-        Environment::read(move |name| {
+        ProxyVariables::read(move |name| {
             pairs
                 .iter()
                 .find(|(known, _)| known == name)

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metagpt_ollama_rs::error::{Error, Kind, Phase};
-use metagpt_ollama_rs::http::{Base, Client, Config, Mode, Origin, ProxyRule, Request, Retry};
+use metagpt_ollama_rs::http::{
+    AddressSetting, BaseUrl, Client, Config, ProxyRule, PumpMode, Request, Retry,
+};
 use metagpt_ollama_rs::stats::{About, Record, Trace, records};
 use metagpt_ollama_rs::wire::Answer;
 
@@ -56,7 +58,7 @@ fn record(model: &str) -> Record {
 
 fn stream(client: &Client, request: Request) -> (Answer, Result<(), Error>) {
     let runtime = runtime();
-    read_all(&pump(&runtime, client, request, Mode::Deltas))
+    read_all(&pump(&runtime, client, request, PumpMode::Deltas))
 }
 
 fn once(status: &str, headers: &str) -> Vec<Do> {
@@ -161,7 +163,7 @@ fn a_refused_connection_is_tried_again_until_somebody_listens() {
         .unwrap()
         .local_addr()
         .unwrap();
-    let base = Base::parse(&address.to_string(), Origin::BaseUrl).unwrap();
+    let base = BaseUrl::parse(&address.to_string(), AddressSetting::BaseUrl).unwrap();
     let retry = Retry {
         count: 1000,
         first: Duration::from_millis(5),
@@ -174,7 +176,7 @@ fn a_refused_connection_is_tried_again_until_somebody_listens() {
     .unwrap();
     let runtime = runtime();
     let (request, trace) = traced("comes-up");
-    let inbox = pump(&runtime, &client, request, Mode::Deltas);
+    let inbox = pump(&runtime, &client, request, PumpMode::Deltas);
     let waiting = std::time::Instant::now();
     let mut notes = Vec::new();
     while notes.is_empty() {
@@ -206,7 +208,7 @@ fn an_abort_ends_a_wait() {
     .unwrap();
     let runtime = runtime();
     let (request, trace) = traced("aborted");
-    let inbox = pump(&runtime, &client, request, Mode::Deltas);
+    let inbox = pump(&runtime, &client, request, PumpMode::Deltas);
     server.seen();
     let waiting = std::time::Instant::now();
     while trace.take_notes().is_empty() {
@@ -318,9 +320,9 @@ fn a_server_that_repeats_a_secret_is_not_quoted() {
         Do::Read,
         Do::send(reply("401 Unauthorized", "application/json", body)),
     ]]);
-    let base = Base::parse(
+    let base = BaseUrl::parse(
         &format!("http://ann:hunter-22@{}", server.address),
-        Origin::BaseUrl,
+        AddressSetting::BaseUrl,
     )
     .unwrap();
     let config = Config {
@@ -346,7 +348,7 @@ fn a_server_that_repeats_a_secret_is_not_quoted() {
 #[test]
 fn a_stream_leaves_a_record() {
     let last = DONE.replace("\"stop\"", "\"length\",\"load_duration\":2000000000,\"prompt_eval_count\":7,\"eval_count\":3,\"eval_duration\":500000000");
-    for (model, mode) in [("deltas", Mode::Deltas), ("lines", Mode::Lines)] {
+    for (model, mode) in [("deltas", PumpMode::Deltas), ("lines", PumpMode::RawLines)] {
         let body = format!("{STREAM}{}{}0\r\n\r\n", chunk(&line("Hi")), chunk(&last));
         let server = Server::answering(body);
         let (request, _) = traced(model);

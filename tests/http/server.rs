@@ -12,7 +12,7 @@ use metagpt_ollama_rs::error::{Error, Kind};
 #[cfg(target_os = "linux")]
 use metagpt_ollama_rs::http::direct::Reactor;
 use metagpt_ollama_rs::http::{
-    Base, Client, Config, Endpoint, Method, Mode, Origin, ReplyLines, Request, Retry,
+    AddressSetting, BaseUrl, Client, Config, Endpoint, Method, PumpMode, ReplyLines, Request, Retry,
 };
 use metagpt_ollama_rs::inbox::{CAPACITY, Inbox, Received};
 use metagpt_ollama_rs::wire::{Answer, Batch, Fold};
@@ -78,7 +78,7 @@ impl Server {
 
     /// The settings of a client of this server. It tries once, so that a script is all that happens.
     pub fn config(&self) -> Config {
-        let base = Base::parse(&self.address.to_string(), Origin::BaseUrl).unwrap();
+        let base = BaseUrl::parse(&self.address.to_string(), AddressSetting::BaseUrl).unwrap();
         Config {
             retry: Retry::OFF,
             ..Config::new(base)
@@ -240,7 +240,7 @@ pub fn block_on<T>(runtime: &Runtime, work: impl Future<Output = T>) -> T {
 }
 
 /// Starts to pump the reply to `request`.
-pub fn pump(runtime: &Runtime, client: &Client, request: Request, mode: Mode) -> Arc<Inbox> {
+pub fn pump(runtime: &Runtime, client: &Client, request: Request, mode: PumpMode) -> Arc<Inbox> {
     let inbox = Inbox::new(CAPACITY);
     let (client, producer) = (client.clone(), Arc::clone(&inbox));
     runtime.spawn(async move { client.pump(request, producer, mode).await });
@@ -303,7 +303,7 @@ pub fn chat(client: &Client) -> (Answer, Result<(), Error>) {
         &runtime,
         client,
         post("/api/chat", "{}"),
-        Mode::Deltas,
+        PumpMode::Deltas,
     ))
 }
 

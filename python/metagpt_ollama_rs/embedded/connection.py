@@ -1,6 +1,7 @@
-"""One client's connection. h11 knows HTTP's grammar and what may follow what; the socket, clocks and limits are here.
+"""One client's connection. h11 has HTTP's grammar and its state machine; the socket, time limits and sizes are here.
 
-What no request may be (two lengths, a Host that is none, a head without end) is a `Refusal` under HTTP's own status.
+A request that breaks HTTP's rules (two lengths, a malformed Host, a head without an end) raises `Refusal` with the
+status that HTTP has for it.
 """
 
 from __future__ import annotations
@@ -17,35 +18,39 @@ from ..serving.format import REASONS
 from ..serving.requests import Request
 from .checks import Refusal
 
-# A name, an IPv4 address or an IPv6 address in brackets; then a port, or none.
+# The value of a Host header: a name, an IPv4 address or an IPv6 address in brackets; then a port, or none.
 _HOST = re.compile(r"(?:(?P<name>[a-z0-9._-]*)|\[(?P<address>[0-9a-f:.]+)\])(?::\d{0,5})?", re.IGNORECASE)
 
-# How long a refused client may take to read why, in seconds.
-_LINGER = 3.0
+# Seconds that a refused client gets to read the refusal before the connection is closed.
+_CLOSE_WAIT_SECONDS = 3.0
 
 _Event = Union[h11.Event, type[h11.NEED_DATA], type[h11.PAUSED]]
 
 
 class Limits(NamedTuple):
-    """What a client may take of the server: bytes, connections, seconds."""
+    """How much one client may use: bytes of a head and of a body, connections of all clients together, seconds.
+
+    >>> Limits(idle=5.0).body
+    33554432
+    """
 
     head: int = 1 << 16
     body: int = 1 << 25
     connections: int = 256
-    # Until the next request begins; until all of it is here; until the client takes some more of the reply.
+    # Seconds until the next request begins, until all of it has arrived, until a write to the client makes progress.
     idle: float = 60.0
     arrival: float = 20.0
     write: float = 30.0
 
 
 class ClientLeftError(Exception):
-    """The client hung up, or stopped reading: nobody waits for the rest."""
+    """The client hung up, or stopped reading: nobody waits for the rest of the reply."""
 
 
 class Connection:
-    """Reads requests off `sock` and writes replies to it. Whatever sends raises ClientLeftError when nobody reads.
+    """Reads requests from `sock` and writes replies to it. Every method that sends raises `ClientLeftError`.
 
-    `waiting_since` is the time since when no request has been answered on it, None while one is.
+    `waiting_since` is the monotonic time at which the wait for the next request began; None while one is answered.
     """
 
     def __init__(self, sock: socket.socket, limits: Limits) -> None:
@@ -53,49 +58,52 @@ class Connection:
         self._limits = limits
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.head)
         self._deadline = 0.0
-        self._begun = False
+        self._request_begun = False
         self._without_body = False
         self.waiting_since: float | None = time.monotonic()
 
     def fileno(self) -> int:
-        """Of the socket, for selectors."""
+        """The socket's file descriptor, so that a selector can watch the connection."""
         return self._sock.fileno()
 
     def own_address(self) -> str:
         """The address that the client connected to."""
         return str(self._sock.getsockname()[0])
 
-    def gone(self) -> bool:
-        """Whether the client hung up; asked when the socket is readable."""
+    def hung_up(self) -> bool:
+        """Whether the client hung up. To be asked when the socket is readable, else the answer would be waited for."""
         try:
             return self._sock.recv(1, socket.MSG_PEEK) == b""
         except OSError:
             return True
 
     def next(self) -> Request | None:
-        """The next request, None when there will be none. Raises Refusal; nothing but `reply` may follow that."""
+        """The next request; None when the connection is at its end.
+
+        Raises `Refusal` for one that cannot be accepted: then `reply` may still be called, and nothing else.
+        """
         http = self._http
         if http.our_state is h11.DONE and http.their_state is h11.DONE:
             http.start_next_cycle()
         if http.our_state is not h11.IDLE:
             return None
         self._without_body = False
-        self._begun = bool(http.trailing_data[0])
+        self._request_begun = bool(http.trailing_data[0])
         self.waiting_since = time.monotonic()
-        self._deadline = self.waiting_since + (self._limits.arrival if self._begun else self._limits.idle)
+        self._deadline = self.waiting_since + (self._limits.arrival if self._request_begun else self._limits.idle)
         try:
-            head = self._event()
+            head = self._next_event()
             if not isinstance(head, h11.Request):
                 return None
-            request = self._accepted(head)
+            request = self._checked_request(head)
             body = bytearray()
-            while isinstance(part := self._event(), h11.Data):
+            while isinstance(part := self._next_event(), h11.Data):
                 body += part.data
-                self._refuse_above(len(body))
+                self._refuse_larger_body(len(body))
         except h11.RemoteProtocolError as error:
             raise Refusal(error.error_status_hint, str(error)) from None
         except socket.timeout:
-            if not self._begun:
+            if not self._request_begun:
                 return None
             raise Refusal(408, "the request took too long to arrive") from None
         request.body = bytes(body)
@@ -106,53 +114,57 @@ class Connection:
         """Sends a whole reply."""
         self._send(_head(status, fields), *self._data(body), h11.EndOfMessage())
 
-    def begin(self, status: int, fields: list[tuple[str, str]], first: bytes) -> None:
+    def start_reply(self, status: int, fields: list[tuple[str, str]], first: bytes) -> None:
         """Sends the head of a reply and the first piece of its body."""
         self._send(_head(status, fields), *self._data(first))
 
-    def more(self, piece: bytes) -> None:
-        """Sends the next piece, a chunk of its own."""
+    def send_piece(self, piece: bytes) -> None:
+        """Sends the next piece of the body, as one chunk."""
         self._send(*self._data(piece))
 
-    def end(self) -> None:
+    def end_reply(self) -> None:
         """Ends the reply."""
         self._send(h11.EndOfMessage())
 
-    def linger(self) -> None:
-        """Gives the client time to read the last reply: closing on what it still sends would reset the connection."""
-        end = time.monotonic() + _LINGER
+    def wait_for_close(self) -> None:
+        """Waits, for a few seconds at most, until the client closes the connection.
+
+        To close it while the client still sends would reset it, and the client might lose the last reply.
+        """
+        deadline = time.monotonic() + _CLOSE_WAIT_SECONDS
         self.waiting_since = time.monotonic()
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_WR)
-            while (left := end - time.monotonic()) > 0:
-                self._sock.settimeout(left)
+            while (seconds_left := deadline - time.monotonic()) > 0:
+                self._sock.settimeout(seconds_left)
                 if not self._sock.recv(1 << 16):
                     break
 
-    def shut(self) -> None:
-        """Ends the connection from another thread: the one that serves it finds the client gone."""
+    def shut_down(self) -> None:
+        """Ends the connection from another thread: the thread that serves it then sees it as closed by the client."""
         self.waiting_since = None
-        # It may not be connected any more.
+        # Shutting down a socket that is not connected any more is an error.
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
 
-    def _event(self) -> _Event:
+    def _next_event(self) -> _Event:
+        """The next part of a request. Raises `socket.timeout` when it does not come in time."""
         while (event := self._http.next_event()) is h11.NEED_DATA:
             if self._http.they_are_waiting_for_100_continue:
                 self._send(h11.InformationalResponse(status_code=100, headers=[], reason=REASONS[100]))
-            left = self._deadline - time.monotonic()
-            if left <= 0:
+            seconds_left = self._deadline - time.monotonic()
+            if seconds_left <= 0:
                 raise socket.timeout
-            self._sock.settimeout(left)
+            self._sock.settimeout(seconds_left)
             data = self._sock.recv(1 << 16)
-            if not self._begun:
-                self._begun = True
+            if not self._request_begun:
+                self._request_begun = True
                 self._deadline = time.monotonic() + self._limits.arrival
             self._http.receive_data(data)
         return event
 
-    def _accepted(self, head: h11.Request) -> Request:
-        """What h11 lets pass, and the reading of which two servers might not agree on, is refused."""
+    def _checked_request(self, head: h11.Request) -> Request:
+        """The request with this head. Refuses heads that h11 accepts but two servers might read differently."""
         request = Request(
             0,
             head.method.decode("ascii"),
@@ -168,10 +180,10 @@ class Connection:
             raise Refusal(400, "Transfer-Encoding beside Content-Length, or in HTTP/1.0")
         if _HOST.fullmatch(request.header("Host") or "") is None:
             raise Refusal(400, "malformed Host header")
-        self._refuse_above(int(length or 0))
+        self._refuse_larger_body(int(length or 0))
         return request
 
-    def _refuse_above(self, size: int) -> None:
+    def _refuse_larger_body(self, size: int) -> None:
         if size > self._limits.body:
             raise Refusal(413, f"the request body is larger than {self._limits.body} bytes")
 
@@ -189,7 +201,11 @@ class Connection:
 
 
 def host_name(header: str) -> str:
-    """The name or address in a Host header, in lower case and without brackets."""
+    """The name or address in a Host header, in lower case and without brackets; "" where it has none.
+
+    >>> host_name("LocalHost:11434"), host_name("[::1]:80")
+    ('localhost', '::1')
+    """
     found = _HOST.fullmatch(header)
     return "" if found is None else (found["name"] or found["address"] or "").lower()
 

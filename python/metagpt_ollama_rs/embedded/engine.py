@@ -1,4 +1,18 @@
-"""Loads models into runner processes and talks to them. One model per `Engine`; the settings decide on a reload."""
+"""Loads models into runner processes and sends them requests.
+
+An `Engine` has one model and at most one `Runner`, a process that has loaded the model with certain `Settings`. A
+request that needs other settings loads the model again. A streamed answer of the runner, for example::
+
+    HTTP/1.1 200 OK
+    Transfer-Encoding: chunked
+
+    2a
+    data: {"content": " Hi", "stop": false}
+
+    …
+
+becomes the dicts ``{"content": " Hi", "stop": False}``, ….
+"""
 
 from __future__ import annotations
 
@@ -24,7 +38,7 @@ if TYPE_CHECKING:
     from .connection import Connection
     from .models import Model
 
-# Ollama's default for a model that no request said anything about, in seconds.
+# Seconds that Ollama keeps a model in memory when no request says how long.
 DEFAULT_KEEP_ALIVE = 300.0
 
 CRASHED = (
@@ -34,7 +48,11 @@ CRASHED = (
 
 
 class Settings(NamedTuple):
-    """What a loaded model was loaded with; another value in a request means loading it again."""
+    """What a model is loaded with. A request with other values makes the engine load it again.
+
+    `context_length` and `batch` are tokens. 0 for `threads` or `batch` and None for `gpu_layers` let llama.cpp choose.
+    `shift` lets an answer that outgrows the context go on without its beginning.
+    """
 
     context_length: int
     shift: bool = True
@@ -44,7 +62,7 @@ class Settings(NamedTuple):
 
 
 class RunnerRefusedError(Exception):
-    """llama.cpp's answer to a request it does not take: `status` and its JSON `body`."""
+    """llama.cpp refused a request: `status` is that of its HTTP response, `body` the JSON text in it."""
 
     def __init__(self, status: int, body: str) -> None:
         super().__init__(body)
@@ -53,7 +71,7 @@ class RunnerRefusedError(Exception):
 
     @property
     def message(self) -> str:
-        """The text inside the body."""
+        """The error's text inside the body, or the whole body if it has none."""
         try:
             return str(json.loads(self.body)["error"]["message"])
         except (ValueError, KeyError, TypeError):
@@ -61,54 +79,55 @@ class RunnerRefusedError(Exception):
 
 
 class RunnerDiedError(Exception):
-    """The runner process is gone, or does not speak."""
+    """The runner process has ended, or its connection broke."""
 
 
 class Runner:
     """One runner process with one model."""
 
     def __init__(self, model: Model, settings: Settings) -> None:
-        """Starts it and waits until the model is loaded. Raises Refusal (500) when it cannot be."""
-        asked = {
+        """Starts the process and waits until the model is loaded. Raises `Refusal` (status 500) when it cannot be."""
+        settings_sent = {
             **settings._asdict(),
             "path": str(model.path),
             "embeds": model.embeds,
-            "pooled": model.file.of_architecture("pooling_type") is not None,
+            "pooled": model.file.architecture_value("pooling_type") is not None,
         }
         self.settings = settings
-        # Schemas that were tried, as JSON, and whether they were.
-        self.obeyed: dict[str, bool] = {}
+        # By the JSON text of a schema: whether llama.cpp can make a grammar of it.
+        self.grammar_cache: dict[str, bool] = {}
         try:
-            # A folder that nobody else may enter. A socket's name has about a hundred bytes, and TMPDIR may be long.
+            # A folder that no other user may enter. The path of a Unix socket may have about a hundred bytes, so a
+            # long TMPDIR is not used.
             parent = tempfile.gettempdir()
             self._folder = tempfile.mkdtemp(prefix="runner-", dir=parent if len(os.fsencode(parent)) < 70 else "/tmp")
         except OSError as error:
-            raise _not_started(error) from error
-        self._address = asked["socket"] = os.path.join(self._folder, "runner.sock")
+            raise _start_refusal(error) from error
+        self._address = settings_sent["socket"] = os.path.join(self._folder, "runner.sock")
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "metagpt_ollama_rs.embedded.runner", json.dumps(asked)],
+                [sys.executable, "-m", "metagpt_ollama_rs.embedded.runner", json.dumps(settings_sent)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                # A runner that aborts would call a debugger to print where it was.
+                # Without this, a runner that aborts starts a debugger to print a backtrace.
                 env={**os.environ, "GGML_NO_BACKTRACE": "1"},
             )
         except OSError as error:
             shutil.rmtree(self._folder, ignore_errors=True)
-            raise _not_started(error) from error
+            raise _start_refusal(error) from error
         assert self._process.stdout is not None
         announcement = self._process.stdout.readline()
         try:
-            said = json.loads(announcement)
+            announced = json.loads(announcement)
         except ValueError:
-            said = {"error": f"exit status {self._process.wait()}"}
-        if "error" in said:
+            announced = {"error": f"exit status {self._process.wait()}"}
+        if "error" in announced:
             self.stop()
-            raise Refusal(500, f"llama-server process has terminated: {said['error']}")
+            raise Refusal(500, f"llama-server process has terminated: {announced['error']}")
 
     @property
     def alive(self) -> bool:
-        """The process runs."""
+        """Whether the process runs."""
         return self._process.poll() is None
 
     @property
@@ -122,21 +141,21 @@ class Runner:
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
-                # What was not written yet has nobody to go to.
+                # Closing writes what is still buffered, and the process that would read it has ended.
                 with contextlib.suppress(OSError):
                     pipe.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def call(self, path: str, payload: Any) -> Any:
-        """POSTs `payload` and gives the JSON answer. Raises RunnerRefusedError or RunnerDiedError."""
+        """POSTs `payload` as JSON and returns the JSON answer. Raises RunnerRefusedError or RunnerDiedError."""
         connection = http.client.HTTPConnection("runner")
-        connection.sock = self._connected()
+        connection.sock = self._connect()
         try:
             connection.request("POST", path, json.dumps(payload), {"Content-Type": "application/json"})
             response = connection.getresponse()
             body = response.read().decode("utf-8", "replace")
         except (OSError, http.client.HTTPException) as error:
-            raise self._dead(str(error)) from error
+            raise self._died(str(error)) from error
         finally:
             connection.close()
         if response.status != 200:
@@ -144,13 +163,13 @@ class Runner:
         return json.loads(body)
 
     def events(self, path: str, payload: Any, client: Connection) -> Iterator[dict[str, Any]]:
-        """POSTs `payload` and yields the events of the stream that answers.
+        """POSTs `payload` as JSON and yields the events of the streamed answer.
 
-        Watches `client` meanwhile; when it hangs up the request is dropped, which stops the generation, and
-        ClientLeftError raised. Also raises RunnerRefusedError and RunnerDiedError.
+        When `client` hangs up meanwhile, the runner's connection is closed, which stops the generation, and
+        ClientLeftError is raised. Also raises RunnerRefusedError and RunnerDiedError.
         """
-        # This selector needs no descriptor of its own.
-        with self._connected() as runner, selectors.PollSelector() as selector:
+        # Unlike epoll, poll needs no file descriptor of its own.
+        with self._connect() as runner, selectors.PollSelector() as selector:
             selector.register(runner, selectors.EVENT_READ)
             selector.register(client, selectors.EVENT_READ)
             body = json.dumps(payload).encode()
@@ -161,19 +180,20 @@ class Runner:
                 while not decoder.ended:
                     ready = {key.fileobj for key, _ in selector.select()}
                     if client in ready:
-                        if client.gone():
+                        if client.hung_up():
                             raise ClientLeftError
-                        # The next request is here already: from now on only a failing send tells.
+                        # The client has sent its next request already. From now on its socket is always readable, and
+                        # only a failing send shows that it hangs up.
                         selector.unregister(client)
                     if runner in ready:
                         data = runner.recv(1 << 16)
                         if not data:
-                            raise self._dead("unexpected EOF")
+                            raise self._died("unexpected EOF")
                         yield from decoder.feed(data)
             except OSError as error:
-                raise self._dead(str(error)) from error
+                raise self._died(str(error)) from error
 
-    def _connected(self) -> socket.socket:
+    def _connect(self) -> socket.socket:
         try:
             sock = socket.socket(socket.AF_UNIX)
         except OSError as error:
@@ -182,22 +202,25 @@ class Runner:
             sock.connect(self._address)
         except OSError as error:
             sock.close()
-            raise self._dead(str(error)) from error
+            raise self._died(str(error)) from error
         return sock
 
-    def _dead(self, reason: str) -> RunnerDiedError:
-        """Makes sure of it: a process that is ending may still look alive when its connections are gone already."""
+    def _died(self, reason: str) -> RunnerDiedError:
+        """Ends the process and returns the error to raise.
+
+        A process that is ending may still count as running when its connections are closed already.
+        """
         self._process.kill()
         self._process.wait()
         return RunnerDiedError(reason)
 
 
-def _not_started(error: OSError) -> Refusal:
+def _start_refusal(error: OSError) -> Refusal:
     return Refusal(500, f"error starting llama-server: {error.strerror}")
 
 
 class _StreamDecoder:
-    """llama.cpp's streamed answer, from bytes to events: head, HTTP chunks, SSE frames."""
+    """Decodes llama.cpp's streamed answer: the HTTP head, the chunks, and in them events as `data: {…}` lines."""
 
     def __init__(self) -> None:
         self.ended = False
@@ -207,9 +230,9 @@ class _StreamDecoder:
         self._length: int | None = None
 
     def feed(self, data: bytes) -> Iterator[dict[str, Any]]:
-        """The events that `data` completes."""
+        """The events that `data` completes. Raises RunnerRefusedError for an error in their place."""
         self._bytes += data
-        if not self._status and not self._take_head():
+        if not self._status and not self._parse_head():
             return
         if self._length is not None:
             if len(self._bytes) < self._length:
@@ -217,7 +240,7 @@ class _StreamDecoder:
             self.ended = True
             self._text = self._bytes
         else:
-            self._take_chunks()
+            self._parse_chunks()
         if self._status != 200:
             if self.ended:
                 raise RunnerRefusedError(self._status, self._text.decode("utf-8", "replace"))
@@ -233,7 +256,7 @@ class _StreamDecoder:
             elif name == b"error":
                 raise RunnerRefusedError(500, '{"error":' + value.strip().decode("utf-8", "replace") + "}")
 
-    def _take_head(self) -> bool:
+    def _parse_head(self) -> bool:
         head, end, rest = self._bytes.partition(b"\r\n\r\n")
         if not end:
             return False
@@ -246,7 +269,7 @@ class _StreamDecoder:
         self._bytes = rest
         return True
 
-    def _take_chunks(self) -> None:
+    def _parse_chunks(self) -> None:
         while True:
             line, end, rest = self._bytes.partition(b"\r\n")
             if not end:
@@ -262,7 +285,10 @@ class _StreamDecoder:
 
 
 class Engine:
-    """Loads one model on demand, again when a request needs other settings, and unloads it when its time is over."""
+    """Loads one model when a request needs it, again when one needs other settings, and unloads it after a time.
+
+    Thread-safe. A thread of its own unloads the model.
+    """
 
     def __init__(self, model: Model) -> None:
         self.model = model
@@ -273,12 +299,15 @@ class Engine:
         self._keep_alive = DEFAULT_KEEP_ALIVE
         self._expires = FOREVER
         self._closed = False
-        self._watch = threading.Thread(target=self._unload_in_time, name="embedded-unload", daemon=True)
-        self._watch.start()
+        self._unloader = threading.Thread(target=self._unload_when_expired, name="embedded-unload", daemon=True)
+        self._unloader.start()
 
     @contextlib.contextmanager
     def use(self, settings: Settings, keep_alive: float | None) -> Iterator[Runner]:
-        """A runner with `settings`, loaded if need be; it stays until the block ends, and `keep_alive` seconds more."""
+        """A runner with `settings`, which stays loaded until the block ends and `keep_alive` seconds after it.
+
+        None leaves the time as the last request set it. Raises `Refusal` when the model cannot be loaded.
+        """
         runner = self._acquire(settings)
         try:
             yield runner
@@ -291,24 +320,27 @@ class Engine:
                 self._changed.notify_all()
 
     def unload(self) -> None:
-        """Unloads as soon as nobody uses the model; returns at once."""
+        """Unloads the model as soon as no request uses it. Returns at once."""
         with self._changed:
-            # Kept for those who use it now: when the last of them is done, its time is over.
+            # For the requests that use it now: when the last of them ends, the time is over at once.
             self._keep_alive = 0.0
             self._expires = 0.0
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Ends the runner, also one in use."""
+        """Ends the runner, even while a request uses it."""
         with self._changed:
             self._closed = True
             self._changed.wait_for(lambda: not self._loading)
-            self._drop()
+            self._stop_runner()
             self._changed.notify_all()
-        self._watch.join()
+        self._unloader.join()
 
     def loaded(self) -> tuple[Settings, float] | None:
-        """The settings of the loaded model and the seconds it has left (`FOREVER` while none are counted)."""
+        """The settings of the loaded model and the seconds until it is unloaded; None if it is not loaded.
+
+        The seconds are `FOREVER` while a request loads it, or where it is to stay for ever.
+        """
         with self._changed:
             if self._runner is None or not self._runner.alive:
                 return None
@@ -327,7 +359,7 @@ class Engine:
                     break
                 self._changed.wait()
             self._loading = True
-            self._drop()
+            self._stop_runner()
         runner = None
         try:
             runner = Runner(self.model, settings)
@@ -342,12 +374,12 @@ class Engine:
                 self._changed.notify_all()
         return runner
 
-    def _drop(self) -> None:
+    def _stop_runner(self) -> None:
         if self._runner is not None:
             self._runner.stop()
             self._runner = None
 
-    def _unload_in_time(self) -> None:
+    def _unload_when_expired(self) -> None:
         with self._changed:
             while not self._closed:
                 left = self._expires - time.monotonic()
@@ -356,5 +388,5 @@ class Engine:
                 elif left > 0:
                     self._changed.wait(min(left, threading.TIMEOUT_MAX))
                 else:
-                    self._drop()
+                    self._stop_runner()
                     self._expires = FOREVER

@@ -1,4 +1,9 @@
-"""One request and the means to answer it, framed as Ollama frames its replies."""
+r"""One request, and the ways to answer it with the headers and the framing of Ollama's replies.
+
+For example, ``exchange.line({"response": "Hi"})`` sends, the first time behind the head of the response::
+
+    12\r\n{"response":"Hi"}\n\r\n
+"""
 
 from __future__ import annotations
 
@@ -13,7 +18,10 @@ if TYPE_CHECKING:
 
 
 class Exchange:
-    """One request and the means to answer it. Every method that sends raises ClientLeftError when the client left."""
+    """One request, and the ways to answer it. Every method that sends raises `ClientLeftError` when nobody reads.
+
+    `streaming` is True once a first line was sent.
+    """
 
     def __init__(self, request: Request, client: Connection) -> None:
         self.request = request
@@ -36,21 +44,21 @@ class Exchange:
         """Sends the next line of a streamed answer, the head before the first."""
         data = wire.dumps(value) + b"\n"
         if self.streaming:
-            self.client.more(data)
+            self.client.send_piece(data)
         else:
             self.streaming = True
-            self.client.begin(200, wire.fields(wire.NDJSON), data)
+            self.client.start_reply(200, wire.fields(wire.NDJSON), data)
 
     def end(self) -> None:
         """Ends a streamed answer."""
-        self.client.end()
+        self.client.end_reply()
 
     def refuse(self, refusal: Refusal) -> None:
-        """Answers with an error: a line of its own once a stream has begun, else a body under its status."""
+        """Answers with an error: as the last line of a stream that has begun, else as a body with its status."""
         body = wire.dumps({"error": refusal.text})
         if self.streaming:
-            self.client.more(body + b"\n")
-            self.client.end()
+            self.client.send_piece(body + b"\n")
+            self.client.end_reply()
         elif refusal.late:
             self.client.reply(refusal.status, wire.fields(wire.JSON_BARE), body)
         else:
@@ -58,12 +66,12 @@ class Exchange:
 
 
 def refuse_and_close(client: Connection, refusal: Refusal) -> None:
-    """Answers what is no request, or one too many, and says that the connection ends here."""
+    """Answers a request that cannot be read, or one beyond the limit, and closes the connection."""
     send_whole(client, refusal.status, wire.dumps({"error": refusal.text}), wire.JSON, Connection="close")
-    client.linger()
+    client.wait_for_close()
 
 
 def send_whole(client: Connection, status: int, body: bytes, content_type: str | None, **headers: str) -> None:
-    """A reply that is not streamed."""
+    """Sends a reply that is not streamed, with a Content-Length where Ollama sends one."""
     length = len(body) if len(body) <= wire.LENGTH_LIMIT else None
     client.reply(status, wire.fields(content_type, length=length, headers=headers.items()), body)

@@ -1,4 +1,9 @@
-"""Reads the head of a GGUF file: its metadata and the list of its tensors, not the weights."""
+"""Reads the head of a GGUF file: its metadata and the list of its tensors, not the weights.
+
+A file begins with ``GGUF``, a version, the number of tensors and the number of keys, then the keys with their types and
+values: ``07 00 00 00 00 00 00 00`` ``"abc.def"`` ``04 00 00 00`` ``00 20 00 00`` is the key ``abc.def`` with the 32-bit
+number 8192. All numbers are little-endian.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +20,12 @@ _FLOAT32 = 6
 _STRING = 8
 _ARRAY = 9
 
-# Longer arrays (vocabularies, merges) are passed over; `/api/show` writes them as null.
-_ARRAY_LIMIT = 5
+# Arrays of more items (vocabularies, merges) are skipped; `/api/show` writes them as null.
+_MAX_KEPT_ITEMS = 5
 
-# As many as llama.cpp has, and more than the longest chat template.
-_MOST_DIMENSIONS = 4
-_LONGEST_TEXT = 1 << 26
+# llama.cpp has no tensors of more dimensions, and the longest chat template has fewer bytes.
+_MAX_DIMENSIONS = 4
+_MAX_TEXT_BYTES = 1 << 26
 
 _FILE_TYPES = {
     0: "F32",
@@ -64,23 +69,28 @@ class NotGgufError(ValueError):
 
 @dataclass(frozen=True)
 class Gguf:
-    """Metadata by key (a long array is None) and tensors as (name, type, shape)."""
+    """Metadata by key (a long array is None) and tensors as (name, type, shape).
+
+    >>> file = Gguf({"general.architecture": "llama", "llama.context_length": 8192}, (("output", "F32", (576, 3)),))
+    >>> file.architecture, file.architecture_value("context_length"), file.parameters, file.quantization
+    ('llama', 8192, 1728, 'unknown')
+    """
 
     metadata: dict[str, Any]
     tensors: tuple[tuple[str, str, tuple[int, ...]], ...]
 
     @property
     def architecture(self) -> str:
-        """Such as `llama`."""
+        """The name of the model's architecture, such as `llama`; `unknown` where the file has none."""
         return str(self.metadata.get("general.architecture", "unknown"))
 
-    def of_architecture(self, key: str) -> Any:
-        """The value of `ARCHITECTURE.key`, None when the file has none."""
+    def architecture_value(self, key: str) -> Any:
+        """The value of a key that the architecture has, such as `llama.context_length`; None when the file has none."""
         return self.metadata.get(f"{self.architecture}.{key}")
 
     @property
     def parameters(self) -> int:
-        """The number of weights."""
+        """The number of weights of all tensors."""
         total = 0
         for _, _, shape in self.tensors:
             size = 1
@@ -91,14 +101,14 @@ class Gguf:
 
     @property
     def quantization(self) -> str:
-        """Such as `Q4_1`, `unknown` for a number this reader has no name for."""
+        """How the weights are quantized, such as `Q4_1`; `unknown` for a kind that has no name here."""
         number = self.metadata.get("general.file_type")
         return _FILE_TYPES.get(number, "unknown") if isinstance(number, int) else "unknown"
 
 
 def read(path: Path) -> Gguf:
-    """Reads `path`. Raises NotGgufError, or OSError when it cannot be read."""
-    # Opening a pipe would wait for its writer.
+    """Reads the head of the file at `path`. Raises `NotGgufError`, or OSError when it cannot be opened."""
+    # To open a named pipe would wait for a process that writes to it.
     if path.exists() and not path.is_dir() and not path.is_file():
         raise NotGgufError(f"{path} is not a regular file")
     with path.open("rb") as file:
@@ -110,19 +120,19 @@ def read(path: Path) -> Gguf:
                 raise NotGgufError(f"{path} is a GGUF file of version {version}; versions 2 and 3 are understood")
             metadata = {}
             for _ in range(key_count):
-                key = _text(file)
+                key = _read_text(file)
                 (kind,) = _unpack(file, "<I")
-                metadata[key] = _value(file, kind)
+                metadata[key] = _read_value(file, kind)
             tensors = []
             for _ in range(tensor_count):
-                name = _text(file)
+                name = _read_text(file)
                 (dimensions,) = _unpack(file, "<I")
-                if dimensions > _MOST_DIMENSIONS:
+                if dimensions > _MAX_DIMENSIONS:
                     raise struct.error("a tensor of too many dimensions")
                 shape = _unpack(file, f"<{dimensions}Q")
                 kind, _offset = _unpack(file, "<IQ")
                 tensors.append((name, _TENSOR_TYPES.get(kind, str(kind)), tuple(shape)))
-        # A length in such a file may be any number: none is asked of the system that it cannot give.
+        # A length in a damaged file may be any number, also one that the system cannot allocate.
         except (struct.error, KeyError, OverflowError, MemoryError, OSError, RecursionError) as error:
             raise NotGgufError(f"{path} is a damaged GGUF file") from error
     return Gguf(metadata, tuple(tensors))
@@ -132,9 +142,9 @@ def _unpack(file: BinaryIO, form: str) -> tuple[Any, ...]:
     return struct.unpack(form, file.read(struct.calcsize(form)))
 
 
-def _text(file: BinaryIO) -> str:
+def _read_text(file: BinaryIO) -> str:
     (length,) = _unpack(file, "<Q")
-    if length > _LONGEST_TEXT:
+    if length > _MAX_TEXT_BYTES:
         raise struct.error("a string of too many bytes")
     data = file.read(length)
     if len(data) != length:
@@ -142,9 +152,9 @@ def _text(file: BinaryIO) -> str:
     return data.decode("utf-8", "replace")
 
 
-def _value(file: BinaryIO, kind: int) -> Any:
+def _read_value(file: BinaryIO, kind: int) -> Any:
     if kind == _STRING:
-        return _text(file)
+        return _read_text(file)
     if kind == _FLOAT32:
         value = _unpack(file, "<f")[0]
         return Float32(value) if math.isfinite(value) else None
@@ -153,8 +163,8 @@ def _value(file: BinaryIO, kind: int) -> Any:
         return value if math.isfinite(value) else None
     (item_kind,) = _unpack(file, "<I")
     (count,) = _unpack(file, "<Q")
-    if count <= _ARRAY_LIMIT:
-        return [_value(file, item_kind) for _ in range(count)]
+    if count <= _MAX_KEPT_ITEMS:
+        return [_read_value(file, item_kind) for _ in range(count)]
     if item_kind in _SCALARS:
         file.seek(count * struct.calcsize(_SCALARS[item_kind]), 1)
     elif item_kind == _STRING:
@@ -163,5 +173,5 @@ def _value(file: BinaryIO, kind: int) -> Any:
             file.seek(length, 1)
     else:
         for _ in range(count):
-            _value(file, item_kind)
+            _read_value(file, item_kind)
     return None

@@ -1,4 +1,8 @@
-"""The models of a GGUF file, and how `/api/tags`, `/api/show` and `/api/ps` describe them."""
+"""The models of a GGUF file, and how `/api/tags`, `/api/show` and `/api/ps` describe them.
+
+For example, the metadata ``{"general.architecture": "llama", …}`` of a file with 134,515,008 weights becomes
+``{"family": "llama", "parameter_size": "134.52M", …}``.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ..serving.format import timestamp
+from ..serving.ollama import full_name, registry_name
 from . import gguf
-
-_REGISTRY = "registry.ollama.ai/library/"
-
-
-def full_name(name: str) -> str:
-    """`name` with its tag: `smollm2` is `smollm2:latest`; Ollama's own registry is left out."""
-    short = name[len(_REGISTRY) :] if name.startswith(_REGISTRY) else name
-    return short if ":" in short.rpartition("/")[2] else short + ":latest"
 
 
 @dataclass
@@ -33,23 +30,23 @@ class Model:
 
     @property
     def registry_name(self) -> str:
-        """The long name that some refusals use."""
-        return _REGISTRY + self.name
+        """The name with the address of Ollama's registry, as some refusals have it."""
+        return registry_name(self.name)
 
     @property
     def trained_context(self) -> int:
-        """The context length of the training, in tokens."""
-        length = self.file.of_architecture("context_length")
+        """The number of tokens of context that the model was trained for; 2048 where the file does not say."""
+        length = self.file.architecture_value("context_length")
         return length if isinstance(length, int) and length > 0 else 2048
 
     @property
     def capabilities(self) -> list[str]:
-        """What `/api/show` lists."""
+        """The `capabilities` in `/api/show` and `/api/tags`."""
         return ["embedding"] if self.embeds else ["completion"]
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the file in hex, computed once."""
+        """The SHA-256 of the file in hexadecimal digits. It is computed at the first use, which takes seconds."""
         with self._lock:
             if not self._digest:
                 sha = hashlib.sha256()
@@ -60,17 +57,17 @@ class Model:
             return self._digest
 
     def details(self) -> dict[str, Any]:
-        """The `details` object."""
+        """The `details` object of all three endpoints."""
         return {
             "parent_model": "",
             "format": "gguf",
             "family": self.file.architecture,
             "families": [self.file.architecture],
-            "parameter_size": _human(self.file.parameters),
+            "parameter_size": _short_count(self.file.parameters),
             "quantization_level": self.file.quantization,
         }
 
-    def tag(self) -> dict[str, Any]:
+    def tags_entry(self) -> dict[str, Any]:
         """The entry in `/api/tags`."""
         return {
             "name": self.name,
@@ -81,12 +78,12 @@ class Model:
             "details": {
                 **self.details(),
                 "context_length": self.trained_context,
-                "embedding_length": self.file.of_architecture("embedding_length") or 0,
+                "embedding_length": self.file.architecture_value("embedding_length") or 0,
             },
             "capabilities": self.capabilities,
         }
 
-    def show(self) -> dict[str, Any]:
+    def show_body(self) -> dict[str, Any]:
         """The body of `/api/show`."""
         template = str(self.file.metadata.get("tokenizer.chat_template", ""))
         info = dict(sorted({**self.file.metadata, "general.parameter_count": self.file.parameters}.items()))
@@ -101,7 +98,7 @@ class Model:
             "modified_at": self._modified_at(),
         }
 
-    def process(self, expires_at: str, context_length: int) -> dict[str, Any]:
+    def ps_entry(self, expires_at: str, context_length: int) -> dict[str, Any]:
         """The entry in `/api/ps` of a loaded model."""
         return {
             "name": self.name,
@@ -126,17 +123,17 @@ def open_models(path: Path, name: str, *, embeddings: bool = False) -> list[Mode
     Raises `gguf.NotGgufError`, or OSError when the file cannot be read.
     """
     file = gguf.read(path)
-    called = full_name(name)
-    if file.of_architecture("pooling_type") is not None:
-        return [Model(called, path, file, embeds=True)]
-    models = [Model(called, path, file, embeds=False)]
+    full = full_name(name)
+    if file.architecture_value("pooling_type") is not None:
+        return [Model(full, path, file, embeds=True)]
+    models = [Model(full, path, file, embeds=False)]
     if embeddings:
-        base, _, tag = called.rpartition(":")
+        base, _, tag = full.rpartition(":")
         models.append(Model(f"{base}-embed:{tag}", path, file, embeds=True))
     return models
 
 
-def _human(count: int) -> str:
+def _short_count(count: int) -> str:
     for size, unit in ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "K")):
         if count >= size:
             text = f"{count / size:.2f}" if size == 10**6 else f"{count / size:.1f}"

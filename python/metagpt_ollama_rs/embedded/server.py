@@ -10,6 +10,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..serving.ollama import DEFAULT_CONTEXT_LENGTH, DEFAULT_MODEL
 from .api import Api
 from .checks import BUSY, Refusal
 from .connection import ClientLeftError, Connection, Limits, host_name
@@ -19,13 +20,11 @@ from .models import open_models
 if TYPE_CHECKING:
     import os
 
-DEFAULT_CONTEXT = 4096
-
-# Names that no web page of elsewhere can have.
+# The ends of host names that only this machine or its own network can have, and so no web page from elsewhere.
 _LOCAL_NAMES = (".localhost", ".local", ".internal")
 
-# How long the acceptor waits after a failure, in seconds.
-_PAUSE = 0.05
+# Seconds until connections are accepted again after that has failed.
+_ACCEPT_RETRY_SECONDS = 0.05
 
 _LIMITS = Limits()
 
@@ -36,17 +35,24 @@ class EmbeddedServer:
     `embeddings` serves it a second time as an embedding model, `NAME-embed`; `context_length` is that of requests
     without `num_ctx`, in tokens. The model is loaded by the first request that needs it. `limits` hold for each client.
     Raises `gguf.NotGgufError`, or OSError when the file cannot be read.
+
+    >>> try:
+    ...     with EmbeddedServer("SmolLM2-135M-Instruct.Q4_1.gguf", port=11434) as server:
+    ...         print(server.url)
+    ... except FileNotFoundError as error:
+    ...     print(error.filename)
+    SmolLM2-135M-Instruct.Q4_1.gguf
     """
 
     def __init__(
         self,
         path: str | os.PathLike[str],
         *,
-        name: str = "smollm2:135m",
+        name: str = DEFAULT_MODEL,
         embeddings: bool = False,
         host: str = "127.0.0.1",
         port: int = 0,
-        context_length: int = DEFAULT_CONTEXT,
+        context_length: int = DEFAULT_CONTEXT_LENGTH,
         limits: Limits = _LIMITS,
     ) -> None:
         self.host = host
@@ -56,8 +62,9 @@ class EmbeddedServer:
         self._lock = threading.Lock()
         self._connections: dict[Connection, threading.Thread] = {}
         self._limits = limits
-        # As many requests as connections: one more is of a client that found all others at work.
-        self._places = threading.BoundedSemaphore(limits.connections)
+        # One slot for each connection. A request without a slot came on a connection beyond the limit, while requests
+        # were being answered on all others.
+        self._request_slots = threading.BoundedSemaphore(limits.connections)
         self._stopping = threading.Event()
 
     def __enter__(self) -> EmbeddedServer:
@@ -73,7 +80,7 @@ class EmbeddedServer:
         return f"http://{host}:{self.port}"
 
     def start(self) -> EmbeddedServer:
-        """Begins to listen; `port` then holds the real port. Raises OSError when the address cannot be had."""
+        """Begins to listen; `port` is then the real port. Raises OSError when the address cannot be listened on."""
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         self._listener = socket.socket(family, socket.SOCK_STREAM)
         try:
@@ -92,7 +99,7 @@ class EmbeddedServer:
     def stop(self) -> None:
         """Closes every connection, unloads the models, waits for the threads."""
         self._stopping.set()
-        # It may have been shut by the system already.
+        # Shutting down a listener that the system has closed already is an error.
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -100,7 +107,7 @@ class EmbeddedServer:
         with self._lock:
             connections = dict(self._connections)
         for connection in connections:
-            connection.shut()
+            connection.shut_down()
         self._api.close()
         for thread in connections.values():
             thread.join()
@@ -110,61 +117,61 @@ class EmbeddedServer:
             try:
                 sock, _ = self._listener.accept()
             except OSError:
-                # The client is gone already, or this process is out of descriptors, which is not for ever.
-                self._make_room()
-                self._stopping.wait(_PAUSE)
+                # The client has hung up already, or no file descriptor is left.
+                self._close_longest_waiting()
+                self._stopping.wait(_ACCEPT_RETRY_SECONDS)
                 continue
             if len(self._connections) >= self._limits.connections:
-                self._make_room()
-            self._begin(sock)
+                self._close_longest_waiting()
+            self._start_connection(sock)
 
-    def _begin(self, sock: socket.socket) -> None:
+    def _start_connection(self, sock: socket.socket) -> None:
         connection = Connection(sock, self._limits)
         thread = threading.Thread(target=self._serve, args=(connection, sock), name="embedded-connection", daemon=True)
         with self._lock:
             self._connections[connection] = thread
         try:
-            # It may be gone already, and the system may have no more threads.
+            # The client may have hung up already, and the system may have no more threads.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             thread.start()
         except (OSError, RuntimeError):
-            self._forget(connection, sock)
+            self._remove_connection(connection, sock)
 
-    def _forget(self, connection: Connection, sock: socket.socket) -> None:
+    def _remove_connection(self, connection: Connection, sock: socket.socket) -> None:
         with self._lock:
             del self._connections[connection]
             sock.close()
 
-    def _make_room(self) -> None:
-        """Ends the connection that has been waiting for a request, or for the rest of one, longest."""
+    def _close_longest_waiting(self) -> None:
+        """Ends the connection that has waited longest for a request, or for the rest of one."""
         with self._lock:
             waiting = [(since, one) for one in self._connections if (since := one.waiting_since) is not None]
             if waiting:
-                min(waiting, key=lambda entry: entry[0])[1].shut()
+                min(waiting, key=lambda entry: entry[0])[1].shut_down()
 
     def _serve(self, connection: Connection, sock: socket.socket) -> None:
-        # A client that leaves ends its connection and nothing else.
+        # A client that hangs up ends its own connection and nothing else.
         try:
             with contextlib.suppress(ClientLeftError, OSError):
                 try:
                     while not self._stopping.is_set() and (request := connection.next()) is not None:
-                        self._answer_in_turn(Exchange(request, connection))
+                        self._answer_if_slot_free(Exchange(request, connection))
                 except Refusal as refusal:
                     refuse_and_close(connection, refusal)
         finally:
-            self._forget(connection, sock)
+            self._remove_connection(connection, sock)
 
-    def _answer_in_turn(self, exchange: Exchange) -> None:
-        if not self._places.acquire(blocking=False):
+    def _answer_if_slot_free(self, exchange: Exchange) -> None:
+        if not self._request_slots.acquire(blocking=False):
             raise Refusal(503, BUSY)
         try:
             self._answer(exchange)
         finally:
-            self._places.release()
+            self._request_slots.release()
 
     def _answer(self, exchange: Exchange) -> None:
         request = exchange.request
-        if not self._welcome(exchange):
+        if not self._is_allowed(exchange):
             exchange.empty(403)
             return
         methods = self._api.routes.get(request.path)
@@ -180,17 +187,20 @@ class EmbeddedServer:
             except ClientLeftError:
                 raise
             except OSError as error:
-                # The model's file is gone, or this process is out of descriptors.
+                # The model's file was deleted, or no file descriptor is left.
                 exchange.refuse(Refusal(500, str(error)))
             except Exception:
-                # A mistake of this server: told to whoever runs it; the client sees what Ollama shows after a panic.
+                # An error in this server: stderr gets the traceback, the client what Ollama answers after a panic.
                 traceback.print_exc()
                 if exchange.streaming:
                     raise ClientLeftError from None
                 exchange.empty(500)
 
-    def _welcome(self, exchange: Exchange) -> bool:
-        """Ollama's guard against web pages that reach for a server on loopback: names of others are refused."""
+    def _is_allowed(self, exchange: Exchange) -> bool:
+        """Whether a request may be answered, by Ollama's rule against web pages that ask a server on loopback.
+
+        A browser sends an Origin header, and in the Host header the name of the page's own site.
+        """
         request = exchange.request
         if request.header("Origin") is not None:
             return False

@@ -1,8 +1,14 @@
-"""How Ollama writes JSON and HTTP, byte for byte.
+r"""How Ollama writes JSON and HTTP, byte for byte.
 
 The scripted server and the embedded server both imitate an Ollama server; what the two must agree on stands here:
 Go's way of writing JSON, the order of response headers, one HTTP chunk per line, timestamps. Standard library only,
-no sockets.
+no sockets. For example, one line of a streamed answer, as it stands on the wire:
+
+>>> line = dumps({"response": "a < b", "done": False}) + b"\n"
+>>> line
+b'{"response":"a \\u003c b","done":false}\n'
+>>> chunk(line)
+b'27\r\n{"response":"a \\u003c b","done":false}\n\r\n'
 """
 
 from __future__ import annotations
@@ -20,6 +26,7 @@ JSON_BARE = "application/json"
 NDJSON = "application/x-ndjson"
 SSE = "text/event-stream"
 TEXT = "text/plain"
+TEXT_UTF8 = "text/plain; charset=utf-8"
 
 # Go's net/http buffers this much of a body before it gives up on a Content-Length and turns to chunks.
 LENGTH_LIMIT = 2048
@@ -48,13 +55,18 @@ REASONS = {
     505: "HTTP Version Not Supported",
 }
 
+# Go escapes these, so that JSON can stand inside of HTML and of JavaScript.
 _HTML = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Float32(float):
-    """A number that is written as Go writes a float32: the fewest digits that give the same float32 back."""
+    """A number that is written as Go writes a float32: the fewest digits that give the same float32 back.
+
+    >>> dumps([0.1, Float32(0.10000000149011612)])
+    b'[0.1,0.1]'
+    """
 
     __slots__ = ()
 
@@ -63,14 +75,18 @@ def dumps(value: Any) -> bytes:
     """Compact JSON as Go's `encoding/json` writes it, in the key order given, without a newline at the end.
 
     `<`, `>`, `&`, U+2028 and U+2029 are escaped, everything else above U+001F is raw UTF-8; floats are written in
-    Go's form (`1e-7`, `3`), and `bytes` are taken to be JSON that is already written.
+    Go's form (`1e-7`, `3`), and `bytes` are taken to be JSON that is already written. Raises TypeError for a value that
+    JSON does not have.
+
+    >>> dumps({"a": [1.0, None, True], "b": b"[]"})
+    b'{"a":[1,null,true],"b":[]}'
     """
     out: list[bytes] = []
-    _write(value, out)
+    _write_json(value, out)
     return b"".join(out)
 
 
-def _write(value: Any, out: list[bytes]) -> None:
+def _write_json(value: Any, out: list[bytes]) -> None:
     if isinstance(value, str):
         text = encode_basestring(value).translate(_HTML)
         try:
@@ -96,23 +112,27 @@ def _write(value: Any, out: list[bytes]) -> None:
         for position, (key, item) in enumerate(value.items()):
             if position:
                 out.append(b",")
-            _write(str(key), out)
+            _write_json(str(key), out)
             out.append(b":")
-            _write(item, out)
+            _write_json(item, out)
         out.append(b"}")
     elif isinstance(value, (list, tuple)):
         out.append(b"[")
         for position, item in enumerate(value):
             if position:
                 out.append(b",")
-            _write(item, out)
+            _write_json(item, out)
         out.append(b"]")
     else:
         raise TypeError(f"not a JSON value: {type(value).__name__}")
 
 
 def float32(value: float) -> str:
-    """`value`, a float32, with the fewest digits that read back as the same float32."""
+    """`value`, a float32, with the fewest digits that read back as the same float32.
+
+    >>> float32(0.30000001192092896), float32(1e-7)
+    ('0.3', '1e-7')
+    """
     packed = struct.pack("<f", value)
     for digits in range(6, 9):
         text = f"{value:.{digits}g}"
@@ -149,7 +169,11 @@ def _go_float(shortest: str) -> str:
 
 
 def timestamp(nanoseconds: int | None = None) -> str:
-    """`created_at` of `nanoseconds` since 1970 (now by default): UTC, up to nine digits, no trailing zeros."""
+    """`created_at` of `nanoseconds` since 1970 (now by default): UTC, up to nine digits, no trailing zeros.
+
+    >>> timestamp(1_787_331_605_104_512_000)
+    '2026-08-21T17:00:05.104512Z'
+    """
     if nanoseconds is None:
         nanoseconds = time.time_ns()
     seconds, rest = divmod(nanoseconds, 1_000_000_000)
@@ -159,7 +183,11 @@ def timestamp(nanoseconds: int | None = None) -> str:
 
 
 def http_date(seconds: float | None = None) -> str:
-    """The value of a `Date` header."""
+    """The value of a `Date` header for `seconds` since 1970 (now by default).
+
+    >>> http_date(1_787_331_605)
+    'Fri, 21 Aug 2026 17:00:05 GMT'
+    """
     return formatdate(seconds, usegmt=True)
 
 
@@ -172,8 +200,11 @@ def fields(
 ) -> list[tuple[str, str]]:
     """The headers of a reply in Go's order.
 
-    `length` None means chunked. `headers` are further ones; they and Content-Type come first, sorted, then `Date`,
-    then the framing header.
+    `length` is the size of the body in bytes; None means that the body is chunked. `headers` are further ones; they and
+    Content-Type come first, sorted, then `Date` (now by default), then the header that says where the body ends.
+
+    >>> fields("text/plain", length=2, date="Fri, 21 Aug 2026 17:00:05 GMT")[1:]
+    [('Date', 'Fri, 21 Aug 2026 17:00:05 GMT'), ('Content-Length', '2')]
     """
     ordered = list(headers)
     if content_type is not None:
@@ -192,7 +223,11 @@ def head(
     headers: Iterable[tuple[str, str]] = (),
     date: str | None = None,
 ) -> bytes:
-    """Status line and `fields`, the blank line included."""
+    r"""Status line and `fields` of a reply as bytes, the blank line behind them included.
+
+    >>> head(204, None, length=0, date="Fri, 21 Aug 2026 17:00:05 GMT")
+    b'HTTP/1.1 204 status code 204\r\nDate: Fri, 21 Aug 2026 17:00:05 GMT\r\nContent-Length: 0\r\n\r\n'
+    """
     lines = [f"HTTP/1.1 {status} {REASONS.get(status, 'status code ' + str(status))}"]
     lines.extend(f"{name}: {value}" for name, value in fields(content_type, length=length, headers=headers, date=date))
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
@@ -202,7 +237,11 @@ LAST_CHUNK = b"0\r\n\r\n"
 
 
 def chunk(data: bytes) -> bytes:
-    """`data` as one HTTP chunk."""
+    r"""`data` as one chunk of HTTP's chunked coding.
+
+    >>> chunk(b"Hello")
+    b'5\r\nHello\r\n'
+    """
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
@@ -214,17 +253,25 @@ def whole(
     headers: Iterable[tuple[str, str]] = (),
     date: str | None = None,
 ) -> tuple[bytes, bytes]:
-    """Head and framed body of a reply that is not streamed: a Content-Length up to 2,048 bytes, one chunk above."""
+    """Head and body of a reply that is not streamed: with a Content-Length up to 2,048 bytes, as one chunk above that.
+
+    >>> head, body = whole(200, b"{}", date="Fri, 21 Aug 2026 17:00:05 GMT")
+    >>> head.splitlines()[-2:], body
+    ([b'Content-Length: 2', b''], b'{}')
+    """
     if len(body) <= LENGTH_LIMIT:
         return head(status, content_type, length=len(body), headers=headers, date=date), body
     return head(status, content_type, headers=headers, date=date), chunk(body) + LAST_CHUNK
 
 
 def split_response(raw: bytes) -> tuple[bytes, list[bytes]]:
-    """A raw HTTP response cut into its head (blank line included) and its pieces of body as they stand on the wire.
+    r"""A raw HTTP response cut into its head (blank line included) and its pieces of body as they stand on the wire.
 
     A chunked body gives one piece per chunk, the terminating one included, any other body one piece (none when it is
     empty). What does not parse as a chunk is left as the last piece, so that the pieces always join to the whole.
+
+    >>> split_response(head(200, None) + chunk(b"Hello") + LAST_CHUNK)[1]
+    [b'5\r\nHello\r\n', b'0\r\n\r\n']
     """
     end = raw.find(b"\r\n\r\n")
     if end < 0:
@@ -249,6 +296,10 @@ def split_response(raw: bytes) -> tuple[bytes, list[bytes]]:
 
 
 def chunk_data(piece: bytes) -> bytes:
-    """The data inside one chunk of `split_response`."""
+    r"""The data inside one chunk of `split_response`.
+
+    >>> chunk_data(b"5\r\nHello\r\n")
+    b'Hello'
+    """
     line, _, rest = piece.partition(b"\r\n")
     return rest[: int(line, 16)]

@@ -1,6 +1,12 @@
-"""HTTP requests as a server sees them. `Reader` takes them off a connection, one `Request` each, and lets much pass:
-the scripted server shows a test whatever its client sends. The embedded server has a strict one of its own
-(`embedded/connection.py`)."""
+"""HTTP requests as a server sees them.
+
+`RequestReader` reads the requests of one connection and is lenient, because the scripted server shows a test whatever
+its client sends. The embedded server has a strict reader of its own (`embedded/connection.py`). For example, this is a
+`Request` whose `path` is ``/api/version`` and whose `query` is ``verbose=1``::
+
+    GET /api/version?verbose=1 HTTP/1.1
+    Host: 127.0.0.1:11434
+"""
 
 from __future__ import annotations
 
@@ -11,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import socket
 
+# A head of more bytes than this is no request.
 _HEAD_LIMIT = 1 << 20
 
 
@@ -20,6 +27,10 @@ class Request:
     `headers` keeps order, spelling and repetition; `header(name)` looks one up. `connection` numbers the connection it
     came on, from 1. `hung_up` is set when the client closed the connection before the reply was sent completely,
     `answered` when all of the reply was handed to the socket.
+
+    >>> request = Request(1, "POST", "/api/chat?a=1", [("Content-Type", "application/json")], b'{"model": "smollm2"}')
+    >>> request.path, request.query, request.header("content-type"), request.json()
+    ('/api/chat', 'a=1', 'application/json', {'model': 'smollm2'})
     """
 
     def __init__(self, connection: int, method: str, target: str, headers: list[tuple[str, str]], body: bytes) -> None:
@@ -72,17 +83,17 @@ class BadRequestError(Exception):
     """Bytes that are no HTTP request."""
 
 
-class Reader:
+class RequestReader:
     """Reads the requests of one connection."""
 
     def __init__(self, sock: socket.socket, connection: int) -> None:
         self._sock = sock
         self._connection = connection
-        self._held = b""
+        self._buffer = b""
 
     def next(self) -> Request | None:
         """The next request, or None at the end of the connection. Raises BadRequestError or OSError."""
-        head = self._until(b"\r\n\r\n")
+        head = self._read_until(b"\r\n\r\n")
         if head is None:
             return None
         first, *rest = head.decode("latin-1").split("\r\n")
@@ -98,57 +109,59 @@ class Reader:
         request = Request(self._connection, words[0], words[1], headers, b"")
         if (request.header("Expect") or "").lower() == "100-continue":
             self._sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request.body = self._body(request)
+        request.body = self._read_body(request)
         return request
 
     @property
     def pending(self) -> bool:
-        """Bytes of a further request are here already."""
-        return bool(self._held)
+        """Whether bytes of a further request have been received already."""
+        return bool(self._buffer)
 
-    def _body(self, request: Request) -> bytes:
+    def _read_body(self, request: Request) -> bytes:
         if "chunked" in (request.header("Transfer-Encoding") or "").lower():
-            return self._chunks()
+            return self._read_chunks()
         try:
             length = int(request.header("Content-Length") or 0)
         except ValueError as error:
             raise BadRequestError(str(error)) from None
-        return self._exactly(length)
+        return self._read_exactly(length)
 
-    def _chunks(self) -> bytes:
+    def _read_chunks(self) -> bytes:
         parts: list[bytes] = []
         while True:
-            line = self._until(b"\r\n")
+            line = self._read_until(b"\r\n")
             try:
                 size = int((line or b"").split(b";")[0], 16)
             except ValueError as error:
                 raise BadRequestError(str(error)) from None
             if size == 0:
-                while self._until(b"\r\n"):
+                while self._read_until(b"\r\n"):
                     pass
                 return b"".join(parts)
-            parts.append(self._exactly(size))
-            self._exactly(2)
+            parts.append(self._read_exactly(size))
+            self._read_exactly(2)
 
-    def _more(self) -> bool:
+    def _receive(self) -> bool:
+        """Receives more bytes; False at the end of the connection."""
         data = self._sock.recv(1 << 16)
-        self._held += data
+        self._buffer += data
         return bool(data)
 
-    def _until(self, end: bytes) -> bytes | None:
-        while end not in self._held:
-            if len(self._held) > _HEAD_LIMIT:
+    def _read_until(self, end: bytes) -> bytes | None:
+        """The bytes before `end`, which is taken away too; None at the end of the connection."""
+        while end not in self._buffer:
+            if len(self._buffer) > _HEAD_LIMIT:
                 raise BadRequestError("the head is too long")
-            if not self._more():
-                if self._held:
+            if not self._receive():
+                if self._buffer:
                     raise BadRequestError("the connection ended within a request")
                 return None
-        found, _, self._held = self._held.partition(end)
+        found, _, self._buffer = self._buffer.partition(end)
         return found
 
-    def _exactly(self, size: int) -> bytes:
-        parts = [self._held[:size]]
-        self._held = self._held[size:]
+    def _read_exactly(self, size: int) -> bytes:
+        parts = [self._buffer[:size]]
+        self._buffer = self._buffer[size:]
         missing = size - len(parts[0])
         while missing > 0:
             data = self._sock.recv(min(missing, 1 << 20))

@@ -1,6 +1,11 @@
-"""Answers gone wrong: connections that break, framing that lies, servers that are no Ollama.
+"""Faulty answers: connections that break, HTTP framing that is wrong, servers that are no Ollama.
 
-Functions take a good `Reply` and give a broken one; `MALFORMED` names replies that no client may take for an answer.
+A function takes a good `Reply` and returns a faulty one, or makes one; `MALFORMED` has replies that no client may take
+for an answer. For example, a stream that breaks off after two of its pieces:
+
+>>> reply = close_after_pieces(Reply.chat("Hello world"), 2)
+>>> len(reply.pieces), reply.end
+(2, 'close')
 """
 
 from __future__ import annotations
@@ -17,17 +22,17 @@ from .replies import CLOSE, DATE, HANG, RESET, Reply
 
 def close_after(reply: Reply, size: int) -> Reply:
     """The first `size` bytes of the whole reply, then an orderly close."""
-    return _shortened(reply, size, CLOSE)
+    return _truncated(reply, size, CLOSE)
 
 
 def reset_after(reply: Reply, size: int) -> Reply:
     """The first `size` bytes of the whole reply, then a reset (the client may lose bytes it has not read yet)."""
-    return _shortened(reply, size, RESET)
+    return _truncated(reply, size, RESET)
 
 
 def hang_after(reply: Reply, size: int) -> Reply:
     """The first `size` bytes of the whole reply, then silence on an open connection."""
-    return _shortened(reply, size, HANG)
+    return _truncated(reply, size, HANG)
 
 
 def close_after_pieces(reply: Reply, pieces: int) -> Reply:
@@ -61,7 +66,7 @@ def without_terminator(reply: Reply, *, end: str = CLOSE) -> Reply:
     if not data.endswith(wire.LAST_CHUNK):
         raise ValueError("not a chunked reply")
     kept = len(data) - len(wire.LAST_CHUNK)
-    return _shortened(reply, kept, end)
+    return _truncated(reply, kept, end)
 
 
 def half_chunk(reply: Reply, *, end: str = CLOSE) -> Reply:
@@ -70,7 +75,7 @@ def half_chunk(reply: Reply, *, end: str = CLOSE) -> Reply:
     if len(pieces) < 2:
         raise ValueError("not a chunked reply with data")
     kept = len(head) + sum(map(len, pieces[:-2])) + len(pieces[-2]) // 2
-    return _shortened(reply, kept, end)
+    return _truncated(reply, kept, end)
 
 
 def wrong_length(reply: Reply, difference: int) -> Reply:
@@ -162,7 +167,7 @@ MALFORMED: Mapping[str, Callable[[], Reply]] = {
 }
 
 
-def _shortened(reply: Reply, size: int, end: str) -> Reply:
+def _truncated(reply: Reply, size: int, end: str) -> Reply:
     pieces = []
     left = size
     for piece in reply.pieces:

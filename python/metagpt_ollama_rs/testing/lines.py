@@ -1,7 +1,10 @@
-"""Response lines as Ollama writes them: key order, escaping and all.
+r"""Response lines as Ollama writes them: the same order of keys, the same escapes.
 
 Each function gives the lines of one answer, newline included, ready for `Reply.ndjson`. Times and counts are fixed, so
-that two runs give the same bytes.
+that two runs give the same bytes. For example:
+
+>>> chat_lines("Hello world", model="smollm2")[0]
+b'{"model":"smollm2","created_at":"2026-08-21T17:00:05.104512Z","message":{"role":"assistant","content":"Hello"},"done":false}\n'
 """
 
 from __future__ import annotations
@@ -32,7 +35,11 @@ _TOKEN = re.compile(r"\s*\S+|\s+")
 
 
 def tokens(text: str | Iterable[str]) -> list[str]:
-    """`text` cut into words that keep the space before them; a list of pieces stays as it is."""
+    """`text` cut into words that keep the space before them; a list of pieces stays as it is.
+
+    >>> tokens("Hello world ")
+    ['Hello', ' world', ' ']
+    """
     return _TOKEN.findall(text) if isinstance(text, str) else list(text)
 
 
@@ -116,7 +123,11 @@ def _last_chat(
 def tool_call(
     name: str, arguments: Mapping[str, Any], *, index: int = 0, call_id: str = "call_k3v9x0aa"
 ) -> dict[str, Any]:
-    """One tool call as it stands in a message."""
+    """One tool call as it stands in a message.
+
+    >>> tool_call("add", {"a": 1})
+    {'id': 'call_k3v9x0aa', 'function': {'index': 0, 'name': 'add', 'arguments': {'a': 1}}}
+    """
     return {"id": call_id, "function": {"index": index, "name": name, "arguments": dict(arguments)}}
 
 
@@ -202,7 +213,11 @@ def embeddings_object(vector: Sequence[float]) -> bytes:
 
 
 def error_line(text: str) -> bytes:
-    """The line that an error in the middle of a stream is."""
+    r"""The line by which a server reports an error in the middle of a stream.
+
+    >>> error_line("out of memory")
+    b'{"error":"out of memory"}\n'
+    """
     return dumps({"error": text}) + b"\n"
 
 

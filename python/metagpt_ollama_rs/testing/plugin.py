@@ -20,7 +20,7 @@ def ollama_server() -> Iterator[ScriptedServer]:
         assert my_program(ollama_server.url) == "Hello world"
         assert ollama_server.last.json()["model"] == "smollm2"
     """
-    # Imported here: pytest loads plugins in every run, also in those that never ask for a server.
+    # Imported here, because pytest loads this plugin in every run, also where no test uses the fixture.
     from .server import ScriptedServer
 
     with ScriptedServer() as server:

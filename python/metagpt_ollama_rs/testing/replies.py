@@ -1,6 +1,11 @@
-"""What the scripted server answers: the exact bytes, how they are cut into sends, when each send happens, how it ends.
+r"""What the scripted server answers: the exact bytes, how they are cut into pieces, when each is sent, how it ends.
 
-A `Reply` is a value: its methods give changed copies. Only its `gate` holds state, so a gated reply serves one request.
+A `Reply` is a value: its methods return changed copies. Only its `gate` has state, so a reply with a gate serves one
+request. For example, an answer of two words, sent as three chunks of HTTP's chunked coding and their end:
+
+>>> reply = Reply.generate("Hello world")
+>>> len(reply.pieces), reply.pieces[-1]
+(4, b'0\r\n\r\n')
 """
 
 from __future__ import annotations
@@ -14,7 +19,7 @@ from ..serving import format as wire
 from . import lines as _lines
 from .transcripts import AnyPath, Transcript, load
 
-# A fixed date keeps replies the same from run to run.
+# The Date header of all replies, so that two runs give the same bytes.
 DATE = "Fri, 21 Aug 2026 17:00:05 GMT"
 
 KEEP = "keep"
@@ -24,52 +29,65 @@ HANG = "hang"
 
 
 class Gate:
-    """Lets the pieces of one reply go one by one: each waits for a permit, so that a test decides what is on its way.
+    """Holds back the pieces of one reply until a test lets them pass.
 
-    The first piece needs no permit unless `free` says otherwise. Thread-safe.
+    The first `free` pieces pass at once, each later one uses up a permit that `open` gives. Thread-safe.
+
+    >>> import threading
+    >>> from metagpt_ollama_rs import Client
+    >>> from metagpt_ollama_rs.testing import ScriptedServer
+    >>> with ScriptedServer() as server:
+    ...     reply = Reply.generate("Hello world").gated()
+    ...     server.queue(reply)
+    ...     stream = Client(server.url).generate("smollm2", "Hi", stream=True)
+    ...     print(next(stream).response, reply.gate.sent)
+    ...     reply.gate.open_all()
+    ...     print([part.response for part in stream])
+    Hello 1
+    [' world', '']
     """
 
     def __init__(self, free: int = 1) -> None:
         self._changed = threading.Condition()
         self._permits = free
-        self._open = False
+        self._all_free = False
         self._sent = 0
 
     @property
     def sent(self) -> int:
-        """How many pieces are on their way or sent."""
+        """How many pieces were sent, one that is being sent included."""
         with self._changed:
             return self._sent
 
     def open(self, pieces: int = 1) -> None:
-        """Lets `pieces` more pieces go."""
+        """Lets `pieces` more pieces pass."""
         with self._changed:
             self._permits += pieces
             self._changed.notify_all()
 
     def open_all(self) -> None:
-        """Lets everything go from now on."""
+        """Lets all pieces pass from now on."""
         with self._changed:
-            self._open = True
+            self._all_free = True
             self._changed.notify_all()
 
     def wait_sent(self, pieces: int, timeout: float = 10.0) -> None:
-        """Returns once `pieces` pieces are on their way; raises TimeoutError after `timeout` seconds."""
+        """Returns once `pieces` pieces are sent or being sent; raises TimeoutError after `timeout` seconds."""
         with self._changed:
             if not self._changed.wait_for(lambda: self._sent >= pieces, timeout):
                 raise TimeoutError(f"{self._sent} of {pieces} pieces were sent within {timeout} s")
 
     def take(self, wait: float) -> bool:
-        """For the server: uses up a permit, waiting up to `wait` seconds for one; False when there was none."""
+        """For the server: uses up a permit; False if there was none within `wait` seconds."""
         with self._changed:
-            if not self._changed.wait_for(lambda: self._open or self._permits > 0, wait):
+            if not self._changed.wait_for(lambda: self._all_free or self._permits > 0, wait):
                 return False
-            if not self._open:
+            if not self._all_free:
                 self._permits -= 1
             return True
 
     def count(self) -> None:
-        """For the server: one more piece is on its way."""
+        """For the server: counts a piece that is about to be sent."""
         with self._changed:
             self._sent += 1
             self._changed.notify_all()
@@ -77,11 +95,16 @@ class Gate:
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer, ready to be sent.
+    """One answer, ready to be sent: the bytes of an HTTP response, cut into the pieces in which they are sent.
 
     `pieces` are sent one after the other, a send each; the head goes with the first, as Ollama's does. `pause` seconds
     pass before the first piece, `delay` seconds between pieces. `end` is `keep` (the connection stays open), `close`,
-    `reset`, or `hang` (nothing more comes, the connection stays until the client leaves).
+    `reset`, or `hang` (nothing more comes, and the connection stays open until the client closes it).
+
+    >>> Reply.error("model is busy", 503).head.splitlines()[0]
+    b'HTTP/1.1 503 Service Unavailable'
+    >>> Reply.chat("Hello", stream=False).slowly(pause=0.5).cut(5, in_body=True).then("close").end
+    'close'
     """
 
     pieces: tuple[bytes, ...]
@@ -95,7 +118,7 @@ class Reply:
     def raw(cls, data: bytes, *, end: str = KEEP) -> Reply:
         """Exactly these bytes, cut at the HTTP chunks where they are a well-formed response."""
         head, pieces = wire.split_response(data)
-        return cls(_joined(head, pieces), head_length=len(head), end=end)
+        return cls(_head_with_first_piece(head, pieces), head_length=len(head), end=end)
 
     @classmethod
     def json(
@@ -143,10 +166,10 @@ class Reply:
         *,
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
-        """A chunked body, one HTTP chunk and one send for each of `chunks`, the terminator a send of its own."""
+        """A chunked body: a chunk, and a piece, for each of `chunks`; the empty last chunk is a piece of its own."""
         head = wire.head(status, content_type, headers=list((headers or {}).items()), date=DATE)
         pieces = [wire.chunk(data) for data in chunks if data]
-        return cls(_joined(head, [*pieces, wire.LAST_CHUNK]), head_length=len(head))
+        return cls(_head_with_first_piece(head, [*pieces, wire.LAST_CHUNK]), head_length=len(head))
 
     @classmethod
     def ndjson(cls, items: Iterable[Any], status: int = 200, *, headers: Mapping[str, str] | None = None) -> Reply:
@@ -202,7 +225,7 @@ class Reply:
         return replace(self, pieces=(self.head,))
 
     def cut(self, *offsets: int, in_body: bool = False) -> Reply:
-        """Sends that end at these offsets of the whole reply (of the body as it stands on the wire: `in_body`)."""
+        """The same bytes, cut at these offsets of the whole reply; with `in_body`, of its body with its chunk sizes."""
         data = self.data
         start = self.head_length if in_body else 0
         ends = sorted({start + offset for offset in offsets if 0 < start + offset < len(data)})
@@ -210,35 +233,35 @@ class Reply:
         return replace(self, pieces=tuple(data[a:b] for a, b in zip(bounds, bounds[1:])))
 
     def every(self, size: int) -> Reply:
-        """Sends of `size` bytes each."""
+        """The same bytes in pieces of `size` bytes."""
         data = self.data
         return replace(self, pieces=tuple(data[at : at + size] for at in range(0, len(data), size)))
 
     def at_once(self) -> Reply:
-        """One send for everything."""
+        """The same bytes in one piece."""
         return replace(self, pieces=(self.data,))
 
     def headers_first(self) -> Reply:
-        """The head as a send of its own."""
+        """The same bytes, with the head as a piece of its own."""
         first = self.pieces[0] if self.pieces else b""
         if not 0 < self.head_length < len(first):
             return self
         return replace(self, pieces=(first[: self.head_length], first[self.head_length :], *self.pieces[1:]))
 
     def slowly(self, delay: float = 0.0, *, pause: float = 0.0) -> Reply:
-        """`delay` seconds between sends, `pause` seconds before the first."""
+        """With `delay` seconds between the pieces and `pause` seconds before the first."""
         return replace(self, delay=delay, pause=pause)
 
     def gated(self, free: int = 1) -> Reply:
-        """With a `gate` of its own: all sends but the first `free` wait for `reply.gate.open()`."""
+        """With a `gate` of its own: all pieces but the first `free` wait for `reply.gate.open()`."""
         return replace(self, gate=Gate(free))
 
     def then(self, end: str) -> Reply:
-        """With another end: `keep`, `close`, `reset` or `hang`."""
+        """With another `end`: `keep`, `close`, `reset` or `hang`."""
         return replace(self, end=end)
 
 
-def _joined(head: bytes, pieces: Sequence[bytes]) -> tuple[bytes, ...]:
+def _head_with_first_piece(head: bytes, pieces: Sequence[bytes]) -> tuple[bytes, ...]:
     if not pieces:
         return (head,) if head else ()
     return (head + pieces[0], *pieces[1:])

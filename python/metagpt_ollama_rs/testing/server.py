@@ -1,11 +1,11 @@
-"""A server that answers what a test told it to, and remembers what it was asked.
+"""A server that answers what a test told it to, and keeps the requests for the test to look at.
 
 Standard library only: a thread accepts, each connection has a thread of its own, nothing is shared but this object's
 lock. The server listens on a loopback port of its own and leaves neither threads nor sockets behind.
 
     with ScriptedServer() as server:
         server.on("POST", "/api/chat", Reply.chat("Hello world"))
-        ...  # talk to server.url
+        ...  # ask server.url
         assert server.requests[0].json()["model"] == "smollm2"
 """
 
@@ -20,16 +20,17 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Callable, Union
 
-from ..serving.requests import BadRequestError, Reader, Request
+from ..serving import ollama
+from ..serving.format import TEXT_UTF8
+from ..serving.ollama import full_name
+from ..serving.requests import BadRequestError, Request, RequestReader
 from . import lines
 from .replies import CLOSE, HANG, KEEP, RESET, Reply
 
 Answer = Union[Reply, Sequence[Reply], Callable[[Request], Reply]]
 
-VERSION = "0.33.0"
-
-# How long a wait may last before the server looks whether it was stopped, in seconds.
-_LOOK = 0.02
+# Seconds after which a waiting thread looks again whether the server was stopped or the client has hung up.
+_POLL_SECONDS = 0.02
 
 _DETAILS = {
     "parent_model": "",
@@ -48,6 +49,21 @@ class ScriptedServer:
     `models` are what `/api/tags` and `/api/show` know. The answer to a request is looked for in this order: the queue,
     `on`, the small endpoints that answer by themselves (`/`, `/api/version`, `/api/tags`, `/api/ps`, `/api/show`),
     and 404 `404 page not found`.
+
+    >>> from metagpt_ollama_rs import Client, ModelNotFoundError
+    >>> with ScriptedServer() as server:
+    ...     server.answer("Hello world")
+    ...     server.queue(Reply.error("model 'smollm2' not found", 404))
+    ...     client = Client(server.url)
+    ...     try:
+    ...         client.generate("smollm2", "Hi")
+    ...     except ModelNotFoundError as error:
+    ...         print(error.status)
+    ...     print(client.generate("smollm2", "Hi").response)
+    ...     print(server.last.path, server.last.json()["prompt"])
+    404
+    Hello world
+    /api/generate Hi
     """
 
     def __init__(self, host: str = "127.0.0.1", port: int = 0, *, models: Sequence[str] = (lines.MODEL,)) -> None:
@@ -99,14 +115,14 @@ class ScriptedServer:
         self._stopping.set()
         listener, self._listener = self._listener, None
         if listener is not None:
-            _shut(listener)
+            _shut_down(listener)
             listener.close()
         acceptor, self._acceptor = self._acceptor, None
         if acceptor is not None:
             acceptor.join()
         with self._changed:
             for sock in self._open.values():
-                _shut(sock)
+                _shut_down(sock)
             threads = list(self._threads)
         for thread in threads:
             thread.join()
@@ -125,7 +141,7 @@ class ScriptedServer:
             self._positions.pop((method.upper(), path), None)
 
     def script(self, routes: Mapping[str, Answer]) -> None:
-        """Several `on` at once, by `"POST /api/chat"`."""
+        """Calls `on` for each item of `routes`, whose keys are such as `"POST /api/chat"`."""
         for route, answer in routes.items():
             method, _, path = route.partition(" ")
             self.on(method, path, answer)
@@ -153,29 +169,29 @@ class ScriptedServer:
         thinking = lines.tokens(thinking)
 
         def chat(request: Request) -> Reply:
-            asked = request.json()
-            return Reply.chat(content, stream=asked.get("stream", True), model=asked["model"], thinking=thinking)
+            body = request.json()
+            return Reply.chat(content, stream=body.get("stream", True), model=body["model"], thinking=thinking)
 
         def generate(request: Request) -> Reply:
-            asked = request.json()
-            return Reply.generate(content, stream=asked.get("stream", True), model=asked["model"], thinking=thinking)
+            body = request.json()
+            return Reply.generate(content, stream=body.get("stream", True), model=body["model"], thinking=thinking)
 
         def embed(request: Request) -> Reply:
-            asked = request.json()
-            texts = asked["input"] if isinstance(asked["input"], list) else [asked["input"]]
+            body = request.json()
+            texts = body["input"] if isinstance(body["input"], list) else [body["input"]]
             vectors = [lines.vector(text, dimensions) for text in texts]
-            return Reply.embed(vectors, model=asked["model"], prompt_eval_count=sum(len(t.split()) for t in texts))
+            return Reply.embed(vectors, model=body["model"], prompt_eval_count=sum(len(t.split()) for t in texts))
 
         def embeddings(request: Request) -> Reply:
             return Reply.json(lines.embeddings_object(lines.vector(request.json()["prompt"], dimensions)))
 
-        self.on("POST", "/api/chat", chat)
-        self.on("POST", "/api/generate", generate)
-        self.on("POST", "/api/embed", embed)
-        self.on("POST", "/api/embeddings", embeddings)
+        self.on("POST", ollama.CHAT, chat)
+        self.on("POST", ollama.GENERATE, generate)
+        self.on("POST", ollama.EMBED, embed)
+        self.on("POST", ollama.EMBEDDINGS, embeddings)
 
     def reset(self) -> None:
-        """Forgets the script and the requests; connections stay."""
+        """Forgets all answers and all requests; connections stay open."""
         with self._changed:
             self._requests.clear()
             self._queued.clear()
@@ -227,18 +243,21 @@ class ScriptedServer:
         self.wait_until(lambda: len(self._open) == number, f"there were not {number} open connections", timeout)
 
     def wait_until(self, condition: Callable[[], bool], complaint: str, timeout: float = 10.0) -> None:
-        """Waits for `condition`, looked at whenever the server's state changes, with its lock held."""
+        """Waits until `condition` is true, which is asked with the server's lock held whenever something has changed.
+
+        Raises TimeoutError, whose text begins with `complaint`, after `timeout` seconds.
+        """
         with self._changed:
             if not self._changed.wait_for(condition, timeout):
                 raise TimeoutError(f"{complaint} within {timeout} s; {len(self._requests)} requests so far")
 
     def close_idle(self) -> None:
-        """Closes the connections on which no request is being answered, as a server does that is tired of waiting."""
+        """Closes the connections on which no request is being answered, as a server does after its keep-alive time."""
         with self._changed:
             # A client may have read a reply to its end before the thread that sent it gets back to its connection.
             self._changed.wait_for(lambda: not self._finishing, 10.0)
             for number in self._idle:
-                _shut(self._open[number])
+                _shut_down(self._open[number])
 
     def _accept(self, listener: socket.socket) -> None:
         while not self._stopping.is_set():
@@ -246,8 +265,8 @@ class ScriptedServer:
                 sock, _ = listener.accept()
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             except OSError:
-                # The client is gone already, or this process is out of descriptors, which is not for ever.
-                self._stopping.wait(_LOOK)
+                # The client has hung up already, or no file descriptor is left; one may become free.
+                self._stopping.wait(_POLL_SECONDS)
                 continue
             with self._changed:
                 self._connections += 1
@@ -261,11 +280,11 @@ class ScriptedServer:
             thread.start()
 
     def _serve(self, sock: socket.socket, number: int) -> None:
-        # This selector needs no descriptor of its own.
+        # Unlike epoll, poll needs no file descriptor of its own.
         selector = selectors.PollSelector()
         selector.register(sock, selectors.EVENT_READ)
         try:
-            reader = Reader(sock, number)
+            reader = RequestReader(sock, number)
             while not self._stopping.is_set():
                 self._set_idle(number, True)
                 request = reader.next()
@@ -275,7 +294,7 @@ class ScriptedServer:
         except BadRequestError as error:
             _send_quietly(sock, Reply.text(f"400 Bad Request: {error}", 400).data)
         except OSError:
-            # The client went away between two requests, which is its right.
+            # The client closed or reset its connection between two requests, as it may.
             pass
         finally:
             selector.close()
@@ -297,7 +316,9 @@ class ScriptedServer:
         with self._changed:
             self._finishing.add(number)
 
-    def _respond(self, sock: socket.socket, selector: selectors.BaseSelector, request: Request, reader: Reader) -> bool:
+    def _respond(
+        self, sock: socket.socket, selector: selectors.BaseSelector, request: Request, reader: RequestReader
+    ) -> bool:
         """Sends the reply to `request`; True when the connection may carry another request."""
         with self._changed:
             self._requests.append(request)
@@ -308,7 +329,7 @@ class ScriptedServer:
             reply = self._reply_to(request)
             if request.method == "HEAD":
                 reply = reply.without_body()
-            sending = _Sending(
+            sending = _ReplySender(
                 sock,
                 selector,
                 request,
@@ -327,7 +348,7 @@ class ScriptedServer:
 
     def _reply_to(self, request: Request) -> Reply:
         with self._changed:
-            answer = self._queued_for(request)
+            answer = self._take_queued(request)
             key = (request.method, request.path)
             if answer is None:
                 answer = self._routes.get(key)
@@ -336,37 +357,38 @@ class ScriptedServer:
                 self._positions[key] = position + 1
                 answer = answer[min(position, len(answer) - 1)]
         if answer is None:
-            answer = self._by_itself(request) or Reply.text("404 page not found", 404)
+            answer = self._built_in_reply(request) or Reply.text("404 page not found", 404)
         if isinstance(answer, Reply):
             return answer
         try:
             return answer(request)
-        except Exception as error:  # a mistake in a test's function must reach the test, not end the thread
+        except Exception as error:  # an error in a test's function must reach the test instead of ending the thread
             return Reply.error(f"the script failed: {error!r}", 500)
 
-    def _queued_for(self, request: Request) -> Answer | None:
+    def _take_queued(self, request: Request) -> Answer | None:
         for position, (path, answer) in enumerate(self._queued):
-            if path == request.path or (path is None and self._by_itself(request) is None):
+            if path == request.path or (path is None and self._built_in_reply(request) is None):
                 del self._queued[position]
                 return answer
         return None
 
-    def _by_itself(self, request: Request) -> Reply | None:
+    def _built_in_reply(self, request: Request) -> Reply | None:
+        """What the server answers without a script: None for all but a few endpoints that name no model or one."""
         route = ("GET" if request.method == "HEAD" else request.method, request.path)
-        if route == ("GET", "/"):
-            return Reply.text("Ollama is running", content_type="text/plain; charset=utf-8")
-        if route == ("GET", "/api/version"):
-            return Reply.json({"version": VERSION})
-        if route == ("GET", "/api/tags"):
-            return Reply.json({"models": [self._described(name) for name in self.models]})
-        if route == ("GET", "/api/ps"):
+        if route == ("GET", ollama.ROOT):
+            return Reply.text(ollama.ROOT_TEXT, content_type=TEXT_UTF8)
+        if route == ("GET", ollama.VERSION_PATH):
+            return Reply.json({"version": ollama.VERSION})
+        if route == ("GET", ollama.TAGS):
+            return Reply.json({"models": [self._tags_entry(name) for name in self.models]})
+        if route == ("GET", ollama.PS):
             return Reply.json({"models": []})
-        if route == ("POST", "/api/show"):
-            return self._show(request)
+        if route == ("POST", ollama.SHOW):
+            return self._show_reply(request)
         return None
 
-    def _described(self, name: str) -> dict[str, Any]:
-        full = _full_name(name)
+    def _tags_entry(self, name: str) -> dict[str, Any]:
+        full = full_name(name)
         return {
             "name": full,
             "model": full,
@@ -377,13 +399,13 @@ class ScriptedServer:
             "capabilities": ["completion", "tools"],
         }
 
-    def _show(self, request: Request) -> Reply:
+    def _show_reply(self, request: Request) -> Reply:
         try:
-            asked = request.json()
-            name = _full_name(asked.get("model") or asked.get("name") or "")
+            body = request.json()
+            name = full_name(body.get("model") or body.get("name") or "")
         except (ValueError, AttributeError):
             return Reply.error("unexpected EOF", 400)
-        if name not in map(_full_name, self.models):
+        if name not in map(full_name, self.models):
             return Reply.error(f"model '{name}' not found", 404)
         return Reply.json(
             {
@@ -401,8 +423,8 @@ class ScriptedServer:
         )
 
 
-class _Sending:
-    """One reply on its way out: sends, waits between them, and the client's leaving."""
+class _ReplySender:
+    """Sends one reply piece by piece, with the waits between them, and notices when the client hangs up."""
 
     def __init__(
         self,
@@ -418,30 +440,31 @@ class _Sending:
         self._selector = selector
         self._request = request
         self._stopping = stopping
-        # A client that sent its next request already makes the socket readable: then only a failing send tells.
+        # A socket is readable when the client has hung up, and also when its next request is there already. In the
+        # second case only a failing send shows that the client has hung up, and the socket is not looked at.
         self._watch = watch
         self._before_last = before_last
 
     def run(self, reply: Reply) -> bool:
-        """Sends `reply`; False when the client left, the server stops, or the reply ends the connection."""
+        """Sends `reply`; False if the connection ends: the client hung up, the server stops, or the reply says so."""
         if not self._sleep(reply.pause):
             return False
         for position, piece in enumerate(reply.pieces):
             if position and not self._sleep(reply.delay):
                 return False
-            if reply.gate is not None and not self._pass(reply):
+            if reply.gate is not None and not self._wait_for_permit(reply):
                 return False
             if position == len(reply.pieces) - 1:
                 self._before_last()
             if reply.gate is not None:
-                # Before the send: a client that has read the piece must find it counted.
+                # Counted before it is sent, so that a test whose client has read the piece finds it counted.
                 reply.gate.count()
             try:
                 self._sock.sendall(piece)
             except OSError:
-                return self._left()
+                return self._mark_hung_up()
         if reply.end == HANG:
-            while self._sleep(_LOOK):
+            while self._sleep(_POLL_SECONDS):
                 pass
             return False
         if reply.end == RESET:
@@ -449,32 +472,34 @@ class _Sending:
         self._request.answered.set()
         return reply.end not in (CLOSE, RESET)
 
-    def _pass(self, reply: Reply) -> bool:
+    def _wait_for_permit(self, reply: Reply) -> bool:
+        """Waits until the reply's gate lets a piece pass; False when the client hung up or the server stops."""
         assert reply.gate is not None
         if not self._sleep(0.0):
             return False
-        while not reply.gate.take(_LOOK / 4):
+        while not reply.gate.take(_POLL_SECONDS / 4):
             if not self._sleep(0.0):
                 return False
         return True
 
     def _sleep(self, seconds: float) -> bool:
-        """Waits, watching the client; False when it left or the server stops."""
+        """Waits `seconds`; False as soon as the client hangs up or the server stops."""
         end = time.monotonic() + seconds
         while True:
             if self._stopping.is_set():
                 return False
             left = max(0.0, end - time.monotonic())
-            step = min(left, _LOOK)
+            step = min(left, _POLL_SECONDS)
             if self._watch:
-                if self._selector.select(step) and self._gone():
-                    return self._left()
+                if self._selector.select(step) and self._client_hung_up():
+                    return self._mark_hung_up()
             elif step:
                 time.sleep(step)
             if left <= step:
                 return True
 
-    def _gone(self) -> bool:
+    def _client_hung_up(self) -> bool:
+        """Whether a readable socket means that the client hung up; if not, the socket is not looked at again."""
         try:
             if self._sock.recv(1, socket.MSG_PEEK) == b"":
                 return True
@@ -483,23 +508,20 @@ class _Sending:
         self._watch = False
         return False
 
-    def _left(self) -> bool:
+    def _mark_hung_up(self) -> bool:
+        """Notes on the request that its client hung up, unless the server itself stops. Returns False."""
         if not self._stopping.is_set():
             self._request.hung_up.set()
         return False
 
 
-def _full_name(model: str) -> str:
-    return model if ":" in model else model + ":latest"
-
-
-def _shut(sock: socket.socket) -> None:
-    # It may not be connected any more.
+def _shut_down(sock: socket.socket) -> None:
+    # Shutting down a socket that is not connected any more is an error.
     with contextlib.suppress(OSError):
         sock.shutdown(socket.SHUT_RDWR)
 
 
 def _send_quietly(sock: socket.socket, data: bytes) -> None:
-    # Whoever sends no HTTP may well not wait for an answer.
+    # A client that sends no HTTP may have closed its connection already.
     with contextlib.suppress(OSError):
         sock.sendall(data)

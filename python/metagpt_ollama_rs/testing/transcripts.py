@@ -1,7 +1,10 @@
-"""Recorded exchanges: raw bytes that a client and an Ollama server once sent each other.
+r"""Recorded exchanges: raw bytes that a client and an Ollama server once sent each other.
 
 A recording is two files, `NAME.request` and `NAME.response`, HTTP framing included; a folder of them may carry an
 `index.json` that says how each response ended. They are given by path: this package brings none of its own.
+
+`NAME.response` has the bytes of the connection, such as ``HTTP/1.1 200 OK\r\n…\r\n\r\n5d\r\n{"model":…}\n\r\n…``.
+An entry of `index.json` may say ``{"name": "chat", "end": "closed", "arrivals_ms": [[93, 12.5], [186, 31.0]]}``.
 """
 
 from __future__ import annotations
@@ -20,10 +23,15 @@ AnyPath = Union[str, "os.PathLike[str]"]
 
 @dataclass(frozen=True)
 class Transcript:
-    """One recorded exchange.
+    r"""One recorded exchange.
 
     `ended` is `complete`, or `closed` where the server cut the connection. `arrivals_ms` pairs the bytes received so
     far with the milliseconds since the request; empty where the recording does not say.
+
+    >>> answer = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n{}\n"
+    >>> recorded = Transcript("version", b"GET /api/version HTTP/1.1\r\n\r\n", answer)
+    >>> recorded.path, recorded.status, recorded.lines
+    ('/api/version', 200, [b'{}'])
     """
 
     name: str

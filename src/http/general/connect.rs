@@ -25,19 +25,19 @@ tokio::task_local! {
 }
 
 /// Runs `work` with `attempt` in the connector's sight.
-pub(super) async fn watch<T>(attempt: &Arc<Attempt>, work: impl Future<Output = T>) -> T {
+pub(super) async fn with_attempt<T>(attempt: &Arc<Attempt>, work: impl Future<Output = T>) -> T {
     ATTEMPT.scope(Arc::clone(attempt), work).await
 }
 
 /// Wraps reqwest's connector; the limit is for connections that no request waits for.
 #[derive(Clone)]
-pub(super) struct Watch(pub(super) Duration);
+pub(super) struct ConnectLayer(pub(super) Duration);
 
-impl<S> Layer<S> for Watch {
-    type Service = Watched<S>;
+impl<S> Layer<S> for ConnectLayer {
+    type Service = ConnectService<S>;
 
-    fn layer(&self, inner: S) -> Watched<S> {
-        Watched {
+    fn layer(&self, inner: S) -> ConnectService<S> {
+        ConnectService {
             inner,
             limit: self.0,
         }
@@ -45,12 +45,12 @@ impl<S> Layer<S> for Watch {
 }
 
 #[derive(Clone)]
-pub(super) struct Watched<S> {
+pub(super) struct ConnectService<S> {
     inner: S,
     limit: Duration,
 }
 
-impl<S, R> Service<R> for Watched<S>
+impl<S, R> Service<R> for ConnectService<S>
 where
     S: Service<R, Error = BoxError>,
     S::Future: Send + 'static,

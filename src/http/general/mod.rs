@@ -13,28 +13,28 @@ use reqwest::header::HeaderMap;
 use reqwest::redirect::Policy;
 use reqwest::{Response as Received, StatusCode};
 
-use self::connect::{Resolver, Watch, watch};
+use self::connect::{ConnectLayer, Resolver, with_attempt};
 use super::attempt::Attempt;
 use super::config::Config;
 use super::fault;
 use super::policy::POOL_IDLE;
-use super::proxy::{Route, Via};
+use super::proxy::{ProxyInfo, UsableProxy};
 use super::request::Prepared;
 use crate::error::{Error, Kind};
 
 /// How many pieces, and how many bytes of them, are taken together when they are there already.
 const AT_ONCE: (usize, usize) = (256, 128 << 10);
 
-/// reqwest's client, set up for one server.
+/// The general lane of one client: reqwest's client, set up for one server.
 #[derive(Clone)]
 pub(super) struct General {
     http: reqwest::Client,
     https: bool,
-    via: Option<Via>,
+    proxy: Option<ProxyInfo>,
 }
 
 impl General {
-    pub(super) fn new(config: &Config, route: Option<Route>) -> Result<Self, Error> {
+    pub(super) fn new(config: &Config, proxy: Option<UsableProxy>) -> Result<Self, Error> {
         let https = config.base.is_https();
         let mut builder = reqwest::Client::builder()
             .redirect(Policy::none())
@@ -44,34 +44,41 @@ impl General {
             .tcp_nodelay(true)
             .pool_idle_timeout(POOL_IDLE)
             .http1_only()
-            .connector_layer(Watch(config.timeouts.connect));
+            .connector_layer(ConnectLayer(config.timeouts.connect));
         // Loading the machine's certificates takes milliseconds, and fails where there are none.
-        if https || route.as_ref().is_some_and(|route| route.via.https) {
+        if https || proxy.as_ref().is_some_and(|proxy| proxy.info.https) {
             builder = config.trust.apply(builder)?;
         } else {
             builder = builder.tls_certs_only([]);
         }
-        let mut via = None;
-        if let Some(route) = route {
-            builder = builder.proxy(route.proxy);
-            via = Some(route.via);
+        let mut info = None;
+        if let Some(proxy) = proxy {
+            builder = builder.proxy(proxy.setting);
+            info = Some(proxy.info);
         }
         let http = builder.build().map_err(|error| {
             let cause = fault::root_cause(&error);
             Error::new(Kind::Config, format!("TLS cannot be set up on this machine (are CA certificates installed?): {cause}."))
         })?;
-        Ok(Self { http, https, via })
+        Ok(Self {
+            http,
+            https,
+            proxy: info,
+        })
     }
 
     /// The proxy in use, without credentials.
     pub(super) fn proxy(&self) -> Option<&str> {
-        self.via.as_ref().map(|via| via.shown.as_str())
+        self.proxy.as_ref().map(|proxy| proxy.shown.as_str())
     }
 
     /// The proxy that may reply in the server's place. Through a tunnel only the server does.
     pub(super) fn proxy_that_may_reply(&self) -> Option<&str> {
-        let via = self.via.as_ref().filter(|via| via.http && !self.https)?;
-        Some(&via.shown)
+        let proxy = self
+            .proxy
+            .as_ref()
+            .filter(|proxy| proxy.http && !self.https)?;
+        Some(&proxy.shown)
     }
 
     /// Sends `request`, once more where a pooled connection was dead. One that changes something is sent once more only
@@ -84,7 +91,7 @@ impl General {
         let mut replaced = false;
         loop {
             let sending = self.http.execute(for_reqwest(request));
-            match watch(attempt, sending).await {
+            match with_attempt(attempt, sending).await {
                 Ok(response) => return Ok(Response(response)),
                 Err(error)
                     if !replaced
@@ -98,7 +105,7 @@ impl General {
                     return Err(fault::sending(
                         error,
                         self.https,
-                        self.via.as_ref(),
+                        self.proxy.as_ref(),
                         attempt.unresolved(),
                     ));
                 }
@@ -119,7 +126,7 @@ fn for_reqwest(request: &Prepared) -> reqwest::Request {
 pub(super) struct Response(Received);
 
 /// What a read without waiting found.
-enum Ready {
+enum ReadyPiece {
     Piece(Bytes),
     End,
     Nothing,
@@ -135,7 +142,7 @@ impl Response {
     }
 
     /// How many bytes of the body are to come, if that is known.
-    pub(super) fn expected(&self) -> Option<u64> {
+    pub(super) fn content_length(&self) -> Option<u64> {
         self.0.content_length()
     }
 
@@ -146,11 +153,11 @@ impl Response {
         mut take: impl FnMut(&[u8]) -> bool,
     ) -> Result<bool, Error> {
         let mut read = match self.0.chunk().await {
-            Ok(piece) => piece.map_or(Ready::End, Ready::Piece),
+            Ok(piece) => piece.map_or(ReadyPiece::End, ReadyPiece::Piece),
             Err(error) => return Err(fault::reading(error)),
         };
         let (mut pieces, mut bytes) = AT_ONCE;
-        while let Ready::Piece(piece) = read {
+        while let ReadyPiece::Piece(piece) = read {
             pieces -= 1;
             bytes = bytes.saturating_sub(piece.len());
             if !take(&piece) || pieces == 0 || bytes == 0 {
@@ -158,12 +165,12 @@ impl Response {
             }
             read = self.ready().await?;
         }
-        Ok(matches!(read, Ready::End))
+        Ok(matches!(read, ReadyPiece::End))
     }
 
     /// The next piece if it is there already. The connection hands its pieces over one at a time, so its task gets one
     /// turn to cut the next one out of what it has read; without that turn a burst costs five times the CPU.
-    async fn ready(&mut self) -> Result<Ready, Error> {
+    async fn ready(&mut self) -> Result<ReadyPiece, Error> {
         let mut reading = pin!(self.0.chunk());
         let mut turn_given = false;
         let read = std::future::poll_fn(|cx| match reading.as_mut().poll(cx) {
@@ -177,10 +184,10 @@ impl Response {
         })
         .await;
         match read {
-            Some(Ok(Some(piece))) => Ok(Ready::Piece(piece)),
-            Some(Ok(None)) => Ok(Ready::End),
+            Some(Ok(Some(piece))) => Ok(ReadyPiece::Piece(piece)),
+            Some(Ok(None)) => Ok(ReadyPiece::End),
             Some(Err(error)) => Err(fault::reading(error)),
-            None => Ok(Ready::Nothing),
+            None => Ok(ReadyPiece::Nothing),
         }
     }
 }

@@ -15,7 +15,7 @@ use super::parked_task::ParkedTask;
 use super::placement::Placement;
 use super::resumable::Resumable;
 use super::streaming_request::StreamingRequest;
-use crate::http::{Mode, Request};
+use crate::http::{PumpMode, Request};
 use crate::py::interpreter::errors::not_a_stop;
 use crate::py::interpreter::exit::enter;
 use crate::py::interpreter::process::ProcessOwned;
@@ -73,7 +73,7 @@ impl Delivery {
         let run = drain.getattr(intern!(py, "run"))?;
         let _ = delivery.drain.set(run.unbind());
         let request_of = &delivery.request;
-        request_of.start(py, placement, request, Mode::Deltas, &delivery)?;
+        request_of.start(py, placement, request, PumpMode::Deltas, &delivery)?;
         Ok(delivery)
     }
 

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use super::loop_waker::LoopWaker;
 use super::placement::{Placement, RequestTask};
 use super::resumable::Resumable;
-use crate::http::{Mode, Request};
+use crate::http::{PumpMode, Request};
 use crate::inbox::{CAPACITY, Inbox};
 use crate::py::replies::stream_reader::ReaderCell;
 use crate::stats::Trace;
@@ -34,7 +34,7 @@ impl StreamingRequest {
         py: Python<'_>,
         placement: Placement<'_>,
         request: Request,
-        mode: Mode,
+        mode: PumpMode,
         owner: &Arc<T>,
     ) -> PyResult<()> {
         let waker = LoopWaker::for_target(&placement.waker, owner);

@@ -14,7 +14,7 @@ use super::endpoint::EndpointRow;
 use super::options::{self, LimitNumbers, RetryNumbers, Verify};
 use crate::error::{Error, Kind};
 use crate::http::config::resolve_key;
-use crate::http::{Base, Client, Config, Origin, ProxyRule, Request, Secrets};
+use crate::http::{AddressSetting, BaseUrl, Client, Config, ProxyRule, Request, Secrets};
 use crate::inbox::{CAPACITY, Inbox};
 use crate::py::asyncio::awaitable::NativeAwaitable;
 use crate::py::asyncio::delivery::Delivery;
@@ -151,7 +151,8 @@ fn unsendable(py: Python<'_>, error: PyErr) -> PyErr {
 #[pyfunction]
 pub fn is_cloud(url: &Bound<'_, PyString>) -> bool {
     enter();
-    Base::parse(&url.to_string_lossy(), Origin::BaseUrl).is_ok_and(|base| base.is_cloud())
+    BaseUrl::parse(&url.to_string_lossy(), AddressSetting::BaseUrl)
+        .is_ok_and(|base| base.is_cloud())
 }
 
 #[pymethods]
@@ -178,12 +179,12 @@ impl NativeClient {
         max_body: Option<usize>,
     ) -> PyResult<Self> {
         enter();
-        let origin = if is_host {
-            Origin::Host
+        let setting = if is_host {
+            AddressSetting::Host
         } else {
-            Origin::BaseUrl
+            AddressSetting::BaseUrl
         };
-        let mut config = Base::parse(address, origin)
+        let mut config = BaseUrl::parse(address, setting)
             .map(Config::new)
             .map_err(|error| errors::to_python(py, error))?;
         config.headers = headers;
@@ -252,7 +253,7 @@ impl NativeClient {
     ) -> PyResult<Stream> {
         enter();
         let (mut request, trace) = self.request(py, endpoint, payload, limits, true)?;
-        request.guarded = guarded;
+        request.repetition_guard = guarded;
         let placement = self.placement(py)?;
         let format = if raw_lines {
             ItemFormat::RawLines
@@ -277,7 +278,7 @@ impl NativeClient {
     ) -> PyResult<NativeAwaitable> {
         enter();
         let (mut request, trace) = self.request(py, endpoint, payload, limits, true)?;
-        request.guarded = guarded;
+        request.repetition_guard = guarded;
         let placement = self.placement(py)?;
         let delivery = Delivery::start(py, placement, request, on_text, on_thinking, trace)?;
         Ok(NativeAwaitable::new(delivery))
@@ -336,7 +337,7 @@ impl NativeClient {
     ) -> PyResult<BlockingStream> {
         enter();
         let (mut request, trace) = self.request(py, endpoint, payload, limits, true)?;
-        request.guarded = guarded;
+        request.repetition_guard = guarded;
         let inbox = Inbox::new(CAPACITY);
         let (client, producer) = (self.client(py)?, Arc::clone(&inbox));
         let format = ItemFormat::objects(py, item_class);

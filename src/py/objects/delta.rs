@@ -2,7 +2,7 @@
 //!
 //! The decoder sits behind a lock that is never held while Python code can run; deltas are immutable.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::intern;
@@ -17,6 +17,7 @@ use super::tool_calls;
 use crate::error::{Error, Kind};
 use crate::py::interpreter::errors;
 use crate::py::interpreter::exit::enter;
+use crate::sync::lock;
 use crate::wire::{
     self, Batch, Counters, Decoder, ItemRef, MAX_LINE, Shape, SharedFields, StreamFormat,
     Timestamp, WireError,
@@ -137,7 +138,7 @@ impl StreamDecoder {
             );
             return Err(PyTypeError::new_err(text));
         };
-        if self.lock().finished {
+        if lock(&self.state).finished {
             let text = "the decoder is finished: each reply needs a StreamDecoder of its own";
             return Err(errors::to_python(py, Error::new(Kind::Closed, text)));
         }
@@ -150,7 +151,7 @@ impl StreamDecoder {
     /// delta has `done`. Called again, it returns an empty list.
     fn finish<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         enter();
-        if std::mem::replace(&mut self.lock().finished, true) {
+        if std::mem::replace(&mut lock(&self.state).finished, true) {
             return Ok(PyList::empty(py));
         }
         self.decode(py, Decoder::finish)
@@ -160,23 +161,18 @@ impl StreamDecoder {
     #[getter]
     fn hits(&self) -> (u64, u64) {
         enter();
-        self.lock().decoder.hits()
+        lock(&self.state).decoder.hits()
     }
 }
 
 impl StreamDecoder {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // A decoder that panicked is still one that can be asked; no invariant spans its fields.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn decode<'py>(
         &self,
         py: Python<'py>,
         work: impl FnOnce(&mut Decoder, &mut Batch) -> Result<(), WireError>,
     ) -> PyResult<Bound<'py, PyList>> {
         let (mut batch, good, failure) = {
-            let mut state = self.lock();
+            let mut state = lock(&self.state);
             let mut batch = std::mem::take(&mut state.batch);
             if state.refusal.is_some() {
                 (batch, 0, state.refusal.clone())
@@ -190,11 +186,11 @@ impl StreamDecoder {
         };
         let deltas = Delta::list(py, &batch, good);
         batch.clear();
-        self.lock().batch = batch;
+        lock(&self.state).batch = batch;
         let deltas = deltas?;
         if let Some(failure) = failure {
             let (partial, thinking) = {
-                let state = self.lock();
+                let state = lock(&self.state);
                 (state.partial.clone(), state.thinking.clone())
             };
             let context = errors::FailureContext {

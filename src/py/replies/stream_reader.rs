@@ -13,7 +13,7 @@ use pyo3::types::{PyBytes, PyDict, PyString};
 use pyo3::{PyTraverseError, PyVisit};
 
 use crate::error::{Error, Kind};
-use crate::http::Mode;
+use crate::http::PumpMode;
 use crate::inbox::{Inbox, Received};
 use crate::py::interpreter::errors::{self, FailureContext};
 use crate::py::interpreter::log;
@@ -60,11 +60,11 @@ impl ItemFormat {
     }
 
     /// What has to fill the inbox for it.
-    pub fn mode(&self) -> Mode {
+    pub fn mode(&self) -> PumpMode {
         match self {
-            Self::Objects(_, Some(layout)) => Mode::Records(layout.shape),
-            Self::Objects(_, None) => Mode::Deltas,
-            Self::RawLines => Mode::Lines,
+            Self::Objects(_, Some(layout)) => PumpMode::Records(layout.shape),
+            Self::Objects(_, None) => PumpMode::Deltas,
+            Self::RawLines => PumpMode::RawLines,
         }
     }
 

@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...serving.ollama import DEFAULT_CONTEXT_LENGTH, DEFAULT_MODEL
 from ..console import DONE, CliError, print_message
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ POSITION = 50
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the model file, the address and the context length."""
     parser.add_argument("--gguf", type=Path, required=True, metavar="FILE", help="the model file")
-    parser.add_argument("--name", default="smollm2:135m", help="the name clients ask for (default: %(default)s)")
+    parser.add_argument("--name", default=DEFAULT_MODEL, help="the name clients ask for (default: %(default)s)")
     parser.add_argument(
         "--embeddings",
         action="store_true",
@@ -34,7 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=_port, default=11434, help="0 takes any free port (default: %(default)s)")
     parser.add_argument("--port-file", type=Path, metavar="PATH", help="write the port here once the server listens")
     parser.add_argument(
-        "--ctx", type=_context, default=4096, metavar="N", help="context length in tokens (default: %(default)s)"
+        "--ctx",
+        type=_context,
+        default=DEFAULT_CONTEXT_LENGTH,
+        metavar="N",
+        help="context length in tokens (default: %(default)s)",
     )
 
 

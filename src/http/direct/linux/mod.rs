@@ -11,7 +11,6 @@
 mod connect;
 mod error;
 mod io_driver;
-mod lock;
 mod poll_evented;
 mod pool;
 mod reactor;

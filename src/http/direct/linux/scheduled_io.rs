@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Waker};
 
-use super::lock::lock;
+use crate::sync::lock;
 
 pub(super) const READABLE: usize = 0b001;
 pub(super) const WRITABLE: usize = 0b010;

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 
 use super::io_driver::IoDriver;
-use super::lock::lock;
+use crate::sync::lock;
 
 type TaskFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 

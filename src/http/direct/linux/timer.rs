@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::time::Instant;
 
-use super::lock::lock;
+use crate::sync::lock;
 
 /// When a timer is due, and a number that tells it from others that are due at the same moment.
 type TimerKey = (Instant, u64);
