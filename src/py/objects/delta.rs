@@ -194,10 +194,10 @@ impl StreamDecoder {
                 let state = lock(&self.state);
                 (state.partial.clone(), state.thinking.clone())
             };
-            let context = errors::Context {
+            let context = errors::FailureContext {
                 partial: &partial,
                 thinking: &thinking,
-                ..errors::Context::default()
+                ..errors::FailureContext::default()
             };
             let error = errors::in_context(py, Error::new(Kind::Decode, failure), &context);
             error.value(py).setattr(intern!(py, "deltas"), deltas)?;
@@ -325,14 +325,14 @@ impl Delta {
             }
             return Ok(calls);
         }
-        let mut calls = tool_calls::held(self.object(py)?)?;
+        let mut calls = tool_calls::of_reply(self.object(py)?)?;
         if let Some(found) = &calls
-            && !tool_calls::is_settled(found)?
+            && !tool_calls::are_parsed(found)?
         {
             // `raw` stays what the line says.
             let copy = json::to_python(py, &delta.line)?.cast_into::<PyDict>()?;
-            tool_calls::settle_reply(&copy)?;
-            calls = tool_calls::held(&copy)?;
+            tool_calls::parse_arguments_of_reply(&copy)?;
+            calls = tool_calls::of_reply(&copy)?;
         }
         let calls = calls.and_then(|calls| calls.cast_into::<PyList>().ok());
         Ok(calls.unwrap_or_else(|| PyList::empty(py)))

@@ -14,7 +14,7 @@ use pyo3::{PyTraverseError, PyVisit};
 use crate::error::{Error, Kind};
 use crate::http::PumpMode;
 use crate::inbox::{Inbox, Received};
-use crate::py::interpreter::errors::{self, Context};
+use crate::py::interpreter::errors::{self, FailureContext};
 use crate::py::interpreter::log;
 use crate::py::interpreter::vectorcall;
 use crate::py::objects::content_line;
@@ -217,7 +217,7 @@ impl StreamReader {
                     }
                 }
                 if !delta.tool_calls.is_empty() {
-                    tool_calls::settle_reply(record.cast()?)?;
+                    tool_calls::parse_arguments_of_reply(record.cast()?)?;
                 }
                 wrap(py, record, class.as_ref())?
             }
@@ -280,7 +280,7 @@ impl StreamReader {
     /// `error` as an exception that carries the text so far.
     pub fn failure(&self, py: Python<'_>, error: Error) -> PyErr {
         let answer = self.fold.clone().finish();
-        let context = Context {
+        let context = FailureContext {
             model: &self.trace.about().model,
             endpoint: &self.trace.about().endpoint,
             partial: &answer.content,
