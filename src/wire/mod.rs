@@ -17,7 +17,7 @@
 //! for piece in body.chunks(100) {
 //!     batch.clear();
 //!     decoder.feed(piece, &mut batch).unwrap();
-//!     fold.batch(&batch);
+//!     fold.add_batch(&batch);
 //! }
 //! let answer = fold.finish();
 //! assert_eq!((answer.content.as_str(), answer.outcome), ("Hello", Outcome::Complete));

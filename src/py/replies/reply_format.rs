@@ -265,7 +265,7 @@ fn folded(reply: &Reply) -> Result<crate::wire::Answer, UnreadableBody> {
         failure = Some((Kind::Protocol, refusal));
     }
     let mut fold = Fold::default();
-    fold.batch(&batch);
+    fold.add_batch(&batch);
     match failure {
         None => Ok(fold.finish()),
         Some((kind, text)) => Err(UnreadableBody(kind, text, Box::new(fold.finish()))),
