@@ -247,12 +247,12 @@ impl UnreadableBody {
 
 /// The body as lines. Those of an answer are held to what a stream's are.
 fn folded(reply: &Reply) -> Result<crate::wire::Answer, UnreadableBody> {
-    let framing = if reply.content_type.contains("text/event-stream") {
+    let format = if reply.content_type.contains("text/event-stream") {
         StreamFormat::Sse
     } else {
         StreamFormat::Auto
     };
-    let mut decoder = Decoder::new(framing, MAX_LINE.max(reply.body.len()));
+    let mut decoder = Decoder::new(format, MAX_LINE.max(reply.body.len()));
     let mut batch = Batch::default();
     let result = decoder
         .feed(&reply.body, &mut batch)
