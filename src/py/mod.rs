@@ -35,7 +35,7 @@ use crate::wire::Counters;
 #[pymodule(gil_used = true)]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     refuse_other_interpreters(module.py())?;
-    runtime::watch_exit(module.py())?;
+    runtime::register_shutdown(module.py())?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("DEBUG_BUILD", cfg!(debug_assertions))?;
     let (limits, tries) = (Timeouts::default(), Retry::default());

@@ -250,7 +250,7 @@ fn native_call<'py>(py: Python<'py>, call: &wire::ToolCall) -> PyResult<Bound<'p
     }
     function.set_item(intern!(py, "name"), &call.name)?;
     let arguments = json::to_python(py, call.arguments.as_bytes());
-    let arguments = json::if_legible(py, arguments)?
+    let arguments = json::none_if_not_json(py, arguments)?
         .unwrap_or_else(|| PyString::new(py, &call.arguments).into_any());
     function.set_item(intern!(py, "arguments"), arguments)?;
     let object = PyDict::new(py);

@@ -230,7 +230,7 @@ fn read_answer(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAn
     let answer = read_lines(reply).map_err(|unreadable| unreadable.into_exception(&fail))?;
     match &answer.outcome {
         Outcome::Complete => answer::to_python(py, &answer).map_err(|error| {
-            if !json::is_illegible(py, &error) {
+            if !json::is_not_json(py, &error) {
                 return error;
             }
             let message = format!("The reply cannot be converted: {error}.");
@@ -255,7 +255,7 @@ fn server_error(fail: &impl Fn(Kind, String, &str, &str) -> PyErr, text: String)
 
 /// The body as one JSON value, if it is one.
 fn parse_single<'py>(py: Python<'py>, reply: &Reply) -> PyResult<Option<Bound<'py, PyAny>>> {
-    json::if_legible(py, json::to_python(py, &reply.body))
+    json::none_if_not_json(py, json::to_python(py, &reply.body))
 }
 
 /// Why a body cannot be read as lines, and the answer before the line that is to blame.

@@ -129,7 +129,7 @@ impl StreamReader {
             return Ok(());
         }
         self.logged_start = true;
-        log::report(py, &self.trace)
+        log::log_notes(py, &self.trace)
     }
 
     /// The next item as Python sees it.
@@ -182,7 +182,7 @@ impl StreamReader {
         if !error.is_instance_of::<PyException>(py) {
             return error;
         }
-        let error = errors::not_a_stop(py, error);
+        let error = errors::wrap_stop_iteration(py, error);
         let message = format!("A line of the reply cannot be converted: {error}.");
         let failure = self.exception(py, Error::new(Kind::Decode, message));
         failure.set_cause(py, Some(error));
