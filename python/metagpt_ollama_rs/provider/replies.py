@@ -11,8 +11,7 @@ named. Something that is no text in the place of the text is an error, unlike fo
 >>> thinking_of({"response": "", "thinking": "Hm."})
 'Hm.'
 
-The core reads
-streams by the same rules (``src/wire/chunk.rs``). No I/O, nothing of MetaGPT.
+The core reads streams by the same rules (``src/wire/stream/delta_parser.rs``). No I/O, nothing of MetaGPT.
 """
 
 from __future__ import annotations
