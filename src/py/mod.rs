@@ -93,11 +93,11 @@ fn refuse_repetition(
     enter();
     let (content, thinking) = (content.to_string_lossy(), thinking.to_string_lossy());
     crate::http::refuse_repetition(&content, &thinking).map_err(|error| {
-        let facts = errors::Context {
+        let facts = errors::FailureContext {
             model,
             partial: &content,
             thinking: &thinking,
-            ..errors::Context::default()
+            ..errors::FailureContext::default()
         };
         errors::in_context(py, error, &facts)
     })

@@ -60,10 +60,10 @@ class ScriptedServer:
     ...     except ModelNotFoundError as error:
     ...         print(error.status)
     ...     print(client.generate("smollm2", "Hi").response)
-    ...     print(len(server.requests), server.last.path, server.last.json()["prompt"])
+    ...     print(server.last.path, server.last.json()["prompt"])
     404
     Hello world
-    2 /api/generate Hi
+    /api/generate Hi
     """
 
     def __init__(self, host: str = "127.0.0.1", port: int = 0, *, models: Sequence[str] = (lines.MODEL,)) -> None:

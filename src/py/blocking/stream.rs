@@ -13,7 +13,7 @@ use super::green_thread::GreenThread;
 use crate::error::{Error, Kind};
 use crate::inbox::{Inbox, ReaderWaker};
 use crate::py::interpreter::errors::{self, misuse};
-use crate::py::interpreter::exit::{enter, linger};
+use crate::py::interpreter::exit::{enter, sleep_if_exiting};
 use crate::py::interpreter::process::ProcessOwned;
 use crate::py::interpreter::runtime::handle;
 use crate::py::replies::stream_reader::{ItemFormat, NextItem, ReaderCell};
@@ -27,7 +27,7 @@ fn wait_until(py: Python<'_>, mut ready: impl FnMut() -> bool + Send) -> PyResul
     loop {
         let done = py.detach(|| {
             let done = ready();
-            linger();
+            sleep_if_exiting();
             done
         });
         py.check_signals()?;

@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
 use super::endpoint::EndpointRow;
-use super::options::{self, Limits, Tries, Verify};
+use super::options::{self, LimitNumbers, RetryNumbers, Verify};
 use crate::error::{Error, Kind};
 use crate::http::config::resolve_key;
 use crate::http::{AddressSetting, BaseUrl, Client, Config, ProxyRule, Request, Secrets};
@@ -83,7 +83,7 @@ impl NativeClient {
         py: Python<'_>,
         endpoint: &EndpointRow,
         payload: Option<&Bound<'_, PyAny>>,
-        limits: Option<Limits>,
+        limits: Option<LimitNumbers>,
         streamed: bool,
     ) -> PyResult<(Request, Arc<Trace>)> {
         let endpoint = endpoint.endpoint();
@@ -173,8 +173,8 @@ impl NativeClient {
         api_key: Option<&str>,
         proxy: Option<String>,
         verify: Verify,
-        limits: Option<Limits>,
-        retries: Option<Tries>,
+        limits: Option<LimitNumbers>,
+        retries: Option<RetryNumbers>,
         max_line: Option<usize>,
         max_body: Option<usize>,
     ) -> PyResult<Self> {
@@ -231,7 +231,7 @@ impl NativeClient {
 
     /// `(connect, first_token, idle, total)` in seconds.
     #[getter]
-    fn limits(&self) -> Limits {
+    fn limits(&self) -> LimitNumbers {
         enter();
         options::limits_of(&self.config.timeouts)
     }
@@ -248,7 +248,7 @@ impl NativeClient {
         payload: Option<&Bound<'_, PyAny>>,
         item_class: Option<Py<PyAny>>,
         raw_lines: bool,
-        limits: Option<Limits>,
+        limits: Option<LimitNumbers>,
         guarded: bool,
     ) -> PyResult<Stream> {
         enter();
@@ -273,7 +273,7 @@ impl NativeClient {
         payload: Option<&Bound<'_, PyAny>>,
         on_text: Py<PyAny>,
         on_thinking: Option<Py<PyAny>>,
-        limits: Option<Limits>,
+        limits: Option<LimitNumbers>,
         guarded: bool,
     ) -> PyResult<NativeAwaitable> {
         enter();
@@ -294,7 +294,7 @@ impl NativeClient {
         endpoint: &EndpointRow,
         payload: Option<&Bound<'_, PyAny>>,
         format: &str,
-        limits: Option<Limits>,
+        limits: Option<LimitNumbers>,
     ) -> PyResult<NativeAwaitable> {
         enter();
         let (request, trace) = self.request(py, endpoint, payload, limits, false)?;
@@ -312,7 +312,7 @@ impl NativeClient {
         endpoint: &EndpointRow,
         payload: Option<&Bound<'_, PyAny>>,
         format: &str,
-        limits: Option<Limits>,
+        limits: Option<LimitNumbers>,
     ) -> PyResult<Py<PyAny>> {
         enter();
         let (request, trace) = self.request(py, endpoint, payload, limits, false)?;
@@ -332,7 +332,7 @@ impl NativeClient {
         endpoint: &EndpointRow,
         payload: Option<&Bound<'_, PyAny>>,
         item_class: Option<Py<PyAny>>,
-        limits: Option<Limits>,
+        limits: Option<LimitNumbers>,
         guarded: bool,
     ) -> PyResult<BlockingStream> {
         enter();

@@ -16,12 +16,12 @@ static FROM_CORE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 /// The exception for `error`.
 pub fn to_python(py: Python<'_>, error: Error) -> PyErr {
-    in_context(py, error, &Context::default())
+    in_context(py, error, &FailureContext::default())
 }
 
 /// What is known of the call that failed.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Context<'a> {
+pub struct FailureContext<'a> {
     pub model: &'a str,
     /// Its path, by which the table of endpoints knows it.
     pub endpoint: &'a str,
@@ -31,12 +31,12 @@ pub struct Context<'a> {
 }
 
 /// The exception for `error`, with what had arrived before it; a text that repeats itself is cut after its second block.
-pub fn in_context(py: Python<'_>, error: Error, context: &Context<'_>) -> PyErr {
+pub fn in_context(py: Python<'_>, error: Error, context: &FailureContext<'_>) -> PyErr {
     build(py, error, context).unwrap_or_else(|failure| failure)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "an error is reported once")]
-fn build(py: Python<'_>, error: Error, context: &Context<'_>) -> PyResult<PyErr> {
+fn build(py: Python<'_>, error: Error, context: &FailureContext<'_>) -> PyResult<PyErr> {
     let from_core = FROM_CORE.get_or_try_init(py, || {
         py.import("metagpt_ollama_rs.failures")?
             .getattr("from_core")

@@ -13,7 +13,7 @@ use std::time::Duration;
 use pyo3::prelude::*;
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use super::exit::{self, enter, is_exiting, linger};
+use super::exit::{self, enter, is_exiting, sleep_if_exiting};
 use super::process::ProcessOwned;
 use crate::error::{Error, Kind};
 use crate::sync::lock;
@@ -26,7 +26,7 @@ static RUNTIME: Mutex<Option<ProcessOwned<Runtime>>> = Mutex::new(None);
 /// The handle of this process's runtime, which is started when it is first needed.
 pub fn handle(py: Python<'_>) -> PyResult<Handle> {
     if is_exiting() {
-        py.detach(linger);
+        py.detach(sleep_if_exiting);
         return Err(super::errors::to_python(
             py,
             Error::new(
@@ -81,7 +81,7 @@ pub fn watch_exit(py: Python<'_>) -> PyResult<()> {
 #[pyfunction]
 fn shutdown(py: Python<'_>) {
     enter();
-    exit::begin();
+    exit::note_exit();
     let runtime = lock(&RUNTIME).take();
     if let Some(runtime) = runtime.filter(ProcessOwned::is_here) {
         py.detach(|| runtime.into_inner().shutdown_timeout(SHUTDOWN));

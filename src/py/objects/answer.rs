@@ -87,7 +87,7 @@ fn tool_calls<'py>(py: Python<'py>, answer: &Answer) -> PyResult<Bound<'py, PyLi
         for call in &answer.tool_calls {
             let function = PyDict::new(py);
             function.set_item(intern!(py, "name"), &call.name)?;
-            let arguments = tool_calls::arguments(py, &call.arguments)?;
+            let arguments = tool_calls::arguments_from_text(py, &call.arguments)?;
             function.set_item(intern!(py, "arguments"), arguments)?;
             let record = PyDict::new(py);
             if let Some(id) = &call.id {
@@ -105,7 +105,7 @@ fn tool_calls<'py>(py: Python<'py>, answer: &Answer) -> PyResult<Bound<'py, PyLi
             calls.call_method1("extend", (found,))?;
         }
     }
-    tool_calls::settle(&calls)?;
+    tool_calls::parse_arguments(&calls)?;
     Ok(calls)
 }
 

@@ -11,6 +11,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyString};
 
 use super::bytes_like::BytesLike;
+use super::content_line;
 use super::counters::{add_counter_getters, with_counter_getters};
 use super::json;
 use super::tool_calls;
@@ -193,10 +194,10 @@ impl StreamDecoder {
                 let state = lock(&self.state);
                 (state.partial.clone(), state.thinking.clone())
             };
-            let context = errors::Context {
+            let context = errors::FailureContext {
                 partial: &partial,
                 thinking: &thinking,
-                ..errors::Context::default()
+                ..errors::FailureContext::default()
             };
             let error = errors::in_context(py, Error::new(Kind::Decode, failure), &context);
             error.value(py).setattr(intern!(py, "deltas"), deltas)?;
@@ -218,7 +219,7 @@ pub struct Delta {
 }
 
 enum Said {
-    /// An ordinary content line: everything beside its text.
+    /// A content line: everything beside its text.
     Text {
         shared: Arc<SharedFields>,
         created_at: Timestamp,
@@ -276,36 +277,19 @@ impl Delta {
     }
 
     fn object<'py>(&self, py: Python<'py>) -> PyResult<&Bound<'py, PyDict>> {
-        let raw = self.raw.get_or_try_init(py, || match &self.said {
-            Said::Full(delta) if delta.line.is_empty() => Ok(PyDict::new(py).unbind()),
-            Said::Full(delta) => Ok(json::to_python(py, &delta.line)?
-                .cast_into::<PyDict>()?
-                .unbind()),
-            Said::Text { shared, created_at } => self.rebuilt(py, shared, created_at),
+        let raw = self.raw.get_or_try_init(py, || -> PyResult<Py<PyDict>> {
+            match &self.said {
+                Said::Full(delta) if delta.line.is_empty() => Ok(PyDict::new(py).unbind()),
+                Said::Full(delta) => Ok(json::to_python(py, &delta.line)?
+                    .cast_into::<PyDict>()?
+                    .unbind()),
+                Said::Text { shared, created_at } => {
+                    let text = self.content.bind(py);
+                    Ok(content_line::build(py, shared, created_at.as_str(), text)?.unbind())
+                }
+            }
         })?;
         Ok(raw.bind(py))
-    }
-
-    /// The object of an ordinary line, whose text was not kept: these lines have no other fields.
-    fn rebuilt(
-        &self,
-        py: Python<'_>,
-        shared: &SharedFields,
-        created_at: &Timestamp,
-    ) -> PyResult<Py<PyDict>> {
-        let object = PyDict::new(py);
-        object.set_item(intern!(py, "model"), &shared.model)?;
-        object.set_item(intern!(py, "created_at"), created_at.as_str())?;
-        if shared.shape == Shape::Chat {
-            let message = PyDict::new(py);
-            message.set_item(intern!(py, "role"), intern!(py, "assistant"))?;
-            message.set_item(intern!(py, "content"), &self.content)?;
-            object.set_item(intern!(py, "message"), message)?;
-        } else {
-            object.set_item(intern!(py, "response"), &self.content)?;
-        }
-        object.set_item(intern!(py, "done"), false)?;
-        Ok(object.unbind())
     }
 }
 
@@ -341,14 +325,14 @@ impl Delta {
             }
             return Ok(calls);
         }
-        let mut calls = tool_calls::held(self.object(py)?)?;
+        let mut calls = tool_calls::of_reply(self.object(py)?)?;
         if let Some(found) = &calls
-            && !tool_calls::is_settled(found)?
+            && !tool_calls::are_parsed(found)?
         {
             // `raw` stays what the line says.
             let copy = json::to_python(py, &delta.line)?.cast_into::<PyDict>()?;
-            tool_calls::settle_reply(&copy)?;
-            calls = tool_calls::held(&copy)?;
+            tool_calls::parse_arguments_of_reply(&copy)?;
+            calls = tool_calls::of_reply(&copy)?;
         }
         let calls = calls.and_then(|calls| calls.cast_into::<PyList>().ok());
         Ok(calls.unwrap_or_else(|| PyList::empty(py)))

@@ -8,7 +8,7 @@
 
 pub mod answer;
 mod bytes_like;
-mod content_line;
+pub mod content_line;
 pub mod counters;
 pub mod decode;
 pub mod delta;

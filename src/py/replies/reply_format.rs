@@ -9,7 +9,7 @@ use super::stats;
 use crate::error::{Cause, Error, Kind};
 use crate::excerpt::excerpt;
 use crate::http::{Reply, ReplyLines, refuse_repetition};
-use crate::py::interpreter::errors::{self, Context};
+use crate::py::interpreter::errors::{self, FailureContext};
 use crate::py::objects::counters;
 use crate::py::objects::json;
 use crate::py::objects::tool_calls;
@@ -91,7 +91,7 @@ impl ReplyFormat {
 /// Ends `trace` with `error`, which becomes an exception.
 fn failed(py: Python<'_>, error: Error, partial: &str, thinking: &str, trace: &Trace) -> PyErr {
     trace.finish(Some(&error));
-    let context = Context {
+    let context = FailureContext {
         model: &trace.about().model,
         endpoint: &trace.about().endpoint,
         partial,
@@ -202,7 +202,7 @@ fn answer(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> {
                 ),
             });
         }
-        tool_calls::settle_reply(record)?;
+        tool_calls::parse_arguments_of_reply(record)?;
         return Ok(value.unbind());
     }
     let answer = folded(reply).map_err(|fault| fault.raise(&fail))?;

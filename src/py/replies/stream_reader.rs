@@ -7,22 +7,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use pyo3::exceptions::{PyBaseException, PyException};
-use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyString};
+use pyo3::types::{PyBytes, PyString};
 use pyo3::{PyTraverseError, PyVisit};
 
 use crate::error::{Error, Kind};
 use crate::http::PumpMode;
 use crate::inbox::{Inbox, Received};
-use crate::py::interpreter::errors::{self, Context};
+use crate::py::interpreter::errors::{self, FailureContext};
 use crate::py::interpreter::log;
 use crate::py::interpreter::vectorcall;
+use crate::py::objects::content_line;
 use crate::py::objects::slot_layout::{SharedModel, SlotLayout};
 use crate::py::objects::tool_calls;
 use crate::stats::Trace;
 use crate::sync::lock;
-use crate::wire::{Batch, Fold, Item, Shape, Timestamp};
+use crate::wire::{Batch, Fold, Item, SharedFields};
 
 /// After so many ready items the reading task lets the loop serve others once.
 pub const MAX_ITEMS: usize = 512;
@@ -199,11 +199,11 @@ impl StreamReader {
                         return Ok(Some(record.unbind()));
                     }
                 }
-                wrap(
-                    py,
-                    text_record(py, &self.batch, created_at, text)?,
-                    class.as_ref(),
-                )?
+                let unknown = SharedFields::default();
+                let shared = self.batch.shared.as_deref().unwrap_or(&unknown);
+                let text = PyString::new(py, text);
+                let record = content_line::build(py, shared, created_at.as_str(), &text)?;
+                wrap(py, record.into_any(), class.as_ref())?
             }
             (Item::Delta(delta), ItemFormat::Objects(class, layout)) => {
                 if delta.line.is_empty() {
@@ -217,7 +217,7 @@ impl StreamReader {
                     }
                 }
                 if !delta.tool_calls.is_empty() {
-                    tool_calls::settle_reply(record.cast()?)?;
+                    tool_calls::parse_arguments_of_reply(record.cast()?)?;
                 }
                 wrap(py, record, class.as_ref())?
             }
@@ -280,7 +280,7 @@ impl StreamReader {
     /// `error` as an exception that carries the text so far.
     pub fn failure(&self, py: Python<'_>, error: Error) -> PyErr {
         let answer = self.fold.clone().finish();
-        let context = Context {
+        let context = FailureContext {
             model: &self.trace.about().model,
             endpoint: &self.trace.about().endpoint,
             partial: &answer.content,
@@ -342,33 +342,6 @@ fn wrap(py: Python<'_>, value: Bound<'_, PyAny>, class: Option<&Py<PyAny>>) -> P
         Some(class) => class.call1(py, (value,)),
         None => Ok(value.unbind()),
     }
-}
-
-/// The dict of a content line, its keys in the order of the wire (docs/wire.md#4-lines-of-a-chat,
-/// docs/wire.md#5-lines-of-a-generation).
-fn text_record<'py>(
-    py: Python<'py>,
-    batch: &Batch,
-    created_at: &Timestamp,
-    text: &str,
-) -> PyResult<Bound<'py, PyAny>> {
-    let record = PyDict::new(py);
-    let (model, shape) = batch
-        .shared
-        .as_ref()
-        .map_or(("", Shape::Chat), |shared| (&*shared.model, shared.shape));
-    record.set_item(intern!(py, "model"), model)?;
-    record.set_item(intern!(py, "created_at"), created_at.as_str())?;
-    if shape == Shape::Generate {
-        record.set_item(intern!(py, "response"), text)?;
-    } else {
-        let message = PyDict::new(py);
-        message.set_item(intern!(py, "role"), intern!(py, "assistant"))?;
-        message.set_item(intern!(py, "content"), text)?;
-        record.set_item(intern!(py, "message"), message)?;
-    }
-    record.set_item(intern!(py, "done"), false)?;
-    Ok(record.into_any())
 }
 
 /// A reader behind a lock, and moved out of it for use.

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use super::answer::{Answer, Outcome};
-use super::batch::{Batch, Item, Timestamp};
+use super::batch::{Batch, Item};
+use super::content_line::Timestamp;
 use super::decoder::Decoder;
 use super::delta::{Delta, Shape, TextMember, ToolCall};
 use super::error::WireError;
