@@ -30,7 +30,7 @@ fn lines(criterion: &mut Criterion) {
             cases::Format::Ndjson => StreamFormat::Ndjson,
             cases::Format::Sse => StreamFormat::Sse,
         };
-        let ordinary = !matches!(name, "thinking" | "openai");
+        let is_content_line = !matches!(name, "thinking" | "openai");
         let body = body(&line);
         for (path, mut decoder) in [
             ("fast", Decoder::new(format, MAX_LINE)),
@@ -41,7 +41,7 @@ fn lines(criterion: &mut Criterion) {
             assert_eq!(batch.len() as u64, LINES);
             assert_eq!(
                 decoder.hits().0 + 1 == LINES,
-                ordinary && path == "fast",
+                is_content_line && path == "fast",
                 "{name} {path}"
             );
             group.bench_function(format!("{name}, {path}"), |bencher| {

@@ -37,6 +37,7 @@
 //! | `last_value` | the lines of a whole body from its end, for `decode` |
 
 pub(crate) mod counters;
+mod error_text;
 mod excerpt;
 pub mod json;
 pub mod last_value;
@@ -45,6 +46,7 @@ pub mod stream;
 pub mod vectors;
 
 pub use counters::Counters;
+pub use error_text::error_text;
 pub use json::string::JsonString;
 pub use stream::{
     Answer, Batch, Decoder, Delta, Fold, Item, ItemRef, LineTemplate, MAX_LINE, Outcome, Shape,

@@ -8,7 +8,7 @@ use metagpt_ollama_rs::wire::{
 
 use crate::support::{read, recording, recordings};
 
-/// The one delta of a JSON line that is no ordinary content line.
+/// The one delta of a JSON line that is no content line.
 fn delta(line: &str) -> Delta {
     let mut batch = Batch::default();
     let mut decoder = Decoder::new(StreamFormat::Ndjson, MAX_LINE);
@@ -577,8 +577,8 @@ fn an_answer_knows_whether_it_had_a_text() {
         answer.non_text_line,
         br#"{"message":{"content":5},"done":false}"#
     );
-    let ordinary = r#"{"model":"m","created_at":"2026-08-21T17:00:05.15Z","message":{"role":"assistant","content":""},"done":false}"#;
-    assert!(fold(&format!("{ordinary}\n{{\"done\":true}}")).has_text);
+    let content_line = r#"{"model":"m","created_at":"2026-08-21T17:00:05.15Z","message":{"role":"assistant","content":""},"done":false}"#;
+    assert!(fold(&format!("{content_line}\n{{\"done\":true}}")).has_text);
 }
 
 #[test]
