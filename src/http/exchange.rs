@@ -233,7 +233,7 @@ impl Exchange {
         if has_payload {
             self.clock.payload_arrived();
             if let Some(trace) = &self.trace {
-                trace.begin();
+                trace.note_first_byte();
             }
         }
         read.and_then(|read| read)

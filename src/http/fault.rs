@@ -532,7 +532,9 @@ fn http_date(text: &str) -> Option<u64> {
 }
 
 /// The first cause of type `T`, the error itself included.
-fn cause<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
+pub(super) fn cause<'a, T: StdError + 'static>(
+    error: &'a (dyn StdError + 'static),
+) -> Option<&'a T> {
     chain(error).find_map(<dyn StdError>::downcast_ref)
 }
 

@@ -64,13 +64,13 @@ impl Tries {
             self.obeyed = self.obeyed.saturating_add(wait);
         }
         if let Some(trace) = trace {
-            let about = trace.about();
-            trace.retry(format!(
+            let call = trace.call();
+            trace.note_retry(format!(
                 "retry {} of {} of {}{} after {:.1} s: {}",
                 self.taken,
                 self.policy.count,
-                about.host,
-                about.endpoint,
+                call.host,
+                call.endpoint,
                 wait.as_secs_f64(),
                 error.message
             ));

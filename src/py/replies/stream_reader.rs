@@ -281,8 +281,8 @@ impl StreamReader {
     pub fn failure(&self, py: Python<'_>, error: Error) -> PyErr {
         let answer = self.fold.clone().finish();
         let context = Context {
-            model: &self.trace.about().model,
-            endpoint: &self.trace.about().endpoint,
+            model: &self.trace.call().model,
+            endpoint: &self.trace.call().endpoint,
             partial: &answer.content,
             thinking: &answer.thinking,
         };
