@@ -10,13 +10,16 @@ use tokio::time::Instant;
 /// A server that had a request for longer than this before it closed the connection may have been at work on it.
 const STALE_WINDOW: Duration = Duration::from_secs(1);
 
-/// One try to send a request.
+/// One try to send a request, and the connection that it needs.
 pub(super) struct Attempt {
+    /// How long a connection may take.
     limit: Duration,
     begun: Instant,
+    /// Whether a connection is being made for this attempt.
     connecting: AtomicBool,
     /// The connection that was made for this attempt.
     connected: OnceLock<NewConnection>,
+    /// The name that kept this attempt from having a connection.
     unresolved: OnceLock<UnresolvedName>,
 }
 
@@ -50,7 +53,7 @@ impl Drop for ConnectingGuard {
 pub(super) struct ConnectTimeout(pub(super) Duration);
 
 impl Attempt {
-    /// Begins now; a connection may take `limit`.
+    /// An attempt that begins now; a connection may take `limit`.
     pub(super) fn new(limit: Duration) -> Arc<Self> {
         Arc::new(Self {
             limit,
@@ -72,7 +75,7 @@ impl Attempt {
         ConnectingGuard(Arc::clone(self))
     }
 
-    /// A connection was made for this attempt.
+    /// Notes that a connection was made for this attempt.
     pub(super) fn connected(&self, local_address: Option<SocketAddr>) {
         self.connected.get_or_init(|| NewConnection {
             since: Instant::now(),
@@ -104,7 +107,7 @@ impl Attempt {
         })
     }
 
-    /// The lookup of a name failed, which a connection for this attempt needs: the server's or the proxy's.
+    /// Notes that the lookup of a name failed, which a connection for this attempt needs: the server's or the proxy's.
     pub(super) fn note_unresolved(&self, unresolved: UnresolvedName) {
         self.unresolved.get_or_init(|| unresolved);
     }

@@ -6,7 +6,7 @@ use super::proxy::ProxyRule;
 use super::trust::Trust;
 use crate::wire::MAX_LINE;
 
-/// The default cap on a body that is read whole (`/api/embed` and a verbose `/api/show` reach 100 MB).
+/// The default limit of the length of a body that is read whole (`/api/embed` and a verbose `/api/show` reach 100 MB).
 pub const MAX_BODY: usize = 1 << 30;
 
 /// A client's settings.

@@ -1,4 +1,10 @@
 //! Secrets stay out of errors, even where a server or a proxy repeats what it was sent, and in whatever writing.
+//!
+//! ```text
+//! the client's key:  sk-abc"def
+//! a server's text:   no such key: {"key": "sk-abc\\"def"}, sk-abc%22def
+//! in the error:      no such key: {"key": "***"}, ***
+//! ```
 
 use std::fmt;
 use std::sync::Arc;
