@@ -333,9 +333,9 @@ impl JournalPlace {
                 #[cfg(unix)]
                 {
                     use std::os::unix::fs::OpenOptionsExt;
-                    // A new file tells other users of the machine nothing; one that is there keeps its mode.
+                    // Other users of the machine may not read a new file; one that is there keeps its mode.
                     options.mode(0o600);
-                    // A pipe that nobody reads must not stop the calls.
+                    // To open a pipe that has no reader must not block a call.
                     options.custom_flags(libc::O_NONBLOCK);
                 }
                 std::io::Write::write_all(&mut options.open(path)?, line)

@@ -30,7 +30,7 @@ pub(super) fn sending(
     unresolved: Option<&UnresolvedName>,
 ) -> Error {
     let mut failure = unsent(&error, https, proxy, unresolved);
-    // Whose certificate it is, and what it says, is the server's matter; only an unknown issuer may be the proxy's own.
+    // What a certificate says is the server's matter; only one of an unknown issuer may be that of a proxy that opens TLS.
     let of_server = https
         && matches!(
             failure.cause,
@@ -272,7 +272,7 @@ pub(super) fn is_stale(error: &reqwest::Error, unsent: bool) -> bool {
         return false;
     }
     cause::<hyper::Error>(error).is_some_and(|http| {
-        // These two are of a request that its connection has not taken.
+        // hyper says so of a request that its connection has not taken.
         http.is_canceled()
             || http.is_closed()
             || !unsent && (http.is_incomplete_message() || io_kind(http).is_some_and(broke_off))
@@ -348,7 +348,7 @@ fn io_kind(error: &(dyn StdError + 'static)) -> Option<ErrorKind> {
         .last()
 }
 
-/// The innermost cause in words, without a full stop. It names no URL.
+/// The innermost cause in words, without a full stop. Such words name no URL.
 pub(super) fn root_cause(error: &(dyn StdError + 'static)) -> String {
     let text = chain(error)
         .last()

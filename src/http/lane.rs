@@ -228,7 +228,7 @@ impl Lanes {
         match response {
             Response::General(_) => {
                 let proxy = config.proxy.resolve(&config.base);
-                // It could be made before; if it no longer can, the next request says so.
+                // Making reqwest's client succeeded before; if it no longer does, the old one stays, and so may its connection.
                 if let Ok(fresh) = proxy.and_then(|proxy| General::new(config, proxy)) {
                     let before = std::mem::replace(&mut *lock(&self.general), Arc::new(fresh));
                     drop(before);

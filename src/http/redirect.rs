@@ -6,7 +6,8 @@
 //! POST http://host/api/chat   308  Location: http://other/api/chat   not followed: another host
 //! ```
 //!
-//! Another host is somebody else, who must not be told what was asked; whoever wrote the base URL decides.
+//! Another host may be run by somebody else, who must not be told what was asked. Whoever wrote the base URL may write that
+//! host there.
 
 use reqwest::header::{HeaderMap, LOCATION};
 use reqwest::{Method, StatusCode, Url};
