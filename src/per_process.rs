@@ -13,11 +13,11 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// A value that is made when a process first asks for it, and lives as long as the process.
 pub struct PerProcess<T> {
-    current: AtomicPtr<Made<T>>,
+    current: AtomicPtr<ProcessValue<T>>,
     make: fn() -> T,
 }
 
-struct Made<T> {
+struct ProcessValue<T> {
     /// The number of the process that has made the value.
     process: u32,
     value: T,
@@ -50,7 +50,7 @@ impl<T: Send + Sync + 'static> PerProcess<T> {
                 return &made.value;
             }
             let made = Box::into_raw(spare.take().unwrap_or_else(|| {
-                Box::new(Made {
+                Box::new(ProcessValue {
                     process,
                     value: (self.make)(),
                 })

@@ -1,6 +1,6 @@
 //! What the targets share: recorded replies as seeds, cuts, and JSON's syntax as serde_json has it.
 
-use metagpt_ollama_rs::http::direct::body::BodyDecoder;
+use metagpt_ollama_rs::http::direct::body_decoder::BodyDecoder;
 use metagpt_ollama_rs::http::direct::head_parser::HeadParser;
 use serde::de::IgnoredAny;
 

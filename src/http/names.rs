@@ -20,7 +20,7 @@ use crate::sync::lock;
 const MAX_THREADS: usize = 8;
 
 /// The result of a lookup; `None` until there is one.
-type Answer = Option<Result<Arc<[SocketAddr]>, Arc<io::Error>>>;
+type LookupAnswer = Option<Result<Arc<[SocketAddr]>, Arc<io::Error>>>;
 
 /// Asks the system for the addresses of a name, and blocks until it answers.
 type BlockingLookup = fn(&str) -> io::Result<Vec<SocketAddr>>;
@@ -45,7 +45,7 @@ struct Lookups {
     threads: usize,
     /// The names that a thread looks up and those that wait for a thread. An answer has as many receivers as there are calls
     /// that wait for it.
-    answers: HashMap<String, watch::Sender<Answer>>,
+    answers: HashMap<String, watch::Sender<LookupAnswer>>,
     /// The names that wait for a thread.
     waiting: VecDeque<String>,
 }
@@ -69,7 +69,7 @@ impl ResolverThreads {
     }
 
     /// Where the answer for `name` will be. Fails if no thread can be started and none is at work.
-    fn subscribe(&'static self, name: &str) -> io::Result<watch::Receiver<Answer>> {
+    fn subscribe(&'static self, name: &str) -> io::Result<watch::Receiver<LookupAnswer>> {
         let mut guard = lock(&self.lookups);
         let lookups = &mut *guard;
         if let Some(answer) = lookups.answers.get(name) {

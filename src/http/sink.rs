@@ -223,7 +223,7 @@ impl RawLineSink {
             self.partial.clear();
         } else {
             let line = mem::take(&mut self.partial);
-            self.batch.push_full(Delta {
+            self.batch.push_delta(Delta {
                 line,
                 ..Delta::default()
             });

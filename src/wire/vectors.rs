@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::counters::Counters;
 use super::excerpt::excerpt;
+use super::json::cursor::Cursor;
 use super::json::{lenient, number};
 
 /// The vectors of a reply, and what it says beside them.
@@ -93,13 +94,13 @@ pub fn read(body: &[u8]) -> Result<Vectors, VectorsError> {
     })?;
     let mut reader = VectorsReader {
         text,
-        at: 0,
+        cursor: Cursor::new(body),
         vectors: Vectors::default(),
         indexes: Vec::new(),
     };
     reader.object(VectorsReader::member)?;
-    reader.blank();
-    if reader.at != text.len() {
+    reader.cursor.skip_white_space();
+    if !reader.cursor.is_at_end() {
         return Err(reader.fault());
     }
     reader.sort()?;
@@ -122,7 +123,7 @@ fn says_something(error: &str) -> bool {
 
 struct VectorsReader<'a> {
     text: &'a str,
-    at: usize,
+    cursor: Cursor<'a>,
     vectors: Vectors,
     /// The `index` of each row so far, where it was given (`/v1/embeddings`).
     indexes: Vec<Option<usize>>,
@@ -131,44 +132,21 @@ struct VectorsReader<'a> {
 type ReadResult = Result<(), VectorsError>;
 
 impl<'a> VectorsReader<'a> {
-    fn rest(&self) -> &'a [u8] {
-        self.text.as_bytes().get(self.at..).unwrap_or_default()
-    }
-
-    #[inline]
-    fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
-    }
-
-    #[inline]
-    fn blank(&mut self) {
-        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
-            self.at += 1;
-        }
-    }
-
-    /// Takes `wanted` if it comes next after white space.
-    #[inline]
-    fn eat(&mut self, wanted: u8) -> bool {
-        self.blank();
-        let found = self.peek() == Some(wanted);
-        self.at += usize::from(found);
-        found
-    }
-
     #[cold]
     fn excerpt(&self) -> String {
-        excerpt(self.rest())
+        excerpt(self.cursor.rest())
     }
 
     /// The JSON is wrong here, or ends here.
     #[cold]
     fn fault(&self) -> VectorsError {
-        if self.at >= self.text.len() {
-            return VectorsError::Truncated { position: self.at };
+        if self.cursor.is_at_end() {
+            return VectorsError::Truncated {
+                position: self.cursor.position(),
+            };
         }
         VectorsError::NotJson {
-            position: self.at,
+            position: self.cursor.position(),
             excerpt: self.excerpt(),
         }
     }
@@ -176,29 +154,29 @@ impl<'a> VectorsReader<'a> {
     /// The JSON may be right, but is not what the endpoint answers.
     #[cold]
     fn unexpected(&self, wanted: &'static str) -> VectorsError {
-        if self.at >= self.text.len() {
+        if self.cursor.is_at_end() {
             return self.fault();
         }
         VectorsError::Unexpected {
             wanted,
-            position: self.at,
+            position: self.cursor.position(),
             excerpt: self.excerpt(),
         }
     }
 
     /// The source of the next value, which is passed over.
     fn value(&mut self) -> Result<&'a str, VectorsError> {
-        self.blank();
-        let rest = self.text.get(self.at..).unwrap_or_default();
-        match lenient::length(rest) {
+        self.cursor.skip_white_space();
+        let rest = self.text.get(self.cursor.position()..).unwrap_or_default();
+        match lenient::value_length(rest) {
             Ok(length) => {
-                self.at += length;
+                self.cursor.advance(length);
                 Ok(rest.get(..length).unwrap_or_default())
             }
-            Err(fault) => {
-                self.at += fault.0;
+            Err(error) => {
+                self.cursor.advance(error.position);
                 // A word or an escape that the end cuts is found wrong where it begins.
-                let tail = self.rest();
+                let tail = self.cursor.rest();
                 let word = ["true", "false", "null"]
                     .iter()
                     .any(|word| word.as_bytes().starts_with(tail));
@@ -207,7 +185,7 @@ impl<'a> VectorsReader<'a> {
                     None => tail == b"\\",
                 };
                 if word || escape {
-                    self.at = self.text.len();
+                    self.cursor.advance(self.text.len());
                 }
                 Err(self.fault())
             }
@@ -216,27 +194,27 @@ impl<'a> VectorsReader<'a> {
 
     /// Reads an object, calling `member` with each key at the place of its value.
     fn object(&mut self, member: impl Fn(&mut Self, &str) -> ReadResult) -> ReadResult {
-        if !self.eat(b'{') {
+        if !self.cursor.eat(b'{') {
             return Err(self.unexpected("object"));
         }
-        if self.eat(b'}') {
+        if self.cursor.eat(b'}') {
             return Ok(());
         }
         loop {
-            self.blank();
-            let key = match self.peek() {
+            self.cursor.skip_white_space();
+            let key = match self.cursor.peek() {
                 Some(b'"') => lenient::string(self.value()?).unwrap_or_default(),
                 _ => return Err(self.fault()),
             };
-            if !self.eat(b':') {
+            if !self.cursor.eat(b':') {
                 return Err(self.fault());
             }
-            self.blank();
+            self.cursor.skip_white_space();
             member(self, &key)?;
-            if self.eat(b'}') {
+            if self.cursor.eat(b'}') {
                 return Ok(());
             }
-            if !self.eat(b',') {
+            if !self.cursor.eat(b',') {
                 return Err(self.fault());
             }
         }
@@ -244,18 +222,18 @@ impl<'a> VectorsReader<'a> {
 
     /// Reads an array, calling `element` at the place of each element.
     fn array(&mut self, element: impl Fn(&mut Self) -> ReadResult) -> ReadResult {
-        if !self.eat(b'[') {
+        if !self.cursor.eat(b'[') {
             return Err(self.unexpected("array"));
         }
-        if self.eat(b']') {
+        if self.cursor.eat(b']') {
             return Ok(());
         }
         loop {
             element(self)?;
-            if self.eat(b']') {
+            if self.cursor.eat(b']') {
                 return Ok(());
             }
-            if !self.eat(b',') {
+            if !self.cursor.eat(b',') {
                 return Err(self.fault());
             }
         }
@@ -288,7 +266,7 @@ impl<'a> VectorsReader<'a> {
     }
 
     fn unless_null(&mut self, read: impl FnOnce(&mut Self) -> ReadResult) -> ReadResult {
-        if self.peek() == Some(b'n') {
+        if self.cursor.peek() == Some(b'n') {
             return self.value().map(drop);
         }
         read(self)
@@ -299,15 +277,15 @@ impl<'a> VectorsReader<'a> {
         (self.vectors.rows, self.vectors.width) = (0, 0);
         self.indexes.clear();
         // The shortest texts of normalised vectors have 12 characters on average, the comma among them.
-        self.vectors.values.reserve(self.rest().len() / 12);
+        self.vectors.values.reserve(self.cursor.rest().len() / 12);
     }
 
     /// An element of the `data` of `/v1/embeddings`.
     fn entry(&mut self) -> ReadResult {
         let (rows, start) = (self.vectors.rows, self.vectors.values.len());
         self.indexes.push(None);
-        self.blank();
-        let place = self.at;
+        self.cursor.skip_white_space();
+        let start_of_entry = self.cursor;
         self.object(|reader, key| match key {
             "embedding" => {
                 reader.vectors.rows = rows;
@@ -324,7 +302,7 @@ impl<'a> VectorsReader<'a> {
             _ => reader.value().map(drop),
         })?;
         if self.vectors.rows == rows {
-            self.at = place;
+            self.cursor = start_of_entry;
             return Err(self.unexpected("embedding"));
         }
         Ok(())
@@ -333,8 +311,8 @@ impl<'a> VectorsReader<'a> {
     /// One vector; as base64 text only where the endpoint may answer that.
     fn row(&mut self, base64: bool) -> ReadResult {
         let before = self.vectors.values.len();
-        self.blank();
-        if base64 && self.peek() == Some(b'"') {
+        self.cursor.skip_white_space();
+        if base64 && self.cursor.peek() == Some(b'"') {
             self.base64()?;
         } else {
             self.numbers()?;
@@ -358,36 +336,36 @@ impl<'a> VectorsReader<'a> {
     }
 
     fn numbers(&mut self) -> ReadResult {
-        if !self.eat(b'[') {
+        if !self.cursor.eat(b'[') {
             return Err(self.no_vector());
         }
-        if self.eat(b']') {
+        if self.cursor.eat(b']') {
             return Ok(());
         }
         let before = self.vectors.values.len();
         loop {
-            self.blank();
+            self.cursor.skip_white_space();
             let column = self.vectors.values.len() - before;
-            let Some((value, length)) = number::read(self.rest()) else {
+            let Some((value, length)) = number::read_f32(self.cursor.rest()) else {
                 return Err(self.no_number(column));
             };
             if !value.is_finite() {
                 return Err(VectorsError::NotFinite {
                     row: self.vectors.rows,
                     column,
-                    position: self.at,
+                    position: self.cursor.position(),
                 });
             }
             self.vectors.values.push(value);
-            self.at += length;
-            match self.peek() {
-                Some(b',') => self.at += 1,
+            self.cursor.advance(length);
+            match self.cursor.peek() {
+                Some(b',') => self.cursor.advance(1),
                 Some(b']') => {
-                    self.at += 1;
+                    self.cursor.advance(1);
                     return Ok(());
                 }
-                _ if self.eat(b',') => {}
-                _ if self.eat(b']') => return Ok(()),
+                _ if self.cursor.eat(b',') => {}
+                _ if self.cursor.eat(b']') => return Ok(()),
                 _ => return Err(self.fault()),
             }
         }
@@ -395,19 +373,19 @@ impl<'a> VectorsReader<'a> {
 
     #[cold]
     fn no_vector(&self) -> VectorsError {
-        if self.at >= self.text.len() {
+        if self.cursor.is_at_end() {
             return self.fault();
         }
         VectorsError::NotAVector {
             row: self.vectors.rows,
-            position: self.at,
+            position: self.cursor.position(),
             excerpt: self.excerpt(),
         }
     }
 
     #[cold]
     fn no_number(&self, column: usize) -> VectorsError {
-        let rest = self.rest();
+        let rest = self.cursor.rest();
         let cut = rest
             .iter()
             .all(|byte| byte.is_ascii_digit() || b"-+.eE".contains(byte));
@@ -419,13 +397,13 @@ impl<'a> VectorsReader<'a> {
         VectorsError::NotANumber {
             row: self.vectors.rows,
             column,
-            position: self.at,
+            position: self.cursor.position(),
             excerpt: self.excerpt(),
         }
     }
 
     fn base64(&mut self) -> ReadResult {
-        let (row, position) = (self.vectors.rows, self.at);
+        let (row, position) = (self.vectors.rows, self.cursor.position());
         let wrong = VectorsError::NotBase64 { row, position };
         let text = lenient::string(self.value()?).unwrap_or_default();
         let Ok(bytes) = STANDARD.decode(text.as_bytes()) else {

@@ -1,4 +1,4 @@
-//! `direct::body` finds the end of a body where hyper finds it.
+//! `direct::body_decoder` finds the end of a body where hyper finds it.
 
 use crate::framing::compare_at_every_cut;
 

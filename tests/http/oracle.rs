@@ -15,7 +15,7 @@ use hyper::client::conn::http1;
 use hyper::header::{HOST, HeaderMap};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::{Method, Request};
-use metagpt_ollama_rs::http::direct::body::BodyDecoder;
+use metagpt_ollama_rs::http::direct::body_decoder::BodyDecoder;
 use metagpt_ollama_rs::http::direct::head_parser::{HeadError, HeadParser};
 
 /// What became of a response.

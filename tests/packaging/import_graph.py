@@ -403,10 +403,6 @@ def circles(graph: Graph) -> list[list[str]]:
     return found
 
 
-def in_circles(graph: Graph) -> set[str]:
-    return {file for file in graph if way(graph, file, file)}
-
-
 def drawn(graph: Graph, circle: list[str]) -> str:
     """A circle for a reader: each file with the line that imports the next one."""
     steps = [f"{file}:{graph[file][target]}" for file, target in zip(circle, circle[1:])]

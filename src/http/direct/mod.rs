@@ -3,11 +3,11 @@
 //! No second thread, no queue between threads, no wake-up across them: the [`Reactor`] stands in the caller's event loop
 //! as one file descriptor, and what has arrived is decoded where it is read. Only the lookup of a name takes a thread.
 //!
-//! * [`head_parser`], [`chunked`] and [`body`] read responses without I/O, and are as strict as the general lane's hyper.
+//! * [`head_parser`], [`chunked`] and [`body_decoder`] read responses without I/O, and are as strict as the general lane's hyper.
 //! * `linux` has the sockets, the connections and the requests. On other systems `unsupported` stands in its place: the same
 //!   names, so that nobody who uses them has to know the system, and no [`Reactor`] that could be made.
 
-pub mod body;
+pub mod body_decoder;
 pub mod chunked;
 mod field_lines;
 pub mod head_parser;

@@ -13,7 +13,7 @@ use pyo3::{PyTraverseError, PyVisit};
 use super::parked_task::ParkedTask;
 use crate::error::Error;
 use crate::py::interpreter::errors;
-use crate::py::interpreter::exit::{enter, is_exiting, linger};
+use crate::py::interpreter::exit::{enter, is_exiting, sleep_if_exiting};
 use crate::py::interpreter::pending_exception::set_stop_iteration;
 use crate::py::interpreter::process::ProcessOwned;
 
@@ -49,9 +49,9 @@ pub trait Pollable: Send + Sync {
 /// The awaitable of a whole reply, of a delivery, or of the next item of a stream, which is the same one for each item.
 /// Dropped before its end, it ends the request.
 #[pyclass(frozen, module = "metagpt_ollama_rs._core")]
-pub struct NativeAwaitable(Source);
+pub struct NativeAwaitable(ResultSource);
 
-enum Source {
+enum ResultSource {
     Pollable(ProcessOwned<Arc<dyn Pollable>>),
     /// What another awaitable polls, whose results are taken all at once. That one stays the only owner, so that the cycle
     /// collector has one to ask.
@@ -70,18 +70,18 @@ enum Step<'py> {
 
 impl NativeAwaitable {
     pub fn new(pollable: Arc<dyn Pollable>) -> Self {
-        Self(Source::Pollable(ProcessOwned::new(pollable)))
+        Self(ResultSource::Pollable(ProcessOwned::new(pollable)))
     }
 
     /// An awaitable whose result is there already.
     pub fn ready(result: Option<Py<PyAny>>) -> Self {
-        Self(Source::Ready(result))
+        Self(ResultSource::Ready(result))
     }
 
     /// The awaitable of all results at once that `first` would give one by one. A forked child gets an error.
     pub fn batches(first: &Py<Self>, py: Python<'_>) -> PyResult<Self> {
         first.get().pollable(py)?;
-        Ok(Self(Source::AllOf(first.clone_ref(py))))
+        Ok(Self(ResultSource::AllOf(first.clone_ref(py))))
     }
 
     /// Ends the request. Does nothing in a forked child, to which the request does not belong.
@@ -94,9 +94,9 @@ impl NativeAwaitable {
     /// What is polled, if the result was not there from the beginning; in a forked child an error.
     fn owned(&self) -> Result<Option<&dyn Pollable>, Error> {
         match &self.0 {
-            Source::Pollable(pollable) => pollable.get().map(|pollable| Some(&**pollable)),
-            Source::AllOf(first) => first.get().owned(),
-            Source::Ready(_) => Ok(None),
+            ResultSource::Pollable(pollable) => pollable.get().map(|pollable| Some(&**pollable)),
+            ResultSource::AllOf(first) => first.get().owned(),
+            ResultSource::Ready(_) => Ok(None),
         }
     }
 
@@ -107,7 +107,7 @@ impl NativeAwaitable {
 
     fn step<'py>(&self, py: Python<'py>) -> PyResult<Step<'py>> {
         let Some(pollable) = self.pollable(py)? else {
-            let Source::Ready(Some(result)) = &self.0 else {
+            let ResultSource::Ready(Some(result)) = &self.0 else {
                 return Ok(Step::Done(py.None()));
             };
             return Ok(Step::Done(result.clone_ref(py)));
@@ -116,12 +116,14 @@ impl NativeAwaitable {
             return Ok(Step::Yield(py.None().into_bound(py)));
         }
         let poll = match &self.0 {
-            Source::AllOf(_) => |pollable: &dyn Pollable, py: Python<'_>| pollable.poll_all(py),
+            ResultSource::AllOf(_) => {
+                |pollable: &dyn Pollable, py: Python<'_>| pollable.poll_all(py)
+            }
             _ => |pollable: &dyn Pollable, py: Python<'_>| pollable.poll(py),
         };
         let step = poll_or_park(py, pollable, poll);
         if step.is_err() && is_exiting() {
-            py.detach(linger);
+            py.detach(sleep_if_exiting);
         }
         step
     }
@@ -153,7 +155,7 @@ fn poll_or_park<'py>(
 impl Drop for NativeAwaitable {
     fn drop(&mut self) {
         enter();
-        if let Source::Pollable(pollable) = &self.0
+        if let ResultSource::Pollable(pollable) = &self.0
             && let Ok(pollable) = pollable.get()
         {
             pollable.release();
@@ -165,13 +167,13 @@ impl Drop for NativeAwaitable {
 impl NativeAwaitable {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         match &self.0 {
-            Source::Pollable(pollable) => match pollable.get() {
+            ResultSource::Pollable(pollable) => match pollable.get() {
                 // What has a second owner would be counted twice, and is in use.
                 Ok(pollable) if Arc::strong_count(pollable) == 1 => pollable.traverse(&visit),
                 _ => Ok(()),
             },
-            Source::AllOf(first) => visit.call(first),
-            Source::Ready(result) => visit.call(result),
+            ResultSource::AllOf(first) => visit.call(first),
+            ResultSource::Ready(result) => visit.call(result),
         }
     }
 

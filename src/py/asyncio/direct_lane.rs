@@ -1,9 +1,10 @@
 //! The direct lane in an event loop: one reactor for each loop, which the loop watches as one descriptor.
 //!
 //! The reader callback lets the reactor take what has come, and then resumes every stream and call that has something
-//! new: one Python callback serves all sockets that are ready in a turn of the loop. A loop without `add_reader` has no
-//! direct lane, and its requests take the general one.
+//! new: one Python callback serves all sockets that are ready in a turn of the loop. A loop without `add_reader`, and a system
+//! without reactors, has no direct lane; requests take the general one there.
 
+use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -95,7 +96,11 @@ fn new_callback<'py>(
     event_loop: &Bound<'py, PyAny>,
 ) -> PyResult<Option<Bound<'py, ReactorCallback>>> {
     let py = event_loop.py();
-    let reactor = Reactor::new().map_err(|error| cannot_watch(py, &error))?;
+    let reactor = match Reactor::new() {
+        Ok(reactor) => reactor,
+        Err(error) if error.kind() == ErrorKind::Unsupported => return Ok(None),
+        Err(error) => return Err(cannot_watch(py, &error)),
+    };
     let descriptor = reactor.descriptor();
     let lane = ProcessOwned::new(Arc::new(DirectLane {
         reactor,

@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, Weak};
 
-#[cfg(target_os = "linux")]
 use super::direct_lane::DirectLane;
 use super::eventfd_waker::EventfdWaker;
 use super::resumable::Resumable;
@@ -13,7 +12,6 @@ pub enum LoopWaker {
     /// For what happens on the I/O thread.
     IoThread(Arc<EventfdWaker>),
     /// For what happens in the reactor, on the loop's own thread. A lane that is gone took its loop along.
-    #[cfg(target_os = "linux")]
     Reactor(Weak<DirectLane>),
 }
 
@@ -21,7 +19,6 @@ impl LoopWaker {
     fn wake(&self, resumable: Weak<dyn Resumable>) {
         match self {
             Self::IoThread(waker) => waker.wake(resumable),
-            #[cfg(target_os = "linux")]
             Self::Reactor(lane) => {
                 if let Some(lane) = lane.upgrade() {
                     lane.wake(resumable);

@@ -9,7 +9,6 @@
 
 pub mod awaitable;
 pub mod delivery;
-#[cfg(target_os = "linux")]
 pub mod direct_lane;
 pub mod event_loop;
 pub mod eventfd_waker;

@@ -1,25 +1,20 @@
 //! Where a request of an event loop runs: in the loop's direct lane if it can, else on the I/O thread.
 
 use std::future::Future;
-#[cfg(target_os = "linux")]
 use std::sync::Arc;
 
 use pyo3::prelude::*;
 use tokio::task::AbortHandle;
 
-#[cfg(target_os = "linux")]
 use super::direct_lane::DirectLane;
 use super::event_loop::running_loop;
 use super::eventfd_waker::EventfdWaker;
 use super::loop_waker::LoopWaker;
-#[cfg(target_os = "linux")]
 use crate::error::{Error, Kind};
 use crate::http::Client;
-#[cfg(target_os = "linux")]
 use crate::http::direct;
-#[cfg(target_os = "linux")]
 use crate::py::interpreter::errors;
-use crate::py::interpreter::runtime::handle;
+use crate::py::interpreter::runtime::{exiting, handle};
 
 /// The running loop, the client as it is to be used there, and what wakes the loop.
 pub struct Placement<'py> {
@@ -32,24 +27,18 @@ pub struct Placement<'py> {
 #[derive(Debug)]
 pub enum RequestTask {
     General(AbortHandle),
-    #[cfg(target_os = "linux")]
     Direct(direct::TaskHandle),
 }
 
 /// The runtime for the tasks of a reactor, which are polled with the GIL held or without.
-#[cfg(target_os = "linux")]
 fn runtime() -> Result<tokio::runtime::Handle, Error> {
-    Python::attach(handle).map_err(|_| {
-        let message = "the interpreter is shutting down: no request can be made any more";
-        Error::new(Kind::Closed, message)
-    })
+    Python::attach(handle).map_err(|_| exiting())
 }
 
 impl<'py> Placement<'py> {
     /// Where a request of `client` runs that is made in the running loop. `allow_direct` allows the loop's direct lane.
     pub fn of(py: Python<'py>, client: Client, allow_direct: bool) -> PyResult<Self> {
         let event_loop = running_loop(py)?;
-        #[cfg(target_os = "linux")]
         if allow_direct
             && client.is_plain()
             && let Some(lane) = DirectLane::of(&event_loop)?
@@ -80,7 +69,6 @@ impl<'py> Placement<'py> {
             LoopWaker::IoThread(_) => {
                 Ok(RequestTask::General(handle(py)?.spawn(work).abort_handle()))
             }
-            #[cfg(target_os = "linux")]
             LoopWaker::Reactor(lane) => match lane.upgrade() {
                 Some(lane) => Ok(RequestTask::Direct(lane.reactor().spawn(work))),
                 None => Err(errors::to_python(
@@ -97,7 +85,6 @@ impl RequestTask {
     pub fn abort(&self) {
         match self {
             Self::General(task) => task.abort(),
-            #[cfg(target_os = "linux")]
             Self::Direct(task) => task.abort(),
         }
     }
@@ -106,7 +93,6 @@ impl RequestTask {
     pub fn poll_soon(&self) {
         match self {
             Self::General(_) => {}
-            #[cfg(target_os = "linux")]
             Self::Direct(task) => task.poll_now(),
         }
     }

@@ -10,10 +10,10 @@ use crate::http::{Retry, Timeouts, Trust};
 use crate::py::interpreter::errors;
 
 /// `(connect, first_token, idle, total)` in seconds; `None` is no limit.
-pub type Limits = (Option<f64>, Option<f64>, Option<f64>, Option<f64>);
+pub type LimitNumbers = (Option<f64>, Option<f64>, Option<f64>, Option<f64>);
 
 /// `(retries, first, budget, retry_after)`, all but the first in seconds.
-pub type Tries = (u32, f64, f64, f64);
+pub type RetryNumbers = (u32, f64, f64, f64);
 
 /// Whose certificates are believed.
 #[derive(FromPyObject)]
@@ -39,7 +39,7 @@ pub fn allows_direct(py: Python<'_>) -> PyResult<bool> {
 }
 
 /// The time limits of `limits`; raises `ConfigurationError` for a number that is none.
-pub fn timeouts(py: Python<'_>, limits: Limits) -> PyResult<Timeouts> {
+pub fn timeouts(py: Python<'_>, limits: LimitNumbers) -> PyResult<Timeouts> {
     let seconds = |name: &str, value: Option<f64>| {
         let Some(value) = value else { return Ok(None) };
         let limit = Duration::try_from_secs_f64(value)
@@ -60,7 +60,7 @@ pub fn timeouts(py: Python<'_>, limits: Limits) -> PyResult<Timeouts> {
 }
 
 /// The policy of `tries`; raises `ConfigurationError` for a number of seconds that is none.
-pub fn retry(py: Python<'_>, (count, first, budget, retry_after): Tries) -> PyResult<Retry> {
+pub fn retry(py: Python<'_>, (count, first, budget, retry_after): RetryNumbers) -> PyResult<Retry> {
     let seconds = |name: &str, value: f64| {
         Duration::try_from_secs_f64(value).map_err(|_| {
             let message =
@@ -77,7 +77,7 @@ pub fn retry(py: Python<'_>, (count, first, budget, retry_after): Tries) -> PyRe
 }
 
 /// `timeouts` as Python has them.
-pub fn limits_of(timeouts: &Timeouts) -> Limits {
+pub fn limits_of(timeouts: &Timeouts) -> LimitNumbers {
     let seconds = |limit: Duration| (limit < Duration::MAX).then_some(limit.as_secs_f64());
     (
         seconds(timeouts.connect),
@@ -88,7 +88,7 @@ pub fn limits_of(timeouts: &Timeouts) -> Limits {
 }
 
 /// `retry` as Python has it.
-pub fn tries_of(retry: &Retry) -> Tries {
+pub fn tries_of(retry: &Retry) -> RetryNumbers {
     (
         retry.count,
         retry.first.as_secs_f64(),

@@ -13,14 +13,14 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// How long a thread whose request was ended by the exit is kept from saying so.
-const LINGER: Duration = Duration::from_secs(1);
+/// See [`sleep_if_exiting`].
+const EXIT_DELAY: Duration = Duration::from_secs(1);
 
 static EXITING: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
     /// Whether this thread runs the exit handlers.
-    static LEAVING: Cell<bool> = const { Cell::new(false) };
+    static RUNS_EXIT_HANDLERS: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Makes this thread one that interpreter exit can end. Every entry from Python begins with it, and so does every
@@ -28,7 +28,7 @@ thread_local! {
 #[inline]
 pub fn enter() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    held::hold();
+    cleanup::register_once();
 }
 
 /// Whether the exit handlers are running or have run.
@@ -36,23 +36,27 @@ pub fn is_exiting() -> bool {
     EXITING.load(Ordering::Acquire)
 }
 
-/// Keeps a daemon thread whose request was ended by interpreter exit from telling its user so, who would find it on the
-/// screen: most often the thread is ended meanwhile. Not for ever, because an exit handler may be waiting for it.
-/// To be called without the GIL.
-pub fn linger() {
-    if is_exiting() && !LEAVING.get() {
-        std::thread::sleep(LINGER);
+/// Sleeps for a second, in a thread whose request was ended by interpreter exit: the traceback of that would end on the
+/// user's screen, and most often the interpreter ends the thread meanwhile. Not for ever, because an exit handler may be
+/// waiting for the thread. To be called without the GIL.
+pub fn sleep_if_exiting() {
+    if is_exiting() && !RUNS_EXIT_HANDLERS.get() {
+        std::thread::sleep(EXIT_DELAY);
     }
 }
 
-/// The exit handlers have begun, in this thread.
-pub fn begin() {
-    LEAVING.set(true);
+/// Notes that the exit handlers have begun, in this thread.
+pub fn note_exit() {
+    RUNS_EXIT_HANDLERS.set(true);
     EXITING.store(true, Ordering::Release);
 }
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-mod held {
+#[allow(
+    unsafe_code,
+    reason = "cleanup handlers are glibc's, and registered by pointers"
+)]
+mod cleanup {
     use std::cell::{Cell, OnceCell};
     use std::ffi::{c_int, c_void};
     use std::ptr::null_mut;
@@ -61,51 +65,54 @@ mod held {
 
     /// `struct _pthread_cleanup_buffer` of `pthread.h`.
     #[repr(C)]
-    struct Buffer {
+    struct PthreadCleanupBuffer {
         routine: Option<unsafe extern "C" fn(*mut c_void)>,
         argument: *mut c_void,
         cancel_type: c_int,
-        previous: *mut Buffer,
+        previous: *mut PthreadCleanupBuffer,
     }
 
     unsafe extern "C" {
         // Behind the `pthread_cleanup_push` of `pthread.h`, where that is not a feature of the compiler.
         fn _pthread_cleanup_push(
-            buffer: *mut Buffer,
+            buffer: *mut PthreadCleanupBuffer,
             routine: unsafe extern "C" fn(*mut c_void),
             argument: *mut c_void,
         );
-        fn _pthread_cleanup_pop(buffer: *mut Buffer, execute: c_int);
+        fn _pthread_cleanup_pop(buffer: *mut PthreadCleanupBuffer, execute: c_int);
     }
 
     thread_local! {
-        static HELD: OnceCell<Held> = const { OnceCell::new() };
-        /// Whether there is one: quicker to ask, because it has no destructor.
-        static IS_HELD: Cell<bool> = const { Cell::new(false) };
+        static HANDLER: OnceCell<CleanupHandler> = const { OnceCell::new() };
+        /// Whether `HANDLER` is set: quicker to ask, because it has no destructor.
+        static IS_REGISTERED: Cell<bool> = const { Cell::new(false) };
     }
 
-    /// The cleanup handler of one thread, registered until the thread's own end. It is on the heap because glibc compares
-    /// addresses: what is not on the stack is run before any frame is left.
-    struct Held(*mut Buffer);
+    /// The cleanup handler of one thread, registered until the thread's own end. Its buffer is on the heap because glibc
+    /// compares addresses: a handler that is not on the stack runs before any frame is left.
+    struct CleanupHandler(*mut PthreadCleanupBuffer);
 
-    impl Held {
-        fn new() -> Self {
-            let buffer = Box::into_raw(Box::new(Buffer {
+    impl CleanupHandler {
+        fn register() -> Self {
+            let buffer = Box::into_raw(Box::new(PthreadCleanupBuffer {
                 routine: None,
                 argument: null_mut(),
                 cancel_type: 0,
                 previous: null_mut(),
             }));
-            // SAFETY: the buffer lives until it is taken off the thread's list again, in this thread.
-            unsafe { _pthread_cleanup_push(buffer, sleep, null_mut()) };
+            // SAFETY: `_pthread_cleanup_push` requires a buffer that lives, at one address, until it is popped in the same
+            // thread: it is leaked here, and freed in `drop`, which pops it and which a thread-local value gets at the end
+            // of its thread.
+            unsafe { _pthread_cleanup_push(buffer, sleep_while_exiting, null_mut()) };
             Self(buffer)
         }
     }
 
-    impl Drop for Held {
+    impl Drop for CleanupHandler {
         fn drop(&mut self) {
-            // SAFETY: this runs at the thread's end, when whatever was put on the list later has been taken off. The
-            // buffer came from a box, and nobody knows it any more.
+            // SAFETY: `_pthread_cleanup_pop` requires the buffer that was pushed last: at the thread's end, where this runs,
+            // all that were pushed later have been popped. `from_raw` requires a pointer of `into_raw` that nobody uses
+            // any more: it is `register`'s, and was known to nobody else but glibc.
             unsafe {
                 _pthread_cleanup_pop(self.0, 0);
                 drop(Box::from_raw(self.0));
@@ -114,22 +121,22 @@ mod held {
     }
 
     #[inline]
-    pub(super) fn hold() {
-        if !IS_HELD.replace(true) {
+    pub(super) fn register_once() {
+        if !IS_REGISTERED.replace(true) {
             register();
         }
     }
 
     #[cold]
     fn register() {
-        // A thread whose storage is gone has left Python.
-        let _ = HELD.try_with(|held| held.get_or_init(Held::new).0);
+        // A thread whose thread-local values are gone already has left Python.
+        let _ = HANDLER.try_with(|handler| handler.get_or_init(CleanupHandler::register).0);
     }
 
     /// Runs where a thread ends by `pthread_exit`.
-    unsafe extern "C" fn sleep(_argument: *mut c_void) {
+    unsafe extern "C" fn sleep_while_exiting(_argument: *mut c_void) {
         while is_exiting() {
-            // SAFETY: takes no argument. It returns when a signal was handled.
+            // SAFETY: `pause` has no precondition. It returns when a signal was handled.
             unsafe { libc::pause() };
         }
     }

@@ -1,7 +1,9 @@
-//! An ordinary content line, read by its form (`wire::LineTemplate`) and made from a copy of what such lines have in common.
+//! The dicts of content lines (`wire/stream/content_line.rs`): the one place that makes them.
 //!
-//! The forms that were met last are kept, a few for each thread. A line that fits one byte for byte differs from the
-//! others in its time and its text only, so its dict is a copy of a kept one with two strings in it.
+//! [`build`] makes one from its fields, `{"model": "m", "created_at": "2026", "response": "Hel", "done": False}`. For text
+//! that is not decoded yet, the templates that were met last are kept, a few for each thread. A line that matches one byte
+//! for byte differs from the others in its time and its text only, so its dict is a copy of a kept one with two strings in
+//! it.
 
 use std::cell::Cell;
 
@@ -12,36 +14,37 @@ use pyo3::types::{PyDict, PyString};
 use super::text;
 use crate::py::interpreter::c_api;
 use crate::py::interpreter::pending_exception::NoObject;
-use crate::wire::{JsonString, LineTemplate, Shape, VaryingFields};
+use crate::wire::{JsonString, LineTemplate, Shape, SharedFields, VaryingFields};
 
-/// As many forms are kept.
-const FORMS: usize = 8;
-/// More memory than this is not kept for the texts of lines.
+/// The number of templates that a thread keeps.
+const MAX_TEMPLATES: usize = 8;
+/// The memory for the texts of lines with escapes that a thread keeps, in bytes.
 const KEEP_BYTES: usize = 1 << 20;
 
-struct Known {
-    form: LineTemplate,
-    /// A line without time and text. It holds no containers, so the cycle collector does not know it.
+struct KnownTemplate {
+    template: LineTemplate,
+    /// The dict of a line, None in the place of its time and its text, or of its message. As no containers are in it, the
+    /// cycle collector does not track it.
     line: Py<PyDict>,
-    /// The message without its content, and the name of its place; the response has its place in the line itself.
+    /// For lines of a chat: the dict of a message, None in the place of its content, and the key `message`.
     message: Option<(Py<PyDict>, Py<PyString>)>,
     created_at: Py<PyString>,
-    /// The name of what holds the text.
+    /// The key of the text, in the message or in the line.
     text: Py<PyString>,
 }
 
 #[derive(Default)]
-struct Memory {
-    known: Vec<Known>,
+struct TemplateCache {
+    known: Vec<KnownTemplate>,
     scratch: Vec<u8>,
 }
 
 thread_local! {
     // Taken out while in use: making objects may run a garbage collection, and that any Python code, `decode` too.
-    static MEMORY: Cell<Option<Box<Memory>>> = const { Cell::new(None) };
+    static CACHE: Cell<Option<Box<TemplateCache>>> = const { Cell::new(None) };
 }
 
-/// The dict of `line`, if it is of a form that is known.
+/// The dict of `line`, if it matches a template that is kept.
 #[inline]
 pub fn dict<'py>(py: Python<'py>, line: &[u8]) -> Result<Bound<'py, PyAny>, NoObject> {
     find(line, |known, varying| known.dict(py, &varying))
@@ -55,66 +58,109 @@ pub fn text<'py>(py: Python<'py>, line: &[u8]) -> Result<Bound<'py, PyAny>, NoOb
     })
 }
 
-/// Learns the form of `line`, if it is an ordinary line. Whether it is one says the result.
+/// Keeps the template of `line`, if it is a content line, and says whether it is one.
 pub fn learn(py: Python<'_>, line: &[u8]) -> PyResult<bool> {
-    let Some(form) = LineTemplate::of(line) else {
+    let Some(template) = LineTemplate::of(line) else {
         return Ok(false);
     };
-    let known = Known::new(py, form)?;
-    let mut memory = MEMORY.take().unwrap_or_default();
-    memory.known.truncate(FORMS - 1);
-    memory.known.insert(0, known);
-    MEMORY.set(Some(memory));
+    let known = KnownTemplate::new(py, template)?;
+    let mut cache = CACHE.take().unwrap_or_default();
+    cache.known.truncate(MAX_TEMPLATES - 1);
+    cache.known.insert(0, known);
+    CACHE.set(Some(cache));
     Ok(true)
 }
 
 fn find<T>(
     line: &[u8],
-    make: impl FnOnce(&Known, VaryingFields<'_>) -> Result<T, NoObject>,
+    make: impl FnOnce(&KnownTemplate, VaryingFields<'_>) -> Result<T, NoObject>,
 ) -> Result<T, NoObject> {
-    let mut memory = MEMORY.take().ok_or(NoObject::Declined)?;
-    let Memory { known, scratch } = &mut *memory;
+    let mut cache = CACHE.take().ok_or(NoObject::Declined)?;
+    let TemplateCache { known, scratch } = &mut *cache;
     let mut found = Err(NoObject::Declined);
     for index in 0..known.len() {
         if let Some(varying) = known
             .get(index)
-            .and_then(|known| known.form.whole(line, scratch))
+            .and_then(|known| known.template.match_line(line, scratch))
         {
             if let Some(known) = known.get(index) {
                 found = make(known, varying);
             }
-            // The last one stands first: a stream's lines come one after the other.
+            // The template that matched stands first, because the lines of a stream come one after the other.
             known.swap(0, index);
             break;
         }
     }
-    memory.scratch.shrink_to(KEEP_BYTES);
-    MEMORY.set(Some(memory));
+    cache.scratch.shrink_to(KEEP_BYTES);
+    CACHE.set(Some(cache));
     found
 }
 
-impl Known {
-    fn new(py: Python<'_>, form: LineTemplate) -> PyResult<Self> {
-        let line = PyDict::new(py);
-        line.set_item(intern!(py, "model"), &form.template().model)?;
-        line.set_item(intern!(py, "created_at"), py.None())?;
-        let chat = form.template().shape == Shape::Chat;
-        let (message, text) = if chat {
-            let name = intern!(py, "message");
-            line.set_item(name, py.None())?;
-            let message = PyDict::new(py);
-            message.set_item(intern!(py, "role"), intern!(py, "assistant"))?;
-            message.set_item(intern!(py, "content"), py.None())?;
-            let message = Some((message.unbind(), name.clone().unbind()));
-            (message, intern!(py, "content"))
+/// The dict of a content line, its members in the order of the wire (docs/wire.md#4-lines-of-a-chat,
+/// docs/wire.md#5-lines-of-a-generation).
+pub fn build<'py>(
+    py: Python<'py>,
+    shared: &SharedFields,
+    created_at: &str,
+    text: &Bound<'py, PyString>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let created_at = PyString::new(py, created_at).into_any();
+    if shared.shape == Shape::Generate {
+        return build_around(py, shared, &created_at, text);
+    }
+    let message = build_message(py, text)?;
+    build_around(py, shared, &created_at, &message)
+}
+
+/// The `message` of a chat line with this text.
+pub fn build_message<'py>(
+    py: Python<'py>,
+    text: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let message = PyDict::new(py);
+    message.set_item(intern!(py, "role"), intern!(py, "assistant"))?;
+    message.set_item(intern!(py, "content"), text)?;
+    Ok(message)
+}
+
+/// The dict of a content line whose text, or message with the text in it, is `holder`.
+fn build_around<'py>(
+    py: Python<'py>,
+    shared: &SharedFields,
+    created_at: &Bound<'py, PyAny>,
+    holder: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let line = PyDict::new(py);
+    line.set_item(intern!(py, "model"), &shared.model)?;
+    line.set_item(intern!(py, "created_at"), created_at)?;
+    line.set_item(holder_name(py, shared.shape), holder)?;
+    line.set_item(intern!(py, "done"), false)?;
+    Ok(line)
+}
+
+/// What a content line calls its text, or the message with the text in it.
+pub fn holder_name(py: Python<'_>, shape: Shape) -> &Bound<'_, PyString> {
+    if shape == Shape::Generate {
+        intern!(py, "response")
+    } else {
+        intern!(py, "message")
+    }
+}
+
+impl KnownTemplate {
+    fn new(py: Python<'_>, template: LineTemplate) -> PyResult<Self> {
+        let none = py.None().into_bound(py);
+        let holder = holder_name(py, template.shared().shape);
+        let line = build_around(py, template.shared(), &none, &none)?;
+        let (message, text) = if template.shared().shape == Shape::Generate {
+            (None, holder)
         } else {
-            let name = intern!(py, "response");
-            line.set_item(name, py.None())?;
-            (None, name)
+            let message = build_message(py, &none)?.unbind();
+            let content = intern!(py, "content");
+            (Some((message, holder.clone().unbind())), content)
         };
-        line.set_item(intern!(py, "done"), false)?;
         Ok(Self {
-            form,
+            template,
             line: line.unbind(),
             message,
             created_at: intern!(py, "created_at").clone().unbind(),
@@ -130,7 +176,7 @@ impl Known {
     ) -> Result<Bound<'py, PyAny>, NoObject> {
         let line = c_api::copy_dict(self.line.bind(py))?;
         let time = JsonString {
-            bytes: varying.time,
+            bytes: varying.created_at,
             ascii: true,
         };
         let time = text::to_str(py, time)?;

@@ -37,7 +37,7 @@ const SHOWN_DEPTH: usize = 16;
 /// over 1,000 levels; the message begins with the path, for example `messages[0].content`. `out` is then as it was.
 pub fn from_python(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<()> {
     let start = out.len();
-    let done = write_all(value, out);
+    let done = write_value(value, out);
     if done.is_err() {
         out.truncate(start);
     }
@@ -48,7 +48,7 @@ pub fn from_python(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<()> 
 struct OpenContainer<'py> {
     rest: Remaining<'py>,
     /// Where in it the writer is.
-    step: PathStep<'py>,
+    step: JsonPathStep<'py>,
 }
 
 /// What is left of a container.
@@ -63,7 +63,7 @@ enum Remaining<'py> {
     Dump,
 }
 
-enum PathStep<'py> {
+enum JsonPathStep<'py> {
     /// At the beginning.
     None,
     Key(Bound<'py, PyBytes>),
@@ -79,16 +79,16 @@ enum Written<'py> {
 }
 
 /// Goes through `value` without recursion: threads may have little stack.
-fn write_all(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<()> {
+fn write_value(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<()> {
     let mut open: Vec<OpenContainer<'_>> = Vec::new();
     let mut value = value.clone();
     loop {
-        let (rest, next) = match write(&value, &JsonPath(&open), out)? {
+        let (rest, next) = match write_start(&value, &JsonPath(&open), out)? {
             Written::Whole => (None, None),
             Written::Begun(rest) => (Some(rest), None),
             Written::Dumped(plain) => (Some(Remaining::Dump), Some(plain)),
         };
-        let step = PathStep::None;
+        let step = JsonPathStep::None;
         open.extend(rest.map(|rest| OpenContainer { rest, step }));
         value = match next {
             Some(plain) => plain,
@@ -107,7 +107,7 @@ fn advance<'py>(
 ) -> PyResult<Option<Bound<'py, PyAny>>> {
     while let Some((last, outer)) = open.split_last_mut() {
         let comma = match last.step {
-            PathStep::None => "",
+            JsonPathStep::None => "",
             _ => ",",
         };
         let (next, end) = match &mut last.rest {
@@ -137,10 +137,10 @@ fn advance<'py>(
         last.step = match (key, &last.step) {
             (Some(key), _) => {
                 let key = write_key(&key, &JsonPath(outer), out)?;
-                PathStep::Key(key)
+                JsonPathStep::Key(key)
             }
-            (None, PathStep::Index(index)) => PathStep::Index(index + 1),
-            (None, _) => PathStep::Index(0),
+            (None, JsonPathStep::Index(index)) => JsonPathStep::Index(index + 1),
+            (None, _) => JsonPathStep::Index(0),
         };
         return Ok(Some(value));
     }
@@ -166,14 +166,14 @@ fn write_key<'py>(
 struct JsonPath<'a, 'py>(&'a [OpenContainer<'py>]);
 
 impl<'a, 'py> JsonPath<'a, 'py> {
-    fn steps(&self) -> impl Iterator<Item = &'a PathStep<'py>> {
+    fn steps(&self) -> impl Iterator<Item = &'a JsonPathStep<'py>> {
         let steps = self.0.iter().map(|open| &open.step);
-        steps.filter(|step| !matches!(step, PathStep::None))
+        steps.filter(|step| !matches!(step, JsonPathStep::None))
     }
 
     /// Whether an image stands here: `images[i]` of the request, or of one of its messages.
     fn is_image(&self) -> bool {
-        let is = |step: Option<&PathStep<'_>>, name: &[u8]| matches!(step, Some(PathStep::Key(key)) if key.as_bytes() == name);
+        let is = |step: Option<&JsonPathStep<'_>>, name: &[u8]| matches!(step, Some(JsonPathStep::Key(key)) if key.as_bytes() == name);
         let mut steps = self.steps();
         let mut first = steps.next();
         if is(first, b"messages") {
@@ -199,9 +199,9 @@ impl fmt::Display for JsonPath<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (depth, step) in self.steps().take(SHOWN_DEPTH).enumerate() {
             match step {
-                PathStep::None => {}
-                PathStep::Index(index) => write!(f, "[{index}]")?,
-                PathStep::Key(key) => {
+                JsonPathStep::None => {}
+                JsonPathStep::Index(index) => write!(f, "[{index}]")?,
+                JsonPathStep::Key(key) => {
                     let key = String::from_utf8_lossy(key.as_bytes());
                     let plain = !key.is_empty()
                         && key
@@ -220,7 +220,7 @@ impl fmt::Display for JsonPath<'_, '_> {
 }
 
 /// Writes `value`, or the beginning of it.
-fn write<'py>(
+fn write_start<'py>(
     value: &Bound<'py, PyAny>,
     path: &JsonPath<'_, 'py>,
     out: &mut Vec<u8>,
@@ -447,7 +447,7 @@ fn type_name(value: &Bound<'_, PyAny>) -> String {
 
 /// A short repr for a message.
 fn show(value: &Bound<'_, PyAny>) -> PyResult<String> {
-    let text = errors::if_any(value.py(), value.repr())?;
+    let text = errors::none_if_raised(value.py(), value.repr())?;
     Ok(text.map_or_else(
         || "?".to_owned(),
         |text| text.to_string_lossy().chars().take(60).collect(),

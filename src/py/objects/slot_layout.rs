@@ -26,6 +26,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyList, PyString, PyTuple, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 
+use super::content_line;
 use crate::py::interpreter::c_api;
 use crate::py::interpreter::exit::enter;
 use crate::py::interpreter::pending_exception::check_status;
@@ -93,9 +94,7 @@ impl SlotLayout {
         let py = line.py();
         let line = line.cast::<PyDict>()?;
         let (name, empty) = if self.message.is_some() {
-            let message = PyDict::new(py);
-            message.set_item(intern!(py, "role"), intern!(py, "assistant"))?;
-            message.set_item(intern!(py, "content"), "")?;
+            let message = content_line::build_message(py, &PyString::new(py, ""))?;
             (intern!(py, "message"), message.into_any())
         } else if line.contains(intern!(py, "image"))? {
             return Ok(());

@@ -1,64 +1,60 @@
 //! Tool calls as Python sees them: arguments are a dict, whatever form a server gave them.
+//!
+//! `{"function": {"name": "add", "arguments": "{\"a\": 1}"}}` becomes `{"function": {"name": "add", "arguments": {"a": 1}}}`.
 
-use pyo3::exceptions::{PyRecursionError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
 
+use super::json;
 use crate::py::interpreter::exit::enter;
 
-/// The value of the arguments that came as JSON text: a dict for none. Text that is no JSON stays a str, and with it all
-/// that the model said.
-pub fn arguments<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
+/// The arguments that came as JSON text: a dict for none. Text that is no JSON stays a str, so that nothing of what the model
+/// said is lost.
+pub fn arguments_from_text<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
     if text.trim().is_empty() {
         return Ok(PyDict::new(py).into_any());
     }
-    match super::json::to_python(py, text.as_bytes()) {
-        Err(error)
-            if error.is_instance_of::<PyValueError>(py)
-                || error.is_instance_of::<PyRecursionError>(py) =>
-        {
-            Ok(PyString::new(py, text).into_any())
-        }
+    match json::to_python(py, text.as_bytes()) {
+        Err(error) if json::is_not_json(py, &error) => Ok(PyString::new(py, text).into_any()),
         value => value,
     }
 }
 
-/// Makes a dict of the arguments of `function`, as [`settle`] does.
+/// Makes a dict of the arguments of `function`, as [`parse_arguments`] does.
 #[pyfunction]
 pub fn parse_tool_arguments(function: &Bound<'_, PyDict>) -> PyResult<()> {
     enter();
-    settle_function(function)
+    parse_function(function)
 }
 
-/// See [`parse_tool_arguments`].
-fn settle_function(function: &Bound<'_, PyDict>) -> PyResult<()> {
-    match better(function)? {
-        Some(better) => function.set_item(intern!(function.py(), "arguments"), better),
+fn parse_function(function: &Bound<'_, PyDict>) -> PyResult<()> {
+    match parsed(function)? {
+        Some(arguments) => function.set_item(intern!(function.py(), "arguments"), arguments),
         None => Ok(()),
     }
 }
 
 /// Makes dicts of the arguments in `calls`, a list as JSON has it: of JSON text, and of nothing. What is neither stays.
-pub fn settle(calls: &Bound<'_, PyAny>) -> PyResult<()> {
+pub fn parse_arguments(calls: &Bound<'_, PyAny>) -> PyResult<()> {
     for call in calls.cast::<PyList>().into_iter().flatten() {
         if let Some(function) = function(&call)? {
-            settle_function(&function)?;
+            parse_function(&function)?;
         }
     }
     Ok(())
 }
 
-/// As [`settle`], of a reply or a line of one.
-pub fn settle_reply(reply: &Bound<'_, PyDict>) -> PyResult<()> {
-    match held(reply)? {
-        Some(calls) => settle(&calls),
+/// As [`parse_arguments`], of a reply or a line of one.
+pub fn parse_arguments_of_reply(reply: &Bound<'_, PyDict>) -> PyResult<()> {
+    match of_reply(reply)? {
+        Some(calls) => parse_arguments(&calls),
         None => Ok(()),
     }
 }
 
 /// The `tool_calls` of a reply, or of its message.
-pub fn held<'py>(reply: &Bound<'py, PyDict>) -> PyResult<Option<Bound<'py, PyAny>>> {
+pub fn of_reply<'py>(reply: &Bound<'py, PyDict>) -> PyResult<Option<Bound<'py, PyAny>>> {
     let py = reply.py();
     let message = reply.get_item(intern!(py, "message"))?;
     let message = message.and_then(|message| message.cast_into::<PyDict>().ok());
@@ -66,11 +62,11 @@ pub fn held<'py>(reply: &Bound<'py, PyDict>) -> PyResult<Option<Bound<'py, PyAny
     holder.get_item(intern!(py, "tool_calls"))
 }
 
-/// Whether [`settle`] would leave `calls` as they are.
-pub fn is_settled(calls: &Bound<'_, PyAny>) -> PyResult<bool> {
+/// Whether [`parse_arguments`] would leave `calls` as they are.
+pub fn are_parsed(calls: &Bound<'_, PyAny>) -> PyResult<bool> {
     for call in calls.cast::<PyList>().into_iter().flatten() {
         if let Some(function) = function(&call)?
-            && better(&function)?.is_some()
+            && parsed(&function)?.is_some()
         {
             return Ok(false);
         }
@@ -87,7 +83,7 @@ fn function<'py>(call: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyDict>
 }
 
 /// What stands for the arguments of `function` where they are no dict and can be one.
-fn better<'py>(function: &Bound<'py, PyDict>) -> PyResult<Option<Bound<'py, PyDict>>> {
+fn parsed<'py>(function: &Bound<'py, PyDict>) -> PyResult<Option<Bound<'py, PyDict>>> {
     let py = function.py();
     let Some(given) = function.get_item(intern!(py, "arguments"))? else {
         return Ok(Some(PyDict::new(py)));
@@ -97,7 +93,7 @@ fn better<'py>(function: &Bound<'py, PyDict>) -> PyResult<Option<Bound<'py, PyDi
     }
     let value = match given.cast::<PyString>() {
         Ok(text) => match text.to_cow() {
-            Ok(text) => arguments(py, &text)?,
+            Ok(text) => arguments_from_text(py, &text)?,
             // Half a surrogate: no UTF-8, but perhaps JSON.
             Err(_) => return Ok(None),
         },

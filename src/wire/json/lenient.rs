@@ -1,54 +1,62 @@
-//! A slow reader of JSON that refuses nothing legal: numbers of any size, half surrogates, nesting of any depth.
+//! A slow reader of JSON that refuses nothing legal: numbers of any size, halves of surrogate pairs, nesting of any depth.
 //!
-//! simd-json reads nearly every line. What it refuses is read here once more, without recursion, and either found to
-//! be no JSON or rewritten into something simd-json can hold. The same scanner finds the source text of a nested value,
-//! which the arguments of a tool call need, because their numbers must not pass through a float.
+//! simd-json reads nearly every line. A line that simd-json refuses is read here once more, without recursion, and is
+//! either found to be no JSON or rewritten into something that simd-json can hold: `{"a":1e999,"b":"\ud800"}` becomes
+//! `{"a":0.5,"b":"\ufffd"}`. The same reader finds the source text of a nested value, which the arguments of a tool call
+//! need, because their numbers must not pass through a float: of `{"arguments":{"n":1.10}}`, the member `arguments` is the
+//! text `{"n":1.10}`.
 
 use std::borrow::Cow;
 
-use super::string::{self as text, Escape};
+use super::cursor::Cursor;
+use super::string::{Escape, plain_run, read_escape, unescape};
 
-/// The byte where JSON stopped being JSON.
+/// A text is no JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct SyntaxError(pub usize);
+pub(crate) struct SyntaxError {
+    /// The byte from which on the text cannot be JSON.
+    pub position: usize,
+}
 
-/// Copies the JSON text `line` to `out` with the same meaning for a delta: a lone surrogate becomes U+FFFD, and a
+/// Copies the JSON text `line` to `out`, with the same meaning for a delta: half of a surrogate pair becomes U+FFFD, and a
 /// number that is no integer of 64 bits becomes 0.5, because no field of a delta takes such a number anyway.
 pub(crate) fn rewrite(line: &str, out: &mut Vec<u8>) -> Result<(), SyntaxError> {
     let mut scanner = LenientScanner {
-        bytes: line.as_bytes(),
-        at: 0,
-        copied: 0,
         out: Some(out),
+        ..LenientScanner::new(line)
     };
     scanner.value()?;
-    scanner.blank();
-    if scanner.at != line.len() {
-        return Err(SyntaxError(scanner.at));
+    scanner.cursor.skip_white_space();
+    if !scanner.cursor.is_at_end() {
+        return scanner.syntax_error();
     }
     scanner.replace(line.len(), b"");
     Ok(())
 }
 
 /// How long the first JSON value of `text` is, with the white space before it.
-pub(crate) fn length(text: &str) -> Result<usize, SyntaxError> {
-    let mut scanner = LenientScanner::over(text);
+pub(crate) fn value_length(text: &str) -> Result<usize, SyntaxError> {
+    let mut scanner = LenientScanner::new(text);
     scanner.value()?;
-    Ok(scanner.at)
+    Ok(scanner.cursor.position())
 }
 
 /// The source text of a member of the object `value`; the last one where the key comes twice.
 pub(crate) fn member<'a>(value: &'a str, key: &str) -> Option<&'a str> {
-    let mut scanner = LenientScanner::over(value);
+    let mut scanner = LenientScanner::new(value);
     let mut found = None;
-    scanner.eat(b'{')?;
-    while let Some(name) = scanner.slice() {
-        scanner.eat(b':')?;
-        let item = scanner.slice()?;
+    if !scanner.cursor.eat(b'{') {
+        return None;
+    }
+    while let Some(name) = scanner.source() {
+        if !scanner.cursor.eat(b':') {
+            return None;
+        }
+        let item = scanner.source()?;
         if string(name).is_some_and(|name| name == key) {
             found = Some(item);
         }
-        if scanner.eat(b',').is_none() {
+        if !scanner.cursor.eat(b',') {
             break;
         }
     }
@@ -57,12 +65,12 @@ pub(crate) fn member<'a>(value: &'a str, key: &str) -> Option<&'a str> {
 
 /// The source texts of the elements of the array `value`; none if it is no array.
 pub(crate) fn elements(value: &str) -> Vec<&str> {
-    let mut scanner = LenientScanner::over(value);
+    let mut scanner = LenientScanner::new(value);
     let mut found = Vec::new();
-    if scanner.eat(b'[').is_some() {
-        while let Some(item) = scanner.slice() {
+    if scanner.cursor.eat(b'[') {
+        while let Some(item) = scanner.source() {
             found.push(item);
-            if scanner.eat(b',').is_none() {
+            if !scanner.cursor.eat(b',') {
                 break;
             }
         }
@@ -74,64 +82,53 @@ pub(crate) fn elements(value: &str) -> Vec<&str> {
 pub(crate) fn string(value: &str) -> Option<Cow<'_, str>> {
     let inner = value.strip_prefix('"')?.strip_suffix('"')?;
     Some(if inner.contains('\\') {
-        text::unescape(inner).into()
+        unescape(inner).into()
     } else {
         inner.into()
     })
 }
 
+/// Passes over JSON values, and copies what it passes over if it has an `out`.
 struct LenientScanner<'a, 'o> {
-    bytes: &'a [u8],
-    at: usize,
-    /// Up to where `bytes` has been copied to `out`.
+    text: &'a str,
+    cursor: Cursor<'a>,
+    /// Up to where `text` has been copied to `out`.
     copied: usize,
     out: Option<&'o mut Vec<u8>>,
 }
 
 impl<'a> LenientScanner<'a, '_> {
-    fn over(value: &'a str) -> Self {
+    fn new(text: &'a str) -> Self {
         Self {
-            bytes: value.as_bytes(),
-            at: 0,
+            text,
+            cursor: Cursor::new(text.as_bytes()),
             copied: 0,
             out: None,
         }
     }
 
-    fn peek(&self) -> Option<u8> {
-        self.bytes.get(self.at).copied()
-    }
-
-    fn blank(&mut self) {
-        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
-            self.at += 1;
-        }
-    }
-
-    /// Takes `wanted` if it comes next after white space.
-    fn eat(&mut self, wanted: u8) -> Option<()> {
-        self.blank();
-        (self.peek() == Some(wanted)).then(|| self.at += 1)
-    }
-
     fn syntax_error<T>(&self) -> Result<T, SyntaxError> {
-        Err(SyntaxError(self.at))
+        Err(SyntaxError {
+            position: self.cursor.position(),
+        })
     }
 
-    /// The source of the next value, white space before it left out.
-    fn slice(&mut self) -> Option<&'a str> {
-        self.blank();
-        let start = self.at;
+    /// The source text of the next value, without the white space before it.
+    fn source(&mut self) -> Option<&'a str> {
+        self.cursor.skip_white_space();
+        let start = self.cursor.position();
         self.value().ok()?;
-        std::str::from_utf8(self.bytes.get(start..self.at)?).ok()
+        self.text.get(start..self.cursor.position())
     }
 
-    /// Writes `instead` for the bytes from the last copied one's place `start` up to the current place.
-    fn replace(&mut self, start: usize, instead: &[u8]) {
+    /// Copies the text from the last copied byte up to `start`, and `replacement` for the text from `start` up to the
+    /// current place.
+    fn replace(&mut self, start: usize, replacement: &[u8]) {
         if let Some(out) = &mut self.out {
-            out.extend_from_slice(self.bytes.get(self.copied..start).unwrap_or_default());
-            out.extend_from_slice(instead);
-            self.copied = self.at;
+            let bytes = self.text.as_bytes();
+            out.extend_from_slice(bytes.get(self.copied..start).unwrap_or_default());
+            out.extend_from_slice(replacement);
+            self.copied = self.cursor.position();
         }
     }
 
@@ -139,19 +136,19 @@ impl<'a> LenientScanner<'a, '_> {
     fn value(&mut self) -> Result<(), SyntaxError> {
         let mut open = Vec::new();
         loop {
-            self.blank();
-            match self.peek() {
+            self.cursor.skip_white_space();
+            match self.cursor.peek() {
                 Some(b'{') => {
-                    self.at += 1;
-                    if self.eat(b'}').is_none() {
+                    self.cursor.advance(1);
+                    if !self.cursor.eat(b'}') {
                         open.push(b'}');
                         self.key()?;
                         continue;
                     }
                 }
                 Some(b'[') => {
-                    self.at += 1;
-                    if self.eat(b']').is_none() {
+                    self.cursor.advance(1);
+                    if !self.cursor.eat(b']') {
                         open.push(b']');
                         continue;
                     }
@@ -167,13 +164,13 @@ impl<'a> LenientScanner<'a, '_> {
                 let Some(&close) = open.last() else {
                     return Ok(());
                 };
-                if self.eat(b',').is_some() {
+                if self.cursor.eat(b',') {
                     if close == b'}' {
                         self.key()?;
                     }
                     break;
                 }
-                if self.eat(close).is_none() {
+                if !self.cursor.eat(close) {
                     return self.syntax_error();
                 }
                 open.pop();
@@ -181,38 +178,36 @@ impl<'a> LenientScanner<'a, '_> {
         }
     }
 
+    /// Passes over a key and the colon after it.
     fn key(&mut self) -> Result<(), SyntaxError> {
-        self.blank();
-        if self.peek() != Some(b'"') {
+        self.cursor.skip_white_space();
+        if self.cursor.peek() != Some(b'"') {
             return self.syntax_error();
         }
         self.string()?;
-        if self.eat(b':').is_none() {
+        if !self.cursor.eat(b':') {
             return self.syntax_error();
         }
         Ok(())
     }
 
     fn string(&mut self) -> Result<(), SyntaxError> {
-        self.at += 1;
+        self.cursor.advance(1);
         loop {
-            let rest = self.bytes.get(self.at..).unwrap_or_default();
-            let (length, _) = text::plain_run(rest);
-            self.at += length;
-            match self.peek() {
+            let (length, _) = plain_run(self.cursor.rest());
+            self.cursor.advance(length);
+            match self.cursor.peek() {
                 Some(b'"') => {
-                    self.at += 1;
+                    self.cursor.advance(1);
                     return Ok(());
                 }
                 Some(b'\\') => {
-                    let start = self.at;
-                    let Some((meaning, length)) =
-                        text::escape(rest.get(length..).unwrap_or_default())
-                    else {
+                    let start = self.cursor.position();
+                    let Some((meaning, length)) = read_escape(self.cursor.rest()) else {
                         return self.syntax_error();
                     };
-                    self.at += length;
-                    if meaning == Escape::Lone {
+                    self.cursor.advance(length);
+                    if meaning == Escape::LoneSurrogate {
                         self.replace(start, b"\\ufffd");
                     }
                 }
@@ -222,57 +217,49 @@ impl<'a> LenientScanner<'a, '_> {
     }
 
     fn digits(&mut self) -> Result<(), SyntaxError> {
-        if !matches!(self.peek(), Some(b'0'..=b'9')) {
+        if !matches!(self.cursor.peek(), Some(b'0'..=b'9')) {
             return self.syntax_error();
         }
-        while matches!(self.peek(), Some(b'0'..=b'9')) {
-            self.at += 1;
+        while matches!(self.cursor.peek(), Some(b'0'..=b'9')) {
+            self.cursor.advance(1);
         }
         Ok(())
     }
 
     fn number(&mut self) -> Result<(), SyntaxError> {
-        let start = self.at;
-        if self.peek() == Some(b'-') {
-            self.at += 1;
-        }
-        if self.peek() == Some(b'0') {
-            self.at += 1;
-        } else {
+        let start = self.cursor.position();
+        self.cursor.eat_bytes(b"-");
+        if !self.cursor.eat_bytes(b"0") {
             self.digits()?;
         }
-        let mut integer = true;
-        if self.peek() == Some(b'.') {
-            integer = false;
-            self.at += 1;
+        let mut is_integer = true;
+        if self.cursor.eat_bytes(b".") {
+            is_integer = false;
             self.digits()?;
         }
-        if matches!(self.peek(), Some(b'e' | b'E')) {
-            integer = false;
-            self.at += 1;
-            if matches!(self.peek(), Some(b'+' | b'-')) {
-                self.at += 1;
+        if self.cursor.eat_bytes(b"e") || self.cursor.eat_bytes(b"E") {
+            is_integer = false;
+            if !self.cursor.eat_bytes(b"+") {
+                self.cursor.eat_bytes(b"-");
             }
             self.digits()?;
         }
-        let source = self.bytes.get(start..self.at).unwrap_or_default();
-        let fits = |source: &str| source.parse::<u64>().is_ok() || source.parse::<i64>().is_ok();
-        if !(integer && std::str::from_utf8(source).is_ok_and(fits)) {
-            self.replace(start, b"0.5");
+        if self.out.is_some() {
+            let source = self.text.get(start..self.cursor.position());
+            let fits =
+                |source: &str| source.parse::<u64>().is_ok() || source.parse::<i64>().is_ok();
+            if !(is_integer && source.is_some_and(fits)) {
+                self.replace(start, b"0.5");
+            }
         }
         Ok(())
     }
 
     fn word(&mut self, word: &[u8]) -> Result<(), SyntaxError> {
-        if !self
-            .bytes
-            .get(self.at..)
-            .unwrap_or_default()
-            .starts_with(word)
-        {
-            return self.syntax_error();
+        if self.cursor.eat_bytes(word) {
+            Ok(())
+        } else {
+            self.syntax_error()
         }
-        self.at += word.len();
-        Ok(())
     }
 }

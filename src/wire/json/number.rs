@@ -53,7 +53,7 @@ struct DecimalParts<'a> {
 /// Reads the JSON number at the start of `text`: the nearest f32 (infinite where it is too large) and the length of
 /// the number. `None`: no JSON number starts here. What follows the number is not looked at.
 #[inline]
-pub(crate) fn read(text: &[u8]) -> Option<(f32, usize)> {
+pub(crate) fn read_f32(text: &[u8]) -> Option<(f32, usize)> {
     let parts = DecimalParts::of(text)?;
     let size = if parts.exact {
         estimate(parts.number, parts.power)
@@ -70,7 +70,7 @@ pub(crate) fn read(text: &[u8]) -> Option<(f32, usize)> {
 
 /// As `read`, but the nearest f64, or the integer. `None` also for an integer that is no i64.
 #[inline]
-pub(crate) fn number(text: &[u8]) -> Option<(Number, usize)> {
+pub(crate) fn read_number(text: &[u8]) -> Option<(Number, usize)> {
     let parts = DecimalParts::of(text)?;
     let number = if parts.integer {
         let size = i64::try_from(parts.number).ok().filter(|_| parts.exact)?;
@@ -258,7 +258,7 @@ fn significant(unsigned: &[u8]) -> usize {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
 
-    use super::{Number, number, read};
+    use super::{Number, read_f32, read_number};
 
     struct Random(u64);
 
@@ -277,7 +277,8 @@ mod tests {
 
     fn check(text: &str) {
         let expected: f32 = text.parse().unwrap();
-        let (value, length) = read(text.as_bytes()).unwrap_or_else(|| panic!("{text} is refused"));
+        let (value, length) =
+            read_f32(text.as_bytes()).unwrap_or_else(|| panic!("{text} is refused"));
         assert_eq!(
             value.to_bits(),
             expected.to_bits(),
@@ -287,13 +288,13 @@ mod tests {
         check_number(text);
         // With something behind it, digits are read by eights.
         let longer = format!("{text},\"/:0123456789");
-        assert_eq!(read(longer.as_bytes()), Some((value, length)), "{text}");
-        let both = [text, &longer].map(|text| number(text.as_bytes()));
+        assert_eq!(read_f32(longer.as_bytes()), Some((value, length)), "{text}");
+        let both = [text, &longer].map(|text| read_number(text.as_bytes()));
         assert_eq!(both[0], both[1], "{text}");
     }
 
     fn check_number(text: &str) {
-        let found = number(text.as_bytes());
+        let found = read_number(text.as_bytes());
         if text.contains(['.', 'e', 'E']) {
             let (Some((Number::Float(value), length)), Ok(expected)) = (found, text.parse::<f64>())
             else {
@@ -378,11 +379,11 @@ mod tests {
             "/0",
             ":",
         ] {
-            assert_eq!(read(text.as_bytes()), None, "{text}");
-            assert_eq!(number(text.as_bytes()), None, "{text}");
+            assert_eq!(read_f32(text.as_bytes()), None, "{text}");
+            assert_eq!(read_number(text.as_bytes()), None, "{text}");
         }
         for (text, length) in [("01", 1), ("-00", 2), ("1.5.5", 3), ("1,2", 1), ("0x1", 1)] {
-            assert_eq!(read(text.as_bytes()).unwrap().1, length, "{text}");
+            assert_eq!(read_f32(text.as_bytes()).unwrap().1, length, "{text}");
         }
     }
 

@@ -5,7 +5,7 @@
 pub(crate) enum Escape {
     Char(char),
     /// Half of a surrogate pair: legal JSON, but no character.
-    Lone,
+    LoneSurrogate,
 }
 
 /// How many bytes come before the first quote, backslash or control character, and whether they are all ASCII.
@@ -83,7 +83,7 @@ fn masks(block: &[u8; BLOCK]) -> (u64, u64) {
 }
 
 /// Reads the escape at the start of `bytes` (its first byte is the backslash): its meaning and its length.
-pub(crate) fn escape(bytes: &[u8]) -> Option<(Escape, usize)> {
+pub(crate) fn read_escape(bytes: &[u8]) -> Option<(Escape, usize)> {
     let simple = match *bytes.get(1)? {
         b'u' => return unicode_escape(bytes),
         byte @ (b'"' | b'\\' | b'/') => char::from(byte),
@@ -110,7 +110,7 @@ fn unicode_escape(bytes: &[u8]) -> Option<(Escape, usize)> {
             return Some((Escape::Char(pair), 12));
         }
     }
-    Some((Escape::Lone, 6))
+    Some((Escape::LoneSurrogate, 6))
 }
 
 fn hex4(digits: &[u8]) -> Option<u32> {
@@ -139,7 +139,7 @@ pub(crate) fn push_string(bytes: &[u8], out: &mut String) -> Option<usize> {
         match rest.first()? {
             b'"' => return Some(at),
             b'\\' => {
-                let (Escape::Char(one), length) = escape(rest)? else {
+                let (Escape::Char(one), length) = read_escape(rest)? else {
                     return None;
                 };
                 out.push(one);
@@ -161,7 +161,7 @@ pub struct JsonString<'a> {
 /// there are escapes, the text is put together in `scratch`. `None` for what `push_string` refuses, except that UTF-8
 /// is left to whoever makes a text of the bytes.
 #[inline]
-pub(crate) fn content<'a>(
+pub(crate) fn read_string<'a>(
     bytes: &'a [u8],
     scratch: &'a mut Vec<u8>,
 ) -> Option<(JsonString<'a>, usize)> {
@@ -170,11 +170,11 @@ pub(crate) fn content<'a>(
     if rest.first() == Some(&b'"') {
         return Some((JsonString { bytes: run, ascii }, length));
     }
-    resolved(run, ascii, rest, scratch)
+    read_escaped_string(run, ascii, rest, scratch)
 }
 
 /// `content`, from the first escape at the start of `rest` on.
-fn resolved<'a>(
+fn read_escaped_string<'a>(
     run: &[u8],
     mut ascii: bool,
     mut rest: &[u8],
@@ -184,7 +184,7 @@ fn resolved<'a>(
     scratch.clear();
     scratch.extend_from_slice(run);
     while let Some(b'\\') = rest.first() {
-        let (Escape::Char(one), length) = escape(rest)? else {
+        let (Escape::Char(one), length) = read_escape(rest)? else {
             return None;
         };
         if one.is_ascii() {
@@ -212,12 +212,12 @@ pub(crate) fn unescape(inner: &str) -> String {
     let mut rest = inner;
     while let Some((run, tail)) = rest.find('\\').and_then(|at| rest.split_at_checked(at)) {
         out.push_str(run);
-        let Some((meaning, length)) = escape(tail.as_bytes()) else {
+        let Some((meaning, length)) = read_escape(tail.as_bytes()) else {
             break;
         };
         out.push(match meaning {
             Escape::Char(one) => one,
-            Escape::Lone => char::REPLACEMENT_CHARACTER,
+            Escape::LoneSurrogate => char::REPLACEMENT_CHARACTER,
         });
         rest = tail.get(length..).unwrap_or_default();
     }

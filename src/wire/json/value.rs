@@ -6,8 +6,9 @@
 
 use std::vec::Drain;
 
+use super::cursor::Cursor;
 use super::number::{self, Number};
-use super::string::{self as text, JsonString};
+use super::string::{JsonString, read_string};
 
 /// Containers inside each other; deeper text is refused.
 pub const MAX_DEPTH: usize = 128;
@@ -45,18 +46,18 @@ pub fn read<M: ValueBuilder>(
     scratch: &mut Vec<u8>,
 ) -> Option<M::Value> {
     let mut reader = ValueReader {
-        rest: text,
+        cursor: Cursor::new(text),
         builder,
         scratch,
         items: Vec::new(),
     };
     let value = reader.value(0)?;
-    reader.blank();
-    reader.rest.is_empty().then_some(value)
+    reader.cursor.skip_white_space();
+    reader.cursor.is_at_end().then_some(value)
 }
 
 struct ValueReader<'t, 'm, M: ValueBuilder> {
-    rest: &'t [u8],
+    cursor: Cursor<'t>,
     builder: &'m mut M,
     scratch: &'m mut Vec<u8>,
     /// The elements of the arrays that are open.
@@ -64,34 +65,16 @@ struct ValueReader<'t, 'm, M: ValueBuilder> {
 }
 
 impl<M: ValueBuilder> ValueReader<'_, '_, M> {
-    #[inline]
-    fn blank(&mut self) {
-        while let Some((b' ' | b'\t' | b'\n' | b'\r', tail)) = self.rest.split_first() {
-            self.rest = tail;
-        }
-    }
-
-    /// Takes `wanted` if it comes next after white space.
-    #[inline]
-    fn eat(&mut self, wanted: u8) -> bool {
-        self.blank();
-        let tail = self.rest.strip_prefix(&[wanted]);
-        self.rest = tail.unwrap_or(self.rest);
-        tail.is_some()
-    }
-
     fn word(&mut self, word: &[u8]) -> Option<()> {
-        self.rest = self.rest.strip_prefix(word)?;
-        Some(())
+        self.cursor.eat_bytes(word).then_some(())
     }
 
     /// `MAX_DEPTH` bounds the recursion.
     fn value(&mut self, depth: usize) -> Option<M::Value> {
-        self.blank();
-        match self.rest.first()? {
+        self.cursor.skip_white_space();
+        match self.cursor.peek()? {
             b'"' => {
-                let (text, rest) = string(self.rest, self.scratch)?;
-                self.rest = rest;
+                let text = string(&mut self.cursor, self.scratch)?;
                 self.builder.string(text)
             }
             b'-' | b'0'..=b'9' => self.number(),
@@ -109,8 +92,8 @@ impl<M: ValueBuilder> ValueReader<'_, '_, M> {
     /// Kept apart, so that the recursion has a small frame.
     #[inline(never)]
     fn number(&mut self) -> Option<M::Value> {
-        let (number, length) = number::number(self.rest)?;
-        self.rest = self.rest.get(length..)?;
+        let (number, length) = number::read_number(self.cursor.rest())?;
+        self.cursor.advance(length);
         match number {
             Number::Integer(number) => self.builder.integer(number),
             Number::Float(number) => self.builder.float(number),
@@ -120,21 +103,20 @@ impl<M: ValueBuilder> ValueReader<'_, '_, M> {
     fn object(&mut self, depth: usize) -> Option<M::Value> {
         self.word(b"{")?;
         let mut object = self.builder.object()?;
-        if !self.eat(b'}') {
+        if !self.cursor.eat(b'}') {
             loop {
-                self.blank();
-                let (text, rest) = string(self.rest, self.scratch)?;
-                self.rest = rest;
+                self.cursor.skip_white_space();
+                let text = string(&mut self.cursor, self.scratch)?;
                 let key = self.builder.key(text)?;
-                if !self.eat(b':') {
+                if !self.cursor.eat(b':') {
                     return None;
                 }
                 let value = self.value(depth)?;
                 self.builder.member(&mut object, key, value)?;
-                if self.eat(b',') {
+                if self.cursor.eat(b',') {
                     continue;
                 }
-                if self.eat(b'}') {
+                if self.cursor.eat(b'}') {
                     break;
                 }
                 return None;
@@ -146,18 +128,18 @@ impl<M: ValueBuilder> ValueReader<'_, '_, M> {
     fn array(&mut self, depth: usize) -> Option<M::Value> {
         self.word(b"[")?;
         let start = self.items.len();
-        if !self.eat(b']') {
+        if !self.cursor.eat(b']') {
             loop {
                 // The vectors of embeddings are why numbers have a way of their own.
-                let item = match self.rest.first()? {
+                let item = match self.cursor.peek()? {
                     b'-' | b'0'..=b'9' => self.number()?,
                     _ => self.value(depth)?,
                 };
                 self.items.push(item);
-                if self.eat(b',') {
+                if self.cursor.eat(b',') {
                     continue;
                 }
-                if self.eat(b']') {
+                if self.cursor.eat(b']') {
                     break;
                 }
                 return None;
@@ -167,13 +149,13 @@ impl<M: ValueBuilder> ValueReader<'_, '_, M> {
     }
 }
 
-/// The string at the start of `bytes`, and what follows it.
+/// The string that comes next, which is taken.
 #[inline]
-fn string<'t: 's, 's>(
-    bytes: &'t [u8],
-    scratch: &'s mut Vec<u8>,
-) -> Option<(JsonString<'s>, &'t [u8])> {
-    let inner = bytes.strip_prefix(b"\"")?;
-    let (text, length) = text::content(inner, scratch)?;
-    Some((text, inner.get(length + 1..)?))
+fn string<'t: 's, 's>(cursor: &mut Cursor<'t>, scratch: &'s mut Vec<u8>) -> Option<JsonString<'s>> {
+    if !cursor.eat_bytes(b"\"") {
+        return None;
+    }
+    let (text, length) = read_string(cursor.rest(), scratch)?;
+    cursor.advance(length + 1);
+    Some(text)
 }

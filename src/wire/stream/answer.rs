@@ -1,4 +1,4 @@
-//! What a whole reply said.
+//! What a whole reply said: the sum of its deltas.
 
 use super::delta::{Shape, ToolCall};
 use crate::wire::counters::Counters;
@@ -19,10 +19,10 @@ pub struct Answer {
     pub done_reason: Option<String>,
     pub counters: Counters,
     pub outcome: Outcome,
-    /// The JSON of the last line that was more than a piece of text: the `done: true` line of a complete native
-    /// reply, the last chunk before `[DONE]`, the error line of a failed one.
+    /// The JSON of the last line that was no content line: the `done: true` line of a complete native reply, the last
+    /// line before `[DONE]`, the error line of a failed reply.
     pub last_line: Vec<u8>,
-    /// The JSON of the first line with something else in the place of its text.
+    /// The JSON of the first line that had a number or an object where its text belongs.
     pub non_text_line: Vec<u8>,
     /// The JSON of each line with tool calls.
     pub tool_lines: Vec<Vec<u8>>,
@@ -33,9 +33,9 @@ pub struct Answer {
 pub enum Outcome {
     /// `done: true`, or `[DONE]`.
     Complete,
-    /// Neither.
+    /// Neither of them, and no error.
     #[default]
     Truncated,
-    /// An error line; its text.
+    /// With an error line, whose text this is.
     Failed(String),
 }

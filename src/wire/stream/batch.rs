@@ -1,75 +1,54 @@
-//! What a number of lines said, in the memory that a decoder fills again and again.
+//! What a number of lines said, in memory that a decoder fills again and again.
+//!
+//! Content lines own no memory of their own. After the lines
+//!
+//! ```json
+//! {"model":"m","created_at":"2026-08-21T17:00:05.1Z","response":"Hel","done":false}
+//! {"model":"m","created_at":"2026-08-21T17:00:05.2Z","response":"lo","done":false}
+//! {"model":"m","created_at":"2026-08-21T17:00:05.3Z","response":"","done":true,"eval_count":3}
+//! ```
+//!
+//! a batch has the text `Hello`, the shared fields `Generate` and `m`, and three items: content up to byte 3, content up
+//! to byte 5, and a delta of its own for the last line.
 
 use std::sync::Arc;
 
-use super::delta::{Delta, Shape};
-use crate::wire::json::string as text;
-
-/// An RFC 3339 time of at most 40 bytes, stored in place so that an item owns no memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timestamp {
-    pub len: u8,
-    pub bytes: [u8; 40],
-}
-
-impl Timestamp {
-    /// The longest time that is stored in place.
-    pub const MAX: usize = 40;
-
-    /// `time` as a created_at if it is short enough and needs no escape in JSON; `None` sends its line to a full delta.
-    pub(super) fn new(time: &str) -> Option<Self> {
-        let plain = text::plain_run(time.as_bytes()) == (time.len(), true);
-        if plain {
-            Self::from_plain(time.as_bytes())
-        } else {
-            None
-        }
-    }
-
-    #[inline]
-    pub(super) fn from_plain(time: &[u8]) -> Option<Self> {
-        let mut bytes = [0; Self::MAX];
-        bytes.get_mut(..time.len())?.copy_from_slice(time);
-        Some(Self {
-            len: u8::try_from(time.len()).ok()?,
-            bytes,
-        })
-    }
-
-    /// The time as the server wrote it.
-    pub fn as_str(&self) -> &str {
-        let time = self.bytes.get(..usize::from(self.len)).unwrap_or_default();
-        std::str::from_utf8(time).unwrap_or_default()
-    }
-}
-
-/// The parts of an ordinary content line that repeat from line to line.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SharedFields {
-    pub shape: Shape,
-    pub model: String,
-}
+use super::content_line::{SharedFields, Timestamp};
+use super::delta::Delta;
 
 /// One decoded line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Item {
-    /// A content line (`role` assistant, `done` false, nothing else in it): its text is
-    /// `batch.text[previous end..end]`; shape and model are the batch's `shared`.
+    /// A content line. Its text is `batch.text[end of the content item before..end]`, its other fields are
+    /// `batch.shared`.
     Content { end: usize, created_at: Timestamp },
-    /// Any other line. Its content is NOT in `batch.text`.
+    /// Any other line. Its text is not in `batch.text`.
     Delta(Box<Delta>),
 }
 
-/// What a number of lines said: the reusable output buffer of a [`Decoder`].
+/// What a number of lines said: what a [`Decoder`] appends to.
+///
+/// ```
+/// use metagpt_ollama_rs::wire::{Batch, Decoder, ItemRef, MAX_LINE, StreamFormat};
+///
+/// let mut batch = Batch::default();
+/// let line = br#"{"model":"m","created_at":"2026","response":"Hel","done":false}"#;
+/// let mut decoder = Decoder::new(StreamFormat::Ndjson, MAX_LINE);
+/// decoder.feed(line, &mut batch).unwrap();
+/// decoder.feed(b"\n", &mut batch).unwrap();
+/// assert!(matches!(batch.iter().next(), Some(ItemRef::Content { text: "Hel", .. })));
+/// ```
+///
+/// [`Decoder`]: super::decoder::Decoder
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
-    /// The contents of the `Text` items, one after the other: valid UTF-8.
+    /// The texts of the `Content` items, one after the other.
     pub text: String,
     pub items: Vec<Item>,
-    /// Shape and model of the `Text` items; a line that differs is a `Full` item.
+    /// What all `Content` items have in common; a content line that has other fields is a `Delta` item.
     pub shared: Option<Arc<SharedFields>>,
-    /// Bytes held by the `Full` items.
-    full_bytes: usize,
+    /// About how many bytes the `Delta` items hold.
+    delta_bytes: usize,
 }
 
 /// An item of a [`Batch`] together with its text.
@@ -87,10 +66,11 @@ impl Batch {
     pub fn clear(&mut self) {
         self.text.clear();
         self.items.clear();
-        self.full_bytes = 0;
+        self.delta_bytes = 0;
     }
 
-    /// Empties the batch, and gives back what a burst has blown up: hundreds of streams that wait hold little then.
+    /// Empties the batch, and gives memory back that a burst of lines has left: then hundreds of streams that wait for
+    /// their next line hold little.
     pub fn release(&mut self) {
         const ITEMS: usize = 128;
         const TEXT: usize = 8 << 10;
@@ -123,7 +103,7 @@ impl Batch {
 
     /// Roughly how much memory the items hold.
     pub fn bytes(&self) -> usize {
-        self.text.len() + self.items.len() * size_of::<Item>() + self.full_bytes
+        self.text.len() + self.items.len() * size_of::<Item>() + self.delta_bytes
     }
 
     /// The items in order.
@@ -139,8 +119,8 @@ impl Batch {
         })
     }
 
-    /// Moves the items of `other` to the end of this batch. Both keep their memory. The two must come from one decoder,
-    /// or hold no `Text` items of different templates.
+    /// Moves the items of `other` to the end of this batch. Both keep their memory. The content items of the two must
+    /// have the same shared fields, as those of one decoder have.
     pub fn append(&mut self, other: &mut Self) {
         if self.items.is_empty() {
             self.clear();
@@ -158,20 +138,21 @@ impl Batch {
                 },
                 full @ Item::Delta(_) => full,
             }));
-        self.full_bytes += other.full_bytes;
+        self.delta_bytes += other.delta_bytes;
         if self.shared.is_none() {
             self.shared.clone_from(&other.shared);
         }
         other.clear();
     }
 
-    pub fn push_full(&mut self, delta: Delta) {
-        self.full_bytes +=
+    /// Appends a line that is no content line.
+    pub fn push_delta(&mut self, delta: Delta) {
+        self.delta_bytes +=
             size_of::<Delta>() + delta.line.len() + delta.content.len() + delta.thinking.len();
         self.items.push(Item::Delta(Box::new(delta)));
     }
 
-    /// Whether `Text` items of `shared` can go in here; an empty batch takes any.
+    /// Whether content items with the fields `shared` can be appended; an empty batch takes those of any line.
     #[inline]
     pub(super) fn accepts(&mut self, shared: &Arc<SharedFields>) -> bool {
         match &self.shared {
@@ -184,7 +165,7 @@ impl Batch {
         }
     }
 
-    /// Makes an item of what was appended to `text` since the last one.
+    /// Makes a content item of what was appended to `text` since the last one.
     #[inline]
     pub(super) fn end_content(&mut self, created_at: Timestamp) {
         self.items.push(Item::Content {

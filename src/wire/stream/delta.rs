@@ -1,4 +1,4 @@
-//! What one line of a stream says.
+//! What one line of a stream says, decoded: a delta of the answer.
 
 use crate::wire::counters::Counters;
 use crate::wire::excerpt::excerpt;
@@ -11,14 +11,14 @@ pub enum Shape {
     Chat,
     /// `response`, or what stands for it where an image is made: `/api/generate`.
     Generate,
-    /// `choices[0].delta`: `/v1/chat/completions` and `/v1/completions`.
+    /// `choices[0].delta` or `choices[0].text`: `/v1/chat/completions` and `/v1/completions`.
     OpenAi,
     /// Anything else that is a JSON object (progress of a pull, for one).
     #[default]
     Other,
 }
 
-/// What a line has in the place of its text: `message.content`, `response`, or what is `OpenAI`'s word for them.
+/// What a line has in the place of its text: `message.content`, `response`, or the member of a choice that stands for them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TextMember {
     /// No such member, or null.
@@ -30,7 +30,7 @@ pub enum TextMember {
     NotText,
 }
 
-/// What one line says when it is more than an ordinary piece of content.
+/// What one line says that is no content line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Delta {
     pub shape: Shape,
@@ -41,7 +41,7 @@ pub struct Delta {
     pub text_member: TextMember,
     pub content: String,
     pub thinking: String,
-    /// One entry a call; the raw `line` is the authority on arguments.
+    /// One entry a call, or a piece of a call. Whoever needs the exact arguments takes them from `line`.
     pub tool_calls: Vec<ToolCall>,
     pub done: bool,
     pub done_reason: Option<String>,

@@ -1,6 +1,6 @@
 //! Why a body cannot be read on.
 
-/// A body that cannot be read on. What came before it is good.
+/// Why a body cannot be read on. The items before the error are good.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
     #[error("line {line_number} of the reply is longer than {limit} bytes")]

@@ -1,25 +1,16 @@
-//! One JSON object to what it says: the strict path.
+//! A line to the JSON object in it, for any legal JSON: the strict path of the decoder.
 //!
 //! simd-json makes a flat tape of the line, in buffers that are used again and again; nothing here recurses, so depth
-//! is harmless. Where a key comes twice the last one counts. A field of a wrong type counts as absent: servers and
-//! proxies differ, and a broken detail must not end a stream. Only a line that is no JSON object is refused.
+//! is harmless. Some legal JSON simd-json refuses (a number of 400 digits, half of a surrogate pair, 2,000 arrays inside
+//! each other); such a line is rewritten by `json::lenient` and parsed once more. Only a line that is no JSON object is
+//! refused.
 
-use simd_json::{Buffers, Node, StaticNode, Tape};
+use simd_json::{Buffers, Node, Tape};
 
-use super::batch::Timestamp;
-use super::delta::{Delta, Shape, TextMember, ToolCall};
-use crate::wire::counters::Counters;
+use super::tape::TapeValue;
 use crate::wire::json::lenient;
 
-/// A content line with nothing else in it, which becomes a text item.
-pub(super) struct ContentLine<'a> {
-    pub shape: Shape,
-    pub model: &'a str,
-    pub content: &'a str,
-    pub created_at: Timestamp,
-}
-
-/// Why a line says nothing. Positions count bytes of the line.
+/// Why a line holds no JSON object. Positions count bytes of the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ObjectError {
     NotUtf8 { position: usize },
@@ -27,7 +18,7 @@ pub(super) enum ObjectError {
     NotObject,
 }
 
-/// The buffers of the strict path.
+/// Parses one line after the other, in buffers that it keeps.
 pub(super) struct LineParser {
     /// A copy of the line, because simd-json unescapes strings in place.
     scratch: Vec<u8>,
@@ -49,8 +40,8 @@ impl Default for LineParser {
 }
 
 impl LineParser {
-    /// Parses `line` and shows the object to `read`, which is called at most once.
-    pub fn object(
+    /// Parses `line` and calls `read` with the object in it. Where there is none, `read` is not called.
+    pub fn parse_object(
         &mut self,
         line: &[u8],
         read: &mut dyn FnMut(TapeValue<'_, '_>),
@@ -58,13 +49,17 @@ impl LineParser {
         let mut tape = std::mem::replace(&mut self.tape, Tape(Vec::new())).reset();
         self.scratch.clear();
         self.scratch.extend_from_slice(line);
-        let parsed = fill(&mut self.scratch, &mut self.buffers, &mut tape);
-        let result = if parsed { show(&tape, read) } else { Ok(()) };
+        let parsed = fill_tape(&mut self.scratch, &mut self.buffers, &mut tape);
+        let result = if parsed {
+            read_object(&tape, read)
+        } else {
+            Ok(())
+        };
         self.tape = tape.reset();
         let result = if parsed {
             result
         } else {
-            self.again(line, read)
+            self.parse_leniently(line, read)
         };
         if self.scratch.capacity() > MAX_KEPT {
             *self = Self::default();
@@ -73,7 +68,7 @@ impl LineParser {
     }
 
     /// Reads a line that simd-json has refused: it may be legal all the same.
-    fn again(
+    fn parse_leniently(
         &mut self,
         line: &[u8],
         read: &mut dyn FnMut(TapeValue<'_, '_>),
@@ -82,25 +77,29 @@ impl LineParser {
             position: error.valid_up_to(),
         })?;
         self.scratch.clear();
-        lenient::rewrite(line, &mut self.scratch)
-            .map_err(|fault| ObjectError::NotJson { position: fault.0 })?;
+        lenient::rewrite(line, &mut self.scratch).map_err(|error| ObjectError::NotJson {
+            position: error.position,
+        })?;
         let mut tape = Tape(Vec::new());
         let mut buffers = Buffers::with_max_depth(self.scratch.len(), usize::MAX);
-        if !fill(&mut self.scratch, &mut buffers, &mut tape) {
+        if !fill_tape(&mut self.scratch, &mut buffers, &mut tape) {
             return Err(ObjectError::NotJson { position: 0 });
         }
-        show(&tape, read)
+        read_object(&tape, read)
     }
 }
 
 /// Parses what is in `scratch`; `false` if simd-json refuses it.
-fn fill<'a>(scratch: &'a mut Vec<u8>, buffers: &mut Buffers, tape: &mut Tape<'a>) -> bool {
+fn fill_tape<'a>(scratch: &'a mut Vec<u8>, buffers: &mut Buffers, tape: &mut Tape<'a>) -> bool {
     let length = scratch.len();
     scratch.resize(length + simd_json::INPUT_PADDING, b' ');
     simd_json::fill_tape_padded(scratch, length, buffers, tape).is_ok()
 }
 
-fn show(tape: &Tape<'_>, read: &mut dyn FnMut(TapeValue<'_, '_>)) -> Result<(), ObjectError> {
+fn read_object(
+    tape: &Tape<'_>,
+    read: &mut dyn FnMut(TapeValue<'_, '_>),
+) -> Result<(), ObjectError> {
     let top = TapeValue {
         nodes: &tape.0,
         at: 0,
@@ -110,406 +109,4 @@ fn show(tape: &Tape<'_>, read: &mut dyn FnMut(TapeValue<'_, '_>)) -> Result<(), 
     }
     read(top);
     Ok(())
-}
-
-/// A value on the tape.
-#[derive(Clone, Copy)]
-pub(super) struct TapeValue<'t, 'i> {
-    nodes: &'t [Node<'i>],
-    at: usize,
-}
-
-impl<'t, 'i> TapeValue<'t, 'i> {
-    fn node(self) -> Option<&'t Node<'i>> {
-        self.nodes.get(self.at)
-    }
-
-    /// Where the value after this one stands.
-    fn end(self) -> usize {
-        match self.node() {
-            Some(Node::Object { count, .. } | Node::Array { count, .. }) => self.at + 1 + count,
-            _ => self.at + 1,
-        }
-    }
-
-    /// How many members an object has, repeated keys counted each time.
-    fn size(self) -> usize {
-        match self.node() {
-            Some(Node::Object { len, .. }) => *len,
-            _ => 0,
-        }
-    }
-
-    /// The members of an object in order; none of anything else.
-    fn members(self) -> impl Iterator<Item = (&'i str, TapeValue<'t, 'i>)> {
-        let mut at = self.at + 1;
-        (0..self.size()).map_while(move |_| {
-            let Some(Node::String(key)) = self.nodes.get(at) else {
-                return None;
-            };
-            let value = Self {
-                nodes: self.nodes,
-                at: at + 1,
-            };
-            at = value.end();
-            Some((*key, value))
-        })
-    }
-
-    fn elements(self) -> impl Iterator<Item = TapeValue<'t, 'i>> {
-        let length = if let Some(Node::Array { len, .. }) = self.node() {
-            *len
-        } else {
-            0
-        };
-        let mut at = self.at + 1;
-        (0..length).map(move |_| {
-            let value = Self {
-                nodes: self.nodes,
-                at,
-            };
-            at = value.end();
-            value
-        })
-    }
-
-    fn get(self, wanted: &str) -> Option<TapeValue<'t, 'i>> {
-        self.members()
-            .filter(|(key, _)| *key == wanted)
-            .last()
-            .map(|(_, value)| value)
-    }
-
-    fn str(self) -> Option<&'i str> {
-        if let Some(Node::String(text)) = self.node() {
-            Some(text)
-        } else {
-            None
-        }
-    }
-
-    fn u64(self) -> Option<u64> {
-        match self.node()? {
-            Node::Static(StaticNode::U64(number)) => Some(*number),
-            Node::Static(StaticNode::I64(number)) => u64::try_from(*number).ok(),
-            _ => None,
-        }
-    }
-
-    fn is_true(self) -> bool {
-        matches!(self.node(), Some(Node::Static(StaticNode::Bool(true))))
-    }
-
-    fn is_false(self) -> bool {
-        matches!(self.node(), Some(Node::Static(StaticNode::Bool(false))))
-    }
-
-    fn is_null(self) -> bool {
-        matches!(self.node(), Some(Node::Static(StaticNode::Null)))
-    }
-
-    fn is_object(self) -> bool {
-        matches!(self.node(), Some(Node::Object { .. }))
-    }
-}
-
-/// The line as an content_line content line, if it is one.
-pub(super) fn content_line<'i>(line: TapeValue<'_, 'i>) -> Option<ContentLine<'i>> {
-    if line.size() != 4 {
-        return None;
-    }
-    let (mut model, mut created_at, mut shape, mut content, mut open) =
-        (None, None, Shape::Other, None, false);
-    for (key, value) in line.members() {
-        match key {
-            "model" => model = value.str(),
-            "created_at" => created_at = value.str().and_then(Timestamp::new),
-            "message" => {
-                shape = Shape::Chat;
-                let plain = value.size() == 2
-                    && value.get("role").and_then(TapeValue::str) == Some("assistant");
-                content = if plain {
-                    value.get("content").and_then(TapeValue::str)
-                } else {
-                    None
-                };
-            }
-            "response" => {
-                shape = Shape::Generate;
-                content = value.str();
-            }
-            "done" => open = value.is_false(),
-            _ => return None,
-        }
-    }
-    // Four members and all four of them found: no key came twice.
-    let content_line = ContentLine {
-        shape,
-        model: model?,
-        content: content?,
-        created_at: created_at?,
-    };
-    open.then_some(content_line)
-}
-
-/// Everything that `source` says; `object` is what was parsed from it. In a body that is no event stream, an `OpenAI`
-/// object without `delta` is a whole reply.
-pub(super) fn delta(object: TapeValue<'_, '_>, source: &[u8], events: bool) -> Delta {
-    let mut delta = Delta {
-        line: source.to_vec(),
-        ..Delta::default()
-    };
-    let fields = &mut TopLevelFields::default();
-    for (key, value) in object.members() {
-        fields.set(key, value);
-    }
-    delta.model = owned(fields.model);
-    delta.created_at = owned(fields.created_at);
-    delta.done = fields.done.is_some_and(TapeValue::is_true);
-    delta.done_reason = owned(fields.done_reason);
-    delta.error = fields.error.and_then(|error| error_text(error, source));
-    delta.counters = fields.counters;
-    if let Some(choices) = fields.choices {
-        delta.shape = Shape::OpenAi;
-        if let Some(usage) = fields.usage {
-            delta
-                .counters
-                .set_openai_usage(|name| usage.get(name).and_then(TapeValue::u64));
-        }
-        // With `n` above one the chunks of several answers are interleaved; an answer is the first of them.
-        let first = choices
-            .elements()
-            .enumerate()
-            .find(|(_, choice)| choice.get("index").and_then(TapeValue::u64).unwrap_or(0) == 0);
-        if let Some((position, choice)) = first {
-            openai(&mut delta, choice, position, events);
-        }
-    } else if let Some(message) = fields.message {
-        delta.shape = Shape::Chat;
-        let calls = message_text(&mut delta, message);
-        if calls {
-            delta.tool_calls = tool_calls(
-                source,
-                &[PathStep::Key("message"), PathStep::Key("tool_calls")],
-            );
-        }
-        if let (TextMember::Absent, Some(response)) = (delta.text_member, fields.response) {
-            delta.text_member = text_of(response, &mut delta.content);
-        }
-    } else if fields.is_generate() {
-        delta.shape = Shape::Generate;
-        if let Some(response) = fields.response {
-            delta.text_member = text_of(response, &mut delta.content);
-        }
-        let thinking = fields.thinking.and_then(TapeValue::str);
-        thinking.unwrap_or_default().clone_into(&mut delta.thinking);
-        if fields.tool_calls {
-            delta.tool_calls = tool_calls(source, &[PathStep::Key("tool_calls")]);
-        }
-    }
-    delta
-}
-
-/// The top-level members that matter, the last of each name.
-#[derive(Default)]
-struct TopLevelFields<'t, 'i> {
-    model: Option<TapeValue<'t, 'i>>,
-    created_at: Option<TapeValue<'t, 'i>>,
-    message: Option<TapeValue<'t, 'i>>,
-    response: Option<TapeValue<'t, 'i>>,
-    thinking: Option<TapeValue<'t, 'i>>,
-    choices: Option<TapeValue<'t, 'i>>,
-    usage: Option<TapeValue<'t, 'i>>,
-    done: Option<TapeValue<'t, 'i>>,
-    done_reason: Option<TapeValue<'t, 'i>>,
-    error: Option<TapeValue<'t, 'i>>,
-    tool_calls: bool,
-    /// An image that was made, or how far one is.
-    image: bool,
-    status: bool,
-    counters: Counters,
-}
-
-impl<'t, 'i> TopLevelFields<'t, 'i> {
-    /// Whether this is part of an answer of `/api/generate`. Those with images have no `response`
-    /// (docs/wire.md#5-lines-of-a-generation); reports of the progress of a pull have a `status`.
-    fn is_generate(&self) -> bool {
-        let other = self.thinking.is_some() || self.tool_calls || self.image;
-        let ends = self.done.is_some_and(TapeValue::is_true);
-        self.response.is_some_and(|text| ends || !text.is_null()) || (other && !self.status)
-    }
-
-    fn set(&mut self, key: &str, value: TapeValue<'t, 'i>) {
-        let some = (!value.is_null()).then_some(value);
-        match key {
-            "model" => self.model = some,
-            "created_at" => self.created_at = some,
-            "message" => self.message = some.filter(|value| value.is_object()),
-            "response" => self.response = Some(value),
-            "thinking" => self.thinking = some,
-            "choices" => {
-                self.choices =
-                    some.filter(|value| matches!(value.node(), Some(Node::Array { .. })));
-            }
-            "usage" => self.usage = some,
-            "done" => self.done = some,
-            "done_reason" => self.done_reason = some,
-            "error" => self.error = some,
-            "tool_calls" => self.tool_calls = some.is_some(),
-            "image" | "completed" => self.image |= some.is_some(),
-            "status" => self.status = some.is_some(),
-            _ => {
-                if let Some(counter) = self.counters.get_mut(key) {
-                    *counter = value.u64();
-                }
-            }
-        }
-    }
-}
-
-fn owned(value: Option<TapeValue<'_, '_>>) -> Option<String> {
-    value.and_then(TapeValue::str).map(str::to_owned)
-}
-
-/// Takes role, content and thinking from a message or an `OpenAI` delta, and says whether it has tool calls.
-fn message_text(delta: &mut Delta, message: TapeValue<'_, '_>) -> bool {
-    let mut calls = false;
-    for (key, value) in message.members() {
-        match key {
-            "role" => delta.role = owned(Some(value)),
-            "content" => delta.text_member = text_of(value, &mut delta.content),
-            // The second and third name are OpenAI's side: Ollama's and that of other servers.
-            "thinking" | "reasoning" | "reasoning_content" => {
-                if let Some(text) = value.str() {
-                    text.clone_into(&mut delta.thinking);
-                }
-            }
-            "tool_calls" => calls = matches!(value.node(), Some(Node::Array { .. })),
-            _ => {}
-        }
-    }
-    calls
-}
-
-fn openai(delta: &mut Delta, choice: TapeValue<'_, '_>, position: usize, events: bool) {
-    delta.done_reason = owned(choice.get("finish_reason"));
-    let (message, chunk) = (choice.get("message"), choice.get("delta"));
-    let message = message.filter(|message| message.is_object());
-    delta.done |= message.is_some() || (!events && chunk.is_none());
-    let (name, body) = if message.is_some() {
-        ("message", message)
-    } else {
-        ("delta", chunk)
-    };
-    if let Some(body) = body {
-        if message_text(delta, body) {
-            let path = [
-                PathStep::Key("choices"),
-                PathStep::Index(position),
-                PathStep::Key(name),
-                PathStep::Key("tool_calls"),
-            ];
-            delta.tool_calls = tool_calls(&delta.line, &path);
-        }
-    } else if let Some(text) = choice.get("text") {
-        delta.text_member = text_of(text, &mut delta.content);
-    }
-}
-
-/// Puts the text that `value` holds into `text`: a string, or a list of strings and of parts with a `text`.
-fn text_of(value: TapeValue<'_, '_>, text: &mut String) -> TextMember {
-    text.clear();
-    match value.node() {
-        Some(Node::String(whole)) => text.push_str(whole),
-        Some(Node::Array { .. }) => {
-            for part in value.elements() {
-                let Some(piece) = part.str().or_else(|| part.get("text")?.str()) else {
-                    text.clear();
-                    return TextMember::NotText;
-                };
-                text.push_str(piece);
-            }
-        }
-        _ if value.is_null() => return TextMember::Absent,
-        _ => return TextMember::NotText,
-    }
-    TextMember::Text
-}
-
-/// The text of an `error` member: `None` if it says nothing, by Python's idea of truth. A text that is itself JSON is
-/// unwrapped once, because the runner's own refusal comes as a whole body in a string.
-fn error_text(error: TapeValue<'_, '_>, source: &[u8]) -> Option<String> {
-    let text = match error.node()? {
-        Node::Static(
-            StaticNode::Null
-            | StaticNode::Bool(false)
-            | StaticNode::I64(0)
-            | StaticNode::U64(0)
-            | StaticNode::F64(0.0),
-        )
-        | Node::String("")
-        | Node::Array { len: 0, .. }
-        | Node::Object { len: 0, .. } => return None,
-        Node::String(text) => Some(*text),
-        _ => error
-            .get("message")
-            .and_then(TapeValue::str)
-            .filter(|text| !text.is_empty()),
-    };
-    let Some(text) = text else {
-        return Some(String::from_utf8_lossy(source).into_owned());
-    };
-    Some(unwrapped(text).unwrap_or_else(|| text.to_owned()))
-}
-
-fn unwrapped(text: &str) -> Option<String> {
-    let nested: serde_json::Value =
-        serde_json::from_str(text.trim_start().starts_with('{').then_some(text)?).ok()?;
-    let error = nested.get("error").unwrap_or(&nested);
-    let message = error.as_str().or_else(|| error.get("message")?.as_str())?;
-    (!message.is_empty()).then(|| message.to_owned())
-}
-
-/// One step from a value into a member or an element of it.
-enum PathStep {
-    Key(&'static str),
-    Index(usize),
-}
-
-/// The calls of the array at `path`. Their arguments are cut out of the source, where numbers are exact. An entry
-/// that is no object is left out.
-fn tool_calls(source: &[u8], path: &[PathStep]) -> Vec<ToolCall> {
-    let Ok(source) = std::str::from_utf8(source) else {
-        return Vec::new();
-    };
-    let array = path.iter().try_fold(source, |value, step| match step {
-        PathStep::Key(key) => lenient::member(value, key),
-        PathStep::Index(index) => lenient::elements(value).get(*index).copied(),
-    });
-    lenient::elements(array.unwrap_or_default())
-        .into_iter()
-        .filter(|call| call.starts_with('{'))
-        .map(tool_call)
-        .collect()
-}
-
-fn tool_call(call: &str) -> ToolCall {
-    let text = |value: Option<&str>| {
-        value
-            .and_then(lenient::string)
-            .map(std::borrow::Cow::into_owned)
-    };
-    let function = lenient::member(call, "function").unwrap_or_default();
-    let arguments = lenient::member(function, "arguments").filter(|arguments| *arguments != "null");
-    // Natively the index is the function's, in the OpenAI shape the call's.
-    let index = lenient::member(function, "index").or_else(|| lenient::member(call, "index"));
-    ToolCall {
-        id: text(lenient::member(call, "id")),
-        index: index.and_then(|index| index.parse().ok()),
-        name: text(lenient::member(function, "name")).unwrap_or_default(),
-        arguments: match arguments {
-            None => String::new(),
-            Some(object) => text(Some(object)).unwrap_or_else(|| object.to_owned()),
-        },
-    }
 }

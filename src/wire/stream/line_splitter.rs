@@ -1,7 +1,8 @@
 //! Bytes to lines, whatever the cuts: each line is handed over once, whole, without its end.
 //!
-//! A line inside one read is lent from that read. Only a line that is split between reads is copied, into the one
-//! carry buffer, and what is in there is never searched again.
+//! The pieces `{"a":1}\n{"b"` and `:2}\n` are the lines `{"a":1}` and `{"b":2}`. A line inside one piece is lent from that
+//! piece. Only a line that is split between pieces is copied, into the one carry buffer, and the bytes in there are never
+//! searched again.
 
 use memchr::{memchr, memchr2};
 
@@ -16,10 +17,12 @@ pub(super) enum LineEnds {
     LfOrCr,
 }
 
-/// Where lines go.
+/// Takes the lines of a splitter.
 pub(super) trait LineHandler {
-    /// May take a line, its end included, from the start of `bytes` without a search for its end: how many bytes.
-    fn try_known_line(&mut self, bytes: &[u8]) -> Option<usize>;
+    /// May take a whole line from the start of `bytes`, before its end has been searched for. Returns how many bytes it
+    /// took, the end of the line among them.
+    fn take_line_from(&mut self, bytes: &[u8]) -> Option<usize>;
+    /// Takes a line, which has no line end.
     fn line(&mut self, line: &[u8]) -> Result<(), WireError>;
     /// The error for a line of more than `limit` bytes.
     fn too_long(&self, limit: usize) -> WireError;
@@ -29,12 +32,13 @@ pub(super) trait LineHandler {
 pub(super) struct LineSplitter {
     ends: LineEnds,
     limit: usize,
+    /// The beginning of a line whose end has not come.
     carry: Vec<u8>,
     /// The last byte was a 0x0D that ended a line, so a 0x0A next belongs to it.
     after_cr: bool,
 }
 
-/// A carry buffer that a giant line has blown up beyond this is given back.
+/// A larger carry buffer, which only a giant line needs, is given back after that line.
 const MAX_KEPT: usize = 1 << 20;
 
 impl LineSplitter {
@@ -47,6 +51,7 @@ impl LineSplitter {
         }
     }
 
+    /// Hands over each line that `bytes` completes.
     pub fn feed(
         &mut self,
         mut bytes: &[u8],
@@ -61,7 +66,7 @@ impl LineSplitter {
             }
             if self.carry.is_empty()
                 && let Some((_, rest)) = handler
-                    .try_known_line(bytes)
+                    .take_line_from(bytes)
                     .and_then(|length| bytes.split_at_checked(length))
             {
                 bytes = rest;
@@ -91,7 +96,7 @@ impl LineSplitter {
         Ok(())
     }
 
-    /// Hands over a last line without an end.
+    /// Hands over the last line, if it has no end.
     pub fn finish(&mut self, handler: &mut impl LineHandler) -> Result<(), WireError> {
         if self.carry.is_empty() {
             Ok(())

@@ -1,24 +1,25 @@
-//! The fast path: an ordinary content line read by what the lines before it looked like.
+//! The fast path of the decoder: a content line read by what the lines before it looked like.
 //!
-//! In a stream of content lines only the time and the text change. What comes before the time is learned from the
-//! first ordinary line that the strict path has read; the rest of the form is fixed. A line that matches all of it
-//! byte for byte needs no JSON parser. Whatever does not match is none of this module's business: the strict path
-//! reads it, and for lines that both can read, both give the same item.
+//! In a stream of content lines only the time and the text change. [`LineTemplate`] is the rest: for the line
+//!
+//! ```json
+//! {"model":"m","created_at":"2026-08-21T17:00:05.1Z","message":{"role":"assistant","content":"Hel"},"done":false}
+//! ```
+//!
+//! it keeps the bytes `{"model":"m","created_at":"` and the shape `Chat`, which fixes all bytes between the time and the
+//! text and all bytes after the text. A line that matches the template byte for byte needs no JSON parser. Any other line
+//! is left to the strict path; for lines that both paths can read, both give the same item.
 
 use std::sync::Arc;
 
-use super::batch::{SharedFields, Timestamp};
+use super::content_line::{
+    AFTER_CHAT_TEXT, AFTER_GENERATE_TEXT, BEFORE_CHAT_TEXT, BEFORE_CREATED_AT,
+    BEFORE_GENERATE_TEXT, BEFORE_MODEL, SharedFields, Timestamp,
+};
 use super::delta::Shape;
-use super::line_parser::ContentLine;
-use crate::wire::json::string::{self as text, JsonString};
+use crate::wire::json::string::{JsonString, plain_run, push_string, read_string};
 
-const TIME: &[u8] = b"\",\"created_at\":\"";
-const CHAT: &[u8] = b"\",\"message\":{\"role\":\"assistant\",\"content\":\"";
-const CHAT_END: &[u8; 16] = b"\"},\"done\":false}";
-const GENERATE: &[u8] = b"\",\"response\":\"";
-const GENERATE_END: &[u8; 15] = b"\",\"done\":false}";
-
-/// The form that ordinary lines of one stream have.
+/// What the content lines of one stream have in common.
 #[derive(Debug)]
 pub struct LineTemplate {
     /// Everything up to the opening quote of the time.
@@ -26,72 +27,96 @@ pub struct LineTemplate {
     pub(super) shared: Arc<SharedFields>,
 }
 
-/// What a line says beyond its form. The text is not checked to be UTF-8.
+/// What a content line says beyond its template. The text is not checked to be UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VaryingFields<'a> {
     /// ASCII, without escapes.
-    pub time: &'a [u8],
+    pub created_at: &'a [u8],
     pub text: JsonString<'a>,
 }
 
 impl LineTemplate {
-    /// The form of `line`, which the strict path has read as an content line with the fields `shared`.
+    /// The template of `line`, which the strict path has read as a content line with the fields `shared`. `None` if its
+    /// members stand in another order, or with white space between them.
     pub(super) fn learn(line: &[u8], shared: &Arc<SharedFields>) -> Option<Self> {
-        let (prefix, model) = beginning(line)?;
+        let (prefix, model) = split_prefix(line)?;
         (model == shared.model).then(|| Self {
             prefix: prefix.to_vec(),
             shared: Arc::clone(shared),
         })
     }
 
-    /// The form of `line`, if it is an ordinary line and nothing else. The form fixes each byte between the strings, so
-    /// what fits it needs no JSON parser to be known for one.
+    /// The template of `line`, if it is a content line and nothing else. The template fixes each byte between the
+    /// strings, so a line that matches it is JSON, and no parser is needed to find that out.
+    ///
+    /// ```
+    /// use metagpt_ollama_rs::wire::{LineTemplate, Shape};
+    ///
+    /// let line = br#"{"model":"m","created_at":"2026-08-21T17:00:05Z","response":"Hel","done":false}"#;
+    /// let template = LineTemplate::of(line).unwrap();
+    /// assert_eq!(template.shared().shape, Shape::Generate);
+    /// assert!(LineTemplate::of(br#"{"model":"m","response":"","done":true}"#).is_none());
+    /// ```
     pub fn of(line: &[u8]) -> Option<Self> {
-        let shape = shape(line)?;
-        let (prefix, model) = beginning(line)?;
+        let shape = shape_by_end(line)?;
+        let (prefix, model) = split_prefix(line)?;
         Some(Self {
             prefix: prefix.to_vec(),
             shared: Arc::new(SharedFields { shape, model }),
         })
-        .filter(|form| form.whole(line, &mut Vec::new()).is_some())
+        .filter(|template| template.match_line(line, &mut Vec::new()).is_some())
     }
 
-    /// The parts that all lines of this form have in common.
-    pub fn template(&self) -> &SharedFields {
+    /// The fields that all lines of this template have in common.
+    pub fn shared(&self) -> &SharedFields {
         &self.shared
     }
 
-    /// What `line` says, if it is of this form to its last byte. `scratch` holds the text where it has escapes.
+    /// What `line` says, if it matches the template to its last byte. `scratch` is memory for a text with escapes.
+    ///
+    /// ```
+    /// use metagpt_ollama_rs::wire::LineTemplate;
+    ///
+    /// let line = |text| format!(r#"{{"model":"m","created_at":"2026","response":"{text}","done":false}}"#);
+    /// let template = LineTemplate::of(line("Hel").as_bytes()).unwrap();
+    /// let (next, mut scratch) = (line(r"lo\n"), Vec::new());
+    /// let varying = template.match_line(next.as_bytes(), &mut scratch).unwrap();
+    /// assert_eq!((varying.created_at, varying.text.bytes), (&b"2026"[..], &b"lo\n"[..]));
+    /// ```
     #[inline]
-    pub fn whole<'a>(&self, line: &'a [u8], scratch: &'a mut Vec<u8>) -> Option<VaryingFields<'a>> {
-        let (time, rest) = self.open(line)?;
-        let (text, length) = text::content(rest, scratch)?;
-        let end = self.close(rest.get(length..)?)?;
-        end.is_empty().then_some(VaryingFields { time, text })
+    pub fn match_line<'a>(
+        &self,
+        line: &'a [u8],
+        scratch: &'a mut Vec<u8>,
+    ) -> Option<VaryingFields<'a>> {
+        let (created_at, rest) = self.match_before_text(line)?;
+        let (text, length) = read_string(rest, scratch)?;
+        let end = self.match_after_text(rest.get(length..)?)?;
+        end.is_empty().then_some(VaryingFields { created_at, text })
     }
 
     /// Reads the line at the start of `bytes`: appends its text to `out`, and returns its length and time.
     /// When it returns `None`, `out` may have grown.
     #[inline]
     pub(super) fn read(&self, bytes: &[u8], out: &mut String) -> Option<(usize, Timestamp)> {
-        let (time, rest) = self.open(bytes)?;
+        let (time, rest) = self.match_before_text(bytes)?;
         let created_at = Timestamp::from_plain(time)?;
-        let rest = self.close(rest.get(text::push_string(rest, out)?..)?)?;
+        let rest = self.match_after_text(rest.get(push_string(rest, out)?..)?)?;
         Some((bytes.len() - rest.len(), created_at))
     }
 
     /// The time of the line at the start of `bytes`, and everything from its text on.
     #[inline]
-    fn open<'a>(&self, bytes: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+    fn match_before_text<'a>(&self, bytes: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
         let time = bytes.strip_prefix(self.prefix.as_slice())?;
-        let (length, ascii) = text::plain_run(time.get(..=Timestamp::MAX).unwrap_or(time));
+        let (length, ascii) = plain_run(time.get(..=Timestamp::MAX).unwrap_or(time));
         let (time, rest) = time.split_at_checked(length)?;
         if !ascii || length > Timestamp::MAX {
             return None;
         }
         let rest = match self.shared.shape {
-            Shape::Chat => rest.strip_prefix(CHAT)?,
-            Shape::Generate => rest.strip_prefix(GENERATE)?,
+            Shape::Chat => rest.strip_prefix(BEFORE_CHAT_TEXT)?,
+            Shape::Generate => rest.strip_prefix(BEFORE_GENERATE_TEXT)?,
             Shape::OpenAi | Shape::Other => return None,
         };
         Some((time, rest))
@@ -99,20 +124,20 @@ impl LineTemplate {
 
     /// What follows the line; `rest` begins with the closing quote of its text.
     #[inline]
-    fn close<'a>(&self, rest: &'a [u8]) -> Option<&'a [u8]> {
+    fn match_after_text<'a>(&self, rest: &'a [u8]) -> Option<&'a [u8]> {
         match self.shared.shape {
-            Shape::Chat => rest.strip_prefix(CHAT_END),
-            Shape::Generate => rest.strip_prefix(GENERATE_END),
+            Shape::Chat => rest.strip_prefix(AFTER_CHAT_TEXT),
+            Shape::Generate => rest.strip_prefix(AFTER_GENERATE_TEXT),
             Shape::OpenAi | Shape::Other => None,
         }
     }
 }
 
-/// The only shape that an ordinary `line` can have, by its end.
-fn shape(line: &[u8]) -> Option<Shape> {
-    if line.ends_with(CHAT_END) {
+/// The only shape that `line` can have if it is a content line, by its end.
+fn shape_by_end(line: &[u8]) -> Option<Shape> {
+    if line.ends_with(AFTER_CHAT_TEXT) {
         Some(Shape::Chat)
-    } else if line.ends_with(GENERATE_END) {
+    } else if line.ends_with(AFTER_GENERATE_TEXT) {
         Some(Shape::Generate)
     } else {
         None
@@ -120,17 +145,9 @@ fn shape(line: &[u8]) -> Option<Shape> {
 }
 
 /// Everything up to the opening quote of the time, and the model.
-fn beginning(line: &[u8]) -> Option<(&[u8], String)> {
-    let start = b"{\"model\":\"";
+fn split_prefix(line: &[u8]) -> Option<(&[u8], String)> {
     let mut model = String::new();
-    let end = start.len() + text::push_string(line.strip_prefix(start)?, &mut model)?;
-    line.get(end..)?.strip_prefix(TIME)?;
-    Some((line.get(..end + TIME.len())?, model))
-}
-
-impl ContentLine<'_> {
-    /// Whether the line has the fields `shared`.
-    pub(super) fn fits(&self, shared: &SharedFields) -> bool {
-        self.shape == shared.shape && self.model == shared.model
-    }
+    let end = BEFORE_MODEL.len() + push_string(line.strip_prefix(BEFORE_MODEL)?, &mut model)?;
+    line.get(end..)?.strip_prefix(BEFORE_CREATED_AT)?;
+    Some((line.get(..end + BEFORE_CREATED_AT.len())?, model))
 }

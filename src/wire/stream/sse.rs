@@ -1,37 +1,48 @@
-//! Server-sent events to JSON texts.
+//! The lines of an event stream to the JSON texts in it.
 //!
-//! The `data` of an event is a JSON text or `[DONE]`; comments and the other fields say nothing to us. A data line
-//! that is a JSON object by itself is delivered at once. One that is not waits for the other data lines of its event,
-//! and they are tried together.
+//! ```text
+//! : a comment
+//! data: {"choices":[{"delta":{"content":"Hel"}}]}
+//!
+//! data: [DONE]
+//!
+//! ```
+//!
+//! holds one JSON text, and then says that it is complete. The `data` of an event is a JSON text or `[DONE]`; comments and
+//! the other fields have no meaning here. A data line that is a JSON object by itself is delivered at once. One that is not
+//! waits for the other data lines of its event, and they are tried together.
 
 use super::error::WireError;
 
-/// What a line of an event stream means so far.
+/// Reads the lines of one event stream.
 #[derive(Default)]
 pub(super) struct EventParser {
     /// The data lines of an event that did not parse alone, joined by newlines.
     pending: Vec<u8>,
-    /// Why the first of them did not.
+    /// Why the first of them did not parse.
     refusal: Option<WireError>,
 }
 
-/// Reads JSON texts for [`EventParser`].
-pub(super) trait EventHandler {
+/// Takes what an [`EventParser`] finds.
+pub(super) trait EventTextHandler {
+    /// Takes a JSON text.
     fn json(&mut self, text: &[u8]) -> Result<(), WireError>;
     /// `[DONE]`: the stream is complete.
     fn done(&mut self);
+    /// The error for an event whose data have more than `limit` bytes.
     fn too_long(&self, limit: usize) -> WireError;
 }
 
 impl EventParser {
+    /// Reads a line without its end. An event of more than `limit` bytes is an error.
     pub fn line(
         &mut self,
         line: &[u8],
         limit: usize,
-        handler: &mut impl EventHandler,
+        handler: &mut impl EventTextHandler,
     ) -> Result<(), WireError> {
         if line.is_empty() {
-            return self.end(handler);
+            return self.end_event(handler);
         }
         if let Some(data) = line.strip_prefix(b"data:") {
             return self.data(data.strip_prefix(b" ").unwrap_or(data), limit, handler);
@@ -47,7 +58,7 @@ impl EventParser {
         &mut self,
         data: &[u8],
         limit: usize,
-        handler: &mut impl EventHandler,
+        handler: &mut impl EventTextHandler,
     ) -> Result<(), WireError> {
         if self.refusal.is_some() {
             if self.pending.len() + 1 + data.len() > limit {
@@ -67,8 +78,8 @@ impl EventParser {
         Ok(())
     }
 
-    /// The end of an event, or of the body.
-    pub fn end(&mut self, handler: &mut impl EventHandler) -> Result<(), WireError> {
+    /// Reads the end of an event, or of the body.
+    pub fn end_event(&mut self, handler: &mut impl EventTextHandler) -> Result<(), WireError> {
         let Some(refusal) = self.refusal.take() else {
             return Ok(());
         };

@@ -1,5 +1,5 @@
-//! Making connections without blocking: names are looked up on other threads, and the addresses of a name are
-//! tried side by side, a quarter of a second apart ("happy eyeballs", RFC 8305), so that a dead one costs no more.
+//! New connections. Names are looked up on other threads, and the addresses of a name are tried side by side ("happy
+//! eyeballs", RFC 8305), so that one which does not answer costs a quarter of a second and not the whole time limit.
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -17,8 +17,8 @@ use super::reactor::ReactorHandle;
 use super::scheduled_io::WRITABLE;
 use crate::http::names;
 
-/// How long the next address waits for the one before it.
-const STAGGER: Duration = Duration::from_millis(250);
+/// How long one address is tried before the next is tried as well (RFC 8305's Connection Attempt Delay).
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// A connection to `host`, which is a name or an address.
 pub(super) async fn connect(
@@ -40,85 +40,90 @@ pub(super) async fn connect_any(
     reactor: &ReactorHandle,
     mut addresses: VecDeque<SocketAddr>,
 ) -> Result<PollEvented, DirectError> {
-    let mut attempts: Vec<PollEvented> = Vec::new();
-    let mut first_failure = None;
+    let mut connecting: Vec<PollEvented> = Vec::new();
+    let mut first_error = None;
     loop {
         if let Some(address) = addresses.pop_front() {
-            match start(reactor, address) {
-                Ok(attempt) => attempts.push(attempt),
+            match start_connecting(reactor, address) {
+                Ok(socket) => connecting.push(socket),
                 Err(error) => {
-                    first_failure.get_or_insert(error);
+                    first_error.get_or_insert(error);
                     continue;
                 }
             }
         }
-        let timer = (!addresses.is_empty()).then(|| reactor.timer(Instant::now() + STAGGER));
+        let timer = (!addresses.is_empty()).then(|| reactor.timer(Instant::now() + ATTEMPT_DELAY));
         let mut timer = pin!(timer);
-        // A connection, or `None` when it is time for the next address.
+        // A connection, or `None` when the next address is to be tried.
         let connected = poll_fn(|context| {
-            let mut at = 0;
-            while let Some(attempt) = attempts.get(at) {
-                if attempt.poll_ready(context, WRITABLE).is_pending() {
-                    at += 1;
+            let mut index = 0;
+            while let Some(socket) = connecting.get(index) {
+                if socket.poll_ready(context, WRITABLE).is_pending() {
+                    index += 1;
                     continue;
                 }
-                let attempt = attempts.swap_remove(at);
-                match outcome(&attempt) {
-                    Ok(()) => return Poll::Ready(Some(attempt)),
+                let socket = connecting.swap_remove(index);
+                match connect_result(&socket) {
+                    Ok(()) => return Poll::Ready(Some(socket)),
                     Err(error) => {
-                        first_failure.get_or_insert(error);
+                        first_error.get_or_insert(error);
                         return Poll::Ready(None);
                     }
                 }
             }
             match timer.as_mut().as_pin_mut() {
                 Some(timer) => timer.poll(context).map(|()| None),
-                None if attempts.is_empty() => Poll::Ready(None),
+                None if connecting.is_empty() => Poll::Ready(None),
                 None => Poll::Pending,
             }
         })
         .await;
         if let Some(connection) = connected {
             connection.scheduled.clear_waker();
+            // Without TCP_NODELAY a request may wait for the acknowledgement of the one before.
             let _ = connection.stream.set_nodelay(true);
             return Ok(connection);
         }
-        if attempts.is_empty() && addresses.is_empty() {
-            return Err(DirectError::Unreachable(first_failure.unwrap_or_else(
-                || io::Error::new(io::ErrorKind::NotFound, "the name has no address"),
-            )));
+        if connecting.is_empty() && addresses.is_empty() {
+            return Err(DirectError::Unreachable(first_error.unwrap_or_else(|| {
+                io::Error::new(io::ErrorKind::NotFound, "the name has no address")
+            })));
         }
     }
 }
 
-fn start(reactor: &ReactorHandle, address: SocketAddr) -> io::Result<PollEvented> {
+fn start_connecting(reactor: &ReactorHandle, address: SocketAddr) -> io::Result<PollEvented> {
     PollEvented::new(reactor.io(), mio::net::TcpStream::connect(address)?)
 }
 
-/// What became of an attempt whose socket is writable.
-fn outcome(attempt: &PollEvented) -> io::Result<()> {
-    match attempt.stream.take_error()? {
+/// Whether `socket` is connected; it has to be writable.
+fn connect_result(socket: &PollEvented) -> io::Result<()> {
+    match socket.stream.take_error()? {
         Some(error) => Err(error),
-        None => attempt.stream.peer_addr().map(drop),
+        None => socket.stream.peer_addr().map(drop),
     }
 }
 
-/// The addresses of a name, the families taking turns.
+/// The addresses of `host`, in the order in which they are to be tried.
 async fn resolve(host: &str, port: u16) -> io::Result<VecDeque<SocketAddr>> {
     let mut found = names::resolve(host).await?;
     for address in &mut found {
         address.set_port(port);
     }
-    let Some(first) = found.first().map(SocketAddr::is_ipv4) else {
-        return Ok(VecDeque::new());
-    };
-    let (mut own, mut other): (VecDeque<_>, VecDeque<_>) = found
+    Ok(interleave_families(found))
+}
+
+/// Orders `addresses` so that IPv6 and IPv4 take turns, beginning with the family of the first: of two IPv6 addresses and then
+/// one IPv4 address, the IPv4 address becomes the second.
+pub(super) fn interleave_families(addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
+    let first_is_v4 = addresses.first().is_some_and(SocketAddr::is_ipv4);
+    let (mut first_family, mut other_family): (VecDeque<_>, VecDeque<_>) = addresses
         .into_iter()
-        .partition(|address| address.is_ipv4() == first);
-    let mut addresses = VecDeque::with_capacity(own.len() + other.len());
-    while !own.is_empty() || !other.is_empty() {
-        addresses.extend(own.pop_front());
-        addresses.extend(other.pop_front());
+        .partition(|address| address.is_ipv4() == first_is_v4);
+    let mut interleaved = VecDeque::with_capacity(first_family.len() + other_family.len());
+    while !first_family.is_empty() || !other_family.is_empty() {
+        interleaved.extend(first_family.pop_front());
+        interleaved.extend(other_family.pop_front());
     }
-    Ok(addresses)
+    interleaved
 }

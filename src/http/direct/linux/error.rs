@@ -2,10 +2,10 @@
 
 use std::io;
 
-use super::super::chunked::ChunkedError;
-use super::super::head_parser::HeadError;
 use crate::error::{Error, Phase};
 use crate::http::attempt::ConnectTimeout;
+use crate::http::direct::chunked::ChunkedError;
+use crate::http::direct::head_parser::HeadError;
 use crate::http::fault;
 
 /// Why there is no response, or not all of it.

@@ -1,6 +1,6 @@
 //! The epoll instance of a reactor, and the sockets that it watches.
 //!
-//! An [`IoDriver`] asks the kernel what has happened and passes each event on to the [`ScheduledIo`] of its socket. Sockets
+//! An [`IoDriver`] asks the kernel what has happened and passes each event on to the [`ScheduledIo`] of its socket. RegisteredSockets
 //! hold an [`IoHandle`], which outlives the driver and fails from then on.
 
 use std::collections::HashMap;
@@ -38,7 +38,7 @@ pub(super) struct IoDriver {
     registry: Registry,
     descriptor: RawFd,
     waker: mio::Waker,
-    sockets: Mutex<Sockets>,
+    sockets: Mutex<RegisteredSockets>,
     /// What sockets are read into: one buffer for all of them, because what a read brings is used up before the next read.
     read_buffer: Mutex<Vec<u8>>,
     /// How much of the buffer one read may fill in this iteration.
@@ -46,7 +46,7 @@ pub(super) struct IoDriver {
 }
 
 #[derive(Default)]
-struct Sockets {
+struct RegisteredSockets {
     /// How many tokens were given out.
     count: usize,
     by_token: HashMap<Token, Arc<ScheduledIo>>,

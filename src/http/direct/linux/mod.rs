@@ -2,7 +2,7 @@
 //!
 //! * `scheduled_io`: what is known of one socket; `io_driver`: the epoll instance that finds it out; `poll_evented`: a socket with
 //!   reads and writes that wait;
-//! * `timer`: times to wait for; `scheduler`: the tasks that wait;
+//! * `timerfd`: a descriptor for a time; `timer`: times to wait for; `scheduler`: the tasks that wait;
 //! * `pool`: connections between two requests;
 //! * [`reactor`]: all of these behind one descriptor;
 //! * `connect`: new connections; `request_bytes`: a request as it is written; `response`: the response, whose body is read
@@ -22,6 +22,7 @@ mod send;
 #[cfg(test)]
 mod tests;
 mod timer;
+mod timerfd;
 
 pub use self::reactor::Reactor;
 pub(in crate::http) use self::reactor::ReactorHandle;

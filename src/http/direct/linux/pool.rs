@@ -14,9 +14,9 @@ use crate::sync::lock;
 
 /// The idle connections of one event loop, by the number of the client that has opened them.
 #[derive(Default)]
-pub(super) struct Pool(Mutex<HashMap<u64, Vec<Idle>>>);
+pub(super) struct Pool(Mutex<HashMap<u64, Vec<IdleConnection>>>);
 
-struct Idle {
+struct IdleConnection {
     connection: PollEvented,
     idle_at: Instant,
 }
@@ -49,7 +49,7 @@ impl Pool {
         let pool = clients.entry(client).or_default();
         let expired = pool.partition_point(|idle| idle.idle_at.elapsed() >= POOL_IDLE);
         let dropped: Vec<_> = pool.drain(..expired).collect();
-        pool.push(Idle {
+        pool.push(IdleConnection {
             connection,
             idle_at,
         });
@@ -71,7 +71,7 @@ impl Pool {
         self.close_where(|_, _| true);
     }
 
-    fn close_where(&self, is_over: impl Fn(u64, &Idle) -> bool) {
+    fn close_where(&self, is_over: impl Fn(u64, &IdleConnection) -> bool) {
         let mut dropped = Vec::new();
         lock(&self.0).retain(|client, pool| {
             dropped.extend(pool.extract_if(.., |idle| is_over(*client, idle)));

@@ -3,11 +3,11 @@
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 
-use super::super::body::BodyDecoder;
-use super::super::head_parser::ResponseHead;
 use super::error::DirectError;
 use super::poll_evented::PollEvented;
 use super::reactor::ReactorHandle;
+use crate::http::direct::body_decoder::BodyDecoder;
+use crate::http::direct::head_parser::ResponseHead;
 
 /// A response. If it is dropped before its body has ended, its connection is closed.
 pub(in crate::http) struct Response {

@@ -7,8 +7,6 @@ use std::task::{Context, Poll};
 
 use tokio::time::Instant;
 
-use super::super::body::BodyDecoder;
-use super::super::head_parser::{HeadError, HeadParser, ResponseHead};
 use super::connect::connect;
 use super::error::DirectError;
 use super::poll_evented::PollEvented;
@@ -16,6 +14,8 @@ use super::reactor::ReactorHandle;
 use super::request_bytes::RequestBytes;
 use super::response::Response;
 use crate::http::attempt::{Attempt, ConnectTimeout};
+use crate::http::direct::body_decoder::BodyDecoder;
+use crate::http::direct::head_parser::{HeadError, HeadParser, ResponseHead};
 use crate::http::policy::later;
 use crate::http::request::Prepared;
 
@@ -73,7 +73,7 @@ async fn send_on(
     request: &Prepared,
     bytes: &RequestBytes<'_>,
 ) -> Result<Response, DirectError> {
-    let mut writer = Writer::new(bytes);
+    let mut writer = RequestWriter::new(bytes);
     let mut parser = HeadParser::default();
     let (head, unread) = poll_fn(|context| {
         writer.poll_write(&connection, context);
@@ -94,7 +94,7 @@ async fn send_on(
 }
 
 /// Writes the bytes of a request.
-struct Writer<'a> {
+struct RequestWriter<'a> {
     unsent: &'a [u8],
     /// What is written after that.
     long_body: &'a [u8],
@@ -104,7 +104,7 @@ struct Writer<'a> {
     error: Option<io::Error>,
 }
 
-impl<'a> Writer<'a> {
+impl<'a> RequestWriter<'a> {
     fn new(bytes: &'a RequestBytes<'_>) -> Self {
         Self {
             unsent: &bytes.head,
@@ -141,7 +141,7 @@ impl<'a> Writer<'a> {
 fn poll_head(
     connection: &PollEvented,
     parser: &mut HeadParser,
-    writer: &mut Writer<'_>,
+    writer: &mut RequestWriter<'_>,
     context: &Context<'_>,
 ) -> Poll<Result<(ResponseHead, Vec<u8>), DirectError>> {
     loop {

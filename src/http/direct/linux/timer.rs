@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Waker};
 
 use tokio::time::Instant;
 
+use super::timerfd::TimerFd;
 use crate::sync::lock;
 
 /// When a timer is due, and a number that tells it from others that are due at the same moment.
@@ -17,7 +18,7 @@ type TimerKey = (Instant, u64);
 
 /// The timers for which tasks wait.
 pub(super) struct TimerQueue {
-    timerfd: OwnedFd,
+    timerfd: TimerFd,
     timers: Mutex<Timers>,
 }
 
@@ -32,16 +33,8 @@ struct Timers {
 
 impl TimerQueue {
     pub(super) fn new() -> io::Result<Self> {
-        let flags = libc::TFD_CLOEXEC | libc::TFD_NONBLOCK;
-        // SAFETY: timerfd_create takes two integers and no pointer, so any values are sound; the result is checked below.
-        let raw = unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, flags) };
-        if raw < 0 {
-            return Err(io::Error::last_os_error());
-        }
         Ok(Self {
-            // SAFETY: the descriptor has to be open and to have no other owner. The kernel has just opened `raw`, and this
-            // function has passed it to nobody else.
-            timerfd: unsafe { OwnedFd::from_raw_fd(raw) },
+            timerfd: TimerFd::new()?,
             timers: Mutex::default(),
         })
     }
@@ -91,28 +84,8 @@ impl TimerQueue {
             return;
         }
         timers.armed = Some(at);
-        let left = at.saturating_duration_since(Instant::now());
-        let value = libc::itimerspec {
-            it_interval: libc::timespec {
-                tv_sec: 0,
-                tv_nsec: 0,
-            },
-            it_value: libc::timespec {
-                tv_sec: libc::time_t::try_from(left.as_secs()).unwrap_or(libc::time_t::MAX),
-                // Zero would switch the timerfd off.
-                tv_nsec: libc::c_long::from(left.subsec_nanos()).max(1),
-            },
-        };
-        // SAFETY: the third argument has to point to an itimerspec and the fourth to be null or to point to room for one.
-        // `value` lives until the call returns, and the fourth is null. The descriptor is open, because `self` owns it.
-        unsafe {
-            libc::timerfd_settime(
-                self.timerfd.as_raw_fd(),
-                0,
-                &raw const value,
-                std::ptr::null_mut(),
-            );
-        }
+        self.timerfd
+            .set(at.saturating_duration_since(Instant::now()));
     }
 }
 

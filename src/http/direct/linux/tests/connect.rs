@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 
-use super::super::connect::{connect, connect_any};
+use super::super::connect::{connect, connect_any, interleave_families};
 use super::super::error::DirectError;
 use super::super::reactor::Reactor;
 use super::{DeafListener, block_on};
@@ -76,4 +76,25 @@ fn names_are_looked_up_without_blocking_the_iteration() {
         matches!(unknown, Some(DirectError::UnknownName(_))),
         "{unknown:?}"
     );
+}
+
+#[test]
+fn the_families_of_a_name_take_turns() {
+    let parse = |addresses: &[&str]| -> Vec<SocketAddr> {
+        addresses
+            .iter()
+            .map(|address| SocketAddr::new(address.parse().unwrap(), 80))
+            .collect()
+    };
+    for (found, expected) in [
+        (
+            &["::1", "::2", "::3", "1.1.1.1"][..],
+            &["::1", "1.1.1.1", "::2", "::3"][..],
+        ),
+        (&["1.1.1.1", "::1", "::2"], &["1.1.1.1", "::1", "::2"]),
+        (&["1.1.1.1", "2.2.2.2"], &["1.1.1.1", "2.2.2.2"]),
+        (&[], &[]),
+    ] {
+        assert_eq!(interleave_families(parse(found)), parse(expected));
+    }
 }

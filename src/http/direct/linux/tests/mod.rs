@@ -1,5 +1,6 @@
 //! The direct lane alone, without a client: each file of it, from the tasks to a request and its response.
 
+#![allow(unsafe_code, reason = "libc's functions are unsafe to call")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod connect;

@@ -4,13 +4,13 @@ use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::super::super::body::BodyDecoder;
-use super::super::super::head_parser::HeadParser;
 use super::super::error::DirectError;
 use super::super::poll_evented::PollEvented;
 use super::super::reactor::{Reactor, ReactorHandle};
 use super::super::response::Response;
 use super::{Count, PATIENCE, drive, pair, wait_and_run};
+use crate::http::direct::body_decoder::BodyDecoder;
+use crate::http::direct::head_parser::HeadParser;
 
 /// A response with its head read and a body until the end of the connection.
 fn response(reactor: ReactorHandle, connection: PollEvented) -> Response {

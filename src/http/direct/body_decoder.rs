@@ -4,7 +4,7 @@
 //! [`ChunkedDecoder`] finds the end) and `Eof` (the end of the connection is the end of the body).
 //!
 //! ```
-//! use metagpt_ollama_rs::http::direct::body::BodyDecoder;
+//! use metagpt_ollama_rs::http::direct::body_decoder::BodyDecoder;
 //! use metagpt_ollama_rs::http::direct::head_parser::HeadParser;
 //!
 //! let response = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n";
