@@ -11,6 +11,7 @@ use super::attempt::{ConnectTimeout, UnresolvedName};
 use super::proxy::ProxyInfo;
 use crate::error::{Cause, Error, Kind, Phase, Repeat};
 use crate::excerpt::excerpt;
+use crate::wire::error_text;
 
 /// The longest server text that is put into a message.
 const MAX_SHOWN: usize = 600;
@@ -395,7 +396,7 @@ fn is_of_proxy(status: StatusCode, body: &[u8]) -> bool {
 /// The text of an error in JSON, in the body of a refusal.
 fn error_of(body: &[u8]) -> Option<String> {
     let object: Value = serde_json::from_slice(body).ok()?;
-    error_text(&object)
+    error_text(&object.get("error")?)
 }
 
 /// What the server says in the body of a refusal (`None` when it is empty): the text of Ollama's and `OpenAI`'s error
@@ -409,33 +410,15 @@ fn server_text(media_type: &str, body: &[u8]) -> Option<String> {
     // A refusal that is labelled as a stream may have more than one line.
     let object = serde_json::from_str(text)
         .or_else(|_| serde_json::from_str(text.lines().next().unwrap_or_default()));
-    if let Some(found) = object.ok().as_ref().and_then(error_text) {
+    let object: Option<Value> = object.ok();
+    let error = object.as_ref().and_then(|object| object.get("error"));
+    if let Some(found) = error.as_ref().and_then(error_text) {
         return Some(found);
     }
     if media_type.contains("html") || text.starts_with('<') {
         return Some(web_page(text));
     }
     Some(text.to_owned())
-}
-
-/// The text of an error object. The runner's own JSON may stand as a string in `error`.
-fn error_text(object: &Value) -> Option<String> {
-    match object.get("error")? {
-        Value::String(text) if text.trim_start().starts_with('{') => {
-            let inner: Option<Value> = serde_json::from_str(text).ok();
-            inner
-                .as_ref()
-                .and_then(error_text)
-                .or_else(|| Some(text.clone()))
-        }
-        Value::String(text) if !text.is_empty() => Some(text.clone()),
-        Value::Object(inner) => inner
-            .get("message")?
-            .as_str()
-            .filter(|text| !text.is_empty())
-            .map(str::to_owned),
-        _ => None,
-    }
 }
 
 /// A web page's title, or else the beginning of its text.
