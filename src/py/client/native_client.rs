@@ -30,7 +30,7 @@ use crate::py::interpreter::{errors, log};
 use crate::py::objects::json_writer;
 use crate::py::replies::reply_format::ReplyFormat;
 use crate::py::replies::stream_reader::ItemFormat;
-use crate::stats::{About, Journal, Trace};
+use crate::stats::{CallInfo, Journal, Trace};
 use crate::sync::lock;
 
 /// A client of one server, with its connection pool.
@@ -101,13 +101,13 @@ impl NativeClient {
         let timeouts = limits
             .map(|limits| options::timeouts(py, limits))
             .transpose()?;
-        let about = About {
+        let call = CallInfo {
             model: model_of(py, payload)?,
             host: self.config.base.display(),
             endpoint: endpoint.route(),
             streamed,
         };
-        let trace = Trace::new(about, self.journal.clone());
+        let trace = Trace::new(call, self.journal.clone());
         let request = Request {
             body,
             timeouts,

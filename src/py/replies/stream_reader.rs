@@ -291,8 +291,8 @@ impl StreamReader {
     pub fn exception(&self, py: Python<'_>, error: Error) -> PyErr {
         let answer = self.fold.clone().finish();
         let context = FailureContext {
-            model: &self.trace.about().model,
-            endpoint: &self.trace.about().endpoint,
+            model: &self.trace.call().model,
+            endpoint: &self.trace.call().endpoint,
             partial: &answer.content,
             thinking: &answer.thinking,
         };
