@@ -211,8 +211,8 @@ class AsyncClient(BaseClient):
     ) -> Any:
         """``POST /api/generate``: a `GenerateResponse`, or with ``stream`` an asynchronous iterator over its pieces.
 
-        ``fields`` are those of `payloads.GenerateFields`, such as ``system``, ``format`` and ``options``. ``images`` and
-        ``repetition_guard`` are those of `chat`: a text in ``images`` may name a file, which is read.
+        ``fields`` are those of `payloads.GenerateFields`, such as ``system``, ``format`` and ``options``. ``images``
+        and ``repetition_guard`` are those of `chat`: a text in ``images`` may name a file, which is read.
         """
         payload = await encode_images_in_thread(generate_payload(model, prompt, suffix, fields))
         return await self._send(GENERATE, payload, stream, read_timeout(timeout), repetition_guard)
