@@ -138,7 +138,7 @@ impl DeltaSink {
         let repetition = self
             .repetition_guard
             .as_mut()
-            .and_then(|guard| guard.watch(&self.batch, before, text_before, self.done));
+            .and_then(|guard| guard.feed_batch(&self.batch, before, text_before, self.done));
         match (failure, result) {
             (Some(failure), _) => Err(failure),
             (None, Err(error)) if !self.done => Err(undecodable(&error)),

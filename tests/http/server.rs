@@ -276,7 +276,7 @@ pub fn read_all(inbox: &Inbox) -> (Answer, Result<(), Error>) {
     let mut batch = Batch::default();
     loop {
         match take(inbox, &mut batch) {
-            Received::Items => fold.batch(&batch),
+            Received::Items => fold.add_batch(&batch),
             Received::Closed(end) => return (fold.finish(), end),
             Received::Empty => panic!("woken for nothing"),
         }

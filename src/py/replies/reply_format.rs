@@ -292,7 +292,7 @@ fn read_lines(reply: &Reply) -> Result<Answer, UnreadableBody> {
         failure = Some((Kind::Protocol, refusal));
     }
     let mut fold = Fold::default();
-    fold.batch(&batch);
+    fold.add_batch(&batch);
     match failure {
         None => Ok(fold.finish()),
         Some((kind, message)) => Err(UnreadableBody {

@@ -107,7 +107,7 @@ impl StreamReader {
         (self.next, self.text_start) = (0, 0);
         match inbox.try_recv(&mut self.batch) {
             Received::Items => {
-                self.fold.batch(&self.batch);
+                self.fold.add_batch(&self.batch);
                 true
             }
             Received::Empty => false,
