@@ -1,7 +1,7 @@
 //! The extension's client: one connection pool, and a method for each way of waiting for a reply.
 //!
-//! It knows endpoints, payloads and time limits. Which endpoints there are, and which class a reply becomes, is Python's
-//! (`endpoints.py`). The pool is keyed by process: a forked child makes its own and leaks the inherited one.
+//! It knows endpoints, payloads and time limits. Which endpoints there are, and which class a reply becomes, is
+//! Python's (`endpoints.py`). The pool is keyed by process: a forked child makes its own and leaks the inherited one.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -237,8 +237,8 @@ impl NativeClient {
     }
 
     /// Sends `payload` and returns the reply as a `Stream` of the running loop. `item_class` is the class of the items
-    /// (`None`: dicts); with `raw_lines` they are the lines as bytes. With `guarded`, an answer that repeats itself is an
-    /// error, except with `raw_lines`.
+    /// (`None`: dicts); with `raw_lines` they are the lines as bytes. With `guarded`, an answer that repeats itself is
+    /// an error, except with `raw_lines`.
     #[pyo3(signature = (endpoint, payload, item_class, raw_lines, limits, guarded=false))]
     #[expect(clippy::too_many_arguments, reason = "the one caller is Python")]
     fn stream(
@@ -284,9 +284,9 @@ impl NativeClient {
         Ok(NativeAwaitable::new(delivery))
     }
 
-    /// Sends a request and gives, awaited, its whole reply in a format: `answer` (parsed), `guarded` (the same, unless it
-    /// repeats itself), `status` (as `answer`, or `None` for an empty body), `bytes` (`(bytes, content type)`) or `vectors`
-    /// (`(bytearray, rows, width, dict)`).
+    /// Sends a request and gives, awaited, its whole reply in a format: `answer` (parsed), `guarded` (the same, unless
+    /// it repeats itself), `status` (as `answer`, or `None` for an empty body), `bytes` (`(bytes, content type)`) or
+    /// `vectors` (`(bytearray, rows, width, dict)`).
     #[pyo3(signature = (endpoint, payload, format, limits))]
     fn call(
         &self,

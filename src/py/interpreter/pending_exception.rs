@@ -1,7 +1,7 @@
 //! A value, or an exception that is pending in the interpreter: what functions of the C API return, as a type.
 //!
-//! pyo3 takes an exception out of the interpreter at once and makes a `PyErr` of it. Where building an object may fail for
-//! reasons that nobody hears of, because another way is tried then, that would be most of the work.
+//! pyo3 takes an exception out of the interpreter at once and makes a `PyErr` of it. Where an object cannot be built,
+//! and another way is tried then, that would be most of the work.
 
 #![allow(
     unsafe_code,
@@ -14,8 +14,8 @@ use std::marker::PhantomData;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-/// Says that an exception is set in the interpreter for this thread. Whoever gets this takes the exception out, discards
-/// it, or hands this on to somebody who does.
+/// Says that an exception is set in the interpreter for this thread. The exception is to be taken out (`take`),
+/// discarded (`discard`), or left for the interpreter by returning null to it.
 #[derive(Debug)]
 #[must_use]
 pub struct PendingException {
@@ -34,7 +34,8 @@ impl PendingException {
     /// Sets `MemoryError`.
     #[cold]
     pub fn memory_error(_py: Python<'_>) -> Self {
-        // SAFETY: the thread is attached (`_py`), as `PyErr_NoMemory` requires. It sets an exception, as `assume` requires.
+        // SAFETY: the thread is attached (`_py`), as `PyErr_NoMemory` requires. It sets an exception, as `assume`
+        // requires.
         unsafe {
             ffi::PyErr_NoMemory();
             Self::assume()
