@@ -311,7 +311,7 @@ pub fn kind(end: &Result<(), Error>) -> Option<Kind> {
     end.as_ref().err().map(|error| error.kind)
 }
 
-/// An ordinary line of a chat.
+/// A content line of a chat.
 pub fn line(text: &str) -> String {
     let text = serde_json::to_string(text).unwrap();
     format!(

@@ -3,7 +3,7 @@
 The one place that knows where these stand: ``message`` (``/api/chat``), ``response`` (``/api/generate``), and the
 ``choices`` of servers that speak OpenAI's form. Which endpoint was asked does not matter, nor whether a role is named.
 Unlike ``get_choice``, which has to make a text of anything, this takes what is no text for an error. The core reads
-streams by the same rules (``src/wire/chunk.rs``). No I/O, nothing of MetaGPT.
+streams by the same rules (``src/wire/stream/delta_parser.rs``). No I/O, nothing of MetaGPT.
 """
 
 from __future__ import annotations

@@ -157,13 +157,13 @@ fn message_text(delta: &mut Delta, message: TapeValue<'_, '_>) -> bool {
 
 fn openai(delta: &mut Delta, choice: TapeValue<'_, '_>, position: usize, events: bool) {
     delta.done_reason = owned(choice.get("finish_reason"));
-    let (message, chunk) = (choice.get("message"), choice.get("delta"));
+    let (message, piece) = (choice.get("message"), choice.get("delta"));
     let message = message.filter(|message| message.is_object());
-    delta.done |= message.is_some() || (!events && chunk.is_none());
+    delta.done |= message.is_some() || (!events && piece.is_none());
     let (name, body) = if message.is_some() {
         ("message", message)
     } else {
-        ("delta", chunk)
+        ("delta", piece)
     };
     if let Some(body) = body {
         if message_text(delta, body) {

@@ -24,7 +24,7 @@ impl Fold {
         Self::default()
     }
 
-    /// Adds the text of an ordinary content line.
+    /// Adds the text of a content line.
     pub fn text(&mut self, text: &str) {
         if self.open() {
             self.answer.content.push_str(text);
@@ -100,7 +100,7 @@ impl Fold {
         self.content_lines(batch, last);
     }
 
-    /// What ordinary lines say beside their text; the time is that of the last of them.
+    /// What content lines say beside their text; the time is that of the last of them.
     fn content_lines(&mut self, batch: &Batch, last: Option<&Timestamp>) {
         let (Some(created_at), Some(shared)) = (last, &batch.shared) else {
             return;
