@@ -435,8 +435,8 @@ class IncompleteError(StreamError):
     ...     try:
     ...         list(Client(server.url).chat("m", [], stream=True, repetition_guard=True))
     ...     except IncompleteError as error:
-    ...         print(repr(error.repeated), error.partial)
-    'again ' again again
+    ...         print([error.repeated, error.partial])
+    ['again ', 'again again ']
     """
 
     repeated: str = ""

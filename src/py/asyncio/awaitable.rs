@@ -130,10 +130,13 @@ impl NativeAwaitable {
     }
 }
 
+/// [`Pollable::poll`] or [`Pollable::poll_all`].
+type PollMethod = fn(&dyn Pollable, Python<'_>) -> PyResult<Option<Py<PyAny>>>;
+
 fn poll_or_park<'py>(
     py: Python<'py>,
     pollable: &dyn Pollable,
-    poll: fn(&dyn Pollable, Python<'_>) -> PyResult<Option<Py<PyAny>>>,
+    poll: PollMethod,
 ) -> PyResult<Step<'py>> {
     if let Some(result) = poll(pollable, py)? {
         return Ok(Step::Done(result));

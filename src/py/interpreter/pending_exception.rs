@@ -23,6 +23,10 @@ pub struct PendingException {
     thread: PhantomData<*mut ()>,
 }
 
+#[expect(
+    clippy::unused_self,
+    reason = "the value is the proof that there is an exception"
+)]
 impl PendingException {
     /// # Safety
     /// An exception is set in the interpreter for this thread.
@@ -84,10 +88,10 @@ impl NoObject {
 /// # Safety
 /// `object` is a new reference, which this takes over, or null with an exception set.
 #[inline]
-pub unsafe fn new_reference<'py>(
-    py: Python<'py>,
+pub unsafe fn new_reference(
+    py: Python<'_>,
     object: *mut ffi::PyObject,
-) -> Result<Bound<'py, PyAny>, PendingException> {
+) -> Result<Bound<'_, PyAny>, PendingException> {
     // SAFETY: `from_owned_ptr_or_opt` requires a new reference or null, and `assume` an exception where it is null; the
     // caller vouches for both.
     unsafe { Bound::from_owned_ptr_or_opt(py, object).ok_or_else(|| PendingException::assume()) }
