@@ -435,8 +435,8 @@ class IncompleteError(StreamError):
     ...     try:
     ...         list(Client(server.url).chat("m", [], stream=True, repetition_guard=True))
     ...     except IncompleteError as error:
-    ...         print([error.repeated, error.partial])
-    ['again ', 'again again ']
+    ...         print(repr(error.repeated), repr(error.partial))
+    'again ' 'again again '
     """
 
     repeated: str = ""
