@@ -1,4 +1,14 @@
-//! BaseUrl URLs: every form that users write, brought to one canonical form.
+//! Base URLs: every form that users write, brought to one canonical form.
+//!
+//! ```
+//! use metagpt_ollama_rs::http::{AddressSetting, BaseUrl};
+//!
+//! let base = BaseUrl::parse("http://user:secret@HOST:80/proxied/api/chat", AddressSetting::BaseUrl)?;
+//! assert_eq!(base.display(), "http://host/proxied");
+//! assert_eq!(base.url("/api/chat"), "http://host/proxied/api/chat");
+//! assert_eq!(BaseUrl::parse("0.0.0.0", AddressSetting::Host)?.display(), "http://127.0.0.1:11434");
+//! # Ok::<(), metagpt_ollama_rs::error::Error>(())
+//! ```
 //!
 //! Accepted: `host`, `host:port`, `:port`, `http(s)://…`, IPv6 with or without brackets, a trailing slash, a path that
 //! ends in an endpoint (`/api`, `/v1`, `/api/chat`, `/v1/chat/completions`, …), white space and quotes around it all.
@@ -14,13 +24,13 @@ use reqwest::Url;
 use crate::error::{Error, Kind};
 use crate::excerpt::excerpt;
 
-/// As much is shown of a scheme or a host.
+/// How many characters of a scheme or a host a message shows.
 const SHOWN: usize = 60;
 
 /// Where Ollama listens unless told otherwise.
 pub const DEFAULT_PORT: u16 = 11434;
 
-/// Below `/api/`.
+/// The endpoints below `/api/`, as users may copy them into a base URL.
 const NATIVE: [&str; 14] = [
     "chat",
     "generate",
@@ -38,7 +48,7 @@ const NATIVE: [&str; 14] = [
     "status",
 ];
 
-/// Below `/v1/`.
+/// The endpoints below `/v1/`, as users may copy them into a base URL.
 const OPENAI: [&str; 7] = [
     "chat/completions",
     "completions",
@@ -62,10 +72,10 @@ pub enum AddressSetting {
 #[derive(Clone, PartialEq, Eq)]
 pub struct BaseUrl {
     https: bool,
-    /// As it stands in a URL: lower case, punycode, IPv6 in brackets.
+    /// The host as it stands in a URL: lower case, punycode, IPv6 in brackets.
     host: String,
     port: u16,
-    /// Empty, or `/prefix` without a slash at its end.
+    /// The prefix of a reverse proxy: empty, or `/prefix` without a slash at its end.
     prefix: String,
     credentials: Option<(String, String)>,
 }
@@ -99,7 +109,7 @@ impl BaseUrl {
                     excerpt(other, SHOWN)
                 )));
             }
-            // It may be part of a password.
+            // What stands before `://` may be part of a password, and is not quoted.
             Some(_) => return Err(wrong("what stands before its :// is not http or https")),
         };
         if scheme.is_none() && rest.starts_with('/') {
@@ -108,7 +118,7 @@ impl BaseUrl {
         let cut = rest.find(['/', '\\', '?', '#']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(cut);
         if path.contains('@') {
-            // Quoted nowhere: what stands before it may be part of a password.
+            // The text is not quoted: what stands before the @ may be part of a password.
             return Err(Error::new(
                 Kind::Config,
                 "The base URL has an @ after its host. If that belongs to a password, write / as %2F, ? as %3F, # as \
@@ -274,7 +284,7 @@ impl fmt::Display for BaseUrl {
     }
 }
 
-/// As `Display`: credentials appear nowhere.
+/// The canonical form as `Display` has it, so that credentials appear nowhere.
 impl fmt::Debug for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "BaseUrl({self})")
@@ -361,7 +371,7 @@ fn host_and_port(address: &str) -> Result<(Cow<'_, str>, Option<u16>), Error> {
         Some(0) | None if port.len() <= 6 && port.parse::<i64>().is_ok() => {
             Err(wrong(&format!("{port:?} is no port (1 to 65535)")))
         }
-        // It may be a password.
+        // What follows the colon may be a password, and is not quoted.
         Some(0) | None => Err(wrong(
             "what follows its last colon is no port (1 to 65535); @HOST has to follow a password",
         )),

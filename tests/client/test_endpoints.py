@@ -213,6 +213,12 @@ def test_every_row_is_found_by_its_path() -> None:
     assert {row.path for row in exported} == {path for path in ENDPOINTS if path.startswith("/api/")}
 
 
+@pytest.mark.parametrize("path", ENDPOINTS)
+def test_a_base_url_may_be_copied_with_an_endpoint(path: str) -> None:
+    """`src/http/base.rs` names the endpoints once more, because a path that is none of them is a proxy's prefix."""
+    assert Client(f"http://host:1/prefix{path}").base_url == "http://host:1/prefix"
+
+
 def test_another_method_than_that_of_the_row_is_not_trusted() -> None:
     assert endpoint_at("/api/chat", "DELETE").changes
     assert endpoint_at("/api/tags").changes

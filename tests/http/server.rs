@@ -234,13 +234,27 @@ pub fn runtime() -> Runtime {
         .unwrap()
 }
 
-/// Runs `work`, which must end.
+/// Lets the worker of `runtime` run every task that is ready. hyper gives a connection back to its pool in a task of its own,
+/// which may not have run yet when the reply is there; a request that is made meanwhile takes another connection. The worker
+/// gives each task its turn, so after many turns of this one all others have had theirs.
+fn run_ready_tasks(runtime: &Runtime) {
+    let turns = runtime.spawn(async {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    });
+    runtime.block_on(turns).unwrap();
+}
+
+/// Runs `work`, which must end, once everything that came before it is over.
 pub fn block_on<T>(runtime: &Runtime, work: impl Future<Output = T>) -> T {
+    run_ready_tasks(runtime);
     runtime.block_on(async { tokio::time::timeout(PATIENCE, work).await.expect("no end") })
 }
 
-/// Starts to pump the reply to `request`.
+/// Starts to pump the reply to `request`, once everything that came before it is over.
 pub fn pump(runtime: &Runtime, client: &Client, request: Request, mode: PumpMode) -> Arc<Inbox> {
+    run_ready_tasks(runtime);
     let inbox = Inbox::new(CAPACITY);
     let (client, producer) = (client.clone(), Arc::clone(&inbox));
     runtime.spawn(async move { client.pump(request, producer, mode).await });
@@ -262,7 +276,7 @@ pub fn read_all(inbox: &Inbox) -> (Answer, Result<(), Error>) {
     let mut batch = Batch::default();
     loop {
         match take(inbox, &mut batch) {
-            Received::Items => fold.batch(&batch),
+            Received::Items => fold.add_batch(&batch),
             Received::Closed(end) => return (fold.finish(), end),
             Received::Empty => panic!("woken for nothing"),
         }

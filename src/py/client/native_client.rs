@@ -30,8 +30,12 @@ use crate::py::interpreter::{errors, log};
 use crate::py::objects::json_writer;
 use crate::py::replies::reply_format::ReplyFormat;
 use crate::py::replies::stream_reader::ItemFormat;
-use crate::stats::{About, Journal, Trace};
+use crate::stats::{CallInfo, Journal, Trace};
 use crate::sync::lock;
+
+/// How often the tasks of idle connections run, at most, until they have closed them: a connection whose reply was read to
+/// its end right before is first given back to the pool, by a task of its own.
+const CLOSING_TURNS: usize = 8;
 
 /// A client of one server, with its connection pool.
 #[pyclass(frozen, module = "metagpt_ollama_rs._core")]
@@ -101,13 +105,13 @@ impl NativeClient {
         let timeouts = limits
             .map(|limits| options::timeouts(py, limits))
             .transpose()?;
-        let about = About {
+        let call = CallInfo {
             model: model_of(py, payload)?,
             host: self.config.base.display(),
             endpoint: endpoint.route(),
             streamed,
         };
-        let trace = Trace::new(about, self.journal.clone());
+        let trace = Trace::new(call, self.journal.clone());
         let request = Request {
             body,
             timeouts,
@@ -355,8 +359,10 @@ impl NativeClient {
             (Some(pool), Some(runtime)) if pool.is_here() => {
                 runtime_future::spawn(py, &runtime, async move {
                     drop(pool);
-                    // The tasks that hold the connections have been woken, and close them before this one goes on.
-                    tokio::task::yield_now().await;
+                    // The tasks that hold the connections have been woken, and run before this one goes on.
+                    for _ in 0..CLOSING_TURNS {
+                        tokio::task::yield_now().await;
+                    }
                 })
             }
             // Without an I/O thread there is nothing to wait for.
