@@ -33,8 +33,8 @@ use crate::py::replies::stream_reader::ItemFormat;
 use crate::stats::{CallInfo, Journal, Trace};
 use crate::sync::lock;
 
-/// How often the tasks of idle connections run, at most, until they have closed them: a connection whose reply was read to
-/// its end right before is first given back to the pool, by a task of its own.
+/// How often the tasks of idle connections run, at most, until they have closed them: a connection whose reply was read
+/// to its end right before is first given back to the pool, by a task of its own.
 const CLOSING_TURNS: usize = 8;
 
 /// A client of one server, with its connection pool.
