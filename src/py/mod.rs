@@ -24,7 +24,9 @@ use pyo3::types::{IntoPyDict, PyBytes, PyString, PyTuple};
 use self::client::options;
 use self::interpreter::exit::enter;
 use self::interpreter::{c_api, errors, runtime};
-use self::objects::{decode, delta, json, json_writer, slot_layout, tool_calls, vectors};
+use self::objects::{
+    decode, delta, json, json_writer, slot_layout, stream_decoder, tool_calls, vectors,
+};
 use self::replies::stats;
 use crate::http::{Retry, Timeouts};
 use crate::wire::Counters;
@@ -33,7 +35,7 @@ use crate::wire::Counters;
 #[pymodule(gil_used = true)]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     refuse_other_interpreters(module.py())?;
-    runtime::watch_exit(module.py())?;
+    runtime::register_shutdown(module.py())?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("DEBUG_BUILD", cfg!(debug_assertions))?;
     let (limits, tries) = (Timeouts::default(), Retry::default());
@@ -49,8 +51,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<asyncio::stream::Stream>()?;
     module.add_class::<asyncio::awaitable::NativeAwaitable>()?;
     module.add_class::<blocking::stream::BlockingStream>()?;
-    module.add_class::<delta::Delta>()?;
-    module.add_class::<delta::StreamDecoder>()?;
+    module.add_class::<delta::PyDelta>()?;
+    module.add_class::<stream_decoder::StreamDecoder>()?;
     module.add_function(wrap_pyfunction!(loads, module)?)?;
     module.add_function(wrap_pyfunction!(dumps, module)?)?;
     module.add_function(wrap_pyfunction!(slot_layout::adopt_dict, module)?)?;

@@ -16,7 +16,7 @@ use super::placement::Placement;
 use super::resumable::Resumable;
 use super::streaming_request::StreamingRequest;
 use crate::http::{PumpMode, Request};
-use crate::py::interpreter::errors::not_a_stop;
+use crate::py::interpreter::errors::wrap_stop_iteration;
 use crate::py::interpreter::exit::enter;
 use crate::py::interpreter::process::ProcessOwned;
 use crate::py::interpreter::vectorcall;
@@ -99,7 +99,7 @@ impl Delivery {
                 if let Err(error) = stream.deliver(py, &on_text, on_thinking, go_on) {
                     self.request.hang_up();
                     stream.cancel();
-                    return Some(Err(not_a_stop(py, error)));
+                    return Some(Err(wrap_stop_iteration(py, error)));
                 }
                 if reader.is_cancelled() {
                     stream.cancel();

@@ -43,7 +43,7 @@ impl ParkedTask {
         if let Some(future) = self.future(py)
             && !is_done(&future)?
         {
-            return Err(errors::misuse(
+            return Err(errors::runtime_error(
                 "another task is already waiting for this stream: read it from one task at a time",
             ));
         }

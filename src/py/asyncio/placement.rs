@@ -14,7 +14,7 @@ use crate::error::{Error, Kind};
 use crate::http::Client;
 use crate::http::direct;
 use crate::py::interpreter::errors;
-use crate::py::interpreter::runtime::handle;
+use crate::py::interpreter::runtime::{exiting, handle};
 
 /// The running loop, the client as it is to be used there, and what wakes the loop.
 pub struct Placement<'py> {
@@ -32,10 +32,7 @@ pub enum RequestTask {
 
 /// The runtime for the tasks of a reactor, which are polled with the GIL held or without.
 fn runtime() -> Result<tokio::runtime::Handle, Error> {
-    Python::attach(handle).map_err(|_| {
-        let message = "the interpreter is shutting down: no request can be made any more";
-        Error::new(Kind::Closed, message)
-    })
+    Python::attach(handle).map_err(|_| exiting())
 }
 
 impl<'py> Placement<'py> {

@@ -14,7 +14,7 @@ use super::placement::Placement;
 use super::resumable::Resumable;
 use super::streaming_request::StreamingRequest;
 use crate::http::Request;
-use crate::py::interpreter::errors::misuse;
+use crate::py::interpreter::errors::runtime_error;
 use crate::py::interpreter::exit::enter;
 use crate::py::replies::stream_reader::{ItemFormat, NextItem};
 use crate::stats::Trace;
@@ -55,7 +55,7 @@ impl Pollable for StreamItems {
             .request
             .reader
             .with(|reader| reader.next_item(py, &self.request.inbox, &self.format));
-        match next.ok_or_else(|| misuse(BUSY))?? {
+        match next.ok_or_else(|| runtime_error(BUSY))?? {
             NextItem::Item(item) => Ok(Some(item)),
             NextItem::NotYet => Ok(None),
             NextItem::End => Err(PyStopAsyncIteration::new_err(())),
@@ -71,7 +71,7 @@ impl Pollable for StreamItems {
             .reader
             .with(|reader| reader.items_at_hand(py, &self.format));
         let batch = PyList::new(py, [first])?;
-        for item in rest.ok_or_else(|| misuse(BUSY))? {
+        for item in rest.ok_or_else(|| runtime_error(BUSY))? {
             batch.append(item)?;
         }
         // A reader of lists must not hold the loop longer than one of items.

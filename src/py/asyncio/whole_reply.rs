@@ -95,7 +95,7 @@ impl Pollable for WholeReply {
             return Ok(None);
         };
         let result = self.format.to_python(py, reply, &self.trace);
-        log::report(py, &self.trace)?;
+        log::log_notes(py, &self.trace)?;
         result.map(Some)
     }
 

@@ -1,4 +1,5 @@
-//! The ways to wait for a reply without an event loop.
+//! The ways to wait for a reply without an event loop, in a thread or a green thread.
 
-pub mod green_thread;
+mod green_thread;
 pub mod stream;
+pub mod wait;

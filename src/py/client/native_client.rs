@@ -15,17 +15,17 @@ use super::options::{self, LimitNumbers, RetryNumbers, Verify};
 use crate::error::{Error, Kind};
 use crate::http::config::resolve_key;
 use crate::http::{AddressSetting, BaseUrl, Client, Config, ProxyRule, Request, Secrets};
-use crate::inbox::{CAPACITY, Inbox};
 use crate::py::asyncio::awaitable::NativeAwaitable;
 use crate::py::asyncio::delivery::Delivery;
 use crate::py::asyncio::placement::Placement;
 use crate::py::asyncio::runtime_future;
 use crate::py::asyncio::stream::Stream;
 use crate::py::asyncio::whole_reply::WholeReply;
-use crate::py::blocking::stream::{BlockingStream, wait_for};
+use crate::py::blocking::stream::BlockingStream;
+use crate::py::blocking::wait::wait_for;
 use crate::py::interpreter::exit::enter;
 use crate::py::interpreter::process::ProcessOwned;
-use crate::py::interpreter::runtime::{handle, running_handle};
+use crate::py::interpreter::runtime::running_handle;
 use crate::py::interpreter::{errors, log};
 use crate::py::objects::json_writer;
 use crate::py::replies::reply_format::ReplyFormat;
@@ -123,7 +123,7 @@ fn model_of(py: Python<'_>, payload: Option<&Bound<'_, PyAny>>) -> PyResult<Stri
     let Some(payload) = payload.filter(|payload| !payload.is_none()) else {
         return Ok(String::new());
     };
-    let named = |name| errors::if_any(py, payload.get_item(name));
+    let named = |name| errors::none_if_raised(py, payload.get_item(name));
     let model = match named("model")? {
         Some(model) => Some(model),
         None => named("source")?,
@@ -163,7 +163,7 @@ impl NativeClient {
     #[pyo3(signature = (address, *, is_host, headers, api_key, proxy, verify, limits, retries, max_line, max_body))]
     #[expect(
         clippy::too_many_arguments,
-        reason = "keywords of the one Python caller"
+        reason = "the one caller is Python, and names them"
     )]
     fn new(
         py: Python<'_>,
@@ -236,11 +236,11 @@ impl NativeClient {
         options::limits_of(&self.config.timeouts)
     }
 
-    /// Sends `payload` and returns the reply as a `Stream` of the running loop. `item_class` is the class
-    /// of the items (`None`: dicts); with `raw_lines` they are the lines as bytes. With `guarded`, an answer that repeats
-    /// itself is an error (never of raw lines).
+    /// Sends `payload` and returns the reply as a `Stream` of the running loop. `item_class` is the class of the items
+    /// (`None`: dicts); with `raw_lines` they are the lines as bytes. With `guarded`, an answer that repeats itself is an
+    /// error, except with `raw_lines`.
     #[pyo3(signature = (endpoint, payload, item_class, raw_lines, limits, guarded=false))]
-    #[expect(clippy::too_many_arguments, reason = "those of the one Python caller")]
+    #[expect(clippy::too_many_arguments, reason = "the one caller is Python")]
     fn stream(
         &self,
         py: Python<'_>,
@@ -265,7 +265,7 @@ impl NativeClient {
 
     /// Sends `payload` and calls `on_text(str)` with each piece of the answer; awaited, gives the final object.
     #[pyo3(signature = (endpoint, payload, on_text, on_thinking, limits, guarded=false))]
-    #[expect(clippy::too_many_arguments, reason = "those of the one Python caller")]
+    #[expect(clippy::too_many_arguments, reason = "the one caller is Python")]
     fn deliver(
         &self,
         py: Python<'_>,
@@ -320,7 +320,7 @@ impl NativeClient {
         let client = self.client(py)?;
         let reply = wait_for(py, async move { client.call(request).await })?;
         let result = format.to_python(py, reply, &trace);
-        log::report(py, &trace)?;
+        log::log_notes(py, &trace)?;
         result
     }
 
@@ -338,13 +338,8 @@ impl NativeClient {
         enter();
         let (mut request, trace) = self.request(py, endpoint, payload, limits, true)?;
         request.repetition_guard = guarded;
-        let inbox = Inbox::new(CAPACITY);
-        let (client, producer) = (self.client(py)?, Arc::clone(&inbox));
         let format = ItemFormat::objects(py, item_class);
-        let mode = format.mode();
-        let stream = BlockingStream::new(py, inbox, format, trace)?;
-        handle(py)?.spawn(async move { client.pump(request, producer, mode).await });
-        Ok(stream)
+        BlockingStream::start(py, self.client(py)?, request, format, trace)
     }
 
     /// Closes the idle connections. Streams under way go on to their end; new requests raise `ClosedError`.
@@ -353,7 +348,7 @@ impl NativeClient {
         drop(self.take_pool());
     }
 
-    /// As `close`, to be awaited: connections of the I/O thread are closed by that thread, and are when the result is there.
+    /// As `close`, to be awaited: where the I/O thread holds connections, it has closed them when the result is there.
     fn aclose<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         enter();
         match (self.take_pool(), running_handle()) {
@@ -364,7 +359,7 @@ impl NativeClient {
                     tokio::task::yield_now().await;
                 })
             }
-            // No I/O thread: nothing is left to wait for.
+            // Without an I/O thread there is nothing to wait for.
             (pool, _) => {
                 drop(pool);
                 Ok(Bound::new(py, NativeAwaitable::ready(None))?.into_any())

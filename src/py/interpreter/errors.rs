@@ -1,7 +1,8 @@
 //! One conversion from the crate's error to the exceptions of `metagpt_ollama_rs.errors`.
 //!
 //! The choice of the class is made in Python (`failures.from_core`), next to the tree of classes, so that it stands in
-//! one place; this module hands over the facts.
+//! one place; this module hands over the facts. An error of the kind `timeout` in the phase `idle` becomes
+//! `from_core("timeout", message="…", phase="idle", …)`, which makes a `RequestTimeoutError` of it.
 
 use pyo3::exceptions::{PyException, PyRuntimeError, PyStopAsyncIteration, PyStopIteration};
 use pyo3::prelude::*;
@@ -23,7 +24,7 @@ pub fn to_python(py: Python<'_>, error: Error) -> PyErr {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FailureContext<'a> {
     pub model: &'a str,
-    /// Its path, by which the table of endpoints knows it.
+    /// The path of the endpoint, by which the table of endpoints knows it.
     pub endpoint: &'a str,
     /// The text, and the thinking, that had arrived.
     pub partial: &'a str,
@@ -94,9 +95,8 @@ pub fn excerpt(text: &Bound<'_, PyString>, limit: usize) -> String {
     crate::excerpt::excerpt(&text.to_string_lossy(), limit)
 }
 
-/// The value, or `None` where there is none for a reason that does not matter (an `Exception`). What stops a program, an
-/// interrupt for one, goes on.
-pub fn if_any<T>(py: Python<'_>, result: PyResult<T>) -> PyResult<Option<T>> {
+/// The value, or `None` where an `Exception` was raised. What stops a program, such as a `KeyboardInterrupt`, is raised on.
+pub fn none_if_raised<T>(py: Python<'_>, result: PyResult<T>) -> PyResult<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(error) if error.is_instance_of::<PyException>(py) => Ok(None),
@@ -104,14 +104,14 @@ pub fn if_any<T>(py: Python<'_>, result: PyResult<T>) -> PyResult<Option<T>> {
     }
 }
 
-/// For what only a misuse of the awaitables can cause.
-pub fn misuse(message: &'static str) -> PyErr {
+/// The `RuntimeError` for a stream or awaitable that is used in a way that asyncio forbids.
+pub fn runtime_error(message: &'static str) -> PyErr {
     PyRuntimeError::new_err(message)
 }
 
-/// `error` as it may leave an awaitable or an iterator: a `StopIteration` of the user's code would pass for a result
-/// there, or for the end, and becomes a `RuntimeError` as in generators (PEP 479).
-pub fn not_a_stop(py: Python<'_>, error: PyErr) -> PyErr {
+/// `error`, with which an awaitable or an iterator may fail. A `StopIteration` that a callback has raised would be taken for
+/// a result there, or for the end, and becomes a `RuntimeError` as in generators (PEP 479).
+pub fn wrap_stop_iteration(py: Python<'_>, error: PyErr) -> PyErr {
     if !error.is_instance_of::<PyStopIteration>(py)
         && !error.is_instance_of::<PyStopAsyncIteration>(py)
     {

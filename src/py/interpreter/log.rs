@@ -6,15 +6,16 @@ use pyo3::types::PyString;
 
 use crate::stats::Trace;
 
-/// Logs what `trace` has noted since the last time: called where a result is handed to Python, never on the I/O thread.
-pub fn report(py: Python<'_>, trace: &Trace) -> PyResult<()> {
+/// Logs what `trace` has noted since the last call: where a result is handed to Python, never on the I/O thread.
+pub fn log_notes(py: Python<'_>, trace: &Trace) -> PyResult<()> {
     for note in trace.take_notes() {
         log(py, "warning", PyString::new(py, &note).as_any())?;
     }
     Ok(())
 }
 
-/// Logs where `MetaGPT` logs when it is loaded, otherwise through `logging`. A log that fails spoils no answer.
+/// Logs where `MetaGPT` logs when it is loaded, otherwise through `logging`. A failure of the logger is
+/// written to `sys.unraisablehook`, and spoils no answer.
 pub fn log(py: Python<'_>, level: &str, message: &Bound<'_, PyAny>) -> PyResult<()> {
     let done = logger(py).and_then(|logger| logger.call_method1(level, (message,)));
     match done {
@@ -26,9 +27,9 @@ pub fn log(py: Python<'_>, level: &str, message: &Bound<'_, PyAny>) -> PyResult<
 
 fn logger(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     let modules = py.import("sys")?.getattr("modules")?;
-    let theirs = modules.call_method1("get", ("metagpt.logs",))?;
-    // Half imported (this runs inside its import), it has no logger yet.
-    if let Some(logger) = theirs.getattr_opt("logger")? {
+    let module = modules.call_method1("get", ("metagpt.logs",))?;
+    // While the module is being imported, it has no logger yet.
+    if let Some(logger) = module.getattr_opt("logger")? {
         return Ok(logger);
     }
     py.import("logging")?

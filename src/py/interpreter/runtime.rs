@@ -1,10 +1,8 @@
-//! The one tokio runtime of the process, and what must not outlive it or cross a fork.
+//! The one tokio runtime of the process, whose one worker is the I/O thread.
 //!
-//! The runtime is keyed by process id: after `fork` the child makes a new one and leaks the old one whole, because
-//! dropping it would join threads that don't exist in the child and close sockets that the parent still uses.
-//! At interpreter exit it is shut down within a bound.
-//! Every lock here is taken with the GIL held and never kept across a release of it: so no other thread can hold
-//! one at the moment of a fork.
+//! The runtime belongs to the process that started it (`process`): after `fork` the child starts a new one. At interpreter
+//! exit it is shut down within half a second. The lock here is taken with the GIL held and never kept while the GIL is given
+//! up: so no other thread can hold it at the moment of a fork.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,6 +11,7 @@ use std::time::Duration;
 use pyo3::prelude::*;
 use tokio::runtime::{Builder, Handle, Runtime};
 
+use super::errors;
 use super::exit::{self, enter, is_exiting, sleep_if_exiting};
 use super::process::ProcessOwned;
 use crate::error::{Error, Kind};
@@ -27,13 +26,7 @@ static RUNTIME: Mutex<Option<ProcessOwned<Runtime>>> = Mutex::new(None);
 pub fn handle(py: Python<'_>) -> PyResult<Handle> {
     if is_exiting() {
         py.detach(sleep_if_exiting);
-        return Err(super::errors::to_python(
-            py,
-            Error::new(
-                Kind::Closed,
-                "the interpreter is shutting down: no request can be made any more",
-            ),
-        ));
+        return Err(errors::to_python(py, exiting()));
     }
     if let Some(handle) = running_handle() {
         return Ok(handle);
@@ -47,17 +40,20 @@ pub fn handle(py: Python<'_>) -> PyResult<Handle> {
         .enable_all()
         .build()
         .map_err(|error| {
-            super::errors::to_python(
-                py,
-                Error::new(
-                    Kind::Connect,
-                    format!("cannot start the I/O thread: {error}"),
-                ),
-            )
+            let message = format!("cannot start the I/O thread: {error}");
+            errors::to_python(py, Error::new(Kind::Connect, message))
         })?;
     let handle = runtime.handle().clone();
     *lock(&RUNTIME) = Some(ProcessOwned::new(runtime));
     Ok(handle)
+}
+
+/// The error of a request that is made while the interpreter shuts down.
+pub fn exiting() -> Error {
+    Error::new(
+        Kind::Closed,
+        "the interpreter is shutting down: no request can be made any more",
+    )
 }
 
 /// The handle of this process's runtime, if it was started and will go on.
@@ -68,7 +64,7 @@ pub fn running_handle() -> Option<Handle> {
 }
 
 /// Registers `shutdown` with `atexit`.
-pub fn watch_exit(py: Python<'_>) -> PyResult<()> {
+pub fn register_shutdown(py: Python<'_>) -> PyResult<()> {
     static WATCHED: AtomicBool = AtomicBool::new(false);
     if !WATCHED.swap(true, Ordering::AcqRel) {
         let shutdown = wrap_pyfunction!(shutdown, py)?;

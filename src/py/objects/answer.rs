@@ -1,4 +1,7 @@
-//! The folded answer of a stream as the object that a reply that was not streamed would have been.
+//! The answer of a stream as the object that would have come as a whole reply.
+//!
+//! The lines `{"response":"Hel","done":false}` and `{"response":"lo","done":true,"eval_count":2}`, folded into one answer,
+//! become `{"response": "Hello", "done": True, "eval_count": 2}`.
 
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -9,15 +12,15 @@ use super::json;
 use super::tool_calls;
 use crate::wire::{Answer, Shape};
 
-/// The last line's object with the whole text, thinking and tool calls put in, in Ollama's native shape. Where no line
-/// had a text, nothing is made up for it.
+/// The object of the last line with the whole text, thinking and tool calls put in, in the shape of Ollama's native
+/// endpoints. Where no line had a text, there is none.
 pub fn to_python(py: Python<'_>, answer: &Answer) -> PyResult<Py<PyAny>> {
     if answer.shape == Shape::OpenAi {
-        return native(py, answer);
+        return new_record(py, answer);
     }
     let record = json::to_python(py, &answer.last_line)?;
     let Ok(record) = record.cast_into::<PyDict>() else {
-        return native(py, answer);
+        return new_record(py, answer);
     };
     if answer.shape == Shape::Generate {
         put_text(py, &record, intern!(py, "response"), answer)?;
@@ -50,8 +53,8 @@ fn fill_message(py: Python<'_>, message: &Bound<'_, PyDict>, answer: &Answer) ->
     Ok(())
 }
 
-/// Sets `key` to the whole text, or to the first thing that stood in its place and is none, as it came. An answer of
-/// thinking or tool calls alone has an empty text, as such a reply has that was not streamed.
+/// Sets `key` to the whole text, or to the first value in the place of a text that is no text, as it came. An answer of
+/// thinking or tool calls alone has an empty text, as in a reply that was not streamed.
 fn put_text(
     py: Python<'_>,
     target: &Bound<'_, PyDict>,
@@ -59,14 +62,14 @@ fn put_text(
     answer: &Answer,
 ) -> PyResult<()> {
     if !answer.non_text_line.is_empty() {
-        let record = super::json::to_python(py, &answer.non_text_line)?;
+        let record = json::to_python(py, &answer.non_text_line)?;
         let holder = record.get_item(intern!(py, "message")).unwrap_or(record);
-        if let Ok(odd) = holder.get_item(key) {
-            return target.set_item(key, odd);
+        if let Ok(value) = holder.get_item(key) {
+            return target.set_item(key, value);
         }
     }
-    let silent = answer.thinking.is_empty() && answer.tool_lines.is_empty();
-    if answer.has_text || !silent {
+    let only_text = answer.thinking.is_empty() && answer.tool_lines.is_empty();
+    if answer.has_text || !only_text {
         target.set_item(key, &answer.content)?;
     }
     Ok(())
@@ -79,8 +82,8 @@ fn put_thinking(py: Python<'_>, target: &Bound<'_, PyDict>, answer: &Answer) -> 
     Ok(())
 }
 
-/// Every call of every line that had some. Native lines are read again whole, so that no number in the arguments is
-/// rounded; calls of the compatible endpoint are brought into the native form.
+/// The tool calls of all lines. Native lines are read again as a whole, so that no number in the arguments is rounded; calls
+/// of a `/v1` endpoint get the form that native ones have.
 fn tool_calls<'py>(py: Python<'py>, answer: &Answer) -> PyResult<Bound<'py, PyList>> {
     let calls = PyList::empty(py);
     if answer.shape == Shape::OpenAi {
@@ -109,8 +112,8 @@ fn tool_calls<'py>(py: Python<'py>, answer: &Answer) -> PyResult<Bound<'py, PyLi
     Ok(calls)
 }
 
-/// An answer whose last line is not of the native shape (the `/v1` endpoints).
-fn native(py: Python<'_>, answer: &Answer) -> PyResult<Py<PyAny>> {
+/// The object of an answer whose last line has not the shape of Ollama's native endpoints: one of a `/v1` endpoint.
+fn new_record(py: Python<'_>, answer: &Answer) -> PyResult<Py<PyAny>> {
     let record = PyDict::new(py);
     let message = PyDict::new(py);
     fill_message(py, &message, answer)?;

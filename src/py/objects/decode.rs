@@ -89,7 +89,7 @@ impl<'py> Body<'py> {
                 Err(error)
             }
         });
-        json::if_legible(py, parsed)
+        json::none_if_not_json(py, parsed)
     }
 }
 

@@ -42,18 +42,18 @@ pub fn to_python<'py>(py: Python<'py>, text: &[u8]) -> PyResult<Bound<'py, PyAny
     }
 }
 
-/// What was read; `None` where Python finds no JSON (a `ValueError`: also for integers over 4,300 digits and for what is not
-/// UTF-8) or nesting too deep. Any other exception, an interrupt for one, goes on.
-pub fn if_legible<T>(py: Python<'_>, read: PyResult<T>) -> PyResult<Option<T>> {
+/// The value, or `None` where [`is_not_json`] is the reason that there is none. Any other exception is raised on.
+pub fn none_if_not_json<T>(py: Python<'_>, read: PyResult<T>) -> PyResult<Option<T>> {
     match read {
         Ok(value) => Ok(Some(value)),
-        Err(error) if is_illegible(py, &error) => Ok(None),
+        Err(error) if is_not_json(py, &error) => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-/// Whether `error` says that Python finds no JSON, as in [`if_legible`].
-pub fn is_illegible(py: Python<'_>, error: &PyErr) -> bool {
+/// Whether `error` says that Python finds no JSON: a `ValueError`, as also for integers over 4,300 digits and for what is not
+/// UTF-8, or a `RecursionError` for nesting that is too deep.
+pub fn is_not_json(py: Python<'_>, error: &PyErr) -> bool {
     error.is_instance_of::<PyValueError>(py) || error.is_instance_of::<PyRecursionError>(py)
 }
 

@@ -447,7 +447,7 @@ fn type_name(value: &Bound<'_, PyAny>) -> String {
 
 /// A short repr for a message.
 fn show(value: &Bound<'_, PyAny>) -> PyResult<String> {
-    let text = errors::if_any(value.py(), value.repr())?;
+    let text = errors::none_if_raised(value.py(), value.repr())?;
     Ok(text.map_or_else(
         || "?".to_owned(),
         |text| text.to_string_lossy().chars().take(60).collect(),

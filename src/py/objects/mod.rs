@@ -4,7 +4,7 @@
 //!   the bytes that callers hand over.
 //! * `content_line`, `slot_layout`: the objects of content lines; `answer`: the object of a whole answer.
 //! * `tool_calls`, `vectors`: checks and repairs of what a reply holds; `counters`: its counters and durations.
-//! * `decode`: `decode` and `get_choice`; `delta`: `StreamDecoder` and `Delta`.
+//! * `decode`: `decode` and `get_choice`; `stream_decoder`, `delta`: `StreamDecoder` and `Delta`.
 
 pub mod answer;
 mod bytes_like;
@@ -17,6 +17,7 @@ mod json_builder;
 pub mod json_writer;
 mod key_cache;
 pub mod slot_layout;
+pub mod stream_decoder;
 mod text;
 pub mod tool_calls;
 pub mod vectors;

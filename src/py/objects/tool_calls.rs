@@ -16,7 +16,7 @@ pub fn arguments_from_text<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'
         return Ok(PyDict::new(py).into_any());
     }
     match json::to_python(py, text.as_bytes()) {
-        Err(error) if json::is_illegible(py, &error) => Ok(PyString::new(py, text).into_any()),
+        Err(error) if json::is_not_json(py, &error) => Ok(PyString::new(py, text).into_any()),
         value => value,
     }
 }

@@ -1,4 +1,7 @@
 //! A whole reply as Python sees it.
+//!
+//! The body `{"message":{"content":"Hi"},"done":true}` becomes a dict, or stays bytes; of the body
+//! `{"embeddings":[[0.5,1.0]],"model":"m"}` the vectors become `(bytearray, 1, 2, {"model": "m"})`.
 
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
@@ -10,13 +13,16 @@ use crate::error::{Cause, Error, Kind};
 use crate::excerpt::excerpt;
 use crate::http::{Reply, ReplyLines, refuse_repetition};
 use crate::py::interpreter::errors::{self, FailureContext};
+use crate::py::objects::answer;
 use crate::py::objects::counters;
 use crate::py::objects::json;
 use crate::py::objects::tool_calls;
 use crate::stats::Trace;
-use crate::wire::{Batch, Decoder, Fold, ItemRef, MAX_LINE, Outcome, StreamFormat, vectors};
+use crate::wire::{
+    Answer, Batch, Decoder, Fold, ItemRef, MAX_LINE, Outcome, StreamFormat, vectors,
+};
 
-/// As much of a body goes into an exception.
+/// So many bytes of a body go into an exception.
 const MAX_SHOWN: usize = 64 << 10;
 
 /// What becomes of the body of a reply.
@@ -24,13 +30,14 @@ const MAX_SHOWN: usize = 64 << 10;
 pub enum ReplyFormat {
     /// `(body, content type)`, untouched.
     Bytes,
-    /// The parsed JSON; a body of several lines is folded into one object. Refuses what says `error` or `done: false`.
+    /// The parsed JSON; a body of several lines is folded into one object. An object with an `error`, or with
+    /// `done: false`, is an error.
     Answer,
-    /// As `Answer`; refuses what goes in circles, too.
+    /// As `Answer`; a text or thinking that repeats itself is an error, too.
     Guarded,
     /// As `Answer`, and `None` for the empty body with which some endpoints answer.
     Status,
-    /// The vectors of a reply of embeddings: `(bytearray of f32, rows, width, dict of everything else that is known)`.
+    /// The vectors of a reply of embeddings: `(bytearray of f32, rows, width, dict of the other fields)`.
     Vectors,
 }
 
@@ -49,7 +56,7 @@ impl ReplyFormat {
         }
     }
 
-    /// The result of a call, or the exception for its failure. Ends `trace`; what that noted is the caller's to log.
+    /// The result of a call, or the exception for its failure. Ends `trace`, whose notes are not logged here.
     pub fn to_python(
         self,
         py: Python<'_>,
@@ -58,14 +65,14 @@ impl ReplyFormat {
     ) -> PyResult<Py<PyAny>> {
         let result = match reply {
             Ok(reply) => self.read(py, reply, trace),
-            Err(error) => Err(failed(py, error, "", "", trace)),
+            Err(error) => Err(end_with_error(py, error, "", "", trace)),
         };
         trace.finish(None);
         result
     }
 
     fn read(self, py: Python<'_>, reply: Reply, trace: &Trace) -> PyResult<Py<PyAny>> {
-        let blank = reply.body.iter().all(u8::is_ascii_whitespace);
+        let is_blank = reply.body.iter().all(u8::is_ascii_whitespace);
         match self {
             Self::Bytes => {
                 stats::note_body(&reply.body, trace);
@@ -74,22 +81,28 @@ impl ReplyFormat {
                     .into_any()
                     .unbind())
             }
-            Self::Status if blank => Ok(py.None()),
+            Self::Status if is_blank => Ok(py.None()),
             Self::Answer | Self::Guarded | Self::Status => {
-                let value = answer(py, &reply, trace)?;
+                let value = read_answer(py, &reply, trace)?;
                 stats::note_answer(value.bind(py), trace);
                 if self == Self::Guarded {
-                    guard(value.bind(py), &reply, trace)?;
+                    check_repetition(value.bind(py), &reply, trace)?;
                 }
                 Ok(value)
             }
-            Self::Vectors => vectors(py, &reply, trace),
+            Self::Vectors => read_vectors(py, &reply, trace),
         }
     }
 }
 
 /// Ends `trace` with `error`, which becomes an exception.
-fn failed(py: Python<'_>, error: Error, partial: &str, thinking: &str, trace: &Trace) -> PyErr {
+fn end_with_error(
+    py: Python<'_>,
+    error: Error,
+    partial: &str,
+    thinking: &str,
+    trace: &Trace,
+) -> PyErr {
     trace.finish(Some(&error));
     let context = FailureContext {
         model: &trace.about().model,
@@ -100,9 +113,9 @@ fn failed(py: Python<'_>, error: Error, partial: &str, thinking: &str, trace: &T
     errors::in_context(py, error, &context)
 }
 
-fn vectors(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> {
+fn read_vectors(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> {
     let vectors = match py.detach(|| vectors::read(&reply.body)) {
-        Ok(vectors) if vectors.failed => return answer(py, reply, trace),
+        Ok(vectors) if vectors.failed => return read_answer(py, reply, trace),
         Ok(vectors) => vectors,
         Err(error) => {
             let about = trace.about();
@@ -115,7 +128,13 @@ fn vectors(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> 
                 .at(&format!("{}{}", about.host, about.endpoint))
                 .after(reply.status)
                 .with_cause(Cause::Vectors);
-            return Err(failed(py, reply.secrets.redact(error), "", "", trace));
+            return Err(end_with_error(
+                py,
+                reply.secrets.redact(error),
+                "",
+                "",
+                trace,
+            ));
         }
     };
     trace.answer(&vectors.counters, None, true);
@@ -136,8 +155,8 @@ fn vectors(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> 
         .unbind())
 }
 
-/// Refuses a whole answer, or thinking, that goes in circles.
-fn guard(value: &Bound<'_, PyAny>, reply: &Reply, trace: &Trace) -> PyResult<()> {
+/// An error for a text, or a thinking, that repeats itself.
+fn check_repetition(value: &Bound<'_, PyAny>, reply: &Reply, trace: &Trace) -> PyResult<()> {
     let text = |holder: &Bound<'_, PyAny>, name: &str| -> String {
         let text = holder.get_item(name).ok();
         let text = text.as_ref().and_then(|text| text.cast::<PyString>().ok());
@@ -148,11 +167,11 @@ fn guard(value: &Bound<'_, PyAny>, reply: &Reply, trace: &Trace) -> PyResult<()>
         Err(_) => (text(value, "response"), text(value, "thinking")),
     };
     refuse_repetition(&content, &thinking)
-        .map_err(|error| refusal(value.py(), reply, error, &content, &thinking, trace))
+        .map_err(|error| end_with_reply_error(value.py(), reply, error, &content, &thinking, trace))
 }
 
-/// Ends `trace` with an `error` of a reply that is all there, which becomes an exception.
-fn refusal(
+/// Ends `trace` with an `error` that a reply says or is, which becomes an exception.
+fn end_with_reply_error(
     py: Python<'_>,
     reply: &Reply,
     error: Error,
@@ -163,10 +182,11 @@ fn refusal(
     let about = trace.about();
     let url = format!("{}{}", about.host, about.endpoint);
     let error = error.at(&url).after(reply.status);
-    failed(py, reply.secrets.redact(error), partial, thinking, trace)
+    end_with_error(py, reply.secrets.redact(error), partial, thinking, trace)
 }
 
-fn answer(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> {
+/// The JSON object of the body, or the exception for what it says.
+fn read_answer(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> {
     let fail = |kind, message: String, partial: &str, thinking: &str| {
         let mut error = Error::new(kind, message);
         if kind == Kind::MidStream {
@@ -177,23 +197,25 @@ fn answer(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> {
                 .with_message(message)
                 .with_server_text(text, shown.to_vec());
         }
-        refusal(py, reply, error, partial, thinking, trace)
+        end_with_reply_error(py, reply, error, partial, thinking, trace)
     };
-    if let Some(value) = single(py, reply)? {
+    if let Some(value) = parse_single(py, reply)? {
         let Ok(record) = value.cast::<PyDict>() else {
             let kind = value.get_type().name()?;
             let message = format!("The reply is JSON, but a {kind} and no object.");
             return Err(fail(Kind::Protocol, message, "", ""));
         };
-        let said_error = match record.get_item(intern!(py, "error"))? {
+        let has_error = match record.get_item(intern!(py, "error"))? {
             Some(error) => error.is_truthy()?,
             None => false,
         };
-        let cut = matches!(record.get_item(intern!(py, "done"))?, Some(done) if !done.is_truthy()?);
-        if said_error || cut {
-            let answer = folded(reply).map_err(|fault| fault.raise(&fail))?;
+        let is_unfinished =
+            matches!(record.get_item(intern!(py, "done"))?, Some(done) if !done.is_truthy()?);
+        if has_error || is_unfinished {
+            let answer =
+                read_lines(reply).map_err(|unreadable| unreadable.into_exception(&fail))?;
             return Err(match answer.outcome {
-                Outcome::Failed(text) => refused(&fail, text),
+                Outcome::Failed(text) => server_error(&fail, text),
                 _ => fail(
                     Kind::Incomplete,
                     "the server cut the answer short: it says \"done\": false".to_owned(),
@@ -205,10 +227,10 @@ fn answer(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> {
         tool_calls::parse_arguments_of_reply(record)?;
         return Ok(value.unbind());
     }
-    let answer = folded(reply).map_err(|fault| fault.raise(&fail))?;
+    let answer = read_lines(reply).map_err(|unreadable| unreadable.into_exception(&fail))?;
     match &answer.outcome {
-        Outcome::Complete => crate::py::objects::answer::to_python(py, &answer).map_err(|error| {
-            if !json::is_illegible(py, &error) {
+        Outcome::Complete => answer::to_python(py, &answer).map_err(|error| {
+            if !json::is_not_json(py, &error) {
                 return error;
             }
             let message = format!("The reply cannot be converted: {error}.");
@@ -216,7 +238,7 @@ fn answer(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> {
             failure.set_cause(py, Some(error));
             failure
         }),
-        Outcome::Failed(text) => Err(refused(&fail, text.clone())),
+        Outcome::Failed(text) => Err(server_error(&fail, text.clone())),
         Outcome::Truncated => Err(fail(
             Kind::Incomplete,
             "the answer ended without \"done\": true".to_owned(),
@@ -226,61 +248,70 @@ fn answer(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyAny>> {
     }
 }
 
-fn refused(fail: &impl Fn(Kind, String, &str, &str) -> PyErr, text: String) -> PyErr {
+/// The exception for an error that the server reports in its reply.
+fn server_error(fail: &impl Fn(Kind, String, &str, &str) -> PyErr, text: String) -> PyErr {
     fail(Kind::MidStream, text, "", "")
 }
 
 /// The body as one JSON value, if it is one.
-fn single<'py>(py: Python<'py>, reply: &Reply) -> PyResult<Option<Bound<'py, PyAny>>> {
-    json::if_legible(py, json::to_python(py, &reply.body))
+fn parse_single<'py>(py: Python<'py>, reply: &Reply) -> PyResult<Option<Bound<'py, PyAny>>> {
+    json::none_if_not_json(py, json::to_python(py, &reply.body))
 }
 
-/// Why a body cannot be read as lines, and the answer up to there.
-struct UnreadableBody(Kind, String, Box<crate::wire::Answer>);
+/// Why a body cannot be read as lines, and the answer before the line that is to blame.
+struct UnreadableBody {
+    kind: Kind,
+    message: String,
+    answer: Box<Answer>,
+}
 
 impl UnreadableBody {
-    fn raise(self, fail: &impl Fn(Kind, String, &str, &str) -> PyErr) -> PyErr {
-        let Self(kind, text, answer) = self;
-        fail(kind, text, &answer.content, &answer.thinking)
+    fn into_exception(self, fail: &impl Fn(Kind, String, &str, &str) -> PyErr) -> PyErr {
+        let answer = self.answer;
+        fail(self.kind, self.message, &answer.content, &answer.thinking)
     }
 }
 
-/// The body as lines. Those of an answer are held to what a stream's are.
-fn folded(reply: &Reply) -> Result<crate::wire::Answer, UnreadableBody> {
-    let framing = if reply.content_type.contains("text/event-stream") {
+/// The lines of the body, folded into one answer. A line that would be an error in a streamed answer is one here, too.
+fn read_lines(reply: &Reply) -> Result<Answer, UnreadableBody> {
+    let format = if reply.content_type.contains("text/event-stream") {
         StreamFormat::Sse
     } else {
         StreamFormat::Auto
     };
-    let mut decoder = Decoder::new(framing, MAX_LINE.max(reply.body.len()));
+    let mut decoder = Decoder::new(format, MAX_LINE.max(reply.body.len()));
     let mut batch = Batch::default();
     let result = decoder
         .feed(&reply.body, &mut batch)
         .and_then(|()| decoder.finish(&mut batch));
     let mut failure = result.err().map(|error| (Kind::Decode, error.to_string()));
     if reply.endpoint.lines == Some(ReplyLines::Answer)
-        && let Some((at, refusal)) = stray(&batch)
+        && let Some((index, refusal)) = first_foreign_line(&batch)
     {
-        batch.truncate(at);
+        batch.truncate(index);
         failure = Some((Kind::Protocol, refusal));
     }
     let mut fold = Fold::default();
     fold.batch(&batch);
     match failure {
         None => Ok(fold.finish()),
-        Some((kind, text)) => Err(UnreadableBody(kind, text, Box::new(fold.finish()))),
+        Some((kind, message)) => Err(UnreadableBody {
+            kind,
+            message,
+            answer: Box::new(fold.finish()),
+        }),
     }
 }
 
-/// The first line that is no part of the answer, and why that is so.
-fn stray(batch: &Batch) -> Option<(usize, String)> {
-    for (at, entry) in batch.iter().enumerate() {
-        if let ItemRef::Delta(delta) = entry {
+/// The index of the first line that is no part of an answer, and what is wrong with it.
+fn first_foreign_line(batch: &Batch) -> Option<(usize, String)> {
+    for (index, item) in batch.iter().enumerate() {
+        if let ItemRef::Delta(delta) = item {
             if delta.done || delta.error.is_some() {
                 return None;
             }
             if !delta.is_answer(None) {
-                return Some((at, delta.refusal()));
+                return Some((index, delta.refusal()));
             }
         }
     }

@@ -81,7 +81,7 @@ pub fn stats_fail(
     let trace = Trace::over(about, Journal::at(&place), rejected);
     let error = Error::new(kind, "").with_status(status);
     trace.finish(Some(&error));
-    crate::py::interpreter::log::report(py, &trace)
+    crate::py::interpreter::log::log_notes(py, &trace)
 }
 
 /// Tells `trace` the counters of a parsed reply, and why it ended.

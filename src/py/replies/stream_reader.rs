@@ -1,7 +1,9 @@
-//! What has been taken out of an inbox and not been handed on yet, and the fold of all of it.
+//! The items of a stream between an inbox and Python: what was taken out of the inbox and not handed on yet, and the
+//! answer so far.
 //!
-//! Shared by the three doors of a stream. A reader is moved out of its lock while Python code may run, so that a
-//! callback which comes back to the same stream finds the place empty and is told so, instead of a deadlock.
+//! Whoever reads a stream shares this: an event loop's task item by item or in lists, a callback, a thread. The line
+//! `{"model":"m","created_at":"2026","response":"Hel","done":false}` becomes an instance of a class, a dict, the argument
+//! `"Hel"` of a callback, or bytes.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -17,14 +19,16 @@ use crate::inbox::{Inbox, Received};
 use crate::py::interpreter::errors::{self, FailureContext};
 use crate::py::interpreter::log;
 use crate::py::interpreter::vectorcall;
+use crate::py::objects::answer;
 use crate::py::objects::content_line;
+use crate::py::objects::json;
 use crate::py::objects::slot_layout::{SharedModel, SlotLayout};
 use crate::py::objects::tool_calls;
 use crate::stats::Trace;
 use crate::sync::lock;
 use crate::wire::{Batch, Fold, Item, SharedFields};
 
-/// After so many ready items the reading task lets the loop serve others once.
+/// So many items are handed on at once, before an event loop serves others.
 pub const MAX_ITEMS: usize = 512;
 
 /// What the items of a stream become.
@@ -37,17 +41,22 @@ pub enum ItemFormat {
 }
 
 pub struct StreamReader {
+    /// What was taken out of the inbox.
     batch: Batch,
+    /// The index in `batch` of the item that is handed on next, and where the text of content lines goes on from there.
     next: usize,
-    text_from: usize,
+    text_start: usize,
+    /// The model of the content lines, as a str.
     model: Option<SharedModel>,
+    /// The answer so far.
     fold: Fold,
+    /// How the stream has ended. There may be items before that.
     end: Option<Result<(), Error>>,
-    /// An item could not be converted, and those before it had to be handed on first.
-    failure: Option<Py<PyBaseException>>,
+    /// Why an item could not be converted. It is raised after the items before that one were handed on.
+    conversion_error: Option<Py<PyBaseException>>,
     trace: Arc<Trace>,
-    /// What happened before the first item was logged.
-    reported: bool,
+    /// What the call had noted before its first item was logged.
+    logged_start: bool,
 }
 
 impl ItemFormat {
@@ -59,7 +68,7 @@ impl ItemFormat {
         Self::Objects(class, layout)
     }
 
-    /// What has to fill the inbox for it.
+    /// What the inbox has to be filled with for these items.
     pub fn mode(&self) -> PumpMode {
         match self {
             Self::Objects(_, Some(layout)) => PumpMode::Records(layout.shape),
@@ -89,13 +98,13 @@ pub enum NextItem {
 }
 
 impl StreamReader {
-    /// Takes what the inbox holds, if all that was taken before is used up. False: nothing is there yet.
+    /// Takes what the inbox holds, if all that was taken before is handed on. False: nothing is there yet.
     pub fn refill(&mut self, inbox: &Inbox) -> bool {
         if self.next < self.batch.items.len() || self.end.is_some() {
             return true;
         }
         self.batch.release();
-        (self.next, self.text_from) = (0, 0);
+        (self.next, self.text_start) = (0, 0);
         match inbox.try_recv(&mut self.batch) {
             Received::Items => {
                 self.fold.batch(&self.batch);
@@ -115,12 +124,12 @@ impl StreamReader {
     }
 
     /// Logs what the call has noted: before its first item and at its end.
-    fn report(&mut self, py: Python<'_>) -> PyResult<()> {
-        if self.reported && self.end.is_none() {
+    fn log_notes(&mut self, py: Python<'_>) -> PyResult<()> {
+        if self.logged_start && self.end.is_none() {
             return Ok(());
         }
-        self.reported = true;
-        log::report(py, &self.trace)
+        self.logged_start = true;
+        log::log_notes(py, &self.trace)
     }
 
     /// The next item as Python sees it.
@@ -131,35 +140,35 @@ impl StreamReader {
         format: &ItemFormat,
     ) -> PyResult<NextItem> {
         loop {
-            if let Some(error) = self.failure.take() {
+            if let Some(error) = self.conversion_error.take() {
                 let error = PyErr::from_value(error.into_bound(py).into_any());
                 inbox.abort();
-                return Err(self.unconvertible(py, error));
+                return Err(self.end_unconverted(py, error));
             }
             if !self.refill(inbox) {
                 return Ok(NextItem::NotYet);
             }
-            self.report(py)?;
+            self.log_notes(py)?;
             if self.at_end() {
                 return self.check_end(py).map(|()| NextItem::End);
             }
-            match self.advance(py, format) {
+            match self.convert_next(py, format) {
                 Ok(Some(item)) => return Ok(NextItem::Item(item)),
                 Ok(None) => {}
-                Err(error) => self.failure = Some(error.into_value(py)),
+                Err(error) => self.conversion_error = Some(error.into_value(py)),
             }
         }
     }
 
-    /// What is at hand after a first item, without waiting, up to a fair number. An end, and what cannot be converted,
-    /// are left for the next call.
+    /// The items of the batch that were not handed on, at most `MAX_ITEMS`. The end of the stream, and an item that cannot be
+    /// converted, are left for the next call of `next_item`.
     pub fn items_at_hand(&mut self, py: Python<'_>, format: &ItemFormat) -> Vec<Py<PyAny>> {
         let mut items = Vec::new();
         while self.next < self.batch.items.len() && items.len() < MAX_ITEMS {
-            match self.advance(py, format) {
+            match self.convert_next(py, format) {
                 Ok(item) => items.extend(item),
                 Err(error) => {
-                    self.failure = Some(error.into_value(py));
+                    self.conversion_error = Some(error.into_value(py));
                     break;
                 }
             }
@@ -167,20 +176,21 @@ impl StreamReader {
         items
     }
 
-    /// Ends the stream with an item that cannot be converted: what comes after it would be an answer with a hole.
-    fn unconvertible(&mut self, py: Python<'_>, error: PyErr) -> PyErr {
+    /// Ends the stream because of an item that cannot be converted: the items after it would make an answer with a gap.
+    fn end_unconverted(&mut self, py: Python<'_>, error: PyErr) -> PyErr {
         self.cancel();
         if !error.is_instance_of::<PyException>(py) {
             return error;
         }
-        let error = errors::not_a_stop(py, error);
+        let error = errors::wrap_stop_iteration(py, error);
         let message = format!("A line of the reply cannot be converted: {error}.");
-        let failure = self.failure(py, Error::new(Kind::Decode, message));
+        let failure = self.exception(py, Error::new(Kind::Decode, message));
         failure.set_cause(py, Some(error));
         failure
     }
 
-    fn advance(&mut self, py: Python<'_>, format: &ItemFormat) -> PyResult<Option<Py<PyAny>>> {
+    /// The next item of the batch in its format; `None` for one that has nothing to say in that.
+    fn convert_next(&mut self, py: Python<'_>, format: &ItemFormat) -> PyResult<Option<Py<PyAny>>> {
         let Some(item) = self.batch.items.get(self.next) else {
             return Ok(None);
         };
@@ -190,9 +200,9 @@ impl StreamReader {
                 let text = self
                     .batch
                     .text
-                    .get(self.text_from..*end)
+                    .get(self.text_start..*end)
                     .unwrap_or_default();
-                self.text_from = *end;
+                self.text_start = *end;
                 if let (Some(layout), Some(shared)) = (layout, &self.batch.shared) {
                     let known = SharedModel::of(&mut self.model, py, shared);
                     if let Some(record) = layout.new_item(py, known, created_at, text)? {
@@ -209,7 +219,7 @@ impl StreamReader {
                 if delta.line.is_empty() {
                     return Ok(None);
                 }
-                let record = crate::py::objects::json::to_python(py, &delta.line)?;
+                let record = json::to_python(py, &delta.line)?;
                 if let Some(layout) = layout {
                     layout.replace_text_parts(&record, &delta.content)?;
                     if delta.done {
@@ -229,7 +239,7 @@ impl StreamReader {
         Ok(Some(value))
     }
 
-    /// Calls `on_text` (and `on_thinking`) with the pieces that are at hand, in order, until `go_on` says no.
+    /// Calls `on_text` (and `on_thinking`) with the pieces of the batch, in order, until `go_on` says no.
     pub fn deliver(
         &mut self,
         py: Python<'_>,
@@ -237,7 +247,7 @@ impl StreamReader {
         on_thinking: Option<&Bound<'_, PyAny>>,
         mut go_on: impl FnMut() -> bool,
     ) -> PyResult<()> {
-        self.report(py)?;
+        self.log_notes(py)?;
         while let Some(item) = self.batch.items.get(self.next) {
             if !go_on() {
                 break;
@@ -248,9 +258,9 @@ impl StreamReader {
                     let text = self
                         .batch
                         .text
-                        .get(self.text_from..*end)
+                        .get(self.text_start..*end)
                         .unwrap_or_default();
-                    self.text_from = *end;
+                    self.text_start = *end;
                     if !text.is_empty() {
                         on_text.call(text)?;
                     }
@@ -270,15 +280,15 @@ impl StreamReader {
 
     /// `Ok` for a stream that ended well; the typed error, with what had arrived, for one that did not.
     pub fn check_end(&mut self, py: Python<'_>) -> PyResult<()> {
-        self.report(py)?;
+        self.log_notes(py)?;
         match &self.end {
-            Some(Err(error)) => Err(self.failure(py, error.clone())),
+            Some(Err(error)) => Err(self.exception(py, error.clone())),
             _ => Ok(()),
         }
     }
 
     /// `error` as an exception that carries the text so far.
-    pub fn failure(&self, py: Python<'_>, error: Error) -> PyErr {
+    pub fn exception(&self, py: Python<'_>, error: Error) -> PyErr {
         let answer = self.fold.clone().finish();
         let context = FailureContext {
             model: &self.trace.about().model,
@@ -292,17 +302,16 @@ impl StreamReader {
     /// The final object of a stream that ended well, in Ollama's own shape with the whole text in it.
     pub fn answer(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let answer = std::mem::take(&mut self.fold).finish();
-        crate::py::objects::answer::to_python(py, &answer)
-            .map_err(|error| self.unconvertible(py, error))
+        answer::to_python(py, &answer).map_err(|error| self.end_unconverted(py, error))
     }
 
-    /// Ends the stream on the reader's side: what comes next is an error that says so, unless nothing was to come.
+    /// Ends the stream for its reader: the next item is an error that says so, unless the stream had ended well.
     pub fn cancel(&mut self) {
         if self.at_end() && matches!(self.end, Some(Ok(()))) {
             return;
         }
         self.batch.clear();
-        (self.next, self.text_from) = (0, 0);
+        (self.next, self.text_start) = (0, 0);
         self.end = Some(Err(Error::new(
             Kind::Closed,
             "the stream was cancelled or closed before its end",
@@ -310,9 +319,10 @@ impl StreamReader {
     }
 }
 
-/// Who gets the text of an answer: a callable that may hand over to another one, once, by returning it.
+/// The callable that gets the text of an answer. By returning another callable it puts that in its place, once.
 pub struct TextCallback<'a, 'py> {
     first: &'a Bound<'py, PyAny>,
+    /// The callable that `first` has returned.
     successor: &'a OnceLock<Py<PyAny>>,
 }
 
@@ -344,7 +354,8 @@ fn wrap(py: Python<'_>, value: Bound<'_, PyAny>, class: Option<&Py<PyAny>>) -> P
     }
 }
 
-/// A reader behind a lock, and moved out of it for use.
+/// A reader that at most one caller uses at a time. It is moved out of the lock for that, because Python code may run
+/// meanwhile: a callback that comes back to its own stream finds no reader and is told so, instead of waiting for ever.
 pub struct ReaderCell {
     reader: Mutex<Option<Box<StreamReader>>>,
     cancelled: AtomicBool,
@@ -355,13 +366,13 @@ impl ReaderCell {
         let reader = StreamReader {
             batch: Batch::default(),
             next: 0,
-            text_from: 0,
+            text_start: 0,
             model: None,
             fold: Fold::default(),
             end: None,
-            failure: None,
+            conversion_error: None,
             trace,
-            reported: false,
+            logged_start: false,
         };
         Self {
             reader: Mutex::new(Some(Box::new(reader))),
@@ -369,16 +380,20 @@ impl ReaderCell {
         }
     }
 
-    /// Cancels the reader: now, or when whoever works on it is done with the item at hand.
+    /// Ends the stream for its reader: now, or when whoever uses the reader is done with an item.
     pub fn cancel(&self) {
         self.cancelled.store(true, Ordering::Release);
         self.with(|_| ());
     }
 
-    /// Visits what waits to be raised, for the cycle collector.
+    /// Visits the exception that waits to be raised, for the cycle collector.
     pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         match self.reader.try_lock() {
-            Ok(reader) => visit.call(reader.as_ref().and_then(|reader| reader.failure.as_ref())),
+            Ok(reader) => visit.call(
+                reader
+                    .as_ref()
+                    .and_then(|reader| reader.conversion_error.as_ref()),
+            ),
             Err(_) => Ok(()),
         }
     }
@@ -388,7 +403,7 @@ impl ReaderCell {
         self.cancelled.load(Ordering::Acquire)
     }
 
-    /// Runs `work` on the reader, which is in nobody's hands meanwhile; `None` if somebody else has it.
+    /// Runs `work` on the reader; `None` if somebody uses it already.
     pub fn with<T>(&self, work: impl FnOnce(&mut StreamReader) -> T) -> Option<T> {
         let mut reader = lock(&self.reader).take()?;
         let result = work(&mut reader);
