@@ -4,7 +4,6 @@
 //! while a future is polled or dropped.
 
 use std::collections::{HashMap, VecDeque};
-use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -205,14 +204,6 @@ impl Task {
         }
         let stage = std::mem::replace(&mut *lock(&self.stage), Stage::Finished);
         drop(stage);
-    }
-}
-
-impl fmt::Debug for Task {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Task")
-            .field("number", &self.number)
-            .finish_non_exhaustive()
     }
 }
 
