@@ -45,7 +45,7 @@ RESULTS ?= target/bench.json
 
 # `make fuzz` gives each target so long.
 SECONDS ?= 60
-TARGETS ?= decoder floats framing last
+TARGETS ?= decoder vectors framing last_value
 
 .PHONY: help demo test test-rust test-python test-metagpt test-general fuzz instructions instructions-baseline bench bench-report bench-structured lint lint-rust lint-python format wheel notices lock clean
 
@@ -60,7 +60,7 @@ help:
 	@echo 'make instructions   instructions per decoded line against the baseline (part of make test)'
 	@echo 'make instructions-baseline   accept what they are now'
 	@echo 'make bench-structured  how many ActionNodes a small model fills, by the original provider and by ours'
-	@echo 'make fuzz     parsers against their oracles, SECONDS=60 for each (TARGETS="framing last" for some)'
+	@echo 'make fuzz     parsers against their oracles, SECONDS=60 for each (TARGETS="framing last_value" for some)'
 	@echo 'make wheel    the wheel to publish, in dist/'
 	@echo 'make notices  THIRD_PARTY_NOTICES, after a change of Cargo.lock'
 	@echo 'make lock     pin the newest versions of the requirements'

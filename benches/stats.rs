@@ -6,24 +6,24 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use metagpt_ollama_rs::stats::{self, About, Journal, Trace};
+use metagpt_ollama_rs::stats::{self, CallInfo, Journal, Trace};
 use metagpt_ollama_rs::wire::Counters;
 
 fn call(journal: Option<&Arc<Journal>>) {
-    let about = About {
+    let call = CallInfo {
         model: "smollm2:135m".to_owned(),
         host: "http://127.0.0.1:11434".to_owned(),
         endpoint: "/api/chat".to_owned(),
         streamed: true,
     };
-    let trace = Trace::new(about, journal.cloned());
-    trace.begin();
+    let trace = Trace::new(call, journal.cloned());
+    trace.note_first_byte();
     let counters = Counters {
         eval_count: Some(100),
         eval_duration: Some(1_000_000_000),
         ..Counters::default()
     };
-    trace.answer(black_box(&counters), Some("stop"), true);
+    trace.note_answer(black_box(&counters), Some("stop"), true);
     trace.finish(None);
 }
 

@@ -26,22 +26,22 @@ fn lines(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("1000 lines");
     group.throughput(Throughput::Elements(LINES));
     for (name, frame, line) in cases::lines() {
-        let framing = match frame {
-            cases::Frame::Ndjson => StreamFormat::Ndjson,
-            cases::Frame::Sse => StreamFormat::Sse,
+        let format = match frame {
+            cases::Format::Ndjson => StreamFormat::Ndjson,
+            cases::Format::Sse => StreamFormat::Sse,
         };
-        let ordinary = !matches!(name, "thinking" | "openai");
+        let is_content_line = !matches!(name, "thinking" | "openai");
         let body = body(&line);
         for (path, mut decoder) in [
-            ("fast", Decoder::new(framing, MAX_LINE)),
-            ("strict", Decoder::strict(framing, MAX_LINE)),
+            ("fast", Decoder::new(format, MAX_LINE)),
+            ("strict", Decoder::strict(format, MAX_LINE)),
         ] {
             let mut batch = Batch::default();
             decode(&mut decoder, &body, &mut batch);
             assert_eq!(batch.len() as u64, LINES);
             assert_eq!(
                 decoder.hits().0 + 1 == LINES,
-                ordinary && path == "fast",
+                is_content_line && path == "fast",
                 "{name} {path}"
             );
             group.bench_function(format!("{name}, {path}"), |bencher| {
@@ -63,7 +63,7 @@ fn fold(criterion: &mut Criterion) {
     );
     let folded = |batch: &Batch| {
         let mut fold = Fold::new();
-        fold.batch(batch);
+        fold.add_batch(batch);
         fold.finish()
     };
     assert_eq!(folded(&batch).content, " word".repeat(1_000));
@@ -73,7 +73,7 @@ fn fold(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// The guard against answers in circles, beside the decoding that it comes after.
+/// The guard against repetition, beside the decoding that it comes after.
 fn guard(criterion: &mut Criterion) {
     let body = cases::prose(usize::try_from(LINES).unwrap());
     let mut batch = Batch::default();
@@ -82,12 +82,15 @@ fn guard(criterion: &mut Criterion) {
         body.as_bytes(),
         &mut batch,
     );
-    assert_eq!(RepetitionGuard::default().watch(&batch, 0, 0, true), None);
+    assert_eq!(
+        RepetitionGuard::default().feed_batch(&batch, 0, 0, true),
+        None
+    );
     let mut group = criterion.benchmark_group("guard of 1000 lines");
     group.throughput(Throughput::Elements(LINES));
-    // Fresh each time: the same thousand lines over and over are a circle.
+    // Fresh each time: the same thousand lines over and over are a repetition.
     group.bench_function("prose", |bencher| {
-        bencher.iter(|| RepetitionGuard::default().watch(black_box(&batch), 0, 0, true));
+        bencher.iter(|| RepetitionGuard::default().feed_batch(black_box(&batch), 0, 0, true));
     });
     group.finish();
 }
@@ -95,13 +98,17 @@ fn guard(criterion: &mut Criterion) {
 /// The last line of a whole body is found without a look at the others; finding all of them is the worst case.
 fn whole(criterion: &mut Criterion) {
     let body = body(&cases::chat(" word"));
-    assert_eq!(last_value::lines(&body).count() as u64, LINES);
+    assert_eq!(last_value::lines_from_end(&body).count() as u64, LINES);
     let mut group = criterion.benchmark_group("last of 1000 lines");
     group.bench_function("the last one", |bencher| {
-        bencher.iter(|| last_value::lines(black_box(&body)).next().map(<[u8]>::len));
+        bencher.iter(|| {
+            last_value::lines_from_end(black_box(&body))
+                .next()
+                .map(<[u8]>::len)
+        });
     });
     group.bench_function("all, from the end", |bencher| {
-        bencher.iter(|| last_value::lines(black_box(&body)).count());
+        bencher.iter(|| last_value::lines_from_end(black_box(&body)).count());
     });
     group.finish();
 }

@@ -58,7 +58,7 @@ pub enum Kind {
 /// Whether the same request may do better in a moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Repeat {
-    /// It will fail again, or an answer had begun.
+    /// The request will fail again, or an answer had begun.
     #[default]
     Never,
     /// The server did nothing: the connection was refused, or the server said that it is too busy.
@@ -177,6 +177,7 @@ pub struct ErrorDetails {
     pub retry_after: Option<f64>,
     /// Whether any byte of the reply had arrived: then a retry would repeat output.
     pub began: bool,
+    /// Whether the same request may do better in a moment.
     pub repeat: Repeat,
     /// For `Timeout` while waiting for the first token: whether the server had the model in memory, if it said.
     pub loaded: Option<bool>,
@@ -188,6 +189,7 @@ pub struct ErrorDetails {
     pub proxy: Option<String>,
     /// For a redirect that is not followed: where it leads, without user and password.
     pub location: Option<String>,
+    /// Why it failed, as far as the cure depends on it.
     pub cause: Option<Cause>,
     /// For an answer that repeats itself without end: which text of it, and with which period.
     pub repetition: Option<RepeatedText>,
@@ -369,6 +371,7 @@ impl Error {
         self
     }
 
+    /// The same failure with what the cure depends on.
     #[must_use]
     pub fn with_cause(mut self, cause: Cause) -> Self {
         self.0.cause = Some(cause);
@@ -382,7 +385,7 @@ impl Error {
         self
     }
 
-    /// The same failure with the error of a library that it came from. It must show no user, no password and no query.
+    /// The same failure with the error of a library that it came from, which must show no user, no password and no query.
     #[must_use]
     pub fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
         self.0.source = Some(Arc::new(source));

@@ -3,11 +3,18 @@
 
 use std::borrow::Cow;
 
-/// The longest message; what it quotes is shorter.
+/// The longest message, in characters; what a message quotes is shorter.
 pub const MESSAGE: usize = 4000;
 
 /// The beginning of `text` on one line of at most `limit` characters, and `…` if there is more. What breaks a line becomes
-/// a space; other control characters and what is seen by nobody are written as escapes. URLs lose user and password.
+/// a space; other control characters and characters without a shape are written as escapes. URLs lose user and password.
+///
+/// ```
+/// use metagpt_ollama_rs::excerpt::excerpt;
+///
+/// assert_eq!(excerpt("two\nlines \x1b[31m at http://ann:secret@host", 100), "two lines \\x1b[31m at http://***@host");
+/// assert_eq!(excerpt("a long text", 6), "a long…");
+/// ```
 pub fn excerpt(text: &str, limit: usize) -> String {
     let text = without_logins(text);
     let mut line = String::with_capacity(text.len().min(limit.saturating_add(8)));

@@ -23,7 +23,7 @@
 //! // The reader gets all of it at once, and then the end.
 //! let (mut batch, mut fold) = (Batch::default(), Fold::new());
 //! assert!(matches!(inbox.try_recv(&mut batch), Received::Items));
-//! fold.batch(&batch);
+//! fold.add_batch(&batch);
 //! assert_eq!(fold.finish().content, "Hello");
 //! batch.clear();
 //! assert!(matches!(inbox.try_recv(&mut batch), Received::Closed(Ok(()))));
@@ -313,7 +313,7 @@ mod tests {
 
     fn text(batch: &Batch) -> String {
         let mut fold = Fold::new();
-        fold.batch(batch);
+        fold.add_batch(batch);
         fold.finish().content
     }
 
@@ -478,7 +478,7 @@ mod tests {
         loop {
             assert!(inbox.wait_timeout(PATIENCE), "a wake-up was lost");
             match inbox.try_recv(&mut batch) {
-                Received::Items => fold.batch(&batch),
+                Received::Items => fold.add_batch(&batch),
                 Received::Closed(end) => break end.unwrap(),
                 Received::Empty => panic!("woken for nothing"),
             }

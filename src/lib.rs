@@ -10,7 +10,7 @@
 //! * [`http`] talks to a server and pumps a reply through `wire` into an [`inbox`].
 //! * [`inbox`] is the bounded queue between the I/O thread and whoever reads a stream.
 //! * [`error`] is the one error type of the crate, [`excerpt`] what its messages show of other texts; [`stats`] keeps a
-//!   record of each call; `per_process` is what a forked child has anew.
+//!   record of each call; `per_process` is what a forked child has anew, `sync` takes locks.
 //! * `py` (feature `python`) is the extension module: the bridge to asyncio, the clients, `decode` and `get_choice`.
 
 pub mod error;

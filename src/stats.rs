@@ -3,7 +3,13 @@
 //! A [`Trace`] accompanies a call and becomes a [`Record`] when the call ends, however it ends. The last records of the
 //! process stand in a bounded ring; with a [`Journal`] each is also written where other processes can read it, and
 //! before it, when the call begins, what is known then: of a process that is killed, only that is left. Nothing
-//! happens per token: a trace notes the time of the first byte and what the last line says.
+//! happens per token: a trace notes the time of the first byte and what the last line says. Of a call, the journal has two
+//! lines of JSON (here without half of their members):
+//!
+//! ```json
+//! {"id":"71-1787331605104512000","state":"begun","model":"qwen3:8b","endpoint":"/api/chat","streamed":true}
+//! {"id":"71-1787331605104512000","state":"ended","model":"qwen3:8b","endpoint":"/api/chat","streamed":true,"seconds":2.5}
+//! ```
 //!
 //! Each process has its own book of records and of calls under way: a forked child begins with an empty one.
 
@@ -21,14 +27,14 @@ use crate::sync::lock;
 use crate::wire::Counters;
 
 /// How many records are kept unless told otherwise.
-pub const KEPT: usize = 1000;
+pub const DEFAULT_CAPACITY: usize = 1000;
 
-/// A call that has ended. Times are in seconds; what the server did not say is `None`.
+/// What is known of a call from its beginning.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Record {
-    /// The same as in the [`Begun`] of this call.
+pub struct CallStart {
+    /// Unlike that of any other call, also of other processes.
     pub id: String,
-    /// Always `ended`.
+    /// `begun` for a call under way, `ended` in its [`Record`].
     pub state: &'static str,
     /// Unix time.
     pub started: f64,
@@ -38,6 +44,13 @@ pub struct Record {
     pub host: String,
     pub endpoint: String,
     pub streamed: bool,
+}
+
+/// A call that has ended. Times are in seconds; what the server did not say is `None`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Record {
+    #[serde(flatten)]
+    pub start: CallStart,
     /// Until the first byte of a stream.
     pub first_token_seconds: Option<f64>,
     /// From the request to its end, retries included.
@@ -51,37 +64,22 @@ pub struct Record {
     pub answer_seconds: Option<f64>,
     pub tokens_per_second: Option<f64>,
     pub retries: usize,
-    /// The answer stopped at its token limit.
+    /// Whether the answer stopped at its token limit.
     pub truncated: bool,
     /// The name of the [`Kind`], if the call failed; `closed` if nobody waited for its end.
     pub error: Option<&'static str>,
     /// Which limit ran out, for `timeout`.
     pub phase: Option<Phase>,
     pub status: Option<u16>,
-    /// No call of its own: the reply of a call that ended well, which has a record, was found to be no answer.
+    /// Whether this is no call of its own: the reply of a call that ended well, which has a record, was found to be no
+    /// answer.
     pub rejected: bool,
 }
 
-/// A call under way.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Begun {
-    /// Unlike that of any other call, also of other processes.
-    pub id: String,
-    /// Always `begun`.
-    pub state: &'static str,
-    /// Unix time.
-    pub started: f64,
-    pub process: u32,
-    pub model: Option<String>,
-    pub host: String,
-    pub endpoint: String,
-    pub streamed: bool,
-}
-
-/// Which call it is.
+/// Which call it is: what whoever makes it knows.
 #[derive(Clone, Debug, Default)]
-pub struct About {
-    /// Empty where none is asked.
+pub struct CallInfo {
+    /// Empty where no model is asked.
     pub model: String,
     pub host: String,
     pub endpoint: String,
@@ -92,104 +90,98 @@ pub struct About {
 #[derive(Debug)]
 pub struct Trace {
     number: u64,
-    about: About,
+    call: CallInfo,
     rejected: bool,
     process: u32,
     started: SystemTime,
     clock: Instant,
     journal: Option<Arc<Journal>>,
-    first: OnceLock<Duration>,
-    state: Mutex<State>,
+    /// How long after the start the first byte of the reply's body came.
+    first_byte: OnceLock<Duration>,
+    state: Mutex<TraceState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct TraceState {
     retries: usize,
-    notes: Vec<String>,
+    /// Lines for the log.
+    log_lines: Vec<String>,
     counters: Counters,
     truncated: bool,
+    /// Whether the answer is all there.
     complete: bool,
+    /// Whether the record was made.
     finished: bool,
 }
 
 impl Trace {
     /// A call that begins now. It is noted as under way, here and in `journal`.
-    pub fn new(about: About, journal: Option<Arc<Journal>>) -> Arc<Self> {
-        let trace = Self::made(about, journal, false);
+    pub fn new(call: CallInfo, journal: Option<Arc<Journal>>) -> Arc<Self> {
+        let trace = Self::build(call, journal, false);
         if let Some(journal) = &trace.journal
-            && let Some(complaint) = journal.add(&trace.begun())
+            && let Some(complaint) = journal.write(&trace.start("begun"))
         {
-            lock(&trace.state).notes.push(complaint);
+            lock(&trace.state).log_lines.push(complaint);
         }
         let trace = Arc::new(trace);
-        lock(&BOOK.get().open).insert(trace.number, Arc::downgrade(&trace));
+        lock(&CALLS.get().open).insert(trace.number, Arc::downgrade(&trace));
         trace
     }
 
-    /// What was never under way: a call that was refused before anything was sent, or with `rejected` none of its own
+    /// What is not under way: a call that was refused before anything was sent, or with `rejected` none of its own
     /// (see [`Record::rejected`]).
-    pub fn over(about: About, journal: Option<Arc<Journal>>, rejected: bool) -> Self {
-        Self::made(about, journal, rejected)
+    pub fn not_under_way(call: CallInfo, journal: Option<Arc<Journal>>, rejected: bool) -> Self {
+        Self::build(call, journal, rejected)
     }
 
-    fn made(about: About, journal: Option<Arc<Journal>>, rejected: bool) -> Self {
+    fn build(call: CallInfo, journal: Option<Arc<Journal>>, rejected: bool) -> Self {
         Self {
-            number: number(),
-            about,
+            number: unique_number(),
+            call,
             rejected,
             process: std::process::id(),
             started: SystemTime::now(),
             clock: Instant::now(),
             journal,
-            first: OnceLock::new(),
+            first_byte: OnceLock::new(),
             state: Mutex::default(),
         }
     }
 
-    fn begun(&self) -> Begun {
-        Begun {
-            id: self.id(),
-            state: "begun",
-            started: self.since_epoch(),
+    fn start(&self, state: &'static str) -> CallStart {
+        let since = self.started.duration_since(UNIX_EPOCH);
+        CallStart {
+            id: format!("{}-{}", self.process, self.number),
+            state,
+            started: since.unwrap_or_default().as_secs_f64(),
             process: self.process,
-            model: self.model(),
-            host: self.about.host.clone(),
-            endpoint: self.about.endpoint.clone(),
-            streamed: self.about.streamed,
+            model: Some(self.call.model.clone()).filter(|model| !model.is_empty()),
+            host: self.call.host.clone(),
+            endpoint: self.call.endpoint.clone(),
+            streamed: self.call.streamed,
         }
     }
 
-    fn id(&self) -> String {
-        format!("{}-{}", self.process, self.number)
+    /// Which call it is.
+    pub fn call(&self) -> &CallInfo {
+        &self.call
     }
 
-    fn model(&self) -> Option<String> {
-        Some(self.about.model.clone()).filter(|model| !model.is_empty())
+    /// Notes that the first byte of the reply's body has come.
+    pub fn note_first_byte(&self) {
+        self.first_byte.get_or_init(|| self.clock.elapsed());
     }
 
-    fn since_epoch(&self) -> f64 {
-        let since = self.started.duration_since(UNIX_EPOCH);
-        since.unwrap_or_default().as_secs_f64()
-    }
-
-    pub fn about(&self) -> &About {
-        &self.about
-    }
-
-    /// The first byte of the reply's body is there.
-    pub fn begin(&self) {
-        self.first.get_or_init(|| self.clock.elapsed());
-    }
-
-    /// The request goes out once more; `note` says why, for the log.
-    pub fn retry(&self, note: String) {
+    /// Notes that the request goes out once more; `reason` is a sentence for the log.
+    pub fn note_retry(&self, reason: String) {
         let mut state = lock(&self.state);
         state.retries += 1;
-        state.notes.push(note);
+        state.log_lines.push(reason);
     }
 
-    /// What the reply's last line says. `complete`: the answer is all there, whatever happens to its connection now.
-    pub fn answer(&self, counters: &Counters, done_reason: Option<&str>, complete: bool) {
+    /// Notes what the last line of the reply says. `complete` means that the answer is all there, whatever happens to its
+    /// connection now.
+    pub fn note_answer(&self, counters: &Counters, done_reason: Option<&str>, complete: bool) {
         let mut state = lock(&self.state);
         state.counters.update(counters);
         state.truncated |= done_reason == Some("length");
@@ -206,19 +198,19 @@ impl Trace {
         let complaint = self
             .journal
             .as_ref()
-            .and_then(|journal| journal.add(&record));
-        state.notes.extend(complaint);
+            .and_then(|journal| journal.write(&record));
+        state.log_lines.extend(complaint);
         drop(state);
-        lock(&BOOK.get().open).remove(&self.number);
-        keep(record);
+        lock(&CALLS.get().open).remove(&self.number);
+        push_record(record);
     }
 
-    /// What is to be logged and was not handed out before.
-    pub fn take_notes(&self) -> Vec<String> {
-        std::mem::take(&mut lock(&self.state).notes)
+    /// The lines for the log that were not handed out before.
+    pub fn take_log_lines(&self) -> Vec<String> {
+        std::mem::take(&mut lock(&self.state).log_lines)
     }
 
-    fn record(&self, state: &State, failure: Option<&Error>) -> Record {
+    fn record(&self, state: &TraceState, failure: Option<&Error>) -> Record {
         // A reader that leaves after the last line has missed nothing.
         let error = failure.filter(|error| !(state.complete && error.kind == Kind::Closed));
         // Each counter is named here, so that the compiler asks whether a new one belongs into the records.
@@ -236,18 +228,11 @@ impl Trace {
         let answer_seconds = seconds(eval_duration);
         let count = eval_count.and_then(|count| u32::try_from(count).ok());
         Record {
-            id: self.id(),
-            state: "ended",
-            started: self.since_epoch(),
-            process: self.process,
-            model: self.model(),
-            host: self.about.host.clone(),
-            endpoint: self.about.endpoint.clone(),
-            streamed: self.about.streamed,
+            start: self.start("ended"),
             first_token_seconds: self
-                .first
+                .first_byte
                 .get()
-                .filter(|_| self.about.streamed)
+                .filter(|_| self.call.streamed)
                 .map(Duration::as_secs_f64),
             seconds: self.clock.elapsed().as_secs_f64(),
             prompt_tokens: prompt_eval_count,
@@ -272,7 +257,7 @@ impl Trace {
 
 /// A number that no other call of this process has, and that a later process of the same id has not either: the
 /// nanoseconds since 1970, or the next number that is free.
-fn number() -> u64 {
+fn unique_number() -> u64 {
     static LAST: AtomicU64 = AtomicU64::new(0);
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -298,13 +283,13 @@ impl Drop for Trace {
 /// Where records are written for other processes: a file, or the socket of a monitor.
 #[derive(Debug)]
 pub struct Journal {
-    place: Place,
-    /// A place that cannot be written to is told once.
-    told: AtomicBool,
+    place: JournalPlace,
+    /// Whether somebody was told that the place cannot be written to, which happens once.
+    complained: AtomicBool,
 }
 
 #[derive(Debug)]
-enum Place {
+enum JournalPlace {
     File(PathBuf),
     #[cfg(unix)]
     Socket(PathBuf),
@@ -315,16 +300,16 @@ impl Journal {
     pub fn at(text: &str) -> Option<Arc<Self>> {
         let place = match text.strip_prefix("unix:") {
             #[cfg(unix)]
-            Some(path) => Place::Socket(path.into()),
+            Some(path) => JournalPlace::Socket(path.into()),
             _ if text.is_empty() => return None,
-            _ => Place::File(text.into()),
+            _ => JournalPlace::File(text.into()),
         };
-        let told = AtomicBool::new(false);
-        Some(Arc::new(Self { place, told }))
+        let complained = AtomicBool::new(false);
+        Some(Arc::new(Self { place, complained }))
     }
 
     /// Writes `entry` as one line of JSON. Returns the first failure in words.
-    fn add(&self, entry: &impl Serialize) -> Option<String> {
+    fn write(&self, entry: &impl Serialize) -> Option<String> {
         let written = serde_json::to_vec(entry)
             .map_err(std::io::Error::other)
             .and_then(|mut line| {
@@ -332,12 +317,12 @@ impl Journal {
                 self.place.write(&line)
             });
         let error = written.err()?;
-        let first = !self.told.swap(true, Ordering::Relaxed);
+        let first = !self.complained.swap(true, Ordering::Relaxed);
         first.then(|| format!("METAGPT_OLLAMA_STATS cannot be written to: {error}."))
     }
 }
 
-impl Place {
+impl JournalPlace {
     /// One write for one line, so that the lines of several processes do not mix. The place is opened anew each time:
     /// that costs microseconds a call, and a file that was moved away or a monitor that was restarted does no harm.
     fn write(&self, line: &[u8]) -> std::io::Result<()> {
@@ -348,9 +333,9 @@ impl Place {
                 #[cfg(unix)]
                 {
                     use std::os::unix::fs::OpenOptionsExt;
-                    // A new file tells other users of the machine nothing; one that is there keeps its mode.
+                    // Other users of the machine may not read a new file; one that is there keeps its mode.
                     options.mode(0o600);
-                    // A pipe that nobody reads must not stop the calls.
+                    // To open a pipe that has no reader must not block a call.
                     options.custom_flags(libc::O_NONBLOCK);
                 }
                 std::io::Write::write_all(&mut options.open(path)?, line)
@@ -367,17 +352,17 @@ impl Place {
 
 /// The calls of one process.
 #[derive(Default)]
-struct Book {
+struct ProcessCalls {
     records: Mutex<VecDeque<Record>>,
     /// Those under way, by their numbers.
     open: Mutex<BTreeMap<u64, Weak<Trace>>>,
 }
 
-static BOOK: PerProcess<Book> = PerProcess::new(Book::default);
-static CAPACITY: AtomicUsize = AtomicUsize::new(KEPT);
+static CALLS: PerProcess<ProcessCalls> = PerProcess::new(ProcessCalls::default);
+static CAPACITY: AtomicUsize = AtomicUsize::new(DEFAULT_CAPACITY);
 
-fn keep(record: Record) {
-    let mut records = lock(&BOOK.get().records);
+fn push_record(record: Record) {
+    let mut records = lock(&CALLS.get().records);
     records.push_back(record);
     trim(&mut records);
 }
@@ -391,25 +376,25 @@ fn trim(records: &mut VecDeque<Record>) {
 
 /// The records of this process, the oldest first.
 pub fn records() -> Vec<Record> {
-    lock(&BOOK.get().records).iter().cloned().collect()
+    lock(&CALLS.get().records).iter().cloned().collect()
 }
 
 /// The calls of this process that are under way, in the order in which they began.
-pub fn pending() -> Vec<Begun> {
-    let open = lock(&BOOK.get().open);
+pub fn pending() -> Vec<CallStart> {
+    let open = lock(&CALLS.get().open);
     let traces: Vec<_> = open.values().filter_map(Weak::upgrade).collect();
     // A trace that ends here, as the last one that knows it, needs the lock.
     drop(open);
-    traces.iter().map(|trace| trace.begun()).collect()
+    traces.iter().map(|trace| trace.start("begun")).collect()
 }
 
 /// Forgets the records of this process.
 pub fn clear() {
-    lock(&BOOK.get().records).clear();
+    lock(&CALLS.get().records).clear();
 }
 
 /// Keeps the last `capacity` records from now on.
 pub fn resize(capacity: usize) {
     CAPACITY.store(capacity, Ordering::Relaxed);
-    trim(&mut lock(&BOOK.get().records));
+    trim(&mut lock(&CALLS.get().records));
 }

@@ -98,12 +98,12 @@ fuzz_target!(|input: &[u8]| {
     let body = body(input);
     let mut choices = Choices::new(&body);
     let limit = [MAX_LINE, MAX_LINE, 64][choices.below(3)];
-    for framing in [StreamFormat::Auto, StreamFormat::Ndjson, StreamFormat::Sse] {
-        let whole = read(Decoder::new(framing, limit), &[&body]);
-        let cut = read(Decoder::new(framing, limit), &choices.pieces(&body));
-        assert_eq!(cut, whole, "cut (left) and whole, {framing:?}");
-        let strict = read(Decoder::strict(framing, limit), &[&body]);
-        assert_eq!(strict, whole, "strict (left) and fast, {framing:?}");
+    for format in [StreamFormat::Auto, StreamFormat::Ndjson, StreamFormat::Sse] {
+        let whole = read(Decoder::new(format, limit), &[&body]);
+        let cut = read(Decoder::new(format, limit), &choices.pieces(&body));
+        assert_eq!(cut, whole, "cut (left) and whole, {format:?}");
+        let strict = read(Decoder::strict(format, limit), &[&body]);
+        assert_eq!(strict, whole, "strict (left) and fast, {format:?}");
     }
     for line in body.split(|byte| *byte == b'\n').take(16) {
         check_line(line);

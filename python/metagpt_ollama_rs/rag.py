@@ -1,7 +1,7 @@
 """Embeddings for LlamaIndex on this package's clients: what MetaGPT's RAG embeds with, and usable without MetaGPT.
 
-A batch of texts is one request, parsed in Rust; the asynchronous methods leave the event loop free, also one that
-nest_asyncio has entered again. It needs ``llama-index-core`` 0.10 or newer, and no ``llama-index-embeddings-*``.
+A batch of texts is one request, parsed in Rust. The asynchronous methods do not block the event loop, also where
+nest_asyncio runs it a second time. It needs ``llama-index-core`` 0.10 or newer, and no ``llama-index-embeddings-*``.
 
     embedding = OllamaEmbedding("nomic-embed-text")
     vectors = embedding.get_text_embedding_batch(texts)
@@ -32,10 +32,11 @@ except ImportError as missing:
 
 __all__ = ["OllamaEmbedding"]
 
-# A request is answered when its last text is embedded: more texts at once would not be much faster, and on a machine
-# without a GPU long chunks would come close to the time limit.
+# Texts in one request. It is answered when its last text is embedded. More texts would not be much faster, and on a
+# machine without a GPU long texts would come close to the time limit.
 BATCH = 32
-# LlamaIndex starts all batches at once. Those that only wait in the server's queue would run into their time limit.
+# Requests at the same time. LlamaIndex starts all batches at once, and those that only wait in the server's queue would
+# reach their time limit there.
 REQUESTS_AT_ONCE = 4
 
 _logger = logging.getLogger(__name__)
@@ -67,7 +68,16 @@ class OllamaEmbedding(BaseEmbedding):
     LlamaIndex's own arguments (``callback_manager``, ``num_workers`` and so on) are taken, too. Any other one is a
     ``ConfigurationError``.
 
-    The methods raise ``ConfigurationError`` where ``dimensions`` is not the model's, and else what the clients raise.
+    The methods raise ``ConfigurationError`` if the model's vectors have another width than ``dimensions``, and else
+    what the clients raise.
+
+    >>> from metagpt_ollama_rs.testing import ScriptedServer
+    >>> with ScriptedServer() as server:  # stands in for Ollama
+    ...     server.answer(dimensions=3)
+    ...     embedding = OllamaEmbedding("nomic-embed-text", base_url=server.url)
+    ...     vectors = embedding.get_text_embedding_batch(["one text", "another"])
+    >>> len(vectors), embedding.dimension
+    (2, 3)
     """
 
     base_url: Optional[str] = Field(default=None, description="Address of the Ollama server.")
@@ -157,7 +167,7 @@ class OllamaEmbedding(BaseEmbedding):
         return self._width or len(self._get_text_embedding("a"))
 
     async def aget_dimension(self) -> int:
-        """As `get_dimension`."""
+        """The width of the model's vectors; embeds a short text to learn it."""
         return self._width or len(await self._aget_text_embedding("a"))
 
     def _get_query_embedding(self, query: str) -> List[float]:
@@ -210,7 +220,7 @@ class OllamaEmbedding(BaseEmbedding):
         return found
 
     def _batches(self, texts: Sequence[str]) -> Iterator[Sequence[str]]:
-        # LlamaIndex cuts in batches already; whoever calls these methods directly may not have.
+        # LlamaIndex passes batches already, but code that calls these methods itself may pass more texts.
         for start in range(0, len(texts), self.embed_batch_size):
             yield texts[start : start + self.embed_batch_size]
 
@@ -224,7 +234,7 @@ class OllamaEmbedding(BaseEmbedding):
         }
 
     def _warn_of_cut_text(self, error: BadInputError) -> None:
-        """Warns of a text that is too long, where it may be cut; raises ``error`` for any other reason or setting."""
+        """Warns of a text that is too long, if it may be cut; raises ``error`` if not, or for any other cause."""
         if self.truncate is not None or "context length" not in error.error:
             raise error
         _logger.warning(
@@ -250,7 +260,7 @@ def _with_instruction(instruction: Optional[str], text: str) -> str:
 
 
 def _check_client_arguments(wanted: Dict[str, Any], given: Dict[str, Any]) -> Dict[str, Any]:
-    """``wanted``, if these are arguments of the clients beside those ``given``."""
+    """``wanted``, the arguments in ``client_kwargs``. Raises ``ConfigurationError`` for an unknown or a second one."""
     known = set(inspect.signature(Client).parameters)
     for name in wanted:
         if name not in known:
@@ -267,7 +277,11 @@ def _unknown_argument_error(message: str, name: str, known: Iterable[str]) -> Co
 
 
 class _LoopSemaphores:
-    """A semaphore for each event loop, since one belongs to the loop that first waits on it. Pickles as its number."""
+    """A semaphore of ``number`` places for each event loop, because a semaphore belongs to the loop that first waits on
+    it.
+
+    It is pickled as ``number`` alone.
+    """
 
     def __init__(self, number: int) -> None:
         self._number = number

@@ -5,7 +5,7 @@ the list is first asked for, so that a change of the list or of what is in it ta
 and ``reply["message"]["content"]`` are the same; a field that Ollama left out is ``None`` as an attribute and a
 ``KeyError`` as an item, as in ollama-python. Fields that this package doesn't know stay reachable in both ways.
 
-The pieces of a stream are the hot objects here. For an ordinary line the core (``src/py/objects/slot_layout.rs``) makes
+The pieces of a stream are the hot objects here. For a content line the core (``src/py/objects/slot_layout.rs``) makes
 no dict: it fills the slots in which ``ChatResponse``, ``GenerateResponse`` and ``Message`` keep what such a line says,
 so that a plain read of them runs no code of ours. Everything else asks for ``_data``; the dict is then made from the
 slots, the slots are emptied, and from there on the record is like any other.
@@ -37,9 +37,9 @@ class Record:
     _data: dict[str, Any]
     _fields: frozenset[str] = frozenset()
     _nested: dict[str, type[Record]] = {}
-    # What an ordinary line says, in the order of the wire: always the same, and in slots.
-    _constant: dict[str, Any] = {}
-    _ordinary: tuple[str, ...] = ()
+    # What a content line always says, and its keys whose values are in slots, in the order in which Ollama writes them.
+    _always: dict[str, Any] = {}
+    _content_line: tuple[str, ...] = ()
 
     def __init_subclass__(cls) -> None:
         own = (name for name in cls.__annotations__ if not name.startswith("_"))
@@ -62,21 +62,22 @@ class Record:
                     value[index] = nested(item)
         return value
 
-    def _settle(self) -> dict[str, Any]:
+    def _make_dict(self) -> dict[str, Any]:
+        """The dict of a record whose values are in slots; it is the record's from then on, and the slots are empty."""
         read = object.__getattribute__
-        data = dict(self._constant)
+        data = dict(self._always)
         try:
-            for name in self._ordinary:
+            for name in self._content_line:
                 value = read(self, name)
                 data[name] = value._data if isinstance(value, Record) else value
         except AttributeError:
             # Another thread has emptied the slots.
             return read(self, "_data")  # type: ignore[no-any-return]
-        return _core.adopt_dict(self, data, self._ordinary)
+        return _core.adopt_dict(self, data, self._content_line)
 
     def __getattr__(self, name: str) -> Any:
         if name == "_data":
-            return self._settle()
+            return self._make_dict()
         if name in self._data:
             return self._wrap(name, self._data[name])
         if name in self._fields:
@@ -197,8 +198,8 @@ class Message(Record):
     """
 
     __slots__ = ("content",)
-    _constant = {"role": "assistant"}
-    _ordinary = ("content",)
+    _always = {"role": "assistant"}
+    _content_line = ("content",)
     _nested = {"tool_calls": ToolCall}
     role: str
     content: str | None
@@ -290,7 +291,7 @@ class ChatResponse(_Generation):
     """
 
     __slots__ = ("message",)
-    _ordinary = ("model", "created_at", "message", "done")
+    _content_line = ("model", "created_at", "message", "done")
     _nested = {"message": Message, "logprobs": Logprob}
     message: Message
 
@@ -304,7 +305,7 @@ class GenerateResponse(_Generation):
     """
 
     __slots__ = ("response",)
-    _ordinary = ("model", "created_at", "response", "done")
+    _content_line = ("model", "created_at", "response", "done")
     response: str
     thinking: str | None
     context: Sequence[int] | None

@@ -1,12 +1,18 @@
-"""Makes of a JSON schema, as pydantic writes one, a schema that a server turns into a grammar for its answers.
+"""Rewrites a JSON schema, as pydantic makes one, so that a server can turn it into a grammar for its answers.
 
-Ollama's and llama.cpp's converters know a part of JSON Schema; the rest is ignored by one and refused by another, with
-an error for the whole request. So nothing is passed on but what they all know: definitions stand where they are used,
-alternatives are ``anyOf``, and what a converter cannot hold a model to (defaults, unique items, patterns with
-look-around, names of formats of their own) is left out. Whoever asked checks the answer against the real schema anyway.
+The converters of Ollama and llama.cpp know a part of JSON Schema. Of the rest one ignores this and the other refuses
+that, with an error for the whole request. So only what both know is kept: definitions are put where they are used,
+alternatives become ``anyOf``, and what no grammar can express (defaults, unique items, patterns with look-around,
+formats of one's own) is left out. The caller checks the answer against the original schema anyway. Every property is
+required, because small models leave out what is optional. For example:
 
-Every property is required. A grammar knows no reason to write an optional one, and small models leave out what they
-may. Nothing of MetaGPT or pydantic here; no I/O.
+>>> answer_schema({
+...     "$defs": {"Size": {"type": "integer", "default": 1}},
+...     "properties": {"size": {"$ref": "#/$defs/Size"}},
+... })
+{'properties': {'size': {'type': 'integer'}}, 'required': ['size'], 'additionalProperties': False}
+
+Nothing of MetaGPT or pydantic here; no I/O.
 """
 
 from __future__ import annotations
@@ -19,27 +25,29 @@ __all__ = ["answer_schema"]
 
 _KEPT_KEYWORDS = ("type", "enum", "const", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 _SIZE_KEYWORDS = ("minLength", "maxLength", "minItems", "maxItems")
-# llama.cpp refuses a grammar that repeats something more often than its "sane defaults".
+# llama.cpp refuses a grammar in which something is repeated more often than this.
 _MAX_REPETITIONS = 1000
 _FORMATS = ("date", "time", "date-time", "uuid")
 _DEFINITION_PREFIXES = ("#/$defs/", "#/definitions/")
-# Groups other than plain ones have no counterpart in a grammar, and an escape that llama.cpp's grammars don't know
-# spoils the whole request.
+# What a pattern may not have: groups other than plain ones, which grammars do not know, and escapes that make llama.cpp
+# refuse the whole request.
 _BEYOND_GRAMMARS = re.compile(r"\(\?|\\[^nrt\\\[\]]")
-# An empty schema means any value, but to llama.cpp an object.
+# An empty schema means any value in JSON Schema, and an object in llama.cpp; so any value is spelled out.
 _ANY_VALUE = {"type": ["string", "number", "boolean", "null", "object", "array"]}
 
 
 def answer_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """A schema that admits the instances of ``schema`` which have every property, and perhaps some more.
+    """A schema for the instances of ``schema`` that have every property; it may accept others, too.
 
-    Only definitions that contain themselves remain in ``$defs``. The order of properties is kept: models write them
-    in this order.
+    Only definitions that contain themselves remain in ``$defs``. The order of properties is kept, because models write
+    them in this order.
     """
     return _SchemaRewriter(schema).rewrite_root(schema)
 
 
 class _SchemaRewriter:
+    """Rewrites the parts of one schema, whose definitions it knows."""
+
     def __init__(self, schema: Mapping[str, Any]) -> None:
         self._definitions: dict[str, Any] = {**schema.get("definitions", {}), **schema.get("$defs", {})}
         self._recursive: list[str] = []
@@ -49,7 +57,7 @@ class _SchemaRewriter:
         if result == _ANY_VALUE:
             result = {}
         kept: dict[str, Any] = {}
-        # Rewriting a definition may find further ones that contain themselves: the list grows under the loop.
+        # To rewrite a definition may find further ones that contain themselves, which the loop then visits as well.
         for name in self._recursive:
             kept[name] = self._rewrite(self._definitions[name], (name,))
         if kept:
@@ -57,7 +65,7 @@ class _SchemaRewriter:
         return result
 
     def _rewrite(self, schema: Any, open_definitions: tuple[str, ...]) -> dict[str, Any]:
-        """``inside`` names the definitions that are being put in place around this part."""
+        """``open_definitions`` are the names of the definitions that this part stands in."""
         if not isinstance(schema, Mapping):
             return dict(_ANY_VALUE)
         if "$ref" in schema:
@@ -102,7 +110,7 @@ class _SchemaRewriter:
 
 
 def _merge_objects(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
-    """What holds for an object of both kinds: the properties of either."""
+    """The schema of an object that is both: it has the properties of either."""
     result = {**first, **second}
     for key in ("properties", "required"):
         if key in first and key in second:

@@ -16,10 +16,9 @@ from metagpt_ollama_rs.errors import BadInputError, ModelNotFoundError, OllamaEr
 from metagpt_ollama_rs.failures import UNUSABLE_VECTORS
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
 
     Payload = Mapping[str, Any]
-    Search = Generator[Payload, "OllamaError | None", "OllamaError"]
 
 # An input that every embedding model takes.
 _HARMLESS = "a"
@@ -156,53 +155,24 @@ async def send_batch(send: Callable[[Payload], Awaitable[Any]], payload: Payload
     except ResponseError as refusal:
         if not _may_concern_an_input(refusal, payload):
             raise
-        blamed = await _run_search(send, _find_bad_input(refusal, payload))
+        blamed = await _find_bad_input(send, refusal, payload)
         if blamed is refusal:
             raise
         raise blamed from refusal
 
 
 def send_batch_blocking(send: Callable[[Payload], Any], payload: Payload) -> Any:
-    """As `send_batch`, for a thread that waits."""
+    """As `send_batch`, for a thread that waits in ``send``."""
+
+    async def send_and_wait(attempt: Payload) -> Any:
+        return send(attempt)
+
+    sending = send_batch(send_and_wait, payload)
     try:
-        return send(payload)
-    except ResponseError as refusal:
-        if not _may_concern_an_input(refusal, payload):
-            raise
-        blamed = _run_search_blocking(send, _find_bad_input(refusal, payload))
-        if blamed is refusal:
-            raise
-        raise blamed from refusal
-
-
-async def _run_search(send: Callable[[Payload], Awaitable[Any]], search: Search) -> OllamaError:
-    failure: OllamaError | None = None
-    attempt = next(search)
-    while True:
-        try:
-            await send(attempt)
-            failure = None
-        except OllamaError as error:
-            failure = error
-        try:
-            attempt = search.send(failure)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
-
-
-def _run_search_blocking(send: Callable[[Payload], Any], search: Search) -> OllamaError:
-    failure: OllamaError | None = None
-    attempt = next(search)
-    while True:
-        try:
-            send(attempt)
-            failure = None
-        except OllamaError as error:
-            failure = error
-        try:
-            attempt = search.send(failure)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
+        sending.send(None)
+    except StopIteration as end:
+        return end.value
+    raise RuntimeError("a coroutine that awaits nothing has awaited something")
 
 
 def _may_concern_an_input(error: OllamaError | None, payload: Payload) -> bool:
@@ -216,27 +186,37 @@ def _may_concern_an_input(error: OllamaError | None, payload: Payload) -> bool:
     )
 
 
-def _find_bad_input(refusal: ResponseError, payload: Payload) -> Search:
-    """Yields payloads to try, takes the failure of each (None: it worked), and returns what to raise.
+async def _find_bad_input(
+    send: Callable[[Payload], Awaitable[Any]], refusal: ResponseError, payload: Payload
+) -> OllamaError:
+    """Searches for the input for which the server refused all of them, and returns what to raise.
 
     That is a BadInputError if one input alone is refused while a harmless one is not, and else ``refusal`` itself.
     Takes at most ``log2(n) + 2`` tries. Of several bad inputs it finds the first or another one of them.
     """
-    if (yield {**payload, "input": [_HARMLESS]}) is not None:
+
+    async def failure_of(inputs: list[Any]) -> OllamaError | None:
+        try:
+            await send({**payload, "input": inputs})
+        except OllamaError as error:
+            return error
+        return None
+
+    if await failure_of([_HARMLESS]) is not None:
         return refusal
     texts = payload["input"]
     low, high = 0, len(texts)
     alone = high == 1
-    said: OllamaError = refusal
+    blamed: OllamaError = refusal
     while not alone:
         # One input is tried again, because the batch may have failed for being a batch.
         middle = (low + high) // 2 if high - low > 1 else high
-        failure = yield {**payload, "input": texts[low:middle]}
+        failure = await failure_of(texts[low:middle])
         if failure is not None and not _may_concern_an_input(failure, payload):
             return refusal
         alone = failure is not None and middle - low == 1
         if failure is not None:
-            high, said = middle, failure
+            high, blamed = middle, failure
         elif middle == high:
             return refusal
         else:
@@ -244,18 +224,18 @@ def _find_bad_input(refusal: ResponseError, payload: Payload) -> Search:
     text = texts[low]
     length = len(text) if isinstance(text, str) else None
     size = "" if length is None else f" ({length:,} characters)"
-    words = said.error if isinstance(said, ResponseError) and said.error else said.message
+    words = blamed.error if isinstance(blamed, ResponseError) and blamed.error else blamed.message
     error = BadInputError(
         f"input {low} of {len(texts)}{size} cannot be embedded: {excerpt(words, 600)}",
         hint="leave this input out or change it, and send the others again"
         if "context length" not in words
         else "cut this input into shorter pieces, or leave truncate unset so that the server cuts it",
-        url=said.url,
-        model=said.model,
-        status=said.status,
+        url=blamed.url,
+        model=blamed.model,
+        status=blamed.status,
     )
     error.index, error.length = low, length
-    error.error, error.body = words, getattr(said, "body", b"")
+    error.error, error.body = words, getattr(blamed, "body", b"")
     return error
 
 

@@ -1,5 +1,6 @@
 //! One try to send a request: what is known of the connection that it needs.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -9,12 +10,16 @@ use tokio::time::Instant;
 /// A server that had a request for longer than this before it closed the connection may have been at work on it.
 const STALE_WINDOW: Duration = Duration::from_secs(1);
 
-/// One try to send a request.
+/// One try to send a request, and the connection that it needs.
 pub(super) struct Attempt {
+    /// How long a connection may take.
     limit: Duration,
     begun: Instant,
+    /// Whether a connection is being made for this attempt.
     connecting: AtomicBool,
-    connected: OnceLock<Instant>,
+    /// The connection that was made for this attempt.
+    connected: OnceLock<NewConnection>,
+    /// The name that kept this attempt from having a connection.
     unresolved: OnceLock<UnresolvedName>,
 }
 
@@ -24,6 +29,13 @@ pub(super) struct UnresolvedName {
     pub(super) name: String,
     /// What the system says of it, without a full stop.
     pub(super) reason: String,
+}
+
+/// A connection that was made for an attempt.
+struct NewConnection {
+    since: Instant,
+    /// Its address on this side, if that is known: no other connection to the server has the same.
+    local_address: Option<SocketAddr>,
 }
 
 /// Marks a connection as being made, for as long as it lives.
@@ -41,7 +53,7 @@ impl Drop for ConnectingGuard {
 pub(super) struct ConnectTimeout(pub(super) Duration);
 
 impl Attempt {
-    /// Begins now; a connection may take `limit`.
+    /// An attempt that begins now; a connection may take `limit`.
     pub(super) fn new(limit: Duration) -> Arc<Self> {
         Arc::new(Self {
             limit,
@@ -63,21 +75,30 @@ impl Attempt {
         ConnectingGuard(Arc::clone(self))
     }
 
-    /// A connection was made for this attempt.
-    pub(super) fn connected(&self) {
-        self.connected.get_or_init(Instant::now);
+    /// Notes that a connection was made for this attempt.
+    pub(super) fn connected(&self, local_address: Option<SocketAddr>) {
+        self.connected.get_or_init(|| NewConnection {
+            since: Instant::now(),
+            local_address,
+        });
     }
 
-    /// Whether a connection was made for this attempt; otherwise it used one of the pool.
-    pub(super) fn has_new_connection(&self) -> bool {
-        self.connected.get().is_some()
+    /// Whether the request went out on a connection that was made for it. The other way is one of the pool, also when that
+    /// became free while another was being made; `used` is the address of the connection that was used, if it is known.
+    pub(super) fn used_new_connection(&self, used: Option<SocketAddr>) -> bool {
+        self.connected.get().is_some_and(|new| {
+            let (Some(new), Some(used)) = (new.local_address, used) else {
+                return true;
+            };
+            new == used
+        })
     }
 
     /// When the request could be sent on a connection made for it: `now` while that is still being made, `None` when
     /// one of the pool is used. A pooled connection may have become free while another was being made, which nothing
     /// tells; so the making counts for no longer than its limit.
     pub(super) fn ready_since(&self, now: Instant) -> Option<Instant> {
-        let made = self.connected.get().copied();
+        let made = self.connected.get().map(|new| new.since);
         let latest = self.begun.checked_add(self.limit).unwrap_or(now);
         made.or_else(|| {
             self.connecting
@@ -86,7 +107,7 @@ impl Attempt {
         })
     }
 
-    /// The lookup of a name failed, which a connection for this attempt needs: the server's or the proxy's.
+    /// Notes that the lookup of a name failed, which a connection for this attempt needs: the server's or the proxy's.
     pub(super) fn note_unresolved(&self, unresolved: UnresolvedName) {
         self.unresolved.get_or_init(|| unresolved);
     }

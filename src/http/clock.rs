@@ -10,9 +10,11 @@ use super::lane::{Lane, Timer};
 use super::policy::{Timeouts, later};
 use crate::error::{Error, Phase};
 
-/// The time limits of one exchange. Watches first token, idle and total. The connect limit belongs to the lanes, which alone see connections.
+/// Keeps the limits for the first token, for idle times and for the total time of one exchange. The connect limit belongs to
+/// the lanes, which alone see connections.
 pub(super) struct ExchangeClock {
     limits: Timeouts,
+    /// When the total limit runs out.
     total: Option<Instant>,
     /// When the phase began, or the last read with payload ended.
     since: Instant,
@@ -83,6 +85,7 @@ impl ExchangeClock {
         }
     }
 
+    /// The limit that counts now besides the total one.
     fn phase(&self) -> (Duration, Phase) {
         if self.awaits_first {
             (self.limits.first_token, Phase::FirstToken)
@@ -91,11 +94,13 @@ impl ExchangeClock {
         }
     }
 
+    /// When the next limit runs out.
     fn deadline(&self) -> Instant {
         let phase = later(self.since, self.phase().0);
         self.total.map_or(phase, |total| total.min(phase))
     }
 
+    /// The error of a limit that has run out by `now`.
     fn expired(&self, now: Instant) -> Option<Error> {
         if let (Some(at), Some(limit)) = (self.total, self.limits.total)
             && now >= at

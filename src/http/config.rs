@@ -1,29 +1,33 @@
 //! What a client is made from: where, as whom, how long to wait, how much to accept.
 
+use std::sync::Arc;
+
 use super::base::BaseUrl;
 use super::policy::{Retry, Timeouts};
 use super::proxy::ProxyRule;
 use super::trust::Trust;
 use crate::wire::MAX_LINE;
 
-/// The default cap on a body that is read whole (`/api/embed` and a verbose `/api/show` reach 100 MB).
+/// The default limit of the length of a body that is read whole (`/api/embed` and a verbose `/api/show` reach 100 MB).
 pub const MAX_BODY: usize = 1 << 30;
 
 /// A client's settings.
 #[derive(Clone)]
 pub struct Config {
     pub base: BaseUrl,
-    /// Sent with every request; one of the same name replaces what the client would send.
+    /// The paths of all endpoints: an address that ends in one of them was copied together with it, and is no base URL.
+    pub endpoints: Arc<[String]>,
+    /// Headers that are sent with every request; one of the same name replaces what the client would send.
     pub headers: Vec<(String, String)>,
-    /// Sent as `Authorization: Bearer …`: see [`resolve_key`].
+    /// The key that is sent as `Authorization: Bearer …`: see [`resolve_key`].
     pub api_key: Option<String>,
     pub proxy: ProxyRule,
     pub trust: Trust,
     pub timeouts: Timeouts,
     pub retry: Retry,
-    /// Longest line of a stream, in bytes.
+    /// The longest line of a stream, in bytes.
     pub max_line: usize,
-    /// Longest body of a reply that is read whole, in bytes.
+    /// The longest body of a reply that is read whole, in bytes.
     pub max_body: usize,
 }
 
@@ -32,6 +36,7 @@ impl Config {
     pub fn new(base: BaseUrl) -> Self {
         Self {
             base,
+            endpoints: Arc::default(),
             headers: Vec::new(),
             api_key: None,
             proxy: ProxyRule::Direct,
@@ -78,8 +83,18 @@ pub fn real_key(key: &str) -> Option<&str> {
     (!filler && !bracketed && !PLACEHOLDERS.contains(&lower.as_str())).then_some(key)
 }
 
-/// The key to send: an explicit one always, `OLLAMA_API_KEY` (given as `environment`) only to Ollama's cloud, because
-/// it is nobody else's business; placeholders never.
+/// The key to send: an explicit one always; `OLLAMA_API_KEY` (given as `environment`) to Ollama's cloud only, because no other
+/// server may learn it; placeholders such as `sk-` never.
+///
+/// ```
+/// use metagpt_ollama_rs::http::config::resolve_key;
+/// use metagpt_ollama_rs::http::{AddressSetting, BaseUrl};
+///
+/// let cloud = BaseUrl::parse("ollama.com", AddressSetting::Host)?;
+/// assert_eq!(resolve_key(Some("sk-"), Some("secret"), &cloud).as_deref(), Some("secret"));
+/// assert_eq!(resolve_key(None, Some("secret"), &BaseUrl::default()), None);
+/// # Ok::<(), metagpt_ollama_rs::error::Error>(())
+/// ```
 pub fn resolve_key(
     explicit: Option<&str>,
     environment: Option<&str>,

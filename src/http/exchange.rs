@@ -1,6 +1,13 @@
 //! One request and its reply: sent (again, where that may help), checked, read piece by piece.
 //!
-//! A pooled connection that turns out to be dead is replaced by its lane, once and at once; all other tries are those of `tries`.
+//! The pieces are those of the body as the network brings them. Of a stream of lines, one may be half a line or many:
+//!
+//! ```text
+//! {"model":"m","response":"He","done":false}\n{"model":"m","resp
+//! onse":"y","done":true}\n
+//! ```
+//!
+//! A pooled connection that turns out to be dead is replaced by its lane, once and at once; all other tries are those of `retry_plan`.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -19,9 +26,10 @@ use super::fault;
 use super::lane::{Lane, Response};
 use super::policy::Timeouts;
 use super::redirect;
+use super::refusal;
 use super::request::{Head, Prepared, Request};
+use super::retry_plan::RetryPlan;
 use super::transport::Transport;
-use super::tries::Tries;
 use crate::error::{Error, MAX_BODY};
 use crate::stats::Trace;
 
@@ -31,7 +39,7 @@ const REFUSAL_PATIENCE: Duration = Duration::from_secs(3);
 /// How long, and how much of, the body of a redirect is read, so that its connection can be used again.
 const REDIRECT_BODY: (Duration, usize) = (Duration::from_millis(100), 16 << 10);
 
-/// The buffer that a `Content-Length` may reserve before anything has arrived.
+/// The largest buffer that is reserved for a `Content-Length` before anything has arrived.
 const MAX_RESERVE: u64 = 16 << 20;
 
 /// A reply with a status of success, whose body is read piece by piece.
@@ -46,7 +54,7 @@ pub(super) struct Exchange {
     credentials_withheld: bool,
     /// The proxy that may have replied in the server's place, without credentials.
     proxy: Option<String>,
-    /// Told when the body begins, once the head is accepted.
+    /// Notes when the body begins, once the head is accepted.
     trace: Option<Arc<Trace>>,
 }
 
@@ -61,24 +69,23 @@ impl Exchange {
         let limits = request.timeouts.unwrap_or(transport.config().timeouts);
         let policy = request.retry.unwrap_or(transport.config().retry);
         let trace = request.trace.clone();
-        let mut tries = Tries::new(policy, &request, limits.total);
+        let mut plan = RetryPlan::new(policy, &request, limits.total);
         let prepared = transport.prepare(request, url)?;
         loop {
             let failure =
-                match Self::send_and_follow(transport, &prepared, limits, tries.since()).await {
+                match Self::send_and_follow(transport, &prepared, limits, plan.since()).await {
                     Ok(mut exchange) => {
                         exchange.trace = trace;
                         return Ok(exchange);
                     }
                     Err(failure) => failure,
                 };
-            tries
-                .after(
-                    transport.redact(failure),
-                    transport.lane(),
-                    trace.as_deref(),
-                )
-                .await?;
+            plan.wait_for_next(
+                transport.redact(failure),
+                transport.lane(),
+                trace.as_deref(),
+            )
+            .await?;
         }
     }
 
@@ -90,17 +97,17 @@ impl Exchange {
         asked: Instant,
     ) -> Result<Self, Error> {
         let mut exchange = Self::send(transport, first, limits, asked).await?;
-        let mut passed: Vec<Url> = Vec::new();
-        let mut moved: Option<Prepared> = None;
+        let mut left: Vec<Url> = Vec::new();
+        let mut redirected: Option<Prepared> = None;
         loop {
-            let request = moved.as_ref().unwrap_or(first);
-            let Some(target) = exchange.check_head(request).await? else {
+            let request = redirected.as_ref().unwrap_or(first);
+            let Some(target) = exchange.check_head(transport, request).await? else {
                 return Ok(exchange);
             };
             let from = &request.head.url;
-            let obstacle = if passed.len() >= redirect::MAX {
+            let obstacle = if left.len() >= redirect::MAX {
                 Some("it is one of too many in a row")
-            } else if *from == target || passed.contains(&target) {
+            } else if *from == target || left.contains(&target) {
                 Some("it leads in a circle")
             } else {
                 None
@@ -111,7 +118,7 @@ impl Exchange {
                 return Err(exchange.with_place(refused.after(status.as_u16())));
             }
             exchange.read_redirect_body().await;
-            passed.push(from.clone());
+            left.push(from.clone());
             let place = redirect::shown(&target);
             let (there, next) = transport.follow_redirect(request, target)?;
             exchange = Self::send(&there, &next, limits, asked)
@@ -119,7 +126,7 @@ impl Exchange {
                 .map_err(|error| error.at(&place))?;
             exchange.redirected_to = Some(place);
             exchange.credentials_withheld = transport.has_credentials() && !there.has_credentials();
-            moved = Some(next);
+            redirected = Some(next);
         }
     }
 
@@ -155,7 +162,11 @@ impl Exchange {
     }
 
     /// Checks the head of the reply to `request`; gives where that redirects to.
-    async fn check_head(&mut self, request: &Prepared) -> Result<Option<Url>, Error> {
+    async fn check_head(
+        &mut self,
+        transport: &Transport,
+        request: &Prepared,
+    ) -> Result<Option<Url>, Error> {
         let status = self.response.status();
         if status.is_client_error() || status.is_server_error() {
             let refusal = self.refusal().await;
@@ -163,7 +174,8 @@ impl Exchange {
         }
         let Head { method, url, .. } = &*request.head;
         let checked = if status.is_redirection() {
-            redirect::target(method, url, status, self.response.headers()).map(Some)
+            let endpoints = &transport.config().endpoints;
+            redirect::target(method, url, status, self.response.headers(), endpoints).map(Some)
         } else {
             self.check_success(url).map(|()| None)
         };
@@ -173,7 +185,7 @@ impl Exchange {
         })
     }
 
-    /// `error`, which happened where a redirect had led, if one had.
+    /// `error` at the place to which a redirect has led, if one has.
     pub(super) fn with_place(&self, error: Error) -> Error {
         match &self.redirected_to {
             Some(place) => error.at(place),
@@ -181,7 +193,7 @@ impl Exchange {
         }
     }
 
-    /// Reads what a redirect has for people.
+    /// Reads the body of a redirect, which is meant for people, so that the connection can be used again.
     async fn read_redirect_body(&mut self) {
         let lane = self.lane.clone();
         let (patience, mut left) = REDIRECT_BODY;
@@ -207,7 +219,7 @@ impl Exchange {
         &self.content_type
     }
 
-    /// The type alone: lower case, without parameters.
+    /// The media type alone, such as `application/json`: lower case, without parameters.
     pub(super) fn media_type(&self) -> String {
         self.content_type
             .split(';')
@@ -233,7 +245,7 @@ impl Exchange {
         if has_payload {
             self.clock.payload_arrived();
             if let Some(trace) = &self.trace {
-                trace.begin();
+                trace.note_first_byte();
             }
         }
         read.and_then(|read| read)
@@ -278,7 +290,7 @@ impl Exchange {
         &self.lane
     }
 
-    /// What is good HTTP and nothing that an Ollama sends.
+    /// The error of a head that is good HTTP and that no Ollama server sends.
     fn check_success(&self, url: &Url) -> Result<(), Error> {
         let status = self.response.status();
         let headers = self.response.headers();
@@ -290,7 +302,7 @@ impl Exchange {
         if let Some(coding) = content_coding(headers) {
             return Err(fault::protocol(format!(
                 "The reply is compressed ({coding:?}), which was not asked for: something between here and Ollama does it.",
-                coding = fault::shortened(coding)
+                coding = refusal::shortened(coding)
             )));
         }
         check_framing(headers)?;
@@ -329,8 +341,8 @@ impl Exchange {
         }
         body.truncate(MAX_BODY);
         let headers = self.response.headers();
-        let retry_after = header(headers, &RETRY_AFTER).and_then(fault::retry_after);
-        let refusal = fault::refusal(
+        let retry_after = header(headers, &RETRY_AFTER).and_then(refusal::retry_after);
+        let error = refusal::refusal(
             self.response.status(),
             &self.media_type(),
             body,
@@ -338,16 +350,16 @@ impl Exchange {
             self.proxy.as_deref(),
         );
         if self.credentials_withheld && matches!(self.status(), 401 | 403) {
-            return refusal.with_sentence(
+            return error.with_sentence(
                 "The request was redirected to another origin, and key and headers are not sent to one.",
             );
         }
-        refusal
+        error
     }
 }
 
 /// Whether a piece of a body has more than what keeps a connection alive: blank lines, and of server-sent events
-/// comments and everything but data. No JSON line begins as those do.
+/// everything but data. `: ping` and `event: message` are no payload, `data: {}` and `{"done":true}` are.
 fn is_payload(piece: &[u8]) -> bool {
     if matches!(piece.first(), Some(b'{' | b'[' | b'"')) {
         return true;
@@ -370,7 +382,7 @@ fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name).map(|value| value.to_str().unwrap_or("?"))
 }
 
-/// The parts of a list that may stand in several lines of the same name.
+/// The members of a list, such as `gzip, chunked`, which may stand in several lines of the same name.
 fn list_members<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     let lines = headers.get_all(name).iter();
     lines
@@ -400,6 +412,6 @@ fn check_framing(headers: &HeaderMap) -> Result<(), Error> {
     }
     Err(fault::protocol(format!(
         "The reply's Transfer-Encoding is {:?}, not chunked.",
-        fault::shortened(&codings.join(", "))
+        refusal::shortened(&codings.join(", "))
     )))
 }

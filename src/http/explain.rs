@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Adds to `error` what the server knows about the model of the call `trace`.
 pub(super) async fn explain(transport: &Transport, trace: Option<&Trace>, error: Error) -> Error {
     let Some(model) = trace
-        .map(|trace| trace.about().model.as_str())
+        .map(|trace| trace.call().model.as_str())
         .filter(|model| !model.is_empty())
     else {
         return error;

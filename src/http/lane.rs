@@ -29,10 +29,10 @@ pub type Runtime = fn() -> Result<tokio::runtime::Handle, Error>;
 /// Who polls the sockets of a request.
 #[derive(Clone)]
 pub(super) enum Lane {
-    /// A tokio runtime, on which the request has to run.
+    /// A tokio runtime polls them; the request has to run there.
     General,
-    /// A reactor in somebody's event loop, on which the request has to run. The runtime is for what a redirect leads to
-    /// that needs TLS or a proxy.
+    /// A reactor in an event loop polls them; the request has to run there. The runtime is for an origin that needs TLS or a
+    /// proxy, to which a redirect may lead.
     Direct(ReactorHandle, Runtime),
 }
 
@@ -62,14 +62,14 @@ impl Lane {
     }
 }
 
-/// Completes at a time, which can be moved.
+/// A future that completes at a time, which can be moved.
 pub(super) enum Timer {
     General(Pin<Box<Sleep>>),
     Direct(direct::Timer),
 }
 
 impl Timer {
-    /// Moves it.
+    /// Moves the time to `at`.
     pub(super) fn reset(&mut self, at: Instant) {
         match self {
             Self::General(sleep) => sleep.as_mut().reset(at),
@@ -228,7 +228,7 @@ impl Lanes {
         match response {
             Response::General(_) => {
                 let proxy = config.proxy.resolve(&config.base);
-                // It could be made before; if it no longer can, the next request says so.
+                // Making reqwest's client succeeded before; if it no longer does, the old one stays, and so may its connection.
                 if let Ok(fresh) = proxy.and_then(|proxy| General::new(config, proxy)) {
                     let before = std::mem::replace(&mut *lock(&self.general), Arc::new(fresh));
                     drop(before);
@@ -247,7 +247,7 @@ impl Drop for Lanes {
     }
 }
 
-/// A task of the runtime that ends with whoever waits for it.
+/// A task of the runtime that is aborted when nobody waits for it any more.
 struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
 
 impl<T> Drop for AbortOnDrop<T> {

@@ -1,19 +1,21 @@
 //! Talking to a server: from a base URL to the deltas of a reply in an inbox. Tokio and reqwest live here, Python does not.
 //!
-//! * [`base`] reads whatever a user wrote as base URL and turns it into one canonical form.
-//! * [`config`] is what a client is made from: base, headers, key, limits; [`proxy`] says when a proxy is used,
-//!   [`trust`] whose certificates are believed.
-//! * `policy` are the values of time limits and retries, `endpoint` is what differs between endpoints, `request` is what
-//!   is asked and what of it goes over the wire.
+//! From the bottom up; each file uses those above it in this list only, which a test holds:
+//!
+//! * What a client is made from. [`base`] reads whatever a user wrote as base URL and turns it into one canonical form,
+//!   [`proxy`] says when a proxy is used, [`trust`] whose certificates are believed; `policy` has the values of time limits and
+//!   retries; [`config`] holds all of these. `redact` keeps the secrets among them out of errors.
+//! * What is asked. `endpoint` is what differs between endpoints, `request` is a request and what of it goes over the wire.
+//! * How one request is sent. `attempt` tells how far its connection is, `names` looks up names, `refusal` and `fault` turn what
+//!   went wrong into the crate's error. `general` (reqwest on a tokio runtime: everything) and [`direct`] (plain HTTP on sockets
+//!   in the caller's event loop: less, and much faster) are the two lanes, each of which can be used alone; `lane` is the
+//!   choice between them.
+//! * What an exchange is. `clock` keeps its time limits, `retry_plan` says when a request is sent again, `redirect` which
+//!   redirects are followed; `transport` carries the requests of one client to its server. `exchange` is one request and its
+//!   checked reply, read piece by piece.
+//! * What becomes of a reply. `reply` reads it whole. `sink` makes items or lines of its pieces (`repetition` is the error of an
+//!   answer that repeats itself), `pump` moves these into an inbox. `explain` asks the server about a failure.
 //! * [`client`] is the pooled client with its two verbs: `call` (the whole reply) and `pump` (a stream into an inbox).
-//! * `exchange` is one request and its checked reply, read piece by piece under the four time limits of `clock`.
-//! * `lane` is the choice between `general` (reqwest on a tokio runtime: everything) and [`direct`] (plain HTTP on sockets in
-//!   the caller's event loop: less, and much faster); `attempt` tells how far a connection of either is.
-//! * `pump` reads the pieces of a stream, `sink` makes items or lines of them, and both put them into the inbox.
-//! * `redirect` says which redirects are followed, `retry` when a request is sent again, `explain` asks the server about a failure.
-//! * `names` looks up names.
-//! * `redact` keeps secrets out of errors; `repetition` is the error of an answer that repeats itself.
-//! * `fault` turns what went wrong into the crate's error.
 //!
 //! Everything here hands out [`crate::error::Error`] only; a malformed reply is an error and never an answer.
 
@@ -35,12 +37,13 @@ pub mod proxy;
 mod pump;
 mod redact;
 mod redirect;
+mod refusal;
 mod repetition;
 mod reply;
 mod request;
+mod retry_plan;
 mod sink;
 mod transport;
-mod tries;
 pub mod trust;
 
 pub use base::{AddressSetting, BaseUrl};

@@ -1,5 +1,12 @@
 //! When a proxy is used: an explicit one always, one of the environment for other machines only.
 //!
+//! ```text
+//! HTTP_PROXY=http://proxy:3128  NO_PROXY=.lan,10.0.0.0/8
+//! http://example.com:11434  ->  through http://proxy:3128
+//! http://gpu.lan:11434      ->  directly, because NO_PROXY names it
+//! http://127.0.0.1:11434    ->  directly, because it is this machine
+//! ```
+//!
 //! reqwest's own reading of the environment is switched off, because it sends loopback traffic through `HTTP_PROXY`,
 //! and a local Ollama behind a company's proxy is the usual victim.
 
@@ -227,13 +234,13 @@ pub(super) struct UsableProxy {
 /// What is known of a proxy.
 #[derive(Clone)]
 pub(super) struct ProxyInfo {
-    /// For messages: without credentials.
+    /// The URL of the proxy for messages: without credentials.
     pub(super) shown: String,
-    /// Its name, as it is looked up.
+    /// The name of the proxy, as it is looked up.
     pub(super) host: String,
-    /// The connection to the proxy itself needs certificates.
+    /// Whether the connection to the proxy itself needs certificates.
     pub(super) https: bool,
-    /// It speaks HTTP, and so may reply itself; one of the SOCKS family never does.
+    /// Whether the proxy speaks HTTP, and so may reply itself; one of the SOCKS family never does.
     pub(super) http: bool,
 }
 

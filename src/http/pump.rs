@@ -132,7 +132,7 @@ async fn relay(
             && (sink.is_done() || !matches!(read, Ok(false)))
         {
             let (counters, done_reason) = sink.counters_and_done_reason();
-            trace.answer(&counters, done_reason.as_deref(), sink.is_done());
+            trace.note_answer(&counters, done_reason.as_deref(), sink.is_done());
         }
         match read? {
             true if empty => return Err(fault::protocol("The reply is empty.")),

@@ -1,4 +1,10 @@
 //! Secrets stay out of errors, even where a server or a proxy repeats what it was sent, and in whatever writing.
+//!
+//! ```text
+//! the client's key:  sk-abc"def
+//! a server's text:   no such key: {"key": "sk-abc\\"def"}, sk-abc%22def
+//! in the error:      no such key: {"key": "***"}, ***
+//! ```
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,12 +19,13 @@ use super::proxy::ProxyRule;
 use crate::error::Error;
 use crate::excerpt::{MESSAGE, excerpt};
 
+/// What stands in the place of a secret.
 const SHOWN: &str = "***";
 
-/// Shorter texts occur by chance; taking them out would spoil messages and hide nothing.
+/// How many bytes a secret has at least. Shorter texts occur by chance; taking them out would spoil messages and hide nothing.
 const SHORTEST: usize = 6;
 
-/// What a client sends and nobody may read: its key, passwords, values of headers.
+/// The secrets that a client sends: its key, passwords, values of headers.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secrets(Arc<[String]>);
 
@@ -29,6 +36,7 @@ impl fmt::Debug for Secrets {
 }
 
 impl Secrets {
+    /// The secrets in the settings of a client.
     pub fn of(config: &Config) -> Self {
         let key = config.api_key.as_deref().and_then(real_key);
         let mut secrets: Vec<String> = key.map(str::to_owned).into_iter().collect();
@@ -113,7 +121,7 @@ fn of_url(text: &str) -> Vec<String> {
     secrets
 }
 
-/// Whether a header of this name holds what nobody may read. Others are ordinary words, such as an application's name,
+/// Whether a header of this name holds a secret. Other values are ordinary words, such as an application's name,
 /// and taking those out would spoil messages.
 fn is_sensitive(name: &str) -> bool {
     const SENSITIVE: [&str; 7] = [
@@ -181,12 +189,13 @@ fn after(text: &[u8], wanted: char) -> impl Iterator<Item = &[u8]> {
     raw(text, wanted).into_iter().chain(written)
 }
 
-/// Without the backslashes at its start.
+/// `text` without the backslashes at its start.
 fn bare(text: &[u8]) -> &[u8] {
     let count = text.iter().take_while(|byte| **byte == b'\\').count();
     text.get(count..).unwrap_or_default()
 }
 
+/// What follows `wanted` where it stands as it is, in upper or lower case.
 fn raw(text: &[u8], wanted: char) -> Option<&[u8]> {
     let mut buffer = [0; 4];
     let bytes = wanted.encode_utf8(&mut buffer).as_bytes();
@@ -194,7 +203,7 @@ fn raw(text: &[u8], wanted: char) -> Option<&[u8]> {
     head.eq_ignore_ascii_case(bytes).then_some(rest)
 }
 
-/// After any number of backslashes: JSON in JSON doubles them.
+/// What follows `wanted` where JSON escapes it, as in `\"` or `\u0022`, after any number of backslashes: JSON in JSON doubles them.
 fn escaped(text: &[u8], wanted: char) -> Option<&[u8]> {
     let text = bare(text);
     if let Some(rest) = raw(text, wanted) {
@@ -214,7 +223,7 @@ fn escaped(text: &[u8], wanted: char) -> Option<&[u8]> {
     Some(rest)
 }
 
-/// Each byte as `%41`, or as `%2541` where it was written twice.
+/// What follows `wanted` where a URL escapes it: each byte as `%41`, or as `%2541` where it was escaped twice.
 fn percent(text: &[u8], wanted: char) -> Option<&[u8]> {
     let mut buffer = [0; 4];
     let mut rest = text;
@@ -230,6 +239,7 @@ fn percent(text: &[u8], wanted: char) -> Option<&[u8]> {
     Some(rest)
 }
 
+/// What follows `wanted` where HTML escapes it, as in `&quot;` or `&#34;`.
 fn entity(text: &[u8], wanted: char) -> Option<&[u8]> {
     let end = text.iter().take(12).position(|byte| *byte == b';')?;
     let (name, rest) = text.split_at_checked(end)?;

@@ -1,6 +1,13 @@
 //! Which redirects are followed: those that lead to another place of the same host, without giving up TLS.
 //!
-//! Another host is somebody else, who must not be told what was asked; whoever wrote the base URL decides.
+//! ```text
+//! POST http://host/api/chat   308  Location: https://host/api/chat   followed
+//! POST http://host/api/chat   301  Location: https://host/api/chat   not followed: the request would lose its body
+//! POST http://host/api/chat   308  Location: http://other/api/chat   not followed: another host
+//! ```
+//!
+//! Another host may be run by somebody else, who must not be told what was asked. Whoever wrote the base URL may write that
+//! host there.
 
 use reqwest::header::{HeaderMap, LOCATION};
 use reqwest::{Method, StatusCode, Url};
@@ -13,21 +20,22 @@ use crate::excerpt::excerpt;
 /// How many redirects are followed, one after the other.
 pub(super) const MAX: usize = 10;
 
-/// As many characters of a URL go into a message.
+/// How many characters of a URL a message shows.
 const SHOWN: usize = 200;
 
-/// Where a request goes on that `method` sent to `from`, or why it does not.
+/// Where a request goes on that `method` sent to `from`, or why it does not. `endpoints` are the paths of all endpoints.
 pub(super) fn target(
     method: &Method,
     from: &Url,
     status: StatusCode,
     headers: &HeaderMap,
+    endpoints: &[String],
 ) -> Result<Url, Error> {
     let place = headers
         .get(LOCATION)
         .and_then(|location| from.join(str::from_utf8(location.as_bytes()).ok()?).ok())
         .map(|mut place| {
-            // A URL that can have neither has neither.
+            // These fail for a URL that cannot have a user and a password, which then has none.
             let _ = place.set_username("");
             let _ = place.set_password(None);
             place.set_fragment(None);
@@ -44,7 +52,7 @@ pub(super) fn target(
         Some(why) => {
             let advice = BaseUrl::parse(&bare(&place), AddressSetting::BaseUrl)
                 .ok()
-                .map(|base| base.display())
+                .map(|base| base.without_endpoint(endpoints).display())
                 .filter(|base| base.len() <= SHOWN)
                 .map(|base| {
                     format!(". Write {base} as the base URL if that is the server you mean")

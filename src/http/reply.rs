@@ -13,7 +13,7 @@ use crate::error::Error;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     pub status: u16,
-    /// As sent, or empty.
+    /// The header `Content-Type` as it was sent; empty if there was none.
     pub content_type: String,
     pub body: Vec<u8>,
     /// What an error that is made of the body must not show.

@@ -1,10 +1,17 @@
 //! What becomes of the pieces of a body: decoded items, or raw lines.
+//!
+//! ```text
+//! piece:            {"response":"He","done":false}\n\n{"response":"
+//! piece:            y","done":false}\n
+//! DeltaSink makes:  a delta with the text "He", a delta with the text "y"
+//! RawLineSink:      {"response":"He","done":false}  {"response":"y","done":false}
+//! ```
 
 use std::mem;
 
 use memchr::memchr_iter;
 
-use super::fault;
+use super::refusal;
 use super::repetition::repetition_error;
 use crate::error::{Cause, Error, Kind};
 use crate::inbox::Inbox;
@@ -131,7 +138,7 @@ impl DeltaSink {
         let repetition = self
             .repetition_guard
             .as_mut()
-            .and_then(|guard| guard.watch(&self.batch, before, text_before, self.done));
+            .and_then(|guard| guard.feed_batch(&self.batch, before, text_before, self.done));
         match (failure, result) {
             (Some(failure), _) => Err(failure),
             (None, Err(error)) if !self.done => Err(undecodable(&error)),
@@ -268,7 +275,7 @@ fn error_line(text: &str, line: &[u8]) -> Error {
         Kind::MidStream,
         format!(
             "The server reported an error in the stream: {}",
-            fault::shortened(text)
+            refusal::shortened(text)
         ),
     )
     .with_server_text(Some(text.to_owned()), line.to_vec())

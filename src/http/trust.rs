@@ -25,24 +25,24 @@ use rustls::{
 
 use crate::error::{Error, Kind};
 
-/// No file of certificates is as large; a device would be larger.
+/// How many bytes of a file are read. No file of certificates is as large; a device such as `/dev/zero` never ends.
 const MAX_FILE: u64 = 64 << 20;
 
 /// Whose certificates are believed.
 #[derive(Clone, Debug)]
 pub enum Trust {
-    /// Those of the files that `SSL_CERT_FILE` and `SSL_CERT_DIR` name; the machine's where they name none.
+    /// The certificates of the files that `SSL_CERT_FILE` and `SSL_CERT_DIR` name; those of the machine where the two name none.
     Environment {
         file: Option<PathBuf>,
         folders: Vec<PathBuf>,
     },
-    /// These and what they have signed.
+    /// The certificates given here, and those that they have signed.
     Only {
         certificates: Vec<CertificateDer<'static>>,
         /// Whether a certificate must be made for the name that is asked.
         names: bool,
     },
-    /// Everybody's, unchecked.
+    /// The certificates of everybody, unchecked.
     Anybody,
 }
 
@@ -101,7 +101,7 @@ impl Trust {
             Self::Only {
                 certificates,
                 names,
-            } => believing(builder, certificates.clone(), *names),
+            } => trusting(builder, certificates.clone(), *names),
             Self::Environment { file, folders } => {
                 let mut certificates = Vec::new();
                 if let Some(file) = file {
@@ -111,9 +111,9 @@ impl Trust {
                     certificates.extend(in_folder(folder, "SSL_CERT_DIR")?);
                 }
                 if certificates.is_empty() {
-                    return machine(builder);
+                    return trusting_machine(builder);
                 }
-                believing(builder, certificates, true)
+                trusting(builder, certificates, true)
             }
         }
     }
@@ -123,12 +123,12 @@ impl Trust {
 /// reqwest asks; elsewhere they are files.
 #[cfg(any(windows, target_vendor = "apple", target_os = "android"))]
 #[expect(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
-fn machine(builder: ClientBuilder) -> Result<ClientBuilder, Error> {
+fn trusting_machine(builder: ClientBuilder) -> Result<ClientBuilder, Error> {
     Ok(builder)
 }
 
 #[cfg(not(any(windows, target_vendor = "apple", target_os = "android")))]
-fn machine(builder: ClientBuilder) -> Result<ClientBuilder, Error> {
+fn trusting_machine(builder: ClientBuilder) -> Result<ClientBuilder, Error> {
     let found = rustls_native_certs::load_native_certs();
     if found.certs.is_empty() {
         let cause = found.errors.first().map(|error| format!(" ({error})"));
@@ -138,11 +138,11 @@ fn machine(builder: ClientBuilder) -> Result<ClientBuilder, Error> {
             cause.unwrap_or_default()
         )));
     }
-    believing(builder, found.certs, true)
+    trusting(builder, found.certs, true)
 }
 
 /// `builder`, which believes `certificates` and what they have signed.
-fn believing(
+fn trusting(
     builder: ClientBuilder,
     certificates: Vec<CertificateDer<'static>>,
     names: bool,
@@ -153,7 +153,7 @@ fn believing(
     let chain = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
         .build()
         .map_err(|error| unusable(&error))?;
-    let verifier = Verifier {
+    let verifier = TrustedCertificateVerifier {
         chain,
         known: certificates,
         names,
@@ -168,7 +168,7 @@ fn believing(
     Ok(builder.tls_backend_preconfigured(config))
 }
 
-/// Those of `certificates` that can be used; `None` if there are none. Bundles may hold some that nobody can read.
+/// Those of `certificates` that can be used; `None` if none can. Bundles may hold some that no library can read.
 fn roots(certificates: &[CertificateDer<'static>]) -> Option<RootCertStore> {
     let mut roots = RootCertStore::empty();
     let (added, _) = roots.add_parsable_certificates(certificates.iter().cloned());
@@ -187,7 +187,7 @@ fn in_file(path: &Path, name: &str) -> Result<Vec<CertificateDer<'static>>, Erro
 /// The certificates of a file, or what is wrong with it.
 fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
-    // Opening a pipe would wait for its writer.
+    // Opening a pipe would wait until somebody opens it for writing.
     if !fs::metadata(path).map_err(unreadable)?.is_file() {
         return Err("is no file".to_owned());
     }
@@ -210,10 +210,10 @@ fn in_folder(path: &Path, name: &str) -> Result<Vec<CertificateDer<'static>>, Er
     let unreadable = |error: std::io::Error| unusable(&format!("cannot be read: {error}"));
     let mut files = HashSet::new();
     for entry in fs::read_dir(path).map_err(unreadable)? {
-        // Most files have links to them beside them, named by a hash. Some links are dead.
+        // Beside most files there are links to them, named by a hash. Some links are dead.
         files.extend(fs::canonicalize(entry.map_err(unreadable)?.path()));
     }
-    // Such folders hold other files as well.
+    // A folder of certificates may hold other files as well, which are passed over.
     let certificates: Vec<_> = files.iter().flat_map(|file| read(file)).flatten().collect();
     if roots(&certificates).is_none() {
         return Err(unusable("holds no file with a certificate in PEM form"));
@@ -227,13 +227,16 @@ fn wrong(what: &str) -> Error {
 
 /// Takes what `chain` takes, and a server's own certificate if that is one of the `known`.
 #[derive(Debug)]
-struct Verifier {
+struct TrustedCertificateVerifier {
+    /// Takes what an authority has signed.
     chain: Arc<WebPkiServerVerifier>,
+    /// The certificates that are believed themselves.
     known: Vec<CertificateDer<'static>>,
+    /// Whether a certificate must be made for the name that is asked.
     names: bool,
 }
 
-impl ServerCertVerifier for Verifier {
+impl ServerCertVerifier for TrustedCertificateVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -253,14 +256,14 @@ impl ServerCertVerifier for Verifier {
             return checked;
         };
         match cause {
-            // The last thing that is looked at: all else is in order.
+            // rustls looks at the name last, so everything else is in order.
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }
                 if !self.names =>
             {
                 Ok(ServerCertVerified::assertion())
             }
-            // The first thing that is looked at are the dates, so these hold. An authority in a server's place is
-            // among the others.
+            // rustls looks at the dates first, so the certificate is valid today. A certificate that is marked as an
+            // authority is among the other errors.
             CertificateError::UnknownIssuer | CertificateError::Other(_)
                 if self.known.iter().any(|known| known == end_entity) =>
             {

@@ -1,6 +1,6 @@
 //! The beginning of a line, for error messages.
 
-/// The beginning of a line, for people.
+/// The first 200 characters of a line, made fit to be shown.
 pub(crate) fn excerpt(line: &[u8]) -> String {
     // Enough bytes for one character more than is shown.
     crate::excerpt::excerpt(

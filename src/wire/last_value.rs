@@ -8,13 +8,25 @@
 
 use memchr::{memchr, memrchr};
 
-/// The body without one leading byte order mark.
-pub fn without_mark(body: &[u8]) -> &[u8] {
+/// The body without one byte order mark before it.
+///
+/// ```
+/// use metagpt_ollama_rs::wire::last_value::without_byte_order_mark;
+///
+/// assert_eq!(without_byte_order_mark(b"\xEF\xBB\xBF{}"), b"{}");
+/// ```
+pub fn without_byte_order_mark(body: &[u8]) -> &[u8] {
     body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body)
 }
 
 /// Python's `str.strip()`. It knows four separators, U+001C to U+001F, that Rust's `trim` does not take for white space.
-pub fn strip(text: &[u8]) -> &[u8] {
+///
+/// ```
+/// use metagpt_ollama_rs::wire::last_value::strip_like_python;
+///
+/// assert_eq!(strip_like_python(b" \x1c{} \n"), b"{}");
+/// ```
+pub fn strip_like_python(text: &[u8]) -> &[u8] {
     let mut rest = text;
     loop {
         rest = match rest {
@@ -42,17 +54,24 @@ pub fn strip(text: &[u8]) -> &[u8] {
 
 /// The texts to try as JSON, the last line's first: lines stripped, without `data: ` (six bytes, cut off once).
 /// Lines that no JSON parser takes, `[DONE]` among them, are left out.
-pub fn lines(body: &[u8]) -> Lines<'_> {
-    Lines { rest: Some(body) }
+///
+/// ```
+/// use metagpt_ollama_rs::wire::last_value::lines_from_end;
+///
+/// let body = b"data: {\"a\":1}\n\ndata: {\"a\":2}\n\ndata: [DONE]\n";
+/// assert!(lines_from_end(body).eq([br#"{"a":2}"#, br#"{"a":1}"#]));
+/// ```
+pub fn lines_from_end(body: &[u8]) -> LinesFromEnd<'_> {
+    LinesFromEnd { rest: Some(body) }
 }
 
-/// See [`lines`].
+/// See [`lines_from_end`].
 #[derive(Clone, Debug)]
-pub struct Lines<'a> {
+pub struct LinesFromEnd<'a> {
     rest: Option<&'a [u8]>,
 }
 
-impl<'a> Iterator for Lines<'a> {
+impl<'a> Iterator for LinesFromEnd<'a> {
     type Item = &'a [u8];
 
     fn next(&mut self) -> Option<&'a [u8]> {
@@ -61,18 +80,24 @@ impl<'a> Iterator for Lines<'a> {
             let end = memrchr(b'\n', rest);
             self.rest = end.and_then(|at| rest.get(..at));
             let line = end.and_then(|at| rest.get(at + 1..)).unwrap_or(rest);
-            let line = strip(line);
+            let line = strip_like_python(line);
             let text = line.strip_prefix(b"data: ").unwrap_or(line);
-            if plausible(text) {
+            if may_be_json(text) {
                 return Some(text);
             }
         }
     }
 }
 
-/// False only for texts that `json.loads` refuses: a look at both ends spares a real attempt on a line that was cut off,
-/// an SSE comment or field, `[DONE]`.
-pub fn plausible(text: &[u8]) -> bool {
+/// False only for texts that `json.loads` refuses. A look at both ends of the text spares a real attempt on a line that was
+/// cut off, on a comment or field of an event stream, and on `[DONE]`.
+///
+/// ```
+/// use metagpt_ollama_rs::wire::last_value::may_be_json;
+///
+/// assert!(may_be_json(b"{\"a\":1}") && !may_be_json(b"{\"a\":") && !may_be_json(b"[DONE]"));
+/// ```
+pub fn may_be_json(text: &[u8]) -> bool {
     let text = text.trim_ascii();
     text != b"[DONE]"
         && matches!(
@@ -83,10 +108,16 @@ pub fn plausible(text: &[u8]) -> bool {
         )
 }
 
-/// Texts to try where no line of [`lines`] parses, the last one first: server-sent events by their own rules, so
+/// Texts to try where no line of [`lines_from_end`] parses, the last one first: server-sent events by their own rules, so
 /// `data:` without a space, events whose data spans lines (joined), and CR as a line end. The lines of an event come
 /// singly after their joined form, for servers that forget the blank line between events.
-pub fn events(body: &[u8]) -> Vec<Vec<u8>> {
+///
+/// ```
+/// use metagpt_ollama_rs::wire::last_value::events_from_end;
+///
+/// assert_eq!(events_from_end(b"data:1\n\ndata:2\n\n"), [b"2", b"1"]);
+/// ```
+pub fn events_from_end(body: &[u8]) -> Vec<Vec<u8>> {
     let mut events: Vec<Vec<&[u8]>> = vec![Vec::new()];
     let mut rest = body;
     while !rest.is_empty() {
@@ -98,11 +129,11 @@ pub fn events(body: &[u8]) -> Vec<Vec<u8>> {
             .unwrap_or(line)
             .split(|byte| *byte == b'\r')
         {
-            let line = strip(line);
+            let line = strip_like_python(line);
             if line.is_empty() {
                 events.push(Vec::new());
             } else if let Some(data) = line.strip_prefix(b"data:")
-                && strip(data) != b"[DONE]"
+                && strip_like_python(data) != b"[DONE]"
                 && let Some(event) = events.last_mut()
             {
                 event.push(data.strip_prefix(b" ").unwrap_or(data));
@@ -116,7 +147,7 @@ pub fn events(body: &[u8]) -> Vec<Vec<u8>> {
             texts.extend(event.iter().rev().map(|line| line.to_vec()));
         }
     }
-    texts.retain(|text| plausible(text));
+    texts.retain(|text| may_be_json(text));
     texts
 }
 
@@ -125,7 +156,7 @@ mod tests {
     use super::*;
 
     fn all(body: &str) -> Vec<&str> {
-        lines(body.as_bytes())
+        lines_from_end(body.as_bytes())
             .map(|line| std::str::from_utf8(line).unwrap_or("?"))
             .collect()
     }
@@ -137,12 +168,12 @@ mod tests {
                      \u{2005}\u{2006}\u{2007}\u{2008}\u{2009}\u{200a}\u{2028}\u{2029}\u{202f}\u{205f}\u{3000}";
         for c in '\0'..=char::MAX {
             let text = format!("{c}x{c}");
-            let stripped = strip(text.as_bytes()).len() == 1;
+            let stripped = strip_like_python(text.as_bytes()).len() == 1;
             assert_eq!(stripped, white.contains(c), "{c:?}");
         }
-        assert_eq!(strip(white.as_bytes()), b"");
+        assert_eq!(strip_like_python(white.as_bytes()), b"");
         assert_eq!(
-            strip(format!("{white}a{white}b{white}").as_bytes()),
+            strip_like_python(format!("{white}a{white}b{white}").as_bytes()),
             format!("a{white}b").as_bytes()
         );
     }
@@ -167,11 +198,14 @@ mod tests {
     #[test]
     fn events_follow_the_rules_of_server_sent_events() {
         let body = b"data:{\"a\":\ndata: 1}\n\ndata:[DONE]\n\n";
-        assert_eq!(events(body).first(), Some(&b"{\"a\":\n1}".to_vec()));
-        let body = b"data:{\"a\":1}\ndata:{\"a\":2}\n";
-        assert_eq!(events(body).last(), Some(&b"{\"a\":1}".to_vec()));
         assert_eq!(
-            events(b"data:1\r\rdata:2\r\n\r\n"),
+            events_from_end(body).first(),
+            Some(&b"{\"a\":\n1}".to_vec())
+        );
+        let body = b"data:{\"a\":1}\ndata:{\"a\":2}\n";
+        assert_eq!(events_from_end(body).last(), Some(&b"{\"a\":1}".to_vec()));
+        assert_eq!(
+            events_from_end(b"data:1\r\rdata:2\r\n\r\n"),
             [b"2".to_vec(), b"1".to_vec()]
         );
     }

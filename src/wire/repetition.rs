@@ -1,7 +1,8 @@
 //! Whether a text repeats itself: whether its tail is one block over and over.
 //!
-//! A [`RepetitionDetector`] is fed a text as it comes, keeps the end of it, and looks at that once for so many new bytes. A block is
-//! given by its period: the tail from `start` on has the period `p` if each of its bytes is that `p` bytes before.
+//! A [`RepetitionDetector`] is fed a text as it comes, keeps the end of it, and searches that end after every
+//! `SEARCH_INTERVAL` new bytes. A block is given by its period: a tail has the period `p` if each of its bytes, but the first
+//! `p`, is equal to the byte `p` places before it. The tail `abcabcab` has the period 3.
 //!
 //! ```
 //! use metagpt_ollama_rs::wire::repetition::RepetitionDetector;
@@ -13,7 +14,7 @@
 //! assert!(repetition.count > 900);
 //! ```
 //!
-//! How long the tail has to be depends on the block; see [`enough`]. Blocks that differ, if only in a number, are no
+//! How long the tail has to be depends on the block; see [`min_tail`]. Blocks that differ, if only in a number, are no
 //! repetition.
 
 use memchr::memmem;
@@ -21,68 +22,80 @@ use memchr::memmem;
 use super::stream::{Batch, Item};
 
 /// The longest block, in bytes.
-const LONGEST: usize = 8 << 10;
+const MAX_BLOCK: usize = 8 << 10;
 
-/// So many times at least, however long the block is.
-const FEWEST: usize = 8;
+/// How many times a block has to be there, however long it is.
+const MIN_COUNT: usize = 8;
 
-/// What has to be kept to see the longest block so many times.
-const KEPT: usize = FEWEST * LONGEST;
+/// How many bytes have to be kept to find the longest block that often.
+const KEPT_BYTES: usize = MIN_COUNT * MAX_BLOCK;
 
-/// A watch looks once for so many new bytes.
-const STEP: usize = 4 << 10;
+/// A detector searches after so many new bytes.
+const SEARCH_INTERVAL: usize = 4 << 10;
 
-/// No tail shorter than this counts.
-const LEAST: usize = 4 << 10;
+/// A tail has to be this long, in bytes, whatever its block is.
+const MIN_TAIL: usize = 4 << 10;
 
-/// How many bytes at the end of a text must occur shortly before for a closer look.
-const PROBE: usize = 64;
+/// How many bytes from the end of the text are searched for in the bytes before them. Where they do not occur once more,
+/// there is no repetition.
+const PROBE_LENGTH: usize = 64;
 
 /// A tail that is one block over and over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repetition {
-    /// The block; one of several lines begins with a line.
+    /// The block. If it has several lines, it begins with the start of a line.
     pub block: String,
-    /// Its length in bytes.
+    /// The length of the block in bytes.
     pub period: usize,
-    /// How many times it is there, as far as the text is known.
+    /// How many times the block is there, in the part of the text that has been kept.
     pub count: usize,
 }
 
-/// Looks for repetitions in a text that comes in pieces.
+/// Finds repetitions in a text that comes in pieces; the documentation of the module has an example.
 #[derive(Clone, Debug, Default)]
 pub struct RepetitionDetector {
     tail: Vec<u8>,
-    /// Bytes since the last look.
+    /// How many bytes have come since the last search.
     new: usize,
 }
 
 impl RepetitionDetector {
-    /// Adds to the text, and now and then looks at it.
+    /// Adds a piece of the text, and searches if enough has come since the last search.
     pub fn feed(&mut self, text: &str) -> Option<Repetition> {
         self.tail.extend_from_slice(text.as_bytes());
         self.new += text.len();
-        if self.new < STEP {
+        if self.new < SEARCH_INTERVAL {
             return None;
         }
-        self.look()
+        self.search()
     }
 
-    /// Looks at what has come since the last look.
-    pub fn look(&mut self) -> Option<Repetition> {
+    /// Searches, if anything has come since the last search. Without a further piece the next call is in vain.
+    pub fn search(&mut self) -> Option<Repetition> {
         if self.new == 0 {
             return None;
         }
         self.new = 0;
         let repetition = find(&self.tail);
-        if self.tail.len() >= 2 * KEPT {
-            self.tail.drain(..self.tail.len() - KEPT);
+        if self.tail.len() >= 2 * KEPT_BYTES {
+            self.tail.drain(..self.tail.len() - KEPT_BYTES);
         }
         repetition
     }
 }
 
-/// Watches the answer and the thinking of a stream.
+/// Finds repetitions in the answer and in the thinking of a stream.
+///
+/// ```
+/// use metagpt_ollama_rs::wire::repetition::RepetitionGuard;
+/// use metagpt_ollama_rs::wire::{Batch, Delta};
+///
+/// let mut batch = Batch::default();
+/// batch.push_delta(Delta { thinking: "Wait. ".repeat(2000), ..Delta::default() });
+/// let (in_thinking, repetition) = RepetitionGuard::default().feed_batch(&batch, 0, 0, true).unwrap();
+/// assert!(in_thinking);
+/// assert_eq!(repetition.period, 6);
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct RepetitionGuard {
     content: RepetitionDetector,
@@ -90,9 +103,9 @@ pub struct RepetitionGuard {
 }
 
 impl RepetitionGuard {
-    /// Adds what stands in `batch` from item `item` and byte `start` of its text on. `ended`: nothing more will come.
-    /// The flag of what is found says whether it is in the thinking.
-    pub fn watch(
+    /// Adds what stands in `batch` from the item number `item` and the byte `start` of its text on. `ended` says that
+    /// nothing more will come. The flag of the result says whether the repetition is in the thinking.
+    pub fn feed_batch(
         &mut self,
         batch: &Batch,
         item: usize,
@@ -122,23 +135,36 @@ impl RepetitionGuard {
         repetition = repetition.or(self.content.feed(text).map(|found| (false, found)));
         if ended {
             repetition = repetition
-                .or_else(|| self.content.look().map(|found| (false, found)))
-                .or_else(|| self.thinking.look().map(|found| (true, found)));
+                .or_else(|| self.content.search().map(|found| (false, found)))
+                .or_else(|| self.thinking.search().map(|found| (true, found)));
         }
         repetition
     }
 }
 
 /// The repetition at the end of a whole text.
+///
+/// ```
+/// use metagpt_ollama_rs::wire::repetition::find_repetition;
+///
+/// assert_eq!(find_repetition("A plan, and its end."), None);
+/// assert_eq!(find_repetition(&"## To do\n".repeat(1000)).unwrap().count, 1000);
+/// ```
 pub fn find_repetition(text: &str) -> Option<Repetition> {
     find(text.as_bytes())
 }
 
-/// `text`, whose tail has the period of a repetition, with two rounds of it: wherever a reader sees a block begin, one is
-/// whole. A text without a repetition is left alone.
+/// `text` up to the end of the second block of its tail, which has this `period`. Wherever a reader sees a block begin, one
+/// of the two is whole. A text without a repetition is returned as it is.
+///
+/// ```
+/// use metagpt_ollama_rs::wire::repetition::cut_repetition;
+///
+/// assert_eq!(cut_repetition(&format!("so: {}", "ab".repeat(99)), 2), "so: abab");
+/// ```
 pub fn cut_repetition(text: &str, period: usize) -> &str {
-    let length = run(text.as_bytes(), period);
-    if length < FEWEST * period {
+    let length = periodic_tail(text.as_bytes(), period);
+    if length < MIN_COUNT * period {
         return text;
     }
     let end = text.len() - length + 2 * period;
@@ -146,19 +172,20 @@ pub fn cut_repetition(text: &str, period: usize) -> &str {
     end.and_then(|end| text.get(..end)).unwrap_or(text)
 }
 
-/// How long a tail of this block has to be, in bytes.
+/// How long a tail of this block has to be, in bytes: as long as so many blocks, but neither shorter nor longer than two
+/// lengths that depend on what the block is.
 ///
-/// | block | bytes | and as often | enough in any case |
+/// | block | at least | blocks | at most |
 /// |---|---|---|---|
 /// | white space | 4 KiB | 512 times | 32 KiB |
 /// | with words | 8 KiB | 512 times | 24 KiB |
 /// | anything else: figures, rulers, one letter | 16 KiB | 4,096 times | 32 KiB |
 ///
-/// But always [`FEWEST`] times.
-fn enough(block: &[u8]) -> usize {
+/// In any case it has to be as long as [`MIN_COUNT`] blocks.
+fn min_tail(block: &[u8]) -> usize {
     let text = String::from_utf8_lossy(block);
     let (least, count, most) = if text.chars().all(char::is_whitespace) {
-        (LEAST, 512, 32 << 10)
+        (MIN_TAIL, 512, 32 << 10)
     } else if has_words(&text) {
         (8 << 10, 512, 24 << 10)
     } else {
@@ -166,7 +193,7 @@ fn enough(block: &[u8]) -> usize {
     };
     (count * block.len())
         .clamp(least, most)
-        .max(FEWEST * block.len())
+        .max(MIN_COUNT * block.len())
 }
 
 /// Whether a text has letters enough for a word: three different ones, or less of a script whose letters say more.
@@ -179,23 +206,24 @@ fn has_words(text: &str) -> bool {
 
 /// The repetition at the end of `text`, the shortest block first.
 ///
-/// If the tail has a period, the last bytes of the text stand one period earlier, too; so only the places where these
-/// stand are looked at, from the end on. Almost always there is none, and the search is all that happens.
+/// If the tail has a period, the last bytes of the text occur one period earlier, too. So these bytes are searched for, from
+/// the end on, and only where they occur is the text compared. Almost always they do not occur once more, and the search is
+/// all that happens.
 fn find(text: &[u8]) -> Option<Repetition> {
-    let probe = text.get(text.len().checked_sub(PROBE)?..)?;
-    let near = text.get(text.len().saturating_sub(LONGEST + PROBE)..)?;
+    let probe = text.get(text.len().checked_sub(PROBE_LENGTH)?..)?;
+    let near = text.get(text.len().saturating_sub(MAX_BLOCK + PROBE_LENGTH)..)?;
     let mut near = near.get(..near.len() - 1)?;
-    if text.len() < LEAST {
+    if text.len() < MIN_TAIL {
         return None;
     }
     memmem::find(near, probe)?;
     let finder = memmem::FinderRev::new(probe);
     let all = near.len() + 1;
     while let Some(at) = finder.rfind(near) {
-        let period = all - PROBE - at;
-        let length = run(text, period);
-        if length >= LEAST && length >= enough(text.get(text.len() - period..)?) {
-            return Some(described(text, period, length));
+        let period = all - PROBE_LENGTH - at;
+        let length = periodic_tail(text, period);
+        if length >= MIN_TAIL && length >= min_tail(text.get(text.len() - period..)?) {
+            return Some(describe(text, period, length));
         }
         // A tail with two periods has their greatest common divisor as a period, if it is as long as both together. So
         // a longer period that fits into this tail beside this one is a multiple of it, and reaches no further.
@@ -205,8 +233,8 @@ fn find(text: &[u8]) -> Option<Repetition> {
     None
 }
 
-/// How many bytes at the end of `text` have this period; `period` at least.
-fn run(text: &[u8], period: usize) -> usize {
+/// How many bytes at the end of `text` have this period: `period` at least, as that many bytes have it by themselves.
+fn periodic_tail(text: &[u8], period: usize) -> usize {
     const STRIDE: usize = 64;
     let before = text
         .get(..text.len().saturating_sub(period))
@@ -230,8 +258,9 @@ fn run(text: &[u8], period: usize) -> usize {
     period + strides + bytes
 }
 
-fn described(text: &[u8], period: usize, length: usize) -> Repetition {
-    // The text before may end as the block does, in the middle of a character even.
+/// The repetition of which `text` has `length` bytes at its end.
+fn describe(text: &[u8], period: usize, length: usize) -> Repetition {
+    // The text before the tail may end with the same bytes as the block, so that the tail begins inside a character.
     let tail = text.get(text.len() - length..).unwrap_or_default();
     let is_within = |byte: &&u8| **byte & 0xc0 == 0x80;
     let begun = tail.iter().take_while(is_within).count();
@@ -258,14 +287,14 @@ mod tests {
 
     /// As `find`, by trying each period and comparing byte by byte.
     fn oracle(text: &[u8]) -> Option<(usize, usize)> {
-        (1..=LONGEST.min(text.len())).find_map(|period| {
+        (1..=MAX_BLOCK.min(text.len())).find_map(|period| {
             let same = (period..text.len())
                 .rev()
                 .take_while(|at| text[*at] == text[at - period])
                 .count();
             let length = period + same;
             let block = &text[text.len() - period..];
-            (length >= LEAST && length >= enough(block)).then_some((period, length / period))
+            (length >= MIN_TAIL && length >= min_tail(block)).then_some((period, length / period))
         })
     }
 
@@ -282,7 +311,7 @@ mod tests {
 
     /// How often a block has to be there.
     fn limit(block: &str) -> usize {
-        enough(block.as_bytes()).div_ceil(block.len())
+        min_tail(block.as_bytes()).div_ceil(block.len())
     }
 
     const BLOCKS: [&str; 16] = [
@@ -326,7 +355,7 @@ mod tests {
         assert_eq!(limit("- Write the tests\n"), 512);
         assert_eq!(limit(&"a sentence with words".repeat(20)[..400]), 62);
         assert_eq!(limit(&"-=".repeat(200)), 82);
-        assert_eq!(limit(&"words ".repeat(1000)), FEWEST);
+        assert_eq!(limit(&"words ".repeat(1000)), MIN_COUNT);
         assert_eq!(limit("-"), 16 << 10);
         assert_eq!(limit("0, "), 5462);
         assert_eq!(limit("        0,\n"), 2979);
@@ -336,9 +365,9 @@ mod tests {
     fn a_block_may_have_thousands_of_bytes() {
         let lines: Vec<String> = (0..900).map(|number| format!("line {number}\n")).collect();
         let block = lines.concat();
-        assert!(block.len() < LONGEST);
-        assert_eq!(check(&block.repeat(FEWEST - 1)), None);
-        assert_eq!(check(&block.repeat(FEWEST)).unwrap().block, block);
+        assert!(block.len() < MAX_BLOCK);
+        assert_eq!(check(&block.repeat(MIN_COUNT - 1)), None);
+        assert_eq!(check(&block.repeat(MIN_COUNT)).unwrap().block, block);
         let longer = format!("{block}{block}.");
         assert_eq!(check(&longer.repeat(20)), None, "longer than any block");
     }
@@ -377,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_goes_on_is_no_circle() {
+    fn an_answer_that_goes_on_is_no_repetition() {
         for block in BLOCKS {
             let text = format!("{}That is all there is to say.", block.repeat(limit(block)));
             assert_eq!(check(&text), None, "{block:?}");
@@ -385,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn cutting_a_text_without_a_circle_leaves_it() {
+    fn cutting_a_text_without_a_repetition_leaves_it() {
         for text in ["", "a", "some text", &"ab".repeat(3)] {
             for period in [1, 2, 3, 100] {
                 assert_eq!(cut_repetition(text, period), text);
@@ -403,7 +432,7 @@ mod tests {
         for block in BLOCKS {
             let text = format!(
                 "An answer. {}",
-                block.repeat(limit(block) + STEP.div_ceil(block.len()))
+                block.repeat(limit(block) + SEARCH_INTERVAL.div_ceil(block.len()))
             );
             for size in [1, 7, 100, 5_000, 1 << 20] {
                 let mut detector = RepetitionDetector::default();
@@ -416,18 +445,18 @@ mod tests {
                     found = detector.feed(&rest[..end]);
                     rest = &rest[end..];
                 }
-                let found = found.or_else(|| detector.look()).unwrap();
+                let found = found.or_else(|| detector.search()).unwrap();
                 assert_eq!(found.period, block.len(), "{size}");
             }
         }
     }
 
     #[test]
-    fn a_watch_keeps_no_more_than_it_needs() {
+    fn a_detector_keeps_no_more_than_it_needs() {
         let mut detector = RepetitionDetector::default();
         for number in 0..200_000 {
             assert_eq!(detector.feed(&format!("{number} ")), None);
-            assert!(detector.tail.len() <= 2 * KEPT + STEP);
+            assert!(detector.tail.len() <= 2 * KEPT_BYTES + SEARCH_INTERVAL);
         }
         assert!((0..20_000).any(|_| detector.feed("round and round ").is_some()));
     }

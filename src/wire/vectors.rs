@@ -1,7 +1,9 @@
 //! A reply with vectors, read straight from its text into one row-major block of f32 (docs/wire.md#9-embeddings).
 //!
-//! One pass: the arrays of numbers go to `decimal`, strings and everything unknown are passed over by `careful`. Keys
-//! may come in any order; where one comes twice the last counts, as in any JSON reader.
+//! `{"model":"m","embeddings":[[0.5,1],[2,-3]],"prompt_eval_count":4}` becomes the block `0.5 1 2 -3` of 2 rows and width 2.
+//!
+//! One pass: `json::number` reads the arrays of numbers, and `json::lenient` passes over strings and everything unknown.
+//! Keys may come in any order; where one comes twice the last counts, as in any JSON reader.
 //!
 //! Each number is the f32 nearest to its decimal text, rounded once. So the 17 digits with which `/api/embeddings`
 //! writes an f32 widened to a double give that very f32 back, and no number goes through an f64 on its way.
@@ -23,7 +25,7 @@ pub struct Vectors {
     pub width: usize,
     pub model: Option<String>,
     pub counters: Counters,
-    /// The reply has an `error` that says something: a refusal, whatever else is there.
+    /// Whether the reply has an `error` that is true in Python: then it is a refusal, whatever else is there.
     pub failed: bool,
 }
 
@@ -88,6 +90,14 @@ impl VectorsError {
 /// Reads the whole body of a reply of `/api/embed`, `/api/embeddings` or `/v1/embeddings`.
 ///
 /// A reply without vectors, or with `null` or an empty vector as its `embedding`, has `rows` 0.
+///
+/// ```
+/// use metagpt_ollama_rs::wire::vectors;
+///
+/// let found = vectors::read(br#"{"embeddings":[[0.5,1],[2,-3]],"prompt_eval_count":4}"#).unwrap();
+/// assert_eq!((found.rows, found.width, found.values), (2, 2, vec![0.5, 1.0, 2.0, -3.0]));
+/// assert!(vectors::read(b"{\"embeddings\":[[0.5,").unwrap_err().is_damage());
+/// ```
 pub fn read(body: &[u8]) -> Result<Vectors, VectorsError> {
     let text = std::str::from_utf8(body).map_err(|error| VectorsError::NotUtf8 {
         position: error.valid_up_to(),
@@ -101,16 +111,16 @@ pub fn read(body: &[u8]) -> Result<Vectors, VectorsError> {
     reader.object(VectorsReader::member)?;
     reader.cursor.skip_white_space();
     if !reader.cursor.is_at_end() {
-        return Err(reader.fault());
+        return Err(reader.syntax_error());
     }
-    reader.sort()?;
+    reader.sort_by_index()?;
     Ok(reader.vectors)
 }
 
-/// Whether the value of an `error` is one, by Python's idea of truth.
+/// Whether the value of an `error` says that there was one: whether Python takes it for true.
 fn says_something(error: &str) -> bool {
     use serde_json::Value;
-    // What this reader refuses is too odd to be nothing.
+    // A value that serde_json refuses (a number without bounds, half of a surrogate pair) is true in Python.
     match serde_json::from_str(error) {
         Ok(Value::Null | Value::Bool(false)) => false,
         Ok(Value::Number(number)) => number.as_f64() != Some(0.0),
@@ -139,7 +149,7 @@ impl<'a> VectorsReader<'a> {
 
     /// The JSON is wrong here, or ends here.
     #[cold]
-    fn fault(&self) -> VectorsError {
+    fn syntax_error(&self) -> VectorsError {
         if self.cursor.is_at_end() {
             return VectorsError::Truncated {
                 position: self.cursor.position(),
@@ -155,7 +165,7 @@ impl<'a> VectorsReader<'a> {
     #[cold]
     fn unexpected(&self, wanted: &'static str) -> VectorsError {
         if self.cursor.is_at_end() {
-            return self.fault();
+            return self.syntax_error();
         }
         VectorsError::Unexpected {
             wanted,
@@ -187,7 +197,7 @@ impl<'a> VectorsReader<'a> {
                 if word || escape {
                     self.cursor.advance(self.text.len());
                 }
-                Err(self.fault())
+                Err(self.syntax_error())
             }
         }
     }
@@ -204,10 +214,10 @@ impl<'a> VectorsReader<'a> {
             self.cursor.skip_white_space();
             let key = match self.cursor.peek() {
                 Some(b'"') => lenient::string(self.value()?).unwrap_or_default(),
-                _ => return Err(self.fault()),
+                _ => return Err(self.syntax_error()),
             };
             if !self.cursor.eat(b':') {
-                return Err(self.fault());
+                return Err(self.syntax_error());
             }
             self.cursor.skip_white_space();
             member(self, &key)?;
@@ -215,7 +225,7 @@ impl<'a> VectorsReader<'a> {
                 return Ok(());
             }
             if !self.cursor.eat(b',') {
-                return Err(self.fault());
+                return Err(self.syntax_error());
             }
         }
     }
@@ -234,7 +244,7 @@ impl<'a> VectorsReader<'a> {
                 return Ok(());
             }
             if !self.cursor.eat(b',') {
-                return Err(self.fault());
+                return Err(self.syntax_error());
             }
         }
     }
@@ -242,11 +252,11 @@ impl<'a> VectorsReader<'a> {
     fn member(&mut self, key: &str) -> ReadResult {
         match key {
             "embeddings" => {
-                self.start();
+                self.clear_rows();
                 self.unless_null(|reader| reader.array(|reader| reader.row(false)))
             }
             "embedding" => {
-                self.start();
+                self.clear_rows();
                 // An empty vector is how this endpoint answers an empty prompt.
                 match self.unless_null(|reader| reader.row(false)) {
                     Err(VectorsError::Empty { .. }) => Ok(()),
@@ -254,12 +264,12 @@ impl<'a> VectorsReader<'a> {
                 }
             }
             "data" => {
-                self.start();
+                self.clear_rows();
                 self.unless_null(|reader| reader.array(Self::entry))
             }
             _ => {
                 let value = self.value()?;
-                self.note(key, value);
+                self.keep_member(key, value);
                 Ok(())
             }
         }
@@ -272,7 +282,7 @@ impl<'a> VectorsReader<'a> {
         read(self)
     }
 
-    fn start(&mut self) {
+    fn clear_rows(&mut self) {
         self.vectors.values.clear();
         (self.vectors.rows, self.vectors.width) = (0, 0);
         self.indexes.clear();
@@ -337,7 +347,7 @@ impl<'a> VectorsReader<'a> {
 
     fn numbers(&mut self) -> ReadResult {
         if !self.cursor.eat(b'[') {
-            return Err(self.no_vector());
+            return Err(self.not_a_vector());
         }
         if self.cursor.eat(b']') {
             return Ok(());
@@ -347,7 +357,7 @@ impl<'a> VectorsReader<'a> {
             self.cursor.skip_white_space();
             let column = self.vectors.values.len() - before;
             let Some((value, length)) = number::read_f32(self.cursor.rest()) else {
-                return Err(self.no_number(column));
+                return Err(self.not_a_number(column));
             };
             if !value.is_finite() {
                 return Err(VectorsError::NotFinite {
@@ -366,15 +376,15 @@ impl<'a> VectorsReader<'a> {
                 }
                 _ if self.cursor.eat(b',') => {}
                 _ if self.cursor.eat(b']') => return Ok(()),
-                _ => return Err(self.fault()),
+                _ => return Err(self.syntax_error()),
             }
         }
     }
 
     #[cold]
-    fn no_vector(&self) -> VectorsError {
+    fn not_a_vector(&self) -> VectorsError {
         if self.cursor.is_at_end() {
-            return self.fault();
+            return self.syntax_error();
         }
         VectorsError::NotAVector {
             row: self.vectors.rows,
@@ -384,7 +394,7 @@ impl<'a> VectorsReader<'a> {
     }
 
     #[cold]
-    fn no_number(&self, column: usize) -> VectorsError {
+    fn not_a_number(&self, column: usize) -> VectorsError {
         let rest = self.cursor.rest();
         let cut = rest
             .iter()
@@ -426,8 +436,8 @@ impl<'a> VectorsReader<'a> {
         Ok(())
     }
 
-    /// What a reply says beside its vectors.
-    fn note(&mut self, key: &str, value: &str) {
+    /// Keeps a member that is no vector, if it says something about the reply.
+    fn keep_member(&mut self, key: &str, value: &str) {
         let counters = &mut self.vectors.counters;
         let count = |value: &str| value.parse().ok();
         match key {
@@ -447,7 +457,7 @@ impl<'a> VectorsReader<'a> {
     }
 
     /// Brings the rows into the order of their indexes, where all of them have one.
-    fn sort(&mut self) -> ReadResult {
+    fn sort_by_index(&mut self) -> ReadResult {
         let Some(indexes) = self.indexes.iter().copied().collect::<Option<Vec<_>>>() else {
             return Ok(());
         };

@@ -1,12 +1,13 @@
-"""The examples in docstrings are run, and each public class has one."""
+"""Each public class has an example, and what the core's stub says of the core is so.
+
+The examples of the modules are run in `tests/packaging/test_docstrings.py`.
+"""
 
 from __future__ import annotations
 
 import ast
 import doctest
-import importlib
 import inspect
-import pkgutil
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +17,6 @@ import metagpt_ollama_rs
 from metagpt_ollama_rs import _core, endpoints, errors, limits, responses, vectors
 
 FOLDER = Path(metagpt_ollama_rs.__file__).parent
-# Loading `rag` needs LlamaIndex.
-MODULES = [name for _, name, is_package in pkgutil.iter_modules([str(FOLDER)]) if not is_package and name != "rag"]
-FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE | doctest.IGNORE_EXCEPTION_DETAIL
-
-
-def run(examples: list[doctest.DocTest]) -> int:
-    """Runs the examples, and returns how many there are."""
-    runner = doctest.DocTestRunner(optionflags=FLAGS, verbose=False)
-    found: list[str] = []
-    for test in examples:
-        runner.run(test, out=found.append)
-    assert not runner.failures, "".join(found)
-    return sum(len(test.examples) for test in examples)
 
 
 def stub_docstrings() -> dict[str, str]:
@@ -45,19 +33,14 @@ def stub_docstrings() -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_the_examples_of_a_module_are_right(name: str) -> None:
-    module = importlib.import_module(f"metagpt_ollama_rs.{name}")
-    run([test for test in doctest.DocTestFinder().find(module) if test.examples])
-
-
 def test_the_examples_of_the_core_are_right() -> None:
-    parser = doctest.DocTestParser()
-    names: dict[str, Any] = {"_core": _core, **vars(_core)}
-    tests = [
-        parser.get_doctest(text, dict(names), name, "_core.pyi", 0) for name, text in stub_docstrings().items() if text
-    ]
-    assert run([test for test in tests if test.examples]) > 20
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS, verbose=False)
+    complaints: list[str] = []
+    for name, text in stub_docstrings().items():
+        names: dict[str, Any] = {"_core": _core, **vars(_core)}
+        runner.run(doctest.DocTestParser().get_doctest(text, names, name, "_core.pyi", 0), out=complaints.append)
+    assert runner.tries > 20
+    assert not runner.failures, "".join(complaints)
 
 
 def test_everything_of_the_core_is_documented() -> None:

@@ -233,7 +233,7 @@ def test_what_came_before_is_delivered(ollama_server: ScriptedServer) -> None:
     assert len("".join(heard)) > 500 * len(HEADING)
 
 
-def test_lines_that_are_no_ordinary_content(ollama_server: ScriptedServer) -> None:
+def test_lines_that_are_no_content_lines(ollama_server: ScriptedServer) -> None:
     """Ordinary lines and others in turn, as a model sends them that is asked for the probabilities of its tokens."""
     sent = [json.loads(line) for line in lines.chat_lines(pieces(HEADING * 1070))]
     for record in sent[::3]:

@@ -432,7 +432,7 @@ fn a_slow_reader_stops_the_server_and_loses_nothing() {
     let (mut batch, mut fold, mut largest) = (Batch::default(), Fold::new(), 0);
     let end = loop {
         match take(&inbox, &mut batch) {
-            Received::Items => fold.batch(&batch),
+            Received::Items => fold.add_batch(&batch),
             Received::Closed(end) => break end,
             Received::Empty => panic!("woken for nothing"),
         }

@@ -8,7 +8,7 @@ use metagpt_ollama_rs::error::{Error, Kind, Phase};
 use metagpt_ollama_rs::http::{
     AddressSetting, BaseUrl, Client, Config, ProxyRule, PumpMode, Request, Retry,
 };
-use metagpt_ollama_rs::stats::{About, Record, Trace, records};
+use metagpt_ollama_rs::stats::{CallInfo, Record, Trace, records};
 use metagpt_ollama_rs::wire::Answer;
 
 use crate::server::{
@@ -33,13 +33,13 @@ fn client(server: &Server) -> Client {
 
 /// A chat about `model`, whose record is found by that name.
 fn traced(model: &str) -> (Request, Arc<Trace>) {
-    let about = About {
+    let call = CallInfo {
         model: model.to_owned(),
         host: "http://host".to_owned(),
         endpoint: "/api/chat".to_owned(),
         streamed: true,
     };
-    let trace = Trace::new(about, None);
+    let trace = Trace::new(call, None);
     let request = Request {
         trace: Some(Arc::clone(&trace)),
         ..post("/api/chat", "{}")
@@ -50,7 +50,7 @@ fn traced(model: &str) -> (Request, Arc<Trace>) {
 fn record(model: &str) -> Record {
     let mut found: Vec<Record> = records()
         .into_iter()
-        .filter(|record| record.model.as_deref() == Some(model))
+        .filter(|record| record.start.model.as_deref() == Some(model))
         .collect();
     assert_eq!(found.len(), 1, "{found:?}");
     found.remove(0)
@@ -96,7 +96,7 @@ fn what_passes_is_tried_again() {
         let (answer, end) = stream(&client(&server), request);
         assert!(end.is_ok(), "{name}: {end:?}");
         assert_eq!(answer.content, "Hi");
-        let notes = trace.take_notes();
+        let notes = trace.take_log_lines();
         assert_eq!(notes.len(), 2, "{name}");
         assert!(
             notes[0].starts_with("retry 1 of 2 of http://host/api/chat after 0.0 s: "),
@@ -182,7 +182,7 @@ fn a_refused_connection_is_tried_again_until_somebody_listens() {
     while notes.is_empty() {
         assert!(waiting.elapsed() < crate::server::PATIENCE);
         std::thread::sleep(Duration::from_millis(1));
-        notes = trace.take_notes();
+        notes = trace.take_log_lines();
     }
     assert!(notes[0].contains("connection refused"), "{notes:?}");
     let server = Server::listening(TcpListener::bind(address).unwrap(), vec![good()]);
@@ -211,7 +211,7 @@ fn an_abort_ends_a_wait() {
     let inbox = pump(&runtime, &client, request, PumpMode::Deltas);
     server.seen();
     let waiting = std::time::Instant::now();
-    while trace.take_notes().is_empty() {
+    while trace.take_log_lines().is_empty() {
         assert!(waiting.elapsed() < crate::server::PATIENCE);
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -367,7 +367,7 @@ fn a_stream_leaves_a_record() {
             (record.load_seconds, record.tokens_per_second),
             (Some(2.0), Some(6.0))
         );
-        assert!(record.truncated && record.streamed && record.error.is_none());
+        assert!(record.truncated && record.start.streamed && record.error.is_none());
         assert!(record.first_token_seconds.unwrap() <= record.seconds);
         server.seen();
     }

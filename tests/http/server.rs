@@ -21,6 +21,39 @@ use tokio::runtime::Runtime;
 /// No step of a test takes this long unless it hangs.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The paths of endpoints, as Python's table hands them over.
+pub fn endpoints() -> Vec<String> {
+    let below_api = [
+        "chat",
+        "generate",
+        "embed",
+        "embeddings",
+        "tags",
+        "show",
+        "ps",
+        "version",
+        "pull",
+        "push",
+        "create",
+        "copy",
+        "delete",
+        "status",
+    ];
+    let below_v1 = [
+        "chat/completions",
+        "completions",
+        "embeddings",
+        "models",
+        "responses",
+        "messages",
+    ];
+    let paths = below_api.map(|name| format!("/api/{name}"));
+    paths
+        .into_iter()
+        .chain(below_v1.map(|name| format!("/v1/{name}")))
+        .collect()
+}
+
 /// One thing that a server does on a connection.
 pub enum Do {
     /// Reads one request, body included.
@@ -81,6 +114,7 @@ impl Server {
         let base = BaseUrl::parse(&self.address.to_string(), AddressSetting::BaseUrl).unwrap();
         Config {
             retry: Retry::OFF,
+            endpoints: endpoints().into(),
             ..Config::new(base)
         }
     }
@@ -234,13 +268,27 @@ pub fn runtime() -> Runtime {
         .unwrap()
 }
 
-/// Runs `work`, which must end.
+/// Lets the worker of `runtime` run every task that is ready. hyper gives a connection back to its pool in a task of its own,
+/// which may not have run yet when the reply is there; a request that is made meanwhile takes another connection. The worker
+/// gives each task its turn, so after many turns of this one all others have had theirs.
+fn run_ready_tasks(runtime: &Runtime) {
+    let turns = runtime.spawn(async {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    });
+    runtime.block_on(turns).unwrap();
+}
+
+/// Runs `work`, which must end, once everything that came before it is over.
 pub fn block_on<T>(runtime: &Runtime, work: impl Future<Output = T>) -> T {
+    run_ready_tasks(runtime);
     runtime.block_on(async { tokio::time::timeout(PATIENCE, work).await.expect("no end") })
 }
 
-/// Starts to pump the reply to `request`.
+/// Starts to pump the reply to `request`, once everything that came before it is over.
 pub fn pump(runtime: &Runtime, client: &Client, request: Request, mode: PumpMode) -> Arc<Inbox> {
+    run_ready_tasks(runtime);
     let inbox = Inbox::new(CAPACITY);
     let (client, producer) = (client.clone(), Arc::clone(&inbox));
     runtime.spawn(async move { client.pump(request, producer, mode).await });
@@ -262,7 +310,7 @@ pub fn read_all(inbox: &Inbox) -> (Answer, Result<(), Error>) {
     let mut batch = Batch::default();
     loop {
         match take(inbox, &mut batch) {
-            Received::Items => fold.batch(&batch),
+            Received::Items => fold.add_batch(&batch),
             Received::Closed(end) => return (fold.finish(), end),
             Received::Empty => panic!("woken for nothing"),
         }
@@ -311,7 +359,7 @@ pub fn kind(end: &Result<(), Error>) -> Option<Kind> {
     end.as_ref().err().map(|error| error.kind)
 }
 
-/// An ordinary line of a chat.
+/// A content line of a chat.
 pub fn line(text: &str) -> String {
     let text = serde_json::to_string(text).unwrap();
     format!(

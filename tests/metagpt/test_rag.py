@@ -7,6 +7,7 @@ packages for four services, which are not installed: modules with nothing but th
 from __future__ import annotations
 
 import asyncio
+import doctest
 import importlib
 import importlib.util
 import os
@@ -508,3 +509,9 @@ def test_no_model_in_the_configuration(stand_ins, configured):
     factory = importlib.import_module("metagpt.rag.factories.embedding")
     with pytest.raises(ConfigurationError, match=r"embedding\.model is not set"):
         factory.get_rag_embedding()
+
+
+@pytest.mark.parametrize("name", ["rag", "provider.rag_embedding"])
+def test_the_examples_in_its_docstrings_show_what_comes_out(name):
+    module = importlib.import_module(f"metagpt_ollama_rs.{name}")
+    assert doctest.testmod(module, optionflags=doctest.ELLIPSIS).failed == 0

@@ -128,6 +128,23 @@ def test_documents_that_comments_cite_exist():
     assert dead == []
 
 
+def test_sources_that_comments_name_exist():
+    """Those that are named by their path from the top."""
+    path = re.compile(r"(?<![\w./-])(?:benches|examples|fuzz|python|src|tests)/[\w/-]+\.(?:rs|pyi?)\b")
+    sources = [file for file in texts() if file.suffix in {".rs", ".py", ".pyi"}]
+    found = [
+        (file, line, name)
+        for file in sources
+        for line, comment in comments(file)
+        for name in path.findall(re.sub(r"https?://\S+", "", comment))
+        if name != "tests/metagpt/provider/test_ollama_api.py"  # MetaGPT's own
+    ]
+    assert len(found) > 10
+    assert [
+        f"{file.relative_to(ROOT)}:{line}: {name}" for file, line, name in found if not (ROOT / name).exists()
+    ] == []
+
+
 def test_a_citation_is_seen_wherever_it_stands_in_a_comment(tmp_path):
     (tmp_path / "a.rs").write_text(
         '/// See (docs/wire.md#6-counters).\nlet x = "b.md"; // and c.md\n', encoding="utf-8"

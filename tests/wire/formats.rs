@@ -103,14 +103,14 @@ fn a_body_without_lines() {
 #[test]
 fn the_cap_is_on_each_line_and_exact() {
     let end = last();
-    for framing in [StreamFormat::Auto, StreamFormat::Ndjson] {
+    for format in [StreamFormat::Auto, StreamFormat::Ndjson] {
         let body = format!("{}\n{end}\n", line("a"));
         let bytes = body.as_bytes();
         for cut in 0..=bytes.len() {
             let (head, tail) = bytes.split_at(cut);
-            let fits = read_with(Decoder::new(framing, line("a").len()), [head, tail]);
+            let fits = read_with(Decoder::new(format, line("a").len()), [head, tail]);
             assert_eq!(fits.error, None);
-            let long = read_with(Decoder::new(framing, line("a").len() - 1), [head, tail]);
+            let long = read_with(Decoder::new(format, line("a").len() - 1), [head, tail]);
             assert!(
                 matches!(long.error, Some(WireError::LineTooLong { limit, .. }) if limit == line("a").len() - 1)
             );
@@ -278,7 +278,7 @@ fn a_bare_error_in_an_event_stream_is_seen() {
 }
 
 #[test]
-fn the_framing_is_told_by_the_first_bytes() {
+fn the_format_is_told_by_the_first_bytes() {
     assert_eq!(content(format!(" \r\n{}", last()).as_bytes()), "!");
     assert_eq!(
         content(format!("\n: ping\n\ndata: {}\n\ndata: [DONE]\n\n", event("x")).as_bytes()),

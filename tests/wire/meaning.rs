@@ -8,7 +8,7 @@ use metagpt_ollama_rs::wire::{
 
 use crate::support::{read, recording, recordings};
 
-/// The one delta of a JSON line that is no ordinary content line.
+/// The one delta of a JSON line that is no content line.
 fn delta(line: &str) -> Delta {
     let mut batch = Batch::default();
     let mut decoder = Decoder::new(StreamFormat::Ndjson, MAX_LINE);
@@ -370,7 +370,7 @@ fn a_model_that_changes_is_a_full_item_and_batches_do_not_matter() {
     ] {
         let mut batch = Batch::default();
         decoder.feed(body.as_bytes(), &mut batch).unwrap();
-        fold.batch(&batch);
+        fold.add_batch(&batch);
         all.append(&mut batch);
         assert!(batch.is_empty() && batch.bytes() == 0);
     }
@@ -389,7 +389,7 @@ fn a_model_that_changes_is_a_full_item_and_batches_do_not_matter() {
         (4, "a")
     );
     let mut whole = Fold::new();
-    whole.batch(&all);
+    whole.add_batch(&all);
     assert_eq!(whole.finish(), fold.finish());
 }
 
@@ -577,8 +577,8 @@ fn an_answer_knows_whether_it_had_a_text() {
         answer.non_text_line,
         br#"{"message":{"content":5},"done":false}"#
     );
-    let ordinary = r#"{"model":"m","created_at":"2026-08-21T17:00:05.15Z","message":{"role":"assistant","content":""},"done":false}"#;
-    assert!(fold(&format!("{ordinary}\n{{\"done\":true}}")).has_text);
+    let content_line = r#"{"model":"m","created_at":"2026-08-21T17:00:05.15Z","message":{"role":"assistant","content":""},"done":false}"#;
+    assert!(fold(&format!("{content_line}\n{{\"done\":true}}")).has_text);
 }
 
 #[test]
@@ -640,7 +640,7 @@ fn many_calls_are_added_up_in_one_go() {
     let again = vec![call(0, ""), call(0, "g"), call(0, ""), call(CALLS, "")];
     let mut fold = Fold::new();
     for tool_calls in [named, pieces, again] {
-        fold.delta(&Delta {
+        fold.add_delta(&Delta {
             tool_calls,
             ..Delta::default()
         });

@@ -6,7 +6,7 @@ use crate::support::{Random, recordings};
 
 const LINES: u32 = 1_000_000;
 
-/// Ordinary lines and some that nearly are.
+/// Content lines and some that nearly are.
 const SEEDS: [&str; 12] = [
     r#"{"model":"m:1","created_at":"2026-08-21T17:00:05.104512Z","message":{"role":"assistant","content":"Hel"},"done":false}"#,
     r#"{"model":"m:1","created_at":"2026-08-21T17:00:05Z","message":{"role":"assistant","content":""},"done":false}"#,
@@ -62,9 +62,9 @@ const TOKENS: [&[u8]; 36] = [
     b" ",
 ];
 
-/// The first line of a stream from each of the two endpoints, and the endpoint's ordinary lines.
+/// The first line of a stream from each of the two endpoints, and the endpoint's content lines.
 const FIRST: [&str; 2] = [SEEDS[0], SEEDS[5]];
-const ORDINARY: [&[&str]; 2] = [SEEDS.split_at(5).0, SEEDS.split_at(5).1.split_at(2).0];
+const CONTENT_LINES: [&[&str]; 2] = [SEEDS.split_at(5).0, SEEDS.split_at(5).1.split_at(2).0];
 
 fn mutate(random: &mut Random, line: &mut Vec<u8>) {
     // Half of the mutations go near the end, where the text stands.
@@ -89,7 +89,7 @@ fn mutate(random: &mut Random, line: &mut Vec<u8>) {
     }
 }
 
-/// A decoder with a first ordinary line behind it, and what it made of the lines after that.
+/// A decoder with a first content line behind it, and what it made of the lines after that.
 struct Side {
     make: fn(StreamFormat, usize) -> Decoder,
     first: &'static str,
@@ -164,7 +164,7 @@ fn a_million_mutated_lines_mean_the_same_on_both_paths() {
         let endpoint = usize::from(count % 2 == 1);
         let seeds = match random.below(4) {
             0 => SEEDS.as_slice(),
-            _ => ORDINARY[endpoint],
+            _ => CONTENT_LINES[endpoint],
         };
         let mut line = seeds[random.below(seeds.len())].as_bytes().to_vec();
         for _ in 0..random.below(4) {

@@ -105,7 +105,7 @@ proptest! {
         decoder.feed(line.to_string().as_bytes(), &mut batch).unwrap();
         decoder.finish(&mut batch).unwrap();
         let mut fold = Fold::new();
-        fold.batch(&batch);
+        fold.add_batch(&batch);
         let answer = fold.finish();
         prop_assert_eq!(answer.content, text);
         prop_assert_eq!(answer.counters.eval_count, Some(7));

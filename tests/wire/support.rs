@@ -79,11 +79,11 @@ pub fn read_with<'a>(mut decoder: Decoder, pieces: impl IntoIterator<Item = &'a 
     let mut result = Ok(());
     for piece in pieces {
         result = result.and_then(|()| decoder.feed(piece, &mut batch));
-        fold.batch(&batch);
+        fold.add_batch(&batch);
         batch.clear();
     }
     result = result.and_then(|()| decoder.finish(&mut batch));
-    fold.batch(&batch);
+    fold.add_batch(&batch);
     Reading {
         answer: fold.finish(),
         error: result.err(),

@@ -4,7 +4,7 @@
 pub const WIDTH: usize = 768;
 
 #[derive(Clone, Copy)]
-pub enum Frame {
+pub enum Format {
     Ndjson,
     Sse,
 }
@@ -17,32 +17,32 @@ pub fn chat(text: &str) -> String {
     )
 }
 
-/// The kinds of lines: name, framing, and one line with its end.
-pub fn lines() -> Vec<(&'static str, Frame, String)> {
+/// The kinds of lines: name, format, and one line with its end.
+pub fn lines() -> Vec<(&'static str, Format, String)> {
     let openai = r#"{"id":"chatcmpl-417","object":"chat.completion.chunk","created":1787331605,"model":"smollm2:135m","system_fingerprint":"fp_ollama","choices":[{"index":0,"delta":{"content":"lo"},"finish_reason":null}]}"#;
     vec![
-        ("plain", Frame::Ndjson, chat(" word")),
+        ("plain", Format::Ndjson, chat(" word")),
         (
             "escaped",
-            Frame::Ndjson,
+            Format::Ndjson,
             chat("\\u003cb\\u003e \\\"word\\\"\\n"),
         ),
-        ("chinese", Frame::Ndjson, chat("\u{6f22}\u{5b57}")),
+        ("chinese", Format::Ndjson, chat("\u{6f22}\u{5b57}")),
         (
             "two hundred characters",
-            Frame::Ndjson,
+            Format::Ndjson,
             chat(&"a longer piece of text, ".repeat(8)),
         ),
         (
             "thinking",
-            Frame::Ndjson,
+            Format::Ndjson,
             chat("").replace(r#""""#, r#""","thinking":" word""#),
         ),
-        ("openai", Frame::Sse, format!("data: {openai}\n\n")),
+        ("openai", Format::Sse, format!("data: {openai}\n\n")),
     ]
 }
 
-/// `count` lines as those of `plain`, whose text does not go in circles.
+/// `count` lines as those of `plain`, whose text does not repeat itself.
 #[allow(dead_code, reason = "the criterion benches have no use for it")]
 pub fn prose(count: usize) -> String {
     const WORDS: [&str; 8] = [

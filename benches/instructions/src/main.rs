@@ -20,8 +20,8 @@ use wire::{Batch, Decoder, Fold, MAX_LINE, StreamFormat, last_value, vectors};
 /// Lines of a decoder arrive in reads of about this size, as from a socket.
 const READ: usize = 64 << 10;
 
-fn decode(framing: StreamFormat, body: &[u8], mut each: impl FnMut(&Batch)) -> Result<(), String> {
-    let mut decoder = Decoder::new(framing, MAX_LINE);
+fn decode(format: StreamFormat, body: &[u8], mut each: impl FnMut(&Batch)) -> Result<(), String> {
+    let mut decoder = Decoder::new(format, MAX_LINE);
     let mut batch = Batch::default();
     for read in body.chunks(READ) {
         batch.clear();
@@ -35,13 +35,13 @@ fn decode(framing: StreamFormat, body: &[u8], mut each: impl FnMut(&Batch)) -> R
 
 /// How many units came out, which must be `count`.
 fn run(case: &str, count: usize) -> Result<usize, String> {
-    if let Some((_, framing, line)) = cases::lines().into_iter().find(|(name, ..)| *name == case) {
-        let framing = match framing {
-            cases::Frame::Ndjson => StreamFormat::Ndjson,
-            cases::Frame::Sse => StreamFormat::Sse,
+    if let Some((_, format, line)) = cases::lines().into_iter().find(|(name, ..)| *name == case) {
+        let format = match format {
+            cases::Format::Ndjson => StreamFormat::Ndjson,
+            cases::Format::Sse => StreamFormat::Sse,
         };
         let mut lines = 0;
-        decode(framing, line.repeat(count).as_bytes(), |batch| {
+        decode(format, line.repeat(count).as_bytes(), |batch| {
             lines += batch.len();
         })?;
         return Ok(lines);
@@ -52,11 +52,11 @@ fn run(case: &str, count: usize) -> Result<usize, String> {
             decode(
                 StreamFormat::Ndjson,
                 cases::chat(" word").repeat(count).as_bytes(),
-                |batch| fold.batch(batch),
+                |batch| fold.add_batch(batch),
             )?;
             Ok(fold.finish().content.len() / " word".len())
         }
-        // One beside the other: what the guard against answers in circles costs.
+        // One beside the other: what the guard against repetition costs.
         "prose" | "guarded" => {
             let (mut guard, mut lines) = (RepetitionGuard::default(), 0);
             let mut repetition = None;
@@ -66,14 +66,16 @@ fn run(case: &str, count: usize) -> Result<usize, String> {
                 |batch| {
                     lines += batch.len();
                     if case == "guarded" {
-                        repetition = repetition.take().or(guard.watch(batch, 0, 0, false));
+                        repetition = repetition.take().or(guard.feed_batch(batch, 0, 0, false));
                     }
                 },
             )?;
             repetition.map_or(Ok(lines), |repetition| Err(format!("{repetition:?}")))
         }
         // Every line is visited, as `decode` does when none of them parses.
-        "last" => Ok(last_value::lines(cases::chat(" word").repeat(count).as_bytes()).count()),
+        "last" => {
+            Ok(last_value::lines_from_end(cases::chat(" word").repeat(count).as_bytes()).count())
+        }
         "floats" => {
             let body = cases::vectors(count);
             let found = vectors::read(body.as_bytes()).map_err(|error| error.to_string())?;

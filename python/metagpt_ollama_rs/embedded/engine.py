@@ -288,6 +288,14 @@ class Engine:
     """Loads one model when a request needs it, again when one needs other settings, and unloads it after a time.
 
     Thread-safe. A thread of its own unloads the model.
+
+    >>> from pathlib import Path
+    >>> from metagpt_ollama_rs.embedded.gguf import Gguf
+    >>> from metagpt_ollama_rs.embedded.models import Model
+    >>> engine = Engine(Model("smollm2:135m", Path("smollm2.gguf"), Gguf({}, ()), embeds=False))
+    >>> engine.loaded() is None  # until a request comes: `with engine.use(Settings(4096), None) as runner`
+    True
+    >>> engine.close()
     """
 
     def __init__(self, model: Model) -> None:

@@ -19,7 +19,13 @@ from . import gguf
 
 @dataclass
 class Model:
-    """One model under one name: text or, with `embeds`, embeddings (Ollama has no model that does both)."""
+    """One model under one name, for text or, with `embeds`, for embeddings (Ollama has no model that does both).
+
+    >>> file = gguf.Gguf({"general.architecture": "llama", "llama.context_length": 8192}, ())
+    >>> model = Model("smollm2:135m", Path("smollm2.gguf"), file, embeds=False)
+    >>> model.capabilities, model.trained_context, model.details()["family"]
+    (['completion'], 8192, 'llama')
+    """
 
     name: str
     path: Path

@@ -1,4 +1,11 @@
-"""How an answer ended: at which limit, and what to do about it; what an empty one means. No I/O, nothing of MetaGPT."""
+"""How an answer ended: which limit cut it off and what to do about that, and what an empty one means.
+
+>>> reply = {"done_reason": "length", "eval_count": 100, "prompt_eval_count": 20}
+>>> limit_hint(reply, {"num_predict": 100})
+'raise llm.max_token (num_predict), now 100'
+
+No I/O, nothing of MetaGPT.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +15,19 @@ from typing import Any, Optional
 from ..errors import EmptyAnswerError
 from .replies import count_of
 
-__all__ = ["cut_off_warning", "empty_answer_error", "limit_hint"]
+__all__ = [
+    "CUT_PROMPT_BYTES_PER_TOKEN",
+    "CUT_PROMPT_MIN_TOKENS",
+    "cut_off_warning",
+    "cut_prompt_warning",
+    "empty_answer_error",
+    "limit_hint",
+]
+
+# A prompt counts as cut when each of its tokens would stand for more bytes than tokens do in any language or code. A
+# prompt of few tokens is never taken for cut.
+CUT_PROMPT_MIN_TOKENS = 256
+CUT_PROMPT_BYTES_PER_TOKEN = 12
 
 _ASK_FOR_JSON_HINT = (
     "with a format, say in the prompt too that the answer is to be JSON, else some models write white space for ever"
@@ -17,10 +36,10 @@ _TEMPLATE_HINT = "does the model's template suit it (`ollama show --template`)?"
 
 
 def limit_hint(reply: dict[str, Any], options: Mapping[str, Any]) -> str:
-    """Which limit ended a reply whose ``done_reason`` is ``length``, and so what to raise.
+    """Which setting to raise after a reply whose ``done_reason`` is ``length``; ``options`` are those that were sent.
 
-    ``options`` are those that were sent. The answer's own limit and the context are the two that there are; where the
-    counts do not tell which it was, both are named.
+    There are two limits, that of the answer and the context. Where the counts do not tell which of them ended the
+    answer, the hint names both.
     """
     limit, context = _number(options.get("num_predict")), _number(options.get("num_ctx"))
     written, prompt = count_of(reply, "eval_count"), count_of(reply, "prompt_eval_count")
@@ -29,19 +48,39 @@ def limit_hint(reply: dict[str, Any], options: Mapping[str, Any]) -> str:
     if written is not None and limit is not None and limit > 0:
         return more_tokens if written >= limit else more_context
     if written is not None and prompt is not None and context is not None:
-        # The last token is not always counted.
+        # Some servers do not count the last token.
         return more_context if prompt + written >= context - 1 else more_tokens
     return more_context if limit is not None and limit < 0 else f"{more_tokens}; or {more_context}"
 
 
 def cut_off_warning(reply: dict[str, Any], options: Mapping[str, Any], text: str) -> str:
-    """A warning about an answer that ended at a limit."""
+    """The warning about an answer ``text`` that ended at a limit: how long it is, and what to raise."""
     written, prompt = count_of(reply, "eval_count"), count_of(reply, "prompt_eval_count")
     tokens = f"{written} tokens, " if written is not None else ""
     behind = f" (after a prompt of {prompt} tokens)" if prompt is not None else ""
     return (
         f"the answer was cut off at a limit (done_reason: length): it has {tokens}{len(text)} characters{behind}. "
         f"hint: {limit_hint(reply, options)}"
+    )
+
+
+def cut_prompt_warning(payload: Mapping[str, Any], reply: dict[str, Any]) -> Optional[str]:
+    """The warning that the server seems to have read much less of the prompt in ``payload`` than was sent, or None.
+
+    A server that is too old for ``truncate: false`` cuts a prompt that is longer than the context, and does not say so.
+
+    >>> cut_prompt_warning({"prompt": "word " * 2000}, {"prompt_eval_count": 300})[:47]
+    'the server read only 300 tokens of a prompt of '
+    """
+    read = (count_of(reply, "prompt_eval_count") or 0) + (count_of(reply, "prompt_eval_cached_count") or 0)
+    texts = [payload.get("prompt"), payload.get("system")]
+    texts += [item.get("content") for item in payload.get("messages") or () if isinstance(item, dict)]
+    size = sum(len(text.encode("utf-8", "replace")) for text in texts if isinstance(text, str))
+    if read < CUT_PROMPT_MIN_TOKENS or size <= read * CUT_PROMPT_BYTES_PER_TOKEN:
+        return None
+    return (
+        f"the server read only {read} tokens of a prompt of {size} bytes: it seems to have cut the prompt to "
+        f"fit the context. hint: set llm.context_length (num_ctx) higher, or update Ollama, which then refuses"
     )
 
 
@@ -55,8 +94,15 @@ def empty_answer_error(
     model: Optional[str],
     endless: bool = False,
 ) -> EmptyAnswerError:
-    """The error for an answer of nothing, or of white space; ``formatted`` says whether a ``format`` was asked for, and
-    ``endless`` that the answer had no end: the guard against repetition stopped the model."""
+    """The error for an answer without text, or with white space only.
+
+    ``text`` and ``thinking`` are what the model has written. ``formatted`` says that the request had a ``format``,
+    ``endless`` that the guard against repetition stopped the model.
+
+    >>> reply = {"done_reason": "stop"}
+    >>> print(empty_answer_error(reply, {}, text="", thinking="Hm.", formatted=False, model="m").message)
+    the model stopped after thinking, without an answer
+    """
     reason = reply.get("done_reason")
     if endless:
         message = "the model wrote white space only, without an end" + (" (after thinking)" if thinking.strip() else "")

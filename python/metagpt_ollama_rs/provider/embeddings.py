@@ -1,4 +1,4 @@
-"""MetaGPT's two Ollama providers that answer with vectors: ``/api/embeddings`` and ``/api/embed``. No I/O here."""
+"""MetaGPT's two Ollama providers that answer with vectors, on this package's client. No I/O here."""
 
 from __future__ import annotations
 
@@ -20,9 +20,20 @@ _STOCK_DECODE = OllamaMessageBase.decode
 
 
 class OllamaEmbeddings(OllamaLLM):
-    """``ollama.embeddings``: ``/api/embeddings``. The answer is one vector, a list of floats."""
+    """``api_type: ollama.embeddings``, which asks ``/api/embeddings``. The answer is one vector, a list of floats.
 
-    # The system prompt that MetaGPT puts before every question would be embedded with it.
+    >>> import asyncio
+    >>> from metagpt.configs.llm_config import LLMConfig
+    >>> from metagpt_ollama_rs.testing import ScriptedServer
+    >>> with ScriptedServer() as server:  # stands in for Ollama
+    ...     server.answer(dimensions=3)
+    ...     config = LLMConfig(api_type="ollama.embeddings", base_url=server.url, model="nomic-embed-text")
+    ...     vector = asyncio.run(OllamaEmbeddings(config).acompletion([{"role": "user", "content": "a text"}]))
+    >>> len(vector)
+    3
+    """
+
+    # Otherwise the system prompt that MetaGPT puts before every question would be embedded with the text.
     _system_prompt_by_default = False
 
     @property
@@ -73,7 +84,7 @@ class OllamaEmbeddings(OllamaLLM):
         return rsp
 
     def _vectors(self, reply: Any, payload: Optional[dict[str, Any]]) -> Any:
-        """The vectors of ``reply``, checked against ``payload`` unless a ``decode`` that is not ours made them."""
+        """The vectors of ``reply``, checked against ``payload``; None where a patched ``decode`` made the reply."""
         self._raise_error(reply)
         key = self._llama_embedding_key
         if not isinstance(reply, dict) or key not in reply:
@@ -88,7 +99,20 @@ class OllamaEmbeddings(OllamaLLM):
 
 
 class OllamaEmbed(OllamaEmbeddings):
-    """``ollama.embed``: ``/api/embed``. The answer is a list of vectors, one for each text, in order."""
+    """``api_type: ollama.embed``, which asks ``/api/embed``. The answer is a list of vectors, one for each text, in
+    order.
+
+    >>> import asyncio
+    >>> from metagpt.configs.llm_config import LLMConfig
+    >>> from metagpt_ollama_rs.testing import ScriptedServer
+    >>> with ScriptedServer() as server:  # stands in for Ollama
+    ...     server.answer(dimensions=3)
+    ...     config = LLMConfig(api_type="ollama.embed", base_url=server.url, model="nomic-embed-text")
+    ...     texts = [{"role": "user", "content": text} for text in ("one", "two")]
+    ...     vectors = asyncio.run(OllamaEmbed(config).acompletion(texts))
+    >>> len(vectors), len(vectors[0])
+    (2, 3)
+    """
 
     @property
     def _llama_api_inuse(self) -> OllamaMessageAPI:

@@ -3,6 +3,11 @@
 MetaGPT puts ``data:image/jpeg;base64,`` before everything that is not an http(s) URL: base64 of any type of image, a
 data URI that was complete already, a path. All of these are unwrapped; a local file is read as the clients read one.
 An http(s) URL stays one until the call, when ``fetch_images`` puts the image in its place: Ollama fetches nothing.
+
+>>> image_base64("data:image/jpeg;base64,https://example.org/cat.png")
+'https://example.org/cat.png'
+>>> image_base64("data:image/jpeg;base64,iVBORw0KGgoAAAANSUhEUgAA")
+'iVBORw0KGgoAAAANSUhEUgAA'
 """
 
 from __future__ import annotations
@@ -23,10 +28,10 @@ from .stats_records import mark_recorded
 
 __all__ = ["METAGPT_PREFIX", "fetch_images", "image_base64", "unread_images"]
 
-# How long a server may take to begin, and to go on, in seconds.
+# Seconds that the server of an image may take until it begins to answer, and between two pieces of it.
 FETCH_SECONDS = 30.0
 
-# How often another host may be the place of an image.
+# How many redirects to another host are followed for one image.
 FETCH_REDIRECTS = 5
 
 METAGPT_PREFIX = "data:image/jpeg;base64,"
@@ -36,7 +41,10 @@ _unread: ContextVar[bool] = ContextVar("metagpt_ollama_rs_unread", default=False
 
 @contextlib.contextmanager
 def unread_images() -> Iterator[None]:
-    """In here `image_base64` reads and decodes nothing: what it returns has to be settled (see ``..images``)."""
+    """In this block `image_base64` reads and decodes nothing, and returns an ``UnreadImage`` for most images.
+
+    ``encode_images_in_thread`` (of ``..images``) then reads them off the event loop.
+    """
     token = _unread.set(True)
     try:
         yield
@@ -77,7 +85,7 @@ async def _fetch_one(url: str, proxy: Optional[str], verify: bool | str) -> str:
         parts = urlsplit(at)
         path = parts.path + (f"?{parts.query}" if parts.query else "")
         try:
-            # A client of its own: nothing meant for the Ollama server, no key and no header, may reach another one.
+            # A client of its own, so that no key and no header meant for the Ollama server reaches another one.
             async with AsyncClient(
                 f"{parts.scheme}://{parts.netloc}",
                 proxy=proxy,
@@ -88,7 +96,7 @@ async def _fetch_one(url: str, proxy: Optional[str], verify: bool | str) -> str:
                 data, content_type = await client.request_bytes(path or "/", method="GET")
             break
         except OllamaError as error:
-            # The client follows redirects on one host; images often lie on another.
+            # The client follows redirects on one host only, and images are often redirected to another.
             to = error.location if isinstance(error, ProtocolError) else None
             cause = error.message
             if to and urlsplit(to).hostname != parts.hostname:
@@ -101,10 +109,10 @@ async def _fetch_one(url: str, proxy: Optional[str], verify: bool | str) -> str:
                 f"the image {shortened(url)} cannot be fetched: {cause}",
                 hint="download it and pass the path of the file, or its base64",
             )
-            # The client has made the record, which names the image's server.
+            # The client has made a record of its error already, with the address of the image's server.
             mark_recorded(failure)
             raise failure from error
-    # What the server calls it proves nothing.
+    # The Content-Type that a server sends proves nothing, so the first bytes decide.
     if not is_known(data):
         raise ConfigurationError(
             f"the URL {shortened(url)} answers {content_type or 'something'}, and no image that is known", hint=KNOWN
@@ -124,7 +132,7 @@ def _redirect_refusal(at: str, to: str) -> str:
 
 
 def _is_local_only(host: Optional[str]) -> bool:
-    """Whether only this machine is at ``host``: another server must not choose what is asked there."""
+    """Whether ``host`` is an address that only this machine can reach. No other server may redirect a request there."""
     name = (host or "").rstrip(".").lower()
     try:
         address = ipaddress.ip_address(name)

@@ -1,7 +1,7 @@
-"""Does something to a module of MetaGPT when it is imported, which may be never.
+"""Post-import hooks: call a function with a module once that module is imported, which may be never.
 
-Importing it for that purpose would cost seconds, or fail where an extra of MetaGPT is not installed. Standard library
-only.
+The provider patches modules of MetaGPT in this way. To import them for that purpose would cost seconds, or fail where
+an extra of MetaGPT is not installed. Standard library only.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ Action = Callable[[ModuleType], None]
 def when_imported(name: str, action: Action) -> None:
     """Calls ``action`` with the module ``name``: now if it is imported already, otherwise right after its import.
 
-    What ``action`` raises is raised by the import. Asking again for what is still waited for adds nothing.
+    What ``action`` raises is raised by the import. A second hook with the same ``name`` and ``action`` is not added.
+
+    >>> when_imported("json", lambda module: print(module.__name__))
+    json
     """
     module = sys.modules.get(name)
     if module is not None:
@@ -36,13 +39,13 @@ class _Finder(MetaPathFinder):
         self._searching = False
 
     def waits_for(self, name: str, action: Action) -> bool:
-        """Whether this one was made for the same purpose."""
+        """Whether this finder has the hook ``action`` for the module ``name``."""
         return (self._name, self._action) == (name, action)
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Optional[ModuleSpec]:
         if fullname != self._name or self._searching:
             return None
-        # The finders behind this one have the module; a flag keeps this one out of their way.
+        # The other finders know where the module is. This one is asked again meanwhile, and then finds nothing.
         self._searching = True
         try:
             spec = find_spec(fullname)
@@ -55,7 +58,7 @@ class _Finder(MetaPathFinder):
 
 
 class _Loader(Loader):
-    """The module's own loader in every respect, with the action after it."""
+    """Wraps the module's own loader, and calls the hook once that loader has run the module."""
 
     def __init__(self, loader: Any, finder: _Finder, action: Action) -> None:
         self._loader, self._finder, self._action = loader, finder, action

@@ -1,15 +1,15 @@
 """MetaGPT's two Ollama providers that answer with text, on this package's client, with the hooks of ``ollama_api.py``.
 
-Two roads lead to a server. The short one hands the request to the client, which decodes in Rust and calls
-``log_llm_stream`` once for each delta. The compatible one does step by step what MetaGPT's provider does; it is taken
-when ``monkeypatches`` finds that user code has replaced one of those steps: the requestor's ``arequest``, a message's
-``decode`` or ``get_choice``, one of the ``_processing_…`` hooks. Which road is decided anew for each call.
+A call takes one of two paths. On the fast path the client sends the request, decodes the reply in Rust and calls
+``log_llm_stream`` once for each delta. The compatible path does step by step what MetaGPT's provider does; it is taken
+where ``monkeypatches`` finds that user code has replaced one of those steps: the requestor's ``arequest``, a message's
+``decode`` or ``get_choice``, one of the ``_processing_…`` hooks. Each call decides anew which path it takes.
 
 The model and the settings are read at the time of the call. The model that was set last wins: ``with_model`` of
 MetaGPT 0.8.2 changes the shared configuration, that of its main branch the object.
 
-What a server answers in the place of an answer is raised as a typed error (see ``metagpt_ollama_rs.errors``), never
-returned as text, unless ``on_error: text`` asks for the latter. No I/O here.
+An error that a server sends instead of an answer is raised as a typed error (see ``metagpt_ollama_rs.errors``), unless
+``on_error: text`` in the configuration asks for its text as the answer. No I/O here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import contextlib
 import copy
 import functools
 from collections.abc import Awaitable, Callable
-from typing import Any, AsyncGenerator, AsyncIterator, Optional, TypeVar
+from typing import Any, AsyncGenerator, Optional, TypeVar
 
 from metagpt.configs.llm_config import LLMConfig
 from metagpt.const import USE_CONFIG_TIMEOUT
@@ -41,7 +41,8 @@ from ..errors import (
 from ..failures import from_core
 from ..images import encode_images_in_thread, image_lists
 from ..payloads import require_text
-from .done_reasons import cut_off_warning, empty_answer_error, limit_hint
+from .capabilities import check_vision, models_without_thinking
+from .done_reasons import cut_off_warning, cut_prompt_warning, empty_answer_error, limit_hint
 from .images import fetch_images, unread_images
 from .messages import (
     OllamaMessageAPI,
@@ -67,8 +68,9 @@ from .replies import (
     tool_calls_of,
 )
 from .settings import Settings, fields_set, overlay, read_settings
-from .shared_clients import check_vision, refused_thinking, shared_client
+from .shared_clients import shared_client
 from .stats_records import is_recorded, mark_recorded, record_error, recorded_by_client, records_errors
+from .streaming import RepetitionMonitor, aclosing
 from .structured import (
     current_format,
     is_json_object,
@@ -90,48 +92,14 @@ _STOCK_APPLY = tuple(
 )
 _STOCK_GET_CHOICE = (OllamaMessageChat.get_choice, OllamaMessageGenerate.get_choice)
 
-# What `on_error: text` turns into an answer: the server's word against the request. That there is no server, that it
-# is silent, or that the configuration is wrong is raised in any case.
+# The errors whose text `on_error: text` returns as the answer: those that a server has sent, and replies that are no
+# answer. That no server was reached, that it did not reply in time, or that the configuration is wrong is always
+# raised.
 _SERVER_ERRORS = (ResponseError, StreamError, ProtocolError, EmptyAnswerError)
 
 
-# A prompt is taken for cut when a token would stand for more bytes than in any language or code; short ones never.
-CUT_PROMPT_MIN_TOKENS = 256
-CUT_PROMPT_BYTES_PER_TOKEN = 12
-
-# On the compatible road, whether an answer goes in circles is looked at once for so many new characters.
-REPETITION_LOOK = 4096
-
-
-class _RepetitionMonitor:
-    """Shows an answer that comes in pieces to ``refuse``, its text and its thinking, now and then and at the end."""
-
-    def __init__(self, refuse: Callable[[str, str], None]) -> None:
-        self._refuse = refuse
-        self._text: list[str] = []
-        self._thinking: list[str] = []
-        self._new = 0
-
-    def feed(self, text: str, thinking: str, *, ended: bool) -> None:
-        self._text.append(text)
-        self._thinking.append(thinking)
-        self._new += len(text) + len(thinking)
-        if ended or self._new >= REPETITION_LOOK:
-            self._new = 0
-            self._refuse("".join(self._text), "".join(self._thinking))
-
-
-@contextlib.asynccontextmanager
-async def _aclosing(generator: AsyncGenerator[_T, None]) -> AsyncIterator[AsyncGenerator[_T, None]]:
-    """Closes the generator behind a stream at the end, so that a server whose answer is not read on stops at once."""
-    try:
-        yield generator
-    finally:
-        await generator.aclose()
-
-
 class _OwnMessage:
-    """The message object that a provider made by itself, and what it was made of."""
+    """The message object that a provider has made by itself, and the arguments that it was made with."""
 
     def __init__(self, api: OllamaMessageAPI, model: Optional[str], kwargs: dict[str, Any]) -> None:
         self.api, self.model, self.kwargs = api, model, copy.deepcopy(kwargs)
@@ -139,11 +107,23 @@ class _OwnMessage:
 
 
 class OllamaLLM(BaseLLM):
-    """``ollama``: ``/api/chat``.
+    """``api_type: ollama``, which asks ``/api/chat``.
 
     ``on_error`` is ``raise`` (the default) or ``text``, which returns the text of a server's error as the answer, and
     wins over the setting of the same name. ``reasoning_content`` is the thinking of the last answer, or None.
-    ``last_response`` is the object that ended the last call: counters, durations, ``done_reason``.
+    ``last_response`` is the reply of the last call, a streamed one put together: ``done_reason``, counters, durations
+    in nanoseconds.
+
+    >>> import asyncio
+    >>> from metagpt.configs.llm_config import LLMConfig
+    >>> from metagpt_ollama_rs.testing import ScriptedServer
+    >>> with ScriptedServer() as server:  # stands in for Ollama
+    ...     server.answer("Hello world")
+    ...     llm = OllamaLLM(LLMConfig(api_type="ollama", base_url=server.url, model="llama3.2"))
+    ...     asyncio.run(llm.aask("Say hello.", stream=False))
+    ...     llm.last_response["done_reason"]
+    'Hello world'
+    'stop'
     """
 
     _system_prompt_by_default = True
@@ -213,7 +193,7 @@ class OllamaLLM(BaseLLM):
         return structured_by_environment() if wanted is None else wanted
 
     def support_image_input(self) -> bool:
-        """Always True: whether the model can see is asked of the server at the first call with an image."""
+        """Always True: at the first call with an image the server is asked whether the model takes images."""
         return True
 
     def get_usage(self, resp: dict[str, Any]) -> dict[str, int]:
@@ -222,7 +202,7 @@ class OllamaLLM(BaseLLM):
         return {name: count for name, count in counts.items() if count is not None}
 
     def get_choice_text(self, rsp: dict[str, Any]) -> str:
-        """The answer's text in a reply, or that of an error in its place. ``ProtocolError`` for what has neither."""
+        """The text of the answer in a reply, or of the error instead. Raises ``ProtocolError`` if it has neither."""
         if not isinstance(rsp, dict) or error_of(rsp) is not None or not self._has_stock_get_choice:
             return str(self.ollama_message.get_choice(rsp))
         text = text_of(rsp, model=self.model)
@@ -232,14 +212,14 @@ class OllamaLLM(BaseLLM):
 
     @property
     def _has_stock_get_choice(self) -> bool:
-        """Whether this package says what a reply's text is, and not a ``get_choice`` of the user's."""
+        """Whether the message's ``get_choice`` is that of this package, and not one that user code has put there."""
         return is_unpatched(self.ollama_message, "get_choice", *_STOCK_GET_CHOICE)
 
     @functools.wraps(BaseLLM.aask)
     async def aask(self, msg: Any, *args: Any, **kwargs: Any) -> Any:
-        """The answer to a question, as MetaGPT's ``BaseLLM.aask``; one that fills a node is wrapped for its parser."""
+        """The answer to a question, as of ``BaseLLM.aask``; one that fills a node is wrapped as its parser wants it."""
         if isinstance(msg, (bytes, bytearray, memoryview)):
-            # MetaGPT would take them for a list of messages.
+            # MetaGPT would take bytes for a list of messages.
             msg = require_text(msg, "the question")
         answer = await super().aask(msg, *args, **kwargs)
         return answer if current_format(self) is None else wrap_in_content_tags(answer)
@@ -258,10 +238,10 @@ class OllamaLLM(BaseLLM):
                 return reply
             client = self._client()
             await self._check_images(client, payload)
-            short = is_unpatched(message, "decode", _STOCK_DECODE) and is_unpatched(
+            fast = is_unpatched(message, "decode", _STOCK_DECODE) and is_unpatched(
                 self, "_processing_openai_response", _STOCK_PROCESS_RESPONSE
             )
-            ask = self._ask_whole if short else self._ask_bytes
+            ask = self._ask_whole if fast else self._ask_bytes
             return await self._ask_with_or_without_think(
                 client, payload, lambda body: ask(client, message, body, timeout)
             )
@@ -278,12 +258,12 @@ class OllamaLLM(BaseLLM):
                 return answer if isinstance(answer, str) else self.get_choice_text(answer)
             client = self._client()
             await self._check_images(client, payload)
-            short = (
+            fast = (
                 is_unpatched(message, "decode", _STOCK_DECODE)
                 and is_unpatched(message, "get_choice", *_STOCK_GET_CHOICE)
                 and is_unpatched(self, "_processing_openai_response_async_generator", _STOCK_PROCESS_STREAM)
             )
-            ask = self._ask_deltas if short else self._ask_lines
+            ask = self._ask_deltas if fast else self._ask_lines
             return await self._ask_with_or_without_think(
                 client, payload, lambda body: ask(client, message, body, timeout)
             )
@@ -293,6 +273,7 @@ class OllamaLLM(BaseLLM):
     async def _ask_whole(
         self, client: AsyncClient, message: OllamaMessageBase, payload: dict[str, Any], timeout: int
     ) -> dict[str, Any]:
+        """The fast path of a whole reply."""
         with recorded_by_client():
             reply = await client.request_json(
                 path_of(message.api_suffix),
@@ -300,19 +281,21 @@ class OllamaLLM(BaseLLM):
                 timeout=self._timeout_limits(timeout),
                 repetition_guard=self._repetition_guard,
             )
-        self._warn_of_cut_prompt(payload, reply)
+        _log_warning(cut_prompt_warning(payload, reply))
         return self._finish_reply(reply)
 
     async def _ask_deltas(
         self, client: AsyncClient, message: OllamaMessageBase, payload: dict[str, Any], timeout: int
     ) -> str:
+        """The fast path of a streamed reply: its text goes to ``log_llm_stream`` delta by delta, and is returned."""
         log = patched_or_stock("log_llm_stream", log_llm_stream)
         splitter = ThinkSplitter()
 
         def on_text(text: str) -> object:
             for piece in splitter.feed(text):
                 log(piece)
-            # All that follows is answer, and goes to the log without a stop here.
+            # A callback that is returned takes the place of this one: once no thinking can follow, the client calls
+            # the log itself.
             return log if splitter.passes_through else None
 
         path, limits = path_of(message.api_suffix), self._timeout_limits(timeout)
@@ -328,12 +311,13 @@ class OllamaLLM(BaseLLM):
         for piece in splitter.finish():
             log(piece)
         log("\n")
-        self._warn_of_cut_prompt(payload, reply)
+        _log_warning(cut_prompt_warning(payload, reply))
         return text_of(self._finish_reply(reply)) or ""
 
     async def _ask_bytes(
         self, client: AsyncClient, message: OllamaMessageBase, payload: dict[str, Any], timeout: int
     ) -> dict[str, Any]:
+        """The compatible path of a whole reply: its bytes go through ``_processing_openai_response``."""
         path, limits = path_of(message.api_suffix), self._timeout_limits(timeout)
         with recorded_by_client():
             data, content_type = await client.request_bytes(path, payload, timeout=limits)
@@ -342,14 +326,16 @@ class OllamaLLM(BaseLLM):
     async def _ask_lines(
         self, client: AsyncClient, message: OllamaMessageBase, payload: dict[str, Any], timeout: int
     ) -> str:
-        async def chunks() -> AsyncGenerator[OpenAIResponse, None]:
-            asked = client.stream_lines(path_of(message.api_suffix), payload, timeout=self._timeout_limits(timeout))
+        """The compatible path of a streamed reply: each of its lines becomes an ``OpenAIResponse``."""
+
+        async def responses() -> AsyncGenerator[OpenAIResponse, None]:
+            stream = client.stream_lines(path_of(message.api_suffix), payload, timeout=self._timeout_limits(timeout))
             with recorded_by_client():
-                async with _aclosing(asked) as lines:
+                async with aclosing(stream) as lines:
                     async for line in lines:
                         yield OpenAIResponse(line, {})
 
-        async with _aclosing(chunks()) as stream:
+        async with aclosing(responses()) as stream:
             if is_unpatched(self, "_processing_openai_response_async_generator", _STOCK_PROCESS_STREAM):
                 return await self._collect(stream, must_end=True)
             return await self._processing_openai_response_async_generator(stream)
@@ -357,17 +343,18 @@ class OllamaLLM(BaseLLM):
     async def _through_requestor(
         self, message: OllamaMessageBase, payload: dict[str, Any], timeout: int, *, stream: bool
     ) -> Any:
-        asked: dict[str, Any] = {"stream": True} if stream else {}
+        """The reply to a request that a requestor of the user's sends, as MetaGPT's provider would ask it to."""
+        more: dict[str, Any] = {"stream": True} if stream else {}
         resp, _, _ = await self.client.arequest(
             method=self.http_method,
             url=message.api_suffix,
             params=payload,
             request_timeout=self.get_timeout(timeout),
-            **asked,
+            **more,
         )
         if isinstance(resp, AsyncGenerator):
-            async with _aclosing(resp) as chunks:
-                return await self._processing_openai_response_async_generator(chunks)
+            async with aclosing(resp) as responses:
+                return await self._processing_openai_response_async_generator(responses)
         if isinstance(resp, OpenAIResponse):
             return self._processing_openai_response(resp)
         raise ValueError(f"arequest answered {type(resp).__name__}, not an OpenAIResponse or a generator of them")
@@ -385,82 +372,85 @@ class OllamaLLM(BaseLLM):
     ) -> str:
         return await self._collect(ag_openai_resp, must_end=False)
 
-    async def _collect(self, chunks: AsyncGenerator[OpenAIResponse, None], *, must_end: bool) -> str:
-        """Decodes a stream line by line with the message's own methods, logs its text and returns it joined.
+    async def _collect(self, responses: AsyncGenerator[OpenAIResponse, None], *, must_end: bool) -> str:
+        """Decodes a stream line by line with the message's own methods, logs its text and returns all of it.
 
-        ``must_end`` tells a server, whose stream is complete only with ``"done": true``, from a stand-in in a test.
+        ``must_end`` makes a stream without ``"done": true`` an error. A server's stream must have it; one that a test
+        of the user's has made up may lack it.
         """
         log = patched_or_stock("log_llm_stream", log_llm_stream)
         message = self.ollama_message
         splitter = ThinkSplitter()
-        watch = _RepetitionMonitor(self._refuse_repetition)
-        lines = ReplyAccumulator(self.model)
+        monitor = RepetitionMonitor(self._refuse_repetition)
+        reply = ReplyAccumulator(self.model)
         chosen: list[str] = []
         final: dict[str, Any] = {}
-        async for raw_chunk in chunks:
-            if isinstance(raw_chunk.data, (bytes, bytearray)) and not raw_chunk.data.strip():
+        async for response in responses:
+            if isinstance(response.data, (bytes, bytearray)) and not response.data.strip():
                 continue
-            chunk = require_object(message.decode(raw_chunk), model=self.model)
+            line = require_object(message.decode(response), model=self.model)
             if self._has_stock_get_choice:
-                if error_of(chunk) is not None:
-                    self._raise_error(chunk, partial=lines.text)
-                text = lines.add(chunk)
-                if lines.has_thinking:
+                if error_of(line) is not None:
+                    self._raise_error(line, partial=reply.text)
+                text, thinking = reply.add(line), thinking_of(line)
+                if reply.has_thinking:
                     splitter.pass_through()
                 pieces = splitter.feed(text)
             else:
-                holder, key = find_text(chunk)
-                pieces = [message.get_choice(chunk)] if holder.get(key) or not chunk.get("done", False) else []
+                holder, key = find_text(line)
+                pieces = [message.get_choice(line)] if holder.get(key) or not line.get("done", False) else []
+                text, thinking = "".join(pieces), ""
                 chosen += pieces
             for piece in pieces:
                 log(piece)
-            # With the tags of thinking, which goes in circles, too.
-            said = text if self._has_stock_get_choice else "".join(pieces)
-            thinking = thinking_of(chunk) if self._has_stock_get_choice else ""
-            watch.feed(said, thinking, ended=chunk.get("done", False))
-            if chunk.get("done", False):
-                final = chunk
+            # The text with tagged thinking still in it, because thinking may repeat itself, too.
+            monitor.feed(text, thinking, ended=line.get("done", False))
+            if line.get("done", False):
+                final = line
         for piece in splitter.finish():
             log(piece)
         if must_end and not final:
             raise from_core(
                 "incomplete",
                 message="the stream ended without done: true",
-                partial=lines.text or "".join(chosen),
+                partial=reply.text or "".join(chosen),
                 model=self.model,
             )
         log("\n")
         if self._has_stock_get_choice:
-            return text_of(self._finish_reply(lines.build(final))) or ""
+            return text_of(self._finish_reply(reply.build(final))) or ""
         self._update_costs(self.get_usage(final))
         return "".join(chosen)
 
     def _message(self) -> OllamaMessageBase:
         """The message object for this call, with the model and the settings of this moment.
 
-        One that user code has put in the place of ours is left alone, and edits of ours (its ``model``, its
-        ``additional_kwargs``) stay in force over the settings.
+        A message object that user code has put into ``ollama_message`` is returned as it is. Where user code has
+        changed the provider's own one (its ``model``, its ``additional_kwargs``), the changes win over the settings.
         """
-        built = self._own_message
-        if built is None or self.ollama_message is not built.message:
+        own = self._own_message
+        if own is None or self.ollama_message is not own.message:
             return self.ollama_message
         api, kwargs = self._llama_api_inuse, self._llama_api_kwargs
-        if api is not built.api:
+        if api is not own.api:
             self._own_message = _OwnMessage(api, self.model, kwargs)
             self.ollama_message = self._own_message.message
             return self.ollama_message
-        message = built.message
-        if self.model != built.model:
-            built.model = self.model
+        message = own.message
+        if self.model != own.model:
+            own.model = self.model
             message.model = self.model or ""
-        if kwargs != built.kwargs:
-            message.additional_kwargs = overlay(kwargs, built.kwargs, message.additional_kwargs)
-            built.kwargs = copy.deepcopy(kwargs)
+        if kwargs != own.kwargs:
+            message.additional_kwargs = overlay(kwargs, own.kwargs, message.additional_kwargs)
+            own.kwargs = copy.deepcopy(kwargs)
         return message
 
     async def _payload(self, message: OllamaMessageBase, messages: Messages, *, stream: bool) -> dict[str, Any]:
-        # Made at once, with what holds at this moment; images are read afterwards, in a thread. Code of the user's may
-        # do anything with an image, and gets it read.
+        """The body of the request for ``messages``, with every image read and encoded.
+
+        It is built before anything is awaited, so that it has the messages and settings of this moment. Images are read
+        afterwards, in a thread, except where user code takes part in building: that code gets them read already.
+        """
         ours = is_unpatched(message, "apply", *_STOCK_APPLY) and is_unpatched(
             message, "_parse_input_msg", _STOCK_PARSE_INPUT_MSG
         )
@@ -475,11 +465,11 @@ class OllamaLLM(BaseLLM):
                 wrap_action_nodes()
             node_format = current_format(self)
             if node_format is not None:
-                # More telling than a format for every call, and the only one that the node's parser takes. Thinking
-                # would come before it, or break it, depending on the server and the model.
+                # The node's own format wins over one that the configuration has for every call: the node's parser takes
+                # no other. Thinking is switched off, because with some servers and models it breaks the format.
                 payload.update(format=node_format, think=False)
             elif payload.get("format"):
-                # A model that can think does so unless told not to, and on many servers breaks the format by it.
+                # A model that can think does so unless it is told not to, and with many servers that breaks the format.
                 payload.setdefault("think", False)
         return await encode_images_in_thread(payload)
 
@@ -487,7 +477,8 @@ class OllamaLLM(BaseLLM):
         """The configuration of this moment, read anew only when it has changed."""
         api, config = self._llama_api_inuse, self.config
         values, names = getattr(config, "__dict__", {}), fields_set(config)
-        # Compared in place, four times a call; what is kept is copied, because users edit `extra_fields`.
+        # This runs four times a call, so the fields are compared without a copy. The cached ones are copies, because
+        # user code may change the dict `extra_fields` in place.
         if self._settings_cache is None or self._settings_cache[:3] != (api, values, names):
             kept = {name: {**value} if isinstance(value, dict) else value for name, value in values.items()}
             self._settings_cache = (api, kept, {*names}, read_settings(config, api.name.lower()))
@@ -495,12 +486,14 @@ class OllamaLLM(BaseLLM):
 
     def _client(self) -> AsyncClient:
         config = self.config
-        # LLMConfig's default for base_url is OpenAI's address: unset means the server of OLLAMA_HOST.
+        # LLMConfig's default for base_url is OpenAI's address. Where the user has not set it, the server is
+        # OLLAMA_HOST.
         by_default = hasattr(config, "model_fields_set") and "base_url" not in fields_set(config)
         host = None if by_default else config.base_url or None
         return shared_client(host, getattr(config, "api_key", None) or None, self._settings().client)
 
     def _timeout_limits(self, timeout: int) -> Timeout:
+        """The time limits of a call: MetaGPT's ``timeout`` in seconds, and over it what ``extra_fields`` says."""
         seconds = float(self.get_timeout(timeout))
         return Timeout(**{"first_token": seconds, "idle": seconds, **self._settings().client.timeouts})
 
@@ -513,9 +506,11 @@ class OllamaLLM(BaseLLM):
     async def _ask_with_or_without_think(
         self, client: AsyncClient, payload: dict[str, Any], ask: Callable[[dict[str, Any]], Awaitable[_T]]
     ) -> _T:
-        """Asks; a model that refuses to think is asked once more without, and not asked to think again."""
+        """What ``ask(payload)`` returns. A model that refuses to think is asked once more without ``think``, and from
+        then on asked without it at once.
+        """
         key = (client.base_url, str(payload.get("model")))
-        if payload.get("think") and key in refused_thinking:
+        if payload.get("think") and key in models_without_thinking:
             payload = {name: value for name, value in payload.items() if name != "think"}
         try:
             return await ask(payload)
@@ -523,13 +518,13 @@ class OllamaLLM(BaseLLM):
             if not payload.get("think") or "does not support thinking" not in str(error):
                 raise
         logger.warning(f"the model {key[1]!r} does not support thinking: asked again without `think`")
-        refused_thinking.add(key)
+        models_without_thinking.add(key)
         return await ask({name: value for name, value in payload.items() if name != "think"})
 
     def _finish_reply(self, reply: dict[str, Any]) -> dict[str, Any]:
         """Counts the tokens of a whole reply, moves tagged thinking out of its text and checks that it is an answer.
 
-        A reply whose text a ``get_choice`` of the user's is going to find is only counted.
+        Where user code has replaced ``get_choice``, only the tokens are counted: that code knows where the text is.
         """
         if not self._has_stock_get_choice:
             self._update_costs(self.get_usage(reply))
@@ -541,7 +536,7 @@ class OllamaLLM(BaseLLM):
         found, thinking = text_of(reply, model=self.model), thinking_of(reply)
         text = found or ""
         if not thinking:
-            # Beside a field for the reasoning, marks in the text are text.
+            # Tags in the text are thinking only where the server has sent no thinking in a field of its own.
             text, thinking = split_thinking(text)
         if found is not None and holder[key] != text:
             holder[key] = text
@@ -554,22 +549,11 @@ class OllamaLLM(BaseLLM):
         self._check_answer(reply, found, text, thinking)
         return reply
 
-    def _warn_of_cut_prompt(self, payload: dict[str, Any], reply: dict[str, Any]) -> None:
-        """Warns when the server must have read much less than it was sent: one too old for ``truncate: false``."""
-        read = (count_of(reply, "prompt_eval_count") or 0) + (count_of(reply, "prompt_eval_cached_count") or 0)
-        texts = [payload.get("prompt"), payload.get("system")]
-        texts += [item.get("content") for item in payload.get("messages") or () if isinstance(item, dict)]
-        size = sum(len(text.encode("utf-8", "replace")) for text in texts if isinstance(text, str))
-        if read >= CUT_PROMPT_MIN_TOKENS and size > read * CUT_PROMPT_BYTES_PER_TOKEN:
-            logger.warning(
-                f"the server read only {read} tokens of a prompt of {size} bytes: it seems to have cut the prompt to "
-                f"fit the context. hint: set llm.context_length (num_ctx) higher, or update Ollama, which then refuses"
-            )
-
     def _check_answer(self, reply: dict[str, Any], found: Optional[str], text: str, thinking: str) -> None:
-        """Keeps what is known of a reply, checks that it is an answer, and warns of one that was cut.
+        """Stores the reply and its thinking, raises the error for one that is no answer, warns of one that was cut off.
 
-        ``found`` is what stood in the place of its text, and ``text`` what is left of it without the reasoning.
+        ``found`` is the text as the server has sent it, None where there was none; ``text`` is ``found`` without the
+        thinking.
         """
         self.reasoning_content = thinking or None
         self.last_response = reply
@@ -595,13 +579,13 @@ class OllamaLLM(BaseLLM):
         logger.warning(cut_off_warning(reply, options, text))
 
     def _as_empty_answer(self, error: OllamaError) -> OllamaError:
-        """``error``, or what it means: an answer that goes in circles of white space is an empty one."""
+        """``error``, or an ``EmptyAnswerError`` in its place if the model has written white space without an end."""
         if not isinstance(error, IncompleteError) or not error.repeated.isspace():
             return error
         text, thinking = error.partial, error.partial_thinking
         if not thinking:
             text, thinking = split_thinking(text)
-        # Where no text has begun, it is the thinking that has no end.
+        # An answer without text whose thinking is more than white space is one that never stopped thinking.
         if text.strip() or (thinking.strip() and not error.partial):
             return error
         self.reasoning_content = thinking or None
@@ -616,8 +600,8 @@ class OllamaLLM(BaseLLM):
 
     def _sent_options(self) -> tuple[dict[str, Any], bool]:
         """The options of this call, and whether it asks for a format."""
-        asked = getattr(self.ollama_message, "additional_kwargs", {})
-        return asked.get("options") or {}, current_format(self) is not None or bool(asked.get("format"))
+        sent = getattr(self.ollama_message, "additional_kwargs", {})
+        return sent.get("options") or {}, current_format(self) is not None or bool(sent.get("format"))
 
     @property
     def _repetition_guard(self) -> bool:
@@ -628,7 +612,10 @@ class OllamaLLM(BaseLLM):
             _core.refuse_repetition(text, thinking, self.model or "")
 
     def _raise_error(self, reply: Any, partial: Optional[str] = None) -> None:
-        """Raises the typed error for an error object, as ``decode`` returns one and a server sends one."""
+        """Raises the typed error for ``{"error": "…"}`` from a server, or with ``raw_data`` from ``decode``.
+
+        ``partial`` is the text of a stream before the error; None for a whole reply. Other replies raise nothing.
+        """
         text = error_of(reply) if isinstance(reply, dict) else None
         if text is None:
             return
@@ -639,15 +626,20 @@ class OllamaLLM(BaseLLM):
         raise from_core("status", message=text, server_text=text, model=self.model)
 
     def _record(self, error: OllamaError, *, streamed: bool) -> None:
-        """Makes a record of an error of ours. Code that has replaced the requestor asks without the client."""
+        """Makes the record of an error that this provider raises, unless the client has made one."""
         record_error(self, error, streamed=streamed, replied=is_unpatched(self.client, "arequest", STOCK_AREQUEST))
 
     def _error_as_reply(self, error: OllamaError, *, streamed: bool) -> dict[str, Any]:
-        """The error as the error dict of ``decode``, where the settings want it so; raises it otherwise."""
+        """The error as the dict that ``decode`` returns for one, if ``on_error`` is ``text``; otherwise raises it."""
         self._record(error, streamed=streamed)
         if (self.on_error or self._settings().client.on_error) != "text":
             raise error
         return {"error": getattr(error, "error", "") or error.message, "raw_data": ""}
+
+
+def _log_warning(text: Optional[str]) -> None:
+    if text is not None:
+        logger.warning(text)
 
 
 _STOCK_PROCESS_RESPONSE = OllamaLLM._processing_openai_response
@@ -655,7 +647,19 @@ _STOCK_PROCESS_STREAM = OllamaLLM._processing_openai_response_async_generator
 
 
 class OllamaGenerate(OllamaLLM):
-    """``ollama.generate``: ``/api/generate``."""
+    """``api_type: ollama.generate``, which asks ``/api/generate``; else as `OllamaLLM`.
+
+    >>> import asyncio
+    >>> from metagpt.configs.llm_config import LLMConfig
+    >>> from metagpt_ollama_rs.testing import ScriptedServer
+    >>> with ScriptedServer() as server:  # stands in for Ollama
+    ...     server.answer("Hello world")
+    ...     llm = OllamaGenerate(LLMConfig(api_type="ollama.generate", base_url=server.url, model="llama3.2"))
+    ...     asyncio.run(llm.aask("Say hello.", stream=False))
+    ...     server.last.json()["prompt"]
+    'Hello world'
+    'Say hello.'
+    """
 
     @property
     def _llama_api_inuse(self) -> OllamaMessageAPI:

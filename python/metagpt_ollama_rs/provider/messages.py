@@ -10,6 +10,16 @@ subclasses them goes on working. Where the original sent ``messages[0]`` only, t
   ``assistant:`` asks for the next turn. Images of all messages go along.
 - embeddings takes one prompt: all texts of all messages, joined by a newline. embed takes the same texts as a batch.
 
+For example:
+
+>>> messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Say hello."}]
+>>> OllamaMessageChat(model="llama3.2").apply(messages)["messages"] == messages
+True
+>>> OllamaMessageGenerate(model="llama3.2").apply(messages)
+{'model': 'llama3.2', 'prompt': 'Say hello.', 'system': 'Be brief.'}
+>>> OllamaMessageEmbed(model="nomic-embed-text").apply(messages)
+{'model': 'nomic-embed-text', 'input': ['Be brief.', 'Say hello.']}
+
 No I/O but the reading of an image file that a message names.
 """
 
@@ -45,7 +55,11 @@ _PREFIX = "/api"
 
 
 class OllamaMessageAPI(Enum):
-    """The four endpoints, named as the rows of the table of endpoints; chat is the default."""
+    """The four endpoints, named as the rows of the table of endpoints; chat is the default.
+
+    >>> OllamaMessageAPI.EMBED.endpoint.path, OllamaMessageAPI.EMBED.suffix
+    ('/api/embed', '/embed')
+    """
 
     CHAT = auto()
     GENERATE = auto()
@@ -70,7 +84,11 @@ def path_of(api_suffix: str) -> str:
 
 
 class OllamaMessageBase:
-    """What the endpoints have in common. ``additional_kwargs`` are put into every request as they are."""
+    """What the message classes have in common. ``additional_kwargs`` are put into every request as they are.
+
+    >>> OllamaMessageChat(model="llama3.2", keep_alive=300).apply([])
+    {'model': 'llama3.2', 'messages': [], 'keep_alive': 300}
+    """
 
     api_type = OllamaMessageAPI.CHAT
 
@@ -84,7 +102,10 @@ class OllamaMessageBase:
         raise NotImplementedError
 
     def apply(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
-        """The request's body for ``messages``, in MetaGPT's form. Raises ``ConfigurationError`` (a ``ValueError``)."""
+        """The body of a request for ``messages``, which are MetaGPT's: ``[{"role": "user", "content": "Hi"}]``.
+
+        Raises ``ConfigurationError`` (a ``ValueError``) for a message, a part or an image that cannot be sent.
+        """
         raise NotImplementedError
 
     def decode(self, response: OpenAIResponse) -> dict[str, Any]:
@@ -106,7 +127,7 @@ class OllamaMessageBase:
         raise ConfigurationError(f"a part of a message must be of type text or image_url, not {kind!r}")
 
     def _parts(self, content: Any) -> tuple[list[str], list[str]]:
-        """The texts and the images of a message's content: a text, a list of parts or of texts, or nothing."""
+        """The texts and the images of a message's content, which is a text, a list of parts or of texts, or None."""
         if content is None:
             return [], []
         if isinstance(content, BYTES):
@@ -126,10 +147,13 @@ class OllamaMessageBase:
 
 
 class OllamaMessageMeta(type):
-    """Keeps one message class per endpoint: the first that names its ``api_type`` itself.
+    """The metaclass that registers one message class for each endpoint: the first that has its ``api_type``.
 
-    A subclass, with an ``api_type`` of its own or without, is an ordinary class and replaces nothing; hand an object
-    of it to ``llm.ollama_message``.
+    A subclass of such a class, with an ``api_type`` of its own or without, is not registered and replaces nothing. To
+    use it, set ``llm.ollama_message`` to an object of it.
+
+    >>> OllamaMessageMeta.get_message(OllamaMessageAPI.CHAT).__name__
+    'OllamaMessageChat'
     """
 
     registed_message: dict[OllamaMessageAPI, type[OllamaMessageBase]] = {}
@@ -142,12 +166,16 @@ class OllamaMessageMeta(type):
 
     @classmethod
     def get_message(mcs, input_type: OllamaMessageAPI) -> type[OllamaMessageBase]:
-        """The class for an endpoint."""
+        """The message class that is registered for an endpoint."""
         return mcs.registed_message[input_type]
 
 
 class OllamaMessageChat(OllamaMessageBase, metaclass=OllamaMessageMeta):
-    """``/api/chat``."""
+    """Requests to ``/api/chat``: every message in order, with its role and its images.
+
+    >>> OllamaMessageChat(model="llama3.2").apply([{"role": "user", "content": "Say hello."}])
+    {'model': 'llama3.2', 'messages': [{'role': 'user', 'content': 'Say hello.'}]}
+    """
 
     api_type = OllamaMessageAPI.CHAT
 
@@ -184,7 +212,11 @@ class OllamaMessageChat(OllamaMessageBase, metaclass=OllamaMessageMeta):
 
 
 class OllamaMessageGenerate(OllamaMessageChat, metaclass=OllamaMessageMeta):
-    """``/api/generate``."""
+    """Requests to ``/api/generate``: all messages become one prompt and one system text.
+
+    >>> OllamaMessageGenerate(model="llama3.2").apply([{"role": "user", "content": "Say hello."}])
+    {'model': 'llama3.2', 'prompt': 'Say hello.'}
+    """
 
     api_type = OllamaMessageAPI.GENERATE
 
@@ -197,7 +229,7 @@ class OllamaMessageGenerate(OllamaMessageChat, metaclass=OllamaMessageMeta):
         images = [image for message in plain for image in message.get("images", ())]
         system = "\n\n".join(message["content"] for message in plain if message["role"] == "system")
         turns = [message for message in plain if message["role"] != "system"]
-        # An empty prompt would only load the model: a lone system text has to be the prompt.
+        # An empty prompt would only load the model. A system text without other messages so becomes the prompt.
         prompt, system = (_as_prompt(turns), system) if turns else (system, "")
         sends: dict[str, Any] = {"model": self.model, "prompt": prompt}
         if system:
@@ -214,7 +246,11 @@ class OllamaMessageGenerate(OllamaMessageChat, metaclass=OllamaMessageMeta):
 
 
 class OllamaMessageEmbeddings(OllamaMessageBase, metaclass=OllamaMessageMeta):
-    """``/api/embeddings``: one text, one vector."""
+    """Requests to ``/api/embeddings``: all texts become one, which gets one vector.
+
+    >>> OllamaMessageEmbeddings(model="nomic-embed-text").apply(["one", "two"])
+    {'model': 'nomic-embed-text', 'prompt': 'one\\ntwo'}
+    """
 
     api_type = OllamaMessageAPI.EMBEDDINGS
 
@@ -238,7 +274,11 @@ class OllamaMessageEmbeddings(OllamaMessageBase, metaclass=OllamaMessageMeta):
 
 
 class OllamaMessageEmbed(OllamaMessageEmbeddings, metaclass=OllamaMessageMeta):
-    """``/api/embed``: a batch of texts, a vector for each, in order."""
+    """Requests to ``/api/embed``: a batch of texts, each of which gets a vector, in their order.
+
+    >>> OllamaMessageEmbed(model="nomic-embed-text").apply(["one", "two"])
+    {'model': 'nomic-embed-text', 'input': ['one', 'two']}
+    """
 
     api_type = OllamaMessageAPI.EMBED
 

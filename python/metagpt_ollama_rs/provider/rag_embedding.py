@@ -12,15 +12,15 @@ from ..rag import BATCH, OllamaEmbedding
 
 __all__ = ["MetaGPTEmbedding", "configured_embedding"]
 
-# What MetaGPT's FAISS and Milvus stores take for granted for Ollama when embedding.dimensions is not set.
+# The width of vectors that MetaGPT's FAISS and Milvus stores assume for Ollama when embedding.dimensions is not set.
 ASSUMED_DIMENSIONS = 4096
 
-# Seconds for a batch: a large model on a CPU takes minutes for one, and others wait in the server's queue meanwhile.
+# Seconds for a batch. A large model on a CPU takes minutes for one, while other batches wait in the server's queue.
 FIRST_TOKEN_SECONDS = 3600.0
 
 
 class MetaGPTEmbedding(OllamaEmbedding):
-    """Warns once of what MetaGPT assumes about vectors whose width the configuration does not have."""
+    """An `OllamaEmbedding` that warns at its first vectors of what MetaGPT's stores assume about them."""
 
     def _check_width(self, vectors: Any) -> Any:
         first = self.dimension is None

@@ -1,9 +1,9 @@
-"""Puts this package's embedding class where MetaGPT's RAG looks for one of Ollama.
+"""Patches MetaGPT's RAG so that it embeds with this package's class where the configuration says Ollama.
 
-MetaGPT makes embeddings in ``metagpt/rag/factories/embedding.py``, one method of a factory for each kind. Release
-0.8.2 has a single factory, made at import, which keeps the method bound; the main branch makes one for each call. So
-the class's method is replaced, and the one that is bound already. That module, and LlamaIndex with it, is imported by
-whoever uses RAG: nothing here does.
+MetaGPT makes embeddings in ``metagpt/rag/factories/embedding.py``, with one method of a factory for each kind. Release
+0.8.2 has a single factory, made at import, which keeps its methods bound in ``_creators``; the main branch makes a
+factory for each call. So the method of the class is replaced, and the bound one as well. That module imports
+LlamaIndex, so it is not imported here: the patch waits until a program that uses RAG imports it.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _MODULE = "metagpt.rag.factories.embedding"
 
 
 def patch_rag() -> None:
-    """Replaces MetaGPT's Ollama embedding, now or when its RAG is imported. May be called again."""
+    """Replaces MetaGPT's Ollama embedding, now or when its RAG is imported. May be called any number of times."""
     when_imported(_MODULE, _replace_create_ollama)
 
 
 def _replace_create_ollama(module: ModuleType) -> None:
     factory = getattr(module, "RAGEmbeddingFactory", None)
     stock = getattr(factory, "_create_ollama", None)
-    # One that a user has put there stays; and other releases may have none.
+    # A method that user code has put there stays, and other releases of MetaGPT may have none.
     if getattr(getattr(stock, "__code__", None), "co_filename", None) != module.__file__:
         return
 

@@ -18,7 +18,9 @@ __all__ = ["register"]
 
 
 def register() -> None:
-    """Registers the providers; the last registration for a type wins, so it may be repeated at any time."""
+    """Registers the providers and patches MetaGPT's RAG. For each type the last registration wins, so that a second
+    call puts back what other code has registered in between. Warns of an upgrade that has undone ``install``.
+    """
     LLM_REGISTRY.register(LLMType.OLLAMA, OllamaLLM)
     LLM_REGISTRY.register(LLMType.OLLAMA_GENERATE, OllamaGenerate)
     LLM_REGISTRY.register(LLMType.OLLAMA_EMBEDDINGS, OllamaEmbeddings)

@@ -1,9 +1,17 @@
 """What a whole reply, or one line of a streamed one, says: its text, its thinking, its tool calls.
 
-The one place that knows where these stand: ``message`` (``/api/chat``), ``response`` (``/api/generate``), and the
-``choices`` of servers that speak OpenAI's form. Which endpoint was asked does not matter, nor whether a role is named.
-Unlike ``get_choice``, which has to make a text of anything, this takes what is no text for an error. The core reads
-streams by the same rules (``src/wire/chunk.rs``). No I/O, nothing of MetaGPT.
+This module knows where they stand: in ``message`` (``/api/chat``), in ``response`` (``/api/generate``), or in the
+``choices`` of servers that answer in OpenAI's format. It does not matter which endpoint was asked, or whether a role is
+named. Something that is no text in the place of the text is an error, unlike for ``get_choice``. For example:
+
+>>> text_of({"message": {"role": "assistant", "content": "Hello"}, "done": False})
+'Hello'
+>>> text_of({"choices": [{"index": 0, "delta": {"content": "Hello"}}]})
+'Hello'
+>>> thinking_of({"response": "", "thinking": "Hm."})
+'Hm.'
+
+The core reads streams by the same rules (``src/wire/stream/delta_parser.rs``). No I/O, nothing of MetaGPT.
 """
 
 from __future__ import annotations
@@ -32,7 +40,15 @@ _HINT = "does something between here and Ollama change the replies? `curl` to th
 
 
 class ReplyAccumulator:
-    """Adds up the lines of a streamed reply to what the whole one would have been, as the core's fold does."""
+    """Builds, of the lines of a streamed reply, the whole reply that the server would have sent. The core's fold does
+    the same in Rust.
+
+    >>> accumulator = ReplyAccumulator("llama3.2")
+    >>> [accumulator.add({"response": text, "done": False}) for text in ("Hel", "lo")]
+    ['Hel', 'lo']
+    >>> accumulator.build({"response": "", "done": True, "eval_count": 3})
+    {'response': 'Hello', 'done': True, 'eval_count': 3}
+    """
 
     def __init__(self, model: Optional[str]) -> None:
         self.has_thinking = False
@@ -44,11 +60,11 @@ class ReplyAccumulator:
 
     @property
     def text(self) -> str:
-        """The text so far."""
+        """The text of all lines so far."""
         return "".join(self._texts)
 
     def add(self, line: dict[str, Any]) -> str:
-        """Adds a line and returns the text in it. Raises ``ProtocolError`` for something else in its place."""
+        """Adds a line and returns the text in it. Raises ``ProtocolError`` if something else stands in its place."""
         if thinking := thinking_of(line):
             self.has_thinking = True
             self._thoughts.append(thinking)
@@ -64,7 +80,7 @@ class ReplyAccumulator:
         return text or ""
 
     def build(self, final: dict[str, Any]) -> dict[str, Any]:
-        """The reply: the last line's object, with everything in it that was added."""
+        """The whole reply: the last line, ``final``, with the text, the thinking and the tool calls of all lines."""
         reply = {name: value for name, value in final.items() if name != "choices"}
         holder, key = reply, "response"
         if self._in_message:
@@ -82,14 +98,20 @@ class ReplyAccumulator:
 
 
 def require_object(reply: Any, *, model: Optional[str]) -> dict[str, Any]:
-    """``reply`` as an object, or ``ProtocolError``."""
+    """``reply``, if it is a JSON object. Raises ``ProtocolError`` for any other value."""
     if not isinstance(reply, dict):
         raise ProtocolError(f"the reply is {_type_name(reply)}, not an object", model=model, hint=_HINT)
     return reply
 
 
 def from_openai_format(reply: dict[str, Any]) -> dict[str, Any]:
-    """A reply in OpenAI's form as Ollama would have sent it; any other reply as it is."""
+    """A reply in OpenAI's format as Ollama would have sent it; any other reply as it is.
+
+    >>> choice = {"index": 0, "message": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}
+    >>> reply = from_openai_format({"model": "m", "choices": [choice], "usage": {"completion_tokens": 1}})
+    >>> reply["message"], reply["eval_count"]
+    ({'role': 'assistant', 'content': 'Hi'}, 1)
+    """
     choice = _first_choice(reply)
     if choice is None:
         return reply
@@ -106,7 +128,11 @@ def from_openai_format(reply: dict[str, Any]) -> dict[str, Any]:
 
 
 def find_text(reply: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    """Where a reply keeps its text: the object and the key, which it may be without."""
+    """Where the text of a reply stands: the object and the key, which the object may lack.
+
+    >>> find_text({"message": {"content": "Hi"}, "done": True})
+    ({'content': 'Hi'}, 'content')
+    """
     choice = _first_choice(reply)
     if choice is not None:
         for name in ("message", "delta"):
@@ -120,9 +146,9 @@ def find_text(reply: dict[str, Any]) -> tuple[dict[str, Any], str]:
 
 
 def text_of(reply: dict[str, Any], *, model: Optional[str] = None) -> Optional[str]:
-    """The text of a reply or a line: a text, or a list of text parts, joined. None where there is nothing.
+    """The text of a reply or a line; a list of text parts is joined. None where there is no text.
 
-    Raises ``ProtocolError`` for anything else in the place of the text.
+    Raises ``ProtocolError`` if anything else stands in the place of the text.
     """
     holder, key = find_text(reply)
     found = holder.get(key)
@@ -139,7 +165,7 @@ def text_of(reply: dict[str, Any], *, model: Optional[str] = None) -> Optional[s
 
 
 def thinking_of(reply: dict[str, Any]) -> str:
-    """The reasoning that a reply or a line has in a field of its own."""
+    """The thinking that a reply or a line has in a field of its own; "" where it has none."""
     holder, _ = find_text(reply)
     found = (holder.get(name) for name in ("thinking", "reasoning", "reasoning_content"))
     return next((text for text in found if text and isinstance(text, str)), "")
@@ -153,13 +179,13 @@ def tool_calls_of(reply: dict[str, Any]) -> list[Any]:
 
 
 def count_of(reply: dict[str, Any], name: str) -> Optional[int]:
-    """A counter of a reply; None where the server left it out, or has something else there."""
+    """A counter of a reply, such as ``eval_count``; None where the server left it out or sent no number."""
     count = reply.get(name)
     return int(count) if isinstance(count, (int, float)) and not isinstance(count, bool) else None
 
 
 def error_of(reply: dict[str, Any]) -> Optional[str]:
-    """The text of a reply that says ``error``; None for one that does not, or has something empty there."""
+    """The text of the ``error`` in a reply; None for a reply that has none, or an empty one."""
     error = reply.get("error")
     if not error:
         return None
@@ -167,7 +193,7 @@ def error_of(reply: dict[str, Any]) -> Optional[str]:
 
 
 def no_text_error(reply: dict[str, Any], *, model: Optional[str]) -> ProtocolError:
-    """The error for a reply that is no answer of any kind."""
+    """The error for a reply without text, thinking and tool calls: it names the keys that the reply has instead."""
     keys = [repr(key if len(key) <= 40 else key[:40] + "…") for key in list(reply)[:8]]
     there = ", ".join(keys) + (", …" if len(reply) > 8 else "") or "nothing"
     if "message" in reply:
@@ -179,7 +205,7 @@ def no_text_error(reply: dict[str, Any], *, model: Optional[str]) -> ProtocolErr
 
 
 def _first_choice(reply: dict[str, Any]) -> Optional[dict[str, Any]]:
-    """The first answer of a reply in OpenAI's form; None for a reply in another form."""
+    """The first answer of a reply in OpenAI's format; None for a reply in another format."""
     choices = reply.get("choices")
     if not isinstance(choices, list):
         return None

@@ -1,4 +1,4 @@
-"""What a MetaGPT LLM configuration means in a request to Ollama: one table, and the code that reads it.
+"""What MetaGPT's LLM configuration means in a request to Ollama: one table, and the code that reads it.
 
 Each row of ``SETTINGS`` says under which name a user writes a setting, where it goes (the request's ``options``,
 the request itself, or the client and its timeouts), of which type it is, and which field of MetaGPT's ``LLMConfig``
@@ -12,6 +12,17 @@ Where a field and ``extra_fields`` name the same setting, ``extra_fields`` wins.
 Ollama ignores an unknown option in silence and answers a wrong type with status 500, hence the checks here: an unknown
 name and a value of the wrong type are a ``ConfigurationError`` before anything is sent. This module does no I/O and
 does not import MetaGPT.
+
+>>> from types import SimpleNamespace
+>>> config = SimpleNamespace(
+...     max_token=200, extra_fields={"num_ctx": "8192", "idle_timeout": "30"}, model_fields_set={"max_token"}
+... )
+>>> settings = read_settings(config, "chat")
+>>> settings.options, settings.client.timeouts
+({'temperature': 0.3, 'num_predict': 200, 'num_ctx': 8192}, {'idle': 30.0})
+
+To add a setting is to add a row to ``SETTINGS`` and, for one of the client, a field to `ClientSettings`. A limit that
+is added to `Timeout` and an option that is added to ``OPTIONS`` are settings without a row of their own.
 """
 
 from __future__ import annotations
@@ -39,6 +50,7 @@ __all__ = [
     "read_settings",
 ]
 
+# MetaGPT's own provider sends this temperature in every request.
 DEFAULT_TEMPERATURE = 0.3
 
 _TEXT_APIS = ("chat", "generate")
@@ -171,7 +183,7 @@ SETTINGS: tuple[Setting, ...] = (
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
 _BY_FIELD = {setting.config_field: setting for setting in SETTINGS if setting.config_field}
 
-# Known to Ollama and refused here all the same, with the reason a user needs.
+# Names that Ollama knows and that are refused here all the same, with the reason for the user.
 _REFUSED = {
     "truncate": "it is always sent as false, so that a prompt over the context is an error and never cut in silence",
     "stream": "each call decides by itself; llm.stream sets the default",
@@ -188,7 +200,7 @@ class ClientSettings:
 
     ``timeouts`` has seconds by the names of the limits of `Timeout`, those alone that the user set.
     ``structured`` makes the schema of an ActionNode the format of its answer; None leaves that to the environment.
-    ``repetition_guard`` makes an answer that goes in circles an error.
+    ``repetition_guard`` makes an answer that repeats itself without an end an error.
     ``shift`` leaves it to the server what becomes of an answer that outgrows the context.
     """
 
@@ -204,7 +216,7 @@ class ClientSettings:
 
 @dataclass
 class Settings:
-    """A configuration, read: ``options`` and ``request`` are what is sent, ``client`` is what is not."""
+    """A configuration that was read: ``options`` and ``request`` are sent, ``client`` is not."""
 
     options: dict[str, Any] = field(default_factory=dict)
     request: dict[str, Any] = field(default_factory=dict)
@@ -244,7 +256,7 @@ def read_settings(config: Any, api: str) -> Settings:
 
 
 def fields_set(config: Any) -> AbstractSet[str]:
-    """The names of the fields that the user set, as pydantic keeps them; none for a configuration of another make."""
+    """The names of the fields that the user has set, as pydantic keeps them; empty for any other object."""
     found = getattr(config, "model_fields_set", ())
     return found if isinstance(found, (set, frozenset)) else frozenset()
 
@@ -275,10 +287,12 @@ def _parse_setting(setting: Setting, value: Any, where: str) -> Any:
 
 
 def overlay(fresh: Mapping[str, Any], before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
-    """``fresh`` with the changes applied that were made by hand between ``before`` and ``after``.
+    """``fresh`` with the changes that turned ``before`` into ``after``, in nested mappings as well.
 
-    Used for settings that a user edits on a live object while the configuration may change under them: both count.
-    Mappings inside are treated in the same way.
+    User code may edit the settings of a provider's object, and the configuration may change later: both count.
+
+    >>> overlay({"options": {"seed": 2, "top_k": 5}}, {"options": {"seed": 1}}, {"options": {"seed": 1, "stop": ["x"]}})
+    {'options': {'seed': 2, 'top_k': 5, 'stop': ['x']}}
     """
     result = dict(fresh)
     for key in before:

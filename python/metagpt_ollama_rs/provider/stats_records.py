@@ -1,8 +1,9 @@
 """Records of the errors that the provider raises by itself, so that none is missing in ``metagpt_ollama_rs.stats``.
 
-The core makes a record of each call that it carries out. It knows nothing of a request that the provider refuses to
-send (a setting, an image for a model without vision), and takes a reply for good that the provider doesn't take for an
-answer. An error that comes out of the client is marked, so that it isn't recorded twice.
+The core makes a record of each call that it carries out, such as ``{"model": "llama3.2", "error": "connect", …}``. It
+knows nothing of a request that the provider refuses to send (a wrong setting, an image for a model without vision), and
+a reply that is complete is no error to it, though the provider may find no answer in it. Those records are made here.
+An error that the client has raised is marked as recorded, so that it gets no second record.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _MARK = "_recorded"
 
 @contextlib.contextmanager
 def recorded_by_client() -> Iterator[None]:
-    """To be around whatever the client does: its errors have a record."""
+    """Marks what the client raises in this block as recorded. Every call of the client is made in such a block."""
     try:
         yield
     except OllamaError as error:
@@ -45,9 +46,10 @@ def is_recorded(error: OllamaError) -> bool:
 
 
 def record_error(llm: Any, error: OllamaError, *, streamed: bool, replied: bool) -> None:
-    """Makes the record of ``error`` unless it has one. ``replied``: the client's call itself went well, if it was made.
+    """Makes the record of ``error``, unless it has one.
 
-    ``llm`` may be half made. Nothing is raised but what a log of warnings may raise.
+    ``llm`` is the provider's object, whose constructor may have failed half-way. ``streamed`` says that a stream was
+    asked for, ``replied`` that the client was to send the request, so that its own record says that all went well.
     """
     if is_recorded(error):
         return
@@ -67,7 +69,7 @@ def record_error(llm: Any, error: OllamaError, *, streamed: bool, replied: bool)
 
 
 def records_errors(*, streamed: bool) -> Callable[[_F], _F]:
-    """For a provider's method that asks the server: what it raises has a record."""
+    """A decorator for the provider's methods that ask the server: makes the record of what they raise."""
 
     def wrap(method: _F) -> _F:
         @functools.wraps(method)

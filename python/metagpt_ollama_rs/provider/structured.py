@@ -1,15 +1,24 @@
 """Structured answers: the schema of an ActionNode becomes the ``format`` of the request that fills it.
 
-The schema is known in ``ActionNode._aask_v1``, which asks ``llm.aask(prompt, …)`` without it. So this method is
-wrapped, once a provider wants structured answers and not before: the wrapper leaves the schema in a context variable,
-for the node's own LLM object and for as long as the node is being filled, MetaGPT's retries included. Tasks that run
-at the same time have contexts of their own; every other call of the LLM object goes out without a schema.
+``ActionNode._aask_v1`` knows the schema, and calls ``llm.aask(prompt, …)`` without it. So this method is wrapped once a
+provider wants structured answers, and not before. The wrapper sets a context variable to the schema and the node's LLM
+object while the node is being filled, MetaGPT's retries included. Tasks that run at the same time have contexts of
+their own, and every other call of the LLM object is sent without a schema.
 
-Nodes are filled in three ways. ``json`` gets a format. ``markdown`` does not: its parser wants headings, which no JSON
-has, and people choose it for answers with code, which JSON spoils. ``raw``, ``code_fill``, ``single_fill`` and
-``xml_fill`` ask for free text and never come by here.
+A node filled as ``json`` gets a format. One filled as ``markdown`` does not: its parser wants headings, which JSON does
+not have, and people choose it for answers with code, which JSON spoils. ``raw``, ``code_fill``, ``single_fill`` and
+``xml_fill`` ask for free text and do not call the wrapped method.
 
-The server answers bare JSON, and MetaGPT's parser wants it between ``[CONTENT]`` and ``[/CONTENT]``. No I/O here.
+The server answers with bare JSON, and MetaGPT's parser wants it between ``[CONTENT]`` and ``[/CONTENT]``:
+
+>>> print(wrap_in_content_tags('{"name": "a"}'))
+[CONTENT]
+{
+    "name": "a"
+}
+[/CONTENT]
+
+No I/O here.
 """
 
 from __future__ import annotations
@@ -48,7 +57,7 @@ _warned_topics: set[str] = set()
 
 
 def structured_by_environment() -> bool:
-    """What ``METAGPT_OLLAMA_STRUCTURED`` says; unset is False. Raises ``ConfigurationError`` for what is no bool."""
+    """Whether ``METAGPT_OLLAMA_STRUCTURED`` is true; unset is False. Raises ``ConfigurationError`` for other texts."""
     value = os.environ.get(STRUCTURED_VARIABLE, "")
     try:
         return parse_bool(value) if value.strip() else False
@@ -57,13 +66,13 @@ def structured_by_environment() -> bool:
 
 
 def current_format(llm: object) -> Optional[dict[str, Any]]:
-    """The schema for what ``llm`` is asked at this moment: that of the node it is filling, else None."""
+    """The schema of the node that ``llm`` is filling in this task, or None while it fills none."""
     filling = _current_fill.get()
     return filling.format if filling is not None and filling.llm is llm else None
 
 
 def wrap_in_content_tags(answer: str) -> str:
-    """A structured answer in the form that MetaGPT's parser reads; text that is no JSON object comes back as it is.
+    """A structured answer in the format that MetaGPT's parser reads; text that is no JSON object comes back as it is.
 
     The text survives what MetaGPT does to an answer before it is parsed: it ends at the first ``[/CONTENT]``, and with
     ``repair_llm_output`` what follows a ``#`` or ``//`` is cut off where an escaped quote hides that it is in a string.
@@ -77,14 +86,18 @@ def wrap_in_content_tags(answer: str) -> str:
 
 
 def is_json_object(answer: str) -> bool:
-    """Whether ``answer`` is a whole JSON object."""
+    """Whether ``answer`` is one complete JSON object.
+
+    >>> is_json_object('{"a": 1}'), is_json_object('{"a": ')
+    (True, False)
+    """
     return _parse_object(answer) is not None
 
 
 def wrap_action_nodes() -> None:
-    """Wraps ``ActionNode._aask_v1``, now or when MetaGPT's module is imported. May be called at any time again.
+    """Wraps ``ActionNode._aask_v1``, now or when MetaGPT's module is imported. May be called any number of times.
 
-    A test that replaces the method puts back what it found, which may be the method without the wrapper.
+    It is called for each request, because a test that replaces the method may put back the one without the wrapper.
     """
     when_imported(_MODULE, _wrap_aask)
 
@@ -134,7 +147,7 @@ def _format_of(node: Any, arguments: Mapping[str, Any]) -> Optional[dict[str, An
         made = node.create_model_class(name, arguments["output_data_mapping"])
         return answer_schema(made.model_json_schema())
     except Exception as error:
-        # A type that JSON cannot describe. MetaGPT will meet it too, and has the better place to say so.
+        # A node with a type that JSON cannot describe. MetaGPT makes the same class later and raises its own error.
         _warn_once(name, f"{name} cannot be asked for as a structured answer: {error}")
         return None
 

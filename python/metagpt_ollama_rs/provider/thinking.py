@@ -1,7 +1,10 @@
-"""Parts the reasoning that some models write into their answer from the answer itself.
+r"""Separates the reasoning that some models write into their answer from the answer itself.
 
-Which marks they put around it depends on the model's template: ``BLOCKS`` is the table. A server that knows the
-template sends the reasoning in a field of its own; this is for those that do not.
+>>> split_thinking("<think>2 and 2 is 4.</think>\n\nFour.")
+('Four.', '2 and 2 is 4.')
+
+Which marks stand around the reasoning depends on the template of the model: ``BLOCKS`` is the table. A server that
+knows the template sends the reasoning in a field of its own, and this module is for servers that do not.
 
 - Blocks at the very beginning count, white space aside, one or several. A block without an end is reasoning.
 - A closing mark alone: the template had the opening one in the prompt, so all before it is reasoning.
@@ -58,21 +61,22 @@ BLOCKS = (
 
 _BY_END = {block.ends[0]: block for block in BLOCKS if not block.answer and block.ends != _HARMONY_ENDS}
 _BY_OPENS = {block.opens: block for block in BLOCKS}
-# One alone says that reasoning was before it. The message of the harmony format ends so, too, when another one follows.
+# A closing mark without an opening one: all before it is reasoning. A message of the harmony format ends in the same
+# way where another message follows.
 _LONE_MARK = re.compile("|".join(map(re.escape, _BY_END)) + "|" + re.escape("<|end|>") + f"(?={re.escape(_NEXT)}<)")
 _MARKS = (*_BY_OPENS, *_BY_END, _NEXT)
-# Few answers have so much as the first character of a mark, and a search for one is the cheapest there is.
+# The marks by their first character. Few answers have even that character, and to search for one is the fastest test.
 _BY_FIRST = {
     first: [mark for mark in _MARKS if mark[0] == first] for first in dict.fromkeys(mark[0] for mark in _MARKS)
 }
 
-# An answer that goes in circles may have thousands of marks, and each is looked at with all that is before it.
+# An answer that repeats itself may have thousands of marks, and each is looked at together with all text before it.
 _MAX_MARKS = 100
 
 _CODE_FENCE = re.compile(r"^[ \t]*(?:```|~~~)", re.MULTILINE)
 _QUOTE = re.compile(r"(?<!\w)'|'(?!\w)")
 _CALLED_A_TAG = re.compile(r"\s*(?:tags?\b|tokens?\b|markers?\b|标签|标记|符号)", re.IGNORECASE)
-# What follows an opening mark that a sentence begins with: "<think> is …", "<think> and </think> are …".
+# What follows an opening mark with which a sentence begins: "<think> is …", "<think> and </think> are …".
 _MENTION_AFTER_MARK = re.compile(
     r"[ \t]*(?:and|or|[,/&、和与])[ \t]*\Z"
     r"|[ \t]+(?:and|or|is|are|means|marks|opens|starts|begins|tags?|tokens?)\b"
@@ -81,18 +85,24 @@ _MENTION_AFTER_MARK = re.compile(
 
 
 class ThinkSplitter:
-    """Feed it the deltas of one answer in order; it returns those that belong to the answer.
+    """Takes the deltas of one answer in order, and returns those that belong to the answer and not to the reasoning.
 
-    White space passes at once. A delta that may be the beginning of a mark is held back until it is known; once it is
-    known not to be one, the deltas come out as they went in, one by one. Call ``finish`` at the end of the stream for
-    what is still held.
+    White space passes at once. Deltas that may be the beginning of a mark are held back until that is known; if they
+    are none, they are returned one by one as they came. ``finish`` at the end of the stream returns what is still held
+    back.
+
+    >>> splitter = ThinkSplitter()
+    >>> [splitter.feed(delta) for delta in ("<th", "ink>Hm.", "</think>", "Four", ".")] + [splitter.finish()]
+    [[], [], [], ['Four'], ['.'], []]
+    >>> splitter.thinking
+    'Hm.'
     """
 
     __slots__ = ("_open_block", "_pending", "_raw", "_thoughts", "block", "passes_through")
 
     def __init__(self) -> None:
         self.passes_through = False
-        """True when all that follows is answer: feeding may stop."""
+        """Whether all that follows belongs to the answer, so that it need not be fed any more."""
         self.block: Optional[Block] = None
         """The first block of the answer, once it has begun."""
         self._open_block: Optional[Block] = None
@@ -107,7 +117,7 @@ class ThinkSplitter:
         return "\n\n".join(thought for thought in thoughts if thought)
 
     def feed(self, text: str) -> list[str]:
-        """Returns the deltas of the answer that ``text`` completes; often none or just ``text``."""
+        """Takes the next delta and returns the deltas of the answer that are now known; often none or ``[text]``."""
         if not text:
             return []
         if self.passes_through or (text.isspace() and not self._pending and self.block is None):
@@ -119,12 +129,12 @@ class ThinkSplitter:
         return pieces
 
     def pass_through(self, _thinking: str = "") -> None:
-        """Takes all that follows for answer: the server sends the reasoning in a field of its own."""
+        """Lets all that follows pass, because the server sends the reasoning in a field of its own."""
         if self.block is None and not self._pending:
             self.passes_through = True
 
     def finish(self) -> list[str]:
-        """Ends the answer and returns what was held back: text, when no mark was completed."""
+        """Ends the answer and returns what was held back and belongs to the answer after all."""
         held, self._pending = self._pending, []
         pieces: list[str] = []
         if self._open_block is not None:
@@ -139,7 +149,7 @@ class ThinkSplitter:
         return [piece for piece in pieces if piece]
 
     def _outside(self, pieces: list[str]) -> bool:
-        """Looks for a block at the beginning of what is held; True when there is more to look at."""
+        """Looks for an opening mark at the beginning of the pending text; True if it has to be looked at again."""
         text = "".join(self._pending)
         start = text.lstrip()
         block = next((block for block in BLOCKS if start.startswith(block.opens)), None)
@@ -161,7 +171,7 @@ class ThinkSplitter:
         return False
 
     def _inside(self, pieces: list[str]) -> bool:
-        """Looks for the end of the open block in what is held; True when there is more to look at."""
+        """Looks for the closing mark of the open block in the pending text; True if it has to be looked at again."""
         block, text = self._open_block, "".join(self._pending)
         if block is None or not text:
             return False
@@ -181,7 +191,7 @@ class ThinkSplitter:
         return False
 
     def _add_to_block(self, text: str, pieces: list[str]) -> None:
-        """Puts a part of the open block where it belongs."""
+        """Adds a part of the open block to the thinking, or to ``pieces`` if the block holds answer."""
         self._raw.append(text)
         if self._open_block is not None and not self._open_block.answer:
             self._thoughts[-1].append(text)
@@ -189,21 +199,20 @@ class ThinkSplitter:
             pieces.append(text)
 
     def _is_only_mentioned(self) -> bool:
-        """Whether the answer begins with a sentence about the opening mark, and no block."""
+        """Whether the answer begins with a sentence that mentions the opening mark, and not with a block."""
         if self._open_block is None or self._open_block.answer or len(self._thoughts) != 1:
             return False
         return _MENTION_AFTER_MARK.match("".join(self._thoughts[0])) is not None
 
     def _restore_as_answer(self, rest: str, pieces: list[str]) -> None:
-        """Makes answer of what was taken for a block."""
+        """Returns to the answer what was taken for a block by mistake."""
         pieces.append("".join(self._raw) + rest)
         self._pending, self._thoughts = [], []
         self.block, self.passes_through = None, True
 
 
 def split_thinking(text: str) -> tuple[str, str]:
-    """Parts a whole answer into ``(answer, thinking)``; thinking is ``""``, and the text unchanged, where there is no
-    block."""
+    """Splits a whole answer into ``(answer, thinking)``. Without a block, thinking is ``""`` and the text unchanged."""
     if not any(first in text and any(mark in text for mark in marks) for first, marks in _BY_FIRST.items()):
         return text, ""
     splitter = ThinkSplitter()
@@ -222,20 +231,20 @@ def split_thinking(text: str) -> tuple[str, str]:
 
 
 def _find_lone_end(text: str) -> Optional[re.Match[str]]:
-    """The first closing mark that ends reasoning whose beginning was in the prompt."""
+    """The first closing mark that ends reasoning whose opening mark was in the prompt."""
     for mark in itertools.islice(_LONE_MARK.finditer(text), _MAX_MARKS):
         if _is_mention(text, *mark.span()):
             continue
         opens = _BY_END[mark[0]].opens if mark[0] in _BY_END else _ANALYSIS
         begun = list(itertools.islice(re.compile(re.escape(opens)).finditer(text, 0, mark.start()), _MAX_MARKS))
-        # Reasoning may talk about marks, too. What ends it then stands on a line of its own.
+        # Reasoning may mention marks, too. The mark that ends it then stands on a line of its own.
         alone = not text[: mark.start()].rpartition("\n")[2].strip()
         return mark if not begun or (alone and all(_is_mention(text, *opening.span()) for opening in begun)) else None
     return None
 
 
 def _move_later_blocks(block: Block, answer: str, thoughts: list[str]) -> str:
-    """``answer`` without later blocks, whose reasoning goes to ``thoughts``: the model is known to write such."""
+    """``answer`` without later blocks of the same marks, whose reasoning is added to ``thoughts``."""
     if block.answer or block.opens not in answer:
         return answer
     kept: list[str] = []
@@ -256,7 +265,7 @@ def _move_later_blocks(block: Block, answer: str, thoughts: list[str]) -> str:
 
 
 def _is_mention(text: str, start: int, end: int) -> bool:
-    """Whether the mark at ``text[start:end]`` is only talked about."""
+    """Whether the mark at ``text[start:end]`` is only mentioned: in code, in quotes, in the middle of a sentence."""
     begin, stop = text.rfind("\n", 0, start) + 1, text.find("\n", end)
     before, after = text[begin:start], text[end : stop if stop >= 0 else len(text)]
     if len(_CODE_FENCE.findall(text, 0, begin)) % 2 or _CALLED_A_TAG.match(after):

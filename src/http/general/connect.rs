@@ -2,20 +2,27 @@
 //!
 //! reqwest has one connect limit for a whole client and does not tell whether a request went out on a pooled
 //! connection. This layer around its connector does both per request: the connector runs inside the task of the
-//! request, so a task-local leads from it back to the request. A connection that is being made when a pooled one
-//! becomes free is finished in a task of its own; it finds no task-local and keeps the client's limit.
+//! request, so a task-local leads from it back to the request's [`Attempt`]. A connection that is being made when a pooled
+//! one becomes free is finished in a task of its own; that finds no task-local and keeps the client's limit.
+//!
+//! That a connection was made for a request does not mean that the request went out on it: hyper takes the pooled one if
+//! that becomes free before the new one is ready. So connections are told apart by their address on this side.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use hyper_util::client::legacy::Error as ClientError;
+use hyper_util::client::legacy::connect::{Connected, Connection, HttpInfo};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::http::attempt::{Attempt, ConnectTimeout, UnresolvedName};
+use crate::http::fault::cause;
 use crate::http::names;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -53,6 +60,7 @@ pub(super) struct ConnectService<S> {
 impl<S, R> Service<R> for ConnectService<S>
 where
     S: Service<R, Error = BoxError>,
+    S::Response: Connection,
     S::Future: Send + 'static,
 {
     type Response = S::Response;
@@ -77,11 +85,23 @@ where
                 Err(_) => return Err(ConnectTimeout(limit).into()),
             };
             if let Some(attempt) = attempt {
-                attempt.connected();
+                attempt.connected(local_address(&connection.connected()));
             }
             Ok(connection)
         })
     }
+}
+
+/// The address on this side of the connection on which a request failed. `None` if it failed before it had one.
+pub(super) fn used_address(error: &reqwest::Error) -> Option<SocketAddr> {
+    let error: &ClientError = cause(error)?;
+    local_address(error.connect_info()?)
+}
+
+fn local_address(connection: &Connected) -> Option<SocketAddr> {
+    let mut extras = hyper::Request::new(()).into_parts().0.extensions;
+    connection.get_extras(&mut extras);
+    extras.get::<HttpInfo>().map(HttpInfo::local_addr)
 }
 
 /// Looks up names for reqwest. Which name it was that could not be resolved is told to the request: where a proxy is used

@@ -2,6 +2,8 @@
 //! lane to live in.
 
 mod connect;
+#[cfg(test)]
+mod tests;
 
 use std::future::Future;
 use std::pin::pin;
@@ -13,7 +15,7 @@ use reqwest::header::HeaderMap;
 use reqwest::redirect::Policy;
 use reqwest::{Response as Received, StatusCode};
 
-use self::connect::{ConnectLayer, Resolver, with_attempt};
+use self::connect::{ConnectLayer, Resolver, used_address, with_attempt};
 use super::attempt::Attempt;
 use super::config::Config;
 use super::fault;
@@ -95,7 +97,7 @@ impl General {
                 Ok(response) => return Ok(Response(response)),
                 Err(error)
                     if !replaced
-                        && !attempt.has_new_connection()
+                        && !attempt.used_new_connection(used_address(&error))
                         && attempt.may_be_stale()
                         && fault::is_stale(&error, request.changing) =>
                 {

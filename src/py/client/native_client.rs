@@ -30,7 +30,7 @@ use crate::py::interpreter::{errors, log};
 use crate::py::objects::json_writer;
 use crate::py::replies::reply_format::ReplyFormat;
 use crate::py::replies::stream_reader::ItemFormat;
-use crate::stats::{About, Journal, Trace};
+use crate::stats::{CallInfo, Journal, Trace};
 use crate::sync::lock;
 
 /// A client of one server, with its connection pool.
@@ -101,13 +101,13 @@ impl NativeClient {
         let timeouts = limits
             .map(|limits| options::timeouts(py, limits))
             .transpose()?;
-        let about = About {
+        let call = CallInfo {
             model: model_of(py, payload)?,
             host: self.config.base.display(),
             endpoint: endpoint.route(),
             streamed,
         };
-        let trace = Trace::new(about, self.journal.clone());
+        let trace = Trace::new(call, self.journal.clone());
         let request = Request {
             body,
             timeouts,
@@ -158,9 +158,10 @@ pub fn is_cloud(url: &Bound<'_, PyString>) -> bool {
 #[pymethods]
 impl NativeClient {
     /// A client for `address`: a `base_url` as configurations write it, or with `is_host` a value in the manner of
-    /// `OLLAMA_HOST`. Raises `ConfigurationError` for what cannot be used; nothing is sent.
+    /// `OLLAMA_HOST`, which may have been copied together with one of the paths `endpoints`. Raises `ConfigurationError`
+    /// for what cannot be used; nothing is sent.
     #[new]
-    #[pyo3(signature = (address, *, is_host, headers, api_key, proxy, verify, limits, retries, max_line, max_body))]
+    #[pyo3(signature = (address, *, is_host, endpoints, headers, api_key, proxy, verify, limits, retries, max_line, max_body))]
     #[expect(
         clippy::too_many_arguments,
         reason = "the one caller is Python, and names them"
@@ -169,6 +170,7 @@ impl NativeClient {
         py: Python<'_>,
         address: &str,
         is_host: bool,
+        endpoints: Vec<String>,
         headers: Vec<(String, String)>,
         api_key: Option<&str>,
         proxy: Option<String>,
@@ -185,8 +187,9 @@ impl NativeClient {
             AddressSetting::BaseUrl
         };
         let mut config = BaseUrl::parse(address, setting)
-            .map(Config::new)
+            .map(|base| Config::new(base.without_endpoint(&endpoints)))
             .map_err(|error| errors::to_python(py, error))?;
+        config.endpoints = endpoints.into();
         config.headers = headers;
         let environment = std::env::var("OLLAMA_API_KEY").ok();
         config.api_key = resolve_key(api_key, environment.as_deref(), &config.base);

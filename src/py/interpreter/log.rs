@@ -8,7 +8,7 @@ use crate::stats::Trace;
 
 /// Logs what `trace` has noted since the last call: where a result is handed to Python, never on the I/O thread.
 pub fn log_notes(py: Python<'_>, trace: &Trace) -> PyResult<()> {
-    for note in trace.take_notes() {
+    for note in trace.take_log_lines() {
         log(py, "warning", PyString::new(py, &note).as_any())?;
     }
     Ok(())

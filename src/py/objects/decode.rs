@@ -128,7 +128,7 @@ Raises `TypeError` for an argument that holds no body.";
             Err(NoObject::Declined) => {}
             known => return known,
         }
-        let line = last_value::lines(last_value::without_mark(body)).next();
+        let line = last_value::lines_from_end(last_value::without_byte_order_mark(body)).next();
         // One that may be worth learning goes the other way.
         match line.filter(|line| LineTemplate::of(line).is_none()) {
             Some(line) => json::try_read(py, line),
@@ -193,8 +193,8 @@ fn read<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = response.py();
     let body = Body::of(response)?;
-    let text = last_value::without_mark(body.bytes.as_slice());
-    if let Some(line) = last_value::lines(text).next() {
+    let text = last_value::without_byte_order_mark(body.bytes.as_slice());
+    if let Some(line) = last_value::lines_from_end(text).next() {
         let mut found = of_content_line(py, line);
         if matches!(found, Err(NoObject::Declined)) && content_line::learn(py, line)? {
             found = of_content_line(py, line);
@@ -208,18 +208,18 @@ fn read<'py>(
 }
 
 fn decode_body<'py>(py: Python<'py>, body: &Body<'py>, text: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-    for line in last_value::lines(text) {
+    for line in last_value::lines_from_end(text) {
         if let Some(value) = body.parse(py, line)? {
             return Ok(value);
         }
     }
-    let whole = last_value::strip(text);
-    if last_value::plausible(whole)
+    let whole = last_value::strip_like_python(text);
+    if last_value::may_be_json(whole)
         && let Some(value) = body.parse(py, whole)?
     {
         return Ok(value);
     }
-    for event in last_value::events(text) {
+    for event in last_value::events_from_end(text) {
         if let Some(value) = body.parse(py, &event)? {
             return Ok(value);
         }

@@ -105,8 +105,8 @@ fn end_with_error(
 ) -> PyErr {
     trace.finish(Some(&error));
     let context = FailureContext {
-        model: &trace.about().model,
-        endpoint: &trace.about().endpoint,
+        model: &trace.call().model,
+        endpoint: &trace.call().endpoint,
         partial,
         thinking,
     };
@@ -118,14 +118,14 @@ fn read_vectors(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyA
         Ok(vectors) if vectors.failed => return read_answer(py, reply, trace),
         Ok(vectors) => vectors,
         Err(error) => {
-            let about = trace.about();
+            let call = trace.call();
             let kind = if error.is_damage() {
                 Kind::Decode
             } else {
                 Kind::Protocol
             };
             let error = Error::new(kind, error.to_string())
-                .at(&format!("{}{}", about.host, about.endpoint))
+                .at(&format!("{}{}", call.host, call.endpoint))
                 .after(reply.status)
                 .with_cause(Cause::Vectors);
             return Err(end_with_error(
@@ -137,7 +137,7 @@ fn read_vectors(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyA
             ));
         }
     };
-    trace.answer(&vectors.counters, None, true);
+    trace.note_answer(&vectors.counters, None, true);
     let bytes = PyByteArray::new_with(py, size_of_val(vectors.values.as_slice()), |bytes| {
         for (bytes, value) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(&vectors.values) {
             *bytes = value.to_ne_bytes();
@@ -179,8 +179,8 @@ fn end_with_reply_error(
     thinking: &str,
     trace: &Trace,
 ) -> PyErr {
-    let about = trace.about();
-    let url = format!("{}{}", about.host, about.endpoint);
+    let call = trace.call();
+    let url = format!("{}{}", call.host, call.endpoint);
     let error = error.at(&url).after(reply.status);
     end_with_error(py, reply.secrets.redact(error), partial, thinking, trace)
 }
@@ -292,7 +292,7 @@ fn read_lines(reply: &Reply) -> Result<Answer, UnreadableBody> {
         failure = Some((Kind::Protocol, refusal));
     }
     let mut fold = Fold::default();
-    fold.batch(&batch);
+    fold.add_batch(&batch);
     match failure {
         None => Ok(fold.finish()),
         Some((kind, message)) => Err(UnreadableBody {

@@ -10,7 +10,7 @@ use crate::error::{Error, Kind};
 use crate::py::interpreter::exit::enter;
 use crate::py::objects::counters;
 use crate::stats;
-use crate::stats::{About, Journal, Trace};
+use crate::stats::{CallInfo, Journal, Trace};
 use crate::wire::fold_body;
 
 /// Whole bodies longer than this are not read a second time for their counts.
@@ -71,14 +71,14 @@ pub fn stats_fail(
     enter();
     let kind = Kind::named(kind)
         .ok_or_else(|| PyValueError::new_err(format!("{kind:?} is no kind of error")))?;
-    let about = About {
+    let call = CallInfo {
         model,
         host,
         endpoint,
         streamed,
     };
     let place = std::env::var("METAGPT_OLLAMA_STATS").unwrap_or_default();
-    let trace = Trace::over(about, Journal::at(&place), rejected);
+    let trace = Trace::not_under_way(call, Journal::at(&place), rejected);
     let error = Error::new(kind, "").with_status(status);
     trace.finish(Some(&error));
     crate::py::interpreter::log::log_notes(py, &trace)
@@ -94,13 +94,13 @@ pub fn note_answer(reply: &Bound<'_, PyAny>, trace: &Trace) {
         .ok()
         .flatten()
         .and_then(|reason| reason.extract().ok());
-    trace.answer(&counters::read(reply), reason.as_deref(), true);
+    trace.note_answer(&counters::read(reply), reason.as_deref(), true);
 }
 
 /// As `note_answer`, for a body that is handed on unread.
 pub fn note_body(body: &[u8], trace: &Trace) {
     if body.len() <= SHORT {
         let (answer, _) = fold_body(body);
-        trace.answer(&answer.counters, answer.done_reason.as_deref(), true);
+        trace.note_answer(&answer.counters, answer.done_reason.as_deref(), true);
     }
 }

@@ -107,7 +107,7 @@ impl StreamReader {
         (self.next, self.text_start) = (0, 0);
         match inbox.try_recv(&mut self.batch) {
             Received::Items => {
-                self.fold.batch(&self.batch);
+                self.fold.add_batch(&self.batch);
                 true
             }
             Received::Empty => false,
@@ -291,8 +291,8 @@ impl StreamReader {
     pub fn exception(&self, py: Python<'_>, error: Error) -> PyErr {
         let answer = self.fold.clone().finish();
         let context = FailureContext {
-            model: &self.trace.about().model,
-            endpoint: &self.trace.about().endpoint,
+            model: &self.trace.call().model,
+            endpoint: &self.trace.call().endpoint,
             partial: &answer.content,
             thinking: &answer.thinking,
         };

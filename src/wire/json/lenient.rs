@@ -9,7 +9,8 @@
 use std::borrow::Cow;
 
 use super::cursor::Cursor;
-use super::string::{Escape, plain_run, read_escape, unescape};
+use super::plain_run::plain_run;
+use super::string::{Escape, read_escape, unescape};
 
 /// A text is no JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

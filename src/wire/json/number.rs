@@ -1,5 +1,7 @@
 //! Decimal text to the nearest f32 or f64, ties to even, in one rounding.
 //!
+//! `-0.012345678,…` is the f32 nearest to -0.012345678, and 12 bytes long; `26}` is the integer 26.
+//!
 //! For f32: a number of up to 19 significant digits is an integer `w` and a power of ten. `w` as f64, times or over the power as
 //! f64, is off by at most three roundings of f64, so by less than 4 units in its last place. Rounding that to f32 gives
 //! the wrong neighbour only where such an error crosses the midpoint of two f32s. Midpoints are recognized by their
@@ -31,7 +33,7 @@ const TENS: [u64; 8] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_00
 const EXACT_INTEGER: u64 = 1 << 53;
 const EXACT_POWER: u64 = 22;
 
-/// A number as `json.loads` tells them apart.
+/// A number, as Python's `json.loads` tells integers and floats apart.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Number {
     Integer(i64),
@@ -68,7 +70,7 @@ pub(crate) fn read_f32(text: &[u8]) -> Option<(f32, usize)> {
     Some((value, parts.source.len()))
 }
 
-/// As `read`, but the nearest f64, or the integer. `None` also for an integer that is no i64.
+/// As `read_f32`, but the nearest f64, or the integer. `None` also for an integer that is no i64.
 #[inline]
 pub(crate) fn read_number(text: &[u8]) -> Option<(Number, usize)> {
     let parts = DecimalParts::of(text)?;

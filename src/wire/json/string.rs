@@ -1,4 +1,8 @@
-//! The inside of a JSON string: where it must be looked at, and what its escapes say.
+//! The inside of a JSON string: its end, and the text that it stands for.
+//!
+//! The bytes `a\n\u00e9"}` after an opening quote are the text `a`, line feed, `é`, and their closing quote is byte 9.
+
+use super::plain_run::{plain_run, push_plain_run};
 
 /// What a backslash sequence stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -6,80 +10,6 @@ pub(crate) enum Escape {
     Char(char),
     /// Half of a surrogate pair: legal JSON, but no character.
     LoneSurrogate,
-}
-
-/// How many bytes come before the first quote, backslash or control character, and whether they are all ASCII.
-#[inline]
-pub(crate) fn plain_run(bytes: &[u8]) -> (usize, bool) {
-    let mut ascii = true;
-    let (blocks, tail) = bytes.as_chunks::<BLOCK>();
-    let mut at = 0;
-    for block in blocks {
-        let (stop, high) = masks(block);
-        if stop != 0 {
-            let before = (stop & stop.wrapping_neg()) - 1;
-            ascii &= high & before == 0;
-            return (at + (stop.trailing_zeros() / BITS) as usize, ascii);
-        }
-        ascii &= high == 0;
-        at += BLOCK;
-    }
-    for &byte in tail {
-        if byte < 0x20 || byte == b'"' || byte == b'\\' {
-            break;
-        }
-        ascii &= byte < 0x80;
-        at += 1;
-    }
-    (at, ascii)
-}
-
-/// How many bytes are looked at in one step, and how many bits of a mask stand for a byte.
-#[cfg(target_arch = "x86_64")]
-const BLOCK: usize = 16;
-#[cfg(target_arch = "x86_64")]
-const BITS: u32 = 1;
-#[cfg(not(target_arch = "x86_64"))]
-const BLOCK: usize = 8;
-#[cfg(not(target_arch = "x86_64"))]
-const BITS: u32 = 8;
-
-/// Where `block` has a byte that stops a run, and where one that is not ASCII. The first byte has the lowest bits, and
-/// of the first mask only the lowest bit set is sure.
-#[cfg(target_arch = "x86_64")]
-#[inline]
-fn masks(block: &[u8; BLOCK]) -> (u32, u32) {
-    use std::arch::x86_64::{
-        _mm_cmpeq_epi8, _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128,
-        _mm_set1_epi8,
-    };
-    // SAFETY: every x86-64 has SSE2, and the load reads the 16 bytes of the block, wherever they are.
-    unsafe {
-        let bytes = _mm_loadu_si128(block.as_ptr().cast());
-        let quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x22));
-        let slash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x5c));
-        let control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);
-        let stop = _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quote, slash), control));
-        (
-            stop.cast_unsigned(),
-            _mm_movemask_epi8(bytes).cast_unsigned(),
-        )
-    }
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-#[inline]
-fn masks(block: &[u8; BLOCK]) -> (u64, u64) {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    let word = u64::from_le_bytes(*block);
-    // A borrow makes wrong bits only above the lowest one.
-    let quote = word ^ (ONES * 0x22);
-    let slash = word ^ (ONES * 0x5c);
-    let stop = (quote.wrapping_sub(ONES) & !quote)
-        | (slash.wrapping_sub(ONES) & !slash)
-        | (word.wrapping_sub(ONES * 0x20) & !word);
-    (stop & HIGH, word & HIGH)
 }
 
 /// Reads the escape at the start of `bytes` (its first byte is the backslash): its meaning and its length.
@@ -119,23 +49,16 @@ fn hex4(digits: &[u8]) -> Option<u32> {
     })
 }
 
-/// Appends the string whose opening quote stands just before `bytes`, and says where its closing quote is.
-/// `None` for whatever needs a closer look: the string does not end here, a control character, an unknown escape,
-/// half of a surrogate pair, invalid UTF-8. What was appended until then stays.
+/// Appends the string whose opening quote stands just before `bytes`, and returns where its closing quote is.
+///
+/// `None` where the strict path has to decide: the string does not end in `bytes`, or has a control character, an unknown
+/// escape, half of a surrogate pair or invalid UTF-8. Then a part of it may have been appended.
 #[inline]
 pub(crate) fn push_string(bytes: &[u8], out: &mut String) -> Option<usize> {
     let mut at = 0;
     loop {
+        at += push_plain_run(bytes.get(at..)?, out)?;
         let rest = bytes.get(at..)?;
-        let (length, ascii) = plain_run(rest);
-        let (run, rest) = rest.split_at_checked(length)?;
-        if ascii {
-            // SAFETY: `plain_run` saw that every byte of the run is below 0x80.
-            out.push_str(unsafe { std::str::from_utf8_unchecked(run) });
-        } else {
-            out.push_str(std::str::from_utf8(run).ok()?);
-        }
-        at += length;
         match rest.first()? {
             b'"' => return Some(at),
             b'\\' => {
@@ -150,16 +73,17 @@ pub(crate) fn push_string(bytes: &[u8], out: &mut String) -> Option<usize> {
     }
 }
 
-/// The text of a JSON string, its escapes resolved. Not checked to be UTF-8.
+/// The text of a JSON string, its escapes resolved. Nobody has checked that it is UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JsonString<'a> {
     pub bytes: &'a [u8],
+    /// Whether all bytes are ASCII.
     pub ascii: bool,
 }
 
-/// Reads the string whose opening quote stands just before `bytes`: its text and where its closing quote is. Where
-/// there are escapes, the text is put together in `scratch`. `None` for what `push_string` refuses, except that UTF-8
-/// is left to whoever makes a text of the bytes.
+/// Reads the string whose opening quote stands just before `bytes`: its text, and where its closing quote is. A text with
+/// escapes is put together in `scratch`. `None` for what `push_string` refuses, except that invalid UTF-8 is left to
+/// whoever makes a str of the bytes.
 #[inline]
 pub(crate) fn read_string<'a>(
     bytes: &'a [u8],
@@ -173,7 +97,7 @@ pub(crate) fn read_string<'a>(
     read_escaped_string(run, ascii, rest, scratch)
 }
 
-/// `content`, from the first escape at the start of `rest` on.
+/// Reads a string with escapes: `run` is what comes before the first one, which stands at the start of `rest`.
 fn read_escaped_string<'a>(
     run: &[u8],
     mut ascii: bool,
@@ -206,7 +130,8 @@ fn read_escaped_string<'a>(
     })
 }
 
-/// The text between the quotes of a JSON string that is known to be well formed; lone surrogates become U+FFFD.
+/// The text of the JSON string between whose quotes `inner` stands. It is known to be legal; halves of surrogate pairs
+/// become U+FFFD.
 pub(crate) fn unescape(inner: &str) -> String {
     let mut out = String::with_capacity(inner.len());
     let mut rest = inner;
@@ -223,41 +148,4 @@ pub(crate) fn unescape(inner: &str) -> String {
     }
     out.push_str(rest);
     out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::plain_run;
-
-    #[test]
-    fn a_run_ends_where_the_first_special_byte_is() {
-        for byte in 0..=u8::MAX {
-            for length in 0..40 {
-                for at in 0..length {
-                    let mut bytes = vec![b'x'; length];
-                    bytes
-                        .iter_mut()
-                        .skip(at)
-                        .step_by(3)
-                        .for_each(|place| *place = byte);
-                    let special = byte < 0x20 || byte == b'"' || byte == b'\\';
-                    let expected = if special {
-                        (at, true)
-                    } else {
-                        (length, byte < 0x80)
-                    };
-                    assert_eq!(plain_run(&bytes), expected, "{byte:#x} at {at} of {length}");
-                    // What stands behind the end of a run does not count.
-                    let mut longer = [
-                        &bytes,
-                        &b"\"\xff\"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"[..],
-                    ]
-                    .concat();
-                    assert_eq!(plain_run(&longer), expected);
-                    longer.insert(0, 0xe9);
-                    assert_eq!(plain_run(&longer), (expected.0 + 1, false));
-                }
-            }
-        }
-    }
 }

@@ -1,8 +1,9 @@
-//! JSON text to values that the caller builds, in one pass and without a tree in between.
+//! JSON text to values of any type, in one pass and without a tree in between.
 //!
-//! The reader knows the grammar; a [`ValueBuilder`] makes the values. What is refused here need not be wrong: text that is
-//! deeply nested, integers over 64 bits, lone surrogates and the names that only Python knows (`NaN`) are left to a
-//! reader that takes its time. What is accepted has one meaning only.
+//! The reader knows the grammar, and a [`ValueBuilder`] makes the values: for `[1,{"a":true}]` it is asked for the integer
+//! 1, an object, the key `a`, the boolean true, that the object takes this member, and an array of the two values. What is
+//! refused here need not be wrong: text that is deeply nested, integers over 64 bits, halves of surrogate pairs and the
+//! names that only Python knows (`NaN`) are left to a slower reader. What is accepted has one meaning only.
 
 use std::vec::Drain;
 
@@ -13,7 +14,7 @@ use super::string::{JsonString, read_string};
 /// Containers inside each other; deeper text is refused.
 pub const MAX_DEPTH: usize = 128;
 
-/// Makes values. `None` ends the reading.
+/// Makes the values of a JSON text. Each method may refuse, with `None`, which ends the reading.
 pub trait ValueBuilder {
     type Value;
     type Object;
@@ -40,6 +41,39 @@ pub trait ValueBuilder {
 }
 
 /// The value of `text`. `scratch` is memory for strings with escapes, and may hold anything.
+///
+/// ```
+/// use std::vec::Drain;
+///
+/// use metagpt_ollama_rs::wire::JsonString;
+/// use metagpt_ollama_rs::wire::json::value::{ValueBuilder, read};
+///
+/// /// Makes the sum of all numbers in a text.
+/// struct Sum;
+///
+/// impl ValueBuilder for Sum {
+///     type Value = f64;
+///     type Object = f64;
+///     type Key = ();
+///
+///     fn null(&mut self) -> Option<f64> { Some(0.0) }
+///     fn boolean(&mut self, _truth: bool) -> Option<f64> { Some(0.0) }
+///     fn integer(&mut self, number: i64) -> Option<f64> { Some(number as f64) }
+///     fn float(&mut self, number: f64) -> Option<f64> { Some(number) }
+///     fn string(&mut self, _text: JsonString<'_>) -> Option<f64> { Some(0.0) }
+///     fn array(&mut self, items: Drain<'_, f64>) -> Option<f64> { Some(items.sum()) }
+///     fn object(&mut self) -> Option<f64> { Some(0.0) }
+///     fn key(&mut self, _text: JsonString<'_>) -> Option<()> { Some(()) }
+///     fn member(&mut self, object: &mut f64, _key: (), value: f64) -> Option<()> {
+///         *object += value;
+///         Some(())
+///     }
+///     fn close(&mut self, object: f64) -> Option<f64> { Some(object) }
+/// }
+///
+/// assert_eq!(read(br#"[1, {"a": 2.5, "b": [true, 4]}]"#, &mut Sum, &mut Vec::new()), Some(7.5));
+/// assert_eq!(read(b"[1, ", &mut Sum, &mut Vec::new()), None);
+/// ```
 pub fn read<M: ValueBuilder>(
     text: &[u8],
     builder: &mut M,
@@ -69,7 +103,7 @@ impl<M: ValueBuilder> ValueReader<'_, '_, M> {
         self.cursor.eat_bytes(word).then_some(())
     }
 
-    /// `MAX_DEPTH` bounds the recursion.
+    /// Reads the value that comes next, inside `depth` open containers. `MAX_DEPTH` bounds the recursion.
     fn value(&mut self, depth: usize) -> Option<M::Value> {
         self.cursor.skip_white_space();
         match self.cursor.peek()? {
@@ -89,7 +123,7 @@ impl<M: ValueBuilder> ValueReader<'_, '_, M> {
         }
     }
 
-    /// Kept apart, so that the recursion has a small frame.
+    /// A function of its own, so that the recursion has a small frame.
     #[inline(never)]
     fn number(&mut self) -> Option<M::Value> {
         let (number, length) = number::read_number(self.cursor.rest())?;
@@ -130,7 +164,7 @@ impl<M: ValueBuilder> ValueReader<'_, '_, M> {
         let start = self.items.len();
         if !self.cursor.eat(b']') {
             loop {
-                // The vectors of embeddings are why numbers have a way of their own.
+                // Vectors of embeddings are long arrays of numbers: these do without the call of `value`.
                 let item = match self.cursor.peek()? {
                     b'-' | b'0'..=b'9' => self.number()?,
                     _ => self.value(depth)?,

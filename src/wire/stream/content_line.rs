@@ -15,7 +15,7 @@
 
 use super::delta::Shape;
 use super::tape::TapeValue;
-use crate::wire::json::string::plain_run;
+use crate::wire::json::plain_run::plain_run;
 
 /// The bytes up to the model, which begin every content line.
 pub(super) const BEFORE_MODEL: &[u8] = b"{\"model\":\"";

@@ -14,6 +14,7 @@ use simd_json::{Node, StaticNode};
 use super::delta::{Delta, Shape, TextMember, ToolCall};
 use super::tape::TapeValue;
 use crate::wire::counters::Counters;
+use crate::wire::error_text::error_text;
 use crate::wire::json::lenient;
 
 /// Everything that the line `source` says; `object` is what was parsed from it. In a body that is no event stream
@@ -31,7 +32,7 @@ pub(super) fn parse_delta(object: TapeValue<'_, '_>, source: &[u8], events: bool
     delta.created_at = owned(fields.created_at);
     delta.done = fields.done.is_some_and(TapeValue::is_true);
     delta.done_reason = owned(fields.done_reason);
-    delta.error = fields.error.and_then(|error| error_text(error, source));
+    delta.error = fields.error.and_then(|error| error_of_line(error, source));
     delta.counters = fields.counters;
     if let Some(choices) = fields.choices {
         delta.shape = Shape::OpenAi;
@@ -157,13 +158,13 @@ fn message_text(delta: &mut Delta, message: TapeValue<'_, '_>) -> bool {
 
 fn openai(delta: &mut Delta, choice: TapeValue<'_, '_>, position: usize, events: bool) {
     delta.done_reason = owned(choice.get("finish_reason"));
-    let (message, chunk) = (choice.get("message"), choice.get("delta"));
+    let (message, piece) = (choice.get("message"), choice.get("delta"));
     let message = message.filter(|message| message.is_object());
-    delta.done |= message.is_some() || (!events && chunk.is_none());
+    delta.done |= message.is_some() || (!events && piece.is_none());
     let (name, body) = if message.is_some() {
         ("message", message)
     } else {
-        ("delta", chunk)
+        ("delta", piece)
     };
     if let Some(body) = body {
         if message_text(delta, body) {
@@ -200,10 +201,10 @@ fn text_of(value: TapeValue<'_, '_>, text: &mut String) -> TextMember {
     TextMember::Text
 }
 
-/// The text of an `error` member: `None` if it says nothing, by Python's idea of truth. A text that is itself JSON is
-/// unwrapped once, because the runner's own refusal comes as a whole body in a string.
-fn error_text(error: TapeValue<'_, '_>, source: &[u8]) -> Option<String> {
-    let text = match error.node()? {
+/// The text of an `error` member, or the whole line where it has none; `None` if the member says nothing, by Python's idea
+/// of truth.
+fn error_of_line(error: TapeValue<'_, '_>, source: &[u8]) -> Option<String> {
+    match error.node()? {
         Node::Static(
             StaticNode::Null
             | StaticNode::Bool(false)
@@ -213,25 +214,9 @@ fn error_text(error: TapeValue<'_, '_>, source: &[u8]) -> Option<String> {
         )
         | Node::String("")
         | Node::Array { len: 0, .. }
-        | Node::Object { len: 0, .. } => return None,
-        Node::String(text) => Some(*text),
-        _ => error
-            .get("message")
-            .and_then(TapeValue::str)
-            .filter(|text| !text.is_empty()),
-    };
-    let Some(text) = text else {
-        return Some(String::from_utf8_lossy(source).into_owned());
-    };
-    Some(unwrapped(text).unwrap_or_else(|| text.to_owned()))
-}
-
-fn unwrapped(text: &str) -> Option<String> {
-    let nested: serde_json::Value =
-        serde_json::from_str(text.trim_start().starts_with('{').then_some(text)?).ok()?;
-    let error = nested.get("error").unwrap_or(&nested);
-    let message = error.as_str().or_else(|| error.get("message")?.as_str())?;
-    (!message.is_empty()).then(|| message.to_owned())
+        | Node::Object { len: 0, .. } => None,
+        _ => error_text(&error).or_else(|| Some(String::from_utf8_lossy(source).into_owned())),
+    }
 }
 
 /// One step from a value into a member or an element of it.

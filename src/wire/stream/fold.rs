@@ -1,4 +1,7 @@
-//! Deltas to the answer, and whether it is one.
+//! Deltas to the answer, and whether the answer is complete.
+//!
+//! The texts `Hel` and `lo` of two content lines and the delta of `{"response":"","done":true,"eval_count":3}` are an answer
+//! with the content `Hello`, the outcome `Complete` and three tokens.
 
 use std::collections::HashMap;
 
@@ -10,29 +13,39 @@ use super::delta::{Delta, Shape, TextMember, ToolCall};
 use super::error::WireError;
 use super::format::{MAX_LINE, StreamFormat};
 
-/// Adds up what a stream says. What comes after `done: true` is ignored, unless it is an error; after an error
-/// everything is.
+/// Adds up what a stream says. After `done: true` only an error still counts, and after an error nothing does.
+///
+/// ```
+/// use metagpt_ollama_rs::wire::{Delta, Fold, Outcome};
+///
+/// let mut fold = Fold::new();
+/// fold.add_text("Hel");
+/// fold.add_delta(&Delta { content: "lo".to_owned(), done: true, ..Delta::default() });
+/// assert_eq!(fold.content(), "Hello");
+/// assert_eq!(fold.finish().outcome, Outcome::Complete);
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Fold {
     answer: Answer,
-    /// The place of the last call with each index.
+    /// Where in `answer.tool_calls` the last call with each index stands.
     calls: HashMap<u64, usize>,
 }
 
 impl Fold {
+    /// An answer of which nothing has come.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds the text of an ordinary content line.
-    pub fn text(&mut self, text: &str) {
-        if self.open() {
+    /// Adds the text of a content line.
+    pub fn add_text(&mut self, text: &str) {
+        if self.is_open() {
             self.answer.content.push_str(text);
         }
     }
 
-    /// Adds a line that is more than that.
-    pub fn delta(&mut self, delta: &Delta) {
+    /// Adds a line that is no content line.
+    pub fn add_delta(&mut self, delta: &Delta) {
         if matches!(self.answer.outcome, Outcome::Failed(_)) {
             return;
         }
@@ -41,7 +54,7 @@ impl Fold {
             self.answer.last_line.clone_from(&delta.line);
             return;
         }
-        if !self.open() {
+        if !self.is_open() {
             return;
         }
         let answer = &mut self.answer;
@@ -67,7 +80,7 @@ impl Fold {
             answer.tool_lines.push(delta.line.clone());
         }
         for call in &delta.tool_calls {
-            self.call(call);
+            self.add_call(call);
         }
         let answer = &mut self.answer;
         if !delta.line.is_empty() {
@@ -78,30 +91,30 @@ impl Fold {
         }
     }
 
-    /// Adds all of a batch.
-    pub fn batch(&mut self, batch: &Batch) {
+    /// Adds all items of a batch.
+    pub fn add_batch(&mut self, batch: &Batch) {
         let mut last: Option<&Timestamp> = None;
         let mut start = 0;
         for item in &batch.items {
             match item {
                 Item::Content { end, created_at } => {
-                    self.text(batch.text.get(start..*end).unwrap_or_default());
+                    self.add_text(batch.text.get(start..*end).unwrap_or_default());
                     start = *end;
-                    if self.open() {
+                    if self.is_open() {
                         last = Some(created_at);
                     }
                 }
                 Item::Delta(delta) => {
-                    self.content_lines(batch, last.take());
-                    self.delta(delta);
+                    self.add_fields_of_content_lines(batch, last.take());
+                    self.add_delta(delta);
                 }
             }
         }
-        self.content_lines(batch, last);
+        self.add_fields_of_content_lines(batch, last);
     }
 
-    /// What ordinary lines say beside their text; the time is that of the last of them.
-    fn content_lines(&mut self, batch: &Batch, last: Option<&Timestamp>) {
+    /// Adds what content lines say beside their text; `last` is the time of the last of them.
+    fn add_fields_of_content_lines(&mut self, batch: &Batch, last: Option<&Timestamp>) {
         let (Some(created_at), Some(shared)) = (last, &batch.shared) else {
             return;
         };
@@ -121,7 +134,7 @@ impl Fold {
 
     /// Adds a call. Ollama sends whole calls; other servers send the arguments in pieces, where a piece after the first
     /// has the call's index but no name.
-    fn call(&mut self, call: &ToolCall) {
+    fn add_call(&mut self, call: &ToolCall) {
         let calls = &mut self.answer.tool_calls;
         let begun = match call.index {
             _ if !call.name.is_empty() => None,
@@ -138,15 +151,17 @@ impl Fold {
         calls.push(call.clone());
     }
 
-    /// The text so far.
+    /// The text that has come.
     pub fn content(&self) -> &str {
         &self.answer.content
     }
 
-    fn open(&self) -> bool {
+    /// Whether neither an end nor an error has come.
+    fn is_open(&self) -> bool {
         self.answer.outcome == Outcome::Truncated
     }
 
+    /// The answer.
     pub fn finish(self) -> Answer {
         self.answer
     }
@@ -158,7 +173,15 @@ fn replace(old: &mut Option<String>, new: Option<&String>) {
     }
 }
 
-/// Folds a whole body, streamed or not. The error, if any, is why reading stopped; the answer holds what came before.
+/// Folds a whole body, streamed or not. The error, if there is one, is why the reading stopped; the answer holds what came
+/// before it.
+///
+/// ```
+/// use metagpt_ollama_rs::wire::fold_body;
+///
+/// let (answer, result) = fold_body(br#"{"message":{"role":"assistant","content":"Hello"},"done":true}"#);
+/// assert_eq!((answer.content.as_str(), result), ("Hello", Ok(())));
+/// ```
 pub fn fold_body(body: &[u8]) -> (Answer, Result<(), WireError>) {
     let (answer, result) = fold_lines(body);
     if !matches!(result, Err(WireError::NotJson { .. })) || answer != Answer::default() {
@@ -182,6 +205,6 @@ fn fold_lines(body: &[u8]) -> (Answer, Result<(), WireError>) {
         .feed(body, &mut batch)
         .and_then(|()| decoder.finish(&mut batch));
     let mut fold = Fold::new();
-    fold.batch(&batch);
+    fold.add_batch(&batch);
     (fold.finish(), result)
 }

@@ -17,7 +17,8 @@ use super::content_line::{
     BEFORE_GENERATE_TEXT, BEFORE_MODEL, SharedFields, Timestamp,
 };
 use super::delta::Shape;
-use crate::wire::json::string::{JsonString, plain_run, push_string, read_string};
+use crate::wire::json::plain_run::plain_run;
+use crate::wire::json::string::{JsonString, push_string, read_string};
 
 /// What the content lines of one stream have in common.
 #[derive(Debug)]

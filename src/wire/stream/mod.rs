@@ -1,4 +1,19 @@
 //! A body in pieces to deltas, and deltas to an answer.
+//!
+//! Each file uses those above it only:
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `error`, `delta`, `answer` | what comes out: an error, what one line says, what a whole reply says |
+//! | `tape` | a parsed JSON object, as simd-json has it |
+//! | `content_line` | the shape of a line with a piece of text and nothing else |
+//! | `batch` | what a number of lines say |
+//! | `line_template` | the fast path: a content line, read by what the lines before it looked like |
+//! | `line_parser`, `delta_parser` | the strict path: any line to an object, any object to a delta |
+//! | `line_decoder` | one line, by one of the two paths |
+//! | `format`, `line_splitter`, `sse` | the format of a body; bytes to lines; lines of an event stream to JSON texts |
+//! | `decoder` | all of these together: a body in pieces to the items of a batch |
+//! | `fold` | items to the answer |
 
 mod answer;
 mod batch;

@@ -4,6 +4,8 @@
 
 use simd_json::{Node, StaticNode};
 
+use crate::wire::error_text::JsonNode;
+
 /// A value on the tape.
 #[derive(Clone, Copy)]
 pub(super) struct TapeValue<'t, 'i> {
@@ -102,5 +104,15 @@ impl<'t, 'i> TapeValue<'t, 'i> {
 
     pub fn is_object(self) -> bool {
         matches!(self.node(), Some(Node::Object { .. }))
+    }
+}
+
+impl JsonNode for TapeValue<'_, '_> {
+    fn as_text(&self) -> Option<&str> {
+        self.str()
+    }
+
+    fn member(&self, name: &str) -> Option<Self> {
+        self.get(name)
     }
 }

@@ -14,5 +14,5 @@ A command's module has what `cli.main.Command` declares. For example, the whole 
         return DONE
 
 It imports `DONE`, `FIXABLE`, `CliError` and `print_message` from `..console`, and what is slow to import inside of
-`run`: the modules of all commands are imported for `metagpt-ollama --help`. Its test is `tests/cli/test_hello.py`.
+`run`: the modules of all commands are imported for `metagpt-ollama --help`. Its test is a file of `tests/cli/`.
 """

@@ -41,7 +41,7 @@ pub(in crate::http) async fn send(
         }
     }
     let connection = connect_in_time(reactor, request, attempt).await?;
-    attempt.connected();
+    attempt.connected(None);
     send_on(connection, reactor, client, request, &bytes).await
 }
 

@@ -51,14 +51,14 @@ fn last_event(body: &str) -> Option<Vec<u8>> {
 
 fuzz_target!(|input: &[u8]| {
     let body = body(input);
-    let stripped = last_value::strip(&body);
-    let from_end = last_value::lines(&body).find(|text| is_json(text));
-    let event = last_value::events(&body).into_iter().find(|text| is_json(text));
+    let stripped = last_value::strip_like_python(&body);
+    let from_end = last_value::lines_from_end(&body).find(|text| is_json(text));
+    let event = last_value::events_from_end(&body).into_iter().find(|text| is_json(text));
     let Ok(text) = std::str::from_utf8(&body) else {
         return;
     };
     assert_eq!(stripped, strip(text).as_bytes());
     assert_eq!(from_end, last_line(text));
     assert_eq!(event, last_event(text));
-    assert!(last_value::plausible(stripped) || !is_json(stripped));
+    assert!(last_value::may_be_json(stripped) || !is_json(stripped));
 });

@@ -1,4 +1,4 @@
-"""The fast way of ordinary content lines, which are made from a copy of the line before: it must not show."""
+"""The fast way of content lines, which are made from a copy of the line before: it must not show."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ strings = st.text(st.characters(exclude_categories=["Cs"]), max_size=30) | st.sa
 
 
 @st.composite
-def ordinary(draw: st.DrawFn) -> bytes:
-    """An ordinary line, or one that is not quite."""
+def content_line(draw: st.DrawFn) -> bytes:
+    """A content line, or one that is not quite."""
     line: dict[str, Any] = {"model": draw(st.sampled_from(["m", "smollm2:135m", 'a "b"', "\u6a21\u578b"]) | strings)}
     line["created_at"] = draw(st.just(TIME) | strings)
     if draw(st.booleans()):
@@ -77,7 +77,7 @@ def check(body: bytes) -> None:
         assert decode_text(body) == ("" if wanted is None else wanted)
 
 
-@given(st.lists(ordinary(), min_size=1, max_size=4), st.sampled_from(["", "\n", "\r\n", "\n\n", " "]))
+@given(st.lists(content_line(), min_size=1, max_size=4), st.sampled_from(["", "\n", "\r\n", "\n\n", " "]))
 @DETERMINISTIC
 def test_lines_of_changing_forms(lines: list[bytes], end: str) -> None:
     for line in lines + lines[::-1]:
@@ -89,7 +89,7 @@ def test_lines_of_changing_forms(lines: list[bytes], end: str) -> None:
 @given(st.data())
 @DETERMINISTIC
 def test_mutated_lines(data: st.DataObject) -> None:
-    line = data.draw(ordinary())
+    line = data.draw(content_line())
     check(line)
     check(mutate(data.draw, line))
 

@@ -1,7 +1,7 @@
-//! Asking once more when that may help: the server is being restarted, or is too busy at the moment.
+//! Sending a request once more when that may help: the server is being restarted, or is too busy at the moment.
 //!
 //! Only before the first byte of an answer, only for failures that pass ([`Repeat`]), and briefly: `MetaGPT` tries
-//! three times itself, and a server that is down should cost it seconds. A time limit that ran out is never tried
+//! three times itself, and a server that is down should cost it seconds only. A time limit that ran out is never tried
 //! again: a client that leaves ends the loading of its model, and would start it anew with every try.
 
 use std::hash::{BuildHasher, RandomState};
@@ -15,19 +15,22 @@ use super::request::Request;
 use crate::error::{Error, Repeat};
 use crate::stats::Trace;
 
-/// The tries of one request.
-pub(super) struct Tries {
+/// Says when one request is sent again.
+pub(super) struct RetryPlan {
     policy: Retry,
+    /// When the request was made.
     since: Instant,
     /// When the total limit runs out.
     end: Option<Instant>,
-    /// Spent on waits that the server asked for.
+    /// How much time was spent on waits that the server asked for.
     obeyed: Duration,
+    /// How many retries there were.
     taken: u32,
+    /// Whether the request may change something.
     changing: bool,
 }
 
-impl Tries {
+impl RetryPlan {
     /// Begins with `request`, now. `total` is its total limit.
     pub(super) fn new(policy: Retry, request: &Request, total: Option<Duration>) -> Self {
         let since = Instant::now();
@@ -47,13 +50,13 @@ impl Tries {
     }
 
     /// Waits until it is time for another try, or gives `error` back because there is none.
-    pub(super) async fn after(
+    pub(super) async fn wait_for_next(
         &mut self,
         error: Error,
         lane: &Lane,
         trace: Option<&Trace>,
     ) -> Result<(), Error> {
-        let Some(wait) = self.next(&error, roll()) else {
+        let Some(wait) = self.next_wait(&error, random_fraction()) else {
             return Err(match self.taken {
                 0 => error,
                 taken => error.with_sentence(&format!("Tried {} times.", taken + 1)),
@@ -64,13 +67,13 @@ impl Tries {
             self.obeyed = self.obeyed.saturating_add(wait);
         }
         if let Some(trace) = trace {
-            let about = trace.about();
-            trace.retry(format!(
+            let call = trace.call();
+            trace.note_retry(format!(
                 "retry {} of {} of {}{} after {:.1} s: {}",
                 self.taken,
                 self.policy.count,
-                about.host,
-                about.endpoint,
+                call.host,
+                call.endpoint,
                 wait.as_secs_f64(),
                 error.message
             ));
@@ -79,7 +82,8 @@ impl Tries {
         Ok(())
     }
 
-    fn next(&self, error: &Error, roll: f64) -> Option<Duration> {
+    /// How long to wait until the next try; `None` if there is none.
+    fn next_wait(&self, error: &Error, roll: f64) -> Option<Duration> {
         match error.repeat {
             Repeat::Never => return None,
             Repeat::Unsure if self.changing => return None,
@@ -96,7 +100,7 @@ impl Tries {
 }
 
 /// A number from 0 to 1 that differs from client to client: the hasher's keys are random.
-fn roll() -> f64 {
+fn random_fraction() -> f64 {
     let bits = RandomState::new().hash_one(0_u8) >> 32;
     u32::try_from(bits).map_or(0.5, |bits| f64::from(bits) / f64::from(u32::MAX))
 }
@@ -124,8 +128,8 @@ mod tests {
         };
         for asked in [None, Some(1.8e19)] {
             let error = Error::new(Kind::Connect, "no.").with_repeat(Repeat::Safe, asked);
-            let mut tries = Tries::new(policy, &request(Method::Get, "/"), Some(Duration::MAX));
-            let waiting = tries.after(error, &Lane::General, None);
+            let mut tries = RetryPlan::new(policy, &request(Method::Get, "/"), Some(Duration::MAX));
+            let waiting = tries.wait_for_next(error, &Lane::General, None);
             let moment = Duration::from_millis(5);
             assert!(tokio::time::timeout(moment, waiting).await.is_err());
         }
@@ -135,7 +139,7 @@ mod tests {
     fn rolls_lie_between_zero_and_one() {
         assert!(
             (0..1000)
-                .map(|_| roll())
+                .map(|_| random_fraction())
                 .all(|roll| (0.0..=1.0).contains(&roll))
         );
     }
@@ -164,10 +168,10 @@ mod tests {
             (delete(), Repeat::Unsure, 1),
             (delete(), Repeat::Safe, 3),
         ] {
-            let mut policy = Tries::new(policy, &request, None);
+            let mut policy = RetryPlan::new(policy, &request, None);
             let mut count = 1;
             while policy
-                .after(failure(repeat), &Lane::General, None)
+                .wait_for_next(failure(repeat), &Lane::General, None)
                 .await
                 .is_ok()
             {
@@ -185,10 +189,10 @@ mod tests {
         };
         let error = Error::new(Kind::Connect, "no.").with_repeat(Repeat::Safe, None);
         let total = Some(Duration::from_millis(10));
-        let mut tries = Tries::new(policy, &request(Method::Get, "/"), total);
+        let mut tries = RetryPlan::new(policy, &request(Method::Get, "/"), total);
         assert_eq!(
             tries
-                .after(error, &Lane::General, None)
+                .wait_for_next(error, &Lane::General, None)
                 .await
                 .unwrap_err()
                 .message,

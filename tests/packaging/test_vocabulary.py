@@ -1,0 +1,160 @@
+"""One word has one meaning: no type has a namesake, the glossary has words of the code, retired words stay away."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import re
+import sys
+import tokenize
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+RUST = ROOT / "src"
+PYTHON = ROOT / "python" / "metagpt_ollama_rs"
+
+# Two implementations of one thing have the same names, and the enum of `http/lane.rs` chooses between them.
+NAMESAKES = {
+    "Response": {"http/lane.rs", "http/general/", "http/direct/"},
+    "Timer": {"http/lane.rs", "http/general/", "http/direct/"},
+}
+# What stands in the place of the direct lane where there is none has its names.
+STUB = "http/direct/unsupported.rs"
+
+# Words of former versions, with what is said for them.
+RETIRED = {
+    "alarm": "waker",
+    "beginning": "head, or start",
+    "bell": "waker",
+    "careful": "lenient",
+    "circles": "repetition",
+    "datareturn": "what CPython calls it",
+    "desk": "reader cell",
+    "door": "callback, or consumer",
+    "hub": "waker",
+    "mold": "slot layout",
+    "ordinary": "content line",
+    "promise": "future, or reply sender",
+    "seat": "what asyncio calls it",
+    "sleeper": "parked task",
+}
+
+# Words that belong to one thing: where else they are not to be.
+ELSEWHERE = {
+    "chunk": ("src/wire", "src/py"),
+    "framing": ("src/wire", "src/py"),
+}
+# Methods of slices, and the argument of `StreamDecoder`, which is public.
+NOT_OURS = re.compile(r"r?(as_|split_)?(first_|last_)chunks?(_mut)?|(as_)?r?chunks(_exact)?(_mut)?")
+PUBLIC = {("src/py/objects/stream_decoder.rs", "framing")}
+
+
+@pytest.fixture(scope="module")
+def imports():
+    """`import_graph.py`, for its reader of Rust."""
+    name = "import_graph"
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # for its dataclasses
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules[name]
+
+
+def identifiers(imports, file: Path) -> Iterator[tuple[str, int]]:
+    text = file.read_text(encoding="utf-8")
+    if file.suffix == ".rs":
+        yield from ((token.word, token.line) for token in imports.tokens(text) if re.match(r"[A-Za-z_]", token.word))
+    else:
+        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+            if token.type == tokenize.NAME:
+                yield token.string, token.start[0]
+
+
+def words(identifier: str) -> list[str]:
+    """`ReaderCell` and `reader_cell` are made of `reader` and `cell`."""
+    return [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+", identifier)]
+
+
+def sources() -> list[Path]:
+    files = [*RUST.rglob("*.rs"), *PYTHON.rglob("*.py"), *PYTHON.rglob("*.pyi")]
+    assert len(files) > 120
+    return sorted(files)
+
+
+def types(imports, files: list[Path]) -> dict[str, list[str]]:
+    """The types that files define at their top, with the files; associated types and those in functions left out."""
+    found = defaultdict(list)
+    for file in files:
+        depth = 0
+        code = imports.tokens(file.read_text(encoding="utf-8"))
+        for token, following in zip(code, code[1:]):
+            depth += (token.word in imports.OPENING) - (token.word in imports.CLOSING)
+            if (
+                depth == 0
+                and token.word in {"struct", "enum", "union", "trait", "type"}
+                and following.word[0].isupper()
+            ):
+                found[following.word].append(file.relative_to(RUST).as_posix())
+    return found
+
+
+def test_no_two_types_have_one_name(imports):
+    found = types(imports, [file for file in sorted(RUST.rglob("*.rs")) if file != RUST / STUB])
+    assert len(found) > 150
+    twice = {
+        name: files
+        for name, files in found.items()
+        if len([file for file in files if not file.startswith(tuple(NAMESAKES.get(name, ["-"])))]) + (name in NAMESAKES)
+        > 1
+    }
+    assert twice == {}
+
+
+def test_retired_words_stay_away(imports):
+    found = [
+        f"{file.relative_to(ROOT)}:{line}: {identifier} (say {RETIRED[word]})"
+        for file in sources()
+        for identifier, line in identifiers(imports, file)
+        for word in ({*words(identifier), identifier.lower()} & set(RETIRED))
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize("word", sorted(ELSEWHERE))
+def test_a_word_stays_where_it_belongs(imports, word):
+    found = [
+        f"{file.relative_to(ROOT)}:{line}: {identifier}"
+        for folder in ELSEWHERE[word]
+        for file in sorted((ROOT / folder).rglob("*.rs"))
+        for identifier, line in identifiers(imports, file)
+        if {word, f"{word}s"} & set(words(identifier))
+        and not NOT_OURS.fullmatch(identifier)
+        and (file.relative_to(ROOT).as_posix(), identifier) not in PUBLIC
+    ]
+    assert found == []
+
+
+def glossary() -> list[str]:
+    page = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    section = re.search(r"^## Words\n(.*?)^## ", page, re.MULTILINE | re.DOTALL)
+    assert section
+    return [line for line in section[1].splitlines() if line.startswith("|")]
+
+
+def test_each_word_of_the_glossary_is_one_of_the_code(imports):
+    table = glossary()
+    assert 10 < len(table) <= 20
+    in_code = {"_".join(words(identifier)) for file in sources() for identifier, _ in identifiers(imports, file)}
+    for row in table[2:]:
+        word = row.split("|")[1].strip().replace(" ", "_")
+        assert any(re.search(rf"(^|_){word}(_|$)", identifier) for identifier in in_code), word
+
+
+def test_words_of_an_identifier():
+    assert words("ReaderCell") == words("reader_cell") == words("READER_CELL") == ["reader", "cell"]
+    assert words("HTTPError2") == ["http", "error2"]
