@@ -236,8 +236,8 @@ fn wait_readable(descriptor: std::os::fd::RawFd) {
         events: libc::POLLIN,
         revents: 0,
     };
-    // SAFETY: the pointer has to point to as many pollfds as the second argument says. `watched` is one, and it lives until
-    // the call returns.
+    // SAFETY: the pointer has to point to as many pollfds as the second argument says. `watched` is one, and it lives
+    // until the call returns.
     unsafe { libc::poll(&raw mut watched, 1, -1) };
 }
 
