@@ -7,10 +7,11 @@ shared machine drifts; ratios are taken within a round.
 * `script`: what the replay server says, byte for byte, and so what each answer must be.
 * `replay`: the server.
 * `peers`: the clients that are compared, one table.
-* `cases`: the nouns of a measurement.
-* `worker`: the process that holds one peer and runs cases when told; `nursery` is what some of them are forked from.
-* `bursts`, `throttled`, `short`, `busy`, `flat`, `memory`, `embeddings`, `decode`, `imports`: a family of cases each;
-  `families` lists them.
+* `cases`: the types of a measurement.
+* `worker`: the process that holds one peer and runs cases when told; `metagpt_preload`: what is imported before those
+  that need MetaGPT are forked.
+* `bursts`, `throttled`, `short`, `busy`, `long_answers`, `memory`, `embeddings`, `decode`, `imports`: a family of cases
+  each; `families` lists them.
 * `processes`: starts and stops all these.
 * `results`: medians, ratios with their spread, the JSON file.
 * `tables`, `figures`, `report`: from the JSON file to docs/performance.md (`make bench-report`).

@@ -1,4 +1,4 @@
-"""The coordinator: lets the entrants of each case take turns, prints a table per case, writes all numbers to a file.
+"""The coordinator: runs the entrants of each case in turn, prints a table per case, writes all numbers to a file.
 
 `make bench` runs it, from the project's folder: `python -m benches` and the options of `main`.
 """
@@ -18,12 +18,12 @@ from benches.results import Result, Row, write
 from benches.tables import table
 
 
-def measure(title: str, case: Case, peers: set[str], staff: Workers, rounds: int) -> Result:
+def measure(title: str, case: Case, peers: set[str], pool: Workers, rounds: int) -> Result:
     family = FAMILIES[title]
     entrants = [entrant for entrant in case.entrants if not entrant.peer or entrant.peer in peers]
     fresh = getattr(family, "FRESH", False)
     if not fresh:
-        staff.start([entrant.peer for entrant in entrants if entrant.peer])
+        pool.start([entrant.peer for entrant in entrants if entrant.peer])
     samples: dict[str, list[Sample]] = {entrant.name: [] for entrant in entrants}
     for turn in range(rounds):
         first = turn % len(entrants)
@@ -32,17 +32,17 @@ def measure(title: str, case: Case, peers: set[str], staff: Workers, rounds: int
             if not entrant.peer:
                 sample = family.run_here(**parameters)
             elif fresh:
-                with staff.fresh(entrant.peer) as worker:
+                with pool.fresh(entrant.peer) as worker:
                     sample = worker.run(title, parameters)
             else:
-                sample = staff.kept[entrant.peer].run(title, parameters)
+                sample = pool.kept[entrant.peer].run(title, parameters)
             samples[entrant.name].append(sample)
     return Result(family=title, unit=family.UNIT, case=case, samples=samples)
 
 
-def bottleneck(rows: list[Row]) -> str | None:
-    """A complaint where the bare socket, which does nothing with the bytes, is hardly faster than the fastest client:
-    then the server is what was measured."""
+def server_limit_warning(rows: list[Row]) -> str | None:
+    """A warning, or None. If the bare socket, which does nothing with the bytes, is hardly faster than the fastest
+    client, the speed of the server was measured and not that of the clients."""
     rates = {row["peer"]: row["per_second"]["median"] for row in rows}
     floor = rates.pop(FLOOR, None)
     if rows[0]["family"] != bursts.TITLE or floor is None or floor > 1.3 * max(rates.values()):
@@ -60,19 +60,19 @@ def main() -> None:
     options = parser.parse_args()
     peers = {BASELINE, *options.peers} if options.peers else set(PEERS)
     results = []
-    with workers() as staff:
+    with workers() as pool:
         for title in options.only or FAMILIES:
             for case in FAMILIES[title].cases(options.size):
                 if options.peers and not {case.baseline} <= {
                     entrant.name for entrant in case.entrants if not entrant.peer or entrant.peer in peers
                 }:
                     continue
-                result = measure(title, case, peers, staff, case.rounds or options.size.value)
+                result = measure(title, case, peers, pool, case.rounds or options.size.value)
                 results.append(result)
                 rows = list(result.rows())
                 print(f"{title}, {case.name}\n\n{table(rows)}\n", flush=True)
-                if complaint := bottleneck(rows):
-                    print(complaint, file=sys.stderr)
+                if warning := server_limit_warning(rows):
+                    print(warning, file=sys.stderr)
     if options.results:
         write(options.results, results, options.size.name.lower())
         print(f"All numbers: {options.results}", file=sys.stderr)

@@ -15,7 +15,7 @@ FIGURES = (Figure("bursts", "CPU per token of a burst", ("cpu_us",)),)
 
 
 def cases(size: Size) -> list[Case]:
-    # Few streams are repeated, so that each sample is long beside the clock's grain.
+    # Cases of few streams are repeated, so that a sample takes much longer than the clock's resolution.
     plan = {
         Size.FULL: [(1, 1000, 40), (16, 1000, 4), (256, 1000, 1)],
         Size.QUICK: [(1, 1000, 10), (16, 1000, 1), (256, 50, 1)],

@@ -1,5 +1,5 @@
-"""Streams and short requests while another thread of the process burns Python, as an application does that works on
-what it got. The price of the lock: each return to the event loop may cost a switch interval (5 ms)."""
+"""Streams and short requests while another thread of the process computes in Python, as an application does that works
+on what it has received. The price of the GIL: each return to the event loop may cost a switch interval (5 ms)."""
 
 from __future__ import annotations
 

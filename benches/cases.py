@@ -1,4 +1,4 @@
-"""The nouns that the families, the worker and the coordinator share."""
+"""The types that the families, the worker and the coordinator share: a case, its entrants, a run's work, a sample."""
 
 from __future__ import annotations
 
@@ -34,13 +34,14 @@ def entrants(*names: str) -> tuple[Entrant, ...]:
 
 
 CLIENTS = entrants(*(name for name in PEERS if PEERS[name].talks))
-# Without the second lane, where only the difference between clients matters.
+# The clients without this package's general lane, for cases that compare clients and not lanes.
 ONE_LANE = tuple(entrant for entrant in CLIENTS if "lane" not in entrant.name)
 
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """A table: what each entrant does, and whose time the ratios are taken against. `rounds` replaces the size's."""
+    """One table of the report: what each entrant does, and the `baseline` to whose time the ratios are taken. `rounds`
+    replaces the number of rounds of the `Size`."""
 
     name: str
     parameters: dict[str, Any]
@@ -51,10 +52,10 @@ class Case:
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """What a run did.
+    """What a run has done.
 
-    `verify` raises AssertionError for an answer that is not the server's, and returns latencies in seconds where they
-    were taken; it is called when the clocks have stopped. `aside` is CPU time (seconds) of the run that is not the
+    `verify` raises AssertionError for an answer that is not the server's, and returns latencies in seconds, if any were
+    taken; it is called after the clocks have stopped. `aside` is the CPU time, in seconds, of the run that is not the
     entrant's. `measures` go into the sample as they are.
     """
 
@@ -74,8 +75,8 @@ def equal(got: list[Any], expected: Any) -> list[float]:
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """One measured run: units of work, CPU seconds (user and system), seconds of wall time, and what else was taken:
-    `p50_us` and `p99_us` of latencies, or a family's own."""
+    """One measured run: units of work, seconds of CPU time (user and system), seconds of wall time, and other
+    `measures`: `p50_us` and `p99_us` of latencies in microseconds, or those of a family."""
 
     units: int
     cpu: float

@@ -44,7 +44,7 @@ def with_msgspec() -> Read:
 def with_ollama_python() -> Read:
     from ollama import ChatResponse
 
-    # As its client does with each line.
+    # The `ollama` package does this with each line.
     return lambda line: ChatResponse(**json.loads(line)).message.content
 
 
@@ -127,7 +127,7 @@ def cases(size: Size) -> list[Case]:
             name=name,
             parameters={"what": what, "repeats": repeats},
             entrants=tuple(
-                # What takes microseconds is repeated until it is long beside the clock's grain.
+                # Work of microseconds is repeated, so that a sample takes much longer than the clock's resolution.
                 Entrant(how, DECODERS, {"how": how, **({"repeats": 50 * repeats} if how == LAST else {})})
                 for how in table
             ),
@@ -152,7 +152,7 @@ def body() -> tuple[list[bytes], list[Any]]:
 
 @functools.cache
 def answer() -> tuple[list[bytes], list[Any]]:
-    # Characters outside the basic plane, too: they make Python store four bytes for each.
+    # With characters outside of the basic plane, for which Python stores four bytes per character.
     text = ("".join(script.TOKENS) + "\U0001f40d ") * 600
     text = text.encode()[:100_000].decode(errors="ignore")
     return [script.line("smollm2:135m", 0, text)], [text]

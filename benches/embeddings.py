@@ -33,7 +33,7 @@ NUMPY = "orjson + NumPy"
 DECODING = (
     Entrant("json + NumPy", DECODERS, {"reading": "json"}),
     Entrant(NUMPY, DECODERS, {"reading": "orjson"}),
-    # The package has no function for a body alone: this is a whole call less what receiving the bytes costs.
+    # The package has no function for a body alone, so this is a whole call minus the cost of receiving the bytes.
     Entrant(f"{CLIENT}, array, less the receipt", CLIENT, {"reading": "less receipt"}),
 )
 
@@ -59,7 +59,7 @@ def cases(size: Size) -> list[Case]:
 
 async def prepare(peer: Peer, *, model: str, reading: str, **_: Any) -> None:
     script.whole(model)
-    # What is imported or connected at the first call.
+    # The first call imports and connects, which is not measured.
     await run(peer, model=SMALLEST, repeats=1, reading=reading)
 
 
@@ -74,7 +74,7 @@ async def run(peer: Peer, *, model: str, repeats: int, reading: str) -> Work:
         began = time.process_time()
         for _ in range(repeats):
             await bare.fetch(model, {"input": []})
-        # Twice: once because it is part of this run, once because it is part of what is measured below.
+        # Received twice: once as a part of this run, and once as a part of what is measured below.
         aside = 2 * (time.process_time() - began)
         results = [await peer.embed_buffer(model) for _ in range(repeats)]
     elif reading == "nothing" and isinstance(peer, BareSocket):

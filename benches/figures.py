@@ -34,7 +34,7 @@ svg { color-scheme: light dark; font: 13px system-ui, sans-serif; }
 
 
 class Drawing:
-    """SVG elements, and how far down they reach."""
+    """SVG elements, and the height that they take."""
 
     def __init__(self, title: str) -> None:
         self.title = title
@@ -139,7 +139,7 @@ def label(drawing: Drawing, row: Row) -> None:
 
 
 def draw(content: dict[str, Any], folder: Path) -> list[Path]:
-    """Writes a file per figure of each family in `content`; the files."""
+    """Writes a file for each figure of each family in `content`, and returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     drawn = []
     for title, found in itertools.groupby(content["results"], key=lambda row: row["family"]):

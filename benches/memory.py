@@ -1,5 +1,5 @@
-"""Memory: what 256 streams at once add at the peak, and what is left over after many more tokens. In processes of their
-own, because memory that was used once is not asked for again."""
+"""Memory: what 256 streams at once add at the peak, and what stays allocated after many more tokens. Each sample has a
+process of its own, because a process keeps memory that it has used once."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def run(peer: Peer, *, streams: int, lines: int, tokens: int) -> Work:
 
 
 def reset_peak() -> int:
-    """Forgets the peak so far; the memory held now, in bytes."""
+    """Resets the kernel's peak of this process, and returns the bytes that it holds now."""
     gc.collect()
     try:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
@@ -69,7 +69,7 @@ def reset_peak() -> int:
 
 
 def status(field: str) -> int:
-    """A field of /proc/self/status, in bytes."""
+    """The value of a field of /proc/self/status in bytes."""
     for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
         if line.startswith(f"{field}:"):
             return int(line.split()[1]) * 1024

@@ -62,19 +62,19 @@ class Peer:
         raise NotImplementedError
 
     async def warm_up(self) -> None:
-        """The first request brings the lazy imports and the connections."""
+        """Sends a first request, for lazy imports and the connections, before anything is measured."""
         await self.stream("burst-1")
         await self.once("short-1")
 
     def prepare(self, model: str) -> None:
-        """Before the clock starts for requests to `model`: what a client has no need to know."""
+        """Called before the clock starts for requests to `model`. Only the bare socket uses it."""
 
     async def close(self) -> None:
         pass
 
 
 def nothing(text: str) -> None:
-    """What `log_llm_stream` does."""
+    """The stand-in for `log_llm_stream`."""
 
 
 class Provider(Peer):
@@ -84,11 +84,11 @@ class Provider(Peer):
 
     def __init__(self, address: str) -> None:
         super().__init__(address)
-        # Adds the log's sinks, which are removed below.
+        # The import adds sinks to the log, which are removed below.
         import metagpt.logs  # noqa: F401
         from loguru import logger
 
-        # Each cost update is logged, at a price that is MetaGPT's and the same for everyone.
+        # MetaGPT logs each cost update, which costs all of its providers the same.
         logger.remove()
         self.llm = functools.cache(self.build)
 
@@ -111,7 +111,7 @@ class Provider(Peer):
         return await self.llm(model, stream=True).acompletion_text(MESSAGES, stream=True)
 
     async def follow(self, model: str, receive: Receive) -> None:
-        # The function is the process's: all streams of a run share one.
+        # There is one such function in the process, so all streams of a run share it.
         self.log(receive)
         await self.llm(model, stream=True).acompletion_text(MESSAGES, stream=True)
 
@@ -127,7 +127,7 @@ class Provider(Peer):
 class Original(Provider):
     @functools.cache  # noqa: B019 - one peer per process
     def module(self) -> Any:
-        # The file is loaded under a name of its own: what the registry holds by now may be another provider.
+        # The file is loaded under a name of its own, because the registry may have this package's provider by now.
         spec = importlib.util.find_spec("metagpt.provider.ollama_api")
         if spec is None or spec.origin is None:
             raise RuntimeError("MetaGPT is not installed here; hint: make bench")
@@ -173,7 +173,7 @@ class OllamaPython(Peer):
 
 
 class OurClient(OllamaPython):
-    """The same calls, because the signatures are the same."""
+    """This package's client. It has the signatures of the `ollama` package, so the calls are the same."""
 
     def __init__(self, address: str) -> None:
         Peer.__init__(self, address)
@@ -233,8 +233,8 @@ class Minimal(Peer):
 
 
 class BareSocket(Peer):
-    """The floor: bytes are received and counted, and nothing is parsed. Its answers are the texts that the bytes stand
-    for, if they were all there."""
+    """The lower limit: bytes are received and counted, and nothing is parsed. Its answers are the expected texts, if as
+    many bytes came as expected."""
 
     def __init__(self, address: str) -> None:
         super().__init__(address)

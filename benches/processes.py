@@ -17,26 +17,27 @@ from benches.cases import Sample
 from benches.peers import PEERS
 
 # Seconds that a sample may take before its worker is given up.
-PATIENCE = 300
+# Seconds that a worker may take for one case, and to start.
+REPLY_SECONDS = 300
 ROOT = Path(__file__).parents[1]
 
 
 class Worker:
-    """A process that runs cases for one peer. Those that hold MetaGPT are forked from one that has imported it, the
-    others are new interpreters."""
+    """A process that runs cases for one peer. A peer that needs MetaGPT runs in a fork of a process that has imported
+    it, any other in a new interpreter."""
 
     def __init__(self, peer: str, address: str) -> None:
         context: Any = multiprocessing.get_context("forkserver" if PEERS[peer].metagpt else "spawn")
         if PEERS[peer].metagpt:
-            context.set_forkserver_preload(["benches.nursery"])
-        self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=worker.serve, args=(peer, address, theirs), name=peer, daemon=True)
+            context.set_forkserver_preload(["benches.metagpt_preload"])
+        self.pipe, worker_end = context.Pipe()
+        self.process = context.Process(target=worker.serve, args=(peer, address, worker_end), name=peer, daemon=True)
         self.process.start()
-        theirs.close()
+        worker_end.close()
 
     def receive(self) -> Any:
-        if not self.pipe.poll(PATIENCE):
-            raise SystemExit(f"{self.process.name} has said nothing for {PATIENCE} seconds")
+        if not self.pipe.poll(REPLY_SECONDS):
+            raise SystemExit(f"{self.process.name} has said nothing for {REPLY_SECONDS} seconds")
         try:
             return self.pipe.recv()
         except (EOFError, ConnectionResetError):
@@ -57,14 +58,14 @@ class Worker:
 
 
 class Workers:
-    """Started when they are first needed, and kept."""
+    """The workers of a run, by their peer. Each is started when it is first needed, and used for all later cases."""
 
     def __init__(self, address: str) -> None:
         self.address = address
         self.kept: dict[str, Worker] = {}
 
     def start(self, peers: list[str]) -> None:
-        """Those of `peers` that are not there yet, all at once."""
+        """Starts the workers of those `peers` that have none yet, all at the same time."""
         new = {peer: Worker(peer, self.address) for peer in dict.fromkeys(peers) if peer not in self.kept}
         self.kept.update(new)
         for started in new.values():
@@ -72,7 +73,7 @@ class Workers:
 
     @contextlib.contextmanager
     def fresh(self, peer: str) -> Iterator[Worker]:
-        """One that has done nothing yet."""
+        """A new worker for one sample, which ends with the block."""
         started = Worker(peer, self.address)
         try:
             started.receive()
@@ -89,17 +90,18 @@ class Workers:
 def workers() -> Iterator[Workers]:
     """The replay server, and workers that talk to it."""
     with tempfile.TemporaryDirectory(prefix="metagpt-ollama-bench-") as scratch, contextlib.ExitStack() as stack:
-        # MetaGPT writes logs where it believes its project to be, and reads the configuration of whoever runs it.
-        # The workers inherit the environment, and with it a choice of lane for all.
+        # MetaGPT writes logs into METAGPT_PROJECT_ROOT and reads the configuration in HOME. The workers inherit the
+        # environment, METAGPT_OLLAMA_LANE included.
         os.environ.update({"HOME": scratch, "METAGPT_PROJECT_ROOT": scratch})
         server = stack.enter_context(
             subprocess.Popen(
                 [sys.executable, "-m", "benches.replay"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
             )
         )
-        # Popen's own exit waits without ending the server's input where the coordinator has failed.
+        # The server ends with its standard input, for which Popen's exit would otherwise wait when the coordinator
+        # fails.
         stack.callback(cast("Any", server.stdin).close)
         port = int(cast("Any", server.stdout).readline())
-        found = Workers(f"http://127.0.0.1:{port}")
-        stack.callback(found.stop)
-        yield found
+        pool = Workers(f"http://127.0.0.1:{port}")
+        stack.callback(pool.stop)
+        yield pool

@@ -22,7 +22,7 @@ MODEL = re.compile(rb'"model":\s*"([^"]+)"')
 NOT_STREAMED = re.compile(rb'"stream":\s*false')
 LENGTH = re.compile(rb"\r\ncontent-length:\s*(\d+)", re.IGNORECASE)
 
-# Streams of one speed are spread over the pause between two lines, as they would be on a real server.
+# Streams of the same speed send their lines at different times within a pause, as on a real server.
 PHASES = 16
 
 
@@ -55,7 +55,7 @@ class Server:
         self.poll.register(sys.stdin, select.EPOLLIN)
         while True:
             if self.due:
-                # epoll counts in milliseconds, which is coarse for a thousand tokens a second.
+                # epoll waits for whole milliseconds, which is too coarse for a thousand tokens a second.
                 select.select([self.poll], [], [], max(0.0, self.due[0][0] - time.monotonic()))
             for descriptor, events in self.poll.poll(0 if self.due else -1):
                 if descriptor == self.listener.fileno():
@@ -74,7 +74,7 @@ class Server:
                 return
             accepted.setblocking(False)
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            # So that a thousand lines are one call.
+            # A large send buffer, so that a thousand lines are sent by one call.
             accepted.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
             self.connections[accepted.fileno()] = Connection(accepted)
             self.poll.register(accepted, select.EPOLLIN)

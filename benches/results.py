@@ -69,7 +69,7 @@ def write(path: Path, results: list[Result], size: str) -> None:
             "processor": processor(),
             "cores": len(os.sched_getaffinity(0)),
             "python": platform.python_version(),
-            # Over the last quarter of an hour. A run alone makes about two.
+            # The load average of the last 15 minutes. A run on an idle machine makes it about 2.
             "load": round(os.getloadavg()[2], 1),
         },
         "versions": dict(versions()),
@@ -79,7 +79,7 @@ def write(path: Path, results: list[Result], size: str) -> None:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """What `write` wrote."""
+    """Reads the file that `write` has written."""
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -28,8 +28,8 @@ TOKENS = (
     " \u4f60\u597d",
 )  # fmt: skip
 PROMPT_TOKENS = 26
-# Longer answers repeat a block of this many lines but for the first, which holds the server's memory down. That one is
-# the block's number, or the answers would repeat themselves.
+# Longer answers repeat a block of this many lines, which saves memory in the server. The first line of each block is
+# the block's number, because otherwise the guard against repetition would stop the answer.
 BLOCK = 1000
 # The number of the line and nanoseconds of the monotonic clock, which all processes share.
 STAMP = re.compile(r"(\d{6}):(\d{19}) ")

@@ -9,7 +9,7 @@ from benches.results import Row
 
 
 def number(value: float) -> str:
-    """Three digits that count, more before the point."""
+    """A number with three significant digits; digits before the decimal point are all shown."""
     size = abs(value)
     return f"{value:,.0f}" if size >= 100 else f"{value:.1f}" if size >= 10 else f"{value:.2f}"
 

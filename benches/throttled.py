@@ -1,5 +1,5 @@
-"""Throttled streams: tokens that trickle in, as from a real model. The price of being woken up for each of them, and
-how long after its sending a token is in the user's hands."""
+"""Throttled streams: tokens that arrive one by one, as from a real model. The price of waking up for each of them, and
+the time between its sending and its arrival in the user's code."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def run(peer: Peer, *, streams: int, lines: int, rate: int) -> Work:
 
 
 def delays(arrivals: list[tuple[int, Any]], streams: int, lines: int) -> list[float]:
-    """Seconds from sending to arrival, for each token. Each line must have come once on each stream."""
+    """Seconds from sending to arrival of each token. Raises AssertionError unless each line came once per stream."""
     stamps = [(when, *stamp) for when, piece in arrivals for stamp in script.STAMP.findall(piece)]
     found = collections.Counter(int(number) for _, number, _ in stamps)
     if found != dict.fromkeys(range(lines), streams):

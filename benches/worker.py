@@ -35,7 +35,7 @@ async def measure(family: ModuleType, peer: Peer, parameters: dict[str, Any]) ->
 
 
 def serve(name: str, address: str, pipe: Connection) -> None:
-    # MetaGPT prints, and the coordinator's standard output is the report.
+    # MetaGPT prints to standard output, which is the coordinator's report, so it is sent to standard error.
     os.dup2(2, 1)
     warnings.simplefilter("ignore")
     kind = PEERS[name]

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from metagpt_ollama_rs import AsyncClient, Client, Retry, endpoints, errors, stats
-from metagpt_ollama_rs.endpoints import ENDPOINTS, Endpoint, endpoint_at
+from metagpt_ollama_rs import AsyncClient, Client, Retry, Timeout, endpoints, errors, stats
+from metagpt_ollama_rs.endpoints import ENDPOINTS, PS, TAGS, Endpoint, endpoint_at
 from metagpt_ollama_rs.responses import Record
-from metagpt_ollama_rs.testing import CLOSE, Reply, ScriptedServer
+from metagpt_ollama_rs.testing import CLOSE, Reply, ScriptedServer, faults
 
 PATH = "/api/foo"
 QUICK = Retry(retries=2, first=0.001)
@@ -211,6 +211,15 @@ def test_the_method_is_that_of_the_row(
         assert whole(ways, ollama_server, add(monkeypatch, method=method)).foo_count == 4
         assert (ollama_server.last.method, ollama_server.last.path) == (method, PATH)
         assert stats.records()[-1]["endpoint"] == PATH
+
+
+def test_what_the_core_asks_by_itself_is_in_the_table(ollama_server: ScriptedServer) -> None:
+    ollama_server.on("POST", PATH, [Reply.error("model 'm' not found", 404), faults.never_answer()])
+    client = Client(ollama_server.url, timeout=Timeout(first_token=0.05))
+    for row, refusal in ((TAGS, errors.ModelNotFoundError), (PS, errors.RequestTimeout)):
+        with pytest.raises(refusal):
+            client._send(endpoint_at(PATH), {"model": "m"})
+        assert (ollama_server.last.method, ollama_server.last.path) == (row.method, row.path)
 
 
 def test_every_row_is_found_by_its_path() -> None:

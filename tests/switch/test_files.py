@@ -273,39 +273,41 @@ def test_without_a_good_backup_nothing_is_restored(skeleton, damage):
     assert copy.state() == before
 
 
-@pytest.mark.parametrize("call", ["mkstemp", "replace"])
-def test_what_cannot_be_written_leaves_everything_as_it_was(skeleton, monkeypatch, call):
-    """The second file fails: the first one must be as before. A real read-only folder does not stop root."""
+@pytest.fixture
+def fail_for_configuration(monkeypatch):
+    """Lets a function fail for the second of the two files, as in a folder that cannot be written to: a real one does
+    not stop root. `owner.call` is replaced; its last argument, or `dir`, is where it writes."""
+
+    def replace(owner, call):
+        real = getattr(owner, call)
+
+        def stand_in(*arguments, **options):
+            place = str(options.get("dir", arguments[-1] if arguments else ""))
+            if "llm_config.py" in place or place.endswith("configs"):
+                raise PermissionError(errno.EACCES, "Permission denied", place)
+            return real(*arguments, **options)
+
+        monkeypatch.setattr(owner, call, stand_in)
+
+    return replace
+
+
+@pytest.mark.parametrize(("owner", "call"), [(files.tempfile, "mkstemp"), (os, "replace")])
+def test_what_cannot_be_written_leaves_everything_as_it_was(skeleton, monkeypatch, fail_for_configuration, owner, call):
     copy = skeleton("0.8.2")
     before = copy.state()
-    owner = files.tempfile if call == "mkstemp" else os
-    real = getattr(owner, call)
-
-    def fails_for_the_second(*arguments, **options):
-        place = options.get("dir", arguments[-1] if arguments else "")
-        if "llm_config.py" in str(place) or str(place).endswith("configs"):
-            raise PermissionError(errno.EACCES, "Permission denied", str(place))
-        return real(*arguments, **options)
-
-    monkeypatch.setattr(owner, call, fails_for_the_second)
+    fail_for_configuration(owner, call)
     with pytest.raises(PermissionError):
         files.install(copy.folder)
     monkeypatch.undo()
     assert copy.state() == before
 
 
-def test_what_cannot_be_restored_leaves_everything_switched_over(skeleton, monkeypatch):
+def test_what_cannot_be_restored_leaves_everything_switched_over(skeleton, monkeypatch, fail_for_configuration):
     copy = skeleton("0.8.2")
     files.install(copy.folder)
     before = copy.state()
-    real = os.replace
-
-    def fails_for_the_second(source, target):
-        if str(target).endswith("llm_config.py"):
-            raise PermissionError(errno.EACCES, "Permission denied", str(target))
-        real(source, target)
-
-    monkeypatch.setattr(os, "replace", fails_for_the_second)
+    fail_for_configuration(os, "replace")
     with pytest.raises(PermissionError):
         files.uninstall(copy.folder)
     monkeypatch.undo()

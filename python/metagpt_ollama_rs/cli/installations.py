@@ -1,4 +1,4 @@
-"""What `install`, `uninstall` and `status` have in common: which MetaGPT is meant, and how a refusal is told."""
+"""What the commands about an installed MetaGPT have in common: the option `--python`, and how refusals are reported."""
 
 from __future__ import annotations
 
@@ -37,7 +37,10 @@ def find_installation(arguments: argparse.Namespace) -> Installation:
 
 @contextlib.contextmanager
 def refusals_as_errors() -> Iterator[None]:
-    """Turns what `switch.files` raises into CliError; a diff goes to stderr before it."""
+    """Turns what `switch.files` raises in this block into `CliError`, and prints the diff, if it has one, before.
+
+    Signals that would end the process are delayed until the block has ended.
+    """
     from ..switch.files import RefusedError
 
     try:
@@ -56,7 +59,7 @@ def refusals_as_errors() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _signals_deferred() -> Iterator[None]:
-    """Lets signals that would end the process wait for the moment it takes until the files are whole."""
+    """Delays signals that would end the process until the end of the block, when both files are in place."""
     waiting: list[int] = []
     before: dict[int, Any] = {}
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
@@ -73,7 +76,7 @@ def _signals_deferred() -> Iterator[None]:
 
 
 def print_changes(installation: Installation, changes: list[Change]) -> None:
-    """What was done."""
+    """Prints, on stderr, what was done with each file."""
     print_message(str(installation))
     for change in changes:
         print_message(f"  {change.relative}: {change.done}")

@@ -1,11 +1,19 @@
-"""Puts this package under an installed MetaGPT, and takes it out again.
+"""Switches an installed MetaGPT over to this package's provider, and back.
 
-Two files of MetaGPT matter: `provider/ollama_api.py`, in whose place the drop-in import goes, and
-`configs/llm_config.py`, which refuses an empty key also for Ollama. `releases` lists the versions of MetaGPT whose
-files are known, and `originals` holds those of 0.8.2; `edits` says what becomes of their text; `files` tells what state
-they are in and changes them on disk; `find` and `probe` look at an installation from a process of its interpreter;
-`running` changes nothing on disk and edits the two modules while they are imported (`child`); `summary` tells what the
-model calls of such a run came to.
+Two files of MetaGPT are changed: `provider/ollama_api.py`, which becomes the import of this package's provider, and
+`configs/llm_config.py`, which would refuse an empty key also for Ollama.
 
-Nothing here imports MetaGPT into the process of the command.
+    environment.py    the variables by which `metagpt-ollama run` reaches its processes
+    releases.py       the versions of MetaGPT whose two files are known; originals/ has the files of 0.8.2
+    edits.py          what becomes of the text of the two files
+    files.py          the two files on disk: their state, how they are changed and restored
+    find.py, probe.py, config_file.py
+                      run in a process of MetaGPT's interpreter: where MetaGPT is, which provider it uses, which
+                      configuration it reads
+    installation.py   an installed MetaGPT, as those three describe it
+    running.py        runs a command whose MetaGPT is edited while it is imported (child/), with no file changed
+    reporting.py      in such a process: what it reports of its errors
+    summary.py        the totals of the model calls of such a run
+
+No module here imports MetaGPT into the process of the command.
 """

@@ -1,9 +1,11 @@
 """Finds the `config2.yaml` that MetaGPT would read, and what its `llm:` section says. MetaGPT is not imported.
 
-Its text is run by the installation's interpreter (`python -c TEXT FOLDER`), whose environment has the YAML reader that
-MetaGPT uses; the answer is one line of JSON on stdout. The search is MetaGPT's own: `config/config2.yaml` below its
-root, then `~/.metagpt/config2.yaml`, whose sections take the place of those of the first. The root is
-METAGPT_PROJECT_ROOT, else the folder that holds the package if it is a checkout, else the current folder.
+The text of this module is run by the installation's interpreter (`python -c TEXT FOLDER`), whose environment has the
+YAML reader that MetaGPT uses; the answer is one line of JSON on stdout, such as ``{"searched": […], "read":
+["…/config2.yaml"], "error": null, "llm": {"api_type": "ollama", "model": "llama3.2", …}}``. The search is MetaGPT's
+own: `config/config2.yaml` below its root, then `~/.metagpt/config2.yaml`, whose sections take the place of those of the
+first. The root is METAGPT_PROJECT_ROOT, else the folder that holds the package if it is a checkout, else the current
+folder.
 """
 
 from __future__ import annotations

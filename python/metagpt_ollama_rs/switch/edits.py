@@ -1,11 +1,14 @@
-"""What becomes of MetaGPT's two files, as text to text. No I/O.
+"""What becomes of the text of MetaGPT's two files. No I/O.
 
-Also loaded into the processes of `metagpt-ollama run` when they import MetaGPT: keep its imports few.
+For example, the line `from pydantic import field_validator` of `configs/llm_config.py` becomes
+`from pydantic import field_validator, model_validator`, and `provider/ollama_api.py` as a whole becomes `DROP_IN`.
 
-The empty key. `LLMConfig` checks `api_key` before it has looked at `api_type`, so the check itself cannot know that the
-key is Ollama's. Hence a validator that runs before all fields: for the four Ollama types it drops an empty key or the
-placeholder of MetaGPT's example, and the field's default (`sk-`, which is never sent) takes its place. Every other
-type is checked as before. The embedding section has no such check: MetaGPT takes an empty key there as it is.
+The processes of `metagpt-ollama run` load this module when they import MetaGPT, so it imports as little as it can.
+
+About the empty key: `LLMConfig` checks `api_key` before it reads `api_type`, so that check cannot know that the key is
+Ollama's. So a validator is added that runs before all fields. For the four Ollama types it drops an empty key and the
+placeholder of MetaGPT's example, and the field's default (`sk-`, which is never sent) takes its place. All other types
+are checked as before. The section `embedding:` has no such check.
 """
 
 from __future__ import annotations
@@ -29,7 +32,8 @@ __all__ = [
 
 BACKUP_SUFFIX = ".metagpt-ollama.bak"
 
-# Without the package, MetaGPT's own provider is executed from the backup, in the place of this module.
+# The text of the drop-in module. Where this package is not installed any more, it executes MetaGPT's own provider from
+# the backup in its place.
 DROP_IN = f"""\
 # Written by `metagpt-ollama install`: metagpt_ollama_rs in the place of MetaGPT's own Ollama provider.
 # To undo it: metagpt-ollama uninstall
@@ -85,7 +89,7 @@ class EditError(ValueError):
 
 
 def edited(relative: str, source: str) -> str:
-    """What `install` makes of `source`, the original text of the file `relative`.
+    """The text that `install` writes in the place of `source`, the original text of the file `relative`.
 
     Raises `EditError` for a text that the edit does not fit.
     """
@@ -93,7 +97,7 @@ def edited(relative: str, source: str) -> str:
 
 
 def unedited(relative: str, text: str) -> Optional[str]:
-    """The original that `edited` made `text` of; None where it did not, or nothing is left of it (the provider)."""
+    """The original text of which `edited` made `text`; None if it made none of this, or if nothing of it is left."""
     if relative == PROVIDER:
         return None
     source = text.replace(_NO_KEY, "").replace(_BOTH_IMPORTS, _IMPORT)
@@ -114,7 +118,11 @@ def accept_empty_key(source: str) -> str:
 
 
 def is_drop_in(source: str) -> bool:
-    """True for a module that does nothing but our star import, whoever wrote it."""
+    """Whether a module does nothing but import this package's provider, by `install` or written by hand.
+
+    >>> is_drop_in("from metagpt_ollama_rs.provider import *"), is_drop_in("import metagpt_ollama_rs.provider")
+    (True, False)
+    """
     if source == DROP_IN:
         return True
     try:
@@ -133,9 +141,9 @@ def is_drop_in(source: str) -> bool:
 
 
 def edited_for_run(relative: str, source: str) -> tuple[str, str]:
-    """What `run` executes in the place of `source`, and a warning for people, or "".
+    """The text that `run` executes in the place of `source`, and a warning for the user, or "".
 
-    Nothing on disk is at stake, so a file of an unknown release is edited as well where the edit fits.
+    No file is changed by this, so a file of an unknown release is edited as well if the edit fits.
     """
     if relative == PROVIDER:
         if is_drop_in(source):

@@ -1,11 +1,12 @@
-"""MetaGPT's two files on disk: what state they are in, how they are switched over and restored.
+"""MetaGPT's two files on disk: which state they are in, how they are switched over and restored.
 
-Nothing is patched blindly: only a file that is, byte for byte but for its line ends, the one of a known release (see
-`releases`) is replaced, and only a file that is what `install` wrote is restored. Everything is checked, and every new
-file is written out, before the first one is put in place.
+A file is replaced only if it is that of a known release (see `releases`), byte for byte apart from its line ends, and
+it is restored only if it is what `install` has written. Both files are checked, and both new files are written under
+other names, before the first one is renamed to its place.
 
-A package manager may have linked the files to its cache or to other environments, so none is ever written to: a new
-file is renamed over the old one, whose very inode becomes the backup where links can be made.
+A package manager may have linked the files to its cache or to other environments, so an existing file is never written
+to. The new file is renamed over the old one, and the old one itself, its inode, becomes the backup
+`ollama_api.py.metagpt-ollama.bak` where the file system has links.
 """
 
 from __future__ import annotations
@@ -39,25 +40,25 @@ __all__ = [
     "upgrade_warning",
 ]
 
-# Between a file's name and the number of the process that is at work on it.
+# Stands in the name of a temporary file between the name of the file and the id of the process that has made it.
 _SCRATCH = ".metagpt-ollama-"
 
-# Of a diff, more lines than this tell that it is another version and no more.
+# A diff of more lines only shows that the file is of another version, and is cut.
 _MAX_DIFF_LINES = 200
 
 
 class State(enum.Enum):
-    """What a file is."""
+    """Which text a file has."""
 
-    ORIGINAL = "original"  # as a known release ships it
-    SWITCHED = "switched"  # as `install` writes it
-    BY_HAND = "by hand"  # our one line, written by the user
-    OTHER = "other"  # none of these
-    MISSING = "missing"
+    ORIGINAL = "original"  # that of a known release
+    SWITCHED = "switched"  # that which `install` writes
+    BY_HAND = "by hand"  # the import of this package's provider, written by the user
+    OTHER = "other"  # any other text
+    MISSING = "missing"  # there is no file
 
 
 class RefusedError(Exception):
-    """A file is not what it should be. `diff` shows how, or is ""; `hint` says what to do. Nothing was changed."""
+    """A file has another text than expected; no file was changed. `diff` shows it or is ""; `hint` says what to do."""
 
     def __init__(self, message: str, hint: str, diff: str = "") -> None:
         super().__init__(message)
@@ -67,10 +68,11 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class File:
-    """One of the two files, as it was read.
+    """One of the two files, as it was read. `relative` is its path below MetaGPT's package, `backup` that of its backup
+    or None.
 
-    `release` is a key of `releases.RELEASES`: of an original its own, of a switched file that of its original, if it
-    can be told.
+    `release` is a key of `releases.RELEASES`: the release of the file, or for a switched file that of its original, or
+    None where neither is known.
     """
 
     relative: str
@@ -87,7 +89,7 @@ class File:
 
 @dataclass(frozen=True)
 class Change:
-    """What was done with a file, for people."""
+    """What was done with a file, in words for the user."""
 
     relative: str
     done: str
@@ -151,12 +153,12 @@ def uninstall(folder: Path) -> list[Change]:
 
 
 def is_overwritten(file: File) -> bool:
-    """True when `install` was here and something, such as an upgrade of MetaGPT, has put a file of its own in place."""
+    """Whether something, such as an upgrade of MetaGPT, has replaced the file after `install` has switched it over."""
     return file.backup is not None and file.state in (State.ORIGINAL, State.OTHER, State.MISSING)
 
 
 def upgrade_warning(folder: Path) -> Optional[str]:
-    """What a program that uses this package should be told about the installation below `folder`, or None."""
+    """The warning for a program that uses this package while MetaGPT below `folder` is overwritten, or None."""
     with contextlib.suppress(OSError):
         if any(is_overwritten(file) for file in read(folder)):
             return (
@@ -195,17 +197,17 @@ def _read(folder: Path, relative: str) -> File:
 
 
 def _text(data: bytes) -> str:
-    # A file that is no UTF-8 is none of those that are known, whatever stands for its odd bytes.
+    # A file that is not UTF-8 is of no known release, so any replacement for its bytes will do.
     return data.decode("utf-8", "backslashreplace").replace("\r\n", "\n")
 
 
 def _scratch_name(path: Path) -> str:
-    """The name of what this process puts beside `path` for a moment."""
+    """The name of a temporary file of this process beside `path`."""
     return f".{path.name}{_SCRATCH}{os.getpid()}"
 
 
 def _delete_stale_scratch_files(files: Sequence[File]) -> None:
-    """Deletes what a process that was killed half-way has left beside the files."""
+    """Deletes the temporary files of processes that were killed."""
     for file in files:
         for left in file.path.parent.glob(f".{file.path.name}*{_SCRATCH}*"):
             number = left.name.rpartition(_SCRATCH)[2].partition("-")[0]
@@ -227,7 +229,7 @@ def _is_running(process: int) -> bool:
 
 
 def _stage(file: File, cleanup: contextlib.ExitStack) -> Path:
-    """Writes the new file beside the old one, with its mode and line ends."""
+    """Writes the new file under a temporary name beside the old one, with the old one's mode, owner and line ends."""
     text = edited(file.relative, _text(file.data))
     if b"\r\n" in file.data:
         text = text.replace("\n", "\r\n")
@@ -247,7 +249,7 @@ def _stage(file: File, cleanup: contextlib.ExitStack) -> Path:
 
 
 def _make_backup(file: File, undo: contextlib.ExitStack) -> None:
-    """Makes the backup, over one of an earlier version of MetaGPT."""
+    """Makes the backup; one of an earlier version of MetaGPT is replaced."""
     if file.backup == file.data:
         return
     new = file.backup_path.with_name(_scratch_name(file.backup_path))
@@ -264,7 +266,7 @@ def _make_backup(file: File, undo: contextlib.ExitStack) -> None:
 
 
 def _link_or_copy(source: Path, new: Path) -> None:
-    """A second name for a file, or a copy where there can be none."""
+    """Makes `new` a hard link to `source`, or a copy where the file system has no links."""
     try:
         os.link(source, new, follow_symlinks=False)
     except (OSError, NotImplementedError):
@@ -272,7 +274,7 @@ def _link_or_copy(source: Path, new: Path) -> None:
 
 
 def _link_aside(file: File, cleanup: contextlib.ExitStack) -> Path:
-    """The file as it is, under another name until `cleanup`."""
+    """Links the file to a temporary name, until `cleanup`."""
     aside = file.path.with_name(_scratch_name(file.path))
     aside.unlink(missing_ok=True)
     cleanup.callback(aside.unlink, missing_ok=True)
@@ -283,7 +285,7 @@ def _link_aside(file: File, cleanup: contextlib.ExitStack) -> Path:
 def _delete_bytecode(path: Path) -> None:
     """Deletes the bytecode of the file that was replaced.
 
-    Python looks at a file's time and size, but not where the bytecode was compiled with `unchecked-hash`.
+    Python itself finds out by the file's time and size, but not for bytecode that was compiled with `unchecked-hash`.
     """
     with contextlib.suppress(OSError):
         for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
@@ -302,7 +304,7 @@ def _refuse_unknown(files: Sequence[File], purpose: str) -> None:
 
 
 def _unknown_file_error(file: File, files: Sequence[File], purpose: str) -> RefusedError:
-    """What is to be told of a file that is none of those that are known."""
+    """The error for a file of no known release: it shows the difference to the nearest text that is known."""
     texts = _known_texts(file)
     shown, diff = _nearest_text(file, texts)
     expected = _expected_release(file, files)
@@ -326,7 +328,7 @@ def _unknown_file_error(file: File, files: Sequence[File], purpose: str) -> Refu
 
 
 def _expected_release(file: File, files: Sequence[File]) -> Optional[str]:
-    """The release that the file should be of: the other file's."""
+    """The release that the file should be of, which is that of the other file; None where it is not known."""
     return next((other.release for other in files if other is not file and other.release is not None), None)
 
 
@@ -351,7 +353,7 @@ def _refuse_without_backup(file: File, files: Sequence[File]) -> None:
 
 
 def _known_texts(file: File) -> dict[str, str]:
-    """By their names, the texts at hand that the file might have been made of; its backup may be one."""
+    """The known texts that the file may be an edited copy of, by their names. Its backup may be one of them."""
     known = originals(file.relative)
     of_backup = _text(file.backup) if file.backup is not None else ""
     release = release_of(file.relative, of_backup)
@@ -365,7 +367,7 @@ def _known_texts(file: File) -> dict[str, str]:
 
 
 def _nearest_text(file: File, texts: dict[str, str]) -> tuple[str, str]:
-    """Which of the texts is nearest to the file: its name, and the diff from it to the file."""
+    """The name of the text that is most like the file, and the diff from that text to the file."""
     found = _text(file.data).splitlines(keepends=True)
     diffs = {name: list(_diff(name, text, file, found)) for name, text in texts.items()}
     name = min(diffs, key=lambda one: (len(diffs[one]), -list(diffs).index(one)))

@@ -1,7 +1,9 @@
 """Finds MetaGPT in this interpreter without importing it. Standard library only.
 
-Imported by the command for its own interpreter; for another one its text is run there (`python -c`), and the answer
-comes back as JSON.
+For its own interpreter the command imports this module. For another one it runs the text of this module there
+(`python -c`), which prints the answer as one line of JSON:
+
+    {"python": "/usr/bin/python3", "python_version": [3, 11], "folder": "…/metagpt", "version": "0.8.2", …}
 """
 
 from __future__ import annotations
@@ -17,10 +19,10 @@ __all__ = ["find"]
 
 
 def find() -> dict[str, Any]:
-    """Where MetaGPT is: `folder` of its package or None, `version` or None, and `leftover`, a folder of that name that
-    is no package (a package manager leaves it behind when it holds files of others).
+    """Where MetaGPT is: the `folder` of its package or None, its `version` or None.
 
-    `python` is this interpreter, `python_version` its version.
+    `leftover` is a folder `metagpt` that is no package, or None; a package manager leaves one behind if it has files
+    that the package did not bring. `python` is this interpreter, `python_version` its version.
     """
     found: dict[str, Any] = {
         "python": sys.executable,
@@ -32,7 +34,7 @@ def find() -> dict[str, Any]:
     spec = importlib.util.find_spec("metagpt")
     folders = list(spec.submodule_search_locations or ()) if spec else []
     if spec and folders:
-        # A namespace package has no file of its own: what is left when MetaGPT was uninstalled.
+        # Without a file of its own it is a namespace package: the folder that is left when MetaGPT was uninstalled.
         found["folder" if spec.has_location else "leftover"] = folders[0]
         found["version"] = _version(folders[0])
     return found

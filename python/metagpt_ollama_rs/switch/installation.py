@@ -1,4 +1,4 @@
-"""An installed MetaGPT: where it is, for which interpreter, and what it does when it is imported there."""
+"""An installed MetaGPT: where it is, which interpreter runs it, and what it does when it is imported there."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .environment import RUN_VARIABLE
 
 __all__ = ["Installation", "NotFoundError", "find", "probe", "read_configuration"]
 
-# For the first import of MetaGPT on a slow disk.
+# Seconds that a process of another interpreter may take; the first import of MetaGPT on a slow disk takes minutes.
 _TIMEOUT_SECONDS = 300
 
 _CONFIG = """\
@@ -30,7 +30,7 @@ llm:
 
 
 class NotFoundError(Exception):
-    """No MetaGPT, or no interpreter; `hint` says what to do."""
+    """There is no MetaGPT, or no interpreter, at the given place; `hint` says what to do."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
@@ -39,7 +39,7 @@ class NotFoundError(Exception):
 
 @dataclass(frozen=True)
 class Installation:
-    """`folder` is MetaGPT's package; `version` may be unknown (a checkout on the path); `python` runs it.
+    """One MetaGPT: `python` is the interpreter that runs it, `folder` its package, `version` None for a checkout.
 
     `package_error` is why this package cannot be imported there, or None.
     """
@@ -71,13 +71,13 @@ def find(python: Optional[str] = None) -> Installation:
 
 
 def probe(installation: Installation) -> dict[str, Any]:
-    """What `probe.probe` finds in a fresh process of the interpreter, configured in a scratch folder."""
+    """What `probe.probe` finds in a new process of the interpreter, with a configuration in a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="metagpt-ollama-") as scratch:
         (Path(scratch) / "config").mkdir()
         (Path(scratch) / "config" / "config2.yaml").write_text(_CONFIG, encoding="utf-8")
         result = Path(scratch) / "result.json"
         environment = {**os.environ, "HOME": scratch, "METAGPT_PROJECT_ROOT": scratch}
-        # Inside `metagpt-ollama run` the question is still what the files do by themselves.
+        # Inside of `metagpt-ollama run`, too, this is to find out what the files on disk do.
         environment.pop(RUN_VARIABLE, None)
         try:
             done = subprocess.run(
@@ -99,7 +99,7 @@ def probe(installation: Installation) -> dict[str, Any]:
 
 
 def read_configuration(installation: Installation) -> dict[str, Any]:
-    """What `settings.read_configuration` finds for the programs that are started here."""
+    """What `config_file.read_configuration` finds for programs that are started in this folder."""
     nothing: dict[str, Any] = {"searched": [], "read": [], "error": None, "llm": None}
     command = [installation.python, "-c", _source_of(config_file), str(installation.folder)]
     try:

@@ -1,8 +1,10 @@
 """Finds out which provider an installation of MetaGPT uses, by importing it. Standard library only.
 
-Its text is run in a fresh process of the installation's interpreter (`python -c TEXT RESULT`), since an import of
-MetaGPT takes seconds, writes logs and cannot be undone. The answer goes to the file RESULT, as JSON: MetaGPT and its
-dependencies print what they like.
+The text of this module is run in a new process of the installation's interpreter (`python -c TEXT RESULT`), because an
+import of MetaGPT takes seconds, writes logs and cannot be undone. The answer is written to the file RESULT, because
+MetaGPT and its dependencies print on stdout:
+
+    {"provider": "metagpt_ollama_rs.provider.llms.OllamaLLM", "ours": true, "version": "0.1.0", "empty_key": true, …}
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ def probe() -> dict[str, Any]:
     be said, or None."""
     found = {**NOTHING}
     try:
-        # As MetaGPT's programs do: all of its providers first.
+        # In the order of MetaGPT's own programs, which import all providers first.
         importlib.import_module("metagpt.provider")
         config = importlib.import_module("metagpt.configs.llm_config")
         registry = importlib.import_module("metagpt.provider.llm_provider_registry")

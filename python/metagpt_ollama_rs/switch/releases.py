@@ -1,9 +1,9 @@
-"""Which of MetaGPT's files are known: by their SHA-256, and those of its published release by their text as well.
+"""The versions of MetaGPT whose two files are known: by their SHA-256, and those of 0.8.2 by their text as well.
 
-A file is told by its sum alone, so that a version can be known without a copy of it being carried along; the texts
-serve to show how another file differs. No I/O but reading them.
+The SHA-256 is enough to recognize a file, so that most versions need no copy of it in this package. The texts are there
+to show how another file differs. No I/O but reading them.
 
-Also loaded into the processes of `metagpt-ollama run` when they import MetaGPT: keep its imports few.
+The processes of `metagpt-ollama run` load this module when they import MetaGPT, so it imports as little as it can.
 """
 
 from __future__ import annotations
@@ -12,16 +12,21 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple, Optional
 
-__all__ = ["CONFIG", "FILES", "PROVIDER", "RELEASES", "Release", "originals", "release_of", "sum_of"]
+__all__ = ["CONFIG", "FILES", "PROVIDER", "RELEASES", "Release", "module_of", "originals", "release_of", "sum_of"]
 
+# The paths of the two files below MetaGPT's package.
 PROVIDER = "provider/ollama_api.py"
 CONFIG = "configs/llm_config.py"
 FILES = (PROVIDER, CONFIG)
 
 
 class Release(NamedTuple):
-    """A version of MetaGPT: how people call it, the SHA-256 of each of the two files with LF as line end, and the
-    command that shows how a file in a clone of MetaGPT differs from it."""
+    """A version of MetaGPT: its name for people, the SHA-256 of each of the two files with LF as line end, and the
+    command that shows how a file in a clone of MetaGPT differs from it.
+
+    >>> RELEASES["0.8.2"].title, sorted(RELEASES["0.8.2"].sums)
+    ('MetaGPT 0.8.2', ['configs/llm_config.py', 'provider/ollama_api.py'])
+    """
 
     title: str
     sums: dict[str, str]
@@ -48,8 +53,21 @@ RELEASES = {
 }
 
 
+def module_of(relative: str) -> str:
+    """The name of the module in the file `relative`.
+
+    >>> module_of(PROVIDER)
+    'metagpt.provider.ollama_api'
+    """
+    return "metagpt." + relative[: -len(".py")].replace("/", ".")
+
+
 def sum_of(text: str) -> str:
-    """The SHA-256 of a file's text, in hexadecimal digits."""
+    """The SHA-256 of a file's text, in hexadecimal digits.
+
+    >>> sum_of("")[:8]
+    'e3b0c442'
+    """
     return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -60,7 +78,7 @@ def release_of(relative: str, text: str) -> Optional[str]:
 
 
 def originals(relative: str) -> dict[str, str]:
-    """The text of the file `relative`, by the key in `RELEASES`, of each version whose text is carried along."""
+    """The text of the file `relative` in each version whose text is in this package, by the key in `RELEASES`."""
     folder = Path(__file__).parent / "originals"
     files = {name: folder / name / f"{Path(relative).stem}.txt" for name in RELEASES}
     return {name: file.read_text(encoding="utf-8") for name, file in files.items() if file.exists()}

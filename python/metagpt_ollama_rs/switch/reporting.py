@@ -1,13 +1,15 @@
-"""In a process of `metagpt-ollama run`: errors of model calls are left for the end of the run, tracebacks go to a file.
+"""In a process of `metagpt-ollama run`: writes errors of model calls to a file for the end of the run, and their
+tracebacks to another.
 
-MetaGPT shows the traceback of a failed call up to three times, and its text with each retry, so that the one line that
-helps is lost among hundreds. Here a log line or an uncaught exception that is about such an error keeps its own words;
-the traceback is appended to `TRACEBACKS` in the folder of the run, and each error to `ERRORS`, as one line of JSON:
+MetaGPT prints the traceback of a failed call up to three times, and its text with each retry, so that the one line that
+helps the user is lost among hundreds. A log line or an uncaught exception about such an error keeps its first line
+here; the traceback is appended to `TRACEBACKS` in the folder of the run, and each error to `ERRORS`, as one line of
+JSON:
 
     {"ended": 1764101234.5, "error": "ConnectError: The server cannot be reached: …", "hint": "is Ollama …"}
 
-`metagpt-ollama run` shows the last of them, once, when the command has ended. Nothing here raises: a report must never
-be the reason why a run fails.
+`metagpt-ollama run` prints the last of them, once, when the command has ended. No function here raises, because a
+report must never make a run fail.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ _hints: set[str] = set()
 
 
 def report_error(error: OllamaError) -> None:
-    """Keeps `error` for the end of the run, once; does nothing outside of a run."""
+    """Writes `error` to the file for the end of the run, once. Does nothing outside of a run."""
     if getattr(error, _REPORTED, False) or RUN_VARIABLE not in os.environ:
         return
     setattr(error, _REPORTED, True)
@@ -47,7 +49,10 @@ def report_error(error: OllamaError) -> None:
 
 
 def report_uncaught(kind: type[BaseException], value: BaseException, trace: Optional[TracebackType]) -> bool:
-    """Tells an exception that nobody caught on one line of stderr; False where it stems from no error of ours."""
+    """Prints an uncaught exception on one line of stderr, if an error of this package has caused it.
+
+    Returns whether that is so; other exceptions are left to whoever handled them before.
+    """
     error = _ollama_error_behind(value)
     if error is None:
         return False
@@ -59,11 +64,11 @@ def report_uncaught(kind: type[BaseException], value: BaseException, trace: Opti
 
 
 def strip_tracebacks_from_log() -> None:
-    """Takes the tracebacks and hints of errors of ours out of the lines that MetaGPT logs, with loguru."""
+    """Removes tracebacks and hints of this package's errors from the lines that MetaGPT logs with loguru."""
     with contextlib.suppress(Exception):
         from loguru import logger
 
-        # Handlers stay as they are; a line is shortened before any of them sees it.
+        # The handlers stay as they are. Every record is shortened before any handler gets it.
         logger.configure(patcher=_strip_traceback)
 
 
@@ -89,7 +94,7 @@ def _is_hint(line: str) -> bool:
 
 
 def _last_error_line(text: str) -> str:
-    """The line of a traceback's text that names the error of ours."""
+    """The last line of a traceback's text that names an error of this package."""
     lines = [line for line in text.splitlines() if line.startswith("metagpt_ollama_rs.errors.")]
     return lines[-1].partition("metagpt_ollama_rs.errors.")[2] if lines else ""
 
@@ -103,7 +108,7 @@ def _one_line(error: OllamaError) -> str:
 
 
 def _ollama_error_behind(value: Optional[BaseException]) -> Optional[OllamaError]:
-    """The error of ours that `value` is, or that it was raised from or while handling."""
+    """The error of this package that `value` is, or from which or during whose handling it was raised."""
     seen: set[int] = set()
     while value is not None and id(value) not in seen:
         if isinstance(value, OllamaError):
@@ -120,6 +125,6 @@ def _with_heading(text: str) -> str:
 def _append(name: str, text: str) -> None:
     with contextlib.suppress(OSError, KeyError):
         path = os.path.join(os.environ[RUN_VARIABLE], name)
-        # One write for one piece, so that those of several processes do not mix.
+        # One write for the whole text, so that texts of several processes do not mix.
         with open(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "wb", buffering=0) as file:
             file.write(text.encode("utf-8", "backslashreplace"))

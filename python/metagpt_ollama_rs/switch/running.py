@@ -1,12 +1,12 @@
 """Runs a command whose Python processes use this provider, without a file of MetaGPT being touched.
 
-The switch travels in the environment: a folder on PYTHONPATH whose `sitecustomize` (see `child`) swaps the two modules
+The environment does it: PYTHONPATH begins with a folder whose `sitecustomize` (see `child`) replaces the two modules
 when they are imported. So it reaches every Python process below the command, whichever interpreter starts it, except
 where Python is told not to look (`-I`, `-E`, `-S`) or the environment is dropped on the way (`sudo`, `env -i`).
 
 The command keeps stdin, stdout, stderr, its terminal and every inherited descriptor. Signals sent to this process are
-passed on. Ctrl-C and Ctrl-\\ in a terminal reach the whole foreground group by themselves, so they are passed on only
-where this process is not in it.
+sent on to it. Ctrl-C and Ctrl-\\ in a terminal reach all processes of the foreground group by themselves, so they are
+sent on only where this process is not in that group.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
 from .environment import RUN_VARIABLE, STATS_VARIABLE
+from .releases import PROVIDER, module_of
 from .reporting import ERRORS, TRACEBACKS
 from .summary import read_calls, read_lines
 
@@ -38,10 +39,13 @@ _FROM_TERMINAL = ("SIGINT", "SIGQUIT")
 
 @dataclass
 class RunResult:
-    """How the command ended: its exit `status` as a shell gives it (128 and the signal's number after a signal),
-    whether a process of it imported MetaGPT's Ollama provider, and the `calls` that the provider wrote down: None when
-    they went to a socket of the user's. `errors` are those of model calls, as `reporting` leaves them, in their order;
-    `tracebacks` is a file that has what was not shown of them, or None."""
+    """How the command ended.
+
+    `status` is its exit status as a shell reports it (128 plus the signal's number after a signal). `switched` says
+    that a process of it has imported MetaGPT's Ollama provider. `calls` are the records of its model calls; None when
+    the user has them sent to a socket. `errors` are those that `reporting` has written, in their order, and
+    `tracebacks` is the file with their tracebacks, or None.
+    """
 
     status: int
     switched: bool
@@ -64,9 +68,9 @@ def run(command: Sequence[str], extra_environment: Optional[Mapping[str, str]] =
     try:
         environment = {**os.environ, **(extra_environment or {}), RUN_VARIABLE: scratch}
         environment["PYTHONPATH"] = _path_with_hook(environment.get("PYTHONPATH"))
-        # Typer, which `metagpt` is made with, shows tracebacks of its own unless told not to.
+        # The command `metagpt` is made with Typer, which otherwise prints tracebacks in its own way.
         environment.setdefault("_TYPER_STANDARD_TRACEBACK", "1")
-        # The user may be collecting statistics too: this run's lines are then those that come after what is there.
+        # The user may collect records in a file of their own. Those of this run are then what is added to it.
         wanted = environment.get(STATS_VARIABLE) or os.path.join(scratch, "calls.jsonl")
         stats = None if wanted.startswith("unix:") else Path(wanted).absolute()
         environment[STATS_VARIABLE] = wanted if stats is None else str(stats)
@@ -74,18 +78,18 @@ def run(command: Sequence[str], extra_environment: Optional[Mapping[str, str]] =
         status = _wait_for(command, environment)
         return RunResult(
             status,
-            switched=Path(scratch, "metagpt.provider.ollama_api").exists(),
+            switched=Path(scratch, module_of(PROVIDER)).exists(),
             calls=None if stats is None else read_calls(stats, before),
             errors=read_lines(Path(scratch, ERRORS)),
             tracebacks=_move_tracebacks(Path(scratch, TRACEBACKS)),
         )
     finally:
-        # A process that the command left behind may still be writing here.
+        # A process that the command has left running may still write here.
         shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _move_tracebacks(tracebacks: Path) -> Optional[Path]:
-    """Moves the file, if there is one, to where it outlives the run."""
+    """Moves the file out of the folder of the run, and returns its new path; None if there is no such file."""
     if not tracebacks.exists():
         return None
     handle, kept = tempfile.mkstemp(prefix="metagpt-ollama-run-", suffix=".txt")
@@ -112,7 +116,7 @@ def _wait_for(command: Sequence[str], environment: Mapping[str, str]) -> int:
 
 @contextlib.contextmanager
 def _signals_forwarded(started: list[subprocess.Popen[bytes]]) -> Iterator[list[int]]:
-    """Passes signals on to the process in `started`. Gives the list of those that come before it is there."""
+    """Sends signals on to the process in `started`. Gives the list of those that arrive before it is started."""
     pending: list[int] = []
 
     def forward(number: int, _frame: object) -> None:
@@ -124,7 +128,7 @@ def _signals_forwarded(started: list[subprocess.Popen[bytes]]) -> Iterator[list[
     before: dict[int, Any] = {}
     for name in _FORWARDED:
         number = getattr(signal, name, None)
-        # What is ignored (nohup) is ignored by the command as well.
+        # A signal that is ignored here (by `nohup`) is ignored by the command, too.
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
             before[number] = signal.signal(number, forward)
     try:
@@ -140,7 +144,7 @@ def _send(process: subprocess.Popen[bytes], number: int) -> None:
 
 
 def _in_foreground() -> bool:
-    """True when this process, and with it the command, gets what is typed in its terminal."""
+    """Whether this process, and so the command, is in the group that Ctrl-C in its terminal reaches."""
     try:
         terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
     except OSError:

@@ -1,8 +1,13 @@
-"""What the model calls of a run came to: totals for each model, and the error that ended the run, if one did.
+"""The summary of the model calls of a run: totals for each model, and the error that ended the run, if one did.
 
-Reads the lines that `METAGPT_OLLAMA_STATS` asks for, one JSON object for each call (see `metagpt_ollama_rs.stats`),
-from all processes of the run. What is absent or null counts as nothing: a summary must never be the reason why a run
-fails.
+It is made of the lines that the core writes where `METAGPT_OLLAMA_STATS` says, one JSON object for each call of any
+process of the run (see `metagpt_ollama_rs.stats`). A field that is absent or null counts as 0, because a summary must
+never make a run fail.
+
+>>> calls = [{"model": "m", "prompt_tokens": 31, "answer_tokens": 20, "seconds": 2.0, "answer_seconds": 1.0}]
+>>> total = totals(calls)[0]
+>>> total.calls, total.answer_tokens, total.tokens_per_second
+(1, 20, 20.0)
 """
 
 from __future__ import annotations
@@ -32,17 +37,20 @@ _REASONS = {
     "empty_answer": "the answer was empty",
 }
 
-# Of a line that tells of a call's beginning. Of a process that was killed nothing else is left.
+# The `state` in the line that is written when a call begins. A process that was killed leaves only that line.
 _STARTED = "begun"
 
-# Nobody waited for the end of the call: its task was cancelled, often because of another call's error.
+# The `error` of a call whose task was cancelled, often because another call had failed.
 _CANCELLED = "closed"
 
 
 @dataclass
 class Totals:
-    """The calls to one model. `seconds` adds up the calls, also those that ran at the same time; `answer_seconds` is
-    the part of it in which the server wrote `timed_tokens`. `unfinished` calls had no end when the lines were read."""
+    """The totals of the calls to one model.
+
+    `seconds` is the sum over all calls, also of calls that ran at the same time; `answer_seconds` is the part of it in
+    which the server wrote `timed_tokens`. `unfinished` is the number of calls that had not ended.
+    """
 
     model: str
     calls: int = 0
@@ -59,20 +67,20 @@ class Totals:
 
     @property
     def tokens_per_second(self) -> Optional[float]:
-        """The speed at which answers were written, or None where no call says."""
+        """The speed at which answers were written; None if no call has a time for that."""
         return self.timed_tokens / self.answer_seconds if self.answer_seconds > 0 else None
 
 
 def read_calls(path: Path, start: int = 0) -> list[dict[str, Any]]:
-    """The calls that the file has from byte `start` on, one object for each: its record, or what was written when it
-    began if nothing says that it ended."""
+    """The calls in the file from byte `start` on, one object for each: the record that was written at its end, or else
+    the line that was written at its beginning."""
     calls = read_lines(path, start)
     ended = {str(call.get("id")) for call in calls if not _is_unfinished(call)}
     return [call for call in calls if not (_is_unfinished(call) and str(call.get("id")) in ended)]
 
 
 def read_lines(path: Path, start: int = 0) -> list[dict[str, Any]]:
-    """The objects that the file has from byte `start` on; a line that is none (a process was killed) is left out."""
+    """The JSON objects in the lines of the file from byte `start` on; other lines, such as cut ones, are left out."""
     try:
         with path.open("rb") as file:
             file.seek(start)
@@ -115,9 +123,9 @@ def totals(calls: Iterable[dict[str, Any]]) -> list[Totals]:
 def ended_by(calls: Sequence[dict[str, Any]]) -> Optional[str]:
     """The error after which the run did not go on, in words, or None.
 
-    A run went on when a call that was begun after the error succeeded. Calls that were under way when it happened
-    prove nothing: another role's answer may still come in while MetaGPT already gives up. A call that was abandoned is
-    no error of the provider's.
+    A run went on if a call that began after the error succeeded. Calls that were under way at the time of the error
+    do not count: the answer to another role may still arrive while MetaGPT gives up. Nor does a cancelled call count as
+    an error.
     """
     failed = [call for call in calls if call.get("error") not in (None, "", _CANCELLED)]
     if not failed:

@@ -1,13 +1,13 @@
-"""Runs at the start of every Python process of `metagpt-ollama run`: swaps two modules of MetaGPT on import.
+"""Runs at the start of every Python process of `metagpt-ollama run`: replaces two modules of MetaGPT on import.
 
-This folder is put first on PYTHONPATH, and Python imports `sitecustomize` by itself; a `sitecustomize` that the
-environment has besides is run after this one. Most processes that come by here never import MetaGPT: nothing of
-this package is loaded, and nothing is done but to set up two finders, before one of the modules is asked for.
+This folder is put first on PYTHONPATH, and Python imports `sitecustomize` by itself; if the environment has another
+`sitecustomize`, it is run after this one. Most of the processes never import MetaGPT. So this file only installs two
+finders, and loads nothing of this package before one of the two modules is imported.
 
-One finder knows this package, for a command whose interpreter does not have it. The other gives the two modules a
-loader that compiles the edited text. That text is never cached: the installation's own bytecode stays as it is.
+One finder finds this package, for a command whose interpreter does not have it. The other gives the two modules a
+loader that compiles the edited text. Its bytecode is never cached: the installation's own stays as it is.
 
-Whatever Python the command starts comes by here, older ones too: no syntax in this file is newer than Python 3.0.
+Every Python that the command starts runs this file, old versions too: no syntax in it is newer than Python 3.0.
 """
 
 import os
@@ -22,7 +22,7 @@ _MODULES = {
 
 
 def _install_excepthook() -> None:
-    """Lets an uncaught exception that stems from an error of this package's be told in one line."""
+    """Prints an uncaught exception that an error of this package has caused on one line."""
     before = sys.excepthook
 
     def report(kind, value, trace):  # type: ignore[no-untyped-def]
@@ -57,7 +57,7 @@ def _install_finders(quiet) -> None:  # type: ignore[no-untyped-def]
                 sys.stderr.write("metagpt-ollama: " + warning + "\n")
             code = compile(text, self.path, "exec", dont_inherit=True)
             try:
-                # The word for the command that something was switched over at all.
+                # This file tells the command that the module was imported.
                 with open(os.path.join(os.environ["METAGPT_OLLAMA_RUN"], fullname), "w", encoding="utf-8"):
                     pass
             except (OSError, KeyError):
@@ -90,7 +90,7 @@ def _install_finders(quiet) -> None:  # type: ignore[no-untyped-def]
 
 
 def _run_hidden_sitecustomize() -> None:
-    """Runs the `sitecustomize` that this one hides, under its name, as if this one were not there."""
+    """Runs the `sitecustomize` that Python would have found without this one."""
     from importlib.machinery import PathFinder
     from importlib.util import module_from_spec
 

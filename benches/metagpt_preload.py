@@ -1,6 +1,6 @@
-"""Imports MetaGPT once, in the process from which the workers that need it are forked: it takes eight seconds.
+"""Imports MetaGPT, which takes eight seconds, once in the process from which the workers that need it are forked.
 
-Nothing of this package or of the original provider is imported here, no event loop is made, no thread started.
+Nothing of this package or of the original provider is imported here, no event loop is made and no thread is started.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import warnings
 
-# MetaGPT prints, and the coordinator's standard output is the report.
+# MetaGPT prints to standard output, which is the coordinator's report, so it is sent to standard error.
 os.dup2(2, 1)
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
