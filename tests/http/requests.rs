@@ -56,9 +56,11 @@ fn a_prefix_is_kept_and_an_endpoint_is_not() {
         ("/ollama/api/", "POST /ollama/api/chat"),
     ] {
         let seen = sent(post("/api/chat", "{}"), |config, server| {
-            let address = format!("http://{}{path}", server.address);
-            let base = BaseUrl::parse(&address, AddressSetting::BaseUrl).unwrap();
-            config.base = base.without_endpoint(&config.endpoint_paths);
+            config.base = BaseUrl::parse(
+                &format!("http://{}{path}", server.address),
+                AddressSetting::BaseUrl,
+            )
+            .unwrap();
         });
         assert!(
             seen.starts_with(&format!("{line} HTTP/1.1\r\n")),
