@@ -232,7 +232,7 @@ def test_every_row_is_found_by_its_path() -> None:
 
 @pytest.mark.parametrize("path", ENDPOINTS)
 def test_a_base_url_may_be_copied_with_an_endpoint(path: str) -> None:
-    """A path that is none of the endpoints is a proxy's prefix, and stays."""
+    """`src/http/base.rs` names the endpoints once more, because a path that is none of them is a proxy's prefix."""
     assert Client(f"http://host:1/prefix{path}").base_url == "http://host:1/prefix"
 
 
