@@ -328,7 +328,7 @@ class NativeClient:
     """A client of one server, with its connection pool: a method for each way of waiting for a reply.
 
     ``address`` is a base URL as configurations write it, or with ``is_host`` a value in the manner of
-    ``OLLAMA_HOST``; an endpoint of ``endpoint_paths`` at its end, which users copy along, is taken off. ``verify`` is what `trust.read_verify` returns. ``limits`` are four numbers of seconds
+    ``OLLAMA_HOST``; ``verify`` is what `trust.read_verify` returns. ``limits`` are four numbers of seconds
     (connecting, first token, pause, total; None is no limit), ``retries`` a number of tries and three numbers of
     seconds (first wait, budget, longest ``Retry-After``); ``max_line`` and ``max_body`` are bytes. None is the
     default. Raises ConfigurationError for what cannot be used; nothing is sent. Can be shared between threads and
@@ -339,7 +339,7 @@ class NativeClient:
     `errors`.
 
     >>> client = NativeClient(
-    ...     "example.com/api", is_host=True, endpoint_paths=["/api/chat"], headers=[], api_key=None, proxy=None, verify=True, limits=None, retries=None,
+    ...     "example.com", is_host=True, headers=[], api_key=None, proxy=None, verify=True, limits=None, retries=None,
     ...     max_line=None, max_body=None,
     ... )
     >>> client.url, client.limits
@@ -351,7 +351,6 @@ class NativeClient:
         address: str,
         *,
         is_host: bool,
-        endpoint_paths: list[str],
         headers: list[tuple[str, str]],
         api_key: str | None,
         proxy: str | None,

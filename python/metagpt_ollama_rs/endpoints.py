@@ -3,8 +3,7 @@
 A request carries its row. From it the compiled core knows the method and the path, whether a request may be sent twice
 when a connection breaks (``changes``) and which lines a streamed reply may have (``lines``); the clients, whether a
 request says ``stream``, how a whole reply is checked and of which class it is; `failures`, what to do about a transfer
-that broke off or a text that cannot be embedded. A base URL may end in any path of the table: it is taken off. Whoever
-adds an endpoint adds a row here and a method to the clients.
+that broke off or a text that cannot be embedded. Whoever adds an endpoint adds a row here and a method to the clients.
 
 A path that is not in the table can be asked, too: `endpoint_at` makes a row for the call, which is careful with it.
 
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CHAT",
-    "COPIED_PATHS",
     "COPY",
     "CREATE",
     "DELETE",
@@ -171,9 +169,6 @@ ENDPOINTS: dict[str, Endpoint] = {
         Endpoint("/v1/messages", lines="any", changes=False),
     )
 }
-
-# What users copy into a base URL besides the paths of the table.
-COPIED_PATHS = ("/api/status", "/v1/chat", "/v1/models")
 
 
 def endpoint_at(path: str, method: str = "POST") -> Endpoint:

@@ -4,16 +4,15 @@
 //! use metagpt_ollama_rs::http::{AddressSetting, BaseUrl};
 //!
 //! let base = BaseUrl::parse("http://user:secret@HOST:80/proxied/api/chat", AddressSetting::BaseUrl)?;
-//! let base = base.without_endpoint(&["/api/chat"]);
 //! assert_eq!(base.display(), "http://host/proxied");
 //! assert_eq!(base.url("/api/chat"), "http://host/proxied/api/chat");
 //! assert_eq!(BaseUrl::parse("0.0.0.0", AddressSetting::Host)?.display(), "http://127.0.0.1:11434");
 //! # Ok::<(), metagpt_ollama_rs::error::Error>(())
 //! ```
 //!
-//! Accepted: `host`, `host:port`, `:port`, `http(s)://…`, IPv6 with or without brackets, a trailing slash, white
-//! space and quotes around it all, and a path. That is a reverse proxy's prefix, once an endpoint at its end is taken off
-//! (`/api`, `/v1`, `/api/chat`, `/v1/chat/completions`, …; which ones there are, the table of endpoints says). `user:password@` is kept for basic
+//! Accepted: `host`, `host:port`, `:port`, `http(s)://…`, IPv6 with or without brackets, a trailing slash, a path that
+//! ends in an endpoint (`/api`, `/v1`, `/api/chat`, `/v1/chat/completions`, …), white space and quotes around it all.
+//! A path before the endpoint is a reverse proxy's prefix and is kept. `user:password@` is kept for basic
 //! authentication and never shown. Anything else is an error that says what to write.
 
 use std::borrow::Cow;
@@ -30,6 +29,35 @@ const SHOWN: usize = 60;
 
 /// Where Ollama listens unless told otherwise.
 pub const DEFAULT_PORT: u16 = 11434;
+
+/// The endpoints below `/api/`, as users may copy them into a base URL.
+const NATIVE: [&str; 14] = [
+    "chat",
+    "generate",
+    "embed",
+    "embeddings",
+    "tags",
+    "show",
+    "ps",
+    "version",
+    "pull",
+    "push",
+    "create",
+    "copy",
+    "delete",
+    "status",
+];
+
+/// The endpoints below `/v1/`, as users may copy them into a base URL.
+const OPENAI: [&str; 7] = [
+    "chat/completions",
+    "completions",
+    "chat",
+    "embeddings",
+    "models",
+    "responses",
+    "messages",
+];
 
 /// Which setting a text comes from. That decides the port of `http://host`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,20 +152,6 @@ impl BaseUrl {
             (false, _, _) => DEFAULT_PORT,
         });
         Self::assemble(https, &host, port, path, credentials)
-    }
-
-    /// This base URL without an endpoint at its end, which users copy along: one of `paths`, such as `/api/chat`, or the first
-    /// segment of one, such as `/api`.
-    #[must_use]
-    pub fn without_endpoint<T: AsRef<str>>(mut self, paths: &[T]) -> Self {
-        let known = |prefix: &str| {
-            let shorter = paths.iter().find_map(|path| before(prefix, path.as_ref()));
-            shorter.map(str::len)
-        };
-        while let Some(length) = known(&self.prefix) {
-            self.prefix.truncate(length);
-        }
-        self
     }
 
     /// The URL of `path` (such as `/api/chat`) on this server, without credentials.
@@ -365,20 +379,27 @@ fn host_and_port(address: &str) -> Result<(Cow<'_, str>, Option<u16>), Error> {
     }
 }
 
-/// The path without empty segments: empty, or `/prefix`.
+/// The path without empty segments and without the endpoint that users copy along.
 fn prefix(path: &str) -> String {
-    path.split('/')
+    let mut segments: Vec<&str> = path
+        .split('/')
         .filter(|segment| !segment.is_empty())
-        .flat_map(|segment| ["/", segment])
-        .collect()
+        .collect();
+    while let Some(keep) = before_endpoint(&segments) {
+        segments.truncate(keep);
+    }
+    segments.iter().flat_map(|segment| ["/", segment]).collect()
 }
 
-/// `prefix` without `path`, such as `/api/chat`, or the first segment of that, such as `/api`, where it ends in one of them.
-fn before<'a>(prefix: &'a str, path: &str) -> Option<&'a str> {
-    let slash = path.char_indices().skip(1).find(|(_, c)| *c == '/');
-    let root = slash.and_then(|(end, _)| path.get(..end)).unwrap_or(path);
-    let shorter = prefix
-        .strip_suffix(path)
-        .or_else(|| prefix.strip_suffix(root))?;
-    (path.starts_with('/') && root.len() > 1).then_some(shorter)
+/// How many segments stand before an endpoint at the end.
+fn before_endpoint(segments: &[&str]) -> Option<usize> {
+    let last = segments.len().checked_sub(1)?;
+    (last.saturating_sub(2)..=last).find(|&at| {
+        let tail = segments.get(at + 1..).unwrap_or_default().join("/");
+        match segments.get(at) {
+            Some(&"api") => tail.is_empty() || NATIVE.contains(&tail.as_str()),
+            Some(&"v1") => tail.is_empty() || OPENAI.contains(&tail.as_str()),
+            _ => false,
+        }
+    })
 }

@@ -1,7 +1,5 @@
 //! What a client is made from: where, as whom, how long to wait, how much to accept.
 
-use std::sync::Arc;
-
 use super::base::BaseUrl;
 use super::policy::{Retry, Timeouts};
 use super::proxy::ProxyRule;
@@ -15,8 +13,6 @@ pub const MAX_BODY: usize = 1 << 30;
 #[derive(Clone)]
 pub struct Config {
     pub base: BaseUrl,
-    /// The paths of the endpoints that are known, such as `/api/chat`. A base URL does not end in one of them.
-    pub endpoint_paths: Arc<[String]>,
     /// Headers that are sent with every request; one of the same name replaces what the client would send.
     pub headers: Vec<(String, String)>,
     /// The key that is sent as `Authorization: Bearer …`: see [`resolve_key`].
@@ -36,7 +32,6 @@ impl Config {
     pub fn new(base: BaseUrl) -> Self {
         Self {
             base,
-            endpoint_paths: Arc::default(),
             headers: Vec::new(),
             api_key: None,
             proxy: ProxyRule::Direct,

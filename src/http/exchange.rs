@@ -22,7 +22,6 @@ use tokio::time::Instant;
 
 use super::attempt::Attempt;
 use super::clock::ExchangeClock;
-use super::config::Config;
 use super::fault;
 use super::lane::{Lane, Response};
 use super::policy::Timeouts;
@@ -102,7 +101,7 @@ impl Exchange {
         let mut redirected: Option<Prepared> = None;
         loop {
             let request = redirected.as_ref().unwrap_or(first);
-            let Some(target) = exchange.check_head(request, transport.config()).await? else {
+            let Some(target) = exchange.check_head(request).await? else {
                 return Ok(exchange);
             };
             let from = &request.head.url;
@@ -163,11 +162,7 @@ impl Exchange {
     }
 
     /// Checks the head of the reply to `request`; gives where that redirects to.
-    async fn check_head(
-        &mut self,
-        request: &Prepared,
-        config: &Config,
-    ) -> Result<Option<Url>, Error> {
+    async fn check_head(&mut self, request: &Prepared) -> Result<Option<Url>, Error> {
         let status = self.response.status();
         if status.is_client_error() || status.is_server_error() {
             let refusal = self.refusal().await;
@@ -175,14 +170,7 @@ impl Exchange {
         }
         let Head { method, url, .. } = &*request.head;
         let checked = if status.is_redirection() {
-            redirect::target(
-                method,
-                url,
-                status,
-                self.response.headers(),
-                &config.endpoint_paths,
-            )
-            .map(Some)
+            redirect::target(method, url, status, self.response.headers()).map(Some)
         } else {
             self.check_success(url).map(|()| None)
         };

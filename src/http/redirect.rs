@@ -23,14 +23,12 @@ pub(super) const MAX: usize = 10;
 /// How many characters of a URL a message shows.
 const SHOWN: usize = 200;
 
-/// Where a request goes on that `method` sent to `from`, or why it does not. The error names the base URL to write, which ends in
-/// none of `endpoint_paths`.
+/// Where a request goes on that `method` sent to `from`, or why it does not.
 pub(super) fn target(
     method: &Method,
     from: &Url,
     status: StatusCode,
     headers: &HeaderMap,
-    endpoint_paths: &[String],
 ) -> Result<Url, Error> {
     let place = headers
         .get(LOCATION)
@@ -53,7 +51,7 @@ pub(super) fn target(
         Some(why) => {
             let advice = BaseUrl::parse(&bare(&place), AddressSetting::BaseUrl)
                 .ok()
-                .map(|base| base.without_endpoint(endpoint_paths).display())
+                .map(|base| base.display())
                 .filter(|base| base.len() <= SHOWN)
                 .map(|base| {
                     format!(". Write {base} as the base URL if that is the server you mean")

@@ -99,14 +99,6 @@ def test_a_path_gets_the_row_of_the_table(
     assert len(ollama_server.requests) == 4
 
 
-def test_a_base_url_may_end_in_a_path_of_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    address = f"http://host:1/proxied{PATH}"
-    assert Client(address).base_url == address, "what is not in the table may be the prefix of a proxy"
-    add(monkeypatch)
-    assert Client(address).base_url == "http://host:1/proxied"
-    assert Client("http://host:1/v1/models").base_url == "http://host:1"
-
-
 def test_lines_of_progress_end_with_a_success(
     ways: str, ollama_server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

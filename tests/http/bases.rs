@@ -1,15 +1,13 @@
-//! Base URLs: every form that users write, and every string that they do not.
+//! BaseUrl URLs: every form that users write, and every string that they do not.
 
 use metagpt_ollama_rs::error::Kind;
 use metagpt_ollama_rs::http::{AddressSetting, BaseUrl};
 use proptest::prelude::*;
 
-use super::server::ENDPOINT_PATHS;
-
 fn shown(text: &str, setting: AddressSetting) -> String {
     BaseUrl::parse(text, setting).map_or_else(
         |error| format!("{:?}: {error}", error.kind),
-        |base| base.without_endpoint(&ENDPOINT_PATHS).display(),
+        |base| base.display(),
     )
 }
 
@@ -214,9 +212,7 @@ fn credentials_are_kept_and_not_shown() {
 
 #[test]
 fn urls() {
-    let base = BaseUrl::parse("http://host:1/ollama/v1/", AddressSetting::BaseUrl)
-        .unwrap()
-        .without_endpoint(&ENDPOINT_PATHS);
+    let base = BaseUrl::parse("http://host:1/ollama/v1/", AddressSetting::BaseUrl).unwrap();
     assert_eq!(base.url("/api/chat"), "http://host:1/ollama/api/chat");
     assert_eq!(base.url("api/chat"), "http://host:1/ollama/api/chat");
 }
@@ -285,13 +281,10 @@ proptest! {
         for setting in [AddressSetting::BaseUrl, AddressSetting::Host] {
             match BaseUrl::parse(&text, setting) {
                 Ok(base) => {
-                    let base = base.without_endpoint(&ENDPOINT_PATHS);
                     let shown = base.display();
                     prop_assert!(!shown.ends_with('/'));
                     prop_assert!(shown.is_ascii());
-                    let again = BaseUrl::parse(&shown, AddressSetting::BaseUrl)
-                        .unwrap()
-                        .without_endpoint(&ENDPOINT_PATHS);
+                    let again = BaseUrl::parse(&shown, AddressSetting::BaseUrl).unwrap();
                     prop_assert_eq!(again.display(), shown);
                     let url = base.url("/api/chat");
                     prop_assert_eq!(url.split("://").nth(1).unwrap().matches("//").count(), 0, "{}", url);

@@ -21,17 +21,6 @@ use tokio::runtime::Runtime;
 /// No step of a test takes this long unless it hangs.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Paths of `endpoints.py`, as far as the tests write them into base URLs.
-pub const ENDPOINT_PATHS: [&str; 7] = [
-    "/api/chat",
-    "/api/generate",
-    "/api/embeddings",
-    "/api/delete",
-    "/v1/chat/completions",
-    "/v1/completions",
-    "/v1/models",
-];
-
 /// One thing that a server does on a connection.
 pub enum Do {
     /// Reads one request, body included.
@@ -92,7 +81,6 @@ impl Server {
         let base = BaseUrl::parse(&self.address.to_string(), AddressSetting::BaseUrl).unwrap();
         Config {
             retry: Retry::OFF,
-            endpoint_paths: ENDPOINT_PATHS.map(str::to_owned).into(),
             ..Config::new(base)
         }
     }

@@ -158,9 +158,9 @@ pub fn is_cloud(url: &Bound<'_, PyString>) -> bool {
 #[pymethods]
 impl NativeClient {
     /// A client for `address`: a `base_url` as configurations write it, or with `is_host` a value in the manner of
-    /// `OLLAMA_HOST`; an endpoint of `endpoint_paths` at its end is taken off. Raises `ConfigurationError` for what cannot be used; nothing is sent.
+    /// `OLLAMA_HOST`. Raises `ConfigurationError` for what cannot be used; nothing is sent.
     #[new]
-    #[pyo3(signature = (address, *, is_host, endpoint_paths, headers, api_key, proxy, verify, limits, retries, max_line, max_body))]
+    #[pyo3(signature = (address, *, is_host, headers, api_key, proxy, verify, limits, retries, max_line, max_body))]
     #[expect(
         clippy::too_many_arguments,
         reason = "the one caller is Python, and names them"
@@ -169,7 +169,6 @@ impl NativeClient {
         py: Python<'_>,
         address: &str,
         is_host: bool,
-        endpoint_paths: Vec<String>,
         headers: Vec<(String, String)>,
         api_key: Option<&str>,
         proxy: Option<String>,
@@ -186,9 +185,8 @@ impl NativeClient {
             AddressSetting::BaseUrl
         };
         let mut config = BaseUrl::parse(address, setting)
-            .map(|base| Config::new(base.without_endpoint(&endpoint_paths)))
+            .map(Config::new)
             .map_err(|error| errors::to_python(py, error))?;
-        config.endpoint_paths = endpoint_paths.into();
         config.headers = headers;
         let environment = std::env::var("OLLAMA_API_KEY").ok();
         config.api_key = resolve_key(api_key, environment.as_deref(), &config.base);
