@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from metagpt_ollama_rs import _core
+from metagpt_ollama_rs.endpoints import ENDPOINTS
 from metagpt_ollama_rs.limits import Retry, read_retries, read_size, read_timeout
 from metagpt_ollama_rs.payloads import header_pairs, plain_text
 from metagpt_ollama_rs.reply_checks import check_answer, check_success, require_field
@@ -67,6 +68,7 @@ class BaseClient:
         self._native = _core.NativeClient(
             address,
             is_host=not host,
+            endpoints=list(ENDPOINTS),
             headers=pairs,
             api_key=api_key,
             proxy=proxy,

@@ -29,6 +29,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `counters` | the table of counters and durations |
+//! | `error_text` | the text of a server's error |
 //! | `excerpt` | the beginning of a line, for error messages |
 //! | `json/` | JSON text: its strings, its numbers, values of any shape |
 //! | `stream/` | a body in pieces to deltas, and deltas to an answer |

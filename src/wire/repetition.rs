@@ -61,6 +61,14 @@ pub struct RepetitionDetector {
 
 impl RepetitionDetector {
     /// Adds a piece of the text, and searches if enough has come since the last search.
+    ///
+    /// ```
+    /// use metagpt_ollama_rs::wire::repetition::RepetitionDetector;
+    ///
+    /// let mut detector = RepetitionDetector::default();
+    /// assert_eq!(detector.feed("A plan, and its end."), None);
+    /// assert_eq!(detector.feed(&"## To do\n".repeat(1500)).unwrap().period, 9);
+    /// ```
     pub fn feed(&mut self, text: &str) -> Option<Repetition> {
         self.tail.extend_from_slice(text.as_bytes());
         self.new += text.len();
@@ -71,6 +79,15 @@ impl RepetitionDetector {
     }
 
     /// Searches, if anything has come since the last search. Without a further piece the next call is in vain.
+    ///
+    /// ```
+    /// use metagpt_ollama_rs::wire::repetition::RepetitionDetector;
+    ///
+    /// let mut detector = RepetitionDetector::default();
+    /// detector.feed(&"## To do\n".repeat(1500));
+    /// detector.feed("and");
+    /// assert_eq!(detector.search(), None);
+    /// ```
     pub fn search(&mut self) -> Option<Repetition> {
         if self.new == 0 {
             return None;
@@ -105,6 +122,13 @@ pub struct RepetitionGuard {
 impl RepetitionGuard {
     /// Adds what stands in `batch` from the item number `item` and the byte `start` of its text on. `ended` says that
     /// nothing more will come. The flag of the result says whether the repetition is in the thinking.
+    ///
+    /// ```
+    /// use metagpt_ollama_rs::wire::Batch;
+    /// use metagpt_ollama_rs::wire::repetition::RepetitionGuard;
+    ///
+    /// assert_eq!(RepetitionGuard::default().feed_batch(&Batch::default(), 0, 0, true), None);
+    /// ```
     pub fn feed_batch(
         &mut self,
         batch: &Batch,

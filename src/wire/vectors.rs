@@ -79,6 +79,13 @@ pub enum VectorsError {
 
 impl VectorsError {
     /// Whether the body is no JSON at all, as if it had been damaged on its way.
+    ///
+    /// ```
+    /// use metagpt_ollama_rs::wire::vectors::VectorsError;
+    ///
+    /// assert!(VectorsError::Truncated { position: 7 }.is_damage());
+    /// assert!(!VectorsError::Empty { row: 0 }.is_damage());
+    /// ```
     pub fn is_damage(&self) -> bool {
         matches!(
             self,
@@ -446,7 +453,7 @@ impl<'a> VectorsReader<'a> {
             }
             "error" => self.vectors.failed = says_something(value),
             "usage" => {
-                counters.set_openai_usage(|name| lenient::member(value, name).and_then(count))
+                counters.set_openai_usage(|name| lenient::member(value, name).and_then(count));
             }
             _ => {
                 if let Some(counter) = counters.get_mut(key) {

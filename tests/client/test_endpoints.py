@@ -224,8 +224,14 @@ def test_every_row_is_found_by_its_path() -> None:
 
 @pytest.mark.parametrize("path", ENDPOINTS)
 def test_a_base_url_may_be_copied_with_an_endpoint(path: str) -> None:
-    """`src/http/base.rs` names the endpoints once more, because a path that is none of them is a proxy's prefix."""
+    """A path that is none of them is a proxy's prefix."""
     assert Client(f"http://host:1/prefix{path}").base_url == "http://host:1/prefix"
+
+
+def test_a_base_url_may_be_copied_with_a_made_up_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Client(f"http://host:1{PATH}").base_url == f"http://host:1{PATH}"
+    add(monkeypatch)
+    assert Client(f"http://host:1{PATH}").base_url == "http://host:1"
 
 
 def test_another_method_than_that_of_the_row_is_not_trusted() -> None:

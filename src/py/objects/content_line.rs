@@ -1,9 +1,9 @@
 //! The dicts of content lines (`wire/stream/content_line.rs`): the one place that makes them.
 //!
-//! [`build`] makes one from its fields, `{"model": "m", "created_at": "2026", "response": "Hel", "done": False}`. For text
-//! that is not decoded yet, the templates that were met last are kept, a few for each thread. A line that matches one byte
-//! for byte differs from the others in its time and its text only, so its dict is a copy of a kept one with two strings in
-//! it.
+//! [`build`] makes one from its fields, `{"model": "m", "created_at": "2026", "response": "Hel", "done": False}`. For
+//! text that is not decoded yet, the templates that were met last are kept, a few for each thread. A line that matches
+//! one byte for byte differs from the others in its time and its text only, so its dict is a copy of a kept one with
+//! two strings in it.
 
 use std::cell::Cell;
 
@@ -23,8 +23,8 @@ const KEEP_BYTES: usize = 1 << 20;
 
 struct KnownTemplate {
     template: LineTemplate,
-    /// The dict of a line, None in the place of its time and its text, or of its message. As no containers are in it, the
-    /// cycle collector does not track it.
+    /// The dict of a line, None in the place of its time and its text, or of its message. As no containers are in it,
+    /// the cycle collector does not track it.
     line: Py<PyDict>,
     /// For lines of a chat: the dict of a message, None in the place of its content, and the key `message`.
     message: Option<(Py<PyDict>, Py<PyString>)>,
@@ -119,7 +119,7 @@ pub fn build_message<'py>(
 ) -> PyResult<Bound<'py, PyDict>> {
     let message = PyDict::new(py);
     message.set_item(intern!(py, "role"), intern!(py, "assistant"))?;
-    message.set_item(intern!(py, "content"), text)?;
+    message.set_item(content_name(py), text)?;
     Ok(message)
 }
 
@@ -147,6 +147,11 @@ pub fn holder_name(py: Python<'_>, shape: Shape) -> &Bound<'_, PyString> {
     }
 }
 
+/// What a message calls its text.
+pub fn content_name(py: Python<'_>) -> &Bound<'_, PyString> {
+    intern!(py, "content")
+}
+
 impl KnownTemplate {
     fn new(py: Python<'_>, template: LineTemplate) -> PyResult<Self> {
         let none = py.None().into_bound(py);
@@ -156,8 +161,7 @@ impl KnownTemplate {
             (None, holder)
         } else {
             let message = build_message(py, &none)?.unbind();
-            let content = intern!(py, "content");
-            (Some((message, holder.clone().unbind())), content)
+            (Some((message, holder.clone().unbind())), content_name(py))
         };
         Ok(Self {
             template,

@@ -33,11 +33,26 @@ pub struct Fold {
 
 impl Fold {
     /// An answer of which nothing has come.
+    ///
+    /// ```
+    /// use metagpt_ollama_rs::wire::Fold;
+    ///
+    /// assert_eq!(Fold::new().content(), "");
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Adds the text of a content line.
+    ///
+    /// ```
+    /// use metagpt_ollama_rs::wire::Fold;
+    ///
+    /// let mut fold = Fold::new();
+    /// fold.add_text("Hel");
+    /// fold.add_text("lo");
+    /// assert_eq!(fold.content(), "Hello");
+    /// ```
     pub fn add_text(&mut self, text: &str) {
         if self.is_open() {
             self.answer.content.push_str(text);
@@ -45,6 +60,14 @@ impl Fold {
     }
 
     /// Adds a line that is no content line.
+    ///
+    /// ```
+    /// use metagpt_ollama_rs::wire::{Delta, Fold, Outcome};
+    ///
+    /// let mut fold = Fold::new();
+    /// fold.add_delta(&Delta { error: Some("out of memory".to_owned()), ..Delta::default() });
+    /// assert_eq!(fold.finish().outcome, Outcome::Failed("out of memory".to_owned()));
+    /// ```
     pub fn add_delta(&mut self, delta: &Delta) {
         if matches!(self.answer.outcome, Outcome::Failed(_)) {
             return;
@@ -92,6 +115,16 @@ impl Fold {
     }
 
     /// Adds all items of a batch.
+    ///
+    /// ```
+    /// use metagpt_ollama_rs::wire::{Batch, Delta, Fold};
+    ///
+    /// let mut batch = Batch::default();
+    /// batch.push_delta(Delta { content: "Hello".to_owned(), ..Delta::default() });
+    /// let mut fold = Fold::new();
+    /// fold.add_batch(&batch);
+    /// assert_eq!(fold.content(), "Hello");
+    /// ```
     pub fn add_batch(&mut self, batch: &Batch) {
         let mut last: Option<&Timestamp> = None;
         let mut start = 0;
@@ -152,6 +185,14 @@ impl Fold {
     }
 
     /// The text that has come.
+    ///
+    /// ```
+    /// use metagpt_ollama_rs::wire::Fold;
+    ///
+    /// let mut fold = Fold::new();
+    /// fold.add_text("Hel");
+    /// assert_eq!(fold.content(), "Hel");
+    /// ```
     pub fn content(&self) -> &str {
         &self.answer.content
     }
@@ -162,6 +203,12 @@ impl Fold {
     }
 
     /// The answer.
+    ///
+    /// ```
+    /// use metagpt_ollama_rs::wire::{Fold, Outcome};
+    ///
+    /// assert_eq!(Fold::new().finish().outcome, Outcome::Truncated);
+    /// ```
     pub fn finish(self) -> Answer {
         self.answer
     }

@@ -33,6 +33,7 @@ pub(super) struct LineDecoder {
 }
 
 impl LineDecoder {
+    /// A decoder for the lines of one body. Without `learns` it parses every line.
     pub fn new(learns: bool, max_line: usize) -> Self {
         Self {
             parser: LineParser::default(),

@@ -42,6 +42,7 @@ pub(super) struct LineSplitter {
 const MAX_KEPT: usize = 1 << 20;
 
 impl LineSplitter {
+    /// A splitter for one body.
     pub fn new(ends: LineEnds, limit: usize) -> Self {
         Self {
             ends,

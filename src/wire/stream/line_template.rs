@@ -69,6 +69,13 @@ impl LineTemplate {
     }
 
     /// The fields that all lines of this template have in common.
+    ///
+    /// ```
+    /// use metagpt_ollama_rs::wire::LineTemplate;
+    ///
+    /// let line = br#"{"model":"m","created_at":"2026","response":"Hel","done":false}"#;
+    /// assert_eq!(LineTemplate::of(line).unwrap().shared().model, "m");
+    /// ```
     pub fn shared(&self) -> &SharedFields {
         &self.shared
     }

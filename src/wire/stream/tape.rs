@@ -14,6 +14,7 @@ pub(super) struct TapeValue<'t, 'i> {
 }
 
 impl<'t, 'i> TapeValue<'t, 'i> {
+    /// The node with which the value begins.
     pub fn node(self) -> Option<&'t Node<'i>> {
         self.nodes.get(self.at)
     }
@@ -50,6 +51,7 @@ impl<'t, 'i> TapeValue<'t, 'i> {
         })
     }
 
+    /// The elements of an array in order; none of anything else.
     pub fn elements(self) -> impl Iterator<Item = TapeValue<'t, 'i>> {
         let length = if let Some(Node::Array { len, .. }) = self.node() {
             *len
@@ -67,6 +69,7 @@ impl<'t, 'i> TapeValue<'t, 'i> {
         })
     }
 
+    /// The member of an object with this key; the last one where the key comes twice.
     pub fn get(self, wanted: &str) -> Option<TapeValue<'t, 'i>> {
         self.members()
             .filter(|(key, _)| *key == wanted)
@@ -74,6 +77,7 @@ impl<'t, 'i> TapeValue<'t, 'i> {
             .map(|(_, value)| value)
     }
 
+    /// The text of a string.
     pub fn str(self) -> Option<&'i str> {
         if let Some(Node::String(text)) = self.node() {
             Some(text)
@@ -82,6 +86,7 @@ impl<'t, 'i> TapeValue<'t, 'i> {
         }
     }
 
+    /// The number, if it is an integer that fits.
     pub fn u64(self) -> Option<u64> {
         match self.node()? {
             Node::Static(StaticNode::U64(number)) => Some(*number),
