@@ -234,7 +234,7 @@ def test_what_came_before_is_delivered(ollama_server: ScriptedServer) -> None:
 
 
 def test_lines_that_are_no_content_lines(ollama_server: ScriptedServer) -> None:
-    """Ordinary lines and others in turn, as a model sends them that is asked for the probabilities of its tokens."""
+    """Content lines and others in turn, as a model sends them that is asked for the probabilities of its tokens."""
     sent = [json.loads(line) for line in lines.chat_lines(pieces(HEADING * 1070))]
     for record in sent[::3]:
         record["logprobs"] = []

@@ -50,7 +50,7 @@ def test_items_have_attribute_and_item_access(ollama_server: ScriptedServer) -> 
 
 
 def test_items_say_what_the_wire_said(ollama_server: ScriptedServer) -> None:
-    """Ordinary lines, which the fast path decodes, lose no key and no order."""
+    """Content lines, which the fast path decodes, lose no key and no order."""
     import json
 
     sent = lines.chat_lines(["a", "<b>", "\u4e2d\u6587", "\u2028", '"\\'], model="smollm2:135m")
