@@ -3,8 +3,8 @@
     python examples/batch.py FOLDER [--question TEXT] [--at-once 4] [--output FILE] [--model NAME]
 
 Each answer is a line of JSON in FOLDER/answers.jsonl, written as soon as it is there. After Ctrl-C the same command
-goes on with the files that have no answer yet, or that have changed since. A file that fails is told and the others go
-on; the exit code is then 1. It asks the Ollama at OLLAMA_HOST, and draws the bar if `rich` is installed.
+goes on with the files that have no answer yet, or that have changed since. A file that fails is reported, and the
+others go on; the exit code is then 1. It asks the Ollama at OLLAMA_HOST, and draws the bar if `rich` is installed.
 """
 
 from __future__ import annotations
@@ -98,14 +98,14 @@ async def run(files: list[Path], output: TextIO, question: str, model: str, at_o
     async def work(client: AsyncClient, tell: Callable[[str], None]) -> None:
         for file in waiting:
             try:
-                said = kind = await answer(client, file)
+                outcome = kind = await answer(client, file)
             except (ConnectError, ModelNotFoundError):
                 # The next file would fail for the same reason.
                 raise
             except (OllamaError, OSError, UnicodeDecodeError) as error:
-                said, kind = str(error), "failed"
+                outcome, kind = str(error), "failed"
             counts[kind] += 1
-            tell(f"{file.name}: {said}")
+            tell(f"{file.name}: {outcome}")
 
     with progress(len(files)) as tell:
         async with AsyncClient() as client:

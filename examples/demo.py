@@ -141,7 +141,7 @@ def need_metagpt() -> None:
 
 
 def run_role(prompt: str) -> tuple[dict[str, Any], Stream]:
-    """Lets a role with one action answer `prompt`. Returns what the server said at the end, and the stream's times."""
+    """Lets a role with one action answer `prompt`. Returns the last line of the reply and the times of the stream."""
     warnings.simplefilter("ignore")
     need_metagpt()
     from loguru import logger
