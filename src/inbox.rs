@@ -1,10 +1,11 @@
 //! The bounded queue between what receives a reply and what reads it.
 //!
-//! One producer (a pump, in an event loop or on the network thread), one reader. Everything queued is one [`Batch`], handed
-//! over by swapping buffers: a reader that is behind gets all of it in one step, and no memory is allocated once three buffers
-//! circulate. The producer wakes the reader when the empty inbox gets its first item and when it is closed, never for each item,
-//! and never while the lock is held. A full inbox stops the producer ([`Inbox::wait_for_room`]), which stops reading its
-//! socket. Nothing here knows of Python: what wakes the reader is a [`ReaderWaker`].
+//! One producer (a pump, in an event loop or on the network thread), one reader. Everything queued is one [`Batch`],
+//! handed over by swapping buffers: a reader that is behind gets all of it in one step, and no memory is allocated once
+//! three buffers circulate. The producer wakes the reader when the empty inbox gets its first item and when it is
+//! closed, never for each item, and never while the lock is held. A full inbox stops the producer
+//! ([`Inbox::wait_for_room`]), which stops reading its socket. Nothing here knows of Python: what wakes the reader is a
+//! [`ReaderWaker`].
 //!
 //! ```
 //! use metagpt_ollama_rs::inbox::{CAPACITY, Inbox, Received};
@@ -78,7 +79,8 @@ struct InboxState {
     /// How the reply has ended, once the inbox is closed.
     end: Option<Result<(), Error>>,
     waker: Option<Arc<dyn ReaderWaker>>,
-    /// How many threads block in `wait_timeout`: to notify a condition variable is a system call even if nobody waits for it.
+    /// How many threads block in `wait_timeout`: to notify a condition variable is a system call even if nobody waits
+    /// for it.
     blocked: usize,
 }
 
@@ -101,8 +103,8 @@ impl Inbox {
         })
     }
 
-    /// Sets what is woken when the empty inbox gets an item and when the inbox is closed. If either has happened already,
-    /// `waker` is woken at once, so that nothing is missed between a look into the inbox and this call.
+    /// Sets what is woken when the empty inbox gets an item and when the inbox is closed. If either has happened
+    /// already, `waker` is woken at once, so that nothing is missed between a look into the inbox and this call.
     pub fn set_waker(&self, waker: Option<Arc<dyn ReaderWaker>>) {
         let mut state = lock(&self.state);
         let is_due = state.is_readable();
@@ -114,8 +116,9 @@ impl Inbox {
         }
     }
 
-    /// Moves everything out of `batch` into the queue. All batches of one inbox have to come from one decoder, so that their
-    /// compact items fit together. Once the reader has gone or the inbox is closed, `batch` is emptied and nothing else happens.
+    /// Moves everything out of `batch` into the queue. All batches of one inbox have to come from one decoder, so that
+    /// their compact items fit together. Once the reader has gone or the inbox is closed, `batch` is emptied and
+    /// nothing else happens.
     pub fn push(&self, batch: &mut Batch) {
         if batch.is_empty() {
             return;
@@ -180,7 +183,8 @@ impl Inbox {
         Received::Items
     }
 
-    /// Blocks until items have come or the inbox is closed, at most for `timeout`. Returns whether one of these is the case.
+    /// Blocks until items have come or the inbox is closed, at most for `timeout`. Returns whether one of these is the
+    /// case.
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
         let mut state = lock(&self.state);
         state.blocked += 1;
@@ -221,8 +225,8 @@ impl Inbox {
         }
     }
 
-    /// The size of everything queued, roughly. Public for the tests in `tests/http`, which see by it that a slow reader holds
-    /// the server back.
+    /// The size of everything queued, roughly. Public for the tests in `tests/http`, which see by it that a slow reader
+    /// holds the server back.
     #[doc(hidden)]
     pub fn queued_bytes(&self) -> usize {
         lock(&self.state).bytes

@@ -1,8 +1,8 @@
 //! A static value of which each process has its own.
 //!
-//! A forked child inherits the memory of its parent and none of its threads: work that another thread had begun will never
-//! end there, and a lock that another thread held will never be released. So a child leaves what it has inherited alone and
-//! makes a value of its own when it first needs one.
+//! A forked child inherits the memory of its parent and none of its threads: work that another thread had begun will
+//! never end there, and a lock that another thread held will never be released. So a child leaves what it has inherited
+//! alone and makes a value of its own when it first needs one.
 #![allow(
     unsafe_code,
     reason = "OnceLock keeps one value for ever; to replace one while others may read it takes a pointer"
@@ -42,8 +42,8 @@ impl<T: Send + Sync + 'static> PerProcess<T> {
         let mut current = self.current.load(Ordering::Acquire);
         let mut spare = None;
         loop {
-            // SAFETY: the pointer has to be null, or to point to a value that lives for ever and that nobody changes. Only
-            // this function sets it: to what `Box::into_raw` gave, which is freed below only if it was not set.
+            // SAFETY: the pointer has to be null, or to point to a value that lives for ever and that nobody changes.
+            // Only this function sets it: to what `Box::into_raw` gave, which is freed below only if it was not set.
             if let Some(made) = unsafe { current.as_ref() }
                 && made.process == process
             {
@@ -62,8 +62,8 @@ impl<T: Send + Sync + 'static> PerProcess<T> {
                 Ok(_) => current = made,
                 Err(other) => {
                     current = other;
-                    // SAFETY: the pointer has to come from `Box::into_raw` and to be used nowhere else. It was made above and
-                    // has not been stored.
+                    // SAFETY: the pointer has to come from `Box::into_raw` and to be used nowhere else. It was made
+                    // above and has not been stored.
                     spare = Some(unsafe { Box::from_raw(made) });
                 }
             }

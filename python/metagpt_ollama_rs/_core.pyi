@@ -328,19 +328,20 @@ class NativeClient:
     """A client of one server, with its connection pool: a method for each way of waiting for a reply.
 
     ``address`` is a base URL as configurations write it, or with ``is_host`` a value in the manner of
-    ``OLLAMA_HOST``; ``verify`` is what `trust.read_verify` returns. ``limits`` are four numbers of seconds
-    (connecting, first token, pause, total; None is no limit), ``retries`` a number of tries and three numbers of
-    seconds (first wait, budget, longest ``Retry-After``); ``max_line`` and ``max_body`` are bytes. None is the
-    default. Raises ConfigurationError for what cannot be used; nothing is sent. Can be shared between threads and
-    event loops; a forked child gets a pool of its own.
+    ``OLLAMA_HOST``; it may have been copied together with one of the paths ``endpoints``. ``verify`` is what
+    `trust.read_verify` returns. ``limits`` are four numbers of seconds (connecting, first token, pause, total; None is
+    no limit), ``retries`` a number of tries and three numbers of seconds (first wait, budget, longest
+    ``Retry-After``); ``max_line`` and ``max_body`` are bytes. None is the default. Raises ConfigurationError for what
+    cannot be used; nothing is sent. Can be shared between threads and event loops; a forked child gets a pool of its
+    own.
 
     In the methods, ``payload`` is a JSON value, JSON text as bytes, or None for no body; ``limits`` replace those of
     the client; with ``guarded`` an answer that repeats itself without end is an error. They raise the exceptions of
     `errors`.
 
     >>> client = NativeClient(
-    ...     "example.com", is_host=True, headers=[], api_key=None, proxy=None, verify=True, limits=None, retries=None,
-    ...     max_line=None, max_body=None,
+    ...     "example.com/api", is_host=True, endpoints=["/api/chat"], headers=[], api_key=None, proxy=None, verify=True,
+    ...     limits=None, retries=None, max_line=None, max_body=None,
     ... )
     >>> client.url, client.limits
     ('http://example.com:11434', (5.0, 600.0, 120.0, None))
@@ -351,6 +352,7 @@ class NativeClient:
         address: str,
         *,
         is_host: bool,
+        endpoints: list[str],
         headers: list[tuple[str, str]],
         api_key: str | None,
         proxy: str | None,

@@ -1,4 +1,4 @@
-"""What both clients are made of: their arguments, and what becomes of these when a client is pickled."""
+"""What both clients have in common: their arguments, their pickles, and what becomes of a whole reply."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from metagpt_ollama_rs import _core
+from metagpt_ollama_rs.endpoints import ENDPOINTS
 from metagpt_ollama_rs.limits import Retry, read_retries, read_size, read_timeout
 from metagpt_ollama_rs.payloads import header_pairs, plain_text
 from metagpt_ollama_rs.reply_checks import check_answer, check_success, require_field
@@ -21,13 +22,13 @@ if TYPE_CHECKING:
     from metagpt_ollama_rs.responses import Record
     from metagpt_ollama_rs.trust import Verify
 
-__all__ = ["Base"]
+__all__ = ["BaseClient"]
 
 
-class Base:
-    """The arguments of a client, checked, and the core's transport that is made of them.
+class BaseClient:
+    """The arguments of a client, checked, and the core's client that is made of them.
 
-    >>> Base("example.com").base_url
+    >>> BaseClient("example.com").base_url
     'http://example.com:11434'
     """
 
@@ -45,7 +46,7 @@ class Base:
         max_body: int | None = None,
         **unknown: NoReturn,
     ) -> None:
-        refuse_unknown(type(self).__name__, Base.__init__, unknown)
+        refuse_unknown(type(self).__name__, BaseClient.__init__, unknown)
         host, api_key, proxy = (
             value and plain_text(value, name)
             for name, value in (("host", host), ("api_key", api_key), ("proxy", proxy))
@@ -67,6 +68,7 @@ class Base:
         self._native = _core.NativeClient(
             address,
             is_host=not host,
+            endpoints=list(ENDPOINTS),
             headers=pairs,
             api_key=api_key,
             proxy=proxy,
@@ -86,14 +88,14 @@ class Base:
 
     @property
     def _transfer_limits(self) -> Limits:
-        """For what takes as long as a model is large, and may be silent until its end: only connecting is bounded."""
+        """The limits of a transfer, which takes as long as a model is large: only connecting is bounded."""
         return (self._native.limits[0], None, None, None)
 
-    def _form_of(self, endpoint: Endpoint, guarded: bool) -> str:
+    def _format_of(self, endpoint: Endpoint, guarded: bool) -> str:
         """The core's name for what a whole reply of ``endpoint`` becomes."""
         return "guarded" if guarded else "status" if endpoint.may_be_empty else "answer"
 
-    def _reply_of(self, endpoint: Endpoint, reply: Any) -> Record:
+    def _make_reply(self, endpoint: Endpoint, reply: Any) -> Record:
         """A whole reply as an object of the endpoint's class.
 
         Raises ProtocolError for one that answers nothing, IncompleteError for a transfer's that is not its last report.
@@ -115,5 +117,5 @@ class Base:
         return (_rebuild, (type(self), self._arguments))
 
 
-def _rebuild(cls: type[Base], arguments: dict[str, Any]) -> Base:
+def _rebuild(cls: type[BaseClient], arguments: dict[str, Any]) -> BaseClient:
     return cls(**arguments)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast, overload
 
 from metagpt_ollama_rs import _core
-from metagpt_ollama_rs.base import Base
+from metagpt_ollama_rs.base import BaseClient
 from metagpt_ollama_rs.endpoints import (
     CHAT,
     COPY,
@@ -73,7 +73,7 @@ if TYPE_CHECKING:
     Texts = Union[Text, Iterable[Text]]
 
 
-class AsyncClient(Base):
+class AsyncClient(BaseClient):
     """A client for asyncio.
 
     Args:
@@ -211,9 +211,8 @@ class AsyncClient(Base):
     ) -> Any:
         """``POST /api/generate``: a `GenerateResponse`, or with ``stream`` an asynchronous iterator over its pieces.
 
-        ``fields`` are ``system``, ``template``, ``context``, ``think``, ``logprobs``, ``top_logprobs``, ``raw``,
-        ``format``, ``images``, ``options``, ``keep_alive``, ``truncate``, ``width``, ``height`` and ``steps``;
-        ``images`` and ``repetition_guard`` are those of `chat`: a text in ``images`` may name a file, which is read.
+        ``fields`` are those of `payloads.GenerateFields`, such as ``system``, ``format`` and ``options``. ``images``
+        and ``repetition_guard`` are those of `chat`: a text in ``images`` may name a file, which is read.
         """
         payload = await encode_images_in_thread(generate_payload(model, prompt, suffix, fields))
         return await self._send(GENERATE, payload, stream, read_timeout(timeout), repetition_guard)
@@ -351,8 +350,8 @@ class AsyncClient(Base):
         repetition_guard: bool = False,
     ) -> Any:
         """The whole reply, parsed. A body of several lines (a server that streams all the same) is folded into one."""
-        endpoint, form = endpoint_at(path, method), "guarded" if repetition_guard else "answer"
-        return await self._native.call(endpoint, payload, form, read_timeout(timeout))
+        endpoint, format = endpoint_at(path, method), "guarded" if repetition_guard else "answer"
+        return await self._native.call(endpoint, payload, format, read_timeout(timeout))
 
     async def request_bytes(
         self,
@@ -392,11 +391,11 @@ class AsyncClient(Base):
             payload = {**payload, "stream": stream}
         if stream:
             return self._native.stream(endpoint, payload, endpoint.reply, False, limits, guarded)
-        reply = await self._native.call(endpoint, payload, self._form_of(endpoint, guarded), limits)
-        return self._reply_of(endpoint, reply)
+        reply = await self._native.call(endpoint, payload, self._format_of(endpoint, guarded), limits)
+        return self._make_reply(endpoint, reply)
 
 
-class Client(Base):
+class Client(BaseClient):
     """A client for code without an event loop. Arguments and errors as of `AsyncClient`; Ctrl-C ends a wait at once.
 
     >>> from metagpt_ollama_rs.testing import ScriptedServer
@@ -606,8 +605,8 @@ class Client(Base):
             payload = {**payload, "stream": stream}
         if stream:
             return self._native.stream_blocking(endpoint, payload, endpoint.reply, limits, guarded)
-        reply = self._native.call_blocking(endpoint, payload, self._form_of(endpoint, guarded), limits)
-        return self._reply_of(endpoint, reply)
+        reply = self._native.call_blocking(endpoint, payload, self._format_of(endpoint, guarded), limits)
+        return self._make_reply(endpoint, reply)
 
 
 __all__ = ["AsyncClient", "Client", "Retry", "Timeout"]

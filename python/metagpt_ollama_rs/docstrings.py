@@ -29,7 +29,11 @@ _SPHINX = re.compile(r"[:@](\w+)\b([^:]*):\s*(.*)")
 
 
 def parse_docstring(docstring: str, arguments: Container[str]) -> tuple[str, dict[str, str]]:
-    """The description, and the text on each argument that has one. ``docstring`` is as ``inspect.getdoc`` gives it."""
+    """The description, and the text on each argument that has one. ``docstring`` is as ``inspect.getdoc`` gives it.
+
+    >>> parse_docstring("Adds.\\n\\nArgs:\\n    a: the first number.", {"a"})
+    ('Adds.', {'a': 'the first number.'})
+    """
     lines = docstring.splitlines()
     description: list[str] = []
     found: dict[str, list[str]] = {}

@@ -53,6 +53,7 @@ __all__ = [
     "PULL",
     "PUSH",
     "SHOW",
+    "STATUS",
     "TAGS",
     "VERSION",
     "Endpoint",
@@ -145,6 +146,9 @@ CREATE = Endpoint(
 COPY = Endpoint("/api/copy", reply=StatusResponse, may_be_empty=True)
 DELETE = Endpoint("/api/delete", "DELETE", reply=StatusResponse, may_be_empty=True)
 
+# The clients have no method for it.
+STATUS = Endpoint("/api/status", "GET", lines="any")
+
 ENDPOINTS: dict[str, Endpoint] = {
     row.path: row
     for row in (
@@ -161,7 +165,9 @@ ENDPOINTS: dict[str, Endpoint] = {
         CREATE,
         COPY,
         DELETE,
+        STATUS,
         # Those that Ollama shares with other servers. The clients have no methods for them.
+        Endpoint("/v1/models", "GET", lines="any"),
         Endpoint("/v1/chat/completions", lines="any", changes=False),
         Endpoint("/v1/completions", lines="any", changes=False),
         Endpoint("/v1/embeddings", changes=False, embeds=True),

@@ -9,7 +9,7 @@
     │   └── ConnectTimeout(ConnectionError)
     ├── ProtocolError                           the peer does not speak HTTP, or is not an Ollama server
     ├── ResponseError                           the server refused the request
-    │   ├── BadRequestError(ValueError)         400, and what under 500 or 501 is the caller's
+    │   ├── BadRequestError(ValueError)         400, and 500 or 501 where another request would do
     │   │   ├── ContextOverflowError            the prompt is longer than the context
     │   │   └── BadInputError                   one input of a batch of embeddings, by its index
     │   ├── AuthenticationError                 401, 403, 407
@@ -39,9 +39,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-# The longest message and hint; what they quote of a server is shorter.
+# The longest message and hint, in characters; what they quote of a server is shorter.
 _LONGEST = 4000
-# As much is shown of a URL.
+# So many characters of a URL are shown.
 _URL = 300
 
 

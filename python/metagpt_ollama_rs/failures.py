@@ -109,7 +109,15 @@ def from_core(
     partial: str = "",
     partial_thinking: str = "",
 ) -> OllamaError:
-    """The exception for a failure of the core. ``kind`` is a name of ``src/error.rs``."""
+    """The exception for a failure, with its hint.
+
+    ``kind``, ``phase`` and ``cause`` are names of ``src/error.rs``, which says what the other arguments are;
+    ``endpoint`` is the path of a row of the table of endpoints, ``repeated`` the block that an answer repeats.
+
+    >>> error = from_core("connect", message="nothing listens there", cause="unknown_name")
+    >>> type(error).__name__, error.hint
+    ('ConnectError', "is the host's name spelled right? Correct base_url (or OLLAMA_HOST)")
+    """
     text = server_text or ""
     cls = _BY_KIND[kind]
     if cls is ResponseError:
@@ -315,7 +323,7 @@ _HINTS_BY_TEXT: tuple[tuple[tuple[str, ...], str], ...] = (
 
 
 def _hint_of(error: OllamaError, endpoint: Endpoint | None, *, cause: str | None, quota: bool, repetition: bool) -> str:
-    """The hint for an error whose attributes are set; the other arguments are those of ``src/error.rs``."""
+    """The hint for an error whose attributes are set; ``cause`` and ``quota`` are those of ``src/error.rs``."""
     hint = _HINTS.get(type(error), "")
     if isinstance(error, ConnectTimeout):
         if error.proxy:
@@ -333,10 +341,10 @@ def _hint_of(error: OllamaError, endpoint: Endpoint | None, *, cause: str | None
         return _REPETITION_HINT
     transfer = endpoint.when_broken_off if endpoint else ""
     if isinstance(error, MidStreamError):
-        said = _hint_of_text(error.error)
+        known = _hint_of_text(error.error)
         if transfer:
-            return said or _TRANSFER_FAILED
-        return f"{said}; the text so far is in `partial`" if said else hint
+            return known or _TRANSFER_FAILED
+        return f"{known}; the text so far is in `partial`" if known else hint
     if isinstance(error, ResponseError):
         return _explain_refusal(error, endpoint, quota) or hint
     if transfer and isinstance(error, (IncompleteError, InterruptedStreamError)):
@@ -373,9 +381,10 @@ def _explain_refusal(error: ResponseError, endpoint: Endpoint | None, quota: boo
 
 
 def _hint_of_text(text: str) -> str:
-    said = text.lower()
+    """The hint for what a server says, by the words in it; "" where none of them is known."""
+    lower = text.lower()
     for words, hint in _HINTS_BY_TEXT:
-        if any(word in said for word in words):
+        if any(word in lower for word in words):
             return hint
     return ""
 
@@ -435,18 +444,18 @@ def _explain_authentication(error: AuthenticationError) -> str:
         import json
 
         try:
-            said = json.loads(error.body)
+            refusal = json.loads(error.body)
         except ValueError:
             return ""
-        url = said.get("signin_url") if isinstance(said, dict) else None
+        url = refusal.get("signin_url") if isinstance(refusal, dict) else None
         error.signin_url = url if isinstance(url, str) else None
         return f"sign in at {excerpt(error.signin_url, _URL)}" if error.signin_url else ""
     if error.status == 403 and not error.body:
         # A refused Host or Origin has no body (docs/wire.md#13-refused-hosts).
         return "have the proxy in front of Ollama send `Host: localhost:11434`, or set OLLAMA_ORIGINS on the server"
-    said = _hint_of_text(error.error)
-    if said:
-        return said
+    known = _hint_of_text(error.error)
+    if known:
+        return known
     if error.status == 403:
         return "the server forbids this: is it something that this account or key may do?"
     if is_cloud(error.url or ""):

@@ -45,7 +45,7 @@ BYTES = (bytes, bytearray, memoryview)
 _HINT = "give bytes, a path or base64 text"
 KNOWN = "Ollama takes JPEG, PNG and WebP (WAV and MP3 where the model hears): convert it to one of them"
 _URL_SAFE = str.maketrans("-_", "+/")
-# Of what a path is looked up for in vain, and base64 as well.
+# How looking for a file fails where there is none, or the text is no path but base64.
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL)
 _KINDS = (
     (stat.S_ISDIR, "a directory"),
@@ -59,7 +59,7 @@ _BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)
 
 
 class UnreadImage:
-    """An image as the caller gave it, with its place in the payload for messages.
+    """An image of a payload that is still to be read, and its place in the arguments, which messages name.
 
     >>> payload = {"prompt": "What is this?", "images": unread_images([b"GIF89a..."], "images")}
     >>> encode_images(payload)["images"]
@@ -70,7 +70,7 @@ class UnreadImage:
 
     def __init__(self, image: Any, where: str) -> None:
         image = getattr(image, "value", image)
-        # The caller may go on with these while they are being encoded.
+        # A copy, because whoever gave the bytes may change them while they are being encoded.
         self.image = bytes(image) if isinstance(image, BYTES) else image
         self.where = where
 
@@ -123,6 +123,11 @@ def image_text(image: Any, where: str) -> str:
 
     Base64 may have white space in it, URL-safe letters, and no padding. Raises ConfigurationError, which names
     ``where``, for what is no image, and for text that is neither a file nor base64.
+
+    >>> image_text(b"GIF89a...", "images[0]")
+    'R0lGODlhLi4u'
+    >>> image_text("data:image/gif;base64,R0lGODlhLi4u", "images[0]")
+    'R0lGODlhLi4u'
     """
     image = getattr(image, "value", image)
     if isinstance(image, BYTES):

@@ -74,7 +74,13 @@ class Retry(NamedTuple):
 
 
 def read_timeout(timeout: TimeoutLike) -> Limits | None:
-    """A single number bounds the wait for the first token and each pause, never a healthy stream as a whole."""
+    """The argument ``timeout`` of a client or a call as the core takes it: connecting, first token, pause, total.
+
+    A single number bounds the wait for the first token and each pause, never a healthy stream as a whole.
+
+    >>> read_timeout(30)
+    (5.0, 30.0, 30.0, None)
+    """
     if timeout is None:
         return None
     if isinstance(timeout, Timeout):
@@ -111,6 +117,11 @@ def _seconds(value: Any, where: str) -> float | None:
 
 
 def read_retries(retries: int | Retry | None) -> tuple[int, float, float, float] | None:
+    """The argument ``retries`` of a client as the core takes it: a number, and three numbers of seconds.
+
+    >>> read_retries(5)
+    (5, 0.2, 3.0, 10.0)
+    """
     if retries is None:
         return None
     policy = retries if isinstance(retries, Retry) else Retry(retries)
@@ -124,7 +135,7 @@ def read_retries(retries: int | Retry | None) -> tuple[int, float, float, float]
 
 
 def read_size(name: str, value: Any) -> int | None:
-    """A number of bytes; one that is beyond all memory is no limit."""
+    """The argument ``name``, a number of bytes, as the core takes it; one that is beyond all memory is no limit."""
     return None if value is None else min(whole_number(name, value, 1), sys.maxsize)
 
 
@@ -133,7 +144,11 @@ _LONGEST = 1e19
 
 
 def whole_number(name: str, value: Any, least: int) -> int:
-    """``value``, if it is a whole number from ``least`` on; raises ConfigurationError otherwise."""
+    """``value``, if it is a whole number from ``least`` on; raises ConfigurationError otherwise.
+
+    >>> whole_number("max_line", 1024, 1)
+    1024
+    """
     try:
         number = operator.index(value)
     except TypeError:

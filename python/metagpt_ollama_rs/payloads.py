@@ -105,7 +105,11 @@ def header_pairs(headers: Any) -> list[tuple[str, str]]:
 
 
 def chat_payload(model: Any, messages: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The payload of ``/api/chat``. Raises TypeError for a field that the endpoint does not have."""
+    """The payload of ``/api/chat``. Raises TypeError for a field that the endpoint does not have.
+
+    >>> chat_payload("llama3.2", [{"role": "user", "content": b"Hi"}], {"think": True, "format": None})
+    {'model': 'llama3.2', 'messages': [{'role': 'user', 'content': 'Hi'}], 'think': True}
+    """
     payload: dict[str, Any] = {"model": require_text(model, "model"), "messages": _messages(messages)}
     _fill(payload, "chat", _CHAT, fields)
     if "tools" in payload:
@@ -116,7 +120,11 @@ def chat_payload(model: Any, messages: Any, fields: Mapping[str, Any]) -> dict[s
 
 
 def generate_payload(model: Any, prompt: Any, suffix: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The payload of ``/api/generate``. Raises TypeError for a field that the endpoint does not have."""
+    """The payload of ``/api/generate``. Raises TypeError for a field that the endpoint does not have.
+
+    >>> generate_payload("llama3.2", "Hi", None, {"options": {"stop": "."}})
+    {'model': 'llama3.2', 'prompt': 'Hi', 'options': {'stop': ['.']}}
+    """
     payload: dict[str, Any] = {"model": require_text(model, "model")}
     _fill(payload, "generate", ("prompt", "suffix", *_GENERATE), {"prompt": prompt, "suffix": suffix, **fields})
     if "images" in payload:
@@ -127,7 +135,11 @@ def generate_payload(model: Any, prompt: Any, suffix: Any, fields: Mapping[str, 
 def embed_payload(
     model: Any, input: Any, truncate: bool | None, options: Any, keep_alive: Any, dimensions: int | None
 ) -> dict[str, Any]:
-    """The payload of ``/api/embed``."""
+    """The payload of ``/api/embed``.
+
+    >>> embed_payload("nomic-embed-text", ("one text", "another"), True, None, None, None)
+    {'model': 'nomic-embed-text', 'input': ['one text', 'another'], 'truncate': True}
+    """
     fields = {"truncate": truncate, "options": options, "keep_alive": keep_alive, "dimensions": dimensions}
     return _fill(
         {"model": require_text(model, "model"), "input": _texts_to_embed(input)}, "embed", tuple(fields), fields
@@ -156,10 +168,10 @@ def create_payload(model: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     return {"model": require_text(model, "model"), **rest}
 
 
-def _fill(payload: dict[str, Any], endpoint: str, known: tuple[str, ...], fields: Mapping[str, Any]) -> dict[str, Any]:
+def _fill(payload: dict[str, Any], method: str, known: tuple[str, ...], fields: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in fields.items():
         if name not in known:
-            raise unknown_argument(endpoint, name, _ARGUMENTS[endpoint])
+            raise unknown_argument(method, name, _ARGUMENTS[method])
         if value is None:
             continue
         if name == "options":
@@ -168,7 +180,7 @@ def _fill(payload: dict[str, Any], endpoint: str, known: tuple[str, ...], fields
             value = _keep_alive(value)
         elif name in _TEXTS:
             several = "embeddings() takes one text; embed() takes several"
-            value = require_text(value, name, hint=several if endpoint == "embeddings" else "give a text (str)")
+            value = require_text(value, name, hint=several if method == "embeddings" else "give a text (str)")
         payload[name] = value
     return payload
 

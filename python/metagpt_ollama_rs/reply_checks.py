@@ -65,7 +65,12 @@ def check_success(reply: dict[str, Any], endpoint: Endpoint, *, base_url: str) -
 
 
 def join_text_parts(parts: list[Any]) -> str | None:
-    """The text of a list of texts, or of parts with a ``text``; None if there is anything else in it."""
+    """The text of a list of texts, or of parts with a ``text``; None if there is anything else in it.
+
+    >>> join_text_parts(["Hello", {"type": "text", "text": " world"}])
+    'Hello world'
+    >>> join_text_parts([{"type": "image"}])
+    """
     texts = [part.get("text") if isinstance(part, dict) else part for part in parts]
     found = [text for text in texts if isinstance(text, str)]
     return "".join(found) if len(found) == len(texts) else None

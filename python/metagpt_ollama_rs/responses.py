@@ -37,8 +37,8 @@ class Record:
     _data: dict[str, Any]
     _fields: frozenset[str] = frozenset()
     _nested: dict[str, type[Record]] = {}
-    # What a content line always says, and its keys whose values are in slots, in the order of the wire.
-    _constant: dict[str, Any] = {}
+    # What a content line always says, and its keys whose values are in slots, in the order in which Ollama writes them.
+    _always: dict[str, Any] = {}
     _content_line: tuple[str, ...] = ()
 
     def __init_subclass__(cls) -> None:
@@ -62,9 +62,10 @@ class Record:
                     value[index] = nested(item)
         return value
 
-    def _settle(self) -> dict[str, Any]:
+    def _make_dict(self) -> dict[str, Any]:
+        """The dict of a record whose values are in slots; it is the record's from then on, and the slots are empty."""
         read = object.__getattribute__
-        data = dict(self._constant)
+        data = dict(self._always)
         try:
             for name in self._content_line:
                 value = read(self, name)
@@ -76,7 +77,7 @@ class Record:
 
     def __getattr__(self, name: str) -> Any:
         if name == "_data":
-            return self._settle()
+            return self._make_dict()
         if name in self._data:
             return self._wrap(name, self._data[name])
         if name in self._fields:
@@ -197,7 +198,7 @@ class Message(Record):
     """
 
     __slots__ = ("content",)
-    _constant = {"role": "assistant"}
+    _always = {"role": "assistant"}
     _content_line = ("content",)
     _nested = {"tool_calls": ToolCall}
     role: str

@@ -13,6 +13,10 @@ def near_miss(name: str, known: Iterable[str]) -> str | None:
 
     Case, hyphens and camel case do not count. ``top_n`` is no misspelt ``top_k``: where a single letter is a whole
     part of a name, another letter is another name.
+
+    >>> near_miss("temperture", ["temperature", "top_p"])
+    'temperature'
+    >>> near_miss("top_n", ["top_k", "top_p"])
     """
     word = _plain(name)
     allowed = 1 if len(word) < 6 else 2 if len(word) < 12 else 3

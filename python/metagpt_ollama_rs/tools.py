@@ -72,6 +72,13 @@ def function_tool(function: Callable[..., Any]) -> dict[str, Any]:
 
     A bound method, ``functools.partial`` (without the arguments that it binds), an object with ``__call__`` and a class
     count as functions. Raises ConfigurationError for one without a name or a signature.
+
+    >>> def add(a: int, b: int = 0) -> int:
+    ...     \"\"\"Adds two numbers.\"\"\"
+    >>> function_tool(add)["function"]["parameters"]["properties"]["a"]
+    {'type': 'integer', 'description': ''}
+    >>> function_tool(add)["function"]["description"], function_tool(add)["function"]["parameters"]["required"]
+    ('Adds two numbers.', ['a'])
     """
     import functools
 
@@ -115,7 +122,7 @@ def _signature(function: Any, inner: Any, name: str) -> tuple[str, dict[str, Any
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
         raise ConfigurationError(
-            f"the arguments of {name} are not known, so it cannot be parse_docstring as a tool",
+            f"the arguments of {name} are not known, so it cannot be described as a tool",
             hint="give a function that calls it, with annotations, or a dict with the description",
         ) from None
     wanted = [
@@ -201,7 +208,7 @@ def _evaluated(annotation: str, names: _Names) -> Any:
 
 
 def _schema(hint: Any, inside: tuple[Any, ...] = ()) -> dict[str, Any]:
-    """The JSON Schema of a type. ``inside`` are the classes that are being parse_docstring around this place."""
+    """The JSON Schema of a type. ``inside`` are the classes that are being described around this place."""
     if hint is Any or hint is object:
         return dict(_ANYTHING)
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)

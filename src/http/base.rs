@@ -3,17 +3,18 @@
 //! ```
 //! use metagpt_ollama_rs::http::{AddressSetting, BaseUrl};
 //!
-//! let base = BaseUrl::parse("http://user:secret@HOST:80/proxied/api/chat", AddressSetting::BaseUrl)?;
+//! let base = BaseUrl::parse("http://user:secret@HOST:80/proxied/api/chat", AddressSetting::BaseUrl)?
+//!     .without_endpoint(&["/api/chat".to_owned()]);
 //! assert_eq!(base.display(), "http://host/proxied");
 //! assert_eq!(base.url("/api/chat"), "http://host/proxied/api/chat");
 //! assert_eq!(BaseUrl::parse("0.0.0.0", AddressSetting::Host)?.display(), "http://127.0.0.1:11434");
 //! # Ok::<(), metagpt_ollama_rs::error::Error>(())
 //! ```
 //!
-//! Accepted: `host`, `host:port`, `:port`, `http(s)://…`, IPv6 with or without brackets, a trailing slash, a path that
-//! ends in an endpoint (`/api`, `/v1`, `/api/chat`, `/v1/chat/completions`, …), white space and quotes around it all.
-//! A path before the endpoint is a reverse proxy's prefix and is kept. `user:password@` is kept for basic
-//! authentication and never shown. Anything else is an error that says what to write.
+//! Accepted: `host`, `host:port`, `:port`, `http(s)://…`, IPv6 with or without brackets, a path, a trailing slash, white
+//! space and quotes around it all. A path that ends in an endpoint (`/api`, `/v1`, `/api/chat`, `/v1/chat/completions`, …)
+//! was copied from somewhere, and loses that; what stands before the endpoint is a reverse proxy's prefix and is kept.
+//! `user:password@` is kept for basic authentication and never shown. Anything else is an error that says what to write.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -29,35 +30,6 @@ const SHOWN: usize = 60;
 
 /// Where Ollama listens unless told otherwise.
 pub const DEFAULT_PORT: u16 = 11434;
-
-/// The endpoints below `/api/`, as users may copy them into a base URL.
-const NATIVE: [&str; 14] = [
-    "chat",
-    "generate",
-    "embed",
-    "embeddings",
-    "tags",
-    "show",
-    "ps",
-    "version",
-    "pull",
-    "push",
-    "create",
-    "copy",
-    "delete",
-    "status",
-];
-
-/// The endpoints below `/v1/`, as users may copy them into a base URL.
-const OPENAI: [&str; 7] = [
-    "chat/completions",
-    "completions",
-    "chat",
-    "embeddings",
-    "models",
-    "responses",
-    "messages",
-];
 
 /// Which setting a text comes from. That decides the port of `http://host`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,6 +124,21 @@ impl BaseUrl {
             (false, _, _) => DEFAULT_PORT,
         });
         Self::assemble(https, &host, port, path, credentials)
+    }
+
+    /// This base URL without the endpoint with which somebody has copied it: without one of the paths `endpoints`, or the
+    /// beginning of one, at the end of its own path. What stands before it is the prefix of a reverse proxy, and is kept.
+    #[must_use]
+    pub fn without_endpoint(mut self, endpoints: &[String]) -> Self {
+        let mut kept: Vec<&str> = segments(&self.prefix).collect();
+        while let Some(count) = (0..kept.len()).find(|&count| {
+            kept.get(count..)
+                .is_some_and(|tail| begins_an_endpoint(tail, endpoints))
+        }) {
+            kept.truncate(count);
+        }
+        self.prefix = path_of(kept);
+        self
     }
 
     /// The URL of `path` (such as `/api/chat`) on this server, without credentials.
@@ -250,7 +237,7 @@ impl BaseUrl {
             https,
             host: host.to_owned(),
             port,
-            prefix: prefix(url.path()),
+            prefix: path_of(segments(url.path())),
             credentials,
         })
     }
@@ -379,27 +366,23 @@ fn host_and_port(address: &str) -> Result<(Cow<'_, str>, Option<u16>), Error> {
     }
 }
 
-/// The path without empty segments and without the endpoint that users copy along.
-fn prefix(path: &str) -> String {
-    let mut segments: Vec<&str> = path
-        .split('/')
-        .filter(|segment| !segment.is_empty())
-        .collect();
-    while let Some(keep) = before_endpoint(&segments) {
-        segments.truncate(keep);
-    }
-    segments.iter().flat_map(|segment| ["/", segment]).collect()
+/// The segments of a path that are not empty.
+fn segments(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter(|segment| !segment.is_empty())
 }
 
-/// How many segments stand before an endpoint at the end.
-fn before_endpoint(segments: &[&str]) -> Option<usize> {
-    let last = segments.len().checked_sub(1)?;
-    (last.saturating_sub(2)..=last).find(|&at| {
-        let tail = segments.get(at + 1..).unwrap_or_default().join("/");
-        match segments.get(at) {
-            Some(&"api") => tail.is_empty() || NATIVE.contains(&tail.as_str()),
-            Some(&"v1") => tail.is_empty() || OPENAI.contains(&tail.as_str()),
-            _ => false,
-        }
+/// `segments` as a path without a slash at its end: empty if there are none.
+fn path_of<'s>(segments: impl IntoIterator<Item = &'s str>) -> String {
+    segments
+        .into_iter()
+        .flat_map(|segment| ["/", segment])
+        .collect()
+}
+
+/// Whether `tail` is the path of an endpoint, such as `/api/chat`, or begins like one: `/api`.
+fn begins_an_endpoint(tail: &[&str], endpoints: &[String]) -> bool {
+    endpoints.iter().any(|endpoint| {
+        let mut rest = segments(endpoint);
+        tail.iter().all(|segment| rest.next() == Some(segment))
     })
 }

@@ -1,5 +1,7 @@
 //! What a client is made from: where, as whom, how long to wait, how much to accept.
 
+use std::sync::Arc;
+
 use super::base::BaseUrl;
 use super::policy::{Retry, Timeouts};
 use super::proxy::ProxyRule;
@@ -13,6 +15,8 @@ pub const MAX_BODY: usize = 1 << 30;
 #[derive(Clone)]
 pub struct Config {
     pub base: BaseUrl,
+    /// The paths of all endpoints: an address that ends in one of them was copied together with it, and is no base URL.
+    pub endpoints: Arc<[String]>,
     /// Headers that are sent with every request; one of the same name replaces what the client would send.
     pub headers: Vec<(String, String)>,
     /// The key that is sent as `Authorization: Bearer …`: see [`resolve_key`].
@@ -32,6 +36,7 @@ impl Config {
     pub fn new(base: BaseUrl) -> Self {
         Self {
             base,
+            endpoints: Arc::default(),
             headers: Vec::new(),
             api_key: None,
             proxy: ProxyRule::Direct,

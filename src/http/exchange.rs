@@ -101,7 +101,7 @@ impl Exchange {
         let mut redirected: Option<Prepared> = None;
         loop {
             let request = redirected.as_ref().unwrap_or(first);
-            let Some(target) = exchange.check_head(request).await? else {
+            let Some(target) = exchange.check_head(transport, request).await? else {
                 return Ok(exchange);
             };
             let from = &request.head.url;
@@ -162,7 +162,11 @@ impl Exchange {
     }
 
     /// Checks the head of the reply to `request`; gives where that redirects to.
-    async fn check_head(&mut self, request: &Prepared) -> Result<Option<Url>, Error> {
+    async fn check_head(
+        &mut self,
+        transport: &Transport,
+        request: &Prepared,
+    ) -> Result<Option<Url>, Error> {
         let status = self.response.status();
         if status.is_client_error() || status.is_server_error() {
             let refusal = self.refusal().await;
@@ -170,7 +174,8 @@ impl Exchange {
         }
         let Head { method, url, .. } = &*request.head;
         let checked = if status.is_redirection() {
-            redirect::target(method, url, status, self.response.headers()).map(Some)
+            let endpoints = &transport.config().endpoints;
+            redirect::target(method, url, status, self.response.headers(), endpoints).map(Some)
         } else {
             self.check_success(url).map(|()| None)
         };

@@ -1,9 +1,10 @@
-//! Looking up the addresses of names, for both lanes and all clients of a process: of `localhost`, `127.0.0.1` and `::1`.
+//! Looking up the addresses of names, for both lanes and all clients of a process: of `localhost`, `127.0.0.1` and
+//! `::1`.
 //!
-//! The system's resolver blocks its thread, and nothing stops it: a lookup that nobody waits for any more still keeps its
-//! thread. So a few threads do all lookups, and all who ask for a name while it is looked up get the one answer. A name that
-//! finds every thread busy waits for one, at most as long as the system takes to give up on another name; whoever waits has a
-//! limit of its own, the one for connecting.
+//! The system's resolver blocks its thread, and nothing stops it: a lookup that nobody waits for any more still keeps
+//! its thread. So a few threads do all lookups, and all who ask for a name while it is looked up get the one answer. A
+//! name that finds every thread busy waits for one, at most as long as the system takes to give up on another name;
+//! whoever waits has a limit of its own, the one for connecting.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -15,8 +16,8 @@ use tokio::sync::watch;
 use crate::per_process::PerProcess;
 use crate::sync::lock;
 
-/// How many names are looked up at a time. `localhost` may take a thread beyond these: its answer is on this machine and comes
-/// at once.
+/// How many names are looked up at a time. `localhost` may take a thread beyond these: its answer is on this machine
+/// and comes at once.
 const MAX_THREADS: usize = 8;
 
 /// The result of a lookup; `None` until there is one.
@@ -43,8 +44,8 @@ struct ResolverThreads {
 struct Lookups {
     /// How many threads there are.
     threads: usize,
-    /// The names that a thread looks up and those that wait for a thread. An answer has as many receivers as there are calls
-    /// that wait for it.
+    /// The names that a thread looks up and those that wait for a thread. An answer has as many receivers as there are
+    /// calls that wait for it.
     answers: HashMap<String, watch::Sender<LookupAnswer>>,
     /// The names that wait for a thread.
     waiting: VecDeque<String>,
@@ -209,7 +210,8 @@ mod tests {
         }
     }
 
-    /// A lookup that hangs, and a resolver that uses it. Each test has its own, because a function pointer captures nothing.
+    /// A lookup that hangs, and a resolver that uses it. Each test has its own, because a function pointer captures
+    /// nothing.
     macro_rules! hanging {
         () => {{
             static HANGING: LazyLock<HangingLookup> = LazyLock::new(HangingLookup::default);

@@ -23,12 +23,13 @@ pub(super) const MAX: usize = 10;
 /// How many characters of a URL a message shows.
 const SHOWN: usize = 200;
 
-/// Where a request goes on that `method` sent to `from`, or why it does not.
+/// Where a request goes on that `method` sent to `from`, or why it does not. `endpoints` are the paths of all endpoints.
 pub(super) fn target(
     method: &Method,
     from: &Url,
     status: StatusCode,
     headers: &HeaderMap,
+    endpoints: &[String],
 ) -> Result<Url, Error> {
     let place = headers
         .get(LOCATION)
@@ -51,7 +52,7 @@ pub(super) fn target(
         Some(why) => {
             let advice = BaseUrl::parse(&bare(&place), AddressSetting::BaseUrl)
                 .ok()
-                .map(|base| base.display())
+                .map(|base| base.without_endpoint(endpoints).display())
                 .filter(|base| base.len() <= SHOWN)
                 .map(|base| {
                     format!(". Write {base} as the base URL if that is the server you mean")

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from metagpt_ollama_rs import AsyncClient, Client, Retry, endpoints, errors, stats
-from metagpt_ollama_rs.endpoints import ENDPOINTS, Endpoint, endpoint_at
+from metagpt_ollama_rs import AsyncClient, Client, Retry, Timeout, endpoints, errors, stats
+from metagpt_ollama_rs.endpoints import ENDPOINTS, PS, TAGS, Endpoint, endpoint_at
 from metagpt_ollama_rs.responses import Record
-from metagpt_ollama_rs.testing import CLOSE, Reply, ScriptedServer
+from metagpt_ollama_rs.testing import CLOSE, Reply, ScriptedServer, faults
 
 PATH = "/api/foo"
 QUICK = Retry(retries=2, first=0.001)
@@ -205,6 +205,15 @@ def test_the_method_is_that_of_the_row(
         assert stats.records()[-1]["endpoint"] == PATH
 
 
+def test_what_the_core_asks_by_itself_is_in_the_table(ollama_server: ScriptedServer) -> None:
+    ollama_server.on("POST", PATH, [Reply.error("model 'm' not found", 404), faults.never_answer()])
+    client = Client(ollama_server.url, timeout=Timeout(first_token=0.05))
+    for row, refusal in ((TAGS, errors.ModelNotFoundError), (PS, errors.RequestTimeout)):
+        with pytest.raises(refusal):
+            client._send(endpoint_at(PATH), {"model": "m"})
+        assert (ollama_server.last.method, ollama_server.last.path) == (row.method, row.path)
+
+
 def test_every_row_is_found_by_its_path() -> None:
     for path, row in ENDPOINTS.items():
         assert row.path == path
@@ -215,8 +224,14 @@ def test_every_row_is_found_by_its_path() -> None:
 
 @pytest.mark.parametrize("path", ENDPOINTS)
 def test_a_base_url_may_be_copied_with_an_endpoint(path: str) -> None:
-    """`src/http/base.rs` names the endpoints once more, because a path that is none of them is a proxy's prefix."""
+    """A path that is none of them is a proxy's prefix."""
     assert Client(f"http://host:1/prefix{path}").base_url == "http://host:1/prefix"
+
+
+def test_a_base_url_may_be_copied_with_a_made_up_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Client(f"http://host:1{PATH}").base_url == f"http://host:1{PATH}"
+    add(monkeypatch)
+    assert Client(f"http://host:1{PATH}").base_url == "http://host:1"
 
 
 def test_another_method_than_that_of_the_row_is_not_trusted() -> None:

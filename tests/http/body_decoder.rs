@@ -2,7 +2,8 @@
 
 use crate::framing::compare_at_every_cut;
 
-/// Responses without a body, with one until the end of the connection, with lengths and with codings, legal and illegal.
+/// Responses without a body, with one until the end of the connection, with lengths and with codings, legal and
+/// illegal.
 pub const BODIES: &[&str] = &[
     // No body.
     "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n",

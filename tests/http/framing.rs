@@ -1,6 +1,6 @@
-//! What the direct lane's parsers accept and refuse is what hyper, the general lane's, accepts and refuses. Here are the ways to
-//! compare the two, and responses that were broken at random; `head_parser`, `body_decoder` and `chunked` have the responses
-//! that somebody has thought of.
+//! What the direct lane's parsers accept and refuse is what hyper, the general lane's, accepts and refuses. Here are
+//! the ways to compare the two, and responses that were broken at random; `head_parser`, `body_decoder` and `chunked`
+//! have the responses that somebody has thought of.
 
 use hyper::Method;
 use proptest::prelude::*;

@@ -1,5 +1,5 @@
-//! One response, read by the direct lane's parser and by hyper's client, which is the general lane's: what each makes of
-//! the same bytes. Shared by the tests and by the fuzz target `framing`.
+//! One response, read by the direct lane's parser and by hyper's client, which is the general lane's: what each makes
+//! of the same bytes. Shared by the tests and by the fuzz target `framing`.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;

@@ -60,7 +60,8 @@ fn a_prefix_is_kept_and_an_endpoint_is_not() {
                 &format!("http://{}{path}", server.address),
                 AddressSetting::BaseUrl,
             )
-            .unwrap();
+            .unwrap()
+            .without_endpoint(&config.endpoints);
         });
         assert!(
             seen.starts_with(&format!("{line} HTTP/1.1\r\n")),

@@ -21,6 +21,39 @@ use tokio::runtime::Runtime;
 /// No step of a test takes this long unless it hangs.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The paths of endpoints, as Python's table hands them over.
+pub fn endpoints() -> Vec<String> {
+    let below_api = [
+        "chat",
+        "generate",
+        "embed",
+        "embeddings",
+        "tags",
+        "show",
+        "ps",
+        "version",
+        "pull",
+        "push",
+        "create",
+        "copy",
+        "delete",
+        "status",
+    ];
+    let below_v1 = [
+        "chat/completions",
+        "completions",
+        "embeddings",
+        "models",
+        "responses",
+        "messages",
+    ];
+    let paths = below_api.map(|name| format!("/api/{name}"));
+    paths
+        .into_iter()
+        .chain(below_v1.map(|name| format!("/v1/{name}")))
+        .collect()
+}
+
 /// One thing that a server does on a connection.
 pub enum Do {
     /// Reads one request, body included.
@@ -81,6 +114,7 @@ impl Server {
         let base = BaseUrl::parse(&self.address.to_string(), AddressSetting::BaseUrl).unwrap();
         Config {
             retry: Retry::OFF,
+            endpoints: endpoints().into(),
             ..Config::new(base)
         }
     }
@@ -202,8 +236,8 @@ fn wait_readable(descriptor: std::os::fd::RawFd) {
         events: libc::POLLIN,
         revents: 0,
     };
-    // SAFETY: the pointer has to point to as many pollfds as the second argument says. `watched` is one, and it lives until
-    // the call returns.
+    // SAFETY: the pointer has to point to as many pollfds as the second argument says. `watched` is one, and it lives
+    // until the call returns.
     unsafe { libc::poll(&raw mut watched, 1, -1) };
 }
 

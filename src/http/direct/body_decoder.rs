@@ -68,8 +68,8 @@ impl BodyDecoder {
         Ok(length.map_or(Self::Eof(false), Self::Length))
     }
 
-    /// Shows each piece of data in `bytes` to `take`, until that returns false or the body ends. Returns how many of `bytes`
-    /// were used.
+    /// Shows each piece of data in `bytes` to `take`, until that returns false or the body ends. Returns how many of
+    /// `bytes` were used.
     #[inline]
     pub fn feed(
         &mut self,

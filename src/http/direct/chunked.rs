@@ -1,7 +1,7 @@
 //! The chunked transfer coding (RFC 9112, 7.1), decoded without I/O.
 //!
-//! Each chunk is its size in hexadecimal digits, perhaps with extensions, and so many bytes of data; a chunk of size 0 and
-//! perhaps trailers end the body:
+//! Each chunk is its size in hexadecimal digits, perhaps with extensions, and so many bytes of data; a chunk of size 0
+//! and perhaps trailers end the body:
 //!
 //! ```text
 //! 5\r\nHello\r\n            a chunk
@@ -11,10 +11,10 @@
 //! \r\n
 //! ```
 //!
-//! The states have the names that hyper, the general lane's parser, gives them, and what is accepted and what is refused is
-//! what hyper accepts and refuses; `tests/http/chunked.rs` compares the two. In one point only is this decoder stricter: the
-//! zeros and the white space of a size end somewhere, because the decoder runs in the event loop of the caller. hyper,
-//! which reads in a task of its own, takes them until a time limit runs out.
+//! The states have the names that hyper, the general lane's parser, gives them, and what is accepted and what is
+//! refused is what hyper accepts and refuses; `tests/http/chunked.rs` compares the two. In one point only is this
+//! decoder stricter: the zeros and the white space of a size end somewhere, because the decoder runs in the event loop
+//! of the caller. hyper, which reads in a task of its own, takes them until a time limit runs out.
 //!
 //! ```
 //! use metagpt_ollama_rs::http::direct::chunked::ChunkedDecoder;
@@ -35,8 +35,8 @@
 
 use super::field_lines::{MAX_FIELD_LINES, parse_field};
 
-/// How many bytes the extensions of all chunks may have together, the trailers together, and the size of one chunk with the
-/// white space behind it; each has to be shorter than this.
+/// How many bytes the extensions of all chunks may have together, the trailers together, and the size of one chunk with
+/// the white space behind it; each has to be shorter than this.
 const MAX_EXTRAS: usize = 16 << 10;
 
 /// How many hexadecimal digits a size may have to be read by [`short_size`].
@@ -98,8 +98,8 @@ impl ChunkedDecoder {
         self.state == ChunkedState::End
     }
 
-    /// Shows each piece of data in `bytes` to `take`, until that returns false or the body ends. Returns how many of `bytes`
-    /// were used. The data of one chunk may come in several pieces.
+    /// Shows each piece of data in `bytes` to `take`, until that returns false or the body ends. Returns how many of
+    /// `bytes` were used. The data of one chunk may come in several pieces.
     #[inline]
     pub fn feed(
         &mut self,
@@ -217,8 +217,9 @@ impl ChunkedDecoder {
         Ok(ChunkedState::Extension)
     }
 
-    /// Keeps a byte that stands behind the last chunk and leads to the state `next`, which is returned. Trailers are of no use
-    /// here, but have to be well-formed. Without a trailer, nothing is kept of the empty line that ends the body.
+    /// Keeps a byte that stands behind the last chunk and leads to the state `next`, which is returned. Trailers are of
+    /// no use here, but have to be well-formed. Without a trailer, nothing is kept of the empty line that ends the
+    /// body.
     fn add_to_trailers(
         &mut self,
         byte: u8,
@@ -245,8 +246,8 @@ impl ChunkedDecoder {
     }
 }
 
-/// Reads the line of a size at the start of `bytes` at once: of `5\r\nHello` it gives 5 and `Hello`. `None` if the line is
-/// incomplete, if it is more than a size of at most [`SHORT_SIZE_DIGITS`] digits, or if that is 0.
+/// Reads the line of a size at the start of `bytes` at once: of `5\r\nHello` it gives 5 and `Hello`. `None` if the line
+/// is incomplete, if it is more than a size of at most [`SHORT_SIZE_DIGITS`] digits, or if that is 0.
 #[inline]
 fn short_size(bytes: &[u8]) -> Option<(usize, &[u8])> {
     let mut size = 0;

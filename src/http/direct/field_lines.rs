@@ -5,7 +5,8 @@ use reqwest::header::{HeaderName, HeaderValue};
 /// How many field lines a head may have, and how many the trailers of a chunked body.
 pub(super) const MAX_FIELD_LINES: usize = 100;
 
-/// The name and the value of `line`, which httparse has cut at its colon. A header map takes fewer characters than httparse.
+/// The name and the value of `line`, which httparse has cut at its colon. A header map takes fewer characters than
+/// httparse.
 pub(super) fn parse_field(
     line: &httparse::Header<'_>,
 ) -> Result<(HeaderName, HeaderValue), httparse::Error> {

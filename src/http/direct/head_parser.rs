@@ -1,7 +1,8 @@
 //! The head of an HTTP/1.1 response (RFC 9112, 4 and 5), read without I/O: status line and header fields.
 //!
 //! What is accepted and what is refused is what hyper, the general lane's parser, accepts and refuses;
-//! `tests/http/head_parser.rs` compares the two. A head may come in any pieces, and what stands behind it is handed back:
+//! `tests/http/head_parser.rs` compares the two. A head may come in any pieces, and what stands behind it is handed
+//! back:
 //!
 //! ```
 //! use metagpt_ollama_rs::http::direct::head_parser::HeadParser;
@@ -20,8 +21,8 @@ use reqwest::header::{CONNECTION, HeaderMap};
 
 use super::field_lines::{MAX_FIELD_LINES, list_members, parse_field};
 
-/// How many bytes the head of a response may have, together with the interim responses before it. It is hyper's limit for
-/// one head; that the interim responses count, too, keeps a server from holding the event loop with them for ever.
+/// How many bytes the head of a response may have, together with the interim responses before it. It is hyper's limit
+/// for one head; that the interim responses count, too, keeps a server from holding the event loop with them for ever.
 const MAX_HEAD: usize = 408 << 10;
 
 /// Why the head of a response cannot be used.
@@ -41,8 +42,8 @@ pub enum HeadError {
     Incomplete,
 }
 
-/// Collects the bytes of a response until its head is complete. The result does not depend on the pieces in which the bytes
-/// come, only the moment at which an error is seen does.
+/// Collects the bytes of a response until its head is complete. The result does not depend on the pieces in which the
+/// bytes come, only the moment at which an error is seen does.
 #[derive(Debug, Default)]
 pub struct HeadParser {
     /// The bytes after the last interim response.
@@ -59,15 +60,15 @@ impl HeadParser {
         self.skipped > 0 || !self.buffer.is_empty()
     }
 
-    /// Adds `bytes`. Returns the head and the bytes that stand behind it, or `None` while the head is incomplete. Interim
-    /// responses (status 1xx), which come before the real one, are skipped.
+    /// Adds `bytes`. Returns the head and the bytes that stand behind it, or `None` while the head is incomplete.
+    /// Interim responses (status 1xx), which come before the real one, are skipped.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<Option<(ResponseHead, Vec<u8>)>, HeadError> {
         if self.buffer.is_empty() {
             return self.parse(bytes);
         }
         self.buffer.extend_from_slice(bytes);
-        // Each attempt parses the head from its start. One attempt at each line end, or when the buffer has doubled, sees an
-        // error in time and costs little even if the head comes byte by byte.
+        // Each attempt parses the head from its start. One attempt at each line end, or when the buffer has doubled,
+        // sees an error in time and costs little even if the head comes byte by byte.
         let length = self.buffer.len();
         if !bytes.contains(&b'\n') && length < 2 * self.parsed && self.skipped + length < MAX_HEAD {
             return Ok(None);
@@ -120,8 +121,8 @@ pub struct ResponseHead {
 }
 
 impl ResponseHead {
-    /// Parses the head at the start of `bytes`. Returns the head (`None` for that of an interim response) and its length, or
-    /// nothing while the head is incomplete.
+    /// Parses the head at the start of `bytes`. Returns the head (`None` for that of an interim response) and its
+    /// length, or nothing while the head is incomplete.
     fn parse(bytes: &[u8]) -> Result<Option<(Option<Self>, usize)>, HeadError> {
         let mut lines = [httparse::EMPTY_HEADER; MAX_FIELD_LINES];
         let mut response = httparse::Response::new(&mut lines);

@@ -1,26 +1,27 @@
 //! The direct lane: plain `http://` without a proxy, on sockets that live in the event loop of the caller.
 //!
-//! No second thread, no queue between threads, no wake-up across them: the [`Reactor`] stands in the caller's event loop
-//! as one file descriptor, and what has arrived is decoded where it is read. Only the lookup of a name takes a thread.
+//! No second thread, no queue between threads, no wake-up across them: the [`Reactor`] stands in the caller's event
+//! loop as one file descriptor, and what has arrived is decoded where it is read. Only the lookup of a name takes a
+//! thread.
 //!
-//! * [`head_parser`], [`chunked`] and [`body_decoder`] read responses without I/O, and are as strict as the general lane's hyper.
-//! * `linux` has the sockets, the connections and the requests. On other systems `unsupported` stands in its place: the same
-//!   names, so that nobody who uses them has to know the system, and no [`Reactor`] that could be made.
+//! * [`head_parser`], [`chunked`] and [`body_decoder`] read responses without I/O, and are as strict as the general
+//!   lane's hyper.
+//! * `linux` has the sockets, the connections and the requests. On other systems `unsupported` stands in its place: the
+//!   same names, so that nobody who uses them has to know the system, and no [`Reactor`] that could be made.
 
 pub mod body_decoder;
 pub mod chunked;
 mod field_lines;
 pub mod head_parser;
-#[cfg(all(target_os = "linux", not(direct_lane_unsupported)))]
-mod linux;
-#[cfg(any(not(target_os = "linux"), direct_lane_unsupported))]
-mod unsupported;
 
 #[cfg(all(target_os = "linux", not(direct_lane_unsupported)))]
-pub use self::linux::{Reactor, TaskHandle};
+mod linux;
 #[cfg(all(target_os = "linux", not(direct_lane_unsupported)))]
-pub(super) use self::linux::{ReactorHandle, Response, Timer, send};
+use self::linux as system;
 #[cfg(any(not(target_os = "linux"), direct_lane_unsupported))]
-pub use self::unsupported::{Reactor, TaskHandle};
+mod unsupported;
 #[cfg(any(not(target_os = "linux"), direct_lane_unsupported))]
-pub(super) use self::unsupported::{ReactorHandle, Response, Timer, send};
+use self::unsupported as system;
+
+pub use self::system::{Reactor, TaskHandle};
+pub(super) use self::system::{ReactorHandle, Response, Timer, send};

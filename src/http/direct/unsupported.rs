@@ -1,8 +1,8 @@
 //! The direct lane where there is none: the names of `linux`, for systems without epoll and timerfd.
 //!
-//! [`Reactor::new`] fails, and without a reactor there is no value of any other type here. The compiler knows: each type holds
-//! an [`Infallible`], which has no values, so there is nothing to be done in any method. On Linux,
-//! `cargo clippy --lib -- --cfg direct_lane_unsupported` checks that whoever uses the direct lane compiles with these.
+//! [`Reactor::new`] fails, and without a reactor there is no value of any other type here. The compiler knows: each
+//! type holds an [`Infallible`], which has no values, so there is nothing to be done in any method. On Linux, `cargo
+//! clippy --lib -- --cfg direct_lane_unsupported` checks that whoever uses the direct lane compiles with these.
 #![allow(
     clippy::unused_async,
     reason = "the functions are called and awaited as those of `linux` are"

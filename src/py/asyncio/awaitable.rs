@@ -1,7 +1,8 @@
 //! An awaitable that costs nothing when its result is there: no future, no loop callback, no thread switch.
 //!
 //! The result is polled first. Only when there is none yet is a future made and yielded to the task; then the result is
-//! polled once more, because the I/O thread may have delivered it in between and resumed nobody.
+//! polled once more, because the I/O thread may have delivered it in between, when there was no future yet to be
+//! resolved.
 
 use std::sync::Arc;
 
@@ -22,14 +23,14 @@ pub trait Pollable: Send + Sync {
     /// The result if it is there; an error if there will be none.
     fn poll(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>>;
 
-    /// All results that are there, in one object, of what has several; else the one result.
+    /// The results that are there, in one list, of a pollable that has several results; else the one result.
     fn poll_all(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         self.poll(py)
     }
 
     fn parked_task(&self) -> &ParkedTask;
 
-    /// Whether the loop has to serve others first. Asked once before each `poll` of a task.
+    /// Whether the loop has to run other callbacks first. Asked once for each step of the awaiting task.
     fn must_yield(&self) -> bool {
         false
     }
@@ -37,7 +38,7 @@ pub trait Pollable: Send + Sync {
     /// Ends the request: the server sees the connection close. The result is an error that says so.
     fn abort(&self);
 
-    /// Ends the request, because its awaitable is gone and nobody can ask for the result.
+    /// Ends the request, because its awaitable is gone, so that the result can no longer be asked for.
     fn release(&self) {
         self.abort();
     }
@@ -53,8 +54,8 @@ pub struct NativeAwaitable(ResultSource);
 
 enum ResultSource {
     Pollable(ProcessOwned<Arc<dyn Pollable>>),
-    /// What another awaitable polls, whose results are taken all at once. That one stays the only owner, so that the cycle
-    /// collector has one to ask.
+    /// What another awaitable polls, whose results are taken all at once. That one stays the only owner, so that the
+    /// cycle collector has one to ask.
     AllOf(Py<NativeAwaitable>),
     /// A result that was there from the beginning; none is Python's `None`.
     Ready(Option<Py<PyAny>>),
@@ -62,7 +63,7 @@ enum ResultSource {
 
 /// What one step of the awaiting task comes to.
 enum Step<'py> {
-    /// What to yield to the task: a future to wait for, or `None` to let the loop serve others.
+    /// What to yield to the task: a future to wait for, or `None` to let the loop run other callbacks.
     Yield(Bound<'py, PyAny>),
     /// The result.
     Done(Py<PyAny>),
@@ -129,10 +130,13 @@ impl NativeAwaitable {
     }
 }
 
+/// [`Pollable::poll`] or [`Pollable::poll_all`].
+type PollMethod = fn(&dyn Pollable, Python<'_>) -> PyResult<Option<Py<PyAny>>>;
+
 fn poll_or_park<'py>(
     py: Python<'py>,
     pollable: &dyn Pollable,
-    poll: fn(&dyn Pollable, Python<'_>) -> PyResult<Option<Py<PyAny>>>,
+    poll: PollMethod,
 ) -> PyResult<Step<'py>> {
     if let Some(result) = poll(pollable, py)? {
         return Ok(Step::Done(result));
@@ -192,8 +196,8 @@ impl NativeAwaitable {
         slf
     }
 
-    /// As `send(None)`, but the exception is left with the interpreter instead of being made: up to Python 3.11 that takes
-    /// the result out again without ever making an exception object.
+    /// As `send(None)`, but the exception is left with the interpreter instead of being made: up to Python 3.11 that
+    /// takes the result out again without ever making an exception object.
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         enter();
         match self.step(py)? {
@@ -234,8 +238,8 @@ impl NativeAwaitable {
         enter();
         let _ = traceback;
         if let Some(pollable) = self.pollable(py)? {
-            // A task that was cancelled has had its future cancelled. A future that is not done belongs to another task,
-            // which the end of the request will resume.
+            // A task that was cancelled has had its future cancelled. A future that is not done belongs to another
+            // task, which the end of the request will resume.
             let forgotten = pollable.parked_task().forget_if_done(py);
             pollable.abort();
             forgotten?;

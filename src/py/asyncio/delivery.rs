@@ -24,7 +24,8 @@ use crate::py::replies::stream_reader::TextCallback;
 use crate::stats::Trace;
 use crate::sync::lock;
 
-/// Calls `on_text` with each piece of the answer, from the loop's reader callback and in the context of the caller.
+/// Calls `on_text` with each piece of the answer, from the loop's reader callback and in the context of the task that
+/// made the request (`contextvars`).
 pub struct Delivery {
     request: StreamingRequest,
     parked_task: ParkedTask,
@@ -77,8 +78,8 @@ impl Delivery {
         Ok(delivery)
     }
 
-    /// Hands on what has arrived, up to a fair number, and notes the outcome when that was the end. True: there may be
-    /// more, and it is time to let others go on.
+    /// Hands what has arrived to the callbacks, as far as the budget goes, and notes the outcome when that was the end.
+    /// True: the budget is spent, and there may be more.
     fn drain(&self, py: Python<'_>) -> PyResult<bool> {
         let on_text = self.on_text.bind(py);
         let on_text = TextCallback::new(on_text, &self.successor);
@@ -118,7 +119,7 @@ impl Delivery {
         }
     }
 
-    /// Lets the loop call `drain`, in the context of the caller, when it has served others.
+    /// Lets the loop call `drain`, in the context of the caller, after the callbacks that are due already.
     fn schedule(&self, py: Python<'_>) -> PyResult<()> {
         let Some(drain) = self.drain.get() else {
             return Ok(());

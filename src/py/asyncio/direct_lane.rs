@@ -1,8 +1,8 @@
 //! The direct lane in an event loop: one reactor for each loop, which the loop watches as one descriptor.
 //!
 //! The reader callback lets the reactor take what has come, and then resumes every stream and call that has something
-//! new: one Python callback serves all sockets that are ready in a turn of the loop. A loop without `add_reader`, and a system
-//! without reactors, has no direct lane; requests take the general one there.
+//! new: one Python callback serves all sockets that are ready in a turn of the loop. A loop without `add_reader`, and a
+//! system without reactors, has no direct lane; requests take the general one there.
 
 use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +22,7 @@ use crate::py::interpreter::wake_descriptor::cannot_watch;
 pub struct DirectLane {
     reactor: Reactor,
     queue: ResumeQueue,
-    /// The reader callback is at work, and looks at the queue before it ends.
+    /// The reader callback is running, and looks at the queue before it ends.
     in_callback: AtomicBool,
 }
 
@@ -53,7 +53,7 @@ impl DirectLane {
         &self.reactor
     }
 
-    /// Lets the reader callback resume `resumable`: the one that is at work, or the next one.
+    /// Lets the reader callback resume `resumable`: in its present run, if it is running, or in its next one.
     pub fn wake(&self, resumable: Weak<dyn Resumable>) {
         self.queue.push(resumable);
         if !self.in_callback.load(Ordering::Acquire) {
@@ -76,7 +76,7 @@ impl ReactorCallback {
             return Ok(());
         };
         lane.in_callback.store(true, Ordering::Release);
-        // First those that became due since the callback ran last.
+        // First what has become due since the last run.
         let mut result = lane.queue.resume_all(py);
         lane.reactor.run_once(|| {
             let resumed = lane.queue.resume_all(py);

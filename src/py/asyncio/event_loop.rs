@@ -42,8 +42,9 @@ impl PerLoop {
     }
 }
 
-/// Lets `event_loop` call `callback` when `descriptor` is readable; false where loops have no `add_reader`. A loop keeps
-/// the context of that call, which must not be the one of whoever happens to make the first request.
+/// Lets `event_loop` call `callback` when `descriptor` is readable; false where loops have no `add_reader`. A loop
+/// keeps the context (`contextvars`) in which `add_reader` is called, so that is a new one: the context of the task
+/// that makes the first request would live as long as the loop.
 pub fn watch(
     event_loop: &Bound<'_, PyAny>,
     descriptor: i32,

@@ -63,7 +63,7 @@ impl EventfdWaker {
                 event_loop,
                 callback,
             } => {
-                // A loop that is closed or gone needs no wake-up: nobody waits on it.
+                // A loop that is closed or gone needs no wake-up: no task waits on it.
                 Python::try_attach(|py| {
                     let event_loop = event_loop.bind(py).upgrade()?;
                     let callback = callback.get()?.clone_ref(py);

@@ -1,4 +1,4 @@
-//! How much one reader may take of an event loop's time before the loop serves others.
+//! How much of an event loop's time one reader may take before the loop runs other callbacks.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,8 @@ use crate::py::replies::stream_reader::MAX_ITEMS;
 /// So many items, or so much time.
 pub struct FairnessBudget {
     items: usize,
-    /// Begins with the first item. What went before it, such as other callbacks of the loop, was not this reader's time.
+    /// Begins with the first item. What went before it, such as other callbacks of the loop, was not this reader's
+    /// time.
     until: Option<Instant>,
 }
 

@@ -1,6 +1,6 @@
 //! The ways to wait for a reply on an event loop.
 //!
-//! * `event_loop`, `resumable`: what is asked of a loop, and what a loop resumes.
+//! * `event_loop`: the calls of an event loop; `resumable`: the queue of what a loop has to resume.
 //! * `eventfd_waker`, `direct_lane`: how a loop is woken by the I/O thread, and by the sockets that live in it;
 //!   `loop_waker` is either, and `placement` the choice between both.
 //! * `awaitable` is what a task awaits, `parked_task` the task meanwhile.

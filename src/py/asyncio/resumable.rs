@@ -1,4 +1,5 @@
-//! What is resumed on an event loop when something has arrived for it, and the queue of those that are due.
+//! Streams, deliveries and calls that an event loop resumes when something has arrived for them, and the queue of those
+//! for which something has.
 
 use std::sync::{Mutex, Weak};
 
@@ -12,7 +13,7 @@ pub trait Resumable: Send + Sync {
     fn resume(&self, py: Python<'_>) -> PyResult<()>;
 }
 
-/// Those that are due. Any thread may add to it; the loop's thread resumes them.
+/// What one loop has to resume. Any thread may add to it; the loop's thread resumes.
 #[derive(Default)]
 pub struct ResumeQueue(Mutex<Vec<Weak<dyn Resumable>>>);
 

@@ -1,4 +1,5 @@
-//! A stream that is read on an event loop: item by item (`async for`), or in lists of all items that have arrived (`batches`).
+//! A stream that is read on an event loop: item by item (`async for`), or in lists of all items that have arrived
+//! (`batches`).
 
 use std::sync::{Arc, Mutex};
 
@@ -31,7 +32,7 @@ struct StreamItems {
 }
 
 impl StreamItems {
-    /// Spends `items` of the budget; true, with a new budget, when it is time to let others go on.
+    /// Spends `items` of the budget; true, with a new budget from then on, when the budget is spent.
     fn spend(&self, items: usize) -> bool {
         let mut budget = lock(&self.budget);
         let spent = !budget.spend(items);

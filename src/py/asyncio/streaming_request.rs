@@ -47,7 +47,7 @@ impl StreamingRequest {
         Ok(())
     }
 
-    /// Ends the request: nobody reads on.
+    /// Ends the request, because its reply is not read any further.
     pub fn hang_up(&self) {
         self.inbox.abort();
         if let Some(task) = self.task.get() {

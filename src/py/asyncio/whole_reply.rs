@@ -54,7 +54,8 @@ impl WholeReply {
     }
 }
 
-/// Hands the reply over to whoever awaits it, also if the request's task ends before a reply is there.
+/// Hands the reply over to the `WholeReply` that is awaited, and an error if the request's task ends before a reply is
+/// there.
 struct ReplySender {
     /// Nobody, as soon as the reply was sent.
     receiver: Weak<WholeReply>,

@@ -1,5 +1,5 @@
-//! Green threads: where gevent has patched the standard library, or eventlet, a wait that blocks the thread would stop every
-//! other green thread. There, the I/O thread writes to a descriptor, which the loop of green threads watches.
+//! Green threads: where gevent has patched the standard library, or eventlet, a wait that blocks the thread would stop
+//! every other green thread. There, the I/O thread writes to a descriptor, which the loop of green threads watches.
 
 #[cfg(unix)]
 pub use self::supported::GreenThread;
@@ -20,7 +20,7 @@ mod supported {
 
     /// How one green thread waits.
     pub struct GreenThread {
-        /// Called with a descriptor, lets others run until that is readable.
+        /// A function of a descriptor: lets other green threads run until that is readable.
         wait_read: Py<PyAny>,
         waker: Arc<GreenWaker>,
     }
@@ -61,7 +61,8 @@ mod supported {
             Arc::<GreenWaker>::clone(&self.waker)
         }
 
-        /// Lets others run until it was woken since the last wait. Raises what is thrown into this green thread.
+        /// Lets other green threads run until this one has been woken since its last wait. Raises what is thrown into
+        /// it.
         pub fn wait(&self, py: Python<'_>) -> PyResult<()> {
             let descriptor = &self.waker.descriptor;
             self.wait_read.call1(py, (descriptor.as_raw_fd(),))?;

@@ -1,5 +1,5 @@
-//! How a thread waits for the I/O thread. It gives up the GIL and looks for signals 20 times a second, so that Ctrl-C works; a
-//! green thread waits as its library does (`green_thread`).
+//! How a thread waits for the I/O thread. It gives up the GIL and looks for signals 20 times a second, so that Ctrl-C
+//! works; a green thread waits as its library does (`green_thread`).
 
 use std::future::Future;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};

@@ -10,10 +10,10 @@ use crate::py::interpreter::exit::enter;
 
 /// An endpoint of a server: its path and method, and what the core has to know of it.
 ///
-/// `lines` is what the lines of its streamed reply are: `"answer"`, `"progress"`, `"any"`, or None where it has no streamed
-/// reply. `changes` says whether a request may change something on the server, so that it must not be sent twice; None:
-/// unless the method is GET or HEAD. A method that is none of GET, POST, DELETE and HEAD counts as POST. Raises `ValueError`
-/// for other lines.
+/// `lines` is what the lines of its streamed reply are: `"answer"`, `"progress"`, `"any"`, or None where it has no
+/// streamed reply. `changes` says whether a request may change something on the server, so that it must not be sent
+/// twice; None: unless the method is GET or HEAD. A method that is none of GET, POST, DELETE and HEAD counts as POST.
+/// Raises `ValueError` for other lines.
 #[pyclass(
     frozen,
     subclass,

@@ -1,7 +1,7 @@
 //! The extension's client: one connection pool, and a method for each way of waiting for a reply.
 //!
-//! It knows endpoints, payloads and time limits. Which endpoints there are, and which class a reply becomes, is Python's
-//! (`endpoints.py`). The pool is keyed by process: a forked child makes its own and leaks the inherited one.
+//! It knows endpoints, payloads and time limits. Which endpoints there are, and which class a reply becomes, is
+//! Python's (`endpoints.py`). The pool is keyed by process: a forked child makes its own and leaks the inherited one.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -32,6 +32,10 @@ use crate::py::replies::reply_format::ReplyFormat;
 use crate::py::replies::stream_reader::ItemFormat;
 use crate::stats::{CallInfo, Journal, Trace};
 use crate::sync::lock;
+
+/// How often the tasks of idle connections run, at most, until they have closed them: a connection whose reply was read
+/// to its end right before is first given back to the pool, by a task of its own.
+const CLOSING_TURNS: usize = 8;
 
 /// A client of one server, with its connection pool.
 #[pyclass(frozen, module = "metagpt_ollama_rs._core")]
@@ -158,9 +162,10 @@ pub fn is_cloud(url: &Bound<'_, PyString>) -> bool {
 #[pymethods]
 impl NativeClient {
     /// A client for `address`: a `base_url` as configurations write it, or with `is_host` a value in the manner of
-    /// `OLLAMA_HOST`. Raises `ConfigurationError` for what cannot be used; nothing is sent.
+    /// `OLLAMA_HOST`, which may have been copied together with one of the paths `endpoints`. Raises `ConfigurationError`
+    /// for what cannot be used; nothing is sent.
     #[new]
-    #[pyo3(signature = (address, *, is_host, headers, api_key, proxy, verify, limits, retries, max_line, max_body))]
+    #[pyo3(signature = (address, *, is_host, endpoints, headers, api_key, proxy, verify, limits, retries, max_line, max_body))]
     #[expect(
         clippy::too_many_arguments,
         reason = "the one caller is Python, and names them"
@@ -169,6 +174,7 @@ impl NativeClient {
         py: Python<'_>,
         address: &str,
         is_host: bool,
+        endpoints: Vec<String>,
         headers: Vec<(String, String)>,
         api_key: Option<&str>,
         proxy: Option<String>,
@@ -185,8 +191,9 @@ impl NativeClient {
             AddressSetting::BaseUrl
         };
         let mut config = BaseUrl::parse(address, setting)
-            .map(Config::new)
+            .map(|base| Config::new(base.without_endpoint(&endpoints)))
             .map_err(|error| errors::to_python(py, error))?;
+        config.endpoints = endpoints.into();
         config.headers = headers;
         let environment = std::env::var("OLLAMA_API_KEY").ok();
         config.api_key = resolve_key(api_key, environment.as_deref(), &config.base);
@@ -237,8 +244,8 @@ impl NativeClient {
     }
 
     /// Sends `payload` and returns the reply as a `Stream` of the running loop. `item_class` is the class of the items
-    /// (`None`: dicts); with `raw_lines` they are the lines as bytes. With `guarded`, an answer that repeats itself is an
-    /// error, except with `raw_lines`.
+    /// (`None`: dicts); with `raw_lines` they are the lines as bytes. With `guarded`, an answer that repeats itself is
+    /// an error, except with `raw_lines`.
     #[pyo3(signature = (endpoint, payload, item_class, raw_lines, limits, guarded=false))]
     #[expect(clippy::too_many_arguments, reason = "the one caller is Python")]
     fn stream(
@@ -284,9 +291,9 @@ impl NativeClient {
         Ok(NativeAwaitable::new(delivery))
     }
 
-    /// Sends a request and gives, awaited, its whole reply in a format: `answer` (parsed), `guarded` (the same, unless it
-    /// repeats itself), `status` (as `answer`, or `None` for an empty body), `bytes` (`(bytes, content type)`) or `vectors`
-    /// (`(bytearray, rows, width, dict)`).
+    /// Sends a request and gives, awaited, its whole reply in a format: `answer` (parsed), `guarded` (the same, unless
+    /// it repeats itself), `status` (as `answer`, or `None` for an empty body), `bytes` (`(bytes, content type)`) or
+    /// `vectors` (`(bytearray, rows, width, dict)`).
     #[pyo3(signature = (endpoint, payload, format, limits))]
     fn call(
         &self,
@@ -355,8 +362,10 @@ impl NativeClient {
             (Some(pool), Some(runtime)) if pool.is_here() => {
                 runtime_future::spawn(py, &runtime, async move {
                     drop(pool);
-                    // The tasks that hold the connections have been woken, and close them before this one goes on.
-                    tokio::task::yield_now().await;
+                    // The tasks that hold the connections have been woken, and run before this one goes on.
+                    for _ in 0..CLOSING_TURNS {
+                        tokio::task::yield_now().await;
+                    }
                 })
             }
             // Without an I/O thread there is nothing to wait for.

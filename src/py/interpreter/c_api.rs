@@ -1,5 +1,5 @@
 //! Functions of the C API that make or change objects, for hot paths: what they return is a value or a
-//! [`PendingException`], and no `PyErr` is made of a failure that nobody will hear of.
+//! [`PendingException`], and no `PyErr` is made of a failure that is going to be discarded.
 //!
 //! All of them take a `Python` token or an object that is bound to one, so that the thread is attached.
 
@@ -20,8 +20,8 @@ use super::pending_exception::{PendingException, check_status, new_reference};
 /// `int(number)`.
 #[inline]
 pub fn new_int(py: Python<'_>, number: i64) -> Result<Bound<'_, PyAny>, PendingException> {
-    // SAFETY: the thread is attached (`py`). `PyLong_FromLongLong` returns a new reference or null with an exception, as
-    // `new_reference` requires.
+    // SAFETY: the thread is attached (`py`). `PyLong_FromLongLong` returns a new reference or null with an exception,
+    // as `new_reference` requires.
     unsafe { new_reference(py, ffi::PyLong_FromLongLong(number)) }
 }
 
@@ -40,8 +40,8 @@ pub fn new_str<'py>(
     text: &[u8],
 ) -> Result<Bound<'py, PyString>, PendingException> {
     let size = py_size(py, text.len())?;
-    // SAFETY: the thread is attached (`py`). `PyUnicode_FromStringAndSize` requires a pointer to `size` bytes, which are
-    // those of `text`; it returns a new reference to a str, so that the cast holds, or null with an exception.
+    // SAFETY: the thread is attached (`py`). `PyUnicode_FromStringAndSize` requires a pointer to `size` bytes, which
+    // are those of `text`; it returns a new reference to a str, so that the cast holds, or null with an exception.
     unsafe {
         let start = text.as_ptr().cast::<c_char>();
         let text = new_reference(py, ffi::PyUnicode_FromStringAndSize(start, size))?;
@@ -92,16 +92,16 @@ pub fn new_list<'py>(
 /// `{}`.
 #[inline]
 pub fn new_dict(py: Python<'_>) -> Result<Bound<'_, PyDict>, PendingException> {
-    // SAFETY: the thread is attached (`py`). `PyDict_New` returns a new reference to a dict, so that the cast holds, or null
-    // with an exception.
+    // SAFETY: the thread is attached (`py`). `PyDict_New` returns a new reference to a dict, so that the cast holds, or
+    // null with an exception.
     unsafe { Ok(new_reference(py, ffi::PyDict_New())?.cast_into_unchecked()) }
 }
 
 /// `dict.copy()`.
 #[inline]
 pub fn copy_dict<'py>(dict: &Bound<'py, PyDict>) -> Result<Bound<'py, PyDict>, PendingException> {
-    // SAFETY: the thread is attached and `dict` a live dict (both by its type). `PyDict_Copy` returns a new reference to a
-    // dict, so that the cast holds, or null with an exception.
+    // SAFETY: the thread is attached and `dict` a live dict (both by its type). `PyDict_Copy` returns a new reference
+    // to a dict, so that the cast holds, or null with an exception.
     unsafe {
         let copy = new_reference(dict.py(), ffi::PyDict_Copy(dict.as_ptr()))?;
         Ok(copy.cast_into_unchecked())
@@ -115,8 +115,9 @@ pub fn set_item(
     key: &Bound<'_, PyAny>,
     value: &Bound<'_, PyAny>,
 ) -> Result<(), PendingException> {
-    // SAFETY: the thread is attached and all three objects are alive, the first of which is a dict (all by their types).
-    // `PyDict_SetItem` takes over no reference, and returns 0 or -1 with an exception, as `check_status` requires.
+    // SAFETY: the thread is attached and all three objects are alive, the first of which is a dict (all by their
+    // types). `PyDict_SetItem` takes over no reference, and returns 0 or -1 with an exception, as `check_status`
+    // requires.
     unsafe {
         check_status(ffi::PyDict_SetItem(
             dict.as_ptr(),
@@ -146,9 +147,9 @@ pub fn generic_setattr(
     value: Option<&Bound<'_, PyAny>>,
 ) -> Result<(), PendingException> {
     let value = value.map_or_else(null_mut, Bound::as_ptr);
-    // SAFETY: the thread is attached and the objects are alive, the second of which is a str (all by their types). A null
-    // in the place of the value deletes the attribute. `PyObject_GenericSetAttr` takes over no reference, and returns 0 or
-    // -1 with an exception, as `check_status` requires.
+    // SAFETY: the thread is attached and the objects are alive, the second of which is a str (all by their types). A
+    // null in the place of the value deletes the attribute. `PyObject_GenericSetAttr` takes over no reference, and
+    // returns 0 or -1 with an exception, as `check_status` requires.
     unsafe {
         let status = ffi::PyObject_GenericSetAttr(instance.as_ptr(), name.as_ptr(), value);
         check_status(status)
@@ -165,9 +166,9 @@ pub fn count_finite_floats(list: &Bound<'_, PyList>) -> usize {
         if count == list.len() {
             return count;
         }
-        // SAFETY: the thread is attached and `list` a live list (both by its type). `PyList_GetItem` requires an index below
-        // its length, which was compared right above. The reference is borrowed from the list, which nobody changes until
-        // its last use: checking and reading a float runs no Python code.
+        // SAFETY: the thread is attached and `list` a live list (both by its type). `PyList_GetItem` requires an index
+        // below its length, which was compared right above. The reference is borrowed from the list, which does not
+        // change until its last use: checking and reading a float runs no Python code.
         let is_finite = unsafe {
             let number = ffi::PyList_GetItem(list.as_ptr(), index);
             !number.is_null()
@@ -183,8 +184,8 @@ pub fn count_finite_floats(list: &Bound<'_, PyList>) -> usize {
 
 /// The number of the interpreter to which the thread is attached.
 pub fn interpreter_id(_py: Python<'_>) -> i64 {
-    // SAFETY: the thread is attached, so there is a current interpreter, as `PyInterpreterState_Get` requires; that is what
-    // `PyInterpreterState_GetID` gets.
+    // SAFETY: the thread is attached, so there is a current interpreter, as `PyInterpreterState_Get` requires; that is
+    // what `PyInterpreterState_GetID` gets.
     unsafe { ffi::PyInterpreterState_GetID(ffi::PyInterpreterState_Get()) }
 }
 

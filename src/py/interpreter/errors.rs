@@ -20,7 +20,7 @@ pub fn to_python(py: Python<'_>, error: Error) -> PyErr {
     in_context(py, error, &FailureContext::default())
 }
 
-/// What is known of the call that failed.
+/// What is known of a call that has failed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FailureContext<'a> {
     pub model: &'a str,
@@ -31,7 +31,8 @@ pub struct FailureContext<'a> {
     pub thinking: &'a str,
 }
 
-/// The exception for `error`, with what had arrived before it; a text that repeats itself is cut after its second block.
+/// The exception for `error`, with what had arrived before it; a text that repeats itself is cut after its second
+/// block.
 pub fn in_context(py: Python<'_>, error: Error, context: &FailureContext<'_>) -> PyErr {
     build(py, error, context).unwrap_or_else(|failure| failure)
 }
@@ -88,14 +89,16 @@ fn build(py: Python<'_>, error: Error, context: &FailureContext<'_>) -> PyResult
     Ok(PyErr::from_value(exception))
 }
 
-/// The first `limit` characters of `text` on one line, without what moves a terminal's cursor or turns a text's direction.
+/// The first `limit` characters of `text` on one line, without what moves a terminal's cursor or turns a text's
+/// direction.
 #[pyfunction]
 pub fn excerpt(text: &Bound<'_, PyString>, limit: usize) -> String {
     enter();
     crate::excerpt::excerpt(&text.to_string_lossy(), limit)
 }
 
-/// The value, or `None` where an `Exception` was raised. What stops a program, such as a `KeyboardInterrupt`, is raised on.
+/// The value, or `None` where an `Exception` was raised. What stops a program, such as a `KeyboardInterrupt`, is raised
+/// on.
 pub fn none_if_raised<T>(py: Python<'_>, result: PyResult<T>) -> PyResult<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
@@ -109,8 +112,8 @@ pub fn runtime_error(message: &'static str) -> PyErr {
     PyRuntimeError::new_err(message)
 }
 
-/// `error`, with which an awaitable or an iterator may fail. A `StopIteration` that a callback has raised would be taken for
-/// a result there, or for the end, and becomes a `RuntimeError` as in generators (PEP 479).
+/// `error`, with which an awaitable or an iterator may fail. A `StopIteration` that a callback has raised would be
+/// taken for a result there, or for the end, and becomes a `RuntimeError` as in generators (PEP 479).
 pub fn wrap_stop_iteration(py: Python<'_>, error: PyErr) -> PyErr {
     if !error.is_instance_of::<PyStopIteration>(py)
         && !error.is_instance_of::<PyStopAsyncIteration>(py)

@@ -5,15 +5,15 @@
 //! process aborts, or destructors run Python code without the GIL. Any call of Python may lose the GIL, a garbage
 //! collection too, so that no bound on how long such calls take would do.
 //!
-//! But before it unwinds a single frame, glibc runs the thread's cleanup handlers. So every thread that comes in gets one,
-//! which does not return: the thread sleeps until the process is gone, as CPython itself has it since 3.14. Other C
-//! libraries end a thread without unwinding it.
+//! But before it unwinds a single frame, glibc runs the thread's cleanup handlers. So every thread that comes in gets
+//! one, which does not return: the thread sleeps until the process is gone, as CPython itself has it since 3.14. Other
+//! C libraries end a thread without unwinding it.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// See [`sleep_if_exiting`].
+/// How long [`sleep_if_exiting`] sleeps.
 const EXIT_DELAY: Duration = Duration::from_secs(1);
 
 static EXITING: AtomicBool = AtomicBool::new(false);
@@ -37,8 +37,8 @@ pub fn is_exiting() -> bool {
 }
 
 /// Sleeps for a second, in a thread whose request was ended by interpreter exit: the traceback of that would end on the
-/// user's screen, and most often the interpreter ends the thread meanwhile. Not for ever, because an exit handler may be
-/// waiting for the thread. To be called without the GIL.
+/// user's screen, and most often the interpreter ends the thread meanwhile. Not for ever, because an exit handler may
+/// be waiting for the thread. To be called without the GIL.
 pub fn sleep_if_exiting() {
     if is_exiting() && !RUNS_EXIT_HANDLERS.get() {
         std::thread::sleep(EXIT_DELAY);
@@ -88,8 +88,8 @@ mod cleanup {
         static IS_REGISTERED: Cell<bool> = const { Cell::new(false) };
     }
 
-    /// The cleanup handler of one thread, registered until the thread's own end. Its buffer is on the heap because glibc
-    /// compares addresses: a handler that is not on the stack runs before any frame is left.
+    /// The cleanup handler of one thread, registered until the thread's own end. Its buffer is on the heap because
+    /// glibc compares addresses: a handler that is not on the stack runs before any frame is left.
     struct CleanupHandler(*mut PthreadCleanupBuffer);
 
     impl CleanupHandler {
@@ -100,9 +100,9 @@ mod cleanup {
                 cancel_type: 0,
                 previous: null_mut(),
             }));
-            // SAFETY: `_pthread_cleanup_push` requires a buffer that lives, at one address, until it is popped in the same
-            // thread: it is leaked here, and freed in `drop`, which pops it and which a thread-local value gets at the end
-            // of its thread.
+            // SAFETY: `_pthread_cleanup_push` requires a buffer that lives, at one address, until it is popped in the
+            // same thread: it is leaked here, and freed in `drop`, which pops it and which a thread-local value gets at
+            // the end of its thread.
             unsafe { _pthread_cleanup_push(buffer, sleep_while_exiting, null_mut()) };
             Self(buffer)
         }
@@ -110,9 +110,9 @@ mod cleanup {
 
     impl Drop for CleanupHandler {
         fn drop(&mut self) {
-            // SAFETY: `_pthread_cleanup_pop` requires the buffer that was pushed last: at the thread's end, where this runs,
-            // all that were pushed later have been popped. `from_raw` requires a pointer of `into_raw` that nobody uses
-            // any more: it is `register`'s, and was known to nobody else but glibc.
+            // SAFETY: `_pthread_cleanup_pop` requires the buffer that was pushed last: at the thread's end, where this
+            // runs, all that were pushed later have been popped. `from_raw` requires a pointer of `into_raw` that is
+            // not used any more: it is that of `register`, and was known to glibc only, which has popped it.
             unsafe {
                 _pthread_cleanup_pop(self.0, 0);
                 drop(Box::from_raw(self.0));

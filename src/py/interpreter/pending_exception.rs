@@ -1,7 +1,7 @@
 //! A value, or an exception that is pending in the interpreter: what functions of the C API return, as a type.
 //!
-//! pyo3 takes an exception out of the interpreter at once and makes a `PyErr` of it. Where building an object may fail for
-//! reasons that nobody hears of, because another way is tried then, that would be most of the work.
+//! pyo3 takes an exception out of the interpreter at once and makes a `PyErr` of it. Where an object cannot be built,
+//! and another way is tried then, that would be most of the work.
 
 #![allow(
     unsafe_code,
@@ -14,8 +14,8 @@ use std::marker::PhantomData;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-/// Says that an exception is set in the interpreter for this thread. Whoever gets this takes the exception out, discards
-/// it, or hands this on to somebody who does.
+/// Says that an exception is set in the interpreter for this thread. The exception is to be taken out (`take`),
+/// discarded (`discard`), or left for the interpreter by returning null to it.
 #[derive(Debug)]
 #[must_use]
 pub struct PendingException {
@@ -23,6 +23,10 @@ pub struct PendingException {
     thread: PhantomData<*mut ()>,
 }
 
+#[expect(
+    clippy::unused_self,
+    reason = "the value is the proof that there is an exception"
+)]
 impl PendingException {
     /// # Safety
     /// An exception is set in the interpreter for this thread.
@@ -34,7 +38,8 @@ impl PendingException {
     /// Sets `MemoryError`.
     #[cold]
     pub fn memory_error(_py: Python<'_>) -> Self {
-        // SAFETY: the thread is attached (`_py`), as `PyErr_NoMemory` requires. It sets an exception, as `assume` requires.
+        // SAFETY: the thread is attached (`_py`), as `PyErr_NoMemory` requires. It sets an exception, as `assume`
+        // requires.
         unsafe {
             ffi::PyErr_NoMemory();
             Self::assume()
@@ -83,10 +88,10 @@ impl NoObject {
 /// # Safety
 /// `object` is a new reference, which this takes over, or null with an exception set.
 #[inline]
-pub unsafe fn new_reference<'py>(
-    py: Python<'py>,
+pub unsafe fn new_reference(
+    py: Python<'_>,
     object: *mut ffi::PyObject,
-) -> Result<Bound<'py, PyAny>, PendingException> {
+) -> Result<Bound<'_, PyAny>, PendingException> {
     // SAFETY: `from_owned_ptr_or_opt` requires a new reference or null, and `assume` an exception where it is null; the
     // caller vouches for both.
     unsafe { Bound::from_owned_ptr_or_opt(py, object).ok_or_else(|| PendingException::assume()) }

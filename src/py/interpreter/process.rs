@@ -1,5 +1,5 @@
-//! Values that must not cross a fork: the child leaks what it inherits, because dropping it would join threads that do not
-//! exist in the child, or close sockets that the parent still uses.
+//! Values that must not cross a fork: the child leaks what it inherits, because dropping it would join threads that do
+//! not exist in the child, or close sockets that the parent still uses.
 
 #![allow(
     unsafe_code,
@@ -28,8 +28,8 @@ fn process() -> u32 {
         return known;
     }
     WATCH.call_once(|| {
-        // SAFETY: `pthread_atfork` requires handlers that may run in a forked child, where only async-signal-safe calls are
-        // allowed: `forget` calls nothing.
+        // SAFETY: `pthread_atfork` requires handlers that may run in a forked child, where only async-signal-safe calls
+        // are allowed: `forget` calls nothing.
         if unsafe { libc::pthread_atfork(None, None, Some(forget)) } == 0 {
             WATCHED.store(true, Ordering::Relaxed);
         }
@@ -78,7 +78,8 @@ impl<T> ProcessOwned<T> {
     }
 
     pub fn into_inner(mut self) -> T {
-        // SAFETY: `take` requires that the value is neither used nor dropped afterwards: `self` is forgotten right below.
+        // SAFETY: `take` requires that the value is neither used nor dropped afterwards: `self` is forgotten right
+        // below.
         let value = unsafe { ManuallyDrop::take(&mut self.value) };
         std::mem::forget(self);
         value
@@ -96,8 +97,8 @@ impl<T> Deref for ProcessOwned<T> {
 impl<T> Drop for ProcessOwned<T> {
     fn drop(&mut self) {
         if self.is_here() {
-            // SAFETY: `drop` requires that the value was not dropped before and is not used afterwards: this runs at the
-            // end of `self` only, and not at all after `into_inner`, which forgets `self`.
+            // SAFETY: `drop` requires that the value was not dropped before and is not used afterwards: this runs at
+            // the end of `self` only, and not at all after `into_inner`, which forgets `self`.
             unsafe { ManuallyDrop::drop(&mut self.value) };
         }
     }

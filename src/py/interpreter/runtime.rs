@@ -1,8 +1,8 @@
 //! The one tokio runtime of the process, whose one worker is the I/O thread.
 //!
-//! The runtime belongs to the process that started it (`process`): after `fork` the child starts a new one. At interpreter
-//! exit it is shut down within half a second. The lock here is taken with the GIL held and never kept while the GIL is given
-//! up: so no other thread can hold it at the moment of a fork.
+//! The runtime belongs to the process that started it (`process`): after `fork` the child starts a new one. At
+//! interpreter exit it is shut down within half a second. The lock here is taken with the GIL held and never kept while
+//! the GIL is given up: so no other thread can hold it at the moment of a fork.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};

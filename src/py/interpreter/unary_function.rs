@@ -1,8 +1,8 @@
 //! Functions of one positional argument, without pyo3's way to their arguments.
 //!
-//! The stable ABI of 3.9 has neither fast nor vector calls for a module's functions, so pyo3 makes a tuple for each call
-//! and takes it apart; where the function itself takes a fraction of a microsecond, that is a third of the call. The
-//! interpreter hands the one argument of a `METH_O` function over as it is.
+//! The stable ABI of 3.9 has neither fast nor vector calls for a module's functions, so pyo3 makes a tuple for each
+//! call and takes it apart; where the function itself takes a fraction of a microsecond, that is a third of the call.
+//! The interpreter passes the one argument of a `METH_O` function as it is.
 
 #![allow(unsafe_code, reason = "pyo3 makes no METH_O functions")]
 
@@ -44,10 +44,10 @@ pub fn add<F: UnaryFunction>(module: &Bound<'_, PyModule>) -> PyResult<()> {
     };
     // The interpreter refers to it as long as the function lives.
     let definition = Box::leak(Box::new(definition));
-    // SAFETY: the thread is attached (`module`). `PyCFunction_NewEx` requires a definition that outlives the function, which
-    // a leaked one does, and whose flags are those of the signature of its function: METH_O is that of `call_entry`. The
-    // name of the module is a live object. The result is a new reference or null with an exception, as
-    // `from_owned_ptr_or_err` requires.
+    // SAFETY: the thread is attached (`module`). `PyCFunction_NewEx` requires a definition that outlives the function,
+    // which a leaked one does, and whose flags are those of the signature of its function: METH_O is that of
+    // `call_entry`. The name of the module is a live object. The result is a new reference or null with an exception,
+    // as `from_owned_ptr_or_err` requires.
     let function = unsafe {
         let function = ffi::PyCFunction_NewEx(definition, null_mut(), module.name()?.as_ptr());
         Bound::from_owned_ptr_or_err(module.py(), function)?

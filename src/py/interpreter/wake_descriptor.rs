@@ -1,5 +1,5 @@
-//! A file descriptor that becomes readable when somebody writes to it: an eventfd, elsewhere a pipe. By it, the I/O thread
-//! wakes whoever watches the descriptor: an event loop, or the loop of a library of green threads.
+//! A file descriptor that one thread makes readable for another one: an eventfd, on other systems than Linux a pipe. By
+//! it, the I/O thread wakes the loop that watches the descriptor: an event loop, or that of a library of green threads.
 
 use std::io;
 
@@ -54,12 +54,14 @@ mod system {
     #[allow(unsafe_code, reason = "the standard library has no eventfd")]
     fn open() -> io::Result<(File, File)> {
         use std::os::fd::FromRawFd;
-        // SAFETY: eventfd has no precondition; its negative result, which is no descriptor, is returned as an error below.
+        // SAFETY: eventfd has no precondition; its negative result, which is no descriptor, is returned as an error
+        // below.
         let raw = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
         if raw < 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: `from_raw_fd` requires an open descriptor that has no other owner: eventfd has opened `raw` right above.
+        // SAFETY: `from_raw_fd` requires an open descriptor that has no other owner: eventfd has opened `raw` right
+        // above.
         let write = unsafe { File::from_raw_fd(raw) };
         Ok((write.try_clone()?, write))
     }

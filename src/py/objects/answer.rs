@@ -1,7 +1,7 @@
 //! The answer of a stream as the object that would have come as a whole reply.
 //!
-//! The lines `{"response":"Hel","done":false}` and `{"response":"lo","done":true,"eval_count":2}`, folded into one answer,
-//! become `{"response": "Hello", "done": True, "eval_count": 2}`.
+//! The lines `{"response":"Hel","done":false}` and `{"response":"lo","done":true,"eval_count":2}`, folded into one
+//! answer, become `{"response": "Hello", "done": True, "eval_count": 2}`.
 
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -82,8 +82,8 @@ fn put_thinking(py: Python<'_>, target: &Bound<'_, PyDict>, answer: &Answer) -> 
     Ok(())
 }
 
-/// The tool calls of all lines. Native lines are read again as a whole, so that no number in the arguments is rounded; calls
-/// of a `/v1` endpoint get the form that native ones have.
+/// The tool calls of all lines. Native lines are read again as a whole, so that no number in the arguments is rounded;
+/// calls of a `/v1` endpoint get the form that native ones have.
 fn tool_calls<'py>(py: Python<'py>, answer: &Answer) -> PyResult<Bound<'py, PyList>> {
     let calls = PyList::empty(py);
     if answer.shape == Shape::OpenAi {

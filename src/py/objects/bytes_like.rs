@@ -1,5 +1,5 @@
-//! The bytes that callers hand over: of a bytes, a bytearray or a memoryview. The stable ABI of Python 3.9 has no buffer
-//! protocol, which would serve any object.
+//! The bytes that callers hand over: of a bytes, a bytearray or a memoryview. The stable ABI of Python 3.9 has no
+//! buffer protocol, which would serve any object.
 
 use pyo3::intern;
 use pyo3::prelude::*;

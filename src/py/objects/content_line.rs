@@ -1,9 +1,9 @@
 //! The dicts of content lines (`wire/stream/content_line.rs`): the one place that makes them.
 //!
-//! [`build`] makes one from its fields, `{"model": "m", "created_at": "2026", "response": "Hel", "done": False}`. For text
-//! that is not decoded yet, the templates that were met last are kept, a few for each thread. A line that matches one byte
-//! for byte differs from the others in its time and its text only, so its dict is a copy of a kept one with two strings in
-//! it.
+//! [`build`] makes one from its fields, `{"model": "m", "created_at": "2026", "response": "Hel", "done": False}`. For
+//! text that is not decoded yet, the templates that were met last are kept, a few for each thread. A line that matches
+//! one byte for byte differs from the others in its time and its text only, so its dict is a copy of a kept one with
+//! two strings in it.
 
 use std::cell::Cell;
 
@@ -23,8 +23,8 @@ const KEEP_BYTES: usize = 1 << 20;
 
 struct KnownTemplate {
     template: LineTemplate,
-    /// The dict of a line, None in the place of its time and its text, or of its message. As no containers are in it, the
-    /// cycle collector does not track it.
+    /// The dict of a line, None in the place of its time and its text, or of its message. As no containers are in it,
+    /// the cycle collector does not track it.
     line: Py<PyDict>,
     /// For lines of a chat: the dict of a message, None in the place of its content, and the key `message`.
     message: Option<(Py<PyDict>, Py<PyString>)>,

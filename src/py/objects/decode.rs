@@ -1,5 +1,8 @@
 //! `decode` and `get_choice` of the "`MetaGPT` on Ollama" guide, parsed from the end.
 //!
+//! Of the body `{"response":"Hel"}\n{"response":"lo","done":true}\n`, `decode` makes `{"response": "lo", "done":
+//! True}`, and `decode_text` makes `"lo"`.
+//!
 //! Wherever the guide's functions return something that is not an error dict, these return an equal value of equal
 //! type; where those give an error dict or raise, these may do better (docs/compatibility.md lists each case).
 
@@ -20,10 +23,11 @@ use crate::py::interpreter::pending_exception::NoObject;
 use crate::py::interpreter::unary_function::{self, UnaryFunction};
 use crate::wire::{LineTemplate, last_value};
 
-/// As many characters of a body go into an error dict, a log line or an error text.
+/// So many characters of a body go into an error dict, a log line or an error text.
 const RAW_CHARACTERS: isize = 200;
 
-/// The bytes of a body, and whether they are those of a str with lone surrogates in it (as `surrogatepass` writes them).
+/// The bytes of a body, and whether they are those of a str with lone surrogates in it (as `surrogatepass` writes
+/// them).
 struct Body<'py> {
     bytes: BytesLike<'py>,
     surrogates: bool,
@@ -129,7 +133,7 @@ Raises `TypeError` for an argument that holds no body.";
             known => return known,
         }
         let line = last_value::lines_from_end(last_value::without_byte_order_mark(body)).next();
-        // One that may be worth learning goes the other way.
+        // The template of a content line is to be learned, which `call` does.
         match line.filter(|line| LineTemplate::of(line).is_none()) {
             Some(line) => json::try_read(py, line),
             None => Err(NoObject::Declined),
@@ -184,8 +188,8 @@ fn single_line(body: &[u8]) -> &[u8] {
     body.strip_suffix(b"\n").unwrap_or(body)
 }
 
-/// What `of_content_line` makes of the last line of the body, if that is a content line, or what `of_value` makes of the
-/// last value.
+/// What `of_content_line` makes of the last line of the body, if that is a content line, or what `of_value` makes of
+/// the last value.
 fn read<'py>(
     response: &Bound<'py, PyAny>,
     of_content_line: fn(Python<'py>, &[u8]) -> Result<Bound<'py, PyAny>, NoObject>,

@@ -1,8 +1,8 @@
 //! JSON text to Python objects, equal to those of Python's `json.loads`.
 //!
-//! `{"done": true, "eval_count": 26}` becomes `{"done": True, "eval_count": 26}`. One pass over the text makes the objects
-//! (`json_builder`). Whatever that declines or cannot represent (NaN, lone surrogates, integers over 64 bits, deep nesting,
-//! plain errors) goes to `json.loads` itself, so that values and exceptions are its own.
+//! `{"done": true, "eval_count": 26}` becomes `{"done": True, "eval_count": 26}`. One pass over the text makes the
+//! objects (`json_builder`). Whatever that declines or cannot represent (NaN, lone surrogates, integers over 64 bits,
+//! deep nesting, plain errors) goes to `json.loads` itself, so that values and exceptions are its own.
 //!
 //! Reading may run arbitrary Python code (a garbage collection), so no borrow of shared state is held meanwhile.
 
@@ -51,8 +51,8 @@ pub fn none_if_not_json<T>(py: Python<'_>, read: PyResult<T>) -> PyResult<Option
     }
 }
 
-/// Whether `error` says that Python finds no JSON: a `ValueError`, as also for integers over 4,300 digits and for what is not
-/// UTF-8, or a `RecursionError` for nesting that is too deep.
+/// Whether `error` says that Python finds no JSON: a `ValueError`, as also for integers over 4,300 digits and for what
+/// is not UTF-8, or a `RecursionError` for nesting that is too deep.
 pub fn is_not_json(py: Python<'_>, error: &PyErr) -> bool {
     error.is_instance_of::<PyValueError>(py) || error.is_instance_of::<PyRecursionError>(py)
 }

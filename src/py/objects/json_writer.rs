@@ -1,9 +1,11 @@
 //! Python objects to JSON text: compact, in UTF-8, without surrogates, of the objects that people put into a request.
 //!
-//! `{"options": {"temperature": 0.5}, "stop": ("a", None)}` becomes `{"options":{"temperature":0.5},"stop":["a",null]}`. An
-//! error names the place in the value: `options.temperature: nan is not JSON`.
+//! `{"options": {"temperature": 0.5}, "stop": ("a", None)}` becomes
+//! `{"options":{"temperature":0.5},"stop":["a",null]}`. An error names the place in the value: `options.temperature:
+//! nan is not JSON`.
 //!
-//! This runs arbitrary Python code (a `model_dump`, a garbage collection), so no borrow of shared state is held meanwhile.
+//! This runs arbitrary Python code (a `model_dump`, a garbage collection), so no borrow of shared state is held
+//! meanwhile.
 
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
@@ -21,20 +23,22 @@ use pyo3::types::{
 use super::bytes_like::BytesLike;
 use crate::py::interpreter::errors;
 
-/// Nesting of a value to be written beyond which it is taken for circular; Python's own `json` goes about as far.
-const WRITE_DEPTH: usize = 1000;
-/// As many steps of a place are shown: a circular value would repeat its circle.
-const SHOWN_DEPTH: usize = 16;
+/// A value with more levels of nesting is an error, because it may contain itself. Python's own `json` goes about as
+/// deep.
+const MAX_DEPTH: usize = 1000;
+/// The number of steps of a path that an error shows: that of a value which contains itself would have a thousand.
+const SHOWN_STEPS: usize = 16;
 
-/// Appends `value` to `out` as compact JSON: UTF-8, nothing escaped that need not be.
+/// Appends `value` to `out` as compact JSON in UTF-8; only what must be escaped is.
 ///
 /// Beyond what `json.dumps` takes: pydantic models (`model_dump(mode="json", exclude_none=True)`), other mappings,
-/// bytes (as the text that they are in UTF-8; under the `images` of a request as standard base64), and numbers that only
-/// have `__index__` or `__float__` (the scalars of `numpy`). Two surrogates that make a pair are written as the character
-/// that they stand for, and a lone one as U+FFFD: servers send such halves, and people send them back.
+/// bytes (as the text that they are in UTF-8; under the `images` of a request as standard base64), and numbers that
+/// only have `__index__` or `__float__` (the scalars of `numpy`). Two surrogates that make a pair are written as the
+/// character that they stand for, and a lone one as U+FFFD: servers send half pairs, and people send them back.
 ///
-/// Raises `TypeError` for what has no JSON form, and `ValueError` for NaN, infinities, bytes that are no UTF-8 and nesting
-/// over 1,000 levels; the message begins with the path, for example `messages[0].content`. `out` is then as it was.
+/// Raises `TypeError` for what has no JSON form, and `ValueError` for NaN, infinities, bytes that are no UTF-8 and
+/// nesting over 1,000 levels; the message begins with the path to the value, for example `messages[0].content`. On an
+/// error nothing is appended.
 pub fn from_python(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<()> {
     let start = out.len();
     let done = write_value(value, out);
@@ -47,52 +51,56 @@ pub fn from_python(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<()> 
 /// A container that is being written.
 struct OpenContainer<'py> {
     rest: Remaining<'py>,
-    /// Where in it the writer is.
+    /// Which of its values is being written.
     step: JsonPathStep<'py>,
 }
 
-/// What is left of a container.
+/// What is still to be written of a container.
 enum Remaining<'py> {
-    /// Pairs of a copy of a dict: writing a value may run Python code that changes the dict.
+    /// The pairs of a copy of a dict: writing a value may run Python code that changes the dict.
     Pairs(BoundListIterator<'py>),
-    /// The iterator asks for the length anew at each step, so a list that shrinks meanwhile ends it.
+    /// The items of a list. The iterator asks for the length anew at each step, so that a list which shrinks meanwhile
+    /// ends.
     Items(BoundListIterator<'py>),
-    /// A mapping, and its keys.
+    /// A mapping that is no dict, and its keys.
     Mapping(Bound<'py, PyAny>, Bound<'py, PyIterator>),
-    /// Nothing: the dump of a model stands in the model's path, one level deeper, so that a model that dumps itself ends too.
+    /// Nothing of a model: its dump is written at the model's path. It counts as a level of nesting, so that a model
+    /// whose dump contains the model itself ends, too.
     Dump,
 }
 
+/// A step from a container to a value in it.
 enum JsonPathStep<'py> {
-    /// At the beginning.
+    /// No value was written yet.
     None,
     Key(Bound<'py, PyBytes>),
     Index(usize),
 }
 
-/// What became of a value.
+/// How much of a value was written.
 enum Written<'py> {
-    Whole,
-    Begun(Remaining<'py>),
-    /// This is written in its path.
-    Dumped(Bound<'py, PyAny>),
+    All,
+    /// The opening bracket of a container.
+    Opening(Remaining<'py>),
+    /// Nothing of a model. This, its dump, is to be written at its path.
+    Nothing(Bound<'py, PyAny>),
 }
 
-/// Goes through `value` without recursion: threads may have little stack.
+/// Appends `value` to `out`. Without recursion, because threads may have little stack.
 fn write_value(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<()> {
     let mut open: Vec<OpenContainer<'_>> = Vec::new();
     let mut value = value.clone();
     loop {
         let (rest, next) = match write_start(&value, &JsonPath(&open), out)? {
-            Written::Whole => (None, None),
-            Written::Begun(rest) => (Some(rest), None),
-            Written::Dumped(plain) => (Some(Remaining::Dump), Some(plain)),
+            Written::All => (None, None),
+            Written::Opening(rest) => (Some(rest), None),
+            Written::Nothing(plain) => (Some(Remaining::Dump), Some(plain)),
         };
         let step = JsonPathStep::None;
         open.extend(rest.map(|rest| OpenContainer { rest, step }));
         value = match next {
             Some(plain) => plain,
-            None => match advance(&mut open, out)? {
+            None => match next_value(&mut open, out)? {
                 Some(next) => next,
                 None => return Ok(()),
             },
@@ -100,8 +108,9 @@ fn write_value(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<()> {
     }
 }
 
-/// The next value of the innermost container that has one; those that have none are closed.
-fn advance<'py>(
+/// The next value to be written: of the innermost container that has one. The containers inside that have none are
+/// closed.
+fn next_value<'py>(
     open: &mut Vec<OpenContainer<'py>>,
     out: &mut Vec<u8>,
 ) -> PyResult<Option<Bound<'py, PyAny>>> {
@@ -162,7 +171,7 @@ fn write_key<'py>(
     Ok(text)
 }
 
-/// Where a value stands inside the one that is written: in the innermost of the containers that are open.
+/// The path from the value that is written to a value inside it, by the containers that are open.
 struct JsonPath<'a, 'py>(&'a [OpenContainer<'py>]);
 
 impl<'a, 'py> JsonPath<'a, 'py> {
@@ -171,7 +180,7 @@ impl<'a, 'py> JsonPath<'a, 'py> {
         steps.filter(|step| !matches!(step, JsonPathStep::None))
     }
 
-    /// Whether an image stands here: `images[i]` of the request, or of one of its messages.
+    /// Whether it leads to an image: to `images[i]` of the request, or of one of its messages.
     fn is_image(&self) -> bool {
         let is = |step: Option<&JsonPathStep<'_>>, name: &[u8]| matches!(step, Some(JsonPathStep::Key(key)) if key.as_bytes() == name);
         let mut steps = self.steps();
@@ -183,13 +192,13 @@ impl<'a, 'py> JsonPath<'a, 'py> {
         is(first, b"images") && steps.next().is_some() && steps.next().is_none()
     }
 
-    /// `text`, preceded by the place unless that is the whole value.
+    /// `text`, preceded by the path if that has steps.
     #[cold]
     fn describe(&self, text: impl fmt::Display) -> String {
         let steps = self.steps().count();
         match steps {
             0 => text.to_string(),
-            1..=SHOWN_DEPTH => format!("{self}: {text}"),
+            1..=SHOWN_STEPS => format!("{self}: {text}"),
             _ => format!("{self}…: {text}"),
         }
     }
@@ -197,7 +206,7 @@ impl<'a, 'py> JsonPath<'a, 'py> {
 
 impl fmt::Display for JsonPath<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (depth, step) in self.steps().take(SHOWN_DEPTH).enumerate() {
+        for (depth, step) in self.steps().take(SHOWN_STEPS).enumerate() {
             match step {
                 JsonPathStep::None => {}
                 JsonPathStep::Index(index) => write!(f, "[{index}]")?,
@@ -235,22 +244,22 @@ fn write_start<'py>(
         write_int(number, path, out)?;
     } else if let Ok(number) = value.cast::<PyFloat>() {
         write_float(value.py(), number.value(), path, out)?;
-    } else if path.0.len() >= WRITE_DEPTH {
-        let text = format!("more than {WRITE_DEPTH} levels of nesting (circular?)");
+    } else if path.0.len() >= MAX_DEPTH {
+        let text = format!("more than {MAX_DEPTH} levels of nesting (circular?)");
         return Err(PyValueError::new_err(path.describe(text)));
     } else if let Ok(dict) = value.cast::<PyDict>() {
         out.push(b'{');
-        return Ok(Written::Begun(Remaining::Pairs(dict.items().iter())));
+        return Ok(Written::Opening(Remaining::Pairs(dict.items().iter())));
     } else if let Ok(list) = value.cast::<PyList>() {
         out.push(b'[');
-        return Ok(Written::Begun(Remaining::Items(list.iter())));
+        return Ok(Written::Opening(Remaining::Items(list.iter())));
     } else if let Ok(tuple) = value.cast::<PyTuple>() {
         out.push(b'[');
-        return Ok(Written::Begun(Remaining::Items(tuple.to_list().iter())));
+        return Ok(Written::Opening(Remaining::Items(tuple.to_list().iter())));
     } else {
         return write_other(value, path, out);
     }
-    Ok(Written::Whole)
+    Ok(Written::All)
 }
 
 fn write_int(
@@ -298,14 +307,14 @@ fn write_other<'py>(
         let bytes = bytes.as_slice();
         if path.is_image() {
             quote(STANDARD.encode(bytes).as_bytes(), out);
-            return Ok(Written::Whole);
+            return Ok(Written::All);
         }
         let text = std::str::from_utf8(bytes).map_err(|error| {
             let text = format!("the {} are not UTF-8 text: {error}", type_name(value));
             PyValueError::new_err(path.describe(text))
         })?;
         quote(text.as_bytes(), out);
-        return Ok(Written::Whole);
+        return Ok(Written::All);
     }
     if let Ok(class) = value.cast::<PyType>() {
         let mut text = format!("the class {} is not JSON", class.name()?);
@@ -324,12 +333,12 @@ fn write_other<'py>(
         options.set_item(intern!(py, "mode"), intern!(py, "json"))?;
         options.set_item(intern!(py, "exclude_none"), true)?;
         let plain = value.call_method(intern!(py, "model_dump"), (), Some(&options))?;
-        return Ok(Written::Dumped(plain));
+        return Ok(Written::Nothing(plain));
     }
     if value.hasattr(intern!(py, "keys"))? && value.hasattr(intern!(py, "__getitem__"))? {
         let keys = value.call_method0(intern!(py, "keys"))?.try_iter()?;
         out.push(b'{');
-        return Ok(Written::Begun(Remaining::Mapping(value.clone(), keys)));
+        return Ok(Written::Opening(Remaining::Mapping(value.clone(), keys)));
     }
     // What has a length is a container, also where it knows `__float__` (an array of one number).
     if !value.hasattr(intern!(py, "__len__"))? {
@@ -339,15 +348,15 @@ fn write_other<'py>(
             } else {
                 b"false"
             });
-            return Ok(Written::Whole);
+            return Ok(Written::All);
         }
         if let Some(number) = number(value, intern!(py, "__index__"))? {
             write_int(number.cast::<PyInt>()?, path, out)?;
-            return Ok(Written::Whole);
+            return Ok(Written::All);
         }
         if let Some(number) = number(value, intern!(py, "__float__"))? {
             write_float(py, number.extract()?, path, out)?;
-            return Ok(Written::Whole);
+            return Ok(Written::All);
         }
     }
     Err(PyTypeError::new_err(

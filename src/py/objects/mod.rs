@@ -1,7 +1,7 @@
 //! Python objects: of JSON text, of the decoder's values, and back.
 //!
-//! * `json`, `json_builder`, `key_cache`, `text`: JSON text to objects; `json_writer`: objects to JSON text; `bytes_like`:
-//!   the bytes that callers hand over.
+//! * `json`, `json_builder`, `key_cache`, `text`: JSON text to objects; `json_writer`: objects to JSON text;
+//!   `bytes_like`: the bytes that callers hand over.
 //! * `content_line`, `slot_layout`: the objects of content lines; `answer`: the object of a whole answer.
 //! * `tool_calls`, `vectors`: checks and repairs of what a reply holds; `counters`: its counters and durations.
 //! * `decode`: `decode` and `get_choice`; `stream_decoder`, `delta`: `StreamDecoder` and `Delta`.

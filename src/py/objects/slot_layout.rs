@@ -1,16 +1,16 @@
 //! The objects of content lines, made without a dict.
 //!
-//! The hot classes of `responses.py` (`ChatResponse`, `GenerateResponse`, `Message`) have a slot for each field of a content
-//! line. Here their instances are allocated and these slots filled, which runs no Python code: neither `__init__` nor
-//! `__setattr__`. Of
+//! The hot classes of `responses.py` (`ChatResponse`, `GenerateResponse`, `Message`) have a slot for each field of a
+//! content line. Here their instances are allocated and these slots filled, which runs no Python code: neither
+//! `__init__` nor `__setattr__`. Of
 //!
 //! ```json
 //! {"model":"m","created_at":"2026-01-01T00:00:00Z","message":{"role":"assistant","content":"Hi"},"done":false}
 //! ```
 //!
-//! comes a `ChatResponse` with `model`, `created_at`, `message` (a `Message` with `content`) and `done` in its slots. Its dict
-//! (`_data`) is left unset until something other than a plain read of such a field needs it; then Python builds the dict
-//! from the slots, and `adopt_dict` puts it in their place.
+//! comes a `ChatResponse` with `model`, `created_at`, `message` (a `Message` with `content`) and `done` in its slots.
+//! Its dict (`_data`) is left unset until something other than a plain read of such a field needs it; then Python
+//! builds the dict from the slots, and `adopt_dict` puts it in their place.
 
 #![allow(
     unsafe_code,
@@ -88,8 +88,8 @@ impl SlotLayout {
         Ok(())
     }
 
-    /// Puts an empty text into the dict of an answer's last line, if that has no text: `{"done":true}` of `/api/generate`
-    /// gets `"response": ""`.
+    /// Puts an empty text into the dict of an answer's last line, if that has no text: `{"done":true}` of
+    /// `/api/generate` gets `"response": ""`.
     pub fn add_missing_text(&self, line: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = line.py();
         let line = line.cast::<PyDict>()?;
@@ -190,9 +190,9 @@ fn is_plain(class: &Bound<'_, PyType>) -> bool {
 
 /// An instance of `class`, which [`is_plain`], with nothing in it.
 fn allocate<'py>(class: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyAny>> {
-    // SAFETY: the thread is attached and `class` a live type (both by its type). `PyType_GenericAlloc` requires a type whose
-    // instances are valid when they are zeroed: `SlotLayout::of` takes only classes whose `__new__` is that of `object`,
-    // which calls nothing but the allocator. It returns a new reference or null with an exception, as
+    // SAFETY: the thread is attached and `class` a live type (both by its type). `PyType_GenericAlloc` requires a type
+    // whose instances are valid when they are zeroed: `SlotLayout::of` takes only classes whose `__new__` is that of
+    // `object`, which calls nothing but the allocator. It returns a new reference or null with an exception, as
     // `from_owned_ptr_or_err` requires.
     unsafe {
         let instance = ffi::PyType_GenericAlloc(class.as_type_ptr(), 0);
@@ -216,8 +216,9 @@ impl Slot {
         if kind != &raw mut ffi::PyMemberDescr_Type {
             return None;
         }
-        // SAFETY: the thread is attached (`class`) and `kind` a live type, as `PyType_GetSlot` requires. What it returns for
-        // `Py_tp_descr_set` is null or a function of the type `descrsetfunc`, as the transmutation requires.
+        // SAFETY: the thread is attached (`class`) and `kind` a live type, as `PyType_GetSlot` requires. What it
+        // returns for `Py_tp_descr_set` is null or a function of the type `descrsetfunc`, as the transmutation
+        // requires.
         let setter = unsafe {
             let setter = ffi::PyType_GetSlot(kind, ffi::Py_tp_descr_set);
             std::mem::transmute::<*mut std::ffi::c_void, Option<ffi::descrsetfunc>>(setter)
@@ -236,9 +237,9 @@ impl Slot {
     fn set(&self, instance: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = instance.py();
         let done = match self.setter {
-            // SAFETY: the thread is attached and all three objects are alive (all by their types). `setter` is the one of
-            // the descriptor's own type (`Slot::of`), and checks itself that `instance` has the slot. It returns 0, or -1
-            // with an exception, as `check_status` requires.
+            // SAFETY: the thread is attached and all three objects are alive (all by their types). `setter` is the one
+            // of the descriptor's own type (`Slot::of`), and checks itself that `instance` has the slot. It returns 0,
+            // or -1 with an exception, as `check_status` requires.
             Some(setter) => unsafe {
                 let descriptor = self.descriptor.as_ptr();
                 check_status(setter(descriptor, instance.as_ptr(), value.as_ptr()))

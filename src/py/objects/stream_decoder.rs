@@ -1,7 +1,7 @@
 //! `StreamDecoder`: the decoder of `wire`, for code that has its own connection.
 //!
-//! The bytes `{"response":"Hel","done":false}\n` become a list of one `Delta`, whose `content` is `"Hel"`. The decoder sits
-//! behind a lock that is never held while Python code can run.
+//! The bytes `{"response":"Hel","done":false}\n` become a list of one `Delta`, whose `content` is `"Hel"`. The decoder
+//! sits behind a lock that is never held while Python code can run.
 
 use std::sync::Mutex;
 
@@ -44,8 +44,8 @@ struct DecoderState {
 }
 
 impl DecoderState {
-    /// Notes the text of the deltas of `batch`. The result is how many of them may be handed on, and what is wrong with the
-    /// one after them, if one is wrong: a report of progress is, in the middle of an answer.
+    /// Notes the text of the deltas of `batch`. The result is how many of them may be handed on, and what is wrong with
+    /// the one after them, if one is wrong: a report of progress is, in the middle of an answer.
     fn check_batch(&mut self, batch: &Batch) -> (usize, Option<String>) {
         for (index, item) in batch.iter().enumerate() {
             match item {
@@ -119,10 +119,10 @@ impl StreamDecoder {
 
     /// The deltas of the lines that `data` (bytes, bytearray or memoryview) completes.
     ///
-    /// Raises `DecodeError` for a line that is no JSON object, not UTF-8 or too long, and for one that is neither part of
-    /// an answer nor an error (nor, before an answer, a report of progress), with the deltas before it in the exception's
-    /// `deltas`, and the text of all so far in `partial`; from then on every call raises it. Raises `ClosedError` after
-    /// `finish()`.
+    /// Raises `DecodeError` for a line that is no JSON object, not UTF-8 or too long, and for one that is neither part
+    /// of an answer nor an error (nor, before an answer, a report of progress), with the deltas before it in the
+    /// exception's `deltas`, and the text of all so far in `partial`; from then on every call raises it. Raises
+    /// `ClosedError` after `finish()`.
     #[pyo3(signature = (data, /))]
     fn feed<'py>(&self, data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
         enter();

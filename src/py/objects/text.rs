@@ -32,8 +32,8 @@ pub fn to_str<'py>(
     Ok(c_api::new_str(py, text.bytes)?)
 }
 
-/// Whether `wide_to_str` is faster: Python's own decoder takes two nanoseconds for a character of three bytes, and where
-/// these are most of a long text, that takes half as long. A sample of the bytes tells.
+/// Whether `wide_to_str` is faster: Python's own decoder takes two nanoseconds for a character of three bytes, and
+/// where these are most of a long text, that takes half as long. A sample of the bytes tells.
 fn is_mostly_wide(text: &[u8]) -> bool {
     const STEP: usize = 61;
     let sample = text.iter().step_by(STEP);

@@ -1,6 +1,7 @@
 //! Tool calls as Python sees them: arguments are a dict, whatever form a server gave them.
 //!
-//! `{"function": {"name": "add", "arguments": "{\"a\": 1}"}}` becomes `{"function": {"name": "add", "arguments": {"a": 1}}}`.
+//! `{"function": {"name": "add", "arguments": "{\"a\": 1}"}}` becomes `{"function": {"name": "add", "arguments": {"a":
+//! 1}}}`.
 
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -9,8 +10,8 @@ use pyo3::types::{PyDict, PyList, PyString};
 use super::json;
 use crate::py::interpreter::exit::enter;
 
-/// The arguments that came as JSON text: a dict for none. Text that is no JSON stays a str, so that nothing of what the model
-/// said is lost.
+/// The arguments that came as JSON text: a dict for none. Text that is no JSON stays a str, so that nothing of what the
+/// model said is lost.
 pub fn arguments_from_text<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
     if text.trim().is_empty() {
         return Ok(PyDict::new(py).into_any());

@@ -2,8 +2,8 @@
 //! answer so far.
 //!
 //! Whoever reads a stream shares this: an event loop's task item by item or in lists, a callback, a thread. The line
-//! `{"model":"m","created_at":"2026","response":"Hel","done":false}` becomes an instance of a class, a dict, the argument
-//! `"Hel"` of a callback, or bytes.
+//! `{"model":"m","created_at":"2026","response":"Hel","done":false}` becomes an instance of a class, a dict, the
+//! argument `"Hel"` of a callback, or bytes.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -28,13 +28,13 @@ use crate::stats::Trace;
 use crate::sync::lock;
 use crate::wire::{Batch, Fold, Item, SharedFields};
 
-/// So many items are handed on at once, before an event loop serves others.
+/// The number of items that are handed on before an event loop runs other callbacks.
 pub const MAX_ITEMS: usize = 512;
 
 /// What the items of a stream become.
 pub enum ItemFormat {
-    /// Instances of a class made from the line's dict, or the dict itself. Content lines go through the slots of the class,
-    /// if it has some.
+    /// Instances of a class made from the line's dict, or the dict itself. Content lines go through the slots of the
+    /// class, if it has some.
     Objects(Option<Py<PyAny>>, Option<SlotLayout>),
     /// The lines as they came, as bytes.
     RawLines,
@@ -160,8 +160,8 @@ impl StreamReader {
         }
     }
 
-    /// The items of the batch that were not handed on, at most `MAX_ITEMS`. The end of the stream, and an item that cannot be
-    /// converted, are left for the next call of `next_item`.
+    /// The items of the batch that were not handed on, at most `MAX_ITEMS`. The end of the stream, and an item that
+    /// cannot be converted, are left for the next call of `next_item`.
     pub fn items_at_hand(&mut self, py: Python<'_>, format: &ItemFormat) -> Vec<Py<PyAny>> {
         let mut items = Vec::new();
         while self.next < self.batch.items.len() && items.len() < MAX_ITEMS {
@@ -380,7 +380,7 @@ impl ReaderCell {
         }
     }
 
-    /// Ends the stream for its reader: now, or when whoever uses the reader is done with an item.
+    /// Ends the stream for its reader: now or, if the reader is in use, when that is done.
     pub fn cancel(&self) {
         self.cancelled.store(true, Ordering::Release);
         self.with(|_| ());
@@ -403,7 +403,7 @@ impl ReaderCell {
         self.cancelled.load(Ordering::Acquire)
     }
 
-    /// Runs `work` on the reader; `None` if somebody uses it already.
+    /// Runs `work` on the reader; `None` if it is in use.
     pub fn with<T>(&self, work: impl FnOnce(&mut StreamReader) -> T) -> Option<T> {
         let mut reader = lock(&self.reader).take()?;
         let result = work(&mut reader);

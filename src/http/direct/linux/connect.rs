@@ -113,8 +113,8 @@ async fn resolve(host: &str, port: u16) -> io::Result<VecDeque<SocketAddr>> {
     Ok(interleave_families(found))
 }
 
-/// Orders `addresses` so that IPv6 and IPv4 take turns, beginning with the family of the first: of two IPv6 addresses and then
-/// one IPv4 address, the IPv4 address becomes the second.
+/// Orders `addresses` so that IPv6 and IPv4 take turns, beginning with the family of the first: of two IPv6 addresses
+/// and then one IPv4 address, the IPv4 address becomes the second.
 pub(super) fn interleave_families(addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
     let first_is_v4 = addresses.first().is_some_and(SocketAddr::is_ipv4);
     let (mut first_family, mut other_family): (VecDeque<_>, VecDeque<_>) = addresses

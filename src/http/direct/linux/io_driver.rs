@@ -1,7 +1,7 @@
 //! The epoll instance of a reactor, and the sockets that it watches.
 //!
-//! An [`IoDriver`] asks the kernel what has happened and passes each event on to the [`ScheduledIo`] of its socket. RegisteredSockets
-//! hold an [`IoHandle`], which outlives the driver and fails from then on.
+//! An [`IoDriver`] asks the kernel what has happened and passes each event on to the [`ScheduledIo`] of its socket.
+//! Sockets hold an [`IoHandle`], which outlives the driver and fails from then on.
 
 use std::collections::HashMap;
 use std::io;
@@ -17,9 +17,9 @@ use mio::{Events, Interest, Registry, Token};
 use super::scheduled_io::ScheduledIo;
 use crate::sync::lock;
 
-/// How many bytes one read may bring, and how many all reads of an iteration may, so that they share them. A burst is taken in
-/// large pieces, no stream holds the others up for long, and if hundreds of streams burst at once, none of them piles up what
-/// its reader has no time for yet.
+/// How many bytes one read may bring, and how many all reads of an iteration may, so that they share them. A burst is
+/// taken in large pieces, no stream holds the others up for long, and if hundreds of streams burst at once, none of
+/// them piles up what its reader has no time for yet.
 const MAX_READ: usize = 256 << 10;
 const MAX_READS: usize = 1 << 20;
 const MIN_READ: usize = 16 << 10;
@@ -39,7 +39,8 @@ pub(super) struct IoDriver {
     descriptor: RawFd,
     waker: mio::Waker,
     sockets: Mutex<RegisteredSockets>,
-    /// What sockets are read into: one buffer for all of them, because what a read brings is used up before the next read.
+    /// What sockets are read into: one buffer for all of them, because what a read brings is used up before the next
+    /// read.
     read_buffer: Mutex<Vec<u8>>,
     /// How much of the buffer one read may fill in this iteration.
     read_limit: AtomicUsize,
@@ -175,7 +176,8 @@ impl IoHandle {
         if let Some(driver) = self.0.upgrade() {
             let scheduled = lock(&driver.sockets).by_token.remove(&token);
             drop(scheduled);
-            // To close the socket would not be enough: a forked child may hold it open, and then epoll goes on to watch it.
+            // To close the socket would not be enough: a forked child may hold it open, and then epoll goes on to watch
+            // it.
             let _ = driver.registry.deregister(stream);
         }
     }

@@ -1,12 +1,12 @@
 //! The sockets, connections and requests of the direct lane. Each of these files uses those above it only:
 //!
-//! * `scheduled_io`: what is known of one socket; `io_driver`: the epoll instance that finds it out; `poll_evented`: a socket with
-//!   reads and writes that wait;
+//! * `scheduled_io`: what is known of one socket; `io_driver`: the epoll instance that finds it out; `poll_evented`: a
+//!   socket with reads and writes that wait;
 //! * `timerfd`: a descriptor for a time; `timer`: times to wait for; `scheduler`: the tasks that wait;
 //! * `pool`: connections between two requests;
 //! * [`reactor`]: all of these behind one descriptor;
-//! * `connect`: new connections; `request_bytes`: a request as it is written; `response`: the response, whose body is read
-//!   piece by piece; `send`: from the one to the other.
+//! * `connect`: new connections; `request_bytes`: a request as it is written; `response`: the response, whose body is
+//!   read piece by piece; `send`: from the one to the other.
 
 mod connect;
 mod error;

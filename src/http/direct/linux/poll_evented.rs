@@ -49,8 +49,9 @@ impl PollEvented {
         }
     }
 
-    /// Calls `operation` with the socket once `flag` says that it may succeed, and waits if it would block. `is_drained` tells
-    /// from the result that the next operation would block; it saves the system call that would find that out.
+    /// Calls `operation` with the socket once `flag` says that it may succeed, and waits if it would block.
+    /// `is_drained` tells from the result that the next operation would block; it saves the system call that would find
+    /// that out.
     pub(super) fn poll_io<T>(
         &self,
         context: &Context<'_>,
@@ -93,8 +94,8 @@ impl PollEvented {
         self.poll_io(context, READABLE, read, |count| *count < length)
     }
 
-    /// Reads once into the buffer that the sockets of a reactor share, and calls `use_up` with the bytes, and with whether they
-    /// fill the buffer, so that more may have come. No bytes are the end.
+    /// Reads once into the buffer that the sockets of a reactor share, and calls `use_up` with the bytes, and with
+    /// whether they fill the buffer, so that more may have come. No bytes are the end.
     pub(super) fn poll_read_shared<T>(
         &self,
         context: &Context<'_>,

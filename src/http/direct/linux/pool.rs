@@ -1,5 +1,5 @@
-//! Connections that wait for another request, as in hyper's pool. They stay watched, so that one which the server closes is
-//! noticed at once and its descriptor goes.
+//! Connections that wait for another request, as in hyper's pool. They stay watched, so that one which the server
+//! closes is noticed at once and its descriptor goes.
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
@@ -37,8 +37,8 @@ impl Pool {
         self.put_idle_since(client, connection, Instant::now());
     }
 
-    /// Keeps `connection`, which has been idle since `idle_at`, and drops those of the client that have been idle for too
-    /// long.
+    /// Keeps `connection`, which has been idle since `idle_at`, and drops those of the client that have been idle for
+    /// too long.
     pub(super) fn put_idle_since(&self, client: u64, connection: PollEvented, idle_at: Instant) {
         connection.scheduled.clear_waker();
         // What came together with the end of the response brings no further event.

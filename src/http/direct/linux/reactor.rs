@@ -1,7 +1,8 @@
 //! A reactor: tasks, sockets and timers behind one file descriptor, driven by the event loop of somebody else.
 //!
-//! The owner of the event loop watches [`Reactor::descriptor`]. Whenever that is readable it calls [`Reactor::run_once`], which
-//! asks the kernel what has happened and polls every task that was woken. Nothing in here waits.
+//! The owner of the event loop watches [`Reactor::descriptor`]. Whenever that is readable it calls
+//! [`Reactor::run_once`], which asks the kernel what has happened and polls every task that was woken. Nothing in here
+//! waits.
 
 use std::fmt;
 use std::future::Future;
@@ -17,8 +18,8 @@ use super::pool::Pool;
 use super::scheduler::{Scheduler, TaskHandle};
 use super::timer::{Timer, TimerQueue};
 
-/// The tasks, sockets, timers and idle connections of one event loop. Clones share them; dropping the last clone ends the
-/// tasks and closes the sockets.
+/// The tasks, sockets, timers and idle connections of one event loop. Clones share them; dropping the last clone ends
+/// the tasks and closes the sockets.
 #[derive(Clone)]
 pub struct Reactor(Arc<ShutdownOnDrop>);
 
@@ -29,8 +30,8 @@ struct ReactorCore {
     pool: Pool,
 }
 
-/// Ends what a reactor has begun. Another thread may hold the core for a moment, but it is not that thread which ends the
-/// tasks: it is the one that drops the last [`Reactor`].
+/// Ends what a reactor has begun. Another thread may hold the core for a moment, but it is not that thread which ends
+/// the tasks: it is the one that drops the last [`Reactor`].
 struct ShutdownOnDrop(Arc<ReactorCore>);
 
 impl Drop for ShutdownOnDrop {
@@ -63,10 +64,10 @@ impl Reactor {
         self.core().io.descriptor()
     }
 
-    /// One iteration: asks the kernel once, without waiting, and polls each task that was woken until then once. Tasks that are
-    /// woken meanwhile are polled in the next iteration. `after_task` is called after each poll: what the task has produced is
-    /// best used up then, while it is in the caches and before the next task produces more. `after_task` may call this
-    /// function.
+    /// One iteration: asks the kernel once, without waiting, and polls each task that was woken until then once. Tasks
+    /// that are woken meanwhile are polled in the next iteration. `after_task` is called after each poll: what the task
+    /// has produced is best used up then, while it is in the caches and before the next task produces more.
+    /// `after_task` may call this function.
     pub fn run_once(&self, after_task: impl FnMut()) {
         let core = self.core();
         let Some(polled) = core.io.poll() else {

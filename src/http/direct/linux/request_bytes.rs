@@ -14,8 +14,8 @@ use reqwest::Method;
 
 use crate::http::request::Prepared;
 
-/// From this length on a body is written from where it is. A shorter one is copied behind its head, so that both take one
-/// system call.
+/// From this length on a body is written from where it is. A shorter one is copied behind its head, so that both take
+/// one system call.
 const LONG_BODY: usize = 64 << 10;
 
 /// The bytes of a request.

@@ -11,8 +11,9 @@ use crate::http::direct::head_parser::ResponseHead;
 
 /// A response. If it is dropped before its body has ended, its connection is closed.
 pub(in crate::http) struct Response {
-    /// Where the connection is kept once the body has ended, and for which client.
+    /// Keeps the connection once the body has ended.
     pub(super) reactor: ReactorHandle,
+    /// The number of the client for whose next request it is kept.
     pub(super) client: u64,
     /// `None` once the body has ended.
     pub(super) connection: Option<PollEvented>,
@@ -22,8 +23,8 @@ pub(in crate::http) struct Response {
     pub(super) unread: Vec<u8>,
     /// Whether another request may be sent on the connection.
     pub(super) reusable: bool,
-    /// Whether the last read has filled the buffer. Then the next one waits for the next iteration, so that a response that comes
-    /// in a flood does not keep others from being read.
+    /// Whether the last read has filled the buffer. Then the next one waits for the next iteration, so that a response
+    /// that comes in a flood does not keep others from being read.
     pub(super) yield_first: bool,
 }
 
@@ -42,8 +43,8 @@ impl Response {
         self.body.remaining()
     }
 
-    /// Reads once and shows the pieces of the body to `take` until that returns false; what is left is for the next call. Returns
-    /// whether the body has ended.
+    /// Reads once and shows the pieces of the body to `take` until that returns false; what is left is for the next
+    /// call. Returns whether the body has ended.
     pub(in crate::http) async fn pull(
         &mut self,
         mut take: impl FnMut(&[u8]) -> bool,

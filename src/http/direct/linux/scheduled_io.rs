@@ -1,9 +1,9 @@
-//! What is known of one socket, as tokio's type of this name knows it: whether it can be read or written, and who waits for
-//! that.
+//! What is known of one socket, as tokio's type of this name knows it: whether it can be read or written, and who waits
+//! for that.
 //!
-//! The kernel tells of each change once (epoll's edge-triggered mode). So a flag stays set until an operation on the socket
-//! would block, and must not be cleared if another event came since the flag was looked at: each event moves a counter, the
-//! tick, which stands above the flags in the same number.
+//! The kernel tells of each change once (epoll's edge-triggered mode). So a flag stays set until an operation on the
+//! socket would block, and must not be cleared if another event came since the flag was looked at: each event moves a
+//! counter, the tick, which stands above the flags in the same number.
 //!
 //! ```text
 //! 0b10_011    tick 2; readable and writable
@@ -29,7 +29,8 @@ pub(super) struct ScheduledIo {
 }
 
 impl ScheduledIo {
-    /// Adds what `event` says, and wakes the task that waits. Returns whether there is something to read and no task waits.
+    /// Adds what `event` says, and wakes the task that waits. Returns whether there is something to read and no task
+    /// waits.
     pub(super) fn set_readiness(&self, event: &mio::event::Event) -> bool {
         let mut flags = 0;
         if event.is_readable() || event.is_error() {
@@ -64,8 +65,8 @@ impl ScheduledIo {
         self.readiness() & flag != 0
     }
 
-    /// Clears `flag`, because an operation on the socket has found nothing left to do. `seen` is the readiness before that
-    /// operation: if an event came since then, it stays.
+    /// Clears `flag`, because an operation on the socket has found nothing left to do. `seen` is the readiness before
+    /// that operation: if an event came since then, it stays.
     pub(super) fn clear_readiness(&self, seen: usize, flag: usize) {
         let _ = self.readiness.compare_exchange(
             seen,
@@ -75,8 +76,8 @@ impl ScheduledIo {
         );
     }
 
-    /// Wakes the task of `context` at the next event, instead of the task that waited before. Returns whether that is to come:
-    /// false if `flag` is set already.
+    /// Wakes the task of `context` at the next event, instead of the task that waited before. Returns whether that is
+    /// to come: false if `flag` is set already.
     pub(super) fn register(&self, context: &Context<'_>, flag: usize) -> bool {
         let mut waker = lock(&self.waker);
         match &*waker {

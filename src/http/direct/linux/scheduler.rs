@@ -1,10 +1,9 @@
 //! The tasks of a reactor: ordinary futures, of which those that were woken are polled.
 //!
-//! A task may be polled by any thread, but never by two at once. Every lock is held for a few instructions only: never while
-//! a future is polled or dropped.
+//! A task may be polled by any thread, but never by two at once. Every lock is held for a few instructions only: never
+//! while a future is polled or dropped.
 
 use std::collections::{HashMap, VecDeque};
-use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -177,8 +176,8 @@ impl Task {
         }
     }
 
-    /// Takes the future out, to be polled. `None` if the task has finished, or if another thread polls it: then the task is
-    /// queued again when that is over.
+    /// Takes the future out, to be polled. `None` if the task has finished, or if another thread polls it: then the
+    /// task is queued again when that is over.
     fn start_running(&self) -> Option<TaskFuture> {
         let mut stage = lock(&self.stage);
         match std::mem::replace(&mut *stage, Stage::Running { repoll: false }) {
@@ -205,14 +204,6 @@ impl Task {
         }
         let stage = std::mem::replace(&mut *lock(&self.stage), Stage::Finished);
         drop(stage);
-    }
-}
-
-impl fmt::Debug for Task {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Task")
-            .field("number", &self.number)
-            .finish_non_exhaustive()
     }
 }
 

@@ -19,8 +19,8 @@ use crate::http::direct::head_parser::{HeadError, HeadParser, ResponseHead};
 use crate::http::policy::later;
 use crate::http::request::Prepared;
 
-/// Sends `request` for `client`, on an idle connection if the client has one. If that turns out to be dead, the request is sent
-/// on a new connection at once; a request that changes something only if no byte of it was written.
+/// Sends `request` for `client`, on an idle connection if the client has one. If that turns out to be dead, the request
+/// is sent on a new connection at once; a request that changes something only if no byte of it was written.
 pub(in crate::http) async fn send(
     reactor: &ReactorHandle,
     client: u64,
@@ -64,8 +64,8 @@ async fn connect_in_time(
     }
 }
 
-/// Sends a request on `connection` and reads the head of the response. A server may respond before it has read the whole
-/// request.
+/// Sends a request on `connection` and reads the head of the response. A server may respond before it has read the
+/// whole request.
 async fn send_on(
     connection: PollEvented,
     reactor: &ReactorHandle,

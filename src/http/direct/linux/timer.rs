@@ -111,8 +111,8 @@ impl Timer {
         self.deadline
     }
 
-    /// Changes the time. If a task waits and the new time is later, the queue keeps the old one: the task is woken then, and its
-    /// poll waits again. That makes moving a timer, which each read of a stream does, cost nothing.
+    /// Changes the time. If a task waits and the new time is later, the queue keeps the old one: the task is woken
+    /// then, and its poll waits again. That makes moving a timer, which each read of a stream does, cost nothing.
     pub(in crate::http) fn reset(&mut self, deadline: Instant) {
         self.deadline = deadline;
     }

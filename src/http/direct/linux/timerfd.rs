@@ -1,4 +1,5 @@
-//! A descriptor that becomes readable after a time: Linux's timerfd, for which neither the standard library nor mio has a type.
+//! A descriptor that becomes readable after a time: Linux's timerfd, for which neither the standard library nor mio has
+//! a type.
 #![allow(unsafe_code, reason = "libc's functions are unsafe to call")]
 
 use std::io;
@@ -11,13 +12,14 @@ impl TimerFd {
     /// A timerfd that is switched off.
     pub(super) fn new() -> io::Result<Self> {
         let flags = libc::TFD_CLOEXEC | libc::TFD_NONBLOCK;
-        // SAFETY: timerfd_create takes two integers and no pointer, so that any values are sound; the result is checked below.
+        // SAFETY: timerfd_create takes two integers and no pointer, so that any values are sound; the result is checked
+        // below.
         let raw = unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, flags) };
         if raw < 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: the descriptor has to be open and to have no other owner. The kernel has just opened `raw`, and this function
-        // has passed it to nobody else.
+        // SAFETY: the descriptor has to be open and to have no other owner. The kernel has just opened `raw`, and this
+        // function has passed it to nobody else.
         Ok(Self(unsafe { OwnedFd::from_raw_fd(raw) }))
     }
 
@@ -34,8 +36,9 @@ impl TimerFd {
                 tv_nsec: libc::c_long::from(after.subsec_nanos()).max(1),
             },
         };
-        // SAFETY: the third argument has to point to an itimerspec, and the fourth has to be null or to point to room for one.
-        // `value` lives until the call returns, and the fourth is null. The descriptor is open, because `self` owns it.
+        // SAFETY: the third argument has to point to an itimerspec, and the fourth has to be null or to point to room
+        // for one. `value` lives until the call returns, and the fourth is null. The descriptor is open, because `self`
+        // owns it.
         unsafe {
             libc::timerfd_settime(self.as_raw_fd(), 0, &raw const value, std::ptr::null_mut());
         }

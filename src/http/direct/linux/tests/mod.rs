@@ -63,8 +63,8 @@ fn is_readable_within(descriptor: RawFd, limit: Duration) -> bool {
         revents: 0,
     };
     let milliseconds = i32::try_from(limit.as_millis()).unwrap();
-    // SAFETY: the pointer has to point to as many pollfds as the second argument says. `watched` is one, and it lives until
-    // the call returns.
+    // SAFETY: the pointer has to point to as many pollfds as the second argument says. `watched` is one, and it lives
+    // until the call returns.
     unsafe { libc::poll(&raw mut watched, 1, milliseconds) == 1 }
 }
 

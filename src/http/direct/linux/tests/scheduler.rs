@@ -72,7 +72,8 @@ fn poll_now_polls_what_was_woken_and_nothing_else() {
     assert_eq!(polls.get(), 2);
 }
 
-/// A wake that comes while the task is being polled counts, even if the task is to be polled again before that poll is over.
+/// A wake that comes while the task is being polled counts, even if the task is to be polled again before that poll is
+/// over.
 #[test]
 fn a_wake_is_not_lost_in_an_iteration_inside_an_iteration() {
     for hurried in [false, true] {

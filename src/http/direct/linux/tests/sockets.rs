@@ -24,7 +24,8 @@ fn a_socket_is_not_writable_before_it_is_connected_and_reads_its_end_for_ever() 
     }
 }
 
-/// Another thread may pass on an event while a task reads. What that sets must not be cleared with what the task has seen.
+/// Another thread may pass on an event while a task reads. What that sets must not be cleared with what the task has
+/// seen.
 #[test]
 fn an_event_during_a_read_is_kept() {
     let reactor = Reactor::new().unwrap();
