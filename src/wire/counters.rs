@@ -1,7 +1,7 @@
 //! Counts and durations of a reply: the one table of their names.
 //!
-//! Whatever reads, keeps or shows counters goes through this table: the parsers of lines and of vectors, the objects that
-//! Python sees, `_core.COUNTERS`. To add a counter, add its row; then the compiler (`stats.rs`) and the tests
+//! Whatever reads, keeps or shows counters goes through this table: the parsers of lines and of vectors, the objects
+//! that Python sees, `_core.COUNTERS`. To add a counter, add its row; then the compiler (`stats.rs`) and the tests
 //! (`tests/client/test_counters.py`, the stub) name the places where a person has to decide something.
 //!
 //! The last line of an answer has them beside its other fields:
@@ -10,9 +10,9 @@
 //! {"model":"m","done":true,"total_duration":184203911,"prompt_eval_count":31,"eval_count":3,"eval_duration":47880000}
 //! ```
 
-/// Calls the macro `$then` with the arguments and the table: a row for each counter, in the order in which Ollama writes
-/// them. Counts are in tokens, durations in nanoseconds. What follows `=` is the name of the same count in the `usage`
-/// of OpenAI's endpoints.
+/// Calls the macro `$then` with the arguments and the table: a row for each counter, in the order in which Ollama
+/// writes them. Counts are in tokens, durations in nanoseconds. What follows `=` is the name of the same count in the
+/// `usage` of OpenAI's endpoints.
 macro_rules! for_each_counter {
     ($then:ident $($arguments:tt)*) => {
         $then! {
@@ -40,16 +40,6 @@ pub(crate) use for_each_counter;
 macro_rules! define_counters {
     ([] $($(#[$doc:meta])* $counter:ident $(= $openai:literal)?,)+) => {
         /// Counts and durations of a reply, as far as the server gave them (docs/wire.md#6-counters).
-        ///
-        /// ```
-        /// use metagpt_ollama_rs::wire::Counters;
-        ///
-        /// let mut counters = Counters::default();
-        /// *counters.get_mut("eval_count").unwrap() = Some(3);
-        /// assert_eq!(counters.eval_count, Some(3));
-        /// assert_eq!(counters.iter().filter(|(_, value)| value.is_some()).count(), 1);
-        /// assert!(counters.get_mut("model").is_none());
-        /// ```
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         pub struct Counters {
             $($(#[$doc])* pub $counter: Option<u64>,)+
@@ -64,16 +54,40 @@ macro_rules! define_counters {
                 &[$($((stringify!($counter), $openai),)?)+];
 
             /// Each counter with its name, in the order of the table.
+            ///
+            /// ```
+            /// use metagpt_ollama_rs::wire::Counters;
+            ///
+            /// let counters = Counters { eval_count: Some(3), ..Counters::default() };
+            /// assert!(counters.iter().any(|counter| counter == ("eval_count", Some(3))));
+            /// ```
             pub fn iter(&self) -> impl Iterator<Item = (&'static str, Option<u64>)> {
                 [$((stringify!($counter), self.$counter)),+].into_iter()
             }
 
             /// The counters to be set, in the order of the table.
+            ///
+            /// ```
+            /// use metagpt_ollama_rs::wire::Counters;
+            ///
+            /// let mut counters = Counters::default();
+            /// counters.values_mut().for_each(|value| *value = Some(0));
+            /// assert!(counters.iter().all(|(_, value)| value == Some(0)));
+            /// ```
             pub fn values_mut(&mut self) -> impl Iterator<Item = &mut Option<u64>> {
                 [$(&mut self.$counter),+].into_iter()
             }
 
             /// The counter of this name.
+            ///
+            /// ```
+            /// use metagpt_ollama_rs::wire::Counters;
+            ///
+            /// let mut counters = Counters::default();
+            /// *counters.get_mut("eval_count").unwrap() = Some(3);
+            /// assert_eq!(counters.eval_count, Some(3));
+            /// assert!(counters.get_mut("model").is_none());
+            /// ```
             pub fn get_mut(&mut self, name: &str) -> Option<&mut Option<u64>> {
                 Some(match name {
                     $(stringify!($counter) => &mut self.$counter,)+

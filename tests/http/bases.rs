@@ -1,4 +1,4 @@
-//! BaseUrl URLs: every form that users write, and every string that they do not.
+//! Base URLs: every form that users write, and every string that they do not.
 
 use metagpt_ollama_rs::error::Kind;
 use metagpt_ollama_rs::http::{AddressSetting, BaseUrl};

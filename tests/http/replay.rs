@@ -200,7 +200,7 @@ fn generations_are_pumped_as_their_lines() {
                     lines.extend(taken.items.drain(..).filter_map(|item| match item {
                         Item::Delta(delta) => Some(delta.line),
                         Item::Content { .. } => None,
-                    }))
+                    }));
                 }
                 Received::Closed(end) => break end,
                 Received::Empty => panic!("woken for nothing"),

@@ -166,6 +166,14 @@ def test_a_citation_is_seen_wherever_it_stands_in_a_comment(tmp_path):
     assert not leads_somewhere(tmp_path, "d.md")
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda file: file.name)
+def test_files_named_in_documents_exist(document):
+    """Those that are named by their path from the top, in backticks or not."""
+    prose = re.sub(r"https?://\S+", "", document.read_text(encoding="utf-8"))
+    named = re.findall(r"(?<![\w./-])(?:benches|docs|examples|fuzz|python|src|tests)/[\w./-]*\.(?:md|pyi?|rs)\b", prose)
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
 # Folders that a command makes.
 MADE = {"fuzz/corpus/", "fuzz/artifacts/"}
 

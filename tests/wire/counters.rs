@@ -1,5 +1,7 @@
 //! Every counter of the table is read from lines and from replies with vectors, and kept by a fold.
 
+use std::fmt::Write;
+
 use metagpt_ollama_rs::wire::{Counters, fold_body, vectors};
 
 /// Members that give each counter a number of its own, and the counters that this makes.
@@ -8,7 +10,7 @@ fn numbered() -> (String, Counters) {
     let mut members = String::new();
     for (number, name) in (101_u64..).zip(Counters::NAMES) {
         *counters.get_mut(name).unwrap() = Some(number);
-        members.push_str(&format!(r#","{name}":{number}"#));
+        write!(members, r#","{name}":{number}"#).unwrap();
     }
     (members, counters)
 }

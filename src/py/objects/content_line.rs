@@ -119,7 +119,7 @@ pub fn build_message<'py>(
 ) -> PyResult<Bound<'py, PyDict>> {
     let message = PyDict::new(py);
     message.set_item(intern!(py, "role"), intern!(py, "assistant"))?;
-    message.set_item(intern!(py, "content"), text)?;
+    message.set_item(content_name(py), text)?;
     Ok(message)
 }
 
@@ -147,6 +147,11 @@ pub fn holder_name(py: Python<'_>, shape: Shape) -> &Bound<'_, PyString> {
     }
 }
 
+/// What a message calls its text.
+pub fn content_name(py: Python<'_>) -> &Bound<'_, PyString> {
+    intern!(py, "content")
+}
+
 impl KnownTemplate {
     fn new(py: Python<'_>, template: LineTemplate) -> PyResult<Self> {
         let none = py.None().into_bound(py);
@@ -156,8 +161,7 @@ impl KnownTemplate {
             (None, holder)
         } else {
             let message = build_message(py, &none)?.unbind();
-            let content = intern!(py, "content");
-            (Some((message, holder.clone().unbind())), content)
+            (Some((message, holder.clone().unbind())), content_name(py))
         };
         Ok(Self {
             template,

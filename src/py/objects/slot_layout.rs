@@ -54,15 +54,16 @@ impl SlotLayout {
             .ok()
             .filter(|class| is_plain(class))?;
         let slot = |name: &Bound<'_, PyString>| Slot::of(class, name);
-        let (shape, text, message) = if let Some(text) = slot(intern!(py, "response")) {
+        let text = slot(content_line::holder_name(py, Shape::Generate));
+        let (shape, text, message) = if let Some(text) = text {
             (Shape::Generate, text, None)
         } else {
+            let name = content_line::holder_name(py, Shape::Chat);
             let nested = class.getattr(intern!(py, "_nested")).ok()?;
-            let message = nested.get_item(intern!(py, "message")).ok()?;
+            let message = nested.get_item(name).ok()?;
             let message = message.cast_into::<PyType>().ok().filter(is_plain)?;
-            let content = Slot::of(&message, intern!(py, "content"))?;
-            let text = slot(intern!(py, "message"))?;
-            (Shape::Chat, text, Some((message.unbind(), content)))
+            let content = Slot::of(&message, content_line::content_name(py))?;
+            (Shape::Chat, slot(name)?, Some((message.unbind(), content)))
         };
         Some(Self {
             shape,
@@ -93,14 +94,13 @@ impl SlotLayout {
     pub fn add_missing_text(&self, line: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = line.py();
         let line = line.cast::<PyDict>()?;
-        let (name, empty) = if self.message.is_some() {
-            let message = content_line::build_message(py, &PyString::new(py, ""))?;
-            (intern!(py, "message"), message.into_any())
+        let name = content_line::holder_name(py, self.shape);
+        let mut empty = PyString::new(py, "").into_any();
+        if self.shape == Shape::Chat {
+            empty = content_line::build_message(py, &empty)?.into_any();
         } else if line.contains(intern!(py, "image"))? {
             return Ok(());
-        } else {
-            (intern!(py, "response"), PyString::new(py, "").into_any())
-        };
+        }
         match line.get_item(name)? {
             Some(value) if !value.is_none() => Ok(()),
             _ => line.set_item(name, empty),
@@ -111,10 +111,11 @@ impl SlotLayout {
     pub fn replace_text_parts(&self, line: &Bound<'_, PyAny>, text: &str) -> PyResult<()> {
         let py = line.py();
         let line = line.cast::<PyDict>()?;
-        let (holder, name) = if self.message.is_some() {
-            (line.get_item(intern!(py, "message"))?, "content")
+        let holder_name = content_line::holder_name(py, self.shape);
+        let (holder, name) = if self.shape == Shape::Chat {
+            (line.get_item(holder_name)?, content_line::content_name(py))
         } else {
-            (Some(line.clone().into_any()), "response")
+            (Some(line.clone().into_any()), holder_name)
         };
         match holder.map(Bound::cast_into::<PyDict>) {
             Some(Ok(holder))

@@ -8,8 +8,8 @@
 //! {"model":"m","created_at":"2026-08-21T17:00:05.3Z","response":"","done":true,"eval_count":3}
 //! ```
 //!
-//! a batch has the text `Hello`, the shared fields `Generate` and `m`, and three items: content up to byte 3, content up
-//! to byte 5, and a delta of its own for the last line.
+//! a batch has the text `Hello`, the shared fields `Generate` and `m`, and three items: content up to byte 3, content
+//! up to byte 5, and a delta of its own for the last line.
 
 use std::sync::Arc;
 
@@ -63,6 +63,15 @@ pub enum ItemRef<'a> {
 
 impl Batch {
     /// Empties the batch; its memory and the shared fields stay.
+    ///
+    /// ```
+    /// use metagpt_ollama_rs::wire::{Batch, Delta};
+    ///
+    /// let mut batch = Batch::default();
+    /// batch.push_delta(Delta::default());
+    /// batch.clear();
+    /// assert!(batch.is_empty());
+    /// ```
     pub fn clear(&mut self) {
         self.text.clear();
         self.items.clear();
@@ -71,6 +80,15 @@ impl Batch {
 
     /// Empties the batch, and gives memory back that a burst of lines has left: then hundreds of streams that wait for
     /// their next line hold little.
+    ///
+    /// ```
+    /// use metagpt_ollama_rs::wire::{Batch, Delta};
+    ///
+    /// let mut batch = Batch::default();
+    /// batch.push_delta(Delta::default());
+    /// batch.release();
+    /// assert!(batch.is_empty());
+    /// ```
     pub fn release(&mut self) {
         const ITEMS: usize = 128;
         const TEXT: usize = 8 << 10;
@@ -84,6 +102,16 @@ impl Batch {
     }
 
     /// Drops all items but the first `count`.
+    ///
+    /// ```
+    /// use metagpt_ollama_rs::wire::{Batch, Delta};
+    ///
+    /// let mut batch = Batch::default();
+    /// batch.push_delta(Delta::default());
+    /// batch.push_delta(Delta::default());
+    /// batch.truncate(1);
+    /// assert_eq!(batch.len(), 1);
+    /// ```
     pub fn truncate(&mut self, count: usize) {
         self.items.truncate(count);
         let text = self.items.iter().rev().find_map(|item| match item {
@@ -93,20 +121,52 @@ impl Batch {
         self.text.truncate(text.unwrap_or(0));
     }
 
+    /// Whether there are no items.
+    ///
+    /// ```
+    /// use metagpt_ollama_rs::wire::Batch;
+    ///
+    /// assert!(Batch::default().is_empty());
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
     }
 
+    /// How many items there are.
+    ///
+    /// ```
+    /// use metagpt_ollama_rs::wire::{Batch, Delta};
+    ///
+    /// let mut batch = Batch::default();
+    /// batch.push_delta(Delta::default());
+    /// assert_eq!(batch.len(), 1);
+    /// ```
     pub fn len(&self) -> usize {
         self.items.len()
     }
 
     /// Roughly how much memory the items hold.
+    ///
+    /// ```
+    /// use metagpt_ollama_rs::wire::{Batch, Delta};
+    ///
+    /// let mut batch = Batch::default();
+    /// batch.push_delta(Delta::default());
+    /// assert!(batch.bytes() > 0);
+    /// ```
     pub fn bytes(&self) -> usize {
         self.text.len() + self.items.len() * size_of::<Item>() + self.delta_bytes
     }
 
     /// The items in order.
+    ///
+    /// ```
+    /// use metagpt_ollama_rs::wire::{Batch, Delta, ItemRef};
+    ///
+    /// let mut batch = Batch::default();
+    /// batch.push_delta(Delta::default());
+    /// assert!(batch.iter().eq([ItemRef::Delta(&Delta::default())]));
+    /// ```
     pub fn iter(&self) -> impl Iterator<Item = ItemRef<'_>> {
         let mut start = 0;
         self.items.iter().map(move |item| match item {
@@ -121,6 +181,16 @@ impl Batch {
 
     /// Moves the items of `other` to the end of this batch. Both keep their memory. The content items of the two must
     /// have the same shared fields, as those of one decoder have.
+    ///
+    /// ```
+    /// use metagpt_ollama_rs::wire::{Batch, Delta};
+    ///
+    /// let (mut batch, mut other) = (Batch::default(), Batch::default());
+    /// batch.push_delta(Delta::default());
+    /// other.push_delta(Delta::default());
+    /// batch.append(&mut other);
+    /// assert_eq!((batch.len(), other.len()), (2, 0));
+    /// ```
     pub fn append(&mut self, other: &mut Self) {
         if self.items.is_empty() {
             self.clear();
@@ -146,6 +216,14 @@ impl Batch {
     }
 
     /// Appends a line that is no content line.
+    ///
+    /// ```
+    /// use metagpt_ollama_rs::wire::{Batch, Delta};
+    ///
+    /// let mut batch = Batch::default();
+    /// batch.push_delta(Delta::default());
+    /// assert_eq!(batch.len(), 1);
+    /// ```
     pub fn push_delta(&mut self, delta: Delta) {
         self.delta_bytes +=
             size_of::<Delta>() + delta.line.len() + delta.content.len() + delta.thinking.len();

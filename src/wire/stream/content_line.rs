@@ -69,6 +69,18 @@ impl Timestamp {
     }
 
     /// The time as the server wrote it.
+    ///
+    /// ```
+    /// use metagpt_ollama_rs::wire::{Batch, Decoder, ItemRef, MAX_LINE, StreamFormat};
+    ///
+    /// let line = b"{\"model\":\"m\",\"created_at\":\"2026\",\"response\":\"Hel\",\"done\":false}\n";
+    /// let mut batch = Batch::default();
+    /// Decoder::new(StreamFormat::Auto, MAX_LINE).feed(line, &mut batch).unwrap();
+    /// let Some(ItemRef::Content { created_at, .. }) = batch.iter().next() else {
+    ///     panic!("no content line");
+    /// };
+    /// assert_eq!(created_at.as_str(), "2026");
+    /// ```
     pub fn as_str(&self) -> &str {
         let time = self.bytes.get(..usize::from(self.len)).unwrap_or_default();
         std::str::from_utf8(time).unwrap_or_default()

@@ -24,11 +24,28 @@ pub struct Decoder {
 
 impl Decoder {
     /// A decoder for one body. A line of more than `max_line` bytes is an error.
+    ///
+    /// ```
+    /// use metagpt_ollama_rs::wire::{Batch, Decoder, StreamFormat};
+    ///
+    /// let mut decoder = Decoder::new(StreamFormat::Ndjson, 5);
+    /// assert!(decoder.feed(b"{\"a\":1}\n", &mut Batch::default()).is_err());
+    /// ```
     pub fn new(format: StreamFormat, max_line: usize) -> Self {
         Self::with_lines(format, LineDecoder::new(true, max_line))
     }
 
     /// A decoder that parses every line: slower, with the same items. For tests and benchmarks, which compare the two.
+    ///
+    /// ```
+    /// use metagpt_ollama_rs::wire::{Batch, Decoder, MAX_LINE, StreamFormat};
+    ///
+    /// let line = b"{\"model\":\"m\",\"created_at\":\"2026\",\"response\":\"Hel\",\"done\":false}\n";
+    /// let (mut fast, mut strict) = (Batch::default(), Batch::default());
+    /// Decoder::new(StreamFormat::Auto, MAX_LINE).feed(line, &mut fast).unwrap();
+    /// Decoder::strict(StreamFormat::Auto, MAX_LINE).feed(line, &mut strict).unwrap();
+    /// assert!(fast.iter().eq(strict.iter()));
+    /// ```
     pub fn strict(format: StreamFormat, max_line: usize) -> Self {
         Self::with_lines(format, LineDecoder::new(false, max_line))
     }

@@ -18,7 +18,8 @@ pub enum Shape {
     Other,
 }
 
-/// What a line has in the place of its text: `message.content`, `response`, or the member of a choice that stands for them.
+/// What a line has in the place of its text: `message.content`, `response`, or the member of a choice that stands for
+/// them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TextMember {
     /// No such member, or null.
@@ -54,8 +55,16 @@ pub struct Delta {
 }
 
 impl Delta {
-    /// Whether the line is part of an answer of the `wanted` shape (of any, if `None`), or ends one. The last line of an
-    /// answer may say no more than that it is the last.
+    /// Whether the line is part of an answer of the `wanted` shape (of any, if `None`), or ends one. The last line of
+    /// an answer may say no more than that it is the last.
+    ///
+    /// ```
+    /// use metagpt_ollama_rs::wire::{Delta, Shape};
+    ///
+    /// let delta = Delta { shape: Shape::Chat, ..Delta::default() };
+    /// assert!(delta.is_answer(None) && delta.is_answer(Some(Shape::Chat)));
+    /// assert!(!delta.is_answer(Some(Shape::Generate)));
+    /// ```
     pub fn is_answer(&self, wanted: Option<Shape>) -> bool {
         let silent =
             self.content.is_empty() && self.thinking.is_empty() && self.tool_calls.is_empty();
@@ -67,6 +76,13 @@ impl Delta {
     }
 
     /// Whether the line reports the progress of something that is no answer.
+    ///
+    /// ```
+    /// use metagpt_ollama_rs::wire::Delta;
+    ///
+    /// let line = br#"{"status":"pulling manifest"}"#.to_vec();
+    /// assert!(Delta { line, ..Delta::default() }.is_progress());
+    /// ```
     pub fn is_progress(&self) -> bool {
         self.shape == Shape::Other && self.member("status").is_some_and(|status| status != "null")
     }
@@ -76,7 +92,14 @@ impl Delta {
         lenient::member(std::str::from_utf8(&self.line).ok()?, name)
     }
 
-    /// Why a line that is no part of the answer ends its reading, for people.
+    /// The message of the error for a line that is no part of the answer.
+    ///
+    /// ```
+    /// use metagpt_ollama_rs::wire::Delta;
+    ///
+    /// let delta = Delta { line: b"{\"a\":1}".to_vec(), ..Delta::default() };
+    /// assert!(delta.refusal().ends_with("neither part of the answer nor an error: {\"a\":1}"));
+    /// ```
     pub fn refusal(&self) -> String {
         format!(
             "a line of the reply is neither part of the answer nor an error: {}",

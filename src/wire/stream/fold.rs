@@ -1,7 +1,7 @@
 //! Deltas to the answer, and whether the answer is complete.
 //!
-//! The texts `Hel` and `lo` of two content lines and the delta of `{"response":"","done":true,"eval_count":3}` are an answer
-//! with the content `Hello`, the outcome `Complete` and three tokens.
+//! The texts `Hel` and `lo` of two content lines and the delta of `{"response":"","done":true,"eval_count":3}` are an
+//! answer with the content `Hello`, the outcome `Complete` and three tokens.
 
 use std::collections::HashMap;
 
@@ -33,11 +33,26 @@ pub struct Fold {
 
 impl Fold {
     /// An answer of which nothing has come.
+    ///
+    /// ```
+    /// use metagpt_ollama_rs::wire::Fold;
+    ///
+    /// assert_eq!(Fold::new().content(), "");
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Adds the text of a content line.
+    ///
+    /// ```
+    /// use metagpt_ollama_rs::wire::Fold;
+    ///
+    /// let mut fold = Fold::new();
+    /// fold.add_text("Hel");
+    /// fold.add_text("lo");
+    /// assert_eq!(fold.content(), "Hello");
+    /// ```
     pub fn add_text(&mut self, text: &str) {
         if self.is_open() {
             self.answer.content.push_str(text);
@@ -45,6 +60,14 @@ impl Fold {
     }
 
     /// Adds a line that is no content line.
+    ///
+    /// ```
+    /// use metagpt_ollama_rs::wire::{Delta, Fold, Outcome};
+    ///
+    /// let mut fold = Fold::new();
+    /// fold.add_delta(&Delta { error: Some("out of memory".to_owned()), ..Delta::default() });
+    /// assert_eq!(fold.finish().outcome, Outcome::Failed("out of memory".to_owned()));
+    /// ```
     pub fn add_delta(&mut self, delta: &Delta) {
         if matches!(self.answer.outcome, Outcome::Failed(_)) {
             return;
@@ -67,7 +90,7 @@ impl Fold {
         if answer.shape == Shape::Other {
             answer.shape = delta.shape;
         }
-        // A server that loses an error sends an empty model name on its last chunk.
+        // A server that loses an error sends an empty model name on its last line.
         replace(
             &mut answer.model,
             delta.model.as_ref().filter(|model| !model.is_empty()),
@@ -92,6 +115,16 @@ impl Fold {
     }
 
     /// Adds all items of a batch.
+    ///
+    /// ```
+    /// use metagpt_ollama_rs::wire::{Batch, Delta, Fold};
+    ///
+    /// let mut batch = Batch::default();
+    /// batch.push_delta(Delta { content: "Hello".to_owned(), ..Delta::default() });
+    /// let mut fold = Fold::new();
+    /// fold.add_batch(&batch);
+    /// assert_eq!(fold.content(), "Hello");
+    /// ```
     pub fn add_batch(&mut self, batch: &Batch) {
         let mut last: Option<&Timestamp> = None;
         let mut start = 0;
@@ -152,6 +185,14 @@ impl Fold {
     }
 
     /// The text that has come.
+    ///
+    /// ```
+    /// use metagpt_ollama_rs::wire::Fold;
+    ///
+    /// let mut fold = Fold::new();
+    /// fold.add_text("Hel");
+    /// assert_eq!(fold.content(), "Hel");
+    /// ```
     pub fn content(&self) -> &str {
         &self.answer.content
     }
@@ -162,6 +203,12 @@ impl Fold {
     }
 
     /// The answer.
+    ///
+    /// ```
+    /// use metagpt_ollama_rs::wire::{Fold, Outcome};
+    ///
+    /// assert_eq!(Fold::new().finish().outcome, Outcome::Truncated);
+    /// ```
     pub fn finish(self) -> Answer {
         self.answer
     }
@@ -173,8 +220,8 @@ fn replace(old: &mut Option<String>, new: Option<&String>) {
     }
 }
 
-/// Folds a whole body, streamed or not. The error, if there is one, is why the reading stopped; the answer holds what came
-/// before it.
+/// Folds a whole body, streamed or not. The error, if there is one, is why the reading stopped; the answer holds what
+/// came before it.
 ///
 /// ```
 /// use metagpt_ollama_rs::wire::fold_body;

@@ -6,9 +6,9 @@
 //! {"model":"m","created_at":"2026-08-21T17:00:05.1Z","message":{"role":"assistant","content":"Hel"},"done":false}
 //! ```
 //!
-//! it keeps the bytes `{"model":"m","created_at":"` and the shape `Chat`, which fixes all bytes between the time and the
-//! text and all bytes after the text. A line that matches the template byte for byte needs no JSON parser. Any other line
-//! is left to the strict path; for lines that both paths can read, both give the same item.
+//! it keeps the bytes `{"model":"m","created_at":"` and the shape `Chat`, which fixes all bytes between the time and
+//! the text and all bytes after the text. A line that matches the template byte for byte needs no JSON parser. Any
+//! other line is left to the strict path; for lines that both paths can read, both give the same item.
 
 use std::sync::Arc;
 
@@ -69,6 +69,13 @@ impl LineTemplate {
     }
 
     /// The fields that all lines of this template have in common.
+    ///
+    /// ```
+    /// use metagpt_ollama_rs::wire::LineTemplate;
+    ///
+    /// let line = br#"{"model":"m","created_at":"2026","response":"Hel","done":false}"#;
+    /// assert_eq!(LineTemplate::of(line).unwrap().shared().model, "m");
+    /// ```
     pub fn shared(&self) -> &SharedFields {
         &self.shared
     }

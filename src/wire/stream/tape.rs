@@ -1,6 +1,7 @@
 //! simd-json's tape: a JSON value as a flat list of nodes, without recursion.
 //!
-//! `{"a":[1,2]}` is the five nodes: object of one member (4 nodes long), `"a"`, array of two elements (2 nodes long), 1, 2.
+//! `{"a":[1,2]}` is the five nodes: object of one member (4 nodes long), `"a"`, array of two elements (2 nodes long),
+//! 1, 2.
 
 use simd_json::{Node, StaticNode};
 
@@ -14,6 +15,7 @@ pub(super) struct TapeValue<'t, 'i> {
 }
 
 impl<'t, 'i> TapeValue<'t, 'i> {
+    /// The node with which the value begins.
     pub fn node(self) -> Option<&'t Node<'i>> {
         self.nodes.get(self.at)
     }
@@ -50,6 +52,7 @@ impl<'t, 'i> TapeValue<'t, 'i> {
         })
     }
 
+    /// The elements of an array in order; none of anything else.
     pub fn elements(self) -> impl Iterator<Item = TapeValue<'t, 'i>> {
         let length = if let Some(Node::Array { len, .. }) = self.node() {
             *len
@@ -67,6 +70,7 @@ impl<'t, 'i> TapeValue<'t, 'i> {
         })
     }
 
+    /// The member of an object with this key; the last one where the key comes twice.
     pub fn get(self, wanted: &str) -> Option<TapeValue<'t, 'i>> {
         self.members()
             .filter(|(key, _)| *key == wanted)
@@ -74,6 +78,7 @@ impl<'t, 'i> TapeValue<'t, 'i> {
             .map(|(_, value)| value)
     }
 
+    /// The text of a string.
     pub fn str(self) -> Option<&'i str> {
         if let Some(Node::String(text)) = self.node() {
             Some(text)
@@ -82,6 +87,7 @@ impl<'t, 'i> TapeValue<'t, 'i> {
         }
     }
 
+    /// The number, if it is an integer that fits.
     pub fn u64(self) -> Option<u64> {
         match self.node()? {
             Node::Static(StaticNode::U64(number)) => Some(*number),
