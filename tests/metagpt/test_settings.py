@@ -162,11 +162,11 @@ def test_reasoning_of_metagpts_main_branch_becomes_think():
 
 
 def test_the_four_limits_of_a_call(make_config):
-    limits = ours.OllamaLLM(make_config(timeout=77))._limits(0)
+    limits = ours.OllamaLLM(make_config(timeout=77))._timeout_limits(0)
     assert (limits.connect, limits.first_token, limits.idle, limits.total) == (5.0, 77.0, 77.0, None)
-    assert ours.OllamaLLM(make_config(timeout=77))._limits(9).idle == 9.0
+    assert ours.OllamaLLM(make_config(timeout=77))._timeout_limits(9).idle == 9.0
     extra = {"connect_timeout": "1", "first_token_timeout": "2", "idle_timeout": "3.5", "total_timeout": "4"}
-    limits = ours.OllamaLLM(make_config(extra_fields=extra))._limits(0)
+    limits = ours.OllamaLLM(make_config(extra_fields=extra))._timeout_limits(0)
     assert (limits.connect, limits.first_token, limits.idle, limits.total) == (1.0, 2.0, 3.5, 4.0)
 
 
