@@ -12,6 +12,10 @@
 //! * [`error`] is the one error type of the crate, [`excerpt`] what its messages show of other texts; [`stats`] keeps a
 //!   record of each call; `per_process` is what a forked child has anew, `sync` takes locks.
 //! * `py` (feature `python`) is the extension module: the bridge to asyncio, the clients, `decode` and `get_choice`.
+//!
+//! Unsafe code is denied here and allowed in a few modules by name, each with its reason.
+
+#![deny(unsafe_code)]
 
 pub mod error;
 pub mod excerpt;

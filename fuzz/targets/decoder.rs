@@ -6,7 +6,8 @@
 use libfuzzer_sys::fuzz_target;
 use metagpt_ollama_fuzz::{Choices, body, is_json};
 use metagpt_ollama_rs::wire::{
-    Batch, Decoder, Delta, ItemRef, StreamFormat, MAX_LINE, Shape, Timestamp, SharedFields, WireError,
+    Batch, Decoder, Delta, ItemRef, MAX_LINE, Shape, SharedFields, StreamFormat, Timestamp,
+    WireError,
 };
 use serde_json::Value;
 

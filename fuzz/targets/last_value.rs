@@ -53,7 +53,9 @@ fuzz_target!(|input: &[u8]| {
     let body = body(input);
     let stripped = last_value::strip_like_python(&body);
     let from_end = last_value::lines_from_end(&body).find(|text| is_json(text));
-    let event = last_value::events_from_end(&body).into_iter().find(|text| is_json(text));
+    let event = last_value::events_from_end(&body)
+        .into_iter()
+        .find(|text| is_json(text));
     let Ok(text) = std::str::from_utf8(&body) else {
         return;
     };

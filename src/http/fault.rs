@@ -23,13 +23,13 @@ pub(super) fn protocol(message: impl Into<String>) -> Error {
 }
 
 /// A request that got no reply head, in the general lane. `unresolved` is the name whose lookup failed, if one has.
-pub(super) fn sending(
+pub(super) fn send_error(
     error: reqwest::Error,
     https: bool,
     proxy: Option<&ProxyInfo>,
     unresolved: Option<&UnresolvedName>,
 ) -> Error {
-    let mut failure = unsent(&error, https, proxy, unresolved);
+    let mut failure = describe_send_error(&error, https, proxy, unresolved);
     // What a certificate says is the server's matter; only one of an unknown issuer may be that of a proxy that opens TLS.
     let of_server = https
         && matches!(
@@ -45,7 +45,7 @@ pub(super) fn sending(
     failure.with_source(error.without_url())
 }
 
-fn unsent(
+fn describe_send_error(
     error: &reqwest::Error,
     https: bool,
     proxy: Option<&ProxyInfo>,
@@ -63,7 +63,7 @@ fn unsent(
         return Error::new(Kind::Config, message);
     }
     if error.is_connect() {
-        return unconnected(error, &root, https, proxy, unresolved);
+        return connect_error(error, &root, https, proxy, unresolved);
     }
     let who = match proxy.filter(|proxy| proxy.http && !https) {
         Some(proxy) => format!("The proxy {}", proxy.shown),
@@ -76,7 +76,7 @@ fn unsent(
 }
 
 /// The connection could not be made, for the reason `root`.
-fn unconnected(
+fn connect_error(
     error: &reqwest::Error,
     root: &str,
     https: bool,
@@ -87,7 +87,7 @@ fn unconnected(
         .map(|proxy| format!(" through the proxy {}", proxy.shown))
         .unwrap_or_default();
     if let Some(tls) = cause::<rustls::Error>(error) {
-        return handshake(tls, &through);
+        return handshake_error(tls, &through);
     }
     if let Some(unresolved) = unresolved {
         return proxy.map_or_else(
@@ -137,7 +137,7 @@ fn unconnected(
 const UNAUTHORIZED: &str = "proxy authorization required";
 
 /// A TLS handshake that failed. The cure depends on the cause.
-fn handshake(error: &rustls::Error, through: &str) -> Error {
+fn handshake_error(error: &rustls::Error, through: &str) -> Error {
     use rustls::CertificateError as Certificate;
     use rustls::Error as Tls;
 
@@ -175,7 +175,7 @@ fn handshake(error: &rustls::Error, through: &str) -> Error {
             Cause::WrongName,
             format!(
                 "its certificate is for {}, not for {}",
-                names(presented),
+                certificate_names(presented),
                 expected.to_str()
             ),
         ),
@@ -197,7 +197,7 @@ fn handshake(error: &rustls::Error, through: &str) -> Error {
 }
 
 /// The names of a certificate, which rustls gives in the form `DnsName("localhost")`.
-fn names(presented: &[String]) -> String {
+fn certificate_names(presented: &[String]) -> String {
     if presented.is_empty() {
         return "no name at all (it has no subjectAltName)".to_owned();
     }
@@ -216,7 +216,8 @@ pub(super) fn unknown_server_name(reason: &str) -> Error {
     Error::new(Kind::Connect, message).with_cause(Cause::UnknownName)
 }
 
-/// A name cannot be resolved that a request through a proxy needs: the proxy's own, or the server's, whose address the proxy wants.
+/// A name cannot be resolved that a request through a proxy needs: the proxy's own, or the server's, whose address the
+/// proxy wants.
 fn unknown_name_with_proxy(unresolved: &UnresolvedName, proxy: &ProxyInfo) -> Error {
     let (UnresolvedName { name, reason }, shown) = (unresolved, &proxy.shown);
     let (cause, message) = if proxy.host == *name {
@@ -280,14 +281,14 @@ pub(super) fn is_stale(error: &reqwest::Error, unsent: bool) -> bool {
 }
 
 /// A body that could not be read to its end, in the general lane.
-pub(super) fn reading(error: reqwest::Error) -> Error {
+pub(super) fn read_error(error: reqwest::Error) -> Error {
     let incomplete = cause::<hyper::Error>(&error).is_some_and(hyper::Error::is_incomplete_message);
     let failure = match io_kind(&error) {
         Some(ErrorKind::InvalidData | ErrorKind::InvalidInput) => {
             broken_framing(&root_cause(&error))
         }
         Some(kind) if !broke_off(kind) && !incomplete => interrupted(&root_cause(&error)),
-        _ => cut(),
+        _ => cut_short(),
     };
     failure.with_source(error.without_url())
 }
@@ -300,7 +301,7 @@ pub(super) fn interrupted(cause: &str) -> Error {
     Error::new(Kind::Interrupted, format!("The reply broke off: {cause}."))
 }
 
-pub(super) fn cut() -> Error {
+pub(super) fn cut_short() -> Error {
     Error::new(
         Kind::Interrupted,
         "The reply broke off: the server closed the connection before its end.",

@@ -1,7 +1,7 @@
 //! Counts and durations of a reply: the one table of their names.
 //!
-//! Whatever reads, keeps or shows counters goes through this table: the parsers of lines and of vectors, the objects that
-//! Python sees, `_core.COUNTERS`. To add a counter, add its row; then the compiler (`stats.rs`) and the tests
+//! Whatever reads, keeps or shows counters goes through this table: the parsers of lines and of vectors, the objects
+//! that Python sees, `_core.COUNTERS`. To add a counter, add its row; then the compiler (`stats.rs`) and the tests
 //! (`tests/client/test_counters.py`, the stub) name the places where a person has to decide something.
 //!
 //! The last line of an answer has them beside its other fields:
@@ -10,9 +10,9 @@
 //! {"model":"m","done":true,"total_duration":184203911,"prompt_eval_count":31,"eval_count":3,"eval_duration":47880000}
 //! ```
 
-/// Calls the macro `$then` with the arguments and the table: a row for each counter, in the order in which Ollama writes
-/// them. Counts are in tokens, durations in nanoseconds. What follows `=` is the name of the same count in the `usage`
-/// of OpenAI's endpoints.
+/// Calls the macro `$then` with the arguments and the table: a row for each counter, in the order in which Ollama
+/// writes them. Counts are in tokens, durations in nanoseconds. What follows `=` is the name of the same count in the
+/// `usage` of OpenAI's endpoints.
 macro_rules! for_each_counter {
     ($then:ident $($arguments:tt)*) => {
         $then! {

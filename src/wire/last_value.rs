@@ -1,6 +1,7 @@
-//! The last value of a body, as the "`MetaGPT` on Ollama" guide's `decode` chooses it: which pieces of the body to try to
-//! parse, in which order. Only the last piece that parses counts, so the pieces come from the end and the cost is that
-//! of one line. Nothing is parsed here.
+//! The last value of a body, as the "`MetaGPT` on Ollama" guide's `decode` chooses it: which pieces of the body to try
+//! to parse, in which order. Only the last piece that parses counts, so the pieces come from the end and the cost is
+//! that of one line. Nothing is parsed here. Of `{"a":1}\n{"a":2}\n`, the piece `{"a":2}` comes first, and `{"a":1}`
+//! next.
 //!
 //! The rules are those of Python's str (`strip`, `split("\n")`), applied to bytes. That is sound for any bytes: every
 //! white space of `strip` has a UTF-8 form that begins with a lead byte, so it is found in the middle of no other
@@ -19,7 +20,8 @@ pub fn without_byte_order_mark(body: &[u8]) -> &[u8] {
     body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body)
 }
 
-/// Python's `str.strip()`. It knows four separators, U+001C to U+001F, that Rust's `trim` does not take for white space.
+/// Python's `str.strip()`. It knows four separators, U+001C to U+001F, that Rust's `trim` does not take for white
+/// space.
 ///
 /// ```
 /// use metagpt_ollama_rs::wire::last_value::strip_like_python;
@@ -65,7 +67,7 @@ pub fn lines_from_end(body: &[u8]) -> LinesFromEnd<'_> {
     LinesFromEnd { rest: Some(body) }
 }
 
-/// See [`lines_from_end`].
+/// The iterator that [`lines_from_end`] returns.
 #[derive(Clone, Debug)]
 pub struct LinesFromEnd<'a> {
     rest: Option<&'a [u8]>,
@@ -89,8 +91,8 @@ impl<'a> Iterator for LinesFromEnd<'a> {
     }
 }
 
-/// False only for texts that `json.loads` refuses. A look at both ends of the text spares a real attempt on a line that was
-/// cut off, on a comment or field of an event stream, and on `[DONE]`.
+/// False only for texts that `json.loads` refuses. A look at both ends of the text spares a real attempt on a line that
+/// was cut off, on a comment or field of an event stream, and on `[DONE]`.
 ///
 /// ```
 /// use metagpt_ollama_rs::wire::last_value::may_be_json;
@@ -108,8 +110,8 @@ pub fn may_be_json(text: &[u8]) -> bool {
         )
 }
 
-/// Texts to try where no line of [`lines_from_end`] parses, the last one first: server-sent events by their own rules, so
-/// `data:` without a space, events whose data spans lines (joined), and CR as a line end. The lines of an event come
+/// Texts to try where no line of [`lines_from_end`] parses, the last one first: server-sent events by their own rules,
+/// so `data:` without a space, events whose data spans lines (joined), and CR as a line end. The lines of an event come
 /// singly after their joined form, for servers that forget the blank line between events.
 ///
 /// ```

@@ -1,9 +1,9 @@
 //! Bytes of a reply in, deltas and answers out. No I/O, no runtime, no Python.
 //!
-//! A [`Decoder`] takes the body of a reply in pieces of any size and appends what each complete line says to a [`Batch`].
-//! Lines are split at the byte 0x0A only (never at the line separators of Unicode), the events of an event stream are
-//! unwrapped, and content lines take a fast path that is equal to the strict path. A [`Fold`] adds the items of batches up
-//! to the final [`Answer`], and knows whether the stream was complete.
+//! A [`Decoder`] takes the body of a reply in pieces of any size and appends what each complete line says to a
+//! [`Batch`]. Lines are split at the byte 0x0A only (never at the line separators of Unicode), the events of an event
+//! stream are unwrapped, and content lines take a fast path that is equal to the strict path. A [`Fold`] adds the items
+//! of batches up to the final [`Answer`], and knows whether the stream was complete.
 //!
 //! ```
 //! use metagpt_ollama_rs::wire::{Batch, Decoder, Fold, MAX_LINE, Outcome, StreamFormat};

@@ -1,8 +1,8 @@
 //! Whether a text repeats itself: whether its tail is one block over and over.
 //!
 //! A [`RepetitionDetector`] is fed a text as it comes, keeps the end of it, and searches that end after every
-//! `SEARCH_INTERVAL` new bytes. A block is given by its period: a tail has the period `p` if each of its bytes, but the first
-//! `p`, is equal to the byte `p` places before it. The tail `abcabcab` has the period 3.
+//! `SEARCH_INTERVAL` new bytes. A block is given by its period: a tail has the period `p` if each of its bytes, but the
+//! first `p`, is equal to the byte `p` places before it. The tail `abcabcab` has the period 3.
 //!
 //! ```
 //! use metagpt_ollama_rs::wire::repetition::RepetitionDetector;
@@ -36,8 +36,8 @@ const SEARCH_INTERVAL: usize = 4 << 10;
 /// A tail has to be this long, in bytes, whatever its block is.
 const MIN_TAIL: usize = 4 << 10;
 
-/// How many bytes from the end of the text are searched for in the bytes before them. Where they do not occur once more,
-/// there is no repetition.
+/// How many bytes from the end of the text are searched for in the bytes before them. Where they do not occur once
+/// more, there is no repetition.
 const PROBE_LENGTH: usize = 64;
 
 /// A tail that is one block over and over.
@@ -178,8 +178,8 @@ pub fn find_repetition(text: &str) -> Option<Repetition> {
     find(text.as_bytes())
 }
 
-/// `text` up to the end of the second block of its tail, which has this `period`. Wherever a reader sees a block begin, one
-/// of the two is whole. A text without a repetition is returned as it is.
+/// `text` up to the end of the second block of its tail, which has this `period`. Wherever a reader sees a block begin,
+/// one of the two is whole. A text without a repetition is returned as it is.
 ///
 /// ```
 /// use metagpt_ollama_rs::wire::repetition::cut_repetition;
@@ -196,8 +196,8 @@ pub fn cut_repetition(text: &str, period: usize) -> &str {
     end.and_then(|end| text.get(..end)).unwrap_or(text)
 }
 
-/// How long a tail of this block has to be, in bytes: as long as so many blocks, but neither shorter nor longer than two
-/// lengths that depend on what the block is.
+/// How long a tail of this block has to be, in bytes: as long as so many blocks, but neither shorter nor longer than
+/// two lengths that depend on what the block is.
 ///
 /// | block | at least | blocks | at most |
 /// |---|---|---|---|
@@ -230,9 +230,9 @@ fn has_words(text: &str) -> bool {
 
 /// The repetition at the end of `text`, the shortest block first.
 ///
-/// If the tail has a period, the last bytes of the text occur one period earlier, too. So these bytes are searched for, from
-/// the end on, and only where they occur is the text compared. Almost always they do not occur once more, and the search is
-/// all that happens.
+/// If the tail has a period, the last bytes of the text occur one period earlier, too. So these bytes are searched for,
+/// from the end on, and only where they occur is the text compared. Almost always they do not occur once more, and the
+/// search is all that happens.
 fn find(text: &[u8]) -> Option<Repetition> {
     let probe = text.get(text.len().checked_sub(PROBE_LENGTH)?..)?;
     let near = text.get(text.len().saturating_sub(MAX_BLOCK + PROBE_LENGTH)..)?;

@@ -1,9 +1,10 @@
 //! A reply with vectors, read straight from its text into one row-major block of f32 (docs/wire.md#9-embeddings).
 //!
-//! `{"model":"m","embeddings":[[0.5,1],[2,-3]],"prompt_eval_count":4}` becomes the block `0.5 1 2 -3` of 2 rows and width 2.
+//! `{"model":"m","embeddings":[[0.5,1],[2,-3]],"prompt_eval_count":4}` becomes the block `0.5 1 2 -3` of 2 rows and
+//! width 2.
 //!
-//! One pass: `json::number` reads the arrays of numbers, and `json::lenient` passes over strings and everything unknown.
-//! Keys may come in any order; where one comes twice the last counts, as in any JSON reader.
+//! One pass: `json::number` reads the arrays of numbers, and `json::lenient` passes over strings and everything
+//! unknown. Keys may come in any order; where one comes twice the last counts, as in any JSON reader.
 //!
 //! Each number is the f32 nearest to its decimal text, rounded once. So the 17 digits with which `/api/embeddings`
 //! writes an f32 widened to a double give that very f32 back, and no number goes through an f64 on its way.
@@ -181,7 +182,7 @@ impl<'a> VectorsReader<'a> {
         }
     }
 
-    /// The source of the next value, which is passed over.
+    /// Passes over the next value, and returns its source text.
     fn value(&mut self) -> Result<&'a str, VectorsError> {
         self.cursor.skip_white_space();
         let rest = self.text.get(self.cursor.position()..).unwrap_or_default();
@@ -192,7 +193,8 @@ impl<'a> VectorsReader<'a> {
             }
             Err(error) => {
                 self.cursor.advance(error.position);
-                // A word or an escape that the end cuts is found wrong where it begins.
+                // If the end of the text cuts a word or an escape, the error stands at its beginning. Such a text is
+                // not wrong but incomplete.
                 let tail = self.cursor.rest();
                 let word = ["true", "false", "null"]
                     .iter()
@@ -325,7 +327,7 @@ impl<'a> VectorsReader<'a> {
         Ok(())
     }
 
-    /// One vector; as base64 text only where the endpoint may answer that.
+    /// Reads one vector. `base64` says whether the endpoint may write it as base64 text.
     fn row(&mut self, base64: bool) -> ReadResult {
         let before = self.vectors.values.len();
         self.cursor.skip_white_space();

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 import metagpt_ollama_rs.provider as ours
+from metagpt_ollama_rs import Timeout
 from metagpt_ollama_rs.errors import ConfigurationError
 from metagpt_ollama_rs.provider.settings import SETTINGS, overlay, read_settings
 
@@ -182,3 +183,9 @@ def test_overlay_keeps_both_kinds_of_change():
     fresh = {"options": {"a": 9, "b": 2}, "stream": True, "think": True}
     assert overlay(fresh, before, by_hand) == {"options": {"a": 9, "b": 3, "c": 4}, "think": True}
     assert overlay(fresh, before, before) == fresh
+
+
+def test_each_limit_of_timeout_is_a_setting(make_config):
+    extra = {f"{limit}_timeout": str(number) for number, limit in enumerate(Timeout._fields, start=1)}
+    timeouts = read_settings(make_config(extra_fields=extra), "chat").client.timeouts
+    assert timeouts == {limit: float(number) for number, limit in enumerate(Timeout._fields, start=1)}

@@ -104,7 +104,7 @@ impl General {
                     replaced = true;
                 }
                 Err(error) => {
-                    return Err(fault::sending(
+                    return Err(fault::send_error(
                         error,
                         self.https,
                         self.proxy.as_ref(),
@@ -156,7 +156,7 @@ impl Response {
     ) -> Result<bool, Error> {
         let mut read = match self.0.chunk().await {
             Ok(piece) => piece.map_or(ReadyPiece::End, ReadyPiece::Piece),
-            Err(error) => return Err(fault::reading(error)),
+            Err(error) => return Err(fault::read_error(error)),
         };
         let (mut pieces, mut bytes) = AT_ONCE;
         while let ReadyPiece::Piece(piece) = read {
@@ -188,7 +188,7 @@ impl Response {
         match read {
             Some(Ok(Some(piece))) => Ok(ReadyPiece::Piece(piece)),
             Some(Ok(None)) => Ok(ReadyPiece::End),
-            Some(Err(error)) => Err(fault::reading(error)),
+            Some(Err(error)) => Err(fault::read_error(error)),
             None => Ok(ReadyPiece::Nothing),
         }
     }

@@ -1,6 +1,7 @@
 //! A place in a JSON text that is being read: what all readers of JSON here have in common.
 //!
-//! In `{"a" : 1}`, a cursor before the colon takes the white space and the colon with `eat(b':')`, and stands before ` 1}`.
+//! In `{"a" : 1}`, a cursor before the colon takes the white space and the colon with `eat(b':')`, and stands before `
+//! 1}`.
 
 /// The part of a text that has not been read yet.
 #[derive(Clone, Copy)]
@@ -55,7 +56,8 @@ impl<'t> Cursor<'t> {
         }
     }
 
-    /// Takes `wanted` if it comes next after white space, and says whether it did. The white space is taken in any case.
+    /// Takes `wanted` if it comes next after white space, and says whether it did. The white space is taken in any
+    /// case.
     #[inline]
     pub fn eat(&mut self, wanted: u8) -> bool {
         self.skip_white_space();

@@ -1,10 +1,11 @@
-//! A slow reader of JSON that refuses nothing legal: numbers of any size, halves of surrogate pairs, nesting of any depth.
+//! A slow reader of JSON that refuses nothing legal: numbers of any size, halves of surrogate pairs, nesting of any
+//! depth.
 //!
 //! simd-json reads nearly every line. A line that simd-json refuses is read here once more, without recursion, and is
 //! either found to be no JSON or rewritten into something that simd-json can hold: `{"a":1e999,"b":"\ud800"}` becomes
-//! `{"a":0.5,"b":"\ufffd"}`. The same reader finds the source text of a nested value, which the arguments of a tool call
-//! need, because their numbers must not pass through a float: of `{"arguments":{"n":1.10}}`, the member `arguments` is the
-//! text `{"n":1.10}`.
+//! `{"a":0.5,"b":"\ufffd"}`. The same reader finds the source text of a nested value, which the arguments of a tool
+//! call need, because their numbers must not pass through a float: of `{"arguments":{"n":1.10}}`, the member
+//! `arguments` is the text `{"n":1.10}`.
 
 use std::borrow::Cow;
 
@@ -19,8 +20,8 @@ pub(crate) struct SyntaxError {
     pub position: usize,
 }
 
-/// Copies the JSON text `line` to `out`, with the same meaning for a delta: half of a surrogate pair becomes U+FFFD, and a
-/// number that is no integer of 64 bits becomes 0.5, because no field of a delta takes such a number anyway.
+/// Copies the JSON text `line` to `out`, with the same meaning for a delta: half of a surrogate pair becomes U+FFFD,
+/// and a number that is no integer of 64 bits becomes 0.5, because no field of a delta takes such a number anyway.
 pub(crate) fn rewrite(line: &str, out: &mut Vec<u8>) -> Result<(), SyntaxError> {
     let mut scanner = LenientScanner {
         out: Some(out),

@@ -1,8 +1,8 @@
 //! JSON text: its strings, its numbers, and values of any shape.
 //!
-//! Each file uses those above it only: `cursor` (a place in a text), `plain_run` and `string` (the inside of strings), `utf32`
-//! (long texts in Chinese), `number`, `lenient` (what simd-json refuses, and the source of nested values), `value` (any text
-//! to values that the user of the module builds).
+//! Each file uses those above it only: `cursor` (a place in a text), `plain_run` and `string` (the inside of strings),
+//! `utf32` (long texts in Chinese), `number`, `lenient` (what simd-json refuses, and the source of nested values),
+//! `value` (any text to values that the user of the module builds).
 
 pub(crate) mod cursor;
 pub(crate) mod lenient;

@@ -2,11 +2,11 @@
 //!
 //! `-0.012345678,…` is the f32 nearest to -0.012345678, and 12 bytes long; `26}` is the integer 26.
 //!
-//! For f32: a number of up to 19 significant digits is an integer `w` and a power of ten. `w` as f64, times or over the power as
-//! f64, is off by at most three roundings of f64, so by less than 4 units in its last place. Rounding that to f32 gives
-//! the wrong neighbour only where such an error crosses the midpoint of two f32s. Midpoints are recognized by their
-//! lower 29 bits; near one, below the normal range of f32, and for everything longer, Rust's own parser decides, which
-//! rounds every text correctly and takes its time.
+//! For f32: a number of up to 19 significant digits is an integer `w` and a power of ten. `w` as f64, times or over the
+//! power as f64, is off by at most three roundings of f64, so by less than 4 units in its last place. Rounding that to
+//! f32 gives the wrong neighbour only where such an error crosses the midpoint of two f32s. Midpoints are recognized by
+//! their lower 29 bits; near one, below the normal range of f32, and for everything longer, Rust's own parser decides,
+//! which rounds every text correctly and takes its time.
 //!
 //! For f64: where `w` and the power of ten are both exact as f64, one multiplication or division rounds once (Clinger);
 //! where both fit 64 bits, a division of integers tells where to round. Rust's own parser decides all else.
@@ -29,7 +29,7 @@ const POWERS: [f64; 46] = [
 /// 10^0 to 10^7.
 const TENS: [u64; 8] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000];
 
-/// The largest f64 up to which all integers are one, and the largest power of ten that is.
+/// Every integer up to 2^53 is an f64, and every power of ten up to 10^22.
 const EXACT_INTEGER: u64 = 1 << 53;
 const EXACT_POWER: u64 = 22;
 
@@ -44,11 +44,11 @@ pub(crate) enum Number {
 struct DecimalParts<'a> {
     source: &'a [u8],
     negative: bool,
-    /// All digits together, if `exact`.
+    /// The integer that all digits make, without the decimal point, if `exact`.
     number: u64,
     exact: bool,
     power: i64,
-    /// Neither fraction nor exponent.
+    /// Whether there is neither a fraction nor an exponent.
     integer: bool,
 }
 
@@ -63,7 +63,8 @@ pub(crate) fn read_f32(text: &[u8]) -> Option<(f32, usize)> {
         None
     };
     let value = match size {
-        // Signs are as good as random, so one branch on them is enough.
+        // Set without a branch: the signs in a vector are random, so that the processor would guess every second one
+        // wrong.
         Some(size) => f32::from_bits(size.to_bits() | u32::from(parts.negative) << 31),
         None => std::str::from_utf8(parts.source).ok()?.parse().ok()?,
     };
@@ -203,7 +204,7 @@ fn digits<'a>(text: &'a [u8], number: &mut u64) -> &'a [u8] {
             rest = tail;
             continue;
         }
-        // Fewer than eight: moved up, so that zeros stand before them.
+        // Fewer than eight digits are moved to the upper bytes, so that zeros stand before them.
         let count = others.trailing_zeros() / 8;
         if let (1.., Some(scale)) = (count, TENS.get(count as usize)) {
             let moved = word << (64 - 8 * count);
@@ -229,7 +230,8 @@ fn eight(word: u64) -> u64 {
     fours.wrapping_mul(10_000 * 4_294_967_296 + 1) >> 32
 }
 
-/// The exponent at the start of `text`, after the `e`. One of more than 18 digits is cut to something as extreme.
+/// The exponent at the start of `text`, after the `e`. An exponent of more than 18 digits becomes one that is as far
+/// out of the range of floats.
 fn exponent(text: &[u8]) -> Option<(i64, &[u8])> {
     let (negative, unsigned) = match text.split_first()? {
         (b'-', rest) => (true, rest),
@@ -288,7 +290,7 @@ mod tests {
         );
         assert_eq!(length, text.len(), "{text}");
         check_number(text);
-        // With something behind it, digits are read by eights.
+        // With other bytes behind them, digits are read eight at a time.
         let longer = format!("{text},\"/:0123456789");
         assert_eq!(read_f32(longer.as_bytes()), Some((value, length)), "{text}");
         let both = [text, &longer].map(|text| read_number(text.as_bytes()));

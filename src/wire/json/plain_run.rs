@@ -1,15 +1,15 @@
 //! The run of plain characters at the start of the inside of a JSON string, found 16 bytes at a time.
 //!
-//! In `Hel"},"done":false}` the run is `Hel`: three bytes, all of them ASCII. A quote, a backslash and a control character
-//! end a run, because each of them means something else than itself.
+//! In `Hel"},"done":false}` the run is `Hel`: three bytes, all of them ASCII. A quote, a backslash and a control
+//! character end a run, because each of them means something else than itself.
 
 #![allow(
     unsafe_code,
     reason = "vector instructions of the processor, and a str of bytes that have just been seen to be ASCII"
 )]
 
-/// How many bytes of `bytes` come before the first quote, backslash or control character (all of them, if there is none),
-/// and whether they are all ASCII.
+/// How many bytes of `bytes` come before the first quote, backslash or control character (all of them, if there is
+/// none), and whether they are all ASCII.
 #[inline]
 pub(crate) fn plain_run(bytes: &[u8]) -> (usize, bool) {
     let mut ascii = true;
@@ -45,8 +45,8 @@ const BLOCK: usize = 8;
 #[cfg(not(target_arch = "x86_64"))]
 const BITS: u32 = 8;
 
-/// Two masks of `block`: the bytes that end a run, and the bytes that are not ASCII. The first byte of the block has the
-/// lowest bits. Of the first mask only the lowest bit that is set is reliable.
+/// Two masks of `block`: the bytes that end a run, and the bytes that are not ASCII. The first byte of the block has
+/// the lowest bits. Of the first mask only the lowest bit that is set is reliable.
 #[cfg(target_arch = "x86_64")]
 #[inline]
 fn masks(block: &[u8; BLOCK]) -> (u32, u32) {
@@ -54,8 +54,8 @@ fn masks(block: &[u8; BLOCK]) -> (u32, u32) {
         _mm_cmpeq_epi8, _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128,
         _mm_set1_epi8,
     };
-    // SAFETY: the functions require SSE2, which every x86-64 processor has, and `_mm_loadu_si128` 16 readable bytes at any
-    // address, which `block` is.
+    // SAFETY: the functions require SSE2, which every x86-64 processor has, and `_mm_loadu_si128` 16 readable bytes at
+    // any address, which `block` is.
     unsafe {
         let bytes = _mm_loadu_si128(block.as_ptr().cast());
         let quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x22));

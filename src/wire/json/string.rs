@@ -51,8 +51,8 @@ fn hex4(digits: &[u8]) -> Option<u32> {
 
 /// Appends the string whose opening quote stands just before `bytes`, and returns where its closing quote is.
 ///
-/// `None` where the strict path has to decide: the string does not end in `bytes`, or has a control character, an unknown
-/// escape, half of a surrogate pair or invalid UTF-8. Then a part of it may have been appended.
+/// `None` where the strict path has to decide: the string does not end in `bytes`, or has a control character, an
+/// unknown escape, half of a surrogate pair or invalid UTF-8. Then a part of it may have been appended.
 #[inline]
 pub(crate) fn push_string(bytes: &[u8], out: &mut String) -> Option<usize> {
     let mut at = 0;
@@ -81,9 +81,9 @@ pub struct JsonString<'a> {
     pub ascii: bool,
 }
 
-/// Reads the string whose opening quote stands just before `bytes`: its text, and where its closing quote is. A text with
-/// escapes is put together in `scratch`. `None` for what `push_string` refuses, except that invalid UTF-8 is left to
-/// whoever makes a str of the bytes.
+/// Reads the string whose opening quote stands just before `bytes`: its text, and where its closing quote is. A text
+/// with escapes is put together in `scratch`. `None` for what `push_string` refuses, except that invalid UTF-8 is left
+/// to whoever makes a str of the bytes.
 #[inline]
 pub(crate) fn read_string<'a>(
     bytes: &'a [u8],

@@ -1,7 +1,7 @@
 //! A long text that is mostly Chinese, Japanese or Korean, from UTF-8 to UTF-32, which is one number a character.
 //!
-//! The six bytes of `\u{4e2d}\u{6587}`, e4 b8 ad e6 96 87, become the numbers 0x4e2d and 0x6587. Characters of three bytes are
-//! decoded four at a time; everything else one by one.
+//! The six bytes of `\u{4e2d}\u{6587}`, e4 b8 ad e6 96 87, become the numbers 0x4e2d and 0x6587. Characters of three
+//! bytes are decoded four at a time; everything else one by one.
 
 #![allow(unsafe_code, reason = "vector instructions of the processor")]
 
@@ -30,8 +30,8 @@ pub fn is_fast() -> bool {
 /// assert!(utf32::from_utf8(b"\xff", &mut characters).is_none());
 /// ```
 pub fn from_utf8(bytes: &[u8], out: &mut Vec<u32>) -> Option<()> {
-    /// As many bytes are decoded in one go at most, so that where runs of such characters are short, little room is made
-    /// for characters that do not come.
+    /// As many bytes are decoded in one go at most, so that where runs of such characters are short, little room is
+    /// made for characters that do not come.
     const STEP: usize = 400;
     out.clear();
     out.reserve(bytes.len() / 3);
@@ -59,7 +59,8 @@ pub fn from_utf8(bytes: &[u8], out: &mut Vec<u32>) -> Option<()> {
     Some(())
 }
 
-/// Decodes the characters of three bytes at the start of `bytes`, four in one step, and returns how many bytes these were.
+/// Decodes the characters of three bytes at the start of `bytes`, four in one step, and returns how many bytes these
+/// were.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "ssse3")]
 fn decode_three_byte_blocks(bytes: &[u8], out: &mut Vec<u32>) -> usize {

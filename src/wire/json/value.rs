@@ -1,9 +1,10 @@
 //! JSON text to values of any type, in one pass and without a tree in between.
 //!
-//! The reader knows the grammar, and a [`ValueBuilder`] makes the values: for `[1,{"a":true}]` it is asked for the integer
-//! 1, an object, the key `a`, the boolean true, that the object takes this member, and an array of the two values. What is
-//! refused here need not be wrong: text that is deeply nested, integers over 64 bits, halves of surrogate pairs and the
-//! names that only Python knows (`NaN`) are left to a slower reader. What is accepted has one meaning only.
+//! The reader knows the grammar, and a [`ValueBuilder`] makes the values: for `[1,{"a":true}]` it is asked for the
+//! integer 1, an object, the key `a`, the boolean true, that the object takes this member, and an array of the two
+//! values. What is refused here need not be wrong: text that is deeply nested, integers over 64 bits, halves of
+//! surrogate pairs and the names that only Python knows (`NaN`) are left to a slower reader. What is accepted has one
+//! meaning only.
 
 use std::vec::Drain;
 

@@ -7,7 +7,7 @@ use crate::wire::counters::Counters;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
     pub shape: Shape,
-    /// Whether any line had a text, if only an empty one.
+    /// Whether any line had a text, be it empty.
     pub has_text: bool,
     pub content: String,
     pub thinking: String,

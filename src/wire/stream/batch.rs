@@ -8,8 +8,8 @@
 //! {"model":"m","created_at":"2026-08-21T17:00:05.3Z","response":"","done":true,"eval_count":3}
 //! ```
 //!
-//! a batch has the text `Hello`, the shared fields `Generate` and `m`, and three items: content up to byte 3, content up
-//! to byte 5, and a delta of its own for the last line.
+//! a batch has the text `Hello`, the shared fields `Generate` and `m`, and three items: content up to byte 3, content
+//! up to byte 5, and a delta of its own for the last line.
 
 use std::sync::Arc;
 

@@ -18,7 +18,8 @@ pub enum Shape {
     Other,
 }
 
-/// What a line has in the place of its text: `message.content`, `response`, or the member of a choice that stands for them.
+/// What a line has in the place of its text: `message.content`, `response`, or the member of a choice that stands for
+/// them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TextMember {
     /// No such member, or null.
@@ -54,8 +55,8 @@ pub struct Delta {
 }
 
 impl Delta {
-    /// Whether the line is part of an answer of the `wanted` shape (of any, if `None`), or ends one. The last line of an
-    /// answer may say no more than that it is the last.
+    /// Whether the line is part of an answer of the `wanted` shape (of any, if `None`), or ends one. The last line of
+    /// an answer may say no more than that it is the last.
     ///
     /// ```
     /// use metagpt_ollama_rs::wire::{Delta, Shape};
@@ -91,7 +92,7 @@ impl Delta {
         lenient::member(std::str::from_utf8(&self.line).ok()?, name)
     }
 
-    /// Why a line that is no part of the answer ends its reading, for people.
+    /// The message of the error for a line that is no part of the answer.
     ///
     /// ```
     /// use metagpt_ollama_rs::wire::Delta;

@@ -1,10 +1,10 @@
 //! One JSON object to what it says: a [`Delta`].
 //!
-//! Where a key comes twice the last one counts. A field of a wrong type counts as absent: servers and proxies differ, and
-//! a broken detail must not end a stream.
+//! Where a key comes twice the last one counts. A field of a wrong type counts as absent: servers and proxies differ,
+//! and a broken detail must not end a stream.
 //!
 //! ```json
-//! {"model":"m","created_at":"2026-08-21T17:00:05Z","message":{"role":"assistant","content":"","thinking":"Hm"},"done":false}
+//! {"model":"m","created_at":"2026","message":{"role":"assistant","content":"","thinking":"Hm"},"done":false}
 //! ```
 //!
 //! becomes a delta of the shape `Chat` with the `thinking` `Hm`, an empty `content` and no `error`.
@@ -41,7 +41,7 @@ pub(super) fn parse_delta(object: TapeValue<'_, '_>, source: &[u8], events: bool
                 .counters
                 .set_openai_usage(|name| usage.get(name).and_then(TapeValue::u64));
         }
-        // With `n` above one the chunks of several answers are interleaved; an answer is the first of them.
+        // With `n` above one the lines of several answers are interleaved; the answer that is read is the first one.
         let first = choices
             .elements()
             .enumerate()
@@ -75,7 +75,7 @@ pub(super) fn parse_delta(object: TapeValue<'_, '_>, source: &[u8], events: bool
     delta
 }
 
-/// The top-level members that matter, the last of each name.
+/// The members of a line that say something, the last of each name.
 #[derive(Default)]
 struct TopLevelFields<'t, 'i> {
     model: Option<TapeValue<'t, 'i>>,
@@ -89,7 +89,7 @@ struct TopLevelFields<'t, 'i> {
     done_reason: Option<TapeValue<'t, 'i>>,
     error: Option<TapeValue<'t, 'i>>,
     tool_calls: bool,
-    /// An image that was made, or how far one is.
+    /// Whether the line has an image that was made, or says how far the making of one is.
     image: bool,
     status: bool,
     counters: Counters,
@@ -143,7 +143,8 @@ fn message_text(delta: &mut Delta, message: TapeValue<'_, '_>) -> bool {
         match key {
             "role" => delta.role = owned(Some(value)),
             "content" => delta.text_member = text_of(value, &mut delta.content),
-            // The second and third name are OpenAI's side: Ollama's and that of other servers.
+            // `reasoning` is the name at Ollama's OpenAI endpoint, `reasoning_content` that of other servers with such
+            // an endpoint.
             "thinking" | "reasoning" | "reasoning_content" => {
                 if let Some(text) = value.str() {
                     text.clone_into(&mut delta.thinking);
@@ -201,8 +202,8 @@ fn text_of(value: TapeValue<'_, '_>, text: &mut String) -> TextMember {
     TextMember::Text
 }
 
-/// The text of an `error` member, or the whole line where it has none; `None` if the member says nothing, by Python's idea
-/// of truth.
+/// The text of an `error` member, or the whole line where it has none; `None` if the member says nothing, by Python's
+/// idea of truth.
 fn error_of_line(error: TapeValue<'_, '_>, source: &[u8]) -> Option<String> {
     match error.node()? {
         Node::Static(
@@ -250,7 +251,7 @@ fn tool_call(call: &str) -> ToolCall {
     };
     let function = lenient::member(call, "function").unwrap_or_default();
     let arguments = lenient::member(function, "arguments").filter(|arguments| *arguments != "null");
-    // Natively the index is the function's, in the OpenAI shape the call's.
+    // Ollama's own endpoints put the index into the function, OpenAI's into the call.
     let index = lenient::member(function, "index").or_else(|| lenient::member(call, "index"));
     ToolCall {
         id: text(lenient::member(call, "id")),

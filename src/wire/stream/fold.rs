@@ -1,7 +1,7 @@
 //! Deltas to the answer, and whether the answer is complete.
 //!
-//! The texts `Hel` and `lo` of two content lines and the delta of `{"response":"","done":true,"eval_count":3}` are an answer
-//! with the content `Hello`, the outcome `Complete` and three tokens.
+//! The texts `Hel` and `lo` of two content lines and the delta of `{"response":"","done":true,"eval_count":3}` are an
+//! answer with the content `Hello`, the outcome `Complete` and three tokens.
 
 use std::collections::HashMap;
 
@@ -90,7 +90,7 @@ impl Fold {
         if answer.shape == Shape::Other {
             answer.shape = delta.shape;
         }
-        // A server that loses an error sends an empty model name on its last chunk.
+        // A server that loses an error sends an empty model name on its last line.
         replace(
             &mut answer.model,
             delta.model.as_ref().filter(|model| !model.is_empty()),
@@ -220,8 +220,8 @@ fn replace(old: &mut Option<String>, new: Option<&String>) {
     }
 }
 
-/// Folds a whole body, streamed or not. The error, if there is one, is why the reading stopped; the answer holds what came
-/// before it.
+/// Folds a whole body, streamed or not. The error, if there is one, is why the reading stopped; the answer holds what
+/// came before it.
 ///
 /// ```
 /// use metagpt_ollama_rs::wire::fold_body;

@@ -1,7 +1,8 @@
 //! One line to one item of a batch, by the fast path or the strict one.
 //!
 //! The first content line of a stream is read by the parser and becomes the template of the lines after it. Each line
-//! that matches the template is read by it; each other line is parsed, and becomes a content item, or a delta of its own.
+//! that matches the template is read by it; each other line is parsed, and becomes a content item, or a delta of its
+//! own.
 
 use std::sync::Arc;
 

@@ -1,9 +1,9 @@
 //! A line to the JSON object in it, for any legal JSON: the strict path of the decoder.
 //!
 //! simd-json makes a flat tape of the line, in buffers that are used again and again; nothing here recurses, so depth
-//! is harmless. Some legal JSON simd-json refuses (a number of 400 digits, half of a surrogate pair, 2,000 arrays inside
-//! each other); such a line is rewritten by `json::lenient` and parsed once more. Only a line that is no JSON object is
-//! refused.
+//! is harmless. Some legal JSON simd-json refuses (a number of 400 digits, half of a surrogate pair, 2,000 arrays
+//! inside each other); such a line is rewritten by `json::lenient` and parsed once more. Only a line that is no JSON
+//! object is refused.
 
 use simd_json::{Buffers, Node, Tape};
 

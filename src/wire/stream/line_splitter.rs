@@ -1,8 +1,8 @@
 //! Bytes to lines, whatever the cuts: each line is handed over once, whole, without its end.
 //!
-//! The pieces `{"a":1}\n{"b"` and `:2}\n` are the lines `{"a":1}` and `{"b":2}`. A line inside one piece is lent from that
-//! piece. Only a line that is split between pieces is copied, into the one carry buffer, and the bytes in there are never
-//! searched again.
+//! The pieces `{"a":1}\n{"b"` and `:2}\n` are the lines `{"a":1}` and `{"b":2}`. A line inside one piece is lent from
+//! that piece. Only a line that is split between pieces is copied, into the one carry buffer, and the bytes in there
+//! are never searched again.
 
 use memchr::{memchr, memchr2};
 

@@ -6,9 +6,9 @@
 //! {"model":"m","created_at":"2026-08-21T17:00:05.1Z","message":{"role":"assistant","content":"Hel"},"done":false}
 //! ```
 //!
-//! it keeps the bytes `{"model":"m","created_at":"` and the shape `Chat`, which fixes all bytes between the time and the
-//! text and all bytes after the text. A line that matches the template byte for byte needs no JSON parser. Any other line
-//! is left to the strict path; for lines that both paths can read, both give the same item.
+//! it keeps the bytes `{"model":"m","created_at":"` and the shape `Chat`, which fixes all bytes between the time and
+//! the text and all bytes after the text. A line that matches the template byte for byte needs no JSON parser. Any
+//! other line is left to the strict path; for lines that both paths can read, both give the same item.
 
 use std::sync::Arc;
 

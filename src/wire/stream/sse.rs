@@ -8,9 +8,9 @@
 //!
 //! ```
 //!
-//! holds one JSON text, and then says that it is complete. The `data` of an event is a JSON text or `[DONE]`; comments and
-//! the other fields have no meaning here. A data line that is a JSON object by itself is delivered at once. One that is not
-//! waits for the other data lines of its event, and they are tried together.
+//! holds one JSON text, and then says that it is complete. The `data` of an event is a JSON text or `[DONE]`; comments
+//! and the other fields have no meaning here. A data line that is a JSON object by itself is delivered at once. One
+//! that is not waits for the other data lines of its event, and they are tried together.
 
 use super::error::WireError;
 

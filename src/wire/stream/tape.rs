@@ -1,6 +1,7 @@
 //! simd-json's tape: a JSON value as a flat list of nodes, without recursion.
 //!
-//! `{"a":[1,2]}` is the five nodes: object of one member (4 nodes long), `"a"`, array of two elements (2 nodes long), 1, 2.
+//! `{"a":[1,2]}` is the five nodes: object of one member (4 nodes long), `"a"`, array of two elements (2 nodes long),
+//! 1, 2.
 
 use simd_json::{Node, StaticNode};
 

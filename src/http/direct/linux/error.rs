@@ -57,8 +57,8 @@ impl From<DirectError> for Error {
             DirectError::Interrupted(Some(cause)) if !fault::broke_off(cause.kind()) => {
                 fault::interrupted(&cause.to_string()).with_source(cause)
             }
-            DirectError::Interrupted(Some(cause)) => fault::cut().with_source(cause),
-            DirectError::Interrupted(None) => fault::cut(),
+            DirectError::Interrupted(Some(cause)) => fault::cut_short().with_source(cause),
+            DirectError::Interrupted(None) => fault::cut_short(),
         }
     }
 }
