@@ -35,7 +35,7 @@ def cases(size: Size) -> list[Case]:
 
 
 class Burner(threading.Thread):
-    """Computes until told to stop; `cpu` is then the CPU time that it took, in seconds."""
+    """Computes until `stop` is called; `cpu` is then the CPU time that it took, in seconds."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)

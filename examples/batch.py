@@ -3,8 +3,8 @@
     python examples/batch.py FOLDER [--question TEXT] [--at-once 4] [--output FILE] [--model NAME]
 
 Each answer is a line of JSON in FOLDER/answers.jsonl, written as soon as it is there. After Ctrl-C the same command
-goes on with the files that have no answer yet, or that have changed since. A file that fails is told and the others go
-on; the exit code is then 1. It asks the Ollama at OLLAMA_HOST, and draws the bar if `rich` is installed.
+goes on with the files that have no answer yet, or that have changed since. A file that fails is reported, and the
+others go on; the exit code is then 1. It asks the Ollama at OLLAMA_HOST, and draws the bar if `rich` is installed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from typing import Any, Callable, TextIO
 
 from metagpt_ollama_rs import AsyncClient, Client, ConnectError, ModelNotFoundError, OllamaError
 
-# What an answer is an answer to; the file by its content, so that a changed one is asked about again.
+# The fields that tell which question about which file was answered; a file by its content, so that the question is
+# asked again about a changed one.
 KEY = ("file", "sha256", "question", "model")
 
 
@@ -35,7 +36,7 @@ def chat_model(client: Client) -> str:
 
 
 def answered(output: TextIO) -> Iterator[tuple[str, ...]]:
-    """What has an answer already; leaves `output` ready for the next line. A line that a crash has cut is none."""
+    """The questions that `output` has answers to; cuts off a last line that a crash has left half written."""
     output.seek(0)
     line = "\n"
     for line in output:
@@ -87,7 +88,7 @@ async def run(files: list[Path], output: TextIO, question: str, model: str, at_o
         # truncate: a text that is longer than the model's context is an error, not an answer about a part of it.
         prompt = f"{question}\n\n{text}"
         messages = [{"role": "user", "content": prompt}]
-        # A small model may never end by itself; one that goes in circles until the limit has given no answer.
+        # A small model may never end by itself. One that repeats itself until the limit has given no answer.
         limit = {"num_predict": 1000}
         reply = await client.chat(model, messages, truncate=False, options=limit, repetition_guard=True)
         record |= {"answer": reply.message.content, "tokens": reply.eval_count}
@@ -97,14 +98,14 @@ async def run(files: list[Path], output: TextIO, question: str, model: str, at_o
     async def work(client: AsyncClient, tell: Callable[[str], None]) -> None:
         for file in waiting:
             try:
-                said = kind = await answer(client, file)
+                outcome = kind = await answer(client, file)
             except (ConnectError, ModelNotFoundError):
-                # The next file would fare no better.
+                # The next file would fail for the same reason.
                 raise
             except (OllamaError, OSError, UnicodeDecodeError) as error:
-                said, kind = str(error), "failed"
+                outcome, kind = str(error), "failed"
             counts[kind] += 1
-            tell(f"{file.name}: {said}")
+            tell(f"{file.name}: {outcome}")
 
     with progress(len(files)) as tell:
         async with AsyncClient() as client:
@@ -130,7 +131,7 @@ def main() -> None:
     try:
         with Client() as client:
             model = options.model or chat_model(client)
-            # A model that is not there is told now, not after the first file.
+            # Asked before the first file is read, so that a missing model is reported at once.
             client.show(model)
         print(f"Asking {model} about {len(files)} files, {options.at_once} at a time", file=sys.stderr)
         with path.open("a+", encoding="utf-8", errors="replace") as output:

@@ -27,14 +27,14 @@ from typing import Any, NamedTuple
 from metagpt_ollama_rs import Client, OllamaError, Timeout
 
 PROMPT = "What does a product manager do in a software team? Answer in three sentences."
-# An Ollama that is there answers its list of models at once.
+# Seconds until there is taken to be no Ollama; one that runs answers with its list of models at once.
 PROBE = Timeout(connect=2, first_token=5, idle=5, total=10)
-# Loading a model from a cold disk takes this long at the very worst.
+# Seconds that loading the model from a slow disk may take.
 START_SECONDS = 120
 
 
 class Server(NamedTuple):
-    """Where the demo asks, which model, and why there."""
+    """The server and the model that the demo asks, and why it asks that server."""
 
     url: str
     model: str
@@ -108,14 +108,14 @@ def configure_metagpt(server: Server, scratch: Path) -> None:
         "api_type": "ollama",
         "base_url": server.url,
         "model": server.model,
-        # MetaGPT refuses an empty key; placeholders never leave the machine.
+        # MetaGPT refuses an empty key; this placeholder is never sent.
         "api_key": "ollama",
         "max_token": 300,
         "timeout": 600,
     }
     configuration = scratch / ".metagpt" / "config2.yaml"
     configuration.parent.mkdir()
-    # JSON is YAML.
+    # MetaGPT reads YAML, and JSON is a part of YAML.
     configuration.write_text(json.dumps({"llm": llm}), encoding="utf-8")
     os.environ.update(HOME=str(scratch), METAGPT_PROJECT_ROOT=str(scratch))
 
@@ -141,7 +141,7 @@ def need_metagpt() -> None:
 
 
 def run_role(prompt: str) -> tuple[dict[str, Any], Stream]:
-    """Lets a role with one action answer `prompt`. Returns what the server said at the end, and the stream's times."""
+    """Lets a role with one action answer `prompt`. Returns the last line of the reply and the times of the stream."""
     warnings.simplefilter("ignore")
     need_metagpt()
     from loguru import logger
@@ -209,7 +209,7 @@ def main() -> None:
         try:
             last, stream = run_role(options.prompt)
         except Exception as error:
-            # Role.run wraps what went wrong into a plain Exception.
+            # Role.run wraps the error into a plain Exception, as its cause.
             raise SystemExit(f"\n{error.__context__ or error}") from error
         print()
         for label, value in numbers(server, last, stream):

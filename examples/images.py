@@ -26,7 +26,7 @@ def vision_model(client: Client) -> str:
 
 def with_client(client: Client, model: str, question: str, pictures: list[Path]) -> None:
     """`images` of a message may be paths, bytes or base64 text."""
-    # Ollama drops pictures that a model cannot take, without a word: the model would make something up.
+    # Ollama silently drops pictures that a model cannot take, and the model would make something up.
     if "vision" not in (client.show(model).capabilities or ("vision",)):
         raise SystemExit(f"The model {model!r} cannot see.\nhint: choose one whose `ollama show` lists vision")
     message = {"role": "user", "content": question, "images": pictures}

@@ -34,7 +34,7 @@ def configure(folder: str, url: str, model: str) -> None:
     llm = {"api_type": "ollama", "base_url": url, "model": model, "api_key": "ollama", "max_token": 500}
     file = Path(folder, ".metagpt", "config2.yaml")
     file.parent.mkdir()
-    # JSON is YAML.
+    # MetaGPT reads YAML, and JSON is a part of YAML.
     file.write_text(json.dumps({"llm": llm}), encoding="utf-8")
     os.environ.update(HOME=folder, METAGPT_PROJECT_ROOT=folder, LOGURU_AUTOINIT="no")
 
@@ -96,7 +96,7 @@ def main() -> None:
         except OllamaError as error:
             raise SystemExit(str(error)) from error
         except Exception as error:
-            # Role.run wraps what went wrong into a plain Exception.
+            # Role.run wraps the error into a plain Exception, as its cause.
             raise SystemExit(str(error.__context__ or error)) from error
 
 

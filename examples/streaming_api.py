@@ -34,7 +34,7 @@ def chat_model(client: Client) -> str:
 
 
 async def answer(client: AsyncClient, model: str, prompt: str) -> AsyncIterator[str]:
-    """The lines of one reply. A client that leaves ends this generator, and leaving `async with` stops the model."""
+    """The lines of one reply. A client that hangs up ends this generator; the end of `async with` stops the model."""
     try:
         messages = [{"role": "user", "content": prompt}]
         async with await client.chat(model, messages, stream=True, options={"num_predict": 1000}) as stream:
@@ -43,7 +43,7 @@ async def answer(client: AsyncClient, model: str, prompt: str) -> AsyncIterator[
                     yield line(text=part.message.content)
         yield line(done=True, reason=part.done_reason, tokens=part.eval_count)
     except OllamaError as error:
-        # The status 200 is sent long since: a stream tells its error in its last line.
+        # The status 200 was sent with the first line, so an error can only be reported in the last line.
         yield line(error=str(error))
 
 

@@ -34,7 +34,7 @@ def configure(folder: str, url: str, model: str) -> None:
     llm = {"api_type": "ollama", "base_url": url, "model": model, "api_key": "ollama", "max_token": 300}
     file = Path(folder, ".metagpt", "config2.yaml")
     file.parent.mkdir()
-    # JSON is YAML.
+    # MetaGPT reads YAML, and JSON is a part of YAML.
     file.write_text(json.dumps({"llm": llm}), encoding="utf-8")
     os.environ.update(HOME=folder, METAGPT_PROJECT_ROOT=folder, LOGURU_AUTOINIT="no")
 
@@ -93,7 +93,7 @@ async def run(task: str, drafts: int) -> None:
     team = Team()
     team.hire([Author(), Critic()])
     team.run_project(task)
-    # The two take turns. Not Team.run, which logs what goes wrong and then returns as if all were well.
+    # The two take turns. Team.run is not used, because it logs an error and then returns as if there was none.
     for _ in range(2 * drafts - 1):
         await team.env.run()
 
@@ -115,7 +115,7 @@ def main() -> None:
         except OllamaError as error:
             raise SystemExit(str(error)) from error
         except Exception as error:
-            # Role.run wraps what went wrong into a plain Exception.
+            # Role.run wraps the error into a plain Exception, as its cause.
             raise SystemExit(str(error.__context__ or error)) from error
 
 

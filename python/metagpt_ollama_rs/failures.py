@@ -98,7 +98,6 @@ def from_core(
     phase: str | None = None,
     seconds: float | None = None,
     retry_after: float | None = None,
-    began: bool = False,
     loaded: bool | None = None,
     available: list[str] | None = None,
     proxy: str | None = None,

@@ -288,6 +288,7 @@ class _LoopSemaphores:
         self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
     def for_running_loop(self) -> asyncio.Semaphore:
+        """The semaphore of the event loop that runs this task."""
         loop = asyncio.get_running_loop()
         if loop not in self._by_loop:
             self._by_loop[loop] = asyncio.Semaphore(self._number)

@@ -53,6 +53,7 @@ class _SchemaRewriter:
         self._recursive: list[str] = []
 
     def rewrite_root(self, schema: Mapping[str, Any]) -> dict[str, Any]:
+        """The whole schema, with the definitions that contain themselves in ``$defs``."""
         result = self._rewrite(schema, ())
         if result == _ANY_VALUE:
             result = {}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::config::Config;
 use super::direct::Reactor;
 use super::explain::explain;
-use super::lane::Runtime;
+use super::lane::GetRuntime;
 use super::pump;
 use super::reply::{self, Reply};
 use super::request::Request;
@@ -36,7 +36,7 @@ impl Client {
 
     /// This client on `reactor`, where its futures have to run from then on; `None` where TLS or a proxy is needed,
     /// which a reactor does not have.
-    pub fn on(&self, reactor: &Reactor, runtime: Runtime) -> Option<Self> {
+    pub fn on(&self, reactor: &Reactor, runtime: GetRuntime) -> Option<Self> {
         self.0.on(reactor, runtime).map(Self)
     }
 

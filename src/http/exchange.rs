@@ -7,7 +7,8 @@
 //! onse":"y","done":true}\n
 //! ```
 //!
-//! A pooled connection that turns out to be dead is replaced by its lane, once and at once; all other tries are those of `retry_plan`.
+//! A pooled connection that turns out to be dead is replaced by its lane, once and at once; `retry_plan` decides on all other
+//! tries.
 
 use std::future::Future;
 use std::sync::Arc;

@@ -17,10 +17,10 @@ use crate::error::{Cause, Error, Kind, Phase};
 use crate::excerpt::excerpt;
 use crate::stats::Trace;
 
-/// How many bytes of names are kept.
+/// How many bytes of the names of models are kept.
 const MAX_NAMES: usize = 64 << 10;
 
-/// How long an answer is waited for.
+/// How long the answer to the question is waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Adds to `error` what the server knows about the model of the call `trace`.
@@ -97,7 +97,7 @@ async fn names(transport: &Transport, path: &str) -> Result<Option<Vec<String>>,
     }))
 }
 
-/// Whether the server's full name is what was asked for: without a tag that is `latest`.
+/// Whether `full`, a name in the server's list, is the model `asked`, which may have no tag: then `latest` is meant.
 fn is_same(full: &str, asked: &str) -> bool {
     full.eq_ignore_ascii_case(asked)
         || full

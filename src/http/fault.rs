@@ -216,7 +216,8 @@ pub(super) fn unknown_server_name(reason: &str) -> Error {
     Error::new(Kind::Connect, message).with_cause(Cause::UnknownName)
 }
 
-/// A name cannot be resolved that a request through a proxy needs: the proxy's own, or the server's, whose address the proxy wants.
+/// A name cannot be resolved that a request through a proxy needs: the proxy's own, or the server's, whose address the
+/// proxy wants.
 fn unknown_name_with_proxy(unresolved: &UnresolvedName, proxy: &ProxyInfo) -> Error {
     let (UnresolvedName { name, reason }, shown) = (unresolved, &proxy.shown);
     let (cause, message) = if proxy.host == *name {

@@ -23,8 +23,8 @@ use super::request::Prepared;
 use crate::error::{Error, Kind};
 use crate::sync::lock;
 
-/// Gives the tokio runtime of the process, which is started when it is first needed.
-pub type Runtime = fn() -> Result<tokio::runtime::Handle, Error>;
+/// A function that gives the tokio runtime of the process, which is started when it is first needed.
+pub type GetRuntime = fn() -> Result<tokio::runtime::Handle, Error>;
 
 /// Who polls the sockets of a request.
 #[derive(Clone)]
@@ -33,7 +33,7 @@ pub(super) enum Lane {
     General,
     /// A reactor in an event loop polls them; the request has to run there. The runtime is for an origin that needs TLS or a
     /// proxy, to which a redirect may lead.
-    Direct(ReactorHandle, Runtime),
+    Direct(ReactorHandle, GetRuntime),
 }
 
 impl Lane {

@@ -50,7 +50,7 @@ pub use base::{AddressSetting, BaseUrl};
 pub use client::Client;
 pub use config::Config;
 pub use endpoint::{Endpoint, Method, ReplyLines};
-pub use lane::Runtime;
+pub use lane::GetRuntime;
 pub use policy::{Retry, Timeouts};
 pub use proxy::ProxyRule;
 pub use redact::Secrets;

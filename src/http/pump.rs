@@ -1,4 +1,4 @@
-//! From a reply to an inbox: reads, decodes, pushes once per network read, and says how it ended.
+//! From a reply to an inbox: reads, has a sink decode, pushes once per network read, and closes the inbox with how it ended.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +30,7 @@ impl Drop for CloseOnDrop<'_> {
     }
 }
 
-/// Runs one stream. See [`super::Client::pump`].
+/// Sends `request` and moves the reply into `inbox`, which is closed at the end: see [`super::Client::pump`].
 pub(super) async fn run(
     transport: &Transport,
     request: Request,
@@ -145,7 +145,7 @@ async fn relay(
 }
 
 /// Reads on to the end of a body whose last line has come. Only an error line still counts: a server that breaks off
-/// now has said everything.
+/// after the last line has sent the whole answer.
 async fn read_to_end(exchange: &mut Exchange, sink: &mut impl Sink) -> Result<(), Error> {
     let lane = exchange.lane().clone();
     let rest = async {

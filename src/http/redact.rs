@@ -203,7 +203,8 @@ fn raw(text: &[u8], wanted: char) -> Option<&[u8]> {
     head.eq_ignore_ascii_case(bytes).then_some(rest)
 }
 
-/// What follows `wanted` where JSON escapes it, as in `\"` or `\u0022`, after any number of backslashes: JSON in JSON doubles them.
+/// What follows `wanted` where JSON escapes it, as in `\"` or `\u0022`, after any number of backslashes: JSON in JSON doubles
+/// them.
 fn escaped(text: &[u8], wanted: char) -> Option<&[u8]> {
     let text = bare(text);
     if let Some(rest) = raw(text, wanted) {

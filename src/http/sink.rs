@@ -25,22 +25,22 @@ use crate::wire::{
 pub enum PumpMode {
     /// Decoded items.
     Deltas,
-    /// The same, for a reader that can make nothing of an answer of another shape.
+    /// Decoded items, for a reader that can make nothing of an answer of another shape than this one.
     Records(Shape),
     /// Raw lines without their newline, blank ones left out, nothing decoded or checked: for code that brings its
     /// own decoder.
     RawLines,
 }
 
-/// Where the pieces of a body go.
+/// Takes the pieces of a body, and hands what becomes of them to the reader of an inbox.
 pub(super) trait Sink {
-    /// Takes the next piece. After an error nothing more may come; what came before it is good.
+    /// Takes the next piece. After an error no more pieces may come; what was made of those before it is good.
     fn feed(&mut self, piece: &[u8]) -> Result<(), Error>;
 
     /// The body has ended: what stands after the last newline is a line, too.
     fn finish(&mut self) -> Result<(), Error>;
 
-    /// Moves what has become of the pieces to the reader.
+    /// Pushes what has become of the pieces into `inbox`.
     fn flush(&mut self, inbox: &Inbox);
 
     /// Whether the reply's last line has come.
@@ -255,7 +255,7 @@ impl Sink for RawLineSink {
         inbox.push(&mut self.batch);
     }
 
-    /// Raw lines are judged by their reader.
+    /// Never: the reader of raw lines judges which is the last one.
     fn is_done(&self) -> bool {
         false
     }

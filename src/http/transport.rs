@@ -10,7 +10,7 @@ use super::attempt::Attempt;
 use super::base::{AddressSetting, BaseUrl};
 use super::config::Config;
 use super::direct::Reactor;
-use super::lane::{Lane, Lanes, Response, Runtime};
+use super::lane::{GetRuntime, Lane, Lanes, Response};
 use super::redact::Secrets;
 use super::request::{Heads, Prepared, Request};
 use crate::error::Error;
@@ -58,7 +58,7 @@ impl Transport {
     }
 
     /// This transport in the direct lane of `reactor`; `None` where that lane does not lead to the server.
-    pub(super) fn on(&self, reactor: &Reactor, runtime: Runtime) -> Option<Self> {
+    pub(super) fn on(&self, reactor: &Reactor, runtime: GetRuntime) -> Option<Self> {
         self.is_plain()
             .then(|| self.in_lane(Lane::Direct(reactor.handle(), runtime)))
     }

@@ -6,7 +6,9 @@ import struct
 
 import pytest
 
+from metagpt_ollama_rs import model_options
 from metagpt_ollama_rs.embedded import gguf as reader
+from metagpt_ollama_rs.embedded import options
 from metagpt_ollama_rs.embedded.models import open_models
 from metagpt_ollama_rs.serving.ollama import full_name
 
@@ -125,3 +127,7 @@ def test_the_real_file(gguf):
     file = reader.read(gguf)
     assert (file.architecture, file.parameters, file.quantization) == ("llama", 134515008, "Q4_1")
     assert file.architecture_value("context_length") == 8192
+
+
+def test_the_table_of_options_has_those_that_the_client_knows():
+    assert set(options.parse({})) == set(model_options.OPTIONS)

@@ -119,43 +119,32 @@ def shouting_decode(_self, response):
     return json.loads(response.data.decode("utf-8").replace("Hello", "HELLO"))
 
 
-@pytest.mark.parametrize("place", ["class", "object"])
-@pytest.mark.parametrize("call", [streamed, whole])
-def test_decode_replaced(call, place, duel, answers, monkeypatch):
-    answers("Hello world")
-    for module in (original, ours):
-        if place == "class":
-            monkeypatch.setattr(module.OllamaMessageBase, "decode", shouting_decode)
-
-    async def patched(llm):
-        if place == "object":
-            llm.ollama_message.decode = lambda response: shouting_decode(None, response)
-        return await call(llm)
-
-    outcome = duel(patched, stream=call is streamed)
-    assert outcome.original.value == outcome.ours.value == "HELLO world"
-    assert outcome.original.deltas == outcome.ours.deltas
+def shouting_get_choice(_self, chunk):
+    return chunk["message"]["content"].upper()
 
 
 @pytest.mark.parametrize("place", ["class", "object"])
 @pytest.mark.parametrize("call", [streamed, whole])
-def test_get_choice_replaced(call, place, duel, answers, monkeypatch):
+@pytest.mark.parametrize(
+    ("owner", "method", "shouting", "answer"),
+    [
+        ("OllamaMessageBase", "decode", shouting_decode, "HELLO world"),
+        ("OllamaMessageChat", "get_choice", shouting_get_choice, "HELLO WORLD"),
+    ],
+)
+def test_a_method_of_the_message_replaced(owner, method, shouting, answer, call, place, duel, answers, monkeypatch):
     answers("Hello world")
-
-    def shouting(_self, chunk):
-        return chunk["message"]["content"].upper()
-
     for module in (original, ours):
         if place == "class":
-            monkeypatch.setattr(module.OllamaMessageChat, "get_choice", shouting)
+            monkeypatch.setattr(getattr(module, owner), method, shouting)
 
     async def patched(llm):
         if place == "object":
-            llm.ollama_message.get_choice = lambda chunk: shouting(None, chunk)
+            setattr(llm.ollama_message, method, lambda value: shouting(None, value))
         return await call(llm)
 
     outcome = duel(patched, stream=call is streamed)
-    assert outcome.original.value == outcome.ours.value == "HELLO WORLD"
+    assert outcome.original.value == outcome.ours.value == answer
     assert outcome.original.deltas == outcome.ours.deltas
 
 

@@ -201,15 +201,20 @@ def test_vectors_that_are_none_are_refused(make, server, vectors):
         asyncio.run(embedding.aget_text_embedding_batch(["a"]))
 
 
-def test_the_event_loop_is_free_while_the_server_works(make, server):
-    released = threading.Event()
+@pytest.fixture
+def released(make, server):
+    """Set, it lets the server answer; until then its requests for vectors wait."""
+    event = threading.Event()
 
     def slow(request):
-        released.wait(20)
+        event.wait(20)
         return embed(request)
 
-    server.on("POST", "/api/embed", slow)
+    server.on("POST", "/api/embed", slow)  # in the place of what `make` has scripted
+    return event
 
+
+def test_the_event_loop_is_free_while_the_server_works(make, server, released):
     async def ask():
         waiting = asyncio.ensure_future(make().aget_text_embedding("a"))
         await asyncio.to_thread(server.wait_for_request, 1)
@@ -219,14 +224,7 @@ def test_the_event_loop_is_free_while_the_server_works(make, server):
     assert asyncio.run(ask()) == vector("a")
 
 
-def test_only_some_batches_are_asked_for_at_once(make, server):
-    released = threading.Event()
-
-    def slow(request):
-        released.wait(20)
-        return embed(request)
-
-    server.on("POST", "/api/embed", slow)
+def test_only_some_batches_are_asked_for_at_once(make, server, released):
     embedding = make(embed_batch_size=1, requests_at_once=2)
 
     async def ask():

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 import metagpt_ollama_rs.provider as ours
+from metagpt_ollama_rs import Timeout
 from metagpt_ollama_rs.errors import ConfigurationError
 from metagpt_ollama_rs.provider.settings import SETTINGS, overlay, read_settings
 
@@ -162,11 +163,11 @@ def test_reasoning_of_metagpts_main_branch_becomes_think():
 
 
 def test_the_four_limits_of_a_call(make_config):
-    limits = ours.OllamaLLM(make_config(timeout=77))._limits(0)
+    limits = ours.OllamaLLM(make_config(timeout=77))._timeout_limits(0)
     assert (limits.connect, limits.first_token, limits.idle, limits.total) == (5.0, 77.0, 77.0, None)
-    assert ours.OllamaLLM(make_config(timeout=77))._limits(9).idle == 9.0
+    assert ours.OllamaLLM(make_config(timeout=77))._timeout_limits(9).idle == 9.0
     extra = {"connect_timeout": "1", "first_token_timeout": "2", "idle_timeout": "3.5", "total_timeout": "4"}
-    limits = ours.OllamaLLM(make_config(extra_fields=extra))._limits(0)
+    limits = ours.OllamaLLM(make_config(extra_fields=extra))._timeout_limits(0)
     assert (limits.connect, limits.first_token, limits.idle, limits.total) == (1.0, 2.0, 3.5, 4.0)
 
 
@@ -182,3 +183,9 @@ def test_overlay_keeps_both_kinds_of_change():
     fresh = {"options": {"a": 9, "b": 2}, "stream": True, "think": True}
     assert overlay(fresh, before, by_hand) == {"options": {"a": 9, "b": 3, "c": 4}, "think": True}
     assert overlay(fresh, before, before) == fresh
+
+
+def test_each_limit_of_timeout_is_a_setting(make_config):
+    extra = {f"{limit}_timeout": str(number) for number, limit in enumerate(Timeout._fields, start=1)}
+    timeouts = read_settings(make_config(extra_fields=extra), "chat").client.timeouts
+    assert timeouts == {limit: float(number) for number, limit in enumerate(Timeout._fields, start=1)}

@@ -166,6 +166,17 @@ def test_a_citation_is_seen_wherever_it_stands_in_a_comment(tmp_path):
     assert not leads_somewhere(tmp_path, "d.md")
 
 
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "docs/design.md"])
+def test_identifiers_in_backticks_occur_in_the_sources(name):
+    """Those that are made of several words: `ReaderCell`, `reader_cell`."""
+    code = [file for file in texts() if file.suffix in {".rs", ".py", ".pyi"} or file.name == "Makefile"]
+    words = {word for file in code for word in re.findall(r"\w+", file.read_text(encoding="utf-8"))}
+    spans = re.findall(r"`(\w+)`", (ROOT / name).read_text(encoding="utf-8"))
+    named = {span for span in spans if re.search(r"[A-Za-z]_|_[A-Za-z]|[a-z][A-Z]", span)}
+    assert len(named) > 5
+    assert named - words == set()
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda file: file.name)
 def test_files_named_in_documents_exist(document):
     """Those that are named by their path from the top, in backticks or not."""

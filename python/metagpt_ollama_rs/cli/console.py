@@ -1,4 +1,4 @@
-"""How the commands talk to whoever runs them: exit codes, messages on stderr, errors with a hint.
+"""How the commands report to the user: exit codes, messages on stderr, errors with a hint.
 
 Data goes to stdout, messages go to stderr, for example:
 

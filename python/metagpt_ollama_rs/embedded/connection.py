@@ -44,7 +44,7 @@ class Limits(NamedTuple):
 
 
 class ClientLeftError(Exception):
-    """The client hung up, or stopped reading: nobody waits for the rest of the reply."""
+    """The client hung up, or stopped reading, so that the rest of the reply cannot be sent."""
 
 
 class Connection:

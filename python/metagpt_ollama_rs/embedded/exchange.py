@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 
 class Exchange:
-    """One request, and the ways to answer it. Every method that sends raises `ClientLeftError` when nobody reads.
+    """One request, and the ways to answer it. Every method that sends raises `ClientLeftError` when the client has hung
+    up.
 
     `streaming` is True once a first line was sent.
     """

@@ -14,6 +14,8 @@ from .checks import Refusal
 
 
 class _Option(NamedTuple):
+    """One row: the type as Ollama names it in errors, the default, and the name in a request to llama.cpp or None."""
+
     type_name: str
     default: Any
     runner: str | None

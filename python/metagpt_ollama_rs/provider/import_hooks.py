@@ -34,6 +34,8 @@ def when_imported(name: str, action: Action) -> None:
 
 
 class _Finder(MetaPathFinder):
+    """Finds the module ``name`` as the other finders do, and gives it a loader that calls the hook."""
+
     def __init__(self, name: str, action: Action) -> None:
         self._name, self._action = name, action
         self._searching = False

@@ -34,6 +34,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Optional
 
 from .._core import excerpt
+from ..endpoints import ENDPOINTS
 from ..errors import ConfigurationError
 from ..limits import Timeout
 from ..model_options import OPTIONS, parse_bool, parse_float, parse_int, parse_keep_alive
@@ -53,8 +54,11 @@ __all__ = [
 # MetaGPT's own provider sends this temperature in every request.
 DEFAULT_TEMPERATURE = 0.3
 
-_TEXT_APIS = ("chat", "generate")
-_EMBED_APIS = ("embed", "embeddings")
+# The endpoints of Ollama by the last part of their paths: those that answer with text, and those that answer with
+# vectors.
+_OLLAMA_ENDPOINTS = [row for row in ENDPOINTS.values() if row.path.startswith("/api/")]
+_TEXT_APIS = tuple(row.path[len("/api/") :] for row in _OLLAMA_ENDPOINTS if row.lines == "answer")
+_EMBED_APIS = tuple(row.path[len("/api/") :] for row in _OLLAMA_ENDPOINTS if row.embeds)
 _ALL_APIS = _TEXT_APIS + _EMBED_APIS
 
 

@@ -48,6 +48,8 @@ _NEEDED_PARAMETERS = ("output_class_name", "output_data_mapping", "schema")
 
 
 class _NodeFill(NamedTuple):
+    """A node is being filled: by this LLM object, with an answer of this schema."""
+
     llm: Any
     format: dict[str, Any]
 

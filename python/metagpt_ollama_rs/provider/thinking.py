@@ -124,8 +124,9 @@ class ThinkSplitter:
             return [text]
         self._pending.append(text)
         pieces: list[str] = []
-        while not self.passes_through and (self._inside if self._open_block else self._outside)(pieces):
-            pass
+        again = True
+        while again and not self.passes_through:
+            again = self._find_block_end(pieces) if self._open_block else self._find_block_start(pieces)
         return pieces
 
     def pass_through(self, _thinking: str = "") -> None:
@@ -148,7 +149,7 @@ class ThinkSplitter:
         self.passes_through = True
         return [piece for piece in pieces if piece]
 
-    def _outside(self, pieces: list[str]) -> bool:
+    def _find_block_start(self, pieces: list[str]) -> bool:
         """Looks for an opening mark at the beginning of the pending text; True if it has to be looked at again."""
         text = "".join(self._pending)
         start = text.lstrip()
@@ -170,7 +171,7 @@ class ThinkSplitter:
             self.passes_through = True
         return False
 
-    def _inside(self, pieces: list[str]) -> bool:
+    def _find_block_end(self, pieces: list[str]) -> bool:
         """Looks for the closing mark of the open block in the pending text; True if it has to be looked at again."""
         block, text = self._open_block, "".join(self._pending)
         if block is None or not text:

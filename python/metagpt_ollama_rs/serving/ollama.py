@@ -41,7 +41,7 @@ EMBEDDINGS = "/api/embeddings"
 # What GET / answers.
 ROOT_TEXT = "Ollama is running"
 
-# What the embedded server calls its model, and how many tokens its context has, unless it is told otherwise.
+# The default name of the embedded server's model, and the default length of its context in tokens.
 DEFAULT_MODEL = "smollm2:135m"
 DEFAULT_CONTEXT_LENGTH = 4096
 

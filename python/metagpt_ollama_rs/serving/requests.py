@@ -53,7 +53,7 @@ class Request:
         return self.target.partition("?")[2]
 
     def header(self, name: str, default: str | None = None) -> str | None:
-        """The first header called `name`, whatever its case."""
+        """The value of the first header `name`, in upper or lower case; `default` if there is none."""
         wanted = name.lower()
         return next((value for key, value in self.headers if key.lower() == wanted), default)
 
@@ -62,7 +62,7 @@ class Request:
         return {name.lower(): value for name, value in self.headers}
 
     def json(self) -> Any:
-        """The body as JSON; raises ValueError when it is none."""
+        """The value of the body, which is JSON. Raises ValueError if it is not."""
         return json.loads(self.body)
 
     def wait_hung_up(self, timeout: float = 10.0) -> None:

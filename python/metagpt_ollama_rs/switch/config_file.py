@@ -67,8 +67,8 @@ def _sections(path: Path) -> dict[str, Any]:
 
 def _llm(section: Any, path: Path) -> dict[str, Optional[str]]:
     values = section if isinstance(section, dict) else {}
-    told = {key: str(values[key]) if values.get(key) else None for key in ("api_type", "model", "base_url")}
-    return {"file": str(path), **told, "base_url": _without_user(told["base_url"])}
+    fields = {key: str(values[key]) if values.get(key) else None for key in ("api_type", "model", "base_url")}
+    return {"file": str(path), **fields, "base_url": _without_user(fields["base_url"])}
 
 
 def _without_user(url: Optional[str]) -> Optional[str]:

@@ -84,6 +84,7 @@ class File:
 
     @property
     def backup_path(self) -> Path:
+        """Where the backup is, or would be: beside the file."""
         return self.path.with_name(self.path.name + BACKUP_SUFFIX)
 
 

@@ -51,7 +51,7 @@ def report_error(error: OllamaError) -> None:
 def report_uncaught(kind: type[BaseException], value: BaseException, trace: Optional[TracebackType]) -> bool:
     """Prints an uncaught exception on one line of stderr, if an error of this package has caused it.
 
-    Returns whether that is so; other exceptions are left to whoever handled them before.
+    Returns whether that is so. The hook that was installed before prints other exceptions.
     """
     error = _ollama_error_behind(value)
     if error is None:

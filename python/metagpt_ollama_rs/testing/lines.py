@@ -23,11 +23,13 @@ _BEGIN = 1_787_331_605_104_512_000
 _STEP = 20_000_000
 
 # Beside `eval_count`, which depends on the answer.
+# The counters and durations (nanoseconds) of a last line, in Ollama's order. `eval_count` is that of each answer.
 COUNTERS: Mapping[str, int] = {
     "total_duration": 184203911,
     "load_duration": 9120377,
     "prompt_eval_count": 31,
     "prompt_eval_duration": 120114000,
+    "eval_count": 0,
     "eval_duration": 47880000,
 }
 

@@ -1,4 +1,4 @@
-"""A server that answers what a test told it to, and keeps the requests for the test to look at.
+"""A server that gives the answers that a test has scripted, and keeps the requests for the test to look at.
 
 Standard library only: a thread accepts, each connection has a thread of its own, nothing is shared but this object's
 lock. The server listens on a loopback port of its own and leaves neither threads nor sockets behind.

@@ -162,8 +162,8 @@ pub fn is_cloud(url: &Bound<'_, PyString>) -> bool {
 #[pymethods]
 impl NativeClient {
     /// A client for `address`: a `base_url` as configurations write it, or with `is_host` a value in the manner of
-    /// `OLLAMA_HOST`, which may have been copied together with one of the paths `endpoints`. Raises `ConfigurationError`
-    /// for what cannot be used; nothing is sent.
+    /// `OLLAMA_HOST`, which may have been copied together with one of the paths `endpoints`. Raises
+    /// `ConfigurationError` for what cannot be used; nothing is sent.
     #[new]
     #[pyo3(signature = (address, *, is_host, endpoints, headers, api_key, proxy, verify, limits, retries, max_line, max_body))]
     #[expect(

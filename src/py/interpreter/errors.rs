@@ -53,7 +53,6 @@ fn build(py: Python<'_>, error: Error, context: &FailureContext<'_>) -> PyResult
     facts.set_item("phase", error.phase.map(Phase::name))?;
     facts.set_item("seconds", error.seconds)?;
     facts.set_item("retry_after", error.retry_after)?;
-    facts.set_item("began", error.began)?;
     facts.set_item("loaded", error.loaded)?;
     facts.set_item("available", &error.available)?;
     facts.set_item("quota", error.quota)?;

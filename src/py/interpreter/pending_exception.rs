@@ -60,24 +60,44 @@ impl PendingException {
     }
 }
 
-/// Why a reader that takes the quick way has no object.
+/// Says that a reader which takes the quick way has no object. Either it declines the input, which is left to a reader
+/// that takes its time, or Python has raised an exception, which is pending: [`NoObject::exception`] tells. That is not
+/// in the value, so that a `Result` with this error is as small as a pointer.
 #[derive(Debug)]
-pub enum NoObject {
-    /// It leaves the input to one that takes its time; there is no exception.
-    Declined,
-    Raised(PendingException),
+#[must_use]
+pub struct NoObject {
+    /// An exception is pending for one thread.
+    thread: PhantomData<*mut ()>,
 }
 
 impl From<PendingException> for NoObject {
     fn from(exception: PendingException) -> Self {
-        Self::Raised(exception)
+        let PendingException { thread } = exception;
+        Self { thread }
     }
 }
 
+#[expect(
+    clippy::unused_self,
+    reason = "the value is the proof that there may be an exception"
+)]
 impl NoObject {
-    /// Forgets why.
+    /// For one of the two reasons there is no object.
+    pub const fn declined_or_raised() -> Self {
+        let thread = PhantomData;
+        Self { thread }
+    }
+
+    /// The exception, if that is why.
+    pub fn exception(self, _py: Python<'_>) -> Option<PendingException> {
+        // SAFETY: the thread is attached (`_py`), as `PyErr_Occurred` requires. It returns null where no exception is
+        // set; elsewhere one is, as `assume` requires.
+        unsafe { (!ffi::PyErr_Occurred().is_null()).then(|| PendingException::assume()) }
+    }
+
+    /// Forgets the exception, if there is one.
     pub fn discard(self, py: Python<'_>) {
-        if let Self::Raised(exception) = self {
+        if let Some(exception) = self.exception(py) {
             exception.discard(py);
         }
     }

@@ -75,9 +75,9 @@ fn find<T>(
     line: &[u8],
     make: impl FnOnce(&KnownTemplate, VaryingFields<'_>) -> Result<T, NoObject>,
 ) -> Result<T, NoObject> {
-    let mut cache = CACHE.take().ok_or(NoObject::Declined)?;
+    let mut cache = CACHE.take().ok_or(NoObject::declined_or_raised())?;
     let TemplateCache { known, scratch } = &mut *cache;
-    let mut found = Err(NoObject::Declined);
+    let mut found = Err(NoObject::declined_or_raised());
     for index in 0..known.len() {
         if let Some(varying) = known
             .get(index)

@@ -128,15 +128,16 @@ Raises `TypeError` for an argument that holds no body.";
     fn try_quickly<'py>(response: &Bound<'py, PyAny>) -> Result<Bound<'py, PyAny>, NoObject> {
         let py = response.py();
         let body = exact_bytes(response)?;
-        match content_line::dict(py, single_line(body)) {
-            Err(NoObject::Declined) => {}
-            known => return known,
+        match content_line::dict(py, single_line(body)).map_err(|why| why.exception(py)) {
+            Ok(dict) => return Ok(dict),
+            Err(Some(exception)) => return Err(exception.into()),
+            Err(None) => {}
         }
         let line = last_value::lines_from_end(last_value::without_byte_order_mark(body)).next();
         // The template of a content line is to be learned, which `call` does.
         match line.filter(|line| LineTemplate::of(line).is_none()) {
             Some(line) => json::try_read(py, line),
-            None => Err(NoObject::Declined),
+            None => Err(NoObject::declined_or_raised()),
         }
     }
 
@@ -180,7 +181,9 @@ Raises `TypeError` for an argument that holds no body.";
 #[inline]
 fn exact_bytes<'a>(response: &'a Bound<'_, PyAny>) -> Result<&'a [u8], NoObject> {
     let bytes = response.cast_exact::<PyBytes>();
-    bytes.map_or(Err(NoObject::Declined), |bytes| Ok(bytes.as_bytes()))
+    bytes.map_or(Err(NoObject::declined_or_raised()), |bytes| {
+        Ok(bytes.as_bytes())
+    })
 }
 
 #[inline]
@@ -199,13 +202,14 @@ fn read<'py>(
     let body = Body::of(response)?;
     let text = last_value::without_byte_order_mark(body.bytes.as_slice());
     if let Some(line) = last_value::lines_from_end(text).next() {
-        let mut found = of_content_line(py, line);
-        if matches!(found, Err(NoObject::Declined)) && content_line::learn(py, line)? {
-            found = of_content_line(py, line);
-        }
-        match found {
+        match of_content_line(py, line).map_err(|why| why.exception(py)) {
             Ok(value) => return Ok(value),
-            Err(why) => why.discard(py),
+            Err(Some(exception)) => exception.discard(py),
+            Err(None) if content_line::learn(py, line)? => match of_content_line(py, line) {
+                Ok(value) => return Ok(value),
+                Err(why) => why.discard(py),
+            },
+            Err(None) => {}
         }
     }
     of_value(decode_body(py, &body, text)?)

@@ -70,15 +70,10 @@ pub fn loads<'py>(py: Python<'py>, text: &Bound<'py, PyString>) -> PyResult<Boun
 fn fast<'py>(py: Python<'py>, text: &[u8]) -> PyResult<Option<Bound<'py, PyAny>>> {
     match try_read(py, text) {
         Ok(value) => Ok(Some(value)),
-        Err(NoObject::Declined) => Ok(None),
-        Err(NoObject::Raised(exception)) => {
-            let error = exception.take(py);
-            if error.is_instance_of::<PyUnicodeDecodeError>(py) {
-                Ok(None)
-            } else {
-                Err(error)
-            }
-        }
+        Err(why) => match why.exception(py).map(|exception| exception.take(py)) {
+            Some(error) if !error.is_instance_of::<PyUnicodeDecodeError>(py) => Err(error),
+            _ => Ok(None),
+        },
     }
 }
 

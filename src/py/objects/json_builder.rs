@@ -10,7 +10,7 @@ use pyo3::types::{PyBool, PyDict, PyString};
 use super::key_cache::KeyCache;
 use super::text;
 use crate::py::interpreter::c_api;
-use crate::py::interpreter::pending_exception::{NoObject, PendingException};
+use crate::py::interpreter::pending_exception::NoObject;
 use crate::wire::JsonString;
 use crate::wire::json::value::{self, ValueBuilder};
 
@@ -21,40 +21,14 @@ pub fn read<'py>(
     keys: &mut KeyCache,
     scratch: &mut Vec<u8>,
 ) -> Result<Bound<'py, PyAny>, NoObject> {
-    let mut builder = ObjectBuilder {
-        py,
-        keys,
-        exception: None,
-    };
-    let value = value::read(text, &mut builder, scratch);
-    match (builder.exception, value) {
-        (Some(exception), _) => Err(exception.into()),
-        (None, value) => value.ok_or(NoObject::Declined),
-    }
+    let value = value::read(text, &mut ObjectBuilder { py, keys }, scratch);
+    value.ok_or(NoObject::declined_or_raised())
 }
 
+/// Refuses what is declined, and what Python has raised an exception for, which stays pending: `None` is [`NoObject`] here.
 struct ObjectBuilder<'py, 'k> {
     py: Python<'py>,
     keys: &'k mut KeyCache,
-    /// Why the builder has refused a value, if Python did: it refuses no other one after that.
-    exception: Option<PendingException>,
-}
-
-impl ObjectBuilder<'_, '_> {
-    #[inline]
-    fn note<T>(&mut self, made: Result<T, PendingException>) -> Option<T> {
-        made.map_err(|exception| self.exception = Some(exception))
-            .ok()
-    }
-
-    #[inline]
-    fn note_text<T>(&mut self, made: Result<T, NoObject>) -> Option<T> {
-        match made {
-            Ok(text) => Some(text),
-            Err(NoObject::Declined) => None,
-            Err(NoObject::Raised(exception)) => self.note(Err(exception)),
-        }
-    }
 }
 
 impl<'py> ValueBuilder for ObjectBuilder<'py, '_> {
@@ -72,37 +46,31 @@ impl<'py> ValueBuilder for ObjectBuilder<'py, '_> {
 
     #[inline]
     fn integer(&mut self, number: i64) -> Option<Self::Value> {
-        let made = c_api::new_int(self.py, number);
-        self.note(made)
+        c_api::new_int(self.py, number).ok()
     }
 
     #[inline]
     fn float(&mut self, number: f64) -> Option<Self::Value> {
-        let made = c_api::new_float(self.py, number);
-        self.note(made)
+        c_api::new_float(self.py, number).ok()
     }
 
     #[inline]
     fn string(&mut self, text: JsonString<'_>) -> Option<Self::Value> {
-        let made = text::to_str(self.py, text);
-        self.note_text(made).map(Bound::into_any)
+        text::to_str(self.py, text).ok().map(Bound::into_any)
     }
 
     fn array(&mut self, items: Drain<'_, Self::Value>) -> Option<Self::Value> {
-        let made = c_api::new_list(self.py, items);
-        self.note(made)
+        c_api::new_list(self.py, items).ok()
     }
 
     #[inline]
     fn object(&mut self) -> Option<Self::Object> {
-        let made = c_api::new_dict(self.py);
-        self.note(made)
+        c_api::new_dict(self.py).ok()
     }
 
     #[inline]
     fn key(&mut self, text: JsonString<'_>) -> Option<Self::Key> {
-        let made = self.keys.get(self.py, text);
-        self.note_text(made)
+        self.keys.get(self.py, text).ok()
     }
 
     #[inline]
@@ -113,8 +81,7 @@ impl<'py> ValueBuilder for ObjectBuilder<'py, '_> {
         value: Self::Value,
     ) -> Option<()> {
         // As with json.loads, a repeated key keeps its first place and takes the last value.
-        let done = c_api::set_item(object, &key, &value);
-        self.note(done)
+        c_api::set_item(object, &key, &value).ok()
     }
 
     #[inline]

@@ -45,8 +45,8 @@ fn is_mostly_wide(text: &[u8]) -> bool {
 fn wide_to_str<'py>(py: Python<'py>, text: &[u8]) -> Result<Bound<'py, PyString>, NoObject> {
     let mut characters = CHARACTERS.take();
     let made = match utf32::from_utf8(text, &mut characters) {
-        Some(()) => c_api::new_str_of_characters(py, &characters).map_err(NoObject::Raised),
-        None => Err(NoObject::Declined),
+        Some(()) => c_api::new_str_of_characters(py, &characters).map_err(NoObject::from),
+        None => Err(NoObject::declined_or_raised()),
     };
     characters.shrink_to(KEPT_CHARACTERS);
     CHARACTERS.set(characters);

@@ -1,8 +1,8 @@
 """`metagpt-ollama status`: which provider MetaGPT uses, by its files and by importing it in a fresh process, and which
 configuration it would read here.
 
-Exits with 0 when all is as it should be, switched over or not at all, and whatever kind of model `llm:` is about; with
-1 when something is wrong, which it names: MetaGPT does not start without a configuration, for one.
+Exits with 0 when the files are both switched over or both MetaGPT's own, whichever provider `llm:` is about. Exits with
+1 when something is wrong, and says what: that MetaGPT has no configuration, without which it does not start, for one.
 """
 
 from __future__ import annotations
