@@ -40,7 +40,8 @@ pub(in crate::http) async fn send(
             return sent;
         }
     }
-    let connection = connect_in_time(reactor, request, attempt).await?;
+    // Boxed, because its future is large and seldom needed: otherwise each request would move one of that size about.
+    let connection = Box::pin(connect_in_time(reactor, request, attempt)).await?;
     attempt.connected(None);
     send_on(connection, reactor, client, request, &bytes).await
 }
