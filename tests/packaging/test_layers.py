@@ -119,8 +119,8 @@ def test_no_files_import_each_other_in_a_circle(imports):
 
 
 def children_in_order(module: Path) -> list[str]:
-    """The files and folders of a module in the order in which its documentation names them, where it says that each uses
-    those above it only. Empty where it promises no order."""
+    """The files and folders of a module in the order in which its documentation names them, where it says that each
+    uses those above it only. Empty where it promises no order."""
     comment = re.match(r"(//!.*\n)*", module.read_text(encoding="utf-8"))[0]
     promise = re.search(r"uses (?:those|the ones)\s+(?://! )?above it\s+(?://! )?only", comment)
     if not promise:
