@@ -175,6 +175,8 @@ pub struct ErrorDetails {
     pub seconds: Option<f64>,
     /// For `Status`: seconds of a `Retry-After` header.
     pub retry_after: Option<f64>,
+    /// Whether any byte of the reply had arrived: then a retry would repeat output.
+    pub began: bool,
     /// Whether the same request may do better in a moment.
     pub repeat: Repeat,
     /// For `Timeout` while waiting for the first token: whether the server had the model in memory, if it said.
@@ -246,6 +248,7 @@ impl Error {
             phase: None,
             seconds: None,
             retry_after: None,
+            began: false,
             repeat: Repeat::Never,
             loaded: None,
             available: None,
@@ -284,6 +287,13 @@ impl Error {
     #[must_use]
     pub fn after(mut self, status: u16) -> Self {
         self.0.status = Some(status);
+        self.with_reply_begun()
+    }
+
+    /// The same failure after something of a reply had arrived.
+    #[must_use]
+    pub fn with_reply_begun(mut self) -> Self {
+        self.0.began = true;
         self
     }
 

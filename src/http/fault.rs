@@ -263,6 +263,7 @@ pub(super) fn no_http(cause: &str, through: &str) -> Error {
     protocol(format!(
         "The server's reply{through} is no valid HTTP: {cause}."
     ))
+    .with_reply_begun()
 }
 
 /// Whether a pooled connection turned out to be dead before any byte of a reply, or with `unsent` before any byte of the
