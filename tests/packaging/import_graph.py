@@ -449,7 +449,7 @@ class Package:
                     yield from self._loaded(
                         module, place if call else node, self._names(module, place, bound) if call else None
                     )
-                elif ast.unparse(node) == "sys.modules" and not isinstance(place, ast.Compare):
+                elif called == "modules" and ast.unparse(node) == "sys.modules" and not isinstance(place, ast.Compare):
                     taken = place
                     if isinstance(place, ast.Attribute) and place.attr in {"get", "pop", "setdefault"}:
                         taken = above[place]
