@@ -29,7 +29,7 @@ class ChatFields(TypedDict, total=False):
     """What ``chat`` takes beside the model and the messages; None, too, leaves a field out.
 
     >>> fields: ChatFields = {"think": False, "options": {"temperature": 0}, "format": None}
-    >>> chat_payload("qwen3:8b", [{"role": "user", "content": "Hi"}], **fields)["options"]
+    >>> chat_payload("qwen3:8b", [{"role": "user", "content": "Hi"}], fields)["options"]
     {'temperature': 0}
     """
 
@@ -47,7 +47,7 @@ class GenerateFields(TypedDict, total=False):
     """What ``generate`` takes beside the model, the prompt and its suffix; None, too, leaves a field out.
 
     >>> fields: GenerateFields = {"system": "Answer in one word.", "raw": None}
-    >>> generate_payload("qwen3:8b", "Hi", **fields)
+    >>> generate_payload("qwen3:8b", "Hi", None, fields)
     {'model': 'qwen3:8b', 'prompt': 'Hi', 'system': 'Answer in one word.'}
     """
 

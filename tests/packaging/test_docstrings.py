@@ -14,15 +14,15 @@ import pkgutil
 import pytest
 
 import metagpt_ollama_rs
+from metagpt_ollama_rs import _core
 
 PREFIX = "metagpt_ollama_rs."
 WITH_METAGPT = {f"{PREFIX}provider", f"{PREFIX}rag"}
-CORE = f"{PREFIX}_core"
 # The modules and folders directly in the package.
 TOP = [
     module
     for module in pkgutil.iter_modules(metagpt_ollama_rs.__path__, PREFIX)
-    if module.name not in {*WITH_METAGPT, CORE}
+    if module.name not in {*WITH_METAGPT, _core.__name__}
 ]
 
 
@@ -57,7 +57,7 @@ def public_classes(name):
     module = importlib.import_module(name)
     values = [getattr(module, exported) for exported in getattr(module, "__all__", ())]
     # The core's classes have their examples in its stub.
-    return [value for value in values if inspect.isclass(value) and value.__module__ != CORE]
+    return [value for value in values if inspect.isclass(value) and getattr(_core, value.__name__, None) is not value]
 
 
 @pytest.mark.parametrize("name", ["metagpt_ollama_rs", *(top.name for top in TOP)])

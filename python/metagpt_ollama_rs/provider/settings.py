@@ -230,7 +230,8 @@ class Settings:
     """A configuration that was read: ``options`` and ``request`` are sent, ``client`` is not.
 
     >>> from metagpt.configs.llm_config import LLMConfig
-    >>> config = LLMConfig(api_type="ollama", extra_fields={"num_ctx": "8192", "keep_alive": "5m", "idle_timeout": 60})
+    >>> extra_fields = {"num_ctx": "8192", "keep_alive": "5m", "idle_timeout": "60"}
+    >>> config = LLMConfig(api_type="ollama", api_key="ollama", extra_fields=extra_fields)
     >>> settings = read_settings(config, "chat")
     >>> settings.options, settings.request, settings.client.timeouts
     ({'temperature': 0.3, 'num_ctx': 8192}, {'keep_alive': '5m'}, {'idle': 60.0})
