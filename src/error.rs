@@ -34,7 +34,7 @@ pub enum Kind {
     Config,
     /// No connection: refused, reset before the first byte of a reply, name not found, TLS failure.
     Connect,
-    /// One of the four time limits ran out; the context says which.
+    /// One of the four time limits ran out; `phase` says which.
     Timeout,
     /// The peer does not speak HTTP correctly, or answered with something that is not an Ollama reply
     /// (bad framing, compression nobody asked for, a redirect, an HTML page, an empty body).
@@ -126,7 +126,7 @@ impl Cause {
     /// The name under which Python looks up a hint.
     pub fn name(self) -> &'static str {
         match self {
-            Self::ForeignLine => "line",
+            Self::ForeignLine => "foreign_line",
             Self::Vectors => "vectors",
             Self::MissingModel => "missing_model",
             Self::UnknownName => "unknown_name",
@@ -134,9 +134,9 @@ impl Cause {
             Self::Closed => "closed",
             Self::Untrusted => "untrusted",
             Self::Expired => "expired",
-            Self::NotYetValid => "early",
+            Self::NotYetValid => "not_yet_valid",
             Self::WrongName => "wrong_name",
-            Self::NoTls => "plain",
+            Self::NoTls => "no_tls",
             Self::Handshake => "handshake",
         }
     }
@@ -175,8 +175,6 @@ pub struct ErrorDetails {
     pub seconds: Option<f64>,
     /// For `Status`: seconds of a `Retry-After` header.
     pub retry_after: Option<f64>,
-    /// Whether any byte of the reply had arrived: then a retry would repeat output.
-    pub began: bool,
     /// Whether the same request may do better in a moment.
     pub repeat: Repeat,
     /// For `Timeout` while waiting for the first token: whether the server had the model in memory, if it said.
@@ -236,7 +234,7 @@ impl Kind {
 }
 
 impl Error {
-    /// A failure of `kind` described by `message`, with no context yet.
+    /// A failure of `kind` described by `message`, of which nothing else is known yet.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self(Box::new(ErrorDetails {
             kind,
@@ -248,7 +246,6 @@ impl Error {
             phase: None,
             seconds: None,
             retry_after: None,
-            began: false,
             repeat: Repeat::Never,
             loaded: None,
             available: None,
@@ -287,13 +284,6 @@ impl Error {
     #[must_use]
     pub fn after(mut self, status: u16) -> Self {
         self.0.status = Some(status);
-        self.with_reply_begun()
-    }
-
-    /// The same failure after something of a reply had arrived.
-    #[must_use]
-    pub fn with_reply_begun(mut self) -> Self {
-        self.0.began = true;
         self
     }
 
@@ -396,23 +386,23 @@ impl Error {
     /// text that stays as it is; of the server's own words no more than [`MAX_BODY`].
     #[must_use]
     pub fn with_clean_texts(mut self, clean: impl Fn(&[u8]) -> Option<Vec<u8>>) -> Self {
-        let context = &mut *self.0;
+        let details = &mut *self.0;
         // Cut first, because a line that tells of an error may be long; what was cut is cut off a secret, too.
-        if let Some(body) = &mut context.body {
+        if let Some(body) = &mut details.body {
             body.truncate(MAX_BODY);
             if let Some(cleaned) = clean(body) {
                 *body = cleaned;
             }
         }
-        if let Some(text) = &mut context.server_text {
+        if let Some(text) = &mut details.server_text {
             let fits = |at: &usize| text.is_char_boundary(*at);
             let end = (0..=MAX_BODY.min(text.len())).rev().find(fits);
             text.truncate(end.unwrap_or(0));
         }
-        let texts = std::iter::once(&mut context.message)
-            .chain(&mut context.server_text)
-            .chain(&mut context.location)
-            .chain(context.available.iter_mut().flatten());
+        let texts = std::iter::once(&mut details.message)
+            .chain(&mut details.server_text)
+            .chain(&mut details.location)
+            .chain(details.available.iter_mut().flatten());
         for text in texts {
             if let Some(cleaned) = clean(text.as_bytes()) {
                 *text = String::from_utf8_lossy(&cleaned).into_owned();

@@ -1,10 +1,13 @@
 //! `metagpt_ollama_rs`: an Ollama client, made first for MetaGPT.
 //!
-//! The crate is layered, and the folders are the layers; each may use what stands to its left and nothing else:
+//! The crate is layered, and the folders are the layers; of the layers, each may use those to its left only:
 //!
 //! ```text
 //! wire (bytes only)  <-  http (adds tokio, reqwest)  <-  py (adds the GIL, asyncio)
 //! ```
+//!
+//! Beside the layers stand the files that they share. All use `excerpt`; `http` and `py` use [`error`], [`inbox`], [`stats`],
+//! `sync` and `per_process`. Of the layers these use `wire` at most.
 //!
 //! * [`wire`] turns the bytes of a reply into deltas and deltas into an answer. It does no I/O.
 //! * [`http`] talks to a server and pumps a reply through `wire` into an [`inbox`].

@@ -283,29 +283,30 @@ impl Drop for Trace {
 /// Where records are written for other processes: a file, or the socket of a monitor.
 #[derive(Debug)]
 pub struct Journal {
-    place: JournalPlace,
-    /// Whether somebody was told that the place cannot be written to, which happens once.
+    target: JournalTarget,
+    /// Whether somebody was told that the target cannot be written to, which happens once.
     complained: AtomicBool,
 }
 
+/// What a journal writes to.
 #[derive(Debug)]
-enum JournalPlace {
+enum JournalTarget {
     File(PathBuf),
     #[cfg(unix)]
     Socket(PathBuf),
 }
 
 impl Journal {
-    /// The place that `text` names: a file, or `unix:/path` for a datagram socket. `None` for an empty text.
+    /// A journal for the target that `text` names: a file, or `unix:/path` for a datagram socket. `None` for an empty text.
     pub fn at(text: &str) -> Option<Arc<Self>> {
-        let place = match text.strip_prefix("unix:") {
+        let target = match text.strip_prefix("unix:") {
             #[cfg(unix)]
-            Some(path) => JournalPlace::Socket(path.into()),
+            Some(path) => JournalTarget::Socket(path.into()),
             _ if text.is_empty() => return None,
-            _ => JournalPlace::File(text.into()),
+            _ => JournalTarget::File(text.into()),
         };
         let complained = AtomicBool::new(false);
-        Some(Arc::new(Self { place, complained }))
+        Some(Arc::new(Self { target, complained }))
     }
 
     /// Writes `entry` as one line of JSON. Returns the first failure in words.
@@ -314,7 +315,7 @@ impl Journal {
             .map_err(std::io::Error::other)
             .and_then(|mut line| {
                 line.push(b'\n');
-                self.place.write(&line)
+                self.target.write(&line)
             });
         let error = written.err()?;
         let first = !self.complained.swap(true, Ordering::Relaxed);
@@ -322,8 +323,8 @@ impl Journal {
     }
 }
 
-impl JournalPlace {
-    /// One write for one line, so that the lines of several processes do not mix. The place is opened anew each time:
+impl JournalTarget {
+    /// One write for one line, so that the lines of several processes do not mix. The target is opened anew each time:
     /// that costs microseconds a call, and a file that was moved away or a monitor that was restarted does no harm.
     fn write(&self, line: &[u8]) -> std::io::Result<()> {
         match self {

@@ -421,7 +421,7 @@ class NativeClient:
     def close(self) -> None:
         """Closes the idle connections. Streams under way go on to their end; new requests raise ClosedError."""
     def aclose(self) -> Awaitable[None]:
-        """As `close`, to be awaited: those that the I/O thread has are closed when the result is there."""
+        """As `close`, to be awaited: when the result is there, the I/O thread has closed its idle connections."""
 
 @final
 class Stream(Generic[_T]):

@@ -212,13 +212,13 @@ _HINTS_BY_CAUSE = {
     "untrusted": "name the file of its CA, or of the certificate itself, with verify (in config2.yaml: "
     "`extra_fields: {verify: /path/ca.pem}`) or SSL_CERT_FILE",
     "expired": "renew the server's certificate; or is this machine's clock wrong?",
-    "early": "is this machine's clock right, or the server's certificate made too early?",
+    "not_yet_valid": "is this machine's clock right, or the server's certificate made too early?",
     "wrong_name": "write the host in base_url as the certificate has it, or make a certificate for this one "
     "(subjectAltName)",
-    "plain": "write http:// in base_url",
+    "no_tls": "write http:// in base_url",
     "handshake": "does the server speak TLS (else write http://), and does this machine trust its certificate "
     "(verify)?",
-    "line": "does a server or a proxy put lines of its own into its replies? The text so far is in `partial`",
+    "foreign_line": "does a server or a proxy put lines of its own into its replies? The text so far is in `partial`",
     "vectors": UNUSABLE_VECTORS,
 }
 
@@ -332,7 +332,7 @@ def _hint_of(error: OllamaError, endpoint: Endpoint | None, *, cause: str | None
         return _PHASE_HINTS.get(error.phase, hint) if error.loaded is None else _LOADED_HINTS[error.loaded]
     if isinstance(error, ConnectError):
         return _explain_connection(error, cause) or hint
-    if cause in ("line", "vectors") and isinstance(error, ProtocolError):
+    if cause in ("foreign_line", "vectors") and isinstance(error, ProtocolError):
         return _HINTS_BY_CAUSE[cause]
     if isinstance(error, ProtocolError) and error.proxy:
         return f"is that an answer of the proxy's own? {_PROXY_DOWN[0].upper()}{_PROXY_DOWN[1:]}"

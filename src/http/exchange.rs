@@ -116,16 +116,16 @@ impl Exchange {
             if let Some(why) = obstacle {
                 let status = exchange.response.status();
                 let refused = redirect::refused(from, status, &target, why);
-                return Err(exchange.with_place(refused.after(status.as_u16())));
+                return Err(exchange.at_redirected_url(refused.after(status.as_u16())));
             }
             exchange.read_redirect_body().await;
             left.push(from.clone());
-            let place = redirect::shown(&target);
+            let target_url = redirect::shown(&target);
             let (there, next) = transport.follow_redirect(request, target)?;
             exchange = Self::send(&there, &next, limits, asked)
                 .await
-                .map_err(|error| error.at(&place))?;
-            exchange.redirected_to = Some(place);
+                .map_err(|error| error.at(&target_url))?;
+            exchange.redirected_to = Some(target_url);
             exchange.credentials_withheld = transport.has_credentials() && !there.has_credentials();
             redirected = Some(next);
         }
@@ -171,7 +171,7 @@ impl Exchange {
         let status = self.response.status();
         if status.is_client_error() || status.is_server_error() {
             let refusal = self.refusal().await;
-            return Err(self.with_place(refusal));
+            return Err(self.at_redirected_url(refusal));
         }
         let Head { method, url, .. } = &*request.head;
         let checked = if status.is_redirection() {
@@ -182,14 +182,14 @@ impl Exchange {
         };
         checked.map_err(|error| {
             let error = error.with_proxy(self.proxy.as_deref());
-            self.with_place(error.after(status.as_u16()))
+            self.at_redirected_url(error.after(status.as_u16()))
         })
     }
 
-    /// `error` at the place to which a redirect has led, if one has.
-    pub(super) fn with_place(&self, error: Error) -> Error {
+    /// `error` with the URL to which a redirect has led, if one has.
+    pub(super) fn at_redirected_url(&self, error: Error) -> Error {
         match &self.redirected_to {
-            Some(place) => error.at(place),
+            Some(url) => error.at(url),
             None => error,
         }
     }
@@ -250,7 +250,7 @@ impl Exchange {
             }
         }
         read.and_then(|read| read)
-            .map_err(|error| self.with_place(error.after(self.status())))
+            .map_err(|error| self.at_redirected_url(error.after(self.status())))
     }
 
     /// Waits for the reader, whose time is not the server's.

@@ -1,5 +1,5 @@
-//! What went wrong on a connection, as the crate's own error: its kind follows from the type of what went wrong, never from
-//! the words.
+//! What went wrong on a connection, as the crate's own error: its kind follows from the type of what went wrong. From words it
+//! follows in one case: a proxy that answers CONNECT with 407, which hyper tells in words only ([`UNAUTHORIZED`]).
 //!
 //! ```text
 //! reqwest::Error: connect: io::Error(ConnectionRefused)  ->  Kind::Connect, Repeat::Safe
@@ -263,7 +263,6 @@ pub(super) fn no_http(cause: &str, through: &str) -> Error {
     protocol(format!(
         "The server's reply{through} is no valid HTTP: {cause}."
     ))
-    .with_reply_begun()
 }
 
 /// Whether a pooled connection turned out to be dead before any byte of a reply, or with `unsent` before any byte of the

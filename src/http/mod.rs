@@ -1,6 +1,6 @@
 //! Talking to a server: from a base URL to the deltas of a reply in an inbox. Tokio and reqwest live here, Python does not.
 //!
-//! From the bottom up; each file uses those above it in this list only, which a test holds:
+//! From the bottom up; each file or folder uses those above it only:
 //!
 //! * What a client is made from. [`base`] reads whatever a user wrote as base URL and turns it into one canonical form,
 //!   [`proxy`] says when a proxy is used, [`trust`] whose certificates are believed; `policy` has the values of time limits and
@@ -13,8 +13,8 @@
 //! * What an exchange is. `clock` keeps its time limits, `retry_plan` says when a request is sent again, `redirect` which
 //!   redirects are followed; `transport` carries the requests of one client to its server. `exchange` is one request and its
 //!   checked reply, read piece by piece.
-//! * What becomes of a reply. `reply` reads it whole. `sink` makes items or lines of its pieces (`repetition` is the error of an
-//!   answer that repeats itself), `pump` moves these into an inbox. `explain` asks the server about a failure.
+//! * What becomes of a reply. `reply` reads it whole. `explain` asks the server about a failure. `repetition` is the error of an
+//!   answer that repeats itself, `sink` makes items or lines of the pieces of a body, `pump` moves these into an inbox.
 //! * [`client`] is the pooled client with its two verbs: `call` (the whole reply) and `pump` (a stream into an inbox).
 //!
 //! Everything here hands out [`crate::error::Error`] only; a malformed reply is an error and never an answer.

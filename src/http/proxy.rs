@@ -20,12 +20,12 @@ use crate::error::{Error, Kind};
 /// Where requests go through.
 #[derive(Clone, Default)]
 pub enum ProxyRule {
-    /// Straight to the server.
+    /// Requests go straight to the server.
     #[default]
     Direct,
-    /// Through this proxy, whatever the host: the user asked for it. May hold `user:password@`.
+    /// Requests go through this proxy, whatever the host, because the user asked for it. Its URL may hold `user:password@`.
     Explicit(String),
-    /// As the environment says, except to this machine.
+    /// Requests go where the environment says, except those to this machine, which go straight to it.
     Environment(ProxyVariables),
 }
 
@@ -73,7 +73,7 @@ impl ProxyVariables {
 /// A server as entries of `NO_PROXY` see it.
 struct NoProxyTarget {
     scheme: &'static str,
-    /// Lower case, without brackets and the dot of the root.
+    /// The host's name in lower case, or its address without brackets; without the dot of the root at its end.
     host: String,
     address: Option<IpAddr>,
     port: u16,
@@ -226,7 +226,7 @@ impl ProxyRule {
 
 /// A proxy that can be used.
 pub(super) struct UsableProxy {
-    /// As reqwest wants it.
+    /// The proxy as reqwest's client is given it.
     pub(super) setting: reqwest::Proxy,
     pub(super) info: ProxyInfo,
 }
@@ -234,7 +234,7 @@ pub(super) struct UsableProxy {
 /// What is known of a proxy.
 #[derive(Clone)]
 pub(super) struct ProxyInfo {
-    /// The URL of the proxy for messages: without credentials.
+    /// The URL of the proxy as messages show it: without credentials.
     pub(super) shown: String,
     /// The name of the proxy, as it is looked up.
     pub(super) host: String,

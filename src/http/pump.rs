@@ -1,4 +1,9 @@
 //! From a reply to an inbox: reads, has a sink decode, pushes once per network read, and closes the inbox with how it ended.
+//!
+//! ```text
+//! one read:  {"response":"Hel","done":false}\n{"response":"lo","done":false}\n  ->  a batch of "Hel" and "lo"
+//! one read:  {"response":"","done":true}\n                                     ->  a batch of one delta; the inbox ends
+//! ```
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,7 +101,7 @@ async fn stream(
             relay(&mut exchange, &mut RawLineSink::new(max_line), inbox, trace).await
         }
     };
-    end.map_err(|error| exchange.with_place(error.after(status)))
+    end.map_err(|error| exchange.at_redirected_url(error.after(status)))
 }
 
 /// Moves the body through `sink` into `inbox`.

@@ -64,8 +64,8 @@ impl Secrets {
         Self(secrets.into())
     }
 
-    /// `error` as others may see it: without the secrets, its message on one line, and the server's own words no longer
-    /// than is of use.
+    /// `error` as others may see it: it holds no secrets, its message is on one line, and the server's own words are no
+    /// longer than is of use.
     pub fn redact(&self, error: Error) -> Error {
         let error = error.with_clean_texts(|text| {
             let mut clean = None;
@@ -79,7 +79,7 @@ impl Secrets {
     }
 }
 
-/// A password, and what user and password become in a header.
+/// The secrets of a login: the password, and what user and password become in a header.
 fn login(user: &str, password: &str) -> [String; 2] {
     let both = BASE64.encode(format!("{user}:{password}"));
     [password.to_owned(), both.trim_end_matches('=').to_owned()]
@@ -137,8 +137,8 @@ fn is_sensitive(name: &str) -> bool {
     SENSITIVE.iter().any(|word| name.contains(word))
 }
 
-/// `text` with each `secret` in it replaced, if there is one: as it is, in other case, with escapes of JSON (also nested),
-/// of URLs and of HTML. A beginning of the secret at the end of the text, where something was cut, goes, too.
+/// `text` with each `secret` in it replaced, or `None` if there is none. A secret is found as it is, in other case, with
+/// escapes of JSON (also nested), of URLs and of HTML. A beginning of the secret at the end of the text, where something was cut, goes, too.
 fn without(text: &[u8], secret: &str) -> Option<Vec<u8>> {
     let mut clean = Vec::new();
     let (mut from, mut at) = (0, 0);

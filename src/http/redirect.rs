@@ -1,4 +1,4 @@
-//! Which redirects are followed: those that lead to another place of the same host, without giving up TLS.
+//! Which redirects are followed: those that lead to another URL of the same host, without giving up TLS.
 //!
 //! ```text
 //! POST http://host/api/chat   308  Location: https://host/api/chat   followed
@@ -31,26 +31,26 @@ pub(super) fn target(
     headers: &HeaderMap,
     endpoints: &[String],
 ) -> Result<Url, Error> {
-    let place = headers
+    let target = headers
         .get(LOCATION)
         .and_then(|location| from.join(str::from_utf8(location.as_bytes()).ok()?).ok())
-        .map(|mut place| {
+        .map(|mut target| {
             // These fail for a URL that cannot have a user and a password, which then has none.
-            let _ = place.set_username("");
-            let _ = place.set_password(None);
-            place.set_fragment(None);
-            place
+            let _ = target.set_username("");
+            let _ = target.set_password(None);
+            target.set_fragment(None);
+            target
         });
-    let Some(place) = place else {
+    let Some(target) = target else {
         return Err(fault::protocol(format!(
             "{} redirects to no usable place (status {status}).",
             shown(from)
         )));
     };
-    match obstacle(method, from, status, &place) {
-        None => Ok(place),
+    match obstacle(method, from, status, &target) {
+        None => Ok(target),
         Some(why) => {
-            let advice = BaseUrl::parse(&bare(&place), AddressSetting::BaseUrl)
+            let advice = BaseUrl::parse(&bare(&target), AddressSetting::BaseUrl)
                 .ok()
                 .map(|base| base.without_endpoint(endpoints).display())
                 .filter(|base| base.len() <= SHOWN)
@@ -58,35 +58,35 @@ pub(super) fn target(
                     format!(". Write {base} as the base URL if that is the server you mean")
                 });
             let why = format!("{why}{}", advice.unwrap_or_default());
-            Err(refused(from, status, &place, &why))
+            Err(refused(from, status, &target, &why))
         }
     }
 }
 
-/// Why the redirect from `from` to `place` is not followed.
-pub(super) fn refused(from: &Url, status: StatusCode, place: &Url, why: &str) -> Error {
+/// Why the redirect from `from` to `target` is not followed.
+pub(super) fn refused(from: &Url, status: StatusCode, target: &Url, why: &str) -> Error {
     fault::protocol(format!(
         "{} redirects to {} (status {status}), which is not followed: {why}.",
         shown(from),
-        shown(place)
+        shown(target)
     ))
-    .with_location(place.as_str())
+    .with_location(target.as_str())
 }
 
-fn obstacle(method: &Method, from: &Url, status: StatusCode, place: &Url) -> Option<&'static str> {
+fn obstacle(method: &Method, from: &Url, status: StatusCode, target: &Url) -> Option<&'static str> {
     match status.as_u16() {
         307 | 308 => {}
         301..=303 if *method == Method::GET || *method == Method::HEAD => {}
         301..=303 => return Some("with this status the request would lose its body"),
         _ => return Some("the status leaves the choice to the user"),
     }
-    if !matches!(place.scheme(), "http" | "https") {
+    if !matches!(target.scheme(), "http" | "https") {
         return Some("it is neither http nor https");
     }
-    if host(from) != host(place) {
+    if host(from) != host(target) {
         return Some("it is another host");
     }
-    (from.scheme() == "https" && place.scheme() == "http").then_some("it gives up TLS")
+    (from.scheme() == "https" && target.scheme() == "http").then_some("it gives up TLS")
 }
 
 fn host(url: &Url) -> &str {

@@ -81,16 +81,17 @@ impl Request {
     }
 }
 
-/// A request that can be sent, more than once.
+/// A request as the lanes send it. It can be sent again, because a clone shares its head and its body.
 #[derive(Clone)]
 pub(super) struct Prepared {
     pub(super) head: Arc<Head>,
     pub(super) body: Option<Bytes>,
-    /// It must not be sent twice if the server may have got it.
+    /// Whether the request may change something on the server, so that it must not be sent again once the server may have
+    /// got it.
     pub(super) changing: bool,
 }
 
-/// A request without its body.
+/// What of a request stands before its body.
 #[derive(Clone)]
 pub(super) struct Head {
     pub(super) method: reqwest::Method,

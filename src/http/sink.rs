@@ -23,12 +23,13 @@ use crate::wire::{
 /// What a pump puts into the inbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PumpMode {
-    /// Decoded items.
+    /// The pump puts decoded items into the inbox.
     Deltas,
-    /// Decoded items, for a reader that can make nothing of an answer of another shape than this one.
+    /// The pump puts decoded items into the inbox. A line of an answer of another shape is an error, because the reader can
+    /// make nothing of it.
     Records(Shape),
-    /// Raw lines without their newline, blank ones left out, nothing decoded or checked: for code that brings its
-    /// own decoder.
+    /// The pump puts raw lines without their newline into the inbox, blank ones left out. Nothing is decoded or checked:
+    /// the reader brings its own decoder.
     RawLines,
 }
 
@@ -56,11 +57,11 @@ pub(super) trait Sink {
 /// Which lines a stream may have. Any other line is an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ExpectedLines {
-    /// Whatever the server sends.
+    /// The stream may have whatever lines the server sends.
     Any,
-    /// Parts of an answer: of this shape, or of any.
+    /// The lines must be parts of an answer: of this shape, or of any.
     Answer(Option<Shape>),
-    /// Reports of progress, whose last line has the status `success` instead of `done`.
+    /// The lines must be reports of progress, whose last line has the status `success` instead of `done`.
     Progress,
 }
 
@@ -255,7 +256,7 @@ impl Sink for RawLineSink {
         inbox.push(&mut self.batch);
     }
 
-    /// Never: the reader of raw lines judges which is the last one.
+    /// Always false, because the reader of raw lines judges which is the last one.
     fn is_done(&self) -> bool {
         false
     }

@@ -12,7 +12,7 @@ from metagpt_ollama_rs.endpoints import ENDPOINTS, PS, TAGS, Endpoint, endpoint_
 from metagpt_ollama_rs.responses import Record
 from metagpt_ollama_rs.testing import CLOSE, Reply, ScriptedServer, faults
 
-PATH = "/api/foo"
+PATH = "/api/made-up"
 QUICK = Retry(retries=2, first=0.001)
 BROKEN = Reply.raw(b"", end=CLOSE)
 DONE = {"status": "success"}

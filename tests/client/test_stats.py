@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -22,6 +23,8 @@ from metagpt_ollama_rs import AsyncClient, Client, Timeout, errors, stats
 from metagpt_ollama_rs.endpoints import endpoint_at
 from metagpt_ollama_rs.testing import Reply, ScriptedServer, faults
 
+# The numbers of a record that `summary` does not add up: they are no amounts, or say what another number says.
+NOT_SUMMED = {"started", "process", "status", "first_token_seconds", "prompt_seconds", "tokens_per_second"}
 BEGUN = ("id", "state", "started", "process", "model", "host", "endpoint", "streamed")
 MESSAGES = [{"role": "user", "content": "hi"}]
 COUNTERS = {
@@ -100,6 +103,16 @@ def test_a_call_leaves_a_record(ollama_server: ScriptedServer, consumer: str) ->
         "status": None,
         "rejected": False,
     }
+
+
+def test_the_keys_of_a_record_are_documented_and_its_amounts_added_up(ollama_server: ScriptedServer) -> None:
+    ollama_server.on("POST", "/api/chat", counted(True))
+    list(Client(ollama_server.url).chat("m", MESSAGES, stream=True))
+    (record,) = stats.records()
+    documented = set(re.findall(r"``(\w+)``", stats.records.__doc__ or ""))
+    assert set(record) <= documented
+    amounts = {key for key, value in record.items() if type(value) in (int, float)} - NOT_SUMMED
+    assert amounts <= set(stats.summary()["m"])
 
 
 def test_an_error_of_a_kind_that_there_is_not_has_no_record() -> None:

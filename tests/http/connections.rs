@@ -3,7 +3,7 @@
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::mpsc;
 
-use metagpt_ollama_rs::error::{Cause, Kind};
+use metagpt_ollama_rs::error::{Cause, Kind, Repeat};
 use metagpt_ollama_rs::http::{AddressSetting, BaseUrl, Config, Method, PumpMode, Request, Retry};
 
 use crate::server::{
@@ -220,7 +220,11 @@ fn a_request_is_not_sent_twice_once_a_reply_has_begun() {
         block_on(&runtime, client.call(get("/api/version"))).unwrap();
         let inbox = pump(&runtime, &client, post("/api/chat", "{}"), PumpMode::Deltas);
         let error = read_all(&inbox).1.unwrap_err();
-        assert_eq!((error.kind, error.began), (expected, true), "{error}");
+        assert_eq!(
+            (error.kind, error.repeat),
+            (expected, Repeat::Never),
+            "{error}"
+        );
         // The server's script has one connection; a second one would be refused and change the error.
         server.seen();
     }
@@ -233,8 +237,8 @@ fn a_fresh_connection_that_dies_is_an_error_at_once() {
         let (runtime, client) = (runtime(), server.client());
         let error = block_on(&runtime, client.call(post("/api/chat", "{}"))).unwrap_err();
         assert_eq!(
-            (error.kind, error.began, error.status),
-            (Kind::Connect, false, None),
+            (error.kind, error.status),
+            (Kind::Connect, None),
             "{name}: {error}"
         );
         assert!(
@@ -264,7 +268,7 @@ fn nobody_listens() {
     let inbox = pump(&runtime, &client, get("/api/version"), PumpMode::Deltas);
     let streamed = read_all(&inbox).1.unwrap_err();
     for error in [called, streamed] {
-        assert_eq!((error.kind, error.began), (Kind::Connect, false), "{error}");
+        assert_eq!((error.kind, error.status), (Kind::Connect, None), "{error}");
         assert!(error.message.contains("connection refused"), "{error}");
         assert_eq!(
             error.url.as_deref(),
@@ -278,7 +282,7 @@ fn nobody_listens() {
 fn a_name_that_does_not_exist() {
     let base = BaseUrl::parse("ollama.invalid", AddressSetting::Host).unwrap();
     let error = block_on(&runtime(), made(Config::new(base)).unwrap().call(get("/"))).unwrap_err();
-    assert_eq!((error.kind, error.began), (Kind::Connect, false), "{error}");
+    assert_eq!((error.kind, error.status), (Kind::Connect, None), "{error}");
     assert!(error.message.contains("name is not known"), "{error}");
 }
 
@@ -297,7 +301,7 @@ fn https_to_a_server_without_tls_is_a_connection_error() {
     match made(Config::new(base)) {
         Ok(client) => {
             let error = block_on(&runtime(), client.call(get("/"))).unwrap_err();
-            assert_eq!((error.kind, error.began), (Kind::Connect, false), "{error}");
+            assert_eq!((error.kind, error.status), (Kind::Connect, None), "{error}");
             assert!(error.message.contains("does not speak TLS"), "{error}");
             assert_eq!(error.cause, Some(Cause::NoTls));
             server.seen();

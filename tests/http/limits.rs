@@ -50,7 +50,7 @@ fn check(results: [(String, Error); 2], text: &str, phase: Phase, began: bool) {
     for (content, error) in results {
         assert_eq!(content, text, "{error}");
         assert_eq!(
-            (error.kind, error.phase, error.began),
+            (error.kind, error.phase, error.status.is_some()),
             (Kind::Timeout, Some(phase), began),
             "{error}"
         );
@@ -243,8 +243,8 @@ fn connect_runs_out_in_a_tls_handshake() {
     };
     let error = block_on(&runtime(), client.call(get("/"))).unwrap_err();
     assert_eq!(
-        (error.kind, error.phase, error.began),
-        (Kind::Timeout, Some(Phase::Connect), false),
+        (error.kind, error.phase, error.status),
+        (Kind::Timeout, Some(Phase::Connect), None),
         "{error}"
     );
     assert_eq!(error.seconds, Some(0.15));

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use metagpt_ollama_rs::error::{Error, Kind, Phase};
+use metagpt_ollama_rs::error::{Error, Kind, Phase, Repeat};
 use metagpt_ollama_rs::http::{Method, Reply, Request, Retry, Timeouts};
 
 use crate::server::{
@@ -182,8 +182,8 @@ fn what_is_not_followed() {
         let error = end.unwrap_err();
         assert_eq!(answer.content, "");
         assert_eq!(
-            (error.kind, error.status, error.began),
-            (Kind::Protocol, Some(308), true),
+            (error.kind, error.status, error.repeat),
+            (Kind::Protocol, Some(308), Repeat::Never),
             "{error}"
         );
         assert!(error.message.contains(says), "{location}: {error}");

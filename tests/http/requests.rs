@@ -175,7 +175,7 @@ fn what_cannot_be_sent_is_a_configuration_error() {
         (proxy("http://u:secret@ho st:1"), "no URL"),
     ] {
         let error = made(config).unwrap_err();
-        assert_eq!((error.kind, error.began), (Kind::Config, false), "{error}");
+        assert_eq!((error.kind, error.status), (Kind::Config, None), "{error}");
         assert!(error.message.contains(says), "{error}");
         assert!(!format!("{error:?}").contains("secret"), "{error:?}");
     }

@@ -87,7 +87,7 @@ def test_the_direct_lane_starts_no_thread(run: Run, ollama_server: ScriptedServe
 
 
 @needs_proc
-def test_a_closed_client_has_no_connection_any_more(run: Run, ollama_server: ScriptedServer) -> None:
+def test_a_closed_client_has_no_idle_connection_any_more(run: Run, ollama_server: ScriptedServer) -> None:
     """On the I/O thread neither: `close` waits for it."""
     ollama_server.answer("Hello world")
     outcome = run(
@@ -119,6 +119,27 @@ def test_a_closed_client_has_no_connection_any_more(run: Run, ollama_server: Scr
         """
     )
     assert (outcome.code, outcome.out, outcome.err) == (0, "closed\n", "")
+
+
+def test_a_client_can_be_closed_without_a_running_loop(run: Run) -> None:
+    """Also while there is an I/O thread, for which nobody can wait then."""
+    outcome = run(
+        """
+        with Client(URL) as blocking:
+            blocking.version()
+        client = AsyncClient(URL)
+        for _ in range(2):
+            try:
+                client.close().send(None)
+            except StopIteration as end:
+                print("closed", end.value)
+        try:
+            asyncio.run(client.version())
+        except errors.ClosedError:
+            print("stays closed")
+        """
+    )
+    assert (outcome.code, outcome.out, outcome.err) == (0, "closed None\nclosed None\nstays closed\n", "")
 
 
 @needs_proc

@@ -118,6 +118,58 @@ def test_no_files_import_each_other_in_a_circle(imports):
     assert found == []
 
 
+def children_in_order(module: Path) -> list[str]:
+    """The files and folders of a module in the order in which its documentation names them, where it says that each
+    uses those above it only. Empty where it promises no order."""
+    comment = re.match(r"(//!.*\n)*", module.read_text(encoding="utf-8"))[0]
+    promise = re.search(r"uses (?:those|the ones)\s+(?://! )?above it\s+(?://! )?only", comment)
+    if not promise:
+        return []
+    children = {file.stem for file in module.parent.iterdir() if file.suffix == ".rs"} - {"mod", "tests"}
+    children |= {folder.parent.name for folder in module.parent.glob("*/mod.rs")} - {"tests"}
+    named = re.findall(r"`(\w+)/?`", comment[promise.end() :])
+    return list(dict.fromkeys(name for name in named if name in children))
+
+
+def against_the_order(graph, folder: str, order: list[str]) -> list[str]:
+    """The imports of a folder's files that lead to a file which stands below in `order`."""
+
+    def index(file: str) -> int:
+        inside = file[len(folder) :] if file.startswith(folder) else ""
+        child = inside.split("/")[0].removesuffix(".rs")
+        return order.index(child) if child in order else -1
+
+    return [
+        f"{file}:{line} -> {target}"
+        for file, targets in graph.items()
+        for target, line in targets.items()
+        if 0 <= index(file) < index(target)
+    ]
+
+
+def test_what_a_module_lists_bottom_up_is_in_this_order(imports):
+    graph = imports.graphs(ROOT)["src"]
+    lists = {module: children_in_order(module) for module in sorted(RUST.rglob("mod.rs"))}
+    lists = {
+        module.relative_to(RUST).as_posix().removesuffix("mod.rs"): names for module, names in lists.items() if names
+    }
+    assert {"http/", "http/direct/linux/", "py/", "wire/", "wire/json/", "wire/stream/"} <= set(lists)
+    assert [line for folder, order in lists.items() for line in against_the_order(graph, folder, order)] == []
+    # Each file that others can come to depend on has its place in the list.
+    for folder, order in lists.items():
+        inside = {file[len(folder) :].split("/")[0].removesuffix(".rs") for file in graph if file.startswith(folder)}
+        assert inside - set(order) <= {"mod", "tests"}, folder
+
+
+def test_an_import_against_the_order_is_found():
+    graph = {"http/a.rs": {"http/b.rs": 3, "error.rs": 1}, "http/b.rs": {"http/c/d.rs": 1}, "http/c/d.rs": {}}
+    assert against_the_order(graph, "http/", ["c", "b", "a"]) == []
+    assert against_the_order(graph, "http/", ["a", "b", "c"]) == [
+        "http/a.rs:3 -> http/b.rs",
+        "http/b.rs:1 -> http/c/d.rs",
+    ]
+
+
 def plant(folder: Path, files: dict[str, str]) -> Path:
     for name, text in files.items():
         file = folder / name

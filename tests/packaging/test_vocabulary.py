@@ -70,6 +70,13 @@ RETIRED = {
     "sleeper": "parked task",
 }
 
+# Words of which no function and no type is named. As names of variables they are words like others.
+RETIRED_IN_NAMES = {
+    "place": "target, url, index: what it is",
+    "turn": "iteration, or to yield",
+}
+DEFINING = {"fn", "struct", "enum", "union", "trait", "type", "def", "class"}
+
 # Words that belong to one thing: where else they are not to be.
 ELSEWHERE = {
     "chunk": ("src/wire", "src/py"),
@@ -176,6 +183,19 @@ def test_retired_words_stay_away(imports):
         for identifier, line in identifiers(imports, file)
         for word in ({*words(identifier), identifier.lower()} & set(RETIRED))
     ]
+    assert found == []
+
+
+def test_no_function_and_no_type_is_named_by_a_vague_word(imports):
+    found = []
+    for file in sources():
+        code = list(identifiers(imports, file))
+        for (keyword, _), (name, line) in zip(code, code[1:]):
+            if keyword in DEFINING:
+                found += [
+                    f"{file.relative_to(ROOT)}:{line}: {name} (say {RETIRED_IN_NAMES[word]})"
+                    for word in set(words(name)) & set(RETIRED_IN_NAMES)
+                ]
     assert found == []
 
 

@@ -72,6 +72,7 @@ def cut_prompt_warning(payload: Mapping[str, Any], reply: dict[str, Any]) -> Opt
     >>> cut_prompt_warning({"prompt": "word " * 2000}, {"prompt_eval_count": 300})[:47]
     'the server read only 300 tokens of a prompt of '
     """
+    # A server may or may not count the tokens of its cache: counted twice, they can only keep this from warning.
     read = (count_of(reply, "prompt_eval_count") or 0) + (count_of(reply, "prompt_eval_cached_count") or 0)
     texts = [payload.get("prompt"), payload.get("system")]
     texts += [item.get("content") for item in payload.get("messages") or () if isinstance(item, dict)]

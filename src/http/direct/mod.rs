@@ -5,7 +5,8 @@
 //! thread.
 //!
 //! * [`head_parser`], [`chunked`] and [`body_decoder`] read responses without I/O, and are as strict as the general
-//!   lane's hyper.
+//!   lane's hyper. They are public for the tests in `tests/http`, which compare them with
+//!   hyper, and for `fuzz`.
 //! * `linux` has the sockets, the connections and the requests. On other systems `unsupported` stands in its place: the
 //!   same names, so that nobody who uses them has to know the system, and no [`Reactor`] that could be made.
 

@@ -170,16 +170,16 @@ impl Response {
         Ok(matches!(read, ReadyPiece::End))
     }
 
-    /// The next piece if it is there already. The connection hands its pieces over one at a time, so its task gets one
-    /// turn to cut the next one out of what it has read; without that turn a burst costs five times the CPU.
+    /// The next piece if it is there already. The connection's task hands its pieces over one at a time, so the reader
+    /// yields to it once: it then cuts the next piece out of what it has read. Without that a burst costs five times the CPU.
     async fn ready(&mut self) -> Result<ReadyPiece, Error> {
         let mut reading = pin!(self.0.chunk());
-        let mut turn_given = false;
+        let mut yielded = false;
         let read = std::future::poll_fn(|cx| match reading.as_mut().poll(cx) {
             Poll::Ready(read) => Poll::Ready(Some(read)),
-            Poll::Pending if turn_given => Poll::Ready(None),
+            Poll::Pending if yielded => Poll::Ready(None),
             Poll::Pending => {
-                turn_given = true;
+                yielded = true;
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }

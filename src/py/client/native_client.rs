@@ -33,16 +33,18 @@ use crate::py::replies::stream_reader::ItemFormat;
 use crate::stats::{CallInfo, Journal, Trace};
 use crate::sync::lock;
 
-/// How often the tasks of idle connections run, at most, until they have closed them: a connection whose reply was read
-/// to its end right before is first given back to the pool, by a task of its own.
-const CLOSING_TURNS: usize = 8;
+/// How many times `aclose` lets the I/O thread run the tasks that are ready before it is done. Nothing tells when the task
+/// of a connection has ended, so a number bounds the wait. An idle connection takes one time: its task was woken when the
+/// pool was dropped. One whose reply was read to its end right before takes a second one, because a task of its own gives
+/// it back to the pool first. The rest is reserve.
+const YIELDS_UNTIL_CLOSED: usize = 8;
 
 /// A client of one server, with its connection pool.
 #[pyclass(frozen, module = "metagpt_ollama_rs._core")]
 pub struct NativeClient {
     config: Config,
     journal: Option<Arc<Journal>>,
-    /// Requests of event loops may take the direct lane.
+    /// Whether requests of event loops may take the direct lane.
     allow_direct: bool,
     pool: Mutex<Option<ProcessOwned<Client>>>,
     closed: AtomicBool,
@@ -210,10 +212,10 @@ impl NativeClient {
         config.max_line = max_line.unwrap_or(config.max_line);
         config.max_body = max_body.unwrap_or(config.max_body);
         // Read here, with the GIL held, because nothing may change the environment meanwhile.
-        let place = std::env::var("METAGPT_OLLAMA_STATS").unwrap_or_default();
+        let target = std::env::var("METAGPT_OLLAMA_STATS").unwrap_or_default();
         let client = Self {
             config,
-            journal: Journal::at(&place),
+            journal: Journal::at(&target),
             allow_direct: options::allows_direct(py)?,
             pool: Mutex::new(None),
             closed: AtomicBool::new(false),
@@ -355,18 +357,23 @@ impl NativeClient {
         drop(self.take_pool());
     }
 
-    /// As `close`, to be awaited: where the I/O thread holds connections, it has closed them when the result is there.
+    /// As `close`, to be awaited: when the result is there, the I/O thread has closed its idle connections. One that is
+    /// still being made is closed when it is finished. Outside of a running event loop nothing is waited for.
     fn aclose<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         enter();
         match (self.take_pool(), running_handle()) {
             (Some(pool), Some(runtime)) if pool.is_here() => {
-                runtime_future::spawn(py, &runtime, async move {
+                let closing = runtime_future::spawn(py, &runtime, async move {
                     drop(pool);
-                    // The tasks that hold the connections have been woken, and run before this one goes on.
-                    for _ in 0..CLOSING_TURNS {
+                    for _ in 0..YIELDS_UNTIL_CLOSED {
                         tokio::task::yield_now().await;
                     }
-                })
+                });
+                // No future can be made without a running loop. The pool is dropped all the same.
+                match errors::none_if_raised(py, closing)? {
+                    Some(closing) => Ok(closing),
+                    None => Ok(Bound::new(py, NativeAwaitable::ready(None))?.into_any()),
+                }
             }
             // Without an I/O thread there is nothing to wait for.
             (pool, _) => {

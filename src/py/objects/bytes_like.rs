@@ -1,5 +1,11 @@
 //! The bytes that callers hand over: of a bytes, a bytearray or a memoryview. The stable ABI of Python 3.9 has no
 //! buffer protocol, which would serve any object.
+//!
+//! ```text
+//! b"{}", memoryview(b"{}")  ->  BytesLike::Shared
+//! bytearray(b"{}")          ->  BytesLike::Copied, because Python code may change it meanwhile
+//! "{}"                      ->  None: a str holds no bytes
+//! ```
 
 use pyo3::intern;
 use pyo3::prelude::*;

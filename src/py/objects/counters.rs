@@ -1,4 +1,9 @@
 //! The counters of a reply (`wire::counters`) as Python has them: members of a dict, and getters of a class.
+//!
+//! ```text
+//! {"done": True, "eval_count": 3}       ->  Counters { eval_count: Some(3), all others None }
+//! {"usage": {"completion_tokens": 3}}   ->  the same
+//! ```
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;

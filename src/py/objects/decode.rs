@@ -118,7 +118,7 @@ impl UnaryFunction for Decode {
 decode(response, /)
 --
 
-The last JSON value of a reply's body, whatever its framing (one object, NDJSON, server-sent events).
+The last JSON value of a reply's body, whatever its format (one object, NDJSON, server-sent events).
 
 `response` is an object with a `data` attribute (`OpenAIResponse`) or the body itself: bytes, bytearray,
 memoryview or str. The value is what `json.loads` makes of the last line that parses, of any JSON type.
@@ -301,7 +301,7 @@ fn decode_error(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
 pub fn get_choice<'py>(to_choice_dict: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     enter();
     let py = to_choice_dict.py();
-    if let Some(error) = error_text(to_choice_dict)? {
+    if let Some(error) = error_as_choice(to_choice_dict)? {
         return Ok(error);
     }
     let Some(message) = field(to_choice_dict, intern!(py, "message"))? else {
@@ -323,7 +323,7 @@ pub fn get_choice<'py>(to_choice_dict: &Bound<'py, PyAny>) -> PyResult<Bound<'py
 pub fn get_response_choice<'py>(to_choice_dict: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     enter();
     let py = to_choice_dict.py();
-    if let Some(error) = error_text(to_choice_dict)? {
+    if let Some(error) = error_as_choice(to_choice_dict)? {
         return Ok(error);
     }
     match field(to_choice_dict, intern!(py, "response"))? {
@@ -339,7 +339,8 @@ fn text_or_empty<'py>(py: Python<'py>, content: Option<Bound<'py, PyAny>>) -> Bo
     }
 }
 
-fn error_text<'py>(answer: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+/// The text that stands in the place of the answer where `answer` is an error: `[Ollama Error] … | Raw: …`.
+fn error_as_choice<'py>(answer: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
     let py = answer.py();
     let Some(error) = field(answer, intern!(py, "error"))? else {
         return Ok(None);

@@ -1,4 +1,9 @@
 //! `Delta`: what one line of a streamed reply says, as Python sees it. A delta is immutable.
+//!
+//! ```text
+//! {"message":{"role":"assistant","content":"Hi"},"done":false}  ->  delta.content == "Hi", delta.done is False
+//! {"message":{"content":""},"done":true,"eval_count":3}         ->  delta.done is True, delta.eval_count == 3
+//! ```
 
 use std::sync::Arc;
 

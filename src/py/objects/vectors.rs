@@ -1,4 +1,9 @@
 //! The check of vectors that came as lists. In Python it would take longer than reading them did.
+//!
+//! ```text
+//! [[0.1, 0.2], [3, 4.5]]   ->  None
+//! [[0.1, 0.2], [3, None]]  ->  'number 1 of vector 1 is not a number: it is null'
+//! ```
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyFloat, PyInt, PyList};

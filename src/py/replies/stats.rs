@@ -77,8 +77,8 @@ pub fn stats_fail(
         endpoint,
         streamed,
     };
-    let place = std::env::var("METAGPT_OLLAMA_STATS").unwrap_or_default();
-    let trace = Trace::not_under_way(call, Journal::at(&place), rejected);
+    let target = std::env::var("METAGPT_OLLAMA_STATS").unwrap_or_default();
+    let trace = Trace::not_under_way(call, Journal::at(&target), rejected);
     let error = Error::new(kind, "").with_status(status);
     trace.finish(Some(&error));
     crate::py::interpreter::log::log_notes(py, &trace)

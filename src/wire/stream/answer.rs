@@ -1,4 +1,9 @@
 //! What a whole reply said: the sum of its deltas.
+//!
+//! ```text
+//! {"response":"Hel","done":false}
+//! {"response":"lo","done":true,"done_reason":"stop"}  ->  content "Hello", done_reason "stop", Outcome::Complete
+//! ```
 
 use super::delta::{Shape, ToolCall};
 use crate::wire::counters::Counters;

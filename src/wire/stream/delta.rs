@@ -1,4 +1,9 @@
 //! What one line of a stream says, decoded: a delta of the answer.
+//!
+//! ```text
+//! {"message":{"role":"assistant","content":"Hi"},"done":false}  ->  Shape::Chat, content "Hi", not done
+//! {"status":"success"}                                          ->  Shape::Other, a report of progress
+//! ```
 
 use crate::wire::counters::Counters;
 use crate::wire::excerpt::excerpt;

@@ -1,5 +1,10 @@
 //! One line to one item of a batch, by the fast path or the strict one.
 //!
+//! ```text
+//! {"model":"m","created_at":"…","response":"Hel","done":false}              ->  the content item "Hel"
+//! {"model":"m","created_at":"…","response":"","done":true,"eval_count":3}  ->  a delta with eval_count 3
+//! ```
+//!
 //! The first content line of a stream is read by the parser and becomes the template of the lines after it. Each line
 //! that matches the template is read by it; each other line is parsed, and becomes a content item, or a delta of its
 //! own.

@@ -1,5 +1,10 @@
 //! A line to the JSON object in it, for any legal JSON: the strict path of the decoder.
 //!
+//! ```text
+//! {"response":"a\tb","done":false}  ->  tape: Object(2), "response", "a<tab>b", "done", false
+//! [1,2]                             ->  ObjectError::NotObject
+//! ```
+//!
 //! simd-json makes a flat tape of the line, in buffers that are used again and again; nothing here recurses, so depth
 //! is harmless. Some legal JSON simd-json refuses (a number of 400 digits, half of a surrogate pair, 2,000 arrays
 //! inside each other); such a line is rewritten by `json::lenient` and parsed once more. Only a line that is no JSON

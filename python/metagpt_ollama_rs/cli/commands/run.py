@@ -87,15 +87,15 @@ def _print_summary(command: list[str], result: RunResult) -> int:
     reason = summary.ended_by(result.calls or [])
     last = result.errors[-1] if result.errors else None
     if last is not None and reason is None and result.calls is not None:
-        print_message(f"metagpt-ollama: the run went on after its last error: {_error_text(last)}")
+        print_message(f"metagpt-ollama: the run went on after its last error: {_message_of(last)}")
         return result.status
     if result.status == DONE and reason is not None:
-        what = f"{command[0]} exited with 0, but a provider error ended its run: {_error_text(last) or reason}"
+        what = f"{command[0]} exited with 0, but a provider error ended its run: {_message_of(last) or reason}"
         raise CliError(what, hint=last["hint"] if last else "what MetaGPT printed above has the details")
     if last is not None:
         print_error(str(last["error"]), last["hint"])
     return result.status
 
 
-def _error_text(error: Optional[dict[str, Any]]) -> str:
+def _message_of(error: Optional[dict[str, Any]]) -> str:
     return str(error["error"]) if error else ""

@@ -1,7 +1,7 @@
 //! The epoll instance of a reactor, and the sockets that it watches.
 //!
 //! An [`IoDriver`] asks the kernel what has happened and passes each event on to the [`ScheduledIo`] of its socket.
-//! Sockets hold an [`IoHandle`], which outlives the driver and fails from then on.
+//! Each socket holds an [`IoHandle`]. It may outlive the driver; whatever it is asked for fails from then on.
 
 use std::collections::HashMap;
 use std::io;
@@ -33,7 +33,7 @@ const FIRST_SOCKET: usize = 2;
 
 /// An epoll instance and the sockets that are registered with it.
 pub(super) struct IoDriver {
-    /// `None` while a thread asks the kernel.
+    /// What asks the kernel, and the events that it gave; `None` while a thread asks.
     poll: Mutex<Option<(mio::Poll, Events)>>,
     registry: Registry,
     descriptor: RawFd,
@@ -46,9 +46,10 @@ pub(super) struct IoDriver {
     read_limit: AtomicUsize,
 }
 
+/// The sockets that the driver watches.
 #[derive(Default)]
 struct RegisteredSockets {
-    /// How many tokens were given out.
+    /// How many tokens were given out: the next socket gets the one after them.
     count: usize,
     by_token: HashMap<Token, Arc<ScheduledIo>>,
 }
@@ -59,12 +60,12 @@ pub(super) struct Polled {
     events: Events,
 }
 
-/// What the events were about, sockets whose task waits aside.
+/// What the events were about, apart from those of sockets for which a task waits: that task has been woken.
 #[derive(Default)]
 pub(super) struct Dispatched {
-    /// The timer descriptor has become readable.
+    /// Whether the timer descriptor has become readable.
     pub(super) timer: bool,
-    /// A socket has become readable for which no task waits.
+    /// Whether a socket for which no task waits has become readable.
     pub(super) idle_readable: bool,
 }
 

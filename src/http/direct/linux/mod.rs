@@ -5,8 +5,8 @@
 //! * `timerfd`: a descriptor for a time; `timer`: times to wait for; `scheduler`: the tasks that wait;
 //! * `pool`: connections between two requests;
 //! * [`reactor`]: all of these behind one descriptor;
-//! * `connect`: new connections; `request_bytes`: a request as it is written; `response`: the response, whose body is
-//!   read piece by piece; `send`: from the one to the other.
+//! * `error`: what can go wrong with a connection; `connect`: new connections; `request_bytes`: a request as it is
+//!   written; `response`: the response, whose body is read piece by piece; `send`: from the one to the other.
 
 mod connect;
 mod error;
