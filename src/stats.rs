@@ -1,7 +1,7 @@
 //! What became of each call: a record of its times, tokens, retries and end, kept for whoever looks.
 //!
-//! A [`Trace`] accompanies a call and becomes a [`Record`] when the call ends, however it ends. The last records of the
-//! process stand in a bounded ring; with a [`Journal`] each is also written where other processes can read it, and
+//! A [`Trace`] accompanies a call and becomes a [`CallRecord`] when the call ends, however it ends. The last records of
+//! the process stand in a bounded ring; with a [`Journal`] each is also written where other processes can read it, and
 //! before it, when the call begins, what is known then: of a process that is killed, only that is left. Nothing
 //! happens per token: a trace notes the time of the first byte and what the last line says. Of a call, the journal has two
 //! lines of JSON (here without half of their members):
@@ -34,7 +34,7 @@ pub const DEFAULT_CAPACITY: usize = 1000;
 pub struct CallStart {
     /// Unlike that of any other call, also of other processes.
     pub id: String,
-    /// `begun` for a call under way, `ended` in its [`Record`].
+    /// `begun` for a call under way, `ended` in its [`CallRecord`].
     pub state: &'static str,
     /// Unix time.
     pub started: f64,
@@ -48,7 +48,7 @@ pub struct CallStart {
 
 /// A call that has ended. Times are in seconds; what the server did not say is `None`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Record {
+pub struct CallRecord {
     #[serde(flatten)]
     pub start: CallStart,
     /// Until the first byte of a stream.
@@ -129,7 +129,7 @@ impl Trace {
     }
 
     /// What is not under way: a call that was refused before anything was sent, or with `rejected` none of its own
-    /// (see [`Record::rejected`]).
+    /// (see [`CallRecord::rejected`]).
     pub fn not_under_way(call: CallInfo, journal: Option<Arc<Journal>>, rejected: bool) -> Self {
         Self::build(call, journal, rejected)
     }
@@ -210,7 +210,7 @@ impl Trace {
         std::mem::take(&mut lock(&self.state).log_lines)
     }
 
-    fn record(&self, state: &TraceState, failure: Option<&Error>) -> Record {
+    fn record(&self, state: &TraceState, failure: Option<&Error>) -> CallRecord {
         // A reader that leaves after the last line has missed nothing.
         let error = failure.filter(|error| !(state.complete && error.kind == Kind::Closed));
         // Each counter is named here, so that the compiler asks whether a new one belongs into the records.
@@ -227,7 +227,7 @@ impl Trace {
             |nanoseconds: Option<u64>| nanoseconds.map(|n| Duration::from_nanos(n).as_secs_f64());
         let answer_seconds = seconds(eval_duration);
         let count = eval_count.and_then(|count| u32::try_from(count).ok());
-        Record {
+        CallRecord {
             start: self.start("ended"),
             first_token_seconds: self
                 .first_byte
@@ -354,7 +354,7 @@ impl JournalTarget {
 /// The calls of one process.
 #[derive(Default)]
 struct ProcessCalls {
-    records: Mutex<VecDeque<Record>>,
+    records: Mutex<VecDeque<CallRecord>>,
     /// Those under way, by their numbers.
     open: Mutex<BTreeMap<u64, Weak<Trace>>>,
 }
@@ -362,13 +362,13 @@ struct ProcessCalls {
 static CALLS: PerProcess<ProcessCalls> = PerProcess::new(ProcessCalls::default);
 static CAPACITY: AtomicUsize = AtomicUsize::new(DEFAULT_CAPACITY);
 
-fn push_record(record: Record) {
+fn push_record(record: CallRecord) {
     let mut records = lock(&CALLS.get().records);
     records.push_back(record);
     trim(&mut records);
 }
 
-fn trim(records: &mut VecDeque<Record>) {
+fn trim(records: &mut VecDeque<CallRecord>) {
     let surplus = records
         .len()
         .saturating_sub(CAPACITY.load(Ordering::Relaxed));
@@ -376,7 +376,7 @@ fn trim(records: &mut VecDeque<Record>) {
 }
 
 /// The records of this process, the oldest first.
-pub fn records() -> Vec<Record> {
+pub fn records() -> Vec<CallRecord> {
     lock(&CALLS.get().records).iter().cloned().collect()
 }
 

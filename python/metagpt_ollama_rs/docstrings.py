@@ -50,7 +50,7 @@ def parse_docstring(docstring: str, arguments: Container[str]) -> tuple[str, dic
             begun = True
             block, at = _block(lines, at + 1 + numpy, _indent(lines[at]), numpy, arguments)
             if section in _ARGUMENTS:
-                _read(block, _NUMPY if numpy else _GOOGLE, arguments, found)
+                _read_block(block, _NUMPY if numpy else _GOOGLE, arguments, found)
         elif field and field[1] in ("param", "parameter", "arg", "argument", "key", "keyword"):
             begun = True
             name = field[2].split()[-1:] or [""]
@@ -89,7 +89,9 @@ def _block(lines: list[str], start: int, margin: int, numpy: bool, arguments: Co
     return lines[start:end], end
 
 
-def _read(block: list[str], entry: re.Pattern[str], arguments: Container[str], found: dict[str, list[str]]) -> None:
+def _read_block(
+    block: list[str], entry: re.Pattern[str], arguments: Container[str], found: dict[str, list[str]]
+) -> None:
     margin: int | None = None
     current: list[str] = []
     for line in block:

@@ -192,7 +192,7 @@ def shortened(text: str) -> str:
 def _file(path: str | bytes, where: str) -> str:
     named = f"{where}: the file {excerpt(repr(os.fsdecode(path)), 300)}"
     try:
-        data = _read(os.path.expanduser(path), named)
+        data = _read_image_file(os.path.expanduser(path), named)
     except ConfigurationError:
         raise
     except (OSError, ValueError) as error:
@@ -204,7 +204,7 @@ def _file(path: str | bytes, where: str) -> str:
     return base64.b64encode(data).decode()
 
 
-def _read(path: str | bytes, named: str) -> bytes:
+def _read_image_file(path: str | bytes, named: str) -> bytes:
     """The contents of an image file. Nothing else is opened, and nothing is waited for."""
     _check(os.stat(path), named)
     # Between the look and the opening another file may have come: a FIFO must not stop us then.

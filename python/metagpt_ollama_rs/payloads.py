@@ -26,7 +26,12 @@ if TYPE_CHECKING:
 
 
 class ChatFields(TypedDict, total=False):
-    """What ``chat`` takes beside the model and the messages; None, too, leaves a field out."""
+    """What ``chat`` takes beside the model and the messages; None, too, leaves a field out.
+
+    >>> fields: ChatFields = {"think": False, "options": {"temperature": 0}, "format": None}
+    >>> chat_payload("qwen3:8b", [{"role": "user", "content": "Hi"}], fields)["options"]
+    {'temperature': 0}
+    """
 
     tools: Sequence[Mapping[str, Any] | Callable[..., Any] | Any] | None
     think: bool | str | None
@@ -39,7 +44,12 @@ class ChatFields(TypedDict, total=False):
 
 
 class GenerateFields(TypedDict, total=False):
-    """What ``generate`` takes beside the model, the prompt and its suffix; None, too, leaves a field out."""
+    """What ``generate`` takes beside the model, the prompt and its suffix; None, too, leaves a field out.
+
+    >>> fields: GenerateFields = {"system": "Answer in one word.", "raw": None}
+    >>> generate_payload("qwen3:8b", "Hi", None, fields)
+    {'model': 'qwen3:8b', 'prompt': 'Hi', 'system': 'Answer in one word.'}
+    """
 
     system: Text | None
     template: Text | None

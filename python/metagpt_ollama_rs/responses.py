@@ -119,16 +119,16 @@ class Record:
 
     def model_dump(self, *, mode: str = "python", exclude_none: bool = False) -> dict[str, Any]:
         """The JSON object as a new dict. ``mode`` is taken for compatibility and changes nothing."""
-        data: dict[str, Any] = _plain(self._data)
+        data: dict[str, Any] = _as_json(self._data)
         return {key: value for key, value in data.items() if value is not None} if exclude_none else data
 
     def model_dump_json(self) -> str:
         """The JSON object as text."""
-        return _core.dumps(_plain(self._data)).decode()
+        return _core.dumps(_as_json(self._data)).decode()
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Record):
-            return type(self) is type(other) and _plain(self._data) == _plain(other._data)
+            return type(self) is type(other) and _as_json(self._data) == _as_json(other._data)
         return NotImplemented
 
     __hash__ = None  # type: ignore[assignment]
@@ -141,14 +141,14 @@ class Record:
         return (type(self), (self._data,))
 
 
-def _plain(value: Any) -> Any:
+def _as_json(value: Any) -> Any:
     """A copy of ``value`` as JSON has it, the records in its lists as dicts."""
     if isinstance(value, Record):
         value = value._data
     if isinstance(value, dict):
-        return {key: _plain(member) for key, member in value.items()}
+        return {key: _as_json(member) for key, member in value.items()}
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [_as_json(item) for item in value]
     if value is None or isinstance(value, (str, int, float)):
         return value
     import copy

@@ -18,11 +18,11 @@ def near_miss(name: str, known: Iterable[str]) -> str | None:
     'temperature'
     >>> near_miss("top_n", ["top_k", "top_p"])
     """
-    word = _plain(name)
+    word = _normalized(name)
     allowed = 1 if len(word) < 6 else 2 if len(word) < 12 else 3
     best, least = None, allowed + 1
     for candidate in known:
-        other = _plain(candidate)
+        other = _normalized(candidate)
         if word.replace("_", "") == other.replace("_", ""):
             return candidate
         if abs(len(word) - len(other)) < least and not _differ_in_a_letter(word, other):
@@ -50,7 +50,7 @@ def refuse_unknown(called: str, function: Callable[..., Any], unknown: Mapping[s
         raise unknown_argument(called, next(iter(unknown)), names[1:])
 
 
-def _plain(name: str) -> str:
+def _normalized(name: str) -> str:
     return name.strip().lower().replace("-", "_").replace(" ", "_")
 
 

@@ -440,8 +440,8 @@ def sent_calls(calls: Any, where: str) -> list[Any]:
 
 
 def _call(call: Any, where: str) -> Any:
-    call = _plain(call)
-    function = _plain(call.get("function")) if isinstance(call, Mapping) else None
+    call = _dumped(call)
+    function = _dumped(call.get("function")) if isinstance(call, Mapping) else None
     if not isinstance(function, Mapping):
         raise ConfigurationError(
             f"{where} has no function", hint='a call is {"function": {"name": "add", "arguments": {"a": 1}}}'
@@ -450,7 +450,7 @@ def _call(call: Any, where: str) -> Any:
     return {**call, "function": {**function, "arguments": arguments}}
 
 
-def _plain(record: Any) -> Any:
+def _dumped(record: Any) -> Any:
     return record.model_dump(exclude_none=True) if hasattr(record, "model_dump") else record
 
 
@@ -459,7 +459,7 @@ def _arguments(arguments: Any, where: str) -> Any:
         return {}
     if isinstance(arguments, memoryview):
         arguments = arguments.tobytes()
-    arguments = _plain(arguments)
+    arguments = _dumped(arguments)
     if isinstance(arguments, Mapping):
         return arguments
     hint = "Ollama takes an object: give a dict, or the JSON of one"

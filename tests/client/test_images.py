@@ -268,7 +268,7 @@ def test_the_loop_goes_on_while_a_file_is_read(
         assert read_on.wait(30)
         return PNG
 
-    monkeypatch.setattr(images, "_read", read)
+    monkeypatch.setattr(images, "_read_image_file", read)
     path = written(PNG)(tmp_path)
     changing = bytearray(PNG)
     sent = [path, changing]

@@ -8,7 +8,7 @@ use metagpt_ollama_rs::error::{Error, Kind, Phase};
 use metagpt_ollama_rs::http::{
     AddressSetting, BaseUrl, Client, Config, ProxyRule, PumpMode, Request, Retry,
 };
-use metagpt_ollama_rs::stats::{CallInfo, Record, Trace, records};
+use metagpt_ollama_rs::stats::{CallInfo, CallRecord, Trace, records};
 use metagpt_ollama_rs::wire::Answer;
 
 use crate::server::{
@@ -47,8 +47,8 @@ fn traced(model: &str) -> (Request, Arc<Trace>) {
     (request, trace)
 }
 
-fn record(model: &str) -> Record {
-    let mut found: Vec<Record> = records()
+fn record(model: &str) -> CallRecord {
+    let mut found: Vec<CallRecord> = records()
         .into_iter()
         .filter(|record| record.start.model.as_deref() == Some(model))
         .collect();

@@ -337,7 +337,7 @@ def test_the_loop_goes_on_while_a_file_is_read(ask, sees, server, tmp_path, monk
         read_on.set()
         return await asked
 
-    monkeypatch.setattr(files, "_read", read)
+    monkeypatch.setattr(files, "_read_image_file", read)
     (tmp_path / "x.png").write_bytes(PNG_BYTES)
     model = sees("sees-late")
     messages = [{"role": "user", "content": "What?", "images": [str(tmp_path / "x.png")]}]

@@ -509,6 +509,12 @@ def test_no_model_in_the_configuration(stand_ins, configured):
         factory.get_rag_embedding()
 
 
+def test_the_public_class_has_an_example():
+    rag = importlib.import_module("metagpt_ollama_rs.rag")
+    assert rag.__all__ == ["OllamaEmbedding"]
+    assert ">>> " in rag.OllamaEmbedding.__doc__
+
+
 @pytest.mark.parametrize("name", ["rag", "provider.rag_embedding"])
 def test_the_examples_in_its_docstrings_show_what_comes_out(name):
     module = importlib.import_module(f"metagpt_ollama_rs.{name}")

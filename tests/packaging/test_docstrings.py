@@ -1,6 +1,7 @@
-"""The examples in the docstrings of the folders of the package run, and show what comes out.
+"""The examples in the docstrings of the package run, and show what comes out; each public class has one.
 
-Those of its top-level modules run in `tests/client`, those of `provider` in the environment with MetaGPT.
+What is public, CONTRIBUTING.md says. `provider` and `rag` are looked at in the environment with MetaGPT
+(`tests/metagpt/test_docstrings.py`), the stub of the core in `tests/client/test_docstrings.py`.
 """
 
 from __future__ import annotations
@@ -12,20 +13,38 @@ import pkgutil
 
 import pytest
 
-FOLDERS = ("cli", "embedded", "serving", "switch", "testing")
+import metagpt_ollama_rs
+from metagpt_ollama_rs import _core
+
+PREFIX = "metagpt_ollama_rs."
+WITH_METAGPT = {f"{PREFIX}provider", f"{PREFIX}rag"}
+# The modules and folders directly in the package.
+TOP = [
+    module
+    for module in pkgutil.iter_modules(metagpt_ollama_rs.__path__, PREFIX)
+    if module.name not in {*WITH_METAGPT, _core.__name__}
+]
 
 
 def modules():
     def unimportable(name):
         raise AssertionError(name)
 
-    for folder in FOLDERS:
-        package = importlib.import_module(f"metagpt_ollama_rs.{folder}")
-        yield package.__name__
-        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.", unimportable):
-            # Importing it runs it.
-            if not module.name.endswith(".__main__"):
-                yield module.name
+    yield "metagpt_ollama_rs"
+    for top in TOP:
+        yield top.name
+        if top.ispkg:
+            package = importlib.import_module(top.name)
+            for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.", unimportable):
+                # Importing it runs it.
+                if not module.name.endswith(".__main__"):
+                    yield module.name
+
+
+def test_all_folders_are_looked_at():
+    folders = {top.name.removeprefix(PREFIX) for top in TOP if top.ispkg}
+    assert folders >= {"cli", "embedded", "serving", "switch", "testing"}
+    assert len(TOP) > 20
 
 
 @pytest.mark.parametrize("name", modules())
@@ -34,9 +53,18 @@ def test_the_examples_of_a_module_show_what_comes_out(name):
     assert doctest.testmod(module, optionflags=doctest.ELLIPSIS).failed == 0
 
 
-@pytest.mark.parametrize("folder", ["embedded", "testing"])
-def test_a_public_class_has_an_example(folder):
-    package = importlib.import_module(f"metagpt_ollama_rs.{folder}")
-    classes = [value for name in package.__all__ if inspect.isclass(value := getattr(package, name))]
-    assert classes
-    assert [made.__name__ for made in classes if ">>> " not in (made.__doc__ or "")] == []
+def public_classes(name):
+    module = importlib.import_module(name)
+    values = [getattr(module, exported) for exported in getattr(module, "__all__", ())]
+    # The core's classes have their examples in its stub.
+    return [value for value in values if inspect.isclass(value) and getattr(_core, value.__name__, None) is not value]
+
+
+@pytest.mark.parametrize("name", ["metagpt_ollama_rs", *(top.name for top in TOP)])
+def test_a_public_class_has_an_example(name):
+    assert [made.__name__ for made in public_classes(name) if ">>> " not in (made.__doc__ or "")] == []
+
+
+@pytest.mark.parametrize("folder", ["", ".embedded", ".errors", ".payloads", ".responses", ".testing"])
+def test_a_module_that_users_import_from_has_public_classes(folder):
+    assert public_classes(f"metagpt_ollama_rs{folder}")

@@ -179,7 +179,7 @@ def plant(folder: Path, files: dict[str, str]) -> Path:
 
 
 def rust_circles(imports, folder: Path, files: dict[str, str]) -> list[str]:
-    graph = imports.rust_graph(plant(folder, files) / "lib.rs", folder)
+    graph = imports.rust_graph(plant(folder, files) / "lib.rs", folder, "crate_name")
     return [imports.drawn(graph, circle) for circle in imports.circles(graph)]
 
 
@@ -202,6 +202,20 @@ def rust_circles(imports, folder: Path, files: dict[str, str]) -> list[str]:
         "#[cfg(not(test))] use super::b::B;",
         "const C: char = '\"'; use super::b::B; const D: char = '\"';",
         "fn f<'a>(x: &'a str) -> char { '\\'' } use super::b::B;",
+        "use super::*; fn f(b: B) {}",
+        "use super::*; fn f(b: b::B) {}",
+        "use crate::http::*; fn f(b: B) {}",
+        "use crate::http::*; fn f(b: b::B) {}",
+        "use crate::*; fn f(b: http::b::B) {}",
+        "#[derive(super::b::D)]",
+        "#[derive(Clone)] #[derive(Debug, super::b::D)]",
+        "use super::{self}; fn f(b: http::b::B) {}",
+        "use super::{self as h, c::C}; fn f(b: h::b::B) {}",
+        "use r#super::b::B;",
+        "use super::r#b::B;",
+        "use ::crate_name::http::b::B;",
+        "fn f(b: ::crate_name::http::b::B) {}",
+        "use crate_name::http::*;",
     ],
 )
 def test_a_circle_of_rust_files_is_found_and_drawn(imports, tmp_path, code):
@@ -221,6 +235,25 @@ def test_a_circle_of_rust_files_is_found_and_drawn(imports, tmp_path, code):
         assert rust_circles(imports, tmp_path, files) == ["http/a.rs:2 -> http/b.rs:3 -> http/a.rs"]
 
 
+def test_a_second_name_for_the_crate_is_a_complaint(imports, tmp_path):
+    with pytest.raises(AssertionError, match=r"a\.rs:2: `extern crate self` cannot be read"):
+        rust_circles(imports, tmp_path, {"lib.rs": "mod a;", "a.rs": "//! A.\nextern crate self as me;\n"})
+
+
+def test_a_glob_brings_what_its_module_passes_on_and_a_child_sees_its_imports_too(imports, tmp_path):
+    files = {
+        "lib.rs": "mod http; mod c; mod user;",
+        "http/mod.rs": "mod a; mod b; use crate::c::C; pub use b::*;",
+        "http/a.rs": "use super::*;",
+        "http/b.rs": "pub struct B;",
+        "user.rs": "use crate::http::*;",
+        "c.rs": "pub struct C;",
+    }
+    graph = imports.rust_graph(plant(tmp_path, files) / "lib.rs", tmp_path)
+    assert sorted(graph["http/a.rs"]) == ["c.rs", "http/b.rs"]
+    assert sorted(graph["user.rs"]) == ["http/b.rs"]
+
+
 @pytest.mark.parametrize(
     "code",
     [
@@ -235,6 +268,8 @@ def test_a_circle_of_rust_files_is_found_and_drawn(imports, tmp_path, code):
         "#[cfg(test)]\n#[allow(unused)]\nfn f() -> super::b::B { B }",
         "use b::B;",
         "use super::c::C; fn f(c: C) -> c::b::B {}",
+        "#[cfg(test)]\n#[derive(super::b::D)]\nstruct T;",
+        "use super::c::*; fn f(b: b::B) {}",
     ],
 )
 def test_comments_texts_and_tests_make_no_circle_of_rust_files(imports, tmp_path, code):
@@ -330,6 +365,24 @@ def python_circles(imports, folder: Path, files: dict[str, str]) -> list[str]:
         'importlib.import_module("package.b").f()',
         "from .. import B",
         "from package import B",
+        "from .. import *",
+        "from package import *",
+        "import package\npackage.b.B",
+        "import package\npackage.B",
+        "import package as p\ndef f(x: p.b.B): ...",
+        "import package.inner\npackage.b.B",
+        "import_module('.b', 'package')",
+        "import_module('..b', __package__)",
+        "import_module('..b', package=__package__)",
+        "import_module(package='package', name='.b')",
+        "import_module(name='package.b')",
+        "import_module(f'package.{x}')",
+        "from importlib import import_module\nimport_module('..b', 'package.inner')",
+        "__import__('package.b')",
+        "importlib.__import__(name='package.b')",
+        "sys.modules['package.b'].B",
+        "sys.modules.get('package.b')",
+        "sys.modules[f'package.{x}']",
     ],
 )
 def test_a_circle_of_python_files_is_found_and_drawn(imports, tmp_path, code):
@@ -342,7 +395,64 @@ def test_a_circle_of_python_files_is_found_and_drawn(imports, tmp_path, code):
     assert re.fullmatch(r"b\.py:3 -> inner/a\.py:[123] -> b\.py", found)
 
 
-@pytest.mark.parametrize("code", ["# import package.b", '"""import package.b"""', "import b", "from . import c"])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "importlib.import_module(name)",
+        "import_module('package.' + name)",
+        "import_module(f'{name}.b')",
+        "import_module('.b')",
+        "import_module('..b', package)",
+        "import_module(*names)",
+        "import_module(**names)",
+        "__import__(name)",
+        "load = import_module",
+        "load = importlib.import_module",
+        "load = __import__",
+        "list(map(__import__, names))",
+        "from importlib import import_module as load",
+        "from sys import modules",
+        "sys.modules[name]",
+        "sys.modules.get(name)",
+        "found = sys.modules",
+        "for name in sys.modules.values(): ...",
+    ],
+)
+def test_an_import_that_cannot_be_read_is_a_complaint(imports, tmp_path, code):
+    with pytest.raises(AssertionError, match=r"cannot be read: \[.inner/a\.py:1: "):
+        python_circles(imports, tmp_path, {"inner/a.py": f"{code}\n"})
+
+
+def test_the_places_of_computed_names_are_those_of_the_code(imports):
+    for (file, code), reason in imports.COMPUTED.items():
+        assert code in (ROOT / "python" / file).read_text(encoding="utf-8")
+        assert reason
+
+
+def test_what_a_listed_place_may_import_is_what_its_file_spells(imports, tmp_path, monkeypatch):
+    monkeypatch.setattr(imports, "COMPUTED", {("inner/a.py", "import_module(TABLE[x])"): "the table"})
+    files = {"inner/a.py": "TABLE = {'B': 'package.b'}\nimport_module(TABLE[x])\n", "b.py": "from .inner import a\n"}
+    assert python_circles(imports, tmp_path, files) == ["b.py:1 -> inner/a.py:2 -> b.py"]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "# import package.b",
+        '"""import package.b"""',
+        "import b",
+        "from . import c",
+        "import package\npackage.inner.c",
+        "import package\npackage.__name__",
+        "import other\nother.package.b.B",
+        "import_module('b')",
+        "import_module('.c', __package__)",
+        "import_module(f'{__package__}.{x}')",
+        "import_module(f'other.{x}')",
+        "'package.b' in sys.modules",
+        "sys.modules['package.inner.c']",
+    ],
+)
 def test_comments_texts_and_namesakes_make_no_circle_of_python_files(imports, tmp_path, code):
     files = {"inner/a.py": f"{code}\n", "inner/c.py": "", "b.py": "from .inner import a\n"}
     assert python_circles(imports, tmp_path, files) == []

@@ -1,7 +1,9 @@
-"""One word has one meaning: no type has a namesake, the glossary has words of the code, retired words stay away."""
+"""One word has one meaning: no type, class or function has a namesake, the glossary has words of the code, retired
+words stay away."""
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import io
 import re
@@ -24,6 +26,31 @@ NAMESAKES = {
 }
 # What stands in the place of the direct lane where there is none has its names.
 STUB = "http/direct/unsupported.rs"
+
+# What has one name in several Python modules, with the reason. All else that two modules define has two names.
+SHARED = {
+    "Model": "public in both places: a model of the server asked, and one of the embedded server",
+    "__getattr__": "Python's",
+    "_main": "what a module does that is run as a script",
+    "add_arguments": "what each command has (`cli.main.Command`)",
+    "find": "`installation` hands over what `find` finds in another interpreter",
+    "main": "what the command line runs",
+    "probe": "`installation` hands over what `probe` finds in another interpreter",
+    "read": "is always said with its module: `gguf.read`, `files.read`",
+    "read_configuration": "`installation` hands over what `config_file` finds in another interpreter",
+    "run": "what each command has, and `running.run`, the work of one of them",
+}
+# The classes that have the name of a type in src/, with the reason.
+COUNTERPARTS = {
+    "Client": "the client, here and in the core",
+    "ConnectTimeout": "the time to connect has run out: an exception here, a cause in the core",
+    "Endpoint": "the core's is a part of this one",
+    "Reply": "a reply, as the scripted server (public) and the core see it",
+    "Request": "a request, as the scripted server (public) and the core see it",
+    "Retry": "the same policy",
+    "ToolCall": "the same call of a tool",
+    "Vectors": "the same vectors",
+}
 
 # Words of former versions, with what is said for them.
 RETIRED = {
@@ -120,6 +147,33 @@ def test_no_two_types_have_one_name(imports):
         > 1
     }
     assert twice == {}
+
+
+def defined() -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """The classes and the functions at the top of the package's modules, each with the modules."""
+    classes, functions = defaultdict(list), defaultdict(list)
+    for file in sorted(PYTHON.rglob("*.py")):
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef):
+                classes[node.name].append(file.relative_to(PYTHON).as_posix())
+            elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                functions[node.name].append(file.relative_to(PYTHON).as_posix())
+    assert len(classes) > 100
+    assert len(functions) > 200
+    return classes, functions
+
+
+def test_no_two_python_modules_define_one_name():
+    classes, functions = defined()
+    everything = {name: [*classes.get(name, []), *functions.get(name, [])] for name in {*classes, *functions}}
+    twice = {name: files for name, files in everything.items() if len(files) > 1}
+    assert {name: files for name, files in twice.items() if name not in SHARED} == {}
+    assert set(SHARED) <= set(twice)
+
+
+def test_a_python_class_and_a_rust_type_of_one_name_are_counterparts(imports):
+    classes, _ = defined()
+    assert set(classes) & set(types(imports, sorted(RUST.rglob("*.rs")))) == set(COUNTERPARTS)
 
 
 def test_retired_words_stay_away(imports):

@@ -31,7 +31,7 @@ def find_installation(arguments: argparse.Namespace) -> Installation:
 
     try:
         return installation.find(arguments.python)
-    except installation.NotFoundError as error:
+    except installation.MetaGPTMissingError as error:
         raise CliError(str(error), hint=error.hint) from error
 
 

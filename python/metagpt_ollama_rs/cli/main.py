@@ -29,7 +29,13 @@ COMMANDS = tuple(sorted(module.name for module in pkgutil.iter_modules(commands.
 
 
 class Command(Protocol):
-    """What the module of a command has. `POSITION` orders the list of `--help`, the lowest number first."""
+    """What the module of a command has. `POSITION` orders the list of `--help`, the lowest number first.
+
+    >>> from metagpt_ollama_rs.cli.commands import status
+    >>> command: Command = status
+    >>> command.NAME, command.POSITION > 0
+    ('status', True)
+    """
 
     NAME: str
     SUMMARY: str

@@ -22,11 +22,11 @@ from ..serving.format import TEXT_UTF8, Float32, timestamp
 from ..serving.ollama import full_name
 from . import checks, options
 from .checks import Refusal
-from .engine import CRASHED, Engine, RunnerDiedError, RunnerRefusedError, Settings
+from .engine import CRASHED, Engine, LoadSettings, RunnerDiedError, RunnerRefusedError
 
 if TYPE_CHECKING:
     from .engine import Runner
-    from .exchange import Exchange
+    from .exchange import ServerExchange
     from .models import Model
 
 # The time that /api/ps shows as left for a model that stays for ever: Go's longest duration, about 292 years.
@@ -54,7 +54,7 @@ class Api:
     def __init__(self, models: list[Model], *, default_context: int) -> None:
         self._engines = {model.name: Engine(model) for model in models}
         self._default_context = default_context
-        self.routes: Mapping[str, Mapping[str, Callable[[Exchange], None]]] = {
+        self.routes: Mapping[str, Mapping[str, Callable[[ServerExchange], None]]] = {
             ollama.ROOT: {"GET": self._root, "HEAD": self._root},
             ollama.VERSION_PATH: {"GET": self._version, "HEAD": self._version},
             ollama.TAGS: {"GET": self._tags, "HEAD": self._tags},
@@ -71,16 +71,16 @@ class Api:
         for engine in self._engines.values():
             engine.close()
 
-    def _root(self, exchange: Exchange) -> None:
+    def _root(self, exchange: ServerExchange) -> None:
         exchange.text(ollama.ROOT_TEXT, content_type=TEXT_UTF8)
 
-    def _version(self, exchange: Exchange) -> None:
+    def _version(self, exchange: ServerExchange) -> None:
         exchange.json({"version": ollama.VERSION})
 
-    def _tags(self, exchange: Exchange) -> None:
+    def _tags(self, exchange: ServerExchange) -> None:
         exchange.json({"models": [engine.model.tags_entry() for engine in self._engines.values()]})
 
-    def _ps(self, exchange: Exchange) -> None:
+    def _ps(self, exchange: ServerExchange) -> None:
         loaded = []
         for engine in self._engines.values():
             state = engine.loaded()
@@ -91,7 +91,7 @@ class Api:
         loaded.sort(key=lambda entry: entry[0], reverse=True)
         exchange.json({"models": [entry for _, entry in loaded]})
 
-    def _show(self, exchange: Exchange) -> None:
+    def _show(self, exchange: ServerExchange) -> None:
         body = checks.parse_body(exchange.request.body, "ShowRequest")
         name = body.get("model") or body.get("name") or ""
         if not name:
@@ -101,7 +101,7 @@ class Api:
             raise Refusal(404, f"model '{full_name(name)}' not found")
         exchange.json(engine.model.show_body())
 
-    def _chat(self, exchange: Exchange) -> None:
+    def _chat(self, exchange: ServerExchange) -> None:
         body = checks.parse_body(exchange.request.body, "ChatRequest")
         keep_alive = checks.keep_alive(body.get("keep_alive"))
         messages = checks.messages(body.get("messages", []))
@@ -118,14 +118,14 @@ class Api:
             raise Refusal(400, f"{engine.model.registry_name} does not support tools")
         if any(message.get("images") for message in body.get("messages", [])):
             raise checks.vision_refusal(late=body.get("stream", True))
-        with _Generation(self, exchange, engine, body, keep_alive) as generation:
+        with _TextGeneration(self, exchange, engine, body, keep_alive) as generation:
             if not messages:
                 exchange.json(replies.last_line("load"))
                 return
             tokenize = generation.tokenize_within_context if body.get("truncate", True) else generation.tokenize_chat
             generation.run(tokenize(messages), replies)
 
-    def _generate(self, exchange: Exchange) -> None:
+    def _generate(self, exchange: ServerExchange) -> None:
         body = checks.parse_body(exchange.request.body, "GenerateRequest")
         keep_alive = checks.keep_alive(body.get("keep_alive"))
         checks.images(body.get("images", []), "GenerateRequest")
@@ -147,7 +147,7 @@ class Api:
             raise Refusal(400, "the embedded server does not support template")
         if body.get("images"):
             raise checks.vision_refusal(late=body.get("stream", True))
-        with _Generation(self, exchange, engine, body, keep_alive) as generation:
+        with _TextGeneration(self, exchange, engine, body, keep_alive) as generation:
             if not body.get("prompt"):
                 exchange.json(replies.last_line("load"))
                 return
@@ -160,7 +160,7 @@ class Api:
                 prompt = context + generation.tokenize_chat(messages)
             generation.run(prompt, replies, with_context=not raw)
 
-    def _embed(self, exchange: Exchange) -> None:
+    def _embed(self, exchange: ServerExchange) -> None:
         started = time.monotonic_ns()
         body = checks.parse_body(exchange.request.body, "EmbedRequest")
         keep_alive = checks.keep_alive(body.get("keep_alive"))
@@ -186,7 +186,7 @@ class Api:
             answer["prompt_eval_count"] = count
         exchange.json(answer)
 
-    def _embeddings(self, exchange: Exchange) -> None:
+    def _embeddings(self, exchange: ServerExchange) -> None:
         body = checks.parse_body(exchange.request.body, "EmbeddingRequest")
         keep_alive = checks.keep_alive(body.get("keep_alive"))
         if not body.get("model"):
@@ -216,12 +216,12 @@ class Api:
             raise Refusal(404, f'model "{name}" not found, try pulling it first')
         return engine
 
-    def _settings(self, model: Model, body: dict[str, Any]) -> Settings:
+    def _settings(self, model: Model, body: dict[str, Any]) -> LoadSettings:
         """The settings of the runner that a request asks for. Raises `Refusal` for an option of the wrong type."""
         values = options.parse(body.get("options", {}))
         context = values["num_ctx"] if values["num_ctx"] is not None else self._default_context
         context = min(max(context, 4), model.trained_context)
-        return Settings(
+        return LoadSettings(
             context_length=context,
             shift=body.get("shift", True),
             threads=min(max(values["num_thread"] or 0, 0), _MAX_THREADS),
@@ -270,14 +270,14 @@ class _GenerateReplies(_ChatReplies):
         return {"model": self._model, "created_at": timestamp(), "response": text}
 
 
-class _Generation:
+class _TextGeneration:
     """One answer of a text model, as a context manager: its runner is loaded on entry and in use until the exit.
 
     `Refusal` is raised by the constructor for a wrong option, and by everything that asks the runner.
     """
 
     def __init__(
-        self, api: Api, exchange: Exchange, engine: Engine, body: dict[str, Any], keep_alive: float | None
+        self, api: Api, exchange: ServerExchange, engine: Engine, body: dict[str, Any], keep_alive: float | None
     ) -> None:
         self._started = time.monotonic_ns()
         self._exchange = exchange
@@ -289,7 +289,7 @@ class _Generation:
         self._settings = api._settings(engine.model, body)
         self._runner_in_use = engine.use(self._settings, keep_alive)
 
-    def __enter__(self) -> _Generation:
+    def __enter__(self) -> _TextGeneration:
         self._runner = self._runner_in_use.__enter__()
         self._loaded_at = time.monotonic_ns()
         return self
@@ -344,7 +344,7 @@ class _Generation:
             "stream": True,
             "cache_prompt": True,
         }
-        schema = checks.answer_schema(self._format)
+        schema = checks.requested_schema(self._format)
         if schema is not None:
             request["json_schema"] = options.schema_for_runner(schema)
             if checks.has_huge_counts(schema) or not self._can_make_grammar(prompt, request["json_schema"]):

@@ -96,6 +96,12 @@ class Refusal(Exception):
     """The answer `{"error": text}` with the HTTP status `status`, raised where a request is refused.
 
     `late` says that Ollama finds this out only when generation starts: its answer then is a chunked body.
+
+    >>> try:
+    ...     parse_body(b"", "chat")
+    ... except Refusal as refusal:
+    ...     print(refusal.status, refusal.text)
+    400 missing request body
     """
 
     def __init__(self, status: int, text: str, *, late: bool = False) -> None:
@@ -254,7 +260,7 @@ def think(value: Any, model_name: str) -> None:
     raise Refusal(400, f"invalid think value: {value!r} (must be true, false, or a level)")
 
 
-def answer_schema(value: Any) -> dict[str, Any] | None:
+def requested_schema(value: Any) -> dict[str, Any] | None:
     """The JSON schema that `format` asks for, None for free text."""
     if value is None or value == "":
         return None

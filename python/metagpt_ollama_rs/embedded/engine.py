@@ -1,6 +1,6 @@
 """Loads models into runner processes and sends them requests.
 
-An `Engine` has one model and at most one `Runner`, a process that has loaded the model with certain `Settings`. A
+An `Engine` has one model and at most one `Runner`, a process that has loaded the model with certain `LoadSettings`. A
 request that needs other settings loads the model again. A streamed answer of the runner, for example::
 
     HTTP/1.1 200 OK
@@ -47,11 +47,14 @@ CRASHED = (
 )
 
 
-class Settings(NamedTuple):
+class LoadSettings(NamedTuple):
     """What a model is loaded with. A request with other values makes the engine load it again.
 
     `context_length` and `batch` are tokens. 0 for `threads` or `batch` and None for `gpu_layers` let llama.cpp choose.
     `shift` lets an answer that outgrows the context go on without its beginning.
+
+    >>> LoadSettings(4096) == LoadSettings(4096, shift=True), LoadSettings(4096).gpu_layers
+    (True, None)
     """
 
     context_length: int
@@ -85,7 +88,7 @@ class RunnerDiedError(Exception):
 class Runner:
     """One runner process with one model."""
 
-    def __init__(self, model: Model, settings: Settings) -> None:
+    def __init__(self, model: Model, settings: LoadSettings) -> None:
         """Starts the process and waits until the model is loaded. Raises `Refusal` (status 500) when it cannot be."""
         settings_sent = {
             **settings._asdict(),
@@ -293,7 +296,7 @@ class Engine:
     >>> from metagpt_ollama_rs.embedded.gguf import Gguf
     >>> from metagpt_ollama_rs.embedded.models import Model
     >>> engine = Engine(Model("smollm2:135m", Path("smollm2.gguf"), Gguf({}, ()), embeds=False))
-    >>> engine.loaded() is None  # until a request comes: `with engine.use(Settings(4096), None) as runner`
+    >>> engine.loaded() is None  # until a request comes: `with engine.use(LoadSettings(4096), None) as runner`
     True
     >>> engine.close()
     """
@@ -311,7 +314,7 @@ class Engine:
         self._unloader.start()
 
     @contextlib.contextmanager
-    def use(self, settings: Settings, keep_alive: float | None) -> Iterator[Runner]:
+    def use(self, settings: LoadSettings, keep_alive: float | None) -> Iterator[Runner]:
         """A runner with `settings`, which stays loaded until the block ends and `keep_alive` seconds after it.
 
         None leaves the time as the last request set it. Raises `Refusal` when the model cannot be loaded.
@@ -344,7 +347,7 @@ class Engine:
             self._changed.notify_all()
         self._unloader.join()
 
-    def loaded(self) -> tuple[Settings, float] | None:
+    def loaded(self) -> tuple[LoadSettings, float] | None:
         """The settings of the loaded model and the seconds until it is unloaded; None if it is not loaded.
 
         The seconds are `FOREVER` while a request loads it, or where it is to stay for ever.
@@ -354,7 +357,7 @@ class Engine:
                 return None
             return self._runner.settings, self._expires - time.monotonic()
 
-    def _acquire(self, settings: Settings) -> Runner:
+    def _acquire(self, settings: LoadSettings) -> Runner:
         with self._changed:
             while True:
                 runner = self._runner

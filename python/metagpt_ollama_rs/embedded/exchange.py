@@ -17,11 +17,22 @@ if TYPE_CHECKING:
     from .connection import Connection
 
 
-class Exchange:
+class ServerExchange:
     """One request, and the ways to answer it. Every method that sends raises `ClientLeftError` when the client has hung
     up.
 
     `streaming` is True once a first line was sent.
+
+    >>> import socket
+    >>> from metagpt_ollama_rs.embedded.connection import Connection, Limits
+    >>> client, server = socket.socketpair()
+    >>> client.sendall(b"GET /api/version HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n")
+    >>> connection = Connection(server, Limits())
+    >>> ServerExchange(connection.next(), connection).json({"version": "0.12.0"})
+    >>> client.recv(4096).splitlines()[0]
+    b'HTTP/1.1 200 OK'
+    >>> client.close(), server.close()
+    (None, None)
     """
 
     def __init__(self, request: Request, client: Connection) -> None:

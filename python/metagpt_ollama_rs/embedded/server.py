@@ -14,7 +14,7 @@ from ..serving.ollama import DEFAULT_CONTEXT_LENGTH, DEFAULT_MODEL
 from .api import Api
 from .checks import BUSY, Refusal
 from .connection import ClientLeftError, Connection, Limits, host_name
-from .exchange import Exchange, refuse_and_close
+from .exchange import ServerExchange, refuse_and_close
 from .models import open_models
 
 if TYPE_CHECKING:
@@ -155,13 +155,13 @@ class EmbeddedServer:
             with contextlib.suppress(ClientLeftError, OSError):
                 try:
                     while not self._stopping.is_set() and (request := connection.next()) is not None:
-                        self._answer_if_slot_free(Exchange(request, connection))
+                        self._answer_if_slot_free(ServerExchange(request, connection))
                 except Refusal as refusal:
                     refuse_and_close(connection, refusal)
         finally:
             self._remove_connection(connection, sock)
 
-    def _answer_if_slot_free(self, exchange: Exchange) -> None:
+    def _answer_if_slot_free(self, exchange: ServerExchange) -> None:
         if not self._request_slots.acquire(blocking=False):
             raise Refusal(503, BUSY)
         try:
@@ -169,7 +169,7 @@ class EmbeddedServer:
         finally:
             self._request_slots.release()
 
-    def _answer(self, exchange: Exchange) -> None:
+    def _answer(self, exchange: ServerExchange) -> None:
         request = exchange.request
         if not self._is_allowed(exchange):
             exchange.empty(403)
@@ -196,7 +196,7 @@ class EmbeddedServer:
                     raise ClientLeftError from None
                 exchange.empty(500)
 
-    def _is_allowed(self, exchange: Exchange) -> bool:
+    def _is_allowed(self, exchange: ServerExchange) -> bool:
         """Whether a request may be answered, by Ollama's rule against web pages that ask a server on loopback.
 
         A browser sends an Origin header, and in the Host header the name of the page's own site.

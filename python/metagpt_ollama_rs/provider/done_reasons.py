@@ -41,7 +41,7 @@ def limit_hint(reply: dict[str, Any], options: Mapping[str, Any]) -> str:
     There are two limits, that of the answer and the context. Where the counts do not tell which of them ended the
     answer, the hint names both.
     """
-    limit, context = _number(options.get("num_predict")), _number(options.get("num_ctx"))
+    limit, context = _integer_or_none(options.get("num_predict")), _integer_or_none(options.get("num_ctx"))
     written, prompt = count_of(reply, "eval_count"), count_of(reply, "prompt_eval_count")
     more_tokens = "raise llm.max_token (num_predict)" + (f", now {limit}" if limit is not None else "")
     more_context = "raise llm.context_length (num_ctx)" + (f", now {context}" if context is not None else "")
@@ -132,5 +132,5 @@ def empty_answer_error(
     return EmptyAnswerError(message, model=model, hint=hint, partial=text, partial_thinking=thinking)
 
 
-def _number(value: Any) -> Optional[int]:
+def _integer_or_none(value: Any) -> Optional[int]:
     return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -26,7 +26,7 @@ from ..errors import ConfigurationError, OllamaError, ProtocolError
 from ..images import IMAGE_BYTES, KNOWN, UnreadImage, image_lists, image_text, is_known, looks_encoded, shortened
 from .stats_records import mark_recorded
 
-__all__ = ["METAGPT_PREFIX", "fetch_images", "image_base64", "unread_images"]
+__all__ = ["METAGPT_PREFIX", "fetch_images", "image_base64", "leave_images_unread"]
 
 # Seconds that the server of an image may take until it begins to answer, and between two pieces of it.
 FETCH_SECONDS = 30.0
@@ -40,7 +40,7 @@ _unread: ContextVar[bool] = ContextVar("metagpt_ollama_rs_unread", default=False
 
 
 @contextlib.contextmanager
-def unread_images() -> Iterator[None]:
+def leave_images_unread() -> Iterator[None]:
     """In this block `image_base64` reads and decodes nothing, and returns an ``UnreadImage`` for most images.
 
     ``encode_images_in_thread`` (of ``..images``) then reads them off the event loop.

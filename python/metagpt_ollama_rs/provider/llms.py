@@ -43,7 +43,7 @@ from ..images import encode_images_in_thread, image_lists
 from ..payloads import require_text
 from .capabilities import check_vision, models_without_thinking
 from .done_reasons import cut_off_warning, cut_prompt_warning, empty_answer_error, limit_hint
-from .images import fetch_images, unread_images
+from .images import fetch_images, leave_images_unread
 from .messages import (
     OllamaMessageAPI,
     OllamaMessageBase,
@@ -454,7 +454,7 @@ class OllamaLLM(BaseLLM):
         ours = is_unpatched(message, "apply", *_STOCK_APPLY) and is_unpatched(
             message, "_parse_input_msg", _STOCK_PARSE_INPUT_MSG
         )
-        with unread_images() if ours else contextlib.nullcontext():
+        with leave_images_unread() if ours else contextlib.nullcontext():
             payload = message.apply(messages=messages)
         if endpoint_at(path_of(message.api_suffix)).lines == "answer":
             payload["stream"] = stream

@@ -140,6 +140,10 @@ class Setting:
     ``place`` is ``options``, ``request``, ``timeout`` (a limit of `Timeout`, in seconds) or ``client``. ``parse``
     returns the typed value or raises ``ValueError`` whose text completes "must be …". ``config_field`` is the
     ``LLMConfig`` field that feeds it, ``apis`` the endpoints it is sent to.
+
+    >>> setting = next(setting for setting in SETTINGS if setting.name == "temperature")
+    >>> setting.place, setting.parse("0.5"), setting.config_field
+    ('options', 0.5, 'temperature')
     """
 
     name: str
@@ -206,6 +210,9 @@ class ClientSettings:
     ``structured`` makes the schema of an ActionNode the format of its answer; None leaves that to the environment.
     ``repetition_guard`` makes an answer that repeats itself without an end an error.
     ``shift`` leaves it to the server what becomes of an answer that outgrows the context.
+
+    >>> ClientSettings(timeouts={"idle": 60.0}).on_error
+    'raise'
     """
 
     proxy: Optional[str] = None
@@ -220,7 +227,15 @@ class ClientSettings:
 
 @dataclass
 class Settings:
-    """A configuration that was read: ``options`` and ``request`` are sent, ``client`` is not."""
+    """A configuration that was read: ``options`` and ``request`` are sent, ``client`` is not.
+
+    >>> from metagpt.configs.llm_config import LLMConfig
+    >>> extra_fields = {"num_ctx": "8192", "keep_alive": "5m", "idle_timeout": "60"}
+    >>> config = LLMConfig(api_type="ollama", api_key="ollama", extra_fields=extra_fields)
+    >>> settings = read_settings(config, "chat")
+    >>> settings.options, settings.request, settings.client.timeouts
+    ({'temperature': 0.3, 'num_ctx': 8192}, {'keep_alive': '5m'}, {'idle': 60.0})
+    """
 
     options: dict[str, Any] = field(default_factory=dict)
     request: dict[str, Any] = field(default_factory=dict)

@@ -28,7 +28,12 @@ __all__ = ["BLOCKS", "Block", "ThinkSplitter", "split_thinking"]
 
 class Block(NamedTuple):
     """One row of the table. ``answer``: what is between the marks is answer, not reasoning. ``xml``: the name is common
-    enough for a field of an XML answer, so that a block with another tag right behind it is such an answer."""
+    enough for a field of an XML answer, so that a block with another tag right behind it is such an answer.
+
+    >>> block = Block("<think>", ("</think>",))
+    >>> block in BLOCKS, block.answer
+    (True, False)
+    """
 
     opens: str
     ends: tuple[str, ...]

@@ -79,12 +79,27 @@ class Request:
         return f"<{self.method} {self.target}, {len(self.body)} bytes>"
 
 
-class BadRequestError(Exception):
-    """Bytes that are no HTTP request."""
+class MalformedRequestError(Exception):
+    """Bytes that are no HTTP request. See `RequestReader`."""
 
 
 class RequestReader:
-    """Reads the requests of one connection."""
+    """Reads the requests of one connection.
+
+    >>> import socket
+    >>> client, server = socket.socketpair()
+    >>> client.sendall(b"GET /api/tags HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\nno request\\r\\n\\r\\n")
+    >>> reader = RequestReader(server, 1)
+    >>> reader.next()
+    <GET /api/tags, 0 bytes>
+    >>> try:
+    ...     reader.next()
+    ... except MalformedRequestError as error:
+    ...     print(error)
+    no request
+    >>> client.close(), server.close()
+    (None, None)
+    """
 
     def __init__(self, sock: socket.socket, connection: int) -> None:
         self._sock = sock
@@ -92,19 +107,19 @@ class RequestReader:
         self._buffer = b""
 
     def next(self) -> Request | None:
-        """The next request, or None at the end of the connection. Raises BadRequestError or OSError."""
+        """The next request, or None at the end of the connection. Raises MalformedRequestError or OSError."""
         head = self._read_until(b"\r\n\r\n")
         if head is None:
             return None
         first, *rest = head.decode("latin-1").split("\r\n")
         words = first.split(" ")
         if len(words) != 3 or not words[2].startswith("HTTP/1."):
-            raise BadRequestError(first)
+            raise MalformedRequestError(first)
         headers = []
         for line in rest:
             name, colon, value = line.partition(":")
             if not colon:
-                raise BadRequestError(line)
+                raise MalformedRequestError(line)
             headers.append((name, value.strip(" \t")))
         request = Request(self._connection, words[0], words[1], headers, b"")
         if (request.header("Expect") or "").lower() == "100-continue":
@@ -123,7 +138,7 @@ class RequestReader:
         try:
             length = int(request.header("Content-Length") or 0)
         except ValueError as error:
-            raise BadRequestError(str(error)) from None
+            raise MalformedRequestError(str(error)) from None
         return self._read_exactly(length)
 
     def _read_chunks(self) -> bytes:
@@ -133,7 +148,7 @@ class RequestReader:
             try:
                 size = int((line or b"").split(b";")[0], 16)
             except ValueError as error:
-                raise BadRequestError(str(error)) from None
+                raise MalformedRequestError(str(error)) from None
             if size == 0:
                 while self._read_until(b"\r\n"):
                     pass
@@ -151,10 +166,10 @@ class RequestReader:
         """The bytes before `end`, which is taken away too; None at the end of the connection."""
         while end not in self._buffer:
             if len(self._buffer) > _HEAD_LIMIT:
-                raise BadRequestError("the head is too long")
+                raise MalformedRequestError("the head is too long")
             if not self._receive():
                 if self._buffer:
-                    raise BadRequestError("the connection ended within a request")
+                    raise MalformedRequestError("the connection ended within a request")
                 return None
         found, _, self._buffer = self._buffer.partition(end)
         return found
@@ -166,7 +181,7 @@ class RequestReader:
         while missing > 0:
             data = self._sock.recv(min(missing, 1 << 20))
             if not data:
-                raise BadRequestError("the connection ended within a body")
+                raise MalformedRequestError("the connection ended within a body")
             parts.append(data)
             missing -= len(data)
         return b"".join(parts)

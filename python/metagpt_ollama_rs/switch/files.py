@@ -73,6 +73,11 @@ class File:
 
     `release` is a key of `releases.RELEASES`: the release of the file, or for a switched file that of its original, or
     None where neither is known.
+
+    >>> path = Path("metagpt/provider/ollama_api.py")
+    >>> file = File("provider/ollama_api.py", path, State.ORIGINAL, b"", release="0.8.2", backup=None)
+    >>> file.backup_path.name
+    'ollama_api.py.metagpt-ollama.bak'
     """
 
     relative: str
@@ -98,7 +103,7 @@ class Change:
 
 def read(folder: Path) -> list[File]:
     """The two files below MetaGPT's package `folder`. Raises OSError for one that cannot be read."""
-    return [_read(folder, relative) for relative in FILES]
+    return [_read_with_backup(folder, relative) for relative in FILES]
 
 
 def install(folder: Path) -> list[Change]:
@@ -170,7 +175,7 @@ def upgrade_warning(folder: Path) -> Optional[str]:
     return None
 
 
-def _read(folder: Path, relative: str) -> File:
+def _read_with_backup(folder: Path, relative: str) -> File:
     path = folder / relative
     try:
         data = path.read_bytes()

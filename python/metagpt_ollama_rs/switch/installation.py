@@ -15,7 +15,7 @@ from . import find as find_module
 from . import probe as probe_module
 from .environment import RUN_VARIABLE
 
-__all__ = ["Installation", "NotFoundError", "find", "probe", "read_configuration"]
+__all__ = ["Installation", "MetaGPTMissingError", "find", "probe", "read_configuration"]
 
 # Seconds that a process of another interpreter may take; the first import of MetaGPT on a slow disk takes minutes.
 _TIMEOUT_SECONDS = 300
@@ -29,7 +29,7 @@ llm:
 """
 
 
-class NotFoundError(Exception):
+class MetaGPTMissingError(Exception):
     """There is no MetaGPT, or no interpreter, at the given place; `hint` says what to do."""
 
     def __init__(self, message: str, hint: str) -> None:
@@ -54,16 +54,16 @@ class Installation:
 
 
 def find(python: Optional[str] = None) -> Installation:
-    """The MetaGPT of this interpreter, or of the one at the path `python`. Raises `NotFoundError`."""
+    """The MetaGPT of this interpreter, or of the one at the path `python`. Raises `MetaGPTMissingError`."""
     found = find_module.find() if python is None else _find_for(python)
     where = found["python"]
     if found["folder"] is None and found["leftover"] is not None:
-        raise NotFoundError(
+        raise MetaGPTMissingError(
             f"MetaGPT is not installed any more: only a remainder is left in {found['leftover']}",
             "delete that folder, backups included, or install MetaGPT again",
         )
     if found["folder"] is None:
-        raise NotFoundError(
+        raise MetaGPTMissingError(
             f"MetaGPT is not installed for {where}",
             "name the interpreter that has it with --python PATH, or install it there",
         )
@@ -124,11 +124,11 @@ def _find_for(python: str) -> dict[str, Any]:
         )
         found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     except OSError as error:
-        raise NotFoundError(f"{python} cannot be started: {error.strerror}", "check --python") from error
+        raise MetaGPTMissingError(f"{python} cannot be started: {error.strerror}", "check --python") from error
     except (ValueError, IndexError, subprocess.TimeoutExpired) as error:
-        raise NotFoundError(f"{python} is not a Python of version 3.9 or newer", "check --python") from error
+        raise MetaGPTMissingError(f"{python} is not a Python of version 3.9 or newer", "check --python") from error
     if tuple(found["python_version"]) < (3, 9):
-        raise NotFoundError(f"{python} is older than Python 3.9", "check --python")
+        raise MetaGPTMissingError(f"{python} is older than Python 3.9", "check --python")
     return found
 
 

@@ -106,14 +106,14 @@ def totals(calls: Iterable[dict[str, Any]]) -> list[Totals]:
             continue
         total = models.setdefault(str(call["model"]), Totals(str(call["model"])))
         total.calls += not call.get("rejected")
-        total.prompt_tokens += int(_number(call, "prompt_tokens"))
-        total.answer_tokens += int(_number(call, "answer_tokens"))
-        total.seconds += _number(call, "seconds")
-        if _number(call, "answer_seconds") > 0:
-            total.answer_seconds += _number(call, "answer_seconds")
-            total.timed_tokens += int(_number(call, "answer_tokens"))
-        total.loads += _number(call, "load_seconds") >= LOADED
-        total.retries += int(_number(call, "retries"))
+        total.prompt_tokens += int(_number_at(call, "prompt_tokens"))
+        total.answer_tokens += int(_number_at(call, "answer_tokens"))
+        total.seconds += _number_at(call, "seconds")
+        if _number_at(call, "answer_seconds") > 0:
+            total.answer_seconds += _number_at(call, "answer_seconds")
+            total.timed_tokens += int(_number_at(call, "answer_tokens"))
+        total.loads += _number_at(call, "load_seconds") >= LOADED
+        total.retries += int(_number_at(call, "retries"))
         total.truncated += bool(call.get("truncated"))
         total.errors += bool(call.get("error"))
         total.unfinished += _is_unfinished(call)
@@ -132,7 +132,7 @@ def ended_by(calls: Sequence[dict[str, Any]]) -> Optional[str]:
         return None
     last = max(failed, key=_end)
     ended = [call for call in calls if not _is_unfinished(call)]
-    if any(not call.get("error") and _number(call, "started") >= _end(last) for call in ended):
+    if any(not call.get("error") and _number_at(call, "started") >= _end(last) for call in ended):
         return None
     return _reason(last)
 
@@ -164,13 +164,13 @@ def _is_unfinished(call: dict[str, Any]) -> bool:
     return call.get("state") == _STARTED
 
 
-def _number(call: dict[str, Any], key: str) -> float:
+def _number_at(call: dict[str, Any], key: str) -> float:
     value = call.get(key)
     return float(value) if isinstance(value, (int, float)) else 0.0
 
 
 def _end(call: dict[str, Any]) -> float:
-    return _number(call, "started") + _number(call, "seconds")
+    return _number_at(call, "started") + _number_at(call, "seconds")
 
 
 def _reason(call: dict[str, Any]) -> str:

@@ -22,8 +22,8 @@ MODEL = "scripted"
 _BEGIN = 1_787_331_605_104_512_000
 _STEP = 20_000_000
 
-# Beside `eval_count`, which depends on the answer.
-# The counters and durations (nanoseconds) of a last line, in Ollama's order. `eval_count` is that of each answer.
+# The counters and durations (nanoseconds) of a last line, in Ollama's order. Each answer has an
+# `eval_count` of its own.
 COUNTERS: Mapping[str, int] = {
     "total_duration": 184203911,
     "load_duration": 9120377,

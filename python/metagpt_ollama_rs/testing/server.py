@@ -23,7 +23,7 @@ from typing import Any, Callable, Union
 from ..serving import ollama
 from ..serving.format import TEXT_UTF8
 from ..serving.ollama import full_name
-from ..serving.requests import BadRequestError, Request, RequestReader
+from ..serving.requests import MalformedRequestError, Request, RequestReader
 from . import lines
 from .replies import CLOSE, HANG, KEEP, RESET, Reply
 
@@ -291,7 +291,7 @@ class ScriptedServer:
                 self._set_idle(number, False)
                 if request is None or not self._respond(sock, selector, request, reader):
                     return
-        except BadRequestError as error:
+        except MalformedRequestError as error:
             _send_quietly(sock, Reply.text(f"400 Bad Request: {error}", 400).data)
         except OSError:
             # The client closed or reset its connection between two requests, as it may.
