@@ -233,8 +233,8 @@ from metagpt_ollama_rs.failures import from_core
 from metagpt_ollama_rs.switch.reporting import report_error
 
 error = from_core("connect", message="nothing listens there", url="http://127.0.0.1:1/api/chat")
-leave(error)
-leave(error)
+report_error(error)
+report_error(error)
 calls = [{"model": "m", "started": 1.0, "error": "connect"}, {"model": "m", "started": 2.0}]
 with open(os.environ["METAGPT_OLLAMA_STATS"], "a") as file:
     file.writelines(json.dumps(call) + "\\n" for call in calls)
