@@ -3,9 +3,7 @@ circle. Read from the sources, as a person would."""
 
 from __future__ import annotations
 
-import importlib.util
 import re
-import sys
 from pathlib import Path
 
 import pytest
@@ -96,18 +94,6 @@ def test_every_entry_from_python_makes_its_thread_fit_for_interpreter_exit():
     assert mentions(RUST / "py", r'extern "C" fn \w+_entry', suffix=".rs")
     unary = (RUST / "py" / "interpreter" / "unary_function.rs").read_text(encoding="utf-8")
     assert re.search(r"let work = \|\| \{\n\s*enter\(\);", unary)
-
-
-@pytest.fixture(scope="module")
-def imports():
-    """`import_graph.py`, which says what counts as an import."""
-    name = "import_graph"
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # for its dataclasses
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[name]
 
 
 def test_no_files_import_each_other_in_a_circle(imports):

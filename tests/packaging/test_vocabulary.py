@@ -4,10 +4,8 @@ words stay away."""
 from __future__ import annotations
 
 import ast
-import importlib.util
 import io
 import re
-import sys
 import tokenize
 from collections import defaultdict
 from collections.abc import Iterator
@@ -85,18 +83,6 @@ ELSEWHERE = {
 # Methods of slices, and the argument of `StreamDecoder`, which is public.
 NOT_OURS = re.compile(r"r?(as_|split_)?(first_|last_)chunks?(_mut)?|(as_)?r?chunks(_exact)?(_mut)?")
 PUBLIC = {("src/py/objects/stream_decoder.rs", "framing")}
-
-
-@pytest.fixture(scope="module")
-def imports():
-    """`import_graph.py`, for its reader of Rust."""
-    name = "import_graph"
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # for its dataclasses
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[name]
 
 
 def identifiers(imports, file: Path) -> Iterator[tuple[str, int]]:
