@@ -45,15 +45,20 @@ pub(super) fn send_error(
     failure.with_source(error.without_url())
 }
 
+/// How a message says that a request went through a proxy.
+fn through(proxy: Option<&ProxyInfo>) -> String {
+    proxy
+        .map(|proxy| format!(" through the proxy {}", proxy.shown))
+        .unwrap_or_default()
+}
+
 fn describe_send_error(
     error: &reqwest::Error,
     https: bool,
     proxy: Option<&ProxyInfo>,
     unresolved: Option<&UnresolvedName>,
 ) -> Error {
-    let through = proxy
-        .map(|proxy| format!(" through the proxy {}", proxy.shown))
-        .unwrap_or_default();
+    let through = through(proxy);
     if let Some(ConnectTimeout(limit)) = cause(error) {
         return Error::timeout(Phase::Connect, *limit, &format!("a connection{through}"));
     }
@@ -83,9 +88,7 @@ fn connect_error(
     proxy: Option<&ProxyInfo>,
     unresolved: Option<&UnresolvedName>,
 ) -> Error {
-    let through = proxy
-        .map(|proxy| format!(" through the proxy {}", proxy.shown))
-        .unwrap_or_default();
+    let through = through(proxy);
     if let Some(tls) = cause::<rustls::Error>(error) {
         return handshake_error(tls, &through);
     }

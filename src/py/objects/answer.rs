@@ -88,16 +88,9 @@ fn tool_calls<'py>(py: Python<'py>, answer: &Answer) -> PyResult<Bound<'py, PyLi
     let calls = PyList::empty(py);
     if answer.shape == Shape::OpenAi {
         for call in &answer.tool_calls {
-            let function = PyDict::new(py);
-            function.set_item(intern!(py, "name"), &call.name)?;
             let arguments = tool_calls::arguments_from_text(py, &call.arguments)?;
-            function.set_item(intern!(py, "arguments"), arguments)?;
-            let record = PyDict::new(py);
-            if let Some(id) = &call.id {
-                record.set_item(intern!(py, "id"), id)?;
-            }
-            record.set_item(intern!(py, "function"), function)?;
-            calls.append(record)?;
+            let id = call.id.as_deref();
+            calls.append(tool_calls::new_call(py, id, None, &call.name, arguments)?)?;
         }
         return Ok(calls);
     }

@@ -8,7 +8,6 @@
 use std::sync::Arc;
 
 use pyo3::exceptions::PyValueError;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyString};
@@ -249,19 +248,8 @@ impl PyDelta {
 
 /// A tool call of the `/v1` endpoints in Ollama's form.
 fn native_call<'py>(py: Python<'py>, call: &wire::ToolCall) -> PyResult<Bound<'py, PyDict>> {
-    let function = PyDict::new(py);
-    if let Some(index) = call.index {
-        function.set_item(intern!(py, "index"), index)?;
-    }
-    function.set_item(intern!(py, "name"), &call.name)?;
     let arguments = json::to_python(py, call.arguments.as_bytes());
     let arguments = json::none_if_not_json(py, arguments)?
         .unwrap_or_else(|| PyString::new(py, &call.arguments).into_any());
-    function.set_item(intern!(py, "arguments"), arguments)?;
-    let object = PyDict::new(py);
-    if let Some(id) = &call.id {
-        object.set_item(intern!(py, "id"), id)?;
-    }
-    object.set_item(intern!(py, "function"), function)?;
-    Ok(object)
+    tool_calls::new_call(py, call.id.as_deref(), call.index, &call.name, arguments)
 }

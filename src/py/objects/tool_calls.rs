@@ -22,6 +22,29 @@ pub fn arguments_from_text<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'
     }
 }
 
+/// A call in Ollama's form: `{"id": …, "function": {"index": …, "name": …, "arguments": …}}`, without an `id` and an
+/// `index` where there is none.
+pub fn new_call<'py>(
+    py: Python<'py>,
+    id: Option<&str>,
+    index: Option<u64>,
+    name: &str,
+    arguments: Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let function = PyDict::new(py);
+    if let Some(index) = index {
+        function.set_item(intern!(py, "index"), index)?;
+    }
+    function.set_item(intern!(py, "name"), name)?;
+    function.set_item(intern!(py, "arguments"), arguments)?;
+    let call = PyDict::new(py);
+    if let Some(id) = id {
+        call.set_item(intern!(py, "id"), id)?;
+    }
+    call.set_item(intern!(py, "function"), function)?;
+    Ok(call)
+}
+
 /// Makes a dict of the arguments of `function`, as [`parse_arguments`] does.
 #[pyfunction]
 pub fn parse_tool_arguments(function: &Bound<'_, PyDict>) -> PyResult<()> {
