@@ -103,13 +103,14 @@ impl Transport {
         self.shared.heads.prepare(request, url)
     }
 
-    /// Sends `request` and waits for the head of the response.
-    pub(super) async fn send(
-        &self,
-        request: &Prepared,
-        attempt: &Arc<Attempt>,
-    ) -> Result<Response, Error> {
-        self.shared.lanes.send(&self.lane, request, attempt).await
+    /// Sends `request` and waits for the head of the response. The future is that of the lanes itself, because one around
+    /// it would copy it once more for each request.
+    pub(super) fn send<'a>(
+        &'a self,
+        request: &'a Prepared,
+        attempt: &'a Arc<Attempt>,
+    ) -> impl Future<Output = Result<Response, Error>> + 'a {
+        self.shared.lanes.send(&self.lane, request, attempt)
     }
 
     /// Sees to it that the connection which brought `response` is not used again.
