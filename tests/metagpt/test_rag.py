@@ -438,16 +438,16 @@ def test_metagpts_rag_gets_it(stand_ins, configured):
 
 def test_also_where_rag_was_imported_first(stand_ins, configured, monkeypatch):
     from metagpt_ollama_rs.provider import import_hooks
-    from metagpt_ollama_rs.provider.rag_patch import patch_rag
+    from metagpt_ollama_rs.provider.patches.table import apply_patches
 
     configured()
     finders = [finder for finder in sys.meta_path if not isinstance(finder, import_hooks._Finder)]
     monkeypatch.setattr(sys, "meta_path", finders)
     factory = importlib.import_module("metagpt.rag.factories.embedding")
     assert factory.RAGEmbeddingFactory._create_ollama.__code__.co_filename == factory.__file__
-    patch_rag()
+    apply_patches()
     assert isinstance(factory.get_rag_embedding(), OllamaEmbedding)
-    patch_rag()
+    apply_patches()
     assert isinstance(factory.get_rag_embedding(), OllamaEmbedding)
 
 
@@ -455,19 +455,27 @@ def test_a_users_own_creator_stays(stand_ins, configured, monkeypatch):
     from metagpt.configs.embedding_config import EmbeddingType
 
     from metagpt_ollama_rs.provider import import_hooks
-    from metagpt_ollama_rs.provider.rag_patch import patch_rag
+    from metagpt_ollama_rs.provider.patches.table import apply_patches
 
     configured()
     finders = [finder for finder in sys.meta_path if not isinstance(finder, import_hooks._Finder)]
     monkeypatch.setattr(sys, "meta_path", finders)
     factory = importlib.import_module("metagpt.rag.factories.embedding")
     factory.get_rag_embedding.__self__._creators[EmbeddingType.OLLAMA] = lambda: "mine"
-    patch_rag()
+    apply_patches()
     assert factory.get_rag_embedding() == "mine"
 
 
+def test_switched_off_metagpts_own_class_is_made(stand_ins, configured, monkeypatch):
+    configured()
+    monkeypatch.setenv("METAGPT_OLLAMA_UNPATCHED", "rag_embedding")
+    factory = importlib.import_module("metagpt.rag.factories.embedding")
+    monkeypatch.setattr(factory, "OllamaEmbedding", dict)
+    assert factory.get_rag_embedding()["model_name"] == MODEL
+
+
 def test_the_main_branchs_factory_has_the_configuration_in_itself(configured):
-    from metagpt_ollama_rs.provider.rag_patch import _replace_create_ollama
+    from metagpt_ollama_rs.provider.patches.rag import replace_create_ollama
 
     configured(dimensions=3)
     module = ModuleType("metagpt.rag.factories.embedding")
@@ -483,7 +491,7 @@ def get_rag_embedding(key=None, config=None):
     return RAGEmbeddingFactory(config)._create_ollama()
 """
     exec(compile(source, module.__file__, "exec"), vars(module))
-    _replace_create_ollama(module)
+    replace_create_ollama(module)
     assert module.get_rag_embedding(config=metagpt_config).dimensions == 3
 
 

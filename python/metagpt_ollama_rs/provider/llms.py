@@ -192,6 +192,11 @@ class OllamaLLM(BaseLLM):
         wanted = self._settings().client.structured
         return structured_by_environment() if wanted is None else wanted
 
+    @property
+    def unpatched(self) -> frozenset[str]:
+        """The names of the patches of MetaGPT that do not act for this object: ``unpatched`` in ``extra_fields``."""
+        return self._settings().client.unpatched
+
     def support_image_input(self) -> bool:
         """Always True: at the first call with an image the server is asked whether the model takes images."""
         return True

@@ -39,6 +39,7 @@ from ..errors import ConfigurationError
 from ..limits import Timeout
 from ..model_options import OPTIONS, parse_bool, parse_float, parse_int, parse_keep_alive
 from ..spelling import near_miss
+from .patches.names import parse_unpatched
 
 __all__ = [
     "DEFAULT_TEMPERATURE",
@@ -184,6 +185,7 @@ SETTINGS: tuple[Setting, ...] = (
     *(Setting(limit + _TIMEOUT, "timeout", _parse_seconds) for limit in Timeout._fields),
     Setting("on_error", "client", _parse_on_error),
     Setting("structured", "client", parse_bool),
+    Setting("unpatched", "client", parse_unpatched),
     Setting("repetition_guard", "client", parse_bool),
     Setting("shift", "client", parse_bool),
 )
@@ -208,6 +210,7 @@ class ClientSettings:
 
     ``timeouts`` has seconds by the names of the limits of `Timeout`, those alone that the user set.
     ``structured`` makes the schema of an ActionNode the format of its answer; None leaves that to the environment.
+    ``unpatched`` names the patches of MetaGPT that do not act for this configuration.
     ``repetition_guard`` makes an answer that repeats itself without an end an error.
     ``shift`` leaves it to the server what becomes of an answer that outgrows the context.
 
@@ -221,6 +224,7 @@ class ClientSettings:
     timeouts: dict[str, float] = field(default_factory=dict)
     on_error: str = "raise"
     structured: Optional[bool] = None
+    unpatched: frozenset[str] = frozenset()
     repetition_guard: bool = True
     shift: bool = False
 

@@ -6,7 +6,7 @@ that every module, with MetaGPT or without, can import it.
 
 from __future__ import annotations
 
-__all__ = ["RUN_VARIABLE", "STATS_VARIABLE", "STRUCTURED_VARIABLE", "TRACEBACK_VARIABLE"]
+__all__ = ["RUN_VARIABLE", "STATS_VARIABLE", "STRUCTURED_VARIABLE", "TRACEBACK_VARIABLE", "UNPATCHED_VARIABLE"]
 
 # The folder of the run, into which its processes write what the command reports at the end (see `running`).
 RUN_VARIABLE = "METAGPT_OLLAMA_RUN"
@@ -19,3 +19,6 @@ STRUCTURED_VARIABLE = "METAGPT_OLLAMA_STRUCTURED"
 
 # Any value shows tracebacks where a person would rather not see them (`metagpt-ollama run --traceback`).
 TRACEBACK_VARIABLE = "METAGPT_OLLAMA_TRACEBACK"
+
+# Names of patches of MetaGPT that are not to act, or "all" (`provider/patches/names.py` lists them).
+UNPATCHED_VARIABLE = "METAGPT_OLLAMA_UNPATCHED"

@@ -1,0 +1,40 @@
+"""The names of the patches, by which ``unpatched`` switches them off, with what each one does.
+
+>>> parse_unpatched("rag_embedding")
+frozenset({'rag_embedding'})
+>>> parse_unpatched("all") == frozenset(PATCH_NAMES)
+True
+
+Standard library only, so that reading a configuration needs no MetaGPT.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from ...spelling import near_miss
+
+__all__ = ["PATCH_NAMES", "parse_unpatched"]
+
+# One line for each: what it does, as the command line shows it.
+PATCH_NAMES: dict[str, str] = {
+    "rag_embedding": "RAG embeds in batches, with this package's client",
+}
+
+
+def parse_unpatched(value: Any) -> frozenset[str]:
+    """The names in a text such as ``token_counts, costs``; ``all`` stands for every patch, an empty text for none.
+
+    Raises ``ValueError`` whose text completes "must be …", for a name that no patch has.
+    """
+    if not isinstance(value, str):
+        raise ValueError("names of patches in a text, or all")
+    names = frozenset(filter(None, re.split(r"[\s,]+", value.strip())))
+    if "all" in names:
+        return frozenset(PATCH_NAMES)
+    for name in sorted(names - PATCH_NAMES.keys()):
+        close = near_miss(name, PATCH_NAMES)
+        known = f"did you mean {close}?" if close else f"known are {', '.join(sorted(PATCH_NAMES))}"
+        raise ValueError(f"names of patches or all, and {name!r} is none ({known})")
+    return names

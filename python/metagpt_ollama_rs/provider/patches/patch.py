@@ -1,0 +1,96 @@
+"""What the patches share: whether one is switched on, and how a function of MetaGPT is replaced.
+
+>>> import types
+>>> module = types.ModuleType("metagpt.example")
+>>> exec("def size(): return 2048", module.__dict__)
+>>> replace_function(module, "size", lambda stock: lambda: stock() * 2)
+>>> module.size()
+4096
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from metagpt.logs import logger
+
+from ...switch.environment import UNPATCHED_VARIABLE
+from .names import parse_unpatched
+
+__all__ = ["Patch", "is_switched_on", "replace_function"]
+
+_MARK = "_metagpt_ollama_rs_stock"
+_warned_values: set[str] = set()
+
+
+@dataclass(frozen=True)
+class Patch:
+    """One change of one module of MetaGPT. Several may have the same ``name`` and are switched off together.
+
+    ``apply`` is called with the module once it is imported, and again whenever the providers register; it must not
+    change what it has changed already, which `replace_function` sees to.
+    """
+
+    name: str
+    module: str
+    apply: Callable[[ModuleType], None]
+
+
+def is_switched_on(name: str, llm: Any = None) -> bool:
+    """Whether the patch ``name`` is to act: for the LLM object ``llm``, or, without one, in this process.
+
+    False for an LLM object that is not one of this package.
+    """
+    if name in _unpatched_by_environment():
+        return False
+    if llm is None:
+        return True
+    unpatched = getattr(llm, "unpatched", None)
+    return isinstance(unpatched, frozenset) and name not in unpatched
+
+
+def replace_function(owner: Any, name: str, wrap: Callable[[Any], Any]) -> None:
+    """Puts ``wrap(stock)`` in the place of the function ``stock`` that ``owner``, a module or a class, has as ``name``.
+
+    A function that is replaced already, or that is not of MetaGPT's own module (user code has put it there), stays as
+    it is, and so does an owner without one. Copies that modules of MetaGPT have made with ``from … import`` are
+    replaced, too.
+    """
+    stock = vars(owner).get(name)
+    kind = type(stock) if isinstance(stock, (staticmethod, classmethod)) else None
+    function = stock.__func__ if kind is not None and stock is not None else stock
+    if function is None or hasattr(function, _MARK) or not _is_of(owner, function):
+        return
+    replacement = functools.wraps(function)(wrap(function))
+    setattr(replacement, _MARK, function)
+    setattr(owner, name, kind(replacement) if kind is not None else replacement)
+    if isinstance(owner, ModuleType):
+        for module in list(sys.modules.values()):
+            if getattr(module, "__name__", "").startswith("metagpt.") and vars(module).get(name) is function:
+                setattr(module, name, replacement)
+
+
+def _is_of(owner: Any, function: Any) -> bool:
+    """Whether ``function`` is defined in the module that ``owner`` is, or is defined in."""
+    # MetaGPT's decorators (retries, caches) wrap functions of the same module.
+    while hasattr(function, "__wrapped__"):
+        function = function.__wrapped__
+    home = owner.__name__ if isinstance(owner, ModuleType) else owner.__module__
+    return bool(getattr(function, "__globals__", {}).get("__name__") == home)
+
+
+def _unpatched_by_environment() -> frozenset[str]:
+    value = os.environ.get(UNPATCHED_VARIABLE, "")
+    try:
+        return parse_unpatched(value)
+    except ValueError as error:
+        if value not in _warned_values:
+            _warned_values.add(value)
+            logger.warning(f"{UNPATCHED_VARIABLE} must be {error}; it is ignored")
+        return frozenset()

@@ -1,0 +1,19 @@
+"""Which module of MetaGPT each patch changes. A module that a release of MetaGPT doesn't have is never imported,
+so that its patches never act.
+"""
+
+from __future__ import annotations
+
+from ..import_hooks import when_imported
+from .patch import Patch
+from .rag import replace_create_ollama
+
+__all__ = ["PATCHES", "apply_patches"]
+
+PATCHES: tuple[Patch, ...] = (Patch("rag_embedding", "metagpt.rag.factories.embedding", replace_create_ollama),)
+
+
+def apply_patches() -> None:
+    """Applies all patches, each now or when its module is imported. May be called any number of times."""
+    for patch in PATCHES:
+        when_imported(patch.module, patch.apply)
