@@ -44,6 +44,7 @@ from ..payloads import require_text
 from .capabilities import check_vision, models_without_thinking
 from .done_reasons import cut_off_warning, cut_prompt_warning, empty_answer_error, limit_hint
 from .images import fetch_images, leave_images_unread
+from .live_llms import LiveLLM
 from .messages import (
     OllamaMessageAPI,
     OllamaMessageBase,
@@ -106,7 +107,7 @@ class _OwnMessage:
         self.message = OllamaMessageMeta.get_message(api)(model=model or "", **kwargs)
 
 
-class OllamaLLM(BaseLLM):
+class OllamaLLM(LiveLLM, BaseLLM):
     """``api_type: ollama``, which asks ``/api/chat``.
 
     ``on_error`` is ``raise`` (the default) or ``text``, which returns the text of a server's error as the answer, and
