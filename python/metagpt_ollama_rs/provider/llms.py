@@ -44,6 +44,7 @@ from ..payloads import require_text
 from .capabilities import check_vision, models_without_thinking
 from .done_reasons import cut_off_warning, cut_prompt_warning, empty_answer_error, limit_hint
 from .images import fetch_images, leave_images_unread
+from .live_llms import LiveLLM
 from .messages import (
     OllamaMessageAPI,
     OllamaMessageBase,
@@ -69,7 +70,14 @@ from .replies import (
 )
 from .settings import Settings, fields_set, overlay, read_settings
 from .shared_clients import shared_client
-from .stats_records import is_recorded, mark_recorded, record_error, recorded_by_client, records_errors
+from .stats_records import (
+    is_recorded,
+    mark_recorded,
+    note_call_id,
+    record_error,
+    recorded_by_client,
+    records_errors,
+)
 from .streaming import RepetitionMonitor, aclosing
 from .structured import (
     current_format,
@@ -106,7 +114,7 @@ class _OwnMessage:
         self.message = OllamaMessageMeta.get_message(api)(model=model or "", **kwargs)
 
 
-class OllamaLLM(BaseLLM):
+class OllamaLLM(LiveLLM, BaseLLM):
     """``api_type: ollama``, which asks ``/api/chat``.
 
     ``on_error`` is ``raise`` (the default) or ``text``, which returns the text of a server's error as the answer, and
@@ -285,6 +293,7 @@ class OllamaLLM(BaseLLM):
                 payload,
                 timeout=self._timeout_limits(timeout),
                 repetition_guard=self._repetition_guard,
+                on_call=note_call_id,
             )
         _log_warning(cut_prompt_warning(payload, reply))
         return self._finish_reply(reply)
@@ -312,6 +321,7 @@ class OllamaLLM(BaseLLM):
                 on_thinking=splitter.pass_through,
                 timeout=limits,
                 repetition_guard=self._repetition_guard,
+                on_call=note_call_id,
             )
         for piece in splitter.finish():
             log(piece)
@@ -325,7 +335,7 @@ class OllamaLLM(BaseLLM):
         """The compatible path of a whole reply: its bytes go through ``_processing_openai_response``."""
         path, limits = path_of(message.api_suffix), self._timeout_limits(timeout)
         with recorded_by_client():
-            data, content_type = await client.request_bytes(path, payload, timeout=limits)
+            data, content_type = await client.request_bytes(path, payload, timeout=limits, on_call=note_call_id)
         return self._processing_openai_response(OpenAIResponse(data, {"content-type": content_type}))
 
     async def _ask_lines(
@@ -334,7 +344,8 @@ class OllamaLLM(BaseLLM):
         """The compatible path of a streamed reply: each of its lines becomes an ``OpenAIResponse``."""
 
         async def responses() -> AsyncGenerator[OpenAIResponse, None]:
-            stream = client.stream_lines(path_of(message.api_suffix), payload, timeout=self._timeout_limits(timeout))
+            path, limits = path_of(message.api_suffix), self._timeout_limits(timeout)
+            stream = client.stream_lines(path, payload, timeout=limits, on_call=note_call_id)
             with recorded_by_client():
                 async with aclosing(stream) as lines:
                     async for line in lines:
