@@ -93,8 +93,8 @@ PRD = {
 DESIGN = {
     "Implementation approach": "We will use the standard library.",
     "File list": ["main.py", "counter.py"],
-    "Data structures and interfaces": None,
-    "Program call flow": None,
+    "Data structures and interfaces": 'classDiagram\n    class Counter {\n        +count(text: str) int "words"\n    }',
+    "Program call flow": "sequenceDiagram\n    participant M as Main\n    M->>C: count(text)\n    C-->>M: number",
     "Anything UNCLEAR": "",
 }
 TASKS = {
