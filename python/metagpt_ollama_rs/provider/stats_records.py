@@ -19,7 +19,7 @@ from ..failures import kind_of
 from ..payloads import plain_text
 from ..switch.reporting import report_error
 
-__all__ = ["is_recorded", "mark_recorded", "record_error", "recorded_by_client", "records_errors"]
+__all__ = ["is_recorded", "mark_recorded", "record_error", "record_repairs", "recorded_by_client", "records_errors"]
 
 _F = TypeVar("_F", bound=Callable[..., Awaitable[Any]])
 _MARK = "_recorded"
@@ -84,3 +84,7 @@ def records_errors(*, streamed: bool) -> Callable[[_F], _F]:
         return cast("_F", call)
 
     return wrap
+
+
+def record_repairs(llm: Any, repairs: tuple[str, ...]) -> None:
+    """Adds what was repaired in the answer of a call to its record."""

@@ -5,12 +5,16 @@ so that its patches never act.
 from __future__ import annotations
 
 from ..import_hooks import when_imported
+from .action_nodes import expect_nodes
 from .patch import Patch
 from .rag import replace_create_ollama
 
 __all__ = ["PATCHES", "apply_patches"]
 
-PATCHES: tuple[Patch, ...] = (Patch("rag_embedding", "metagpt.rag.factories.embedding", replace_create_ollama),)
+PATCHES: tuple[Patch, ...] = (
+    Patch("node_answers", "metagpt.actions.action_node", expect_nodes),
+    Patch("rag_embedding", "metagpt.rag.factories.embedding", replace_create_ollama),
+)
 
 
 def apply_patches() -> None:
