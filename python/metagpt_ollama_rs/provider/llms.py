@@ -43,6 +43,7 @@ from .capabilities import check_vision
 from .done_reasons import cut_off_warning, cut_prompt_warning, empty_answer_error, limit_hint
 from .expected_answers import current_question, receive_question
 from .images import fetch_images, leave_images_unread
+from .live_llms import LiveLLM
 from .messages import (
     OllamaMessageAPI,
     OllamaMessageBase,
@@ -98,7 +99,7 @@ class _OwnMessage:
         self.message = OllamaMessageMeta.get_message(api)(model=model or "", **kwargs)
 
 
-class OllamaLLM(BaseLLM):
+class OllamaLLM(LiveLLM, BaseLLM):
     """``api_type: ollama``, which asks ``/api/chat``.
 
     ``on_error`` is ``raise`` (the default) or ``text``, which returns the text of a server's error as the answer, and
