@@ -36,6 +36,7 @@ from typing import Any, Callable, Optional
 from metagpt.logs import logger
 
 from ..json_answers import recover_json
+from ..json_shapes import fit_shape
 from .patches.patch import is_switched_on
 from .stats_records import record_repairs
 
@@ -103,11 +104,12 @@ _question: ContextVar[Optional[Question]] = ContextVar("metagpt_ollama_rs_questi
 
 @dataclass
 class Question:
-    """One call of ``aask`` whose answer MetaGPT parses: ``formatted`` once the schema is in the request, ``cut`` once
-    the answer has ended at the token limit."""
+    """One call of ``aask`` whose answer MetaGPT parses: ``prompt`` is its text, ``formatted`` is true once the schema is
+    in the request, ``cut`` once the answer has ended at the token limit."""
 
     llm: Any
     expected: ExpectedAnswer
+    prompt: str = ""
     formatted: bool = False
     cut: bool = False
     repairs: tuple[str, ...] = field(default=())
@@ -122,7 +124,7 @@ class Question:
             if plain is not None and not plain.repairs:
                 return answer
         for schema in (expected.sent_schema, expected.schema):
-            found = None if schema is None else recover_json(answer, schema, cut=self.cut)
+            found = None if schema is None else recover_json(answer, schema, cut=self.cut, prompt=self.prompt)
             if found is not None:
                 self.repairs = found.repairs
                 return form.write(found.value, answer)
@@ -191,10 +193,11 @@ def receive_question(llm: Any, message: Any) -> Iterator[Optional[Question]]:
     """The question that ``llm`` is asked with ``message``, or None where its answer is free text. It is the current one
     until the block ends."""
     chooser = _chooser.get()
-    expected = None if chooser is None else chooser(_last_text(message))
+    prompt = _last_text(message)
+    expected = None if chooser is None else chooser(prompt)
     question = None
     if expected is not None and expected.llm in (None, llm) and is_switched_on(expected.patch, llm):
-        question = Question(llm, expected)
+        question = Question(llm, expected, prompt)
     token = _question.set(question)
     try:
         yield question
@@ -233,9 +236,10 @@ def complete_items(text: str, item_schema: Mapping[str, Any]) -> list[Any]:
                 value, place = decoder.raw_decode(text, place)
             except (ValueError, RecursionError):
                 break
-            if recover_json(json.dumps(value), item_schema) is None:
+            fitted = fit_shape(value, item_schema)
+            if fitted is None:
                 break
-            items.append(value)
+            items.append(fitted.value)
             comma = re.compile(r"\s*,\s*").match(text, place)
             if comma is None:
                 break
