@@ -104,8 +104,8 @@ _question: ContextVar[Optional[Question]] = ContextVar("metagpt_ollama_rs_questi
 
 @dataclass
 class Question:
-    """One call of ``aask`` whose answer MetaGPT parses: ``prompt`` is its text, ``formatted`` is true once the schema is
-    in the request, ``cut`` once the answer has ended at the token limit."""
+    """One call of ``aask`` whose answer MetaGPT parses: ``prompt`` is its text, ``formatted`` is true once the schema
+    is in the request, ``cut`` once the answer has ended at the token limit."""
 
     llm: Any
     expected: ExpectedAnswer
