@@ -21,7 +21,11 @@ __all__ = ["RecoveredJson", "recover_json"]
 
 
 class RecoveredJson(NamedTuple):
-    """The value that an answer gives, and what had to be repaired for it, in words that are always the same."""
+    """The value that an answer gives, and what had to be repaired for it, in words that are always the same.
+
+    >>> recover_json("The answer is {}.", {"type": "object"})
+    RecoveredJson(value={}, repairs=('prose',))
+    """
 
     value: Any
     repairs: tuple[str, ...]

@@ -44,7 +44,11 @@ _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
 
 class Fit(NamedTuple):
     """A value of a schema's shape: what was repaired for it, in the words of ``json_answers``, and how many keys its
-    objects have that the schema does not name. Those stay in the value."""
+    objects have that the schema does not name. Those stay in the value.
+
+    >>> fit_shape({"size": "3", "unit": "m"}, {"type": "object", "properties": {"size": {"type": "integer"}}})
+    Fit(value={'size': 3, 'unit': 'm'}, repairs=('type',), extras=1)
+    """
 
     value: Any
     repairs: tuple[str, ...]

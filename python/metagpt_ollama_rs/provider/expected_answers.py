@@ -28,9 +28,9 @@ import functools
 import inspect
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Callable, Optional
 
 from metagpt.logs import logger
@@ -38,7 +38,7 @@ from metagpt.logs import logger
 from ..json_answers import recover_json
 from ..json_shapes import fit_shape
 from .patches.patch import is_switched_on
-from .stats_records import record_repairs
+from .stats_records import collect_call_ids, record_repairs
 
 __all__ = [
     "BARE",
@@ -55,9 +55,8 @@ __all__ = [
     "receive_question",
 ]
 
-# The first block of code in a text, as MetaGPT's ``CodeParser.parse_code`` finds it (the main branch wants a line break
-# before the closing fence, release 0.8.2 doesn't).
-_FENCE = re.compile(r"```(?:json)?.*?\s+(.*?)```", re.DOTALL)
+# A block of JSON as MetaGPT's ``CodeParser.parse_code`` finds it on the main branch.
+_FENCE = re.compile(r"```json.*?\s+(.*?)\n```", re.DOTALL)
 _TAGS = re.compile(r"\[CONTENT\](.*?)\[/CONTENT\]", re.DOTALL)
 
 
@@ -112,7 +111,8 @@ class Question:
     prompt: str = ""
     formatted: bool = False
     cut: bool = False
-    repairs: tuple[str, ...] = field(default=())
+    repairs: tuple[str, ...] = ()
+    call_ids: Sequence[str] = ()
 
     def usable_text(self, answer: str) -> Optional[str]:
         """The text for MetaGPT's parser; None where ``answer`` has no value of the schema."""
@@ -140,7 +140,7 @@ class Question:
         items = complete_items(answer, self.expected.schema.get("items", {}))
         if not items:
             return None
-        self.repairs = ("left out the item that was cut at the token limit",)
+        self.repairs = ("cut",)
         return self.expected.form.write(items, answer)
 
     def finish(self, answer: Any) -> Any:
@@ -148,8 +148,7 @@ class Question:
         text = self.usable_text(answer) if isinstance(answer, str) else None
         if text is None:
             return answer
-        if self.repairs:
-            record_repairs(self.llm, self.repairs)
+        record_repairs(self.call_ids, self.repairs, model=self.llm.model)
         return text
 
 
@@ -200,7 +199,11 @@ def receive_question(llm: Any, message: Any) -> Iterator[Optional[Question]]:
         question = Question(llm, expected, prompt)
     token = _question.set(question)
     try:
-        yield question
+        if question is None:
+            yield None
+            return
+        with collect_call_ids() as question.call_ids:
+            yield question
     finally:
         _question.reset(token)
 
@@ -265,9 +268,15 @@ def dump_answer(value: Any) -> str:
 
 
 def read_fence(text: str) -> str:
-    """What MetaGPT takes for the code in ``text``: the first block of code, or all of it where there is none."""
-    found = _FENCE.search(text)
-    return found[1] if found else text
+    """What all releases of MetaGPT take for the JSON in ``text``: the first block of code, or all of it where there is
+    none. Release 0.8.2 takes a block of any language, ended by any three backticks; what its main branch would read
+    otherwise is "" here.
+    """
+    start = text.find("```")
+    if start < 0:
+        return text
+    found = _FENCE.match(text, start)
+    return found[1] if found and "```" not in found[1] else ""
 
 
 def _read_tags(text: str) -> str:

@@ -69,7 +69,14 @@ from .replies import (
 )
 from .settings import Settings, fields_set, overlay, read_settings
 from .shared_clients import shared_client
-from .stats_records import is_recorded, mark_recorded, record_error, recorded_by_client, records_errors
+from .stats_records import (
+    is_recorded,
+    mark_recorded,
+    note_call_id,
+    record_error,
+    recorded_by_client,
+    records_errors,
+)
 from .streaming import RepetitionMonitor, aclosing
 from .structured import ask_with_fallbacks, put_format, structured_by_environment
 from .thinking import ThinkSplitter, split_thinking
@@ -277,6 +284,7 @@ class OllamaLLM(LiveLLM, BaseLLM):
                 payload,
                 timeout=self._timeout_limits(timeout),
                 repetition_guard=self._repetition_guard,
+                on_call=note_call_id,
             )
         _log_warning(cut_prompt_warning(payload, reply))
         return self._finish_reply(reply)
@@ -304,6 +312,7 @@ class OllamaLLM(LiveLLM, BaseLLM):
                 on_thinking=splitter.pass_through,
                 timeout=limits,
                 repetition_guard=self._repetition_guard,
+                on_call=note_call_id,
             )
         for piece in splitter.finish():
             log(piece)
@@ -317,7 +326,7 @@ class OllamaLLM(LiveLLM, BaseLLM):
         """The compatible path of a whole reply: its bytes go through ``_processing_openai_response``."""
         path, limits = path_of(message.api_suffix), self._timeout_limits(timeout)
         with recorded_by_client():
-            data, content_type = await client.request_bytes(path, payload, timeout=limits)
+            data, content_type = await client.request_bytes(path, payload, timeout=limits, on_call=note_call_id)
         return self._processing_openai_response(OpenAIResponse(data, {"content-type": content_type}))
 
     async def _ask_lines(
@@ -326,7 +335,8 @@ class OllamaLLM(LiveLLM, BaseLLM):
         """The compatible path of a streamed reply: each of its lines becomes an ``OpenAIResponse``."""
 
         async def responses() -> AsyncGenerator[OpenAIResponse, None]:
-            stream = client.stream_lines(path_of(message.api_suffix), payload, timeout=self._timeout_limits(timeout))
+            path, limits = path_of(message.api_suffix), self._timeout_limits(timeout)
+            stream = client.stream_lines(path, payload, timeout=limits, on_call=note_call_id)
             with recorded_by_client():
                 async with aclosing(stream) as lines:
                     async for line in lines:
