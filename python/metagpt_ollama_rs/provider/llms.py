@@ -42,6 +42,8 @@ from ..failures import from_core
 from ..images import encode_images_in_thread, image_lists
 from ..payloads import require_text
 from .capabilities import check_vision, models_without_thinking
+from .copying import CopyableLLM
+from .costs import TokenCountingLLM
 from .done_reasons import cut_off_warning, cut_prompt_warning, empty_answer_error, limit_hint
 from .images import fetch_images, leave_images_unread
 from .live_llms import LiveLLM
@@ -107,7 +109,7 @@ class _OwnMessage:
         self.message = OllamaMessageMeta.get_message(api)(model=model or "", **kwargs)
 
 
-class OllamaLLM(LiveLLM, BaseLLM):
+class OllamaLLM(LiveLLM, CopyableLLM, TokenCountingLLM):
     """``api_type: ollama``, which asks ``/api/chat``.
 
     ``on_error`` is ``raise`` (the default) or ``text``, which returns the text of a server's error as the answer, and
@@ -135,10 +137,8 @@ class OllamaLLM(LiveLLM, BaseLLM):
     last_response: Optional[dict[str, Any]] = None
 
     def __init__(self, config: LLMConfig, on_error: Optional[str] = None) -> None:
-        self.client = patched_or_stock("GeneralAPIRequestor", GeneralAPIRequestor)(
-            base_url=config.base_url, key=getattr(config, "api_key", None)
-        )
         self.config = config
+        self.client = self._make_requestor()
         self.http_method = "post"
         self.use_system_prompt = self._system_prompt_by_default and getattr(config, "use_system_prompt", True)
         self.cost_manager = patched_or_stock("TokenCostManager", TokenCostManager)()
@@ -155,6 +155,16 @@ class OllamaLLM(LiveLLM, BaseLLM):
     def __init_ollama(self, config: LLMConfig) -> None:
         self.model = config.model
         self.pricing_plan = self.model
+        self._make_message()
+
+    def _make_requestor(self) -> GeneralAPIRequestor:
+        config = self.config
+        made: GeneralAPIRequestor = patched_or_stock("GeneralAPIRequestor", GeneralAPIRequestor)(
+            base_url=config.base_url, key=getattr(config, "api_key", None)
+        )
+        return made
+
+    def _make_message(self) -> None:
         self._own_message = _OwnMessage(self._llama_api_inuse, self.model, self._llama_api_kwargs)
         self.ollama_message = self._own_message.message
 

@@ -5,12 +5,18 @@ so that its patches never act.
 from __future__ import annotations
 
 from ..import_hooks import when_imported
+from .costs import patch_context, patch_cost_managers, patch_team_balance
 from .patch import Patch
 from .rag import replace_create_ollama
 
 __all__ = ["PATCHES", "apply_patches"]
 
-PATCHES: tuple[Patch, ...] = (Patch("rag_embedding", "metagpt.rag.factories.embedding", replace_create_ollama),)
+PATCHES: tuple[Patch, ...] = (
+    Patch("costs", "metagpt.utils.cost_manager", patch_cost_managers),
+    Patch("costs", "metagpt.context", patch_context),
+    Patch("costs", "metagpt.team", patch_team_balance),
+    Patch("rag_embedding", "metagpt.rag.factories.embedding", replace_create_ollama),
+)
 
 
 def apply_patches() -> None:
