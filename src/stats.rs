@@ -4,11 +4,12 @@
 //! the process stand in a bounded ring; with a [`Journal`] each is also written where other processes can read it, and
 //! before it, when the call begins, what is known then: of a process that is killed, only that is left. Nothing
 //! happens per token: a trace notes the time of the first byte and what the last line says. Of a call, the journal has two
-//! lines of JSON (here without half of their members):
+//! lines of JSON (here without half of their members), and a third one if whoever read the answer had to repair it:
 //!
 //! ```json
 //! {"id":"71-1787331605104512000","state":"begun","model":"qwen3:8b","endpoint":"/api/chat","streamed":true}
 //! {"id":"71-1787331605104512000","state":"ended","model":"qwen3:8b","endpoint":"/api/chat","streamed":true,"seconds":2.5}
+//! {"id":"71-1787331605104512000","state":"repaired","repaired":"prose, trailing comma"}
 //! ```
 //!
 //! Each process has its own book of records and of calls under way: a forked child begins with an empty one.
@@ -74,6 +75,8 @@ pub struct CallRecord {
     /// Whether this is no call of its own: the reply of a call that ended well, which has a record, was found to be no
     /// answer.
     pub rejected: bool,
+    /// What was repaired in the answer by whoever took JSON out of it, in words. See [`note_repairs`].
+    pub repaired: Option<String>,
 }
 
 /// Which call it is: what whoever makes it knows.
@@ -151,7 +154,7 @@ impl Trace {
     fn start(&self, state: &'static str) -> CallStart {
         let since = self.started.duration_since(UNIX_EPOCH);
         CallStart {
-            id: format!("{}-{}", self.process, self.number),
+            id: self.id(),
             state,
             started: since.unwrap_or_default().as_secs_f64(),
             process: self.process,
@@ -160,6 +163,11 @@ impl Trace {
             endpoint: self.call.endpoint.clone(),
             streamed: self.call.streamed,
         }
+    }
+
+    /// The `id` in the record.
+    pub fn id(&self) -> String {
+        format!("{}-{}", self.process, self.number)
     }
 
     /// Which call it is.
@@ -251,6 +259,7 @@ impl Trace {
             phase: error.and_then(|error| error.phase),
             status: error.and_then(|error| error.status),
             rejected: self.rejected,
+            repaired: None,
         }
     }
 }
@@ -373,6 +382,36 @@ fn trim(records: &mut VecDeque<CallRecord>) {
         .len()
         .saturating_sub(CAPACITY.load(Ordering::Relaxed));
     records.drain(..surplus);
+}
+
+/// Notes that the answer of the call `id`, which has ended, was `repaired`: in its record, if that is still kept, and in
+/// a line of the journal. That the journal cannot be written to was said when the call began.
+pub fn note_repairs(id: &str, repaired: &str, journal: Option<&Journal>) {
+    // The newest records are the last ones, and repairs follow the end of their call at once.
+    let mut records = lock(&CALLS.get().records);
+    if let Some(record) = records
+        .iter_mut()
+        .rev()
+        .find(|record| record.start.id == id)
+    {
+        record.repaired = Some(repaired.to_owned());
+    }
+    drop(records);
+    if let Some(journal) = journal {
+        let _ = journal.write(&RepairLine {
+            id,
+            state: "repaired",
+            repaired,
+        });
+    }
+}
+
+/// The line of a journal that follows the record of a call whose answer was repaired.
+#[derive(Serialize)]
+struct RepairLine<'a> {
+    id: &'a str,
+    state: &'static str,
+    repaired: &'a str,
 }
 
 /// The records of this process, the oldest first.

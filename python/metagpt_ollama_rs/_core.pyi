@@ -38,6 +38,7 @@ __all__ = [
     "stats_fail",
     "stats_pending",
     "stats_records",
+    "stats_repaired",
     "stats_resize",
     "vectors_fault",
 ]
@@ -181,6 +182,19 @@ def stats_fail(
     ... )
     >>> stats_records()[-1]["error"]
     'config'
+    """
+
+def stats_repaired(id: str, repaired: str) -> None:
+    """Notes what was ``repaired``, in words, in the answer of the call whose record has this ``id``: there, if the
+    record is still kept, and in a line of its own where ``METAGPT_OLLAMA_STATS`` says.
+
+    >>> stats_clear()
+    >>> stats_fail(
+    ...     "config", model="m", host="", endpoint="/api/chat", streamed=False, status=None, rejected=False
+    ... )
+    >>> stats_repaired(stats_records()[-1]["id"], "prose, fence")
+    >>> stats_records()[-1]["repaired"]
+    'prose, fence'
     """
 
 @final
@@ -442,6 +456,9 @@ class Stream(Generic[_T]):
     ['Hello', ' world', '']
     """
 
+    @property
+    def call_id(self) -> str | None:
+        """The ``id`` in the record of the call; None in a forked child."""
     def __aiter__(self) -> Self: ...
     def __anext__(self) -> Awaitable[_T]:
         """The next item, to be awaited; raises StopAsyncIteration at the end of the reply."""
@@ -513,6 +530,9 @@ class NativeAwaitable:
     ('NativeAwaitable', {'version': '0.33.0'})
     """
 
+    @property
+    def call_id(self) -> str | None:
+        """The ``id`` in the record of the call; None if there is no call, or in a forked child."""
     def __await__(self) -> Generator[Any, None, Any]:
         """The awaitable itself, as an iterator."""
     def __iter__(self) -> Self: ...

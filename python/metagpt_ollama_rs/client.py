@@ -6,7 +6,8 @@ of that row's class; connections, decoding, time limits and cancellation are the
 by its constructor arguments (with the key in them).
 
 The MetaGPT provider uses the methods at the end of `AsyncClient`: ``stream_text``, ``request_json``, ``request_bytes``
-and ``stream_lines`` take a path and a payload as they go over the wire.
+and ``stream_lines`` take a path and a payload as they go over the wire. Their ``on_call`` is called once, when the
+request is made, with the ``id`` of the record of the call (see `stats.records`).
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ from metagpt_ollama_rs.vectors import (
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
-    from typing import Literal, NoReturn, Union
+    from typing import Literal, NoReturn, TypeVar, Union
 
     from typing_extensions import Unpack
 
@@ -71,6 +72,8 @@ if TYPE_CHECKING:
     )
 
     Texts = Union[Text, Iterable[Text]]
+    OnCall = Callable[[str], object]
+    _Call = TypeVar("_Call", _core.NativeAwaitable, _core.Stream[Any])
 
 
 class AsyncClient(BaseClient):
@@ -326,6 +329,7 @@ class AsyncClient(BaseClient):
         on_thinking: Callable[[str], object] | None = None,
         timeout: TimeoutLike = None,
         repetition_guard: bool = False,
+        on_call: OnCall | None = None,
     ) -> dict[str, Any]:
         """Streams the reply to a callback, and returns the final object with the whole text in it.
 
@@ -337,8 +341,8 @@ class AsyncClient(BaseClient):
         """
         endpoint, body = endpoint_at(path), {**payload, "stream": True}
         limits = read_timeout(timeout)
-        result = await self._native.deliver(endpoint, body, on_text, on_thinking, limits, repetition_guard)
-        return cast("dict[str, Any]", result)
+        result = self._native.deliver(endpoint, body, on_text, on_thinking, limits, repetition_guard)
+        return cast("dict[str, Any]", await _announced(result, on_call))
 
     async def request_json(
         self,
@@ -348,10 +352,11 @@ class AsyncClient(BaseClient):
         method: str = "POST",
         timeout: TimeoutLike = None,
         repetition_guard: bool = False,
+        on_call: OnCall | None = None,
     ) -> Any:
         """The whole reply, parsed. A body of several lines (a server that streams all the same) is folded into one."""
         endpoint, format = endpoint_at(path, method), "guarded" if repetition_guard else "answer"
-        return await self._native.call(endpoint, payload, format, read_timeout(timeout))
+        return await _announced(self._native.call(endpoint, payload, format, read_timeout(timeout)), on_call)
 
     async def request_bytes(
         self,
@@ -360,17 +365,25 @@ class AsyncClient(BaseClient):
         *,
         method: str = "POST",
         timeout: TimeoutLike = None,
+        on_call: OnCall | None = None,
     ) -> tuple[bytes, str]:
         """The body of the reply as it came, and its content type."""
-        reply = await self._native.call(endpoint_at(path, method), payload, "bytes", read_timeout(timeout))
-        return cast("tuple[bytes, str]", reply)
+        reply = self._native.call(endpoint_at(path, method), payload, "bytes", read_timeout(timeout))
+        return cast("tuple[bytes, str]", await _announced(reply, on_call))
 
     async def stream_lines(
-        self, path: str, payload: Mapping[str, Any], *, timeout: TimeoutLike = None
+        self,
+        path: str,
+        payload: Mapping[str, Any],
+        *,
+        timeout: TimeoutLike = None,
+        on_call: OnCall | None = None,
     ) -> AsyncGenerator[bytes, None]:
         """The lines of a streamed reply as they came, without their line ends; nothing in them is looked at."""
         body = {**payload, "stream": True}
-        stream = self._native.stream(endpoint_at(path), body, None, True, read_timeout(timeout), False)
+        stream = _announced(
+            self._native.stream(endpoint_at(path), body, None, True, read_timeout(timeout), False), on_call
+        )
         try:
             async for line in stream:
                 yield line
@@ -607,6 +620,14 @@ class Client(BaseClient):
             return self._native.stream_blocking(endpoint, payload, endpoint.reply, limits, guarded)
         reply = self._native.call_blocking(endpoint, payload, self._format_of(endpoint, guarded), limits)
         return self._make_reply(endpoint, reply)
+
+
+def _announced(call: _Call, on_call: OnCall | None) -> _Call:
+    """``call``, whose id ``on_call`` was told."""
+    call_id = None if on_call is None else call.call_id
+    if on_call is not None and call_id is not None:
+        on_call(call_id)
+    return call
 
 
 __all__ = ["AsyncClient", "Client", "Retry", "Timeout"]

@@ -14,9 +14,10 @@ functions are thread-safe. A forked child starts without records.
 When ``METAGPT_OLLAMA_STATS`` names a file at the time a client is made (or the provider refuses something), each
 record is also appended to that file as one line of JSON, with ``"state": "ended"``. A line with ``"state": "begun"``,
 the same ``id`` and the keys of `pending` was appended when the call began: one that no ``ended`` line follows is under
-way, or its process was killed. ``unix:/path`` sends the lines to a datagram socket instead. Each line is one write, so
-any number of processes may share a file. A file that is not there is made for its user alone (mode 0600); links are
-followed. A place that cannot be written to is logged once for each client, and fails no call.
+way, or its process was killed. A line with ``"state": "repaired"``, the same ``id``, ``repaired`` and nothing else
+follows the record of a call whose answer was repaired. ``unix:/path`` sends the lines to a datagram socket instead.
+Each line is one write, so any number of processes may share a file. A file that is not there is made for its user alone
+(mode 0600); links are followed. A place that cannot be written to is logged once for each client, and fails no call.
 """
 
 from __future__ import annotations
@@ -56,7 +57,9 @@ def records() -> list[dict[str, Any]]:
     ``connect``, ``timeout``, ``protocol``, ``status``, ``mid_stream``, ``incomplete``, ``interrupted``, ``decode``,
     ``empty_answer``, ``closed``: nobody waited for the end), ``phase`` (which time limit ran out) and ``status`` (of a
     failed call); ``rejected`` (no call of its own: MetaGPT's provider made an error of the reply of a call that ended
-    well and has a record before this one). What the server did not say is None.
+    well and has a record before this one); ``repaired`` (None, or what MetaGPT's provider had to repair in the answer
+    to get the JSON out of it that MetaGPT had asked for, such as ``prose, trailing comma``:
+    ``metagpt_ollama_rs.json_answers`` explains the words). What the server did not say is None.
     """
     return _core.stats_records()
 
@@ -75,17 +78,25 @@ def summary() -> dict[str | None, dict[str, Any]]:
 
     Keys: ``calls``, ``prompt_tokens``, ``answer_tokens``, ``cached_tokens``, ``seconds``, ``load_seconds``,
     ``answer_seconds``, ``tokens_per_second`` (None if no call says), ``loads`` (calls that had to load the model),
-    ``retries``, ``truncations``, ``errors``.
+    ``retries``, ``truncations``, ``errors``, ``repairs`` (answers of which something was repaired).
     """
     models: dict[str | None, dict[str, Any]] = {}
     timed: dict[str | None, int] = {}
     for record in records():
         model = record["model"]
-        empty = {"calls": 0, "loads": 0, "errors": 0, "tokens_per_second": None, **dict.fromkeys(_SUMS, 0)}
+        empty = {
+            "calls": 0,
+            "loads": 0,
+            "errors": 0,
+            "repairs": 0,
+            "tokens_per_second": None,
+            **dict.fromkeys(_SUMS, 0),
+        }
         sums = models.setdefault(model, empty)
         sums["calls"] += not record["rejected"]
         sums["loads"] += (record["load_seconds"] or 0) >= LOADED
         sums["errors"] += record["error"] is not None
+        sums["repairs"] += record["repaired"] is not None
         for name, key in _SUMS.items():
             sums[name] += record[key] or 0
         if record["tokens_per_second"] is not None:

@@ -102,6 +102,7 @@ def test_a_call_leaves_a_record(ollama_server: ScriptedServer, consumer: str) ->
         "phase": None,
         "status": None,
         "rejected": False,
+        "repaired": None,
     }
 
 
@@ -120,6 +121,65 @@ def test_an_error_of_a_kind_that_there_is_not_has_no_record() -> None:
         metagpt_ollama_rs._core.stats_fail(
             "odd", model="m", host="", endpoint="", streamed=False, status=None, rejected=False
         )
+    assert stats.records() == []
+
+
+@pytest.mark.parametrize("consumer", ["callback", "lines", "whole", "bytes"])
+def test_a_call_tells_the_id_of_its_record(ollama_server: ScriptedServer, consumer: str) -> None:
+    ollama_server.on("POST", "/api/chat", counted(consumer in ("callback", "lines")))
+    told: list[str] = []
+
+    async def main() -> None:
+        client, payload = AsyncClient(ollama_server.url), {"model": "m", "messages": MESSAGES}
+        if consumer == "callback":
+            await client.stream_text("/api/chat", payload, print, on_call=told.append)
+        elif consumer == "lines":
+            async for _ in client.stream_lines("/api/chat", payload, on_call=told.append):
+                pass
+        elif consumer == "whole":
+            await client.request_json("/api/chat", {**payload, "stream": False}, on_call=told.append)
+        else:
+            await client.request_bytes("/api/chat", {**payload, "stream": False}, on_call=told.append)
+
+    asyncio.run(main())
+    assert told == [record["id"] for record in stats.records()]
+
+
+def test_repairs_go_to_the_call_of_their_id(ollama_server: ScriptedServer, tmp_path: Path, monkeypatch: Any) -> None:
+    path = tmp_path / "calls.jsonl"
+    monkeypatch.setenv("METAGPT_OLLAMA_STATS", str(path))
+    ollama_server.on("POST", "/api/chat", counted(False))
+    told: dict[str, str] = {}
+
+    async def ask(client: AsyncClient, model: str) -> None:
+        ids: list[str] = []
+        await client.request_json("/api/chat", {"model": model, "stream": False}, on_call=ids.append)
+        told[model] = ids[-1]
+        metagpt_ollama_rs._core.stats_repaired(ids[-1], f"words of {model}")
+
+    async def main() -> None:
+        client = AsyncClient(ollama_server.url)
+        await asyncio.gather(*(ask(client, f"m{number}") for number in range(20)))
+
+    asyncio.run(main())
+    records = stats.records()
+    assert len(records) == 20
+    assert {record["model"]: record["id"] for record in records} == told
+    assert {record["repaired"] for record in records} == {f"words of {model}" for model in told}
+    assert all(record["repaired"] == f"words of {record['model']}" for record in records)
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    assert [line["state"] for line in lines].count("repaired") == 20
+    for place, line in enumerate(lines):
+        if line["state"] == "repaired":
+            assert list(line) == ["id", "state", "repaired"]
+            (ended,) = (one for one in lines[:place] if one["state"] == "ended" and one["id"] == line["id"])
+            assert line["repaired"] == f"words of {ended['model']}"
+    assert stats.summary()["m0"]["repairs"] == 1
+
+
+def test_repairs_of_a_call_without_a_record_harm_nothing(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("METAGPT_OLLAMA_STATS", str(tmp_path / "none" / "calls.jsonl"))
+    metagpt_ollama_rs._core.stats_repaired("7-1", "prose")
     assert stats.records() == []
 
 

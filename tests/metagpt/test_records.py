@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 
 import pytest
+from metagpt.logs import logger
 
 from metagpt_ollama_rs import stats
 from metagpt_ollama_rs.errors import ConfigurationError, EmptyAnswerError, OllamaError
 from metagpt_ollama_rs.failures import kind_of
-from metagpt_ollama_rs.provider import OllamaMessageBase
+from metagpt_ollama_rs.provider import OllamaLLM, OllamaMessageBase
+from metagpt_ollama_rs.provider.stats_records import collect_call_ids, record_repairs
 from metagpt_ollama_rs.testing import Reply, faults
 
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(range(40))).decode()
@@ -152,3 +155,56 @@ def test_every_class_has_a_kind():
         classes.extend(cls.__subclasses__())
         assert kind_of(cls("m"))
     assert kind_of(EmptyAnswerError("m")) == "empty_answer"
+
+
+def test_repairs_go_to_the_record_of_the_answer(make_config, server):
+    """Each task has its own list of calls, also where the user's code puts another task around the call."""
+    server.on(
+        "POST",
+        "/api/chat",
+        lambda request: Reply.chat(request.json()["messages"][-1]["content"], stream=request.json()["stream"]),
+    )
+
+    async def one(number):
+        llm = OllamaLLM(make_config(model=f"repaired-{number}"))
+        with collect_call_ids() as call_ids:
+            answer = await asyncio.wait_for(asyncio.ensure_future(llm.aask(f"q{number}", stream=number % 2 == 0)), 30)
+        record_repairs(call_ids, ("prose", f"w{number}") if number else ())
+        return answer, len(call_ids)
+
+    async def main():
+        return await asyncio.gather(*(one(number) for number in range(12)))
+
+    assert asyncio.run(main()) == [(f"q{number}", 1) for number in range(12)]
+    found = {record["model"]: record["repaired"] for record in stats.records() if record["endpoint"] == "/api/chat"}
+    assert found == {f"repaired-{number}": f"prose, w{number}" if number else None for number in range(12)}
+
+
+def test_a_call_that_is_made_again_gets_the_repairs_at_its_last_try(make_config, server):
+    server.queue(*[faults.close_at_once() for _ in range(5)], path="/api/chat")
+    server.on("POST", "/api/chat", Reply.chat("late", stream=False))
+
+    async def main():
+        llm = OllamaLLM(make_config(extra_fields={"retries": "0"}))
+        with collect_call_ids() as call_ids:
+            answer = await llm.aask("hi", stream=False)
+        record_repairs(call_ids, ["fence"])
+        return answer
+
+    assert asyncio.run(main()) == "late"
+    found = [(record["error"] is None, record["repaired"]) for record in stats.records() if record["model"]]
+    assert found[-1] == (True, "fence")
+    assert {repaired for _, repaired in found[:-1]} <= {None}
+
+
+@pytest.mark.parametrize(("repairs", "level"), [(("prose", "cut"), "WARNING"), (("prose",), "INFO"), ((), None)])
+def test_repairs_are_logged(repairs, level):
+    logged = []
+    sink = logger.add(lambda line: logged.append((line.record["level"].name, line.record["message"])))
+    try:
+        record_repairs([], repairs, model="m")
+    finally:
+        logger.remove(sink)
+    assert stats.records() == []
+    words = f"the JSON in the answer of m was repaired: {', '.join(repairs)}"
+    assert logged == ([(level, words)] if level else [])

@@ -110,6 +110,25 @@ def test_a_call_without_an_end_was_under_way(tmp_path):
     assert ended_by(calls) == f"the server broke off with an error {AT}"
 
 
+def test_what_was_repaired_belongs_to_the_call_of_its_id(tmp_path):
+    file = tmp_path / "calls.jsonl"
+    begun = {"id": "7-3", "state": "begun", "started": 109.0, "model": "qwen3"}
+    repaired = {"state": "repaired", "repaired": "prose, fence"}
+    ended = [call(id="7-1", state="ended"), call(id="7-2", state="ended", started=103.0)]
+    lines = [*ended, {**repaired, "id": "7-2"}, begun, {**repaired, "id": "7-9"}]
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    calls = read_calls(file)
+    assert [(found["id"], found.get("repaired")) for found in calls] == [
+        ("7-1", None),
+        ("7-2", "prose, fence"),
+        ("7-3", None),
+    ]
+    assert totals(calls) == [Totals("qwen3", 3, 600, 120, 4.0, 3.0, 120, unfinished=1, repaired=1)]
+    ends = [line.split()[-2:] for line in table(totals(calls)).splitlines()]
+    assert ends == [["repaired", "unfinished"], ["1", "1"]]
+    assert ended_by(calls) is None
+
+
 def test_every_kind_of_error_has_words():
     kinds = re.findall(r"``(\w+)``", re.search(r"``error`` \(None, or (.*?)\)", stats.records.__doc__, re.DOTALL)[1])
     assert len(kinds) > 8

@@ -39,6 +39,8 @@ _REASONS = {
 
 # The `state` in the line that is written when a call begins. A process that was killed leaves only that line.
 _STARTED = "begun"
+# The `state` in the line that follows the record of a call whose answer was repaired.
+_REPAIRED = "repaired"
 
 # The `error` of a call whose task was cancelled, often because another call had failed.
 _CANCELLED = "closed"
@@ -49,7 +51,8 @@ class Totals:
     """The totals of the calls to one model.
 
     `seconds` is the sum over all calls, also of calls that ran at the same time; `answer_seconds` is the part of it in
-    which the server wrote `timed_tokens`. `unfinished` is the number of calls that had not ended.
+    which the server wrote `timed_tokens`. `unfinished` is the number of calls that had not ended, `repaired` that of
+    answers in which something was repaired.
     """
 
     model: str
@@ -64,6 +67,7 @@ class Totals:
     truncated: int = 0
     errors: int = 0
     unfinished: int = 0
+    repaired: int = 0
 
     @property
     def tokens_per_second(self) -> Optional[float]:
@@ -73,10 +77,13 @@ class Totals:
 
 def read_calls(path: Path, start: int = 0) -> list[dict[str, Any]]:
     """The calls in the file from byte `start` on, one object for each: the record that was written at its end, or else
-    the line that was written at its beginning."""
-    calls = read_lines(path, start)
+    the line that was written at its beginning; in either the `repaired` of a later line for it."""
+    lines = read_lines(path, start)
+    repaired = {str(line.get("id")): line.get("repaired") for line in lines if line.get("state") == _REPAIRED}
+    calls = [line for line in lines if line.get("state") != _REPAIRED]
     ended = {str(call.get("id")) for call in calls if not _is_unfinished(call)}
-    return [call for call in calls if not (_is_unfinished(call) and str(call.get("id")) in ended)]
+    calls = [call for call in calls if not (_is_unfinished(call) and str(call.get("id")) in ended)]
+    return [{**call, "repaired": repaired[key]} if (key := str(call.get("id"))) in repaired else call for call in calls]
 
 
 def read_lines(path: Path, start: int = 0) -> list[dict[str, Any]]:
@@ -117,6 +124,7 @@ def totals(calls: Iterable[dict[str, Any]]) -> list[Totals]:
         total.truncated += bool(call.get("truncated"))
         total.errors += bool(call.get("error"))
         total.unfinished += _is_unfinished(call)
+        total.repaired += bool(call.get("repaired"))
     return list(models.values())
 
 
@@ -138,7 +146,8 @@ def ended_by(calls: Sequence[dict[str, Any]]) -> Optional[str]:
 
 
 def table(rows: Sequence[Totals]) -> str:
-    """The totals as aligned text, a line for each model. Calls that did not come to an end have a column if any did."""
+    """The totals as aligned text, a line for each model. Calls that did not come to an end have a column if there were
+    any, and so have answers that were repaired."""
     head = ["model", "calls", "prompt tokens", "answer tokens", "seconds", "tokens/s", "loads", "retries",
             "truncated", "errors"]  # fmt: skip
     cells = [head]
@@ -149,9 +158,11 @@ def table(rows: Sequence[Totals]) -> str:
              "-" if speed is None else f"{speed:.1f}",
              f"{row.loads}", f"{row.retries}", f"{row.truncated}", f"{row.errors}"]
         )  # fmt: skip
-    if any(row.unfinished for row in rows):
-        for line, more in zip(cells, ["unfinished", *(f"{row.unfinished}" for row in rows)]):
-            line.append(more)
+    for name in ("repaired", "unfinished"):
+        numbers = [getattr(row, name) for row in rows]
+        if any(numbers):
+            for line, more in zip(cells, [name, *map(str, numbers)]):
+                line.append(more)
     widths = [max(len(line[column]) for line in cells) for column in range(len(head))]
     return "\n".join(
         "  ".join(cell.rjust(width) if place else cell.ljust(width)

@@ -17,6 +17,7 @@ use crate::py::interpreter::errors;
 use crate::py::interpreter::exit::{enter, is_exiting, sleep_if_exiting};
 use crate::py::interpreter::pending_exception::set_stop_iteration;
 use crate::py::interpreter::process::ProcessOwned;
+use crate::stats::Trace;
 
 /// A result that may not be there yet, and the task that waits for it.
 pub trait Pollable: Send + Sync {
@@ -42,6 +43,9 @@ pub trait Pollable: Send + Sync {
     fn release(&self) {
         self.abort();
     }
+
+    /// The call, whose record has its `id`.
+    fn trace(&self) -> &Trace;
 
     /// Visits every Python object that is held, for the cycle collector. Takes no lock that may be held.
     fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError>;
@@ -184,6 +188,14 @@ impl NativeAwaitable {
     fn __clear__(&self) {
         enter();
         self.close();
+    }
+
+    /// The `id` in the record of the call; `None` if there is no call, or in a forked child, to which it does not belong.
+    #[getter]
+    pub fn call_id(&self) -> Option<String> {
+        enter();
+        let pollable = self.owned().ok().flatten()?;
+        Some(pollable.trace().id())
     }
 
     fn __await__(slf: Bound<'_, Self>) -> Bound<'_, Self> {

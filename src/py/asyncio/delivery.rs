@@ -173,6 +173,10 @@ impl Pollable for Delivery {
         self.request.abort();
     }
 
+    fn trace(&self) -> &Trace {
+        &self.request.trace
+    }
+
     fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.on_text)?;
         if let Some(successor) = self.successor.get() {

@@ -96,6 +96,10 @@ impl Pollable for StreamItems {
         self.request.hang_up();
     }
 
+    fn trace(&self) -> &Trace {
+        &self.request.trace
+    }
+
     fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.format.traverse(visit)?;
         self.request.reader.traverse(visit)?;
@@ -149,6 +153,13 @@ impl Stream {
     fn __anext__(&self, py: Python<'_>) -> Py<NativeAwaitable> {
         enter();
         self.next.clone_ref(py)
+    }
+
+    /// The `id` in the record of the call.
+    #[getter]
+    fn call_id(&self) -> Option<String> {
+        enter();
+        self.next.get().call_id()
     }
 
     /// Ends the request if it is still under way; the server sees the connection close. A task that waits for an item

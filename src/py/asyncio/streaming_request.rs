@@ -15,6 +15,7 @@ use crate::stats::Trace;
 pub struct StreamingRequest {
     pub inbox: Arc<Inbox>,
     pub reader: ReaderCell,
+    pub trace: Arc<Trace>,
     task: OnceLock<RequestTask>,
 }
 
@@ -23,7 +24,8 @@ impl StreamingRequest {
     pub fn new(trace: Arc<Trace>) -> Self {
         Self {
             inbox: Inbox::new(CAPACITY),
-            reader: ReaderCell::new(trace),
+            reader: ReaderCell::new(Arc::clone(&trace)),
+            trace,
             task: OnceLock::new(),
         }
     }

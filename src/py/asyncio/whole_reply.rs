@@ -111,6 +111,10 @@ impl Pollable for WholeReply {
         }
     }
 
+    fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
     fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.parked_task.traverse(visit)
     }

@@ -84,6 +84,14 @@ pub fn stats_fail(
     crate::py::interpreter::log::log_notes(py, &trace)
 }
 
+/// Notes what was repaired in the answer of the call with this `id`, which has ended.
+#[pyfunction]
+pub fn stats_repaired(id: &str, repaired: &str) {
+    enter();
+    let target = std::env::var("METAGPT_OLLAMA_STATS").unwrap_or_default();
+    stats::note_repairs(id, repaired, Journal::at(&target).as_deref());
+}
+
 /// Tells `trace` the counters of a parsed reply, and why it ended.
 pub fn note_answer(reply: &Bound<'_, PyAny>, trace: &Trace) {
     let Ok(reply) = reply.cast::<PyDict>() else {

@@ -20,6 +20,7 @@ __all__ = ["PATCH_NAMES", "parse_unpatched"]
 # One line for each: what it does, as the command line shows it.
 PATCH_NAMES: dict[str, str] = {
     "costs": "tokens are counted without prices, and in the context's sums",
+    "node_answers": "answers that fill or review an ActionNode have its schema",
     "rag_embedding": "RAG embeds in batches, with this package's client",
 }
 
