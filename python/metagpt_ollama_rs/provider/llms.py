@@ -43,9 +43,9 @@ from .capabilities import check_vision
 from .copying import CopyableLLM
 from .costs import TokenCountingLLM
 from .done_reasons import cut_off_warning, cut_prompt_warning, empty_answer_error, limit_hint
+from .done_reasons import cut_off_warning, empty_answer_error, limit_hint
 from .expected_answers import current_question, receive_question
 from .images import fetch_images, leave_images_unread
-from .live_llms import LiveLLM
 from .messages import (
     OllamaMessageAPI,
     OllamaMessageBase,
@@ -71,6 +71,7 @@ from .replies import (
 )
 from .settings import Settings, fields_set, overlay, read_settings
 from .shared_clients import shared_client
+from .sized_llm import SizedLLM
 from .stats_records import (
     is_recorded,
     mark_recorded,
@@ -109,6 +110,7 @@ class _OwnMessage:
 
 
 class OllamaLLM(LiveLLM, CopyableLLM, TokenCountingLLM):
+class OllamaLLM(SizedLLM):
     """``api_type: ollama``, which asks ``/api/chat``.
 
     ``on_error`` is ``raise`` (the default) or ``text``, which returns the text of a server's error as the answer, and
@@ -289,7 +291,7 @@ class OllamaLLM(LiveLLM, CopyableLLM, TokenCountingLLM):
         self, client: AsyncClient, message: OllamaMessageBase, payload: dict[str, Any], timeout: int
     ) -> dict[str, Any]:
         """The fast path of a whole reply."""
-        with recorded_by_client():
+        with recorded_by_client(), self._remembering_limits(client, payload):
             reply = await client.request_json(
                 path_of(message.api_suffix),
                 payload,
@@ -297,7 +299,7 @@ class OllamaLLM(LiveLLM, CopyableLLM, TokenCountingLLM):
                 repetition_guard=self._repetition_guard,
                 on_call=note_call_id,
             )
-        _log_warning(cut_prompt_warning(payload, reply))
+        self._look_at_counts(client, payload, reply)
         return self._finish_reply(reply)
 
     async def _ask_deltas(
@@ -315,7 +317,7 @@ class OllamaLLM(LiveLLM, CopyableLLM, TokenCountingLLM):
             return log if splitter.passes_through else None
 
         path, limits = path_of(message.api_suffix), self._timeout_limits(timeout)
-        with recorded_by_client():
+        with recorded_by_client(), self._remembering_limits(client, payload):
             reply = await client.stream_text(
                 path,
                 payload,
@@ -328,7 +330,7 @@ class OllamaLLM(LiveLLM, CopyableLLM, TokenCountingLLM):
         for piece in splitter.finish():
             log(piece)
         log("\n")
-        _log_warning(cut_prompt_warning(payload, reply))
+        self._look_at_counts(client, payload, reply)
         return text_of(self._finish_reply(reply)) or ""
 
     async def _ask_bytes(
@@ -627,11 +629,6 @@ class OllamaLLM(LiveLLM, CopyableLLM, TokenCountingLLM):
         if (self.on_error or self._settings().client.on_error) != "text":
             raise error
         return {"error": getattr(error, "error", "") or error.message, "raw_data": ""}
-
-
-def _log_warning(text: Optional[str]) -> None:
-    if text is not None:
-        logger.warning(text)
 
 
 _STOCK_PROCESS_RESPONSE = OllamaLLM._processing_openai_response
