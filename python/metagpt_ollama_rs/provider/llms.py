@@ -42,7 +42,6 @@ from ..payloads import require_text
 from .capabilities import check_vision
 from .copying import CopyableLLM
 from .costs import TokenCountingLLM
-from .done_reasons import cut_off_warning, cut_prompt_warning, empty_answer_error, limit_hint
 from .done_reasons import cut_off_warning, empty_answer_error, limit_hint
 from .expected_answers import current_question, receive_question
 from .images import fetch_images, leave_images_unread
@@ -109,8 +108,7 @@ class _OwnMessage:
         self.message = OllamaMessageMeta.get_message(api)(model=model or "", **kwargs)
 
 
-class OllamaLLM(LiveLLM, CopyableLLM, TokenCountingLLM):
-class OllamaLLM(SizedLLM):
+class OllamaLLM(CopyableLLM, TokenCountingLLM, SizedLLM):
     """``api_type: ollama``, which asks ``/api/chat``.
 
     ``on_error`` is ``raise`` (the default) or ``text``, which returns the text of a server's error as the answer, and
