@@ -50,8 +50,8 @@ WAYS = {
     "original": Way(False, {}),
     # The original sends the first message only, which is the system prompt unless it is left out.
     "original, use_system_prompt: false": Way(False, {"use_system_prompt": False}),
+    "ours, structured: false": Way(True, {"extra_fields": {"structured": "false"}}),
     "ours": Way(True, {}),
-    "ours, structured": Way(True, {"extra_fields": {"structured": "true"}}),
 }
 
 

@@ -33,8 +33,6 @@ async def fill_plan(task: str) -> dict[str, Any]:
 
     define_log_level(print_level="ERROR")
     context = Context()
-    # The same as `extra_fields: {structured: "true"}` under `llm:` in config2.yaml.
-    context.config.llm.extra_fields = {"structured": "true"}
     plan = ActionNode.from_children(
         "Plan",
         [

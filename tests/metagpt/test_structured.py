@@ -10,6 +10,7 @@ from typing import Dict, List, Literal, Optional, Tuple, Union
 import pytest
 from metagpt.actions.action_node import ActionNode
 from metagpt.config2 import config as metagpt_config
+from metagpt.logs import logger
 from metagpt.provider.postprocess.llm_output_postprocess import llm_output_postprocess
 from pydantic import BaseModel
 from tenacity import RetryError
@@ -17,7 +18,8 @@ from tenacity import RetryError
 import metagpt_ollama_rs.provider as ours
 from metagpt_ollama_rs.errors import ConfigurationError, IncompleteError
 from metagpt_ollama_rs.provider import structured
-from metagpt_ollama_rs.provider.structured import wrap_in_content_tags
+from metagpt_ollama_rs.provider.expected_answers import TAGGED
+from metagpt_ollama_rs.provider.patches import action_nodes
 from metagpt_ollama_rs.testing import Reply
 
 ON = {"structured": "true"}
@@ -35,20 +37,25 @@ FORMAT = {
 
 
 @pytest.fixture(autouse=True)
-def metagpts_own_method(monkeypatch):
-    """Each test begins with MetaGPT's method as it is, asked again at once."""
+def fresh(monkeypatch):
+    """Nodes are asked for again at once, and nothing is known of earlier tests."""
 
     async def at_once(_seconds):
         return None
 
-    monkeypatch.setattr(ActionNode, "_aask_v1", ActionNode._aask_v1)
     monkeypatch.setattr(ActionNode._aask_v1.retry, "sleep", at_once)
-    monkeypatch.setattr(structured, "_warned_topics", set())
+    monkeypatch.setattr(action_nodes, "_warned_topics", set())
+    monkeypatch.setattr(structured, "_refused_formats", set())
     monkeypatch.delenv("METAGPT_OLLAMA_STRUCTURED", raising=False)
-    original = ActionNode._aask_v1
-    while getattr(original, "_knows_structured_answers", False):
-        original = original.__wrapped__
-    monkeypatch.setattr(ActionNode, "_aask_v1", original)
+
+
+@pytest.fixture
+def warned():
+    """The warnings of MetaGPT's log."""
+    lines = []
+    sink = logger.add(lines.append, level="WARNING", format="{message}")
+    yield lines
+    logger.remove(sink)
 
 
 def plan(**fields):
@@ -87,14 +94,65 @@ def test_both_endpoints_streamed_or_not(kind, stream, ask, answers):
     assert outcome.value == ANSWER
 
 
-def test_off_by_default_and_then_nothing_of_metagpt_is_touched(ask, answers):
+@pytest.mark.parametrize("fields", [{}, {"structured": "auto"}, {"think": "false"}, {"format": "json"}])
+def test_on_by_default(fields, ask, answers):
     answers(json.dumps(ANSWER))
-    before = ActionNode._aask_v1
-    for fields in (None, {"structured": "false"}):
-        outcome = ask("ours", fill(), extra_fields=fields)
-        assert "format" not in outcome.sent
-        assert outcome.value == ANSWER
-    assert ActionNode._aask_v1 is before
+    outcome = ask("ours", fill(), extra_fields=fields)
+    assert outcome.sent["format"] == FORMAT
+    assert outcome.value == ANSWER
+
+
+@pytest.mark.parametrize("think", ["high", "true"])
+def test_not_by_default_where_the_user_asks_the_model_to_think(think, ask, answers):
+    answers(json.dumps(ANSWER))
+    outcome = ask("ours", fill(), extra_fields={"think": think})
+    assert "format" not in outcome.sent
+    assert outcome.sent["think"] in ("high", True)
+    assert outcome.value == ANSWER
+
+
+@pytest.mark.parametrize("off", [{"structured": "false"}, {"unpatched": "node_answers"}, {"unpatched": "all"}])
+def test_switched_off(off, ask, answers):
+    answers(json.dumps(ANSWER))
+    outcome = ask("ours", fill(), extra_fields=off)
+    assert "format" not in outcome.sent
+    assert outcome.value == ANSWER
+    assert outcome.llm.last_response["message"]["content"] == json.dumps(ANSWER)
+
+
+REFUSALS = {
+    "llama.cpp": (400, "failed to parse grammar"),
+    "Ollama": (500, "invalid JSON schema in format"),
+    "a proxy": (400, "JSON schema conversion failed: unsupported"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_server_that_refuses_the_schema_is_asked_without_and_then_at_once(name, stream, ask, server, warned):
+    status, text = REFUSALS[name]
+
+    def chat(request):
+        if "format" in request.json():
+            return Reply.json({"error": text}, status=status)
+        return Reply.chat(json.dumps(ANSWER), stream=request.json()["stream"])
+
+    server.on("POST", "/api/chat", chat)
+
+    async def twice(llm):
+        return [await fill()(llm), await fill()(llm), await fill(plan(Title=(str, "x"), Days=(int, 1)))(llm)]
+
+    outcome = ask("ours", twice, stream=stream)
+    assert outcome.error is None
+    assert ["format" in request.json() for request in outcome.requests] == [True, False, False, True, False]
+    assert len([line for line in warned if "asked again without `format`" in line]) == 2
+
+
+def test_other_refusals_are_errors(ask, server):
+    server.on("POST", "/api/chat", lambda _: Reply.json({"error": "no such option"}, status=400))
+    outcome = ask("ours", fill())
+    assert all("format" in request.json() for request in outcome.requests)
+    assert "no such option" in str(outcome.error.last_attempt.exception())
 
 
 def test_the_nodes_content_has_the_wrapper(ask, answers):
@@ -203,8 +261,11 @@ def test_thinking_is_off_where_a_node_is_filled_and_on_elsewhere(ask, answers):
 def test_the_environment_switches_it_on_where_the_configuration_is_silent(ask, answers, monkeypatch):
     answers(json.dumps(ANSWER))
     monkeypatch.setenv("METAGPT_OLLAMA_STRUCTURED", "true")
-    assert ask("ours", fill()).sent["format"] == FORMAT
-    assert "format" not in ask("ours", fill(), extra_fields={"structured": "false"}).sent
+    thinking = {"think": "high"}
+    assert ask("ours", fill(), extra_fields=thinking).sent["format"] == FORMAT
+    assert "format" not in ask("ours", fill(), extra_fields={**thinking, "structured": "auto"}).sent
+    monkeypatch.setenv("METAGPT_OLLAMA_STRUCTURED", "false")
+    assert "format" not in ask("ours", fill()).sent
 
 
 def test_switched_on_after_the_llm_was_made(ask, answers):
@@ -222,10 +283,10 @@ def test_a_wrong_value_is_named_before_anything_is_sent(ask, answers, monkeypatc
     answers()
     outcome = ask("ours", fill(), extra_fields={"structured": "yes"})
     assert isinstance(outcome.error, ConfigurationError)
-    assert "llm.extra_fields.structured must be true or false, not 'yes'" in str(outcome.error)
+    assert "llm.extra_fields.structured must be auto, true or false, not 'yes'" in str(outcome.error)
     monkeypatch.setenv("METAGPT_OLLAMA_STRUCTURED", "1")
     outcome = ask("ours", fill())
-    assert "METAGPT_OLLAMA_STRUCTURED must be true or false, not '1'" in str(outcome.error)
+    assert "METAGPT_OLLAMA_STRUCTURED must be auto, true or false, not '1'" in str(outcome.error)
     assert outcome.requests == []
 
 
@@ -333,14 +394,6 @@ def test_nodes_inside_of_nodes(ask, answers):
 def test_metagpts_parser_gives_back_what_the_model_wrote(value, repair, monkeypatch):
     monkeypatch.setattr(metagpt_config, "repair_llm_output", repair)
     answer = {"Title": value, "Tasks": [value, {"deep": value}], "Days": -1.5e3}
-    text = wrap_in_content_tags(json.dumps(answer))
+    text = TAGGED.write(answer, "")
     schema = {"properties": {key: {} for key in answer}}
     assert llm_output_postprocess(output=text, schema=schema, req_key="[/CONTENT]") == answer
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["no JSON", pytest.param('{"a": ' * 100_000, id="deep"), "[1, 2]", '{"cut": ', "", '[CONTENT]{"a": 1}[/CONTENT]'],
-)
-def test_what_is_no_object_is_left_alone(text):
-    assert wrap_in_content_tags(text) == text

@@ -41,9 +41,9 @@ class OllamaEmbeddings(OllamaLLM):
         return OllamaMessageAPI.EMBEDDINGS
 
     @property
-    def answers_structured(self) -> bool:
-        """False: a vector fills no node."""
-        return False
+    def structured(self) -> str:
+        """``false``: MetaGPT parses no vectors."""
+        return "false"
 
     @property
     def _llama_api_kwargs(self) -> dict[str, Any]:

@@ -17,8 +17,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
-from collections.abc import Awaitable, Callable
-from typing import Any, AsyncGenerator, Optional, TypeVar
+from typing import Any, AsyncGenerator, Optional
 
 from metagpt.configs.llm_config import LLMConfig
 from metagpt.const import USE_CONFIG_TIMEOUT
@@ -30,7 +29,6 @@ from metagpt.utils.cost_manager import TokenCostManager
 from .. import AsyncClient, Timeout, _core
 from ..endpoints import endpoint_at
 from ..errors import (
-    BadRequestError,
     EmptyAnswerError,
     IncompleteError,
     OllamaError,
@@ -41,10 +39,12 @@ from ..errors import (
 from ..failures import from_core
 from ..images import encode_images_in_thread, image_lists
 from ..payloads import require_text
-from .capabilities import check_vision, models_without_thinking
-from .done_reasons import cut_off_warning, cut_prompt_warning, empty_answer_error, limit_hint
+from .capabilities import check_vision
+from .copying import CopyableLLM
+from .costs import TokenCountingLLM
+from .done_reasons import cut_off_warning, empty_answer_error, limit_hint
+from .expected_answers import current_question, receive_question
 from .images import fetch_images, leave_images_unread
-from .live_llms import LiveLLM
 from .messages import (
     OllamaMessageAPI,
     OllamaMessageBase,
@@ -70,6 +70,7 @@ from .replies import (
 )
 from .settings import Settings, fields_set, overlay, read_settings
 from .shared_clients import shared_client
+from .sized_llm import SizedLLM
 from .stats_records import (
     is_recorded,
     mark_recorded,
@@ -79,19 +80,12 @@ from .stats_records import (
     records_errors,
 )
 from .streaming import RepetitionMonitor, aclosing
-from .structured import (
-    current_format,
-    is_json_object,
-    structured_by_environment,
-    wrap_action_nodes,
-    wrap_in_content_tags,
-)
+from .structured import ask_with_fallbacks, put_format, structured_by_environment
 from .thinking import ThinkSplitter, split_thinking
 
 __all__ = ["OllamaGenerate", "OllamaLLM"]
 
 Messages = list[dict[str, Any]]
-_T = TypeVar("_T")
 
 _STOCK_DECODE = OllamaMessageBase.decode
 _STOCK_PARSE_INPUT_MSG = OllamaMessageBase._parse_input_msg
@@ -114,7 +108,7 @@ class _OwnMessage:
         self.message = OllamaMessageMeta.get_message(api)(model=model or "", **kwargs)
 
 
-class OllamaLLM(LiveLLM, BaseLLM):
+class OllamaLLM(CopyableLLM, TokenCountingLLM, SizedLLM):
     """``api_type: ollama``, which asks ``/api/chat``.
 
     ``on_error`` is ``raise`` (the default) or ``text``, which returns the text of a server's error as the answer, and
@@ -135,6 +129,7 @@ class OllamaLLM(LiveLLM, BaseLLM):
     """
 
     _system_prompt_by_default = True
+    ollama_message: OllamaMessageBase
     _own_message: Optional[_OwnMessage] = None
     _model: Optional[str] = None
     _config_model: Optional[str] = None
@@ -142,10 +137,8 @@ class OllamaLLM(LiveLLM, BaseLLM):
     last_response: Optional[dict[str, Any]] = None
 
     def __init__(self, config: LLMConfig, on_error: Optional[str] = None) -> None:
-        self.client = patched_or_stock("GeneralAPIRequestor", GeneralAPIRequestor)(
-            base_url=config.base_url, key=getattr(config, "api_key", None)
-        )
         self.config = config
+        self.client = self._make_requestor()
         self.http_method = "post"
         self.use_system_prompt = self._system_prompt_by_default and getattr(config, "use_system_prompt", True)
         self.cost_manager = patched_or_stock("TokenCostManager", TokenCostManager)()
@@ -156,12 +149,21 @@ class OllamaLLM(LiveLLM, BaseLLM):
         except OllamaError as error:
             self._record(error, streamed=False)
             raise
-        if self.answers_structured:
-            wrap_action_nodes()
 
     def __init_ollama(self, config: LLMConfig) -> None:
+        structured_by_environment()
         self.model = config.model
         self.pricing_plan = self.model
+        self._make_message()
+
+    def _make_requestor(self) -> GeneralAPIRequestor:
+        config = self.config
+        made: GeneralAPIRequestor = patched_or_stock("GeneralAPIRequestor", GeneralAPIRequestor)(
+            base_url=config.base_url, key=getattr(config, "api_key", None)
+        )
+        return made
+
+    def _make_message(self) -> None:
         self._own_message = _OwnMessage(self._llama_api_inuse, self.model, self._llama_api_kwargs)
         self.ollama_message = self._own_message.message
 
@@ -194,11 +196,10 @@ class OllamaLLM(LiveLLM, BaseLLM):
         return {"options": {**settings.options}, "stream": self.config.stream, **settings.request}
 
     @property
-    def answers_structured(self) -> bool:
-        """Whether the nodes that this object fills get structured answers: ``structured`` in ``extra_fields``, else
-        what ``METAGPT_OLLAMA_STRUCTURED`` says."""
-        wanted = self._settings().client.structured
-        return structured_by_environment() if wanted is None else wanted
+    def structured(self) -> str:
+        """``auto``, ``true`` or ``false``: whether the answers that MetaGPT parses get a format. ``structured`` in
+        ``extra_fields`` says it, else ``METAGPT_OLLAMA_STRUCTURED``."""
+        return self._settings().client.structured or structured_by_environment()
 
     @property
     def unpatched(self) -> frozenset[str]:
@@ -230,12 +231,13 @@ class OllamaLLM(LiveLLM, BaseLLM):
 
     @functools.wraps(BaseLLM.aask)
     async def aask(self, msg: Any, *args: Any, **kwargs: Any) -> Any:
-        """The answer to a question, as of ``BaseLLM.aask``; one that fills a node is wrapped as its parser wants it."""
+        """The answer to a question, as of ``BaseLLM.aask``; where MetaGPT parses it, in the form of its parser."""
         if isinstance(msg, (bytes, bytearray, memoryview)):
             # MetaGPT would take bytes for a list of messages.
             msg = require_text(msg, "the question")
-        answer = await super().aask(msg, *args, **kwargs)
-        return answer if current_format(self) is None else wrap_in_content_tags(answer)
+        with receive_question(self, msg) as question:
+            answer = await super().aask(msg, *args, **kwargs)
+        return answer if question is None else question.finish(answer)
 
     async def acompletion(self, messages: Messages, timeout: int = USE_CONFIG_TIMEOUT) -> dict[str, Any]:
         """Answers ``messages`` with the server's whole reply, not streamed."""
@@ -255,8 +257,8 @@ class OllamaLLM(LiveLLM, BaseLLM):
                 self, "_processing_openai_response", _STOCK_PROCESS_RESPONSE
             )
             ask = self._ask_whole if fast else self._ask_bytes
-            return await self._ask_with_or_without_think(
-                client, payload, lambda body: ask(client, message, body, timeout)
+            return await ask_with_fallbacks(
+                client, payload, current_question(self), lambda body: ask(client, message, body, timeout)
             )
         except _SERVER_ERRORS as error:
             return self._error_as_reply(self._as_empty_answer(error), streamed=False)
@@ -277,8 +279,8 @@ class OllamaLLM(LiveLLM, BaseLLM):
                 and is_unpatched(self, "_processing_openai_response_async_generator", _STOCK_PROCESS_STREAM)
             )
             ask = self._ask_deltas if fast else self._ask_lines
-            return await self._ask_with_or_without_think(
-                client, payload, lambda body: ask(client, message, body, timeout)
+            return await ask_with_fallbacks(
+                client, payload, current_question(self), lambda body: ask(client, message, body, timeout)
             )
         except _SERVER_ERRORS as error:
             return self.get_choice_text(self._error_as_reply(self._as_empty_answer(error), streamed=True))
@@ -287,7 +289,7 @@ class OllamaLLM(LiveLLM, BaseLLM):
         self, client: AsyncClient, message: OllamaMessageBase, payload: dict[str, Any], timeout: int
     ) -> dict[str, Any]:
         """The fast path of a whole reply."""
-        with recorded_by_client():
+        with recorded_by_client(), self._remembering_limits(client, payload):
             reply = await client.request_json(
                 path_of(message.api_suffix),
                 payload,
@@ -295,7 +297,7 @@ class OllamaLLM(LiveLLM, BaseLLM):
                 repetition_guard=self._repetition_guard,
                 on_call=note_call_id,
             )
-        _log_warning(cut_prompt_warning(payload, reply))
+        self._look_at_counts(client, payload, reply)
         return self._finish_reply(reply)
 
     async def _ask_deltas(
@@ -313,7 +315,7 @@ class OllamaLLM(LiveLLM, BaseLLM):
             return log if splitter.passes_through else None
 
         path, limits = path_of(message.api_suffix), self._timeout_limits(timeout)
-        with recorded_by_client():
+        with recorded_by_client(), self._remembering_limits(client, payload):
             reply = await client.stream_text(
                 path,
                 payload,
@@ -326,7 +328,7 @@ class OllamaLLM(LiveLLM, BaseLLM):
         for piece in splitter.finish():
             log(piece)
         log("\n")
-        _log_warning(cut_prompt_warning(payload, reply))
+        self._look_at_counts(client, payload, reply)
         return text_of(self._finish_reply(reply)) or ""
 
     async def _ask_bytes(
@@ -449,8 +451,7 @@ class OllamaLLM(LiveLLM, BaseLLM):
             return self.ollama_message
         api, kwargs = self._llama_api_inuse, self._llama_api_kwargs
         if api is not own.api:
-            self._own_message = _OwnMessage(api, self.model, kwargs)
-            self.ollama_message = self._own_message.message
+            self._make_message()
             return self.ollama_message
         message = own.message
         if self.model != own.model:
@@ -477,16 +478,7 @@ class OllamaLLM(LiveLLM, BaseLLM):
             payload.setdefault("truncate", False)
             if not self._settings().client.shift:
                 payload.setdefault("shift", False)
-            if self.answers_structured:
-                wrap_action_nodes()
-            node_format = current_format(self)
-            if node_format is not None:
-                # The node's own format wins over one that the configuration has for every call: the node's parser takes
-                # no other. Thinking is switched off, because with some servers and models it breaks the format.
-                payload.update(format=node_format, think=False)
-            elif payload.get("format"):
-                # A model that can think does so unless it is told not to, and with many servers that breaks the format.
-                payload.setdefault("think", False)
+            put_format(payload, current_question(self), self.structured)
         return await encode_images_in_thread(payload)
 
     def _settings(self) -> Settings:
@@ -518,24 +510,6 @@ class OllamaLLM(LiveLLM, BaseLLM):
             await check_vision(client, str(payload.get("model")))
             settings = self._settings().client
             await fetch_images(payload, settings.proxy, settings.verify)
-
-    async def _ask_with_or_without_think(
-        self, client: AsyncClient, payload: dict[str, Any], ask: Callable[[dict[str, Any]], Awaitable[_T]]
-    ) -> _T:
-        """What ``ask(payload)`` returns. A model that refuses to think is asked once more without ``think``, and from
-        then on asked without it at once.
-        """
-        key = (client.base_url, str(payload.get("model")))
-        if payload.get("think") and key in models_without_thinking:
-            payload = {name: value for name, value in payload.items() if name != "think"}
-        try:
-            return await ask(payload)
-        except BadRequestError as error:
-            if not payload.get("think") or "does not support thinking" not in str(error):
-                raise
-        logger.warning(f"the model {key[1]!r} does not support thinking: asked again without `think`")
-        models_without_thinking.add(key)
-        return await ask({name: value for name, value in payload.items() if name != "think"})
 
     def _finish_reply(self, reply: dict[str, Any]) -> dict[str, Any]:
         """Counts the tokens of a whole reply, moves tagged thinking out of its text and checks that it is an answer.
@@ -583,7 +557,8 @@ class OllamaLLM(LiveLLM, BaseLLM):
             )
         if reason != "length":
             return
-        if current_format(self) is not None and not is_json_object(text):
+        question = current_question(self)
+        if question is not None and question.is_spoilt_by_cut(text):
             error = from_core(
                 "incomplete",
                 message="the structured answer was cut at the token limit",
@@ -617,7 +592,8 @@ class OllamaLLM(LiveLLM, BaseLLM):
     def _sent_options(self) -> tuple[dict[str, Any], bool]:
         """The options of this call, and whether it asks for a format."""
         sent = getattr(self.ollama_message, "additional_kwargs", {})
-        return sent.get("options") or {}, current_format(self) is not None or bool(sent.get("format"))
+        question = current_question(self)
+        return sent.get("options") or {}, (question is not None and question.formatted) or bool(sent.get("format"))
 
     @property
     def _repetition_guard(self) -> bool:
@@ -651,11 +627,6 @@ class OllamaLLM(LiveLLM, BaseLLM):
         if (self.on_error or self._settings().client.on_error) != "text":
             raise error
         return {"error": getattr(error, "error", "") or error.message, "raw_data": ""}
-
-
-def _log_warning(text: Optional[str]) -> None:
-    if text is not None:
-        logger.warning(text)
 
 
 _STOCK_PROCESS_RESPONSE = OllamaLLM._processing_openai_response

@@ -49,6 +49,7 @@ __all__ = [
     "Settings",
     "fields_set",
     "overlay",
+    "parse_structured",
     "read_settings",
 ]
 
@@ -133,6 +134,16 @@ def _parse_on_error(value: Any) -> str:
     raise ValueError("raise or text")
 
 
+def parse_structured(value: Any) -> str:
+    """``auto``, ``true`` or ``false``. Raises ``ValueError`` whose text completes "must be …"."""
+    if isinstance(value, str) and value.strip().lower() == "auto":
+        return "auto"
+    try:
+        return "true" if parse_bool(value) else "false"
+    except ValueError:
+        raise ValueError("auto, true or false") from None
+
+
 @dataclass(frozen=True)
 class Setting:
     """One row of the table.
@@ -184,7 +195,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("headers", "client", _parse_headers),
     *(Setting(limit + _TIMEOUT, "timeout", _parse_seconds) for limit in Timeout._fields),
     Setting("on_error", "client", _parse_on_error),
-    Setting("structured", "client", parse_bool),
+    Setting("structured", "client", parse_structured),
     Setting("unpatched", "client", parse_unpatched),
     Setting("repetition_guard", "client", parse_bool),
     Setting("shift", "client", parse_bool),
@@ -209,7 +220,8 @@ class ClientSettings:
     """What is no part of a request: how to reach the server, how long to wait, what an error becomes.
 
     ``timeouts`` has seconds by the names of the limits of `Timeout`, those alone that the user set.
-    ``structured`` makes the schema of an ActionNode the format of its answer; None leaves that to the environment.
+    ``structured`` says whether the schema of an answer that MetaGPT parses is its format: ``auto``, ``true`` or
+    ``false``; None leaves that to the environment.
     ``unpatched`` names the patches of MetaGPT that do not act for this configuration.
     ``repetition_guard`` makes an answer that repeats itself without an end an error.
     ``shift`` leaves it to the server what becomes of an answer that outgrows the context.
@@ -223,7 +235,7 @@ class ClientSettings:
     headers: dict[str, str] = field(default_factory=dict)
     timeouts: dict[str, float] = field(default_factory=dict)
     on_error: str = "raise"
-    structured: Optional[bool] = None
+    structured: Optional[str] = None
     unpatched: frozenset[str] = frozenset()
     repetition_guard: bool = True
     shift: bool = False

@@ -1,161 +1,124 @@
-"""Structured answers: the schema of an ActionNode becomes the ``format`` of the request that fills it.
+"""Whether a request gets the schema of the answer that MetaGPT expects, and what becomes of one that is refused.
 
-``ActionNode._aask_v1`` knows the schema, and calls ``llm.aask(prompt, …)`` without it. So this method is wrapped once a
-provider wants structured answers, and not before. The wrapper sets a context variable to the schema and the node's LLM
-object while the node is being filled, MetaGPT's retries included. Tasks that run at the same time have contexts of
-their own, and every other call of the LLM object is sent without a schema.
+``structured`` (``extra_fields``, else ``METAGPT_OLLAMA_STRUCTURED``, else ``auto``) has three values:
 
-A node filled as ``json`` gets a format. One filled as ``markdown`` does not: its parser wants headings, which JSON does
-not have, and people choose it for answers with code, which JSON spoils. ``raw``, ``code_fill``, ``single_fill`` and
-``xml_fill`` ask for free text and do not call the wrapped method.
+- ``true``: every question whose answer MetaGPT parses as JSON is sent with the schema as ``format``.
+- ``auto``: so is it, but not where the user has asked the model to think, because thinking and a format exclude each
+  other, and not where the place says that free text does better there.
+- ``false``: never.
 
-The server answers with bare JSON, and MetaGPT's parser wants it between ``[CONTENT]`` and ``[/CONTENT]``:
-
->>> print(wrap_in_content_tags('{"name": "a"}'))
-[CONTENT]
-{
-    "name": "a"
-}
-[/CONTENT]
-
-No I/O here.
+A request with a format says ``think: false``, because a model that can think does so unless it is told not to, and with
+many servers that breaks the format. A server that can make no grammar of a schema refuses the request: it is asked
+again without, and for this schema of this model from then on.
 """
 
 from __future__ import annotations
 
-import functools
-import inspect
 import json
 import os
 import re
-from collections.abc import Mapping
-from contextvars import ContextVar
-from types import ModuleType
-from typing import Any, NamedTuple, Optional
+from collections.abc import Awaitable, Callable
+from typing import Any, Optional, TypeVar
 
 from metagpt.logs import logger
 
-from ..errors import ConfigurationError
-from ..model_options import parse_bool
-from ..schemas import answer_schema
+from .. import AsyncClient
+from ..errors import BadRequestError, ConfigurationError, MidStreamError, OllamaError, ResponseError
 from ..switch.environment import STRUCTURED_VARIABLE
-from .import_hooks import when_imported
+from .capabilities import models_without_thinking
+from .expected_answers import Question
+from .settings import parse_structured
 
-__all__ = ["current_format", "is_json_object", "structured_by_environment", "wrap_action_nodes", "wrap_in_content_tags"]
+__all__ = ["ask_with_fallbacks", "put_format", "structured_by_environment"]
 
-_MODULE = "metagpt.actions.action_node"
-_NEEDED_PARAMETERS = ("output_class_name", "output_data_mapping", "schema")
+_T = TypeVar("_T")
 
-
-class _NodeFill(NamedTuple):
-    """A node is being filled: by this LLM object, with an answer of this schema."""
-
-    llm: Any
-    format: dict[str, Any]
-
-
-_current_fill: ContextVar[Optional[_NodeFill]] = ContextVar("metagpt_ollama_rs_filling", default=None)
-_warned_topics: set[str] = set()
+# Schemas that a server has refused: its address, the model, and the schema as JSON.
+_refused_formats: set[tuple[str, str, str]] = set()
+_ABOUT_FORMATS = re.compile(r"grammar|schema|\bformat\b", re.IGNORECASE)
+_REFUSALS = (400, 422, 500, 501)
 
 
-def structured_by_environment() -> bool:
-    """Whether ``METAGPT_OLLAMA_STRUCTURED`` is true; unset is False. Raises ``ConfigurationError`` for other texts."""
+def structured_by_environment() -> str:
+    """``auto``, ``true`` or ``false``, as ``METAGPT_OLLAMA_STRUCTURED`` says; unset is ``auto``.
+
+    Raises ``ConfigurationError`` for other texts.
+    """
     value = os.environ.get(STRUCTURED_VARIABLE, "")
     try:
-        return parse_bool(value) if value.strip() else False
+        return parse_structured(value) if value.strip() else "auto"
     except ValueError as error:
         raise ConfigurationError(f"{STRUCTURED_VARIABLE} must be {error}, not {value!r}") from None
 
 
-def current_format(llm: object) -> Optional[dict[str, Any]]:
-    """The schema of the node that ``llm`` is filling in this task, or None while it fills none."""
-    filling = _current_fill.get()
-    return filling.format if filling is not None and filling.llm is llm else None
+def put_format(payload: dict[str, Any], question: Optional[Question], structured: str) -> None:
+    """Puts the schema of the expected answer into the body of a request, where ``structured`` allows it.
 
-
-def wrap_in_content_tags(answer: str) -> str:
-    """A structured answer in the format that MetaGPT's parser reads; text that is no JSON object comes back as it is.
-
-    The text survives what MetaGPT does to an answer before it is parsed: it ends at the first ``[/CONTENT]``, and with
-    ``repair_llm_output`` what follows a ``#`` or ``//`` is cut off where an escaped quote hides that it is in a string.
+    A ``format`` that the configuration has for every call gives way: the parser at this place takes no other.
     """
-    value = _parse_object(answer)
-    if value is None:
-        return answer
-    text = json.dumps(value, indent=4, ensure_ascii=False).replace("[/CONTENT]", "[\\/CONTENT]")
-    text = re.sub(r"\\(.)", lambda pair: "\\u0022" if pair[1] == '"' else pair[0], text)
-    return f"[CONTENT]\n{text}\n[/CONTENT]"
+    expected = None if question is None else question.expected
+    wanted = expected is not None and (
+        structured == "true" or (structured == "auto" and expected.automatic and not payload.get("think"))
+    )
+    if wanted and question is not None and expected is not None:
+        question.formatted = True
+        payload.update(format=dict(expected.format), think=False)
+    elif payload.get("format"):
+        payload.setdefault("think", False)
 
 
-def is_json_object(answer: str) -> bool:
-    """Whether ``answer`` is one complete JSON object.
-
-    >>> is_json_object('{"a": 1}'), is_json_object('{"a": ')
-    (True, False)
+async def ask_with_fallbacks(
+    client: AsyncClient,
+    payload: dict[str, Any],
+    question: Optional[Question],
+    ask: Callable[[dict[str, Any]], Awaitable[_T]],
+) -> _T:
+    """What ``ask(payload)`` returns. A model that refuses to think, or a server that refuses the schema of an expected
+    answer, is asked once more without, and from then on asked without at once.
     """
-    return _parse_object(answer) is not None
-
-
-def wrap_action_nodes() -> None:
-    """Wraps ``ActionNode._aask_v1``, now or when MetaGPT's module is imported. May be called any number of times.
-
-    It is called for each request, because a test that replaces the method may put back the one without the wrapper.
-    """
-    when_imported(_MODULE, _wrap_aask)
-
-
-def _parse_object(text: str) -> Optional[dict[str, Any]]:
-    try:
-        value = json.loads(text, strict=False)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def _wrap_aask(module: ModuleType) -> None:
-    node_class = module.ActionNode
-    ask = node_class._aask_v1
-    if getattr(ask, "_knows_structured_answers", False):
-        return
-    signature = inspect.signature(ask)
-    if not all(name in signature.parameters for name in _NEEDED_PARAMETERS):
-        _warn_once("signature", "structured answers are not possible: ActionNode._aask_v1 is not the one that is known")
-        return
-
-    @functools.wraps(ask)
-    async def filling(self: Any, *args: Any, **kwargs: Any) -> Any:
-        llm = getattr(self, "llm", None)
-        wanted = None
-        if getattr(llm, "answers_structured", False) is True:
-            bound = signature.bind(self, *args, **kwargs)
-            bound.apply_defaults()
-            wanted = _format_of(self, bound.arguments)
-        token = _current_fill.set(None if wanted is None else _NodeFill(llm, wanted))
+    model = str(payload.get("model"))
+    if payload.get("think") and (client.base_url, model) in models_without_thinking:
+        payload = _without(payload, "think")
+    if question is None or not question.formatted:
+        return await _ask_with_or_without_think(client, payload, ask)
+    key = (client.base_url, model, json.dumps(payload.get("format")))
+    if key not in _refused_formats:
         try:
-            return await ask(self, *args, **kwargs)
-        finally:
-            _current_fill.reset(token)
+            return await ask(payload)
+        except OllamaError as error:
+            if not _refuses_format(error):
+                raise
+            refusal = error
+    question.formatted = False
+    answer = await ask(_without(payload, "format"))
+    if key not in _refused_formats:
+        _refused_formats.add(key)
+        logger.warning(
+            f"{client.base_url} refuses the schema of an answer ({refusal.message}): asked again without `format`"
+        )
+    return answer
 
-    filling._knows_structured_answers = True  # type: ignore[attr-defined]
-    node_class._aask_v1 = filling
 
-
-def _format_of(node: Any, arguments: Mapping[str, Any]) -> Optional[dict[str, Any]]:
-    name = arguments["output_class_name"]
-    if arguments["schema"] != "json":
-        _warn_once(name, f"{name} is filled as {arguments['schema']}: structured answers are for nodes of schema json")
-        return None
+async def _ask_with_or_without_think(
+    client: AsyncClient, payload: dict[str, Any], ask: Callable[[dict[str, Any]], Awaitable[_T]]
+) -> _T:
     try:
-        made = node.create_model_class(name, arguments["output_data_mapping"])
-        return answer_schema(made.model_json_schema())
-    except Exception as error:
-        # A node with a type that JSON cannot describe. MetaGPT makes the same class later and raises its own error.
-        _warn_once(name, f"{name} cannot be asked for as a structured answer: {error}")
-        return None
+        return await ask(payload)
+    except BadRequestError as error:
+        if not payload.get("think") or "does not support thinking" not in str(error):
+            raise
+    model = str(payload.get("model"))
+    logger.warning(f"the model {model!r} does not support thinking: asked again without `think`")
+    models_without_thinking.add((client.base_url, model))
+    return await ask(_without(payload, "think"))
 
 
-def _warn_once(topic: str, text: str) -> None:
-    """Warns once for each topic: nodes are filled many times."""
-    if topic not in _warned_topics:
-        _warned_topics.add(topic)
-        logger.warning(text)
+def _without(payload: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in payload.items() if key != name}
+
+
+def _refuses_format(error: OllamaError) -> bool:
+    """Whether a server's error before any text is about the format of the request."""
+    at_once = isinstance(error, ResponseError) and error.status in _REFUSALS
+    in_stream = isinstance(error, MidStreamError) and not error.partial
+    return (at_once or in_stream) and _ABOUT_FORMATS.search(str(error)) is not None

@@ -32,8 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--structured",
         action="store_true",
-        help="fill MetaGPT's ActionNodes with JSON that the server holds to their schema; "
-        "for LLMs whose extra_fields say nothing about `structured`",
+        help="let the server hold every answer that MetaGPT parses as JSON to its schema, also of models that are to "
+        "think; for LLMs whose extra_fields say nothing about `structured`",
     )
     parser.add_argument(
         "--traceback", action="store_true", help="show tracebacks where they arise, and no file of them at the end"

@@ -23,7 +23,7 @@ from metagpt.logs import logger
 from ...switch.environment import UNPATCHED_VARIABLE
 from .names import parse_unpatched
 
-__all__ = ["Patch", "is_switched_on", "replace_function"]
+__all__ = ["Patch", "is_metagpts_own", "is_switched_on", "replace_function"]
 
 _MARK = "_metagpt_ollama_rs_stock"
 _warned_values: set[str] = set()
@@ -74,6 +74,12 @@ def replace_function(owner: Any, name: str, wrap: Callable[[Any], Any]) -> None:
         for module in list(sys.modules.values()):
             if getattr(module, "__name__", "").startswith("metagpt.") and vars(module).get(name) is function:
                 setattr(module, name, replacement)
+
+
+def is_metagpts_own(owner: Any, name: str) -> bool:
+    """Whether the function ``name`` of ``owner``, a module or a class, is as MetaGPT has it, and not user code's."""
+    function = vars(owner).get(name)
+    return function is None or _is_of(owner, function)
 
 
 def _is_of(owner: Any, function: Any) -> bool:

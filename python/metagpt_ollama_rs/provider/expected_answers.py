@@ -1,0 +1,289 @@
+"""What MetaGPT expects an answer to be, where it parses one: its JSON schema, and the text that the parser there takes.
+
+MetaGPT's functions know the shape of the answer that they are about to parse, and call ``llm.aask(prompt)`` without it.
+So the patches of these functions say it: `expecting` wraps a function, and what its LLM object is asked while it runs
+gets an `ExpectedAnswer`. The schema goes along as the ``format`` of the request where ``structured`` allows it (see
+``structured.py``), and the answer is handed to MetaGPT in the form that its parser reads:
+
+>>> FENCED.write(["Browser"], "")
+'```json\\n[\\n    "Browser"\\n]\\n```'
+>>> print(TAGGED.write({"name": "a"}, ""))
+[CONTENT]
+{
+    "name": "a"
+}
+[/CONTENT]
+
+An answer that MetaGPT's parser takes as it is stays as it is. One that has the value somewhere, in prose or in JSON
+with mistakes, is repaired (``json_answers.py``); one without the value is left to MetaGPT.
+
+Tasks that run at the same time have contexts, and so expectations, of their own. Other calls of the same LLM object are
+sent as if there were none. No I/O here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Callable, Optional
+
+from metagpt.logs import logger
+
+from ..json_answers import recover_json
+from ..json_shapes import fit_shape
+from .patches.patch import is_switched_on
+from .stats_records import collect_call_ids, record_repairs
+
+__all__ = [
+    "BARE",
+    "FENCED",
+    "TAGGED",
+    "AnswerForm",
+    "ExpectedAnswer",
+    "Question",
+    "complete_items",
+    "current_question",
+    "dump_answer",
+    "expecting",
+    "read_fence",
+    "receive_question",
+]
+
+# A block of JSON as MetaGPT's ``CodeParser.parse_code`` finds it on the main branch.
+_FENCE = re.compile(r"```json.*?\s+(.*?)\n```", re.DOTALL)
+_TAGS = re.compile(r"\[CONTENT\](.*?)\[/CONTENT\]", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class AnswerForm:
+    """How an answer stands in a text: ``read`` gives what MetaGPT's parser finds in a text, ``write`` makes a text of a
+    value. ``write`` also gets the text in which the value was found."""
+
+    read: Callable[[str], str]
+    write: Callable[[Any, str], str]
+
+
+@dataclass(frozen=True)
+class ExpectedAnswer:
+    """The answer that MetaGPT is about to parse.
+
+    ``schema`` is the JSON schema of the value. ``patch`` is the name by which ``unpatched`` switches this off. ``llm``
+    is the LLM object that is asked; None: whichever one of this package is. ``sent_schema`` is sent as ``format`` in
+    the place of ``schema``, and `form` writes values of both. ``cut_items`` says that the complete items at the
+    beginning of a list that was cut at the token limit may be used; other values that were cut are refused.
+    ``automatic`` says that ``structured: auto`` sends the format.
+    """
+
+    schema: Mapping[str, Any]
+    form: AnswerForm
+    patch: str
+    llm: Any = None
+    sent_schema: Optional[Mapping[str, Any]] = None
+    cut_items: bool = False
+    automatic: bool = True
+
+    @property
+    def format(self) -> Mapping[str, Any]:
+        """The schema for the request."""
+        return self.schema if self.sent_schema is None else self.sent_schema
+
+
+# Says which answer is expected to the text of a question; None: free text.
+Chooser = Callable[[str], Optional[ExpectedAnswer]]
+
+_chooser: ContextVar[Optional[Chooser]] = ContextVar("metagpt_ollama_rs_chooser", default=None)
+_question: ContextVar[Optional[Question]] = ContextVar("metagpt_ollama_rs_question", default=None)
+
+
+@dataclass
+class Question:
+    """One call of ``aask`` whose answer MetaGPT parses: ``prompt`` is its text, ``formatted`` is true once the schema
+    is in the request, ``cut`` once the answer has ended at the token limit."""
+
+    llm: Any
+    expected: ExpectedAnswer
+    prompt: str = ""
+    formatted: bool = False
+    cut: bool = False
+    repairs: tuple[str, ...] = ()
+    call_ids: Sequence[str] = ()
+
+    def usable_text(self, answer: str) -> Optional[str]:
+        """The text for MetaGPT's parser; None where ``answer`` has no value of the schema."""
+        expected, form = self.expected, self.expected.form
+        if self.cut and expected.cut_items:
+            return self._text_of_complete_items(answer)
+        if not self.cut:
+            plain = recover_json(form.read(answer), expected.schema)
+            if plain is not None and not plain.repairs:
+                return answer
+        for schema in (expected.sent_schema, expected.schema):
+            found = None if schema is None else recover_json(answer, schema, cut=self.cut, prompt=self.prompt)
+            if found is not None:
+                self.repairs = found.repairs
+                return form.write(found.value, answer)
+        return None
+
+    def is_spoilt_by_cut(self, answer: str) -> bool:
+        """Whether ``answer``, which has ended at the token limit, is no use to MetaGPT: what it would make of it by
+        another call is not what the model was about to say."""
+        self.cut = True
+        return (self.formatted or self.expected.cut_items) and self.usable_text(answer) is None
+
+    def _text_of_complete_items(self, answer: str) -> Optional[str]:
+        items = complete_items(answer, self.expected.schema.get("items", {}))
+        if not items:
+            return None
+        self.repairs = ("cut",)
+        return self.expected.form.write(items, answer)
+
+    def finish(self, answer: Any) -> Any:
+        """The answer as MetaGPT gets it. What was repaired goes into the record of the call."""
+        text = self.usable_text(answer) if isinstance(answer, str) else None
+        if text is None:
+            return answer
+        record_repairs(self.call_ids, self.repairs, model=self.llm.model)
+        return text
+
+
+def expecting(make: Callable[[Mapping[str, Any]], Optional[ExpectedAnswer | Chooser]]) -> Callable[[Any], Any]:
+    """For `replace_function`: wraps an async function so that its answers are expected to be what ``make`` says.
+
+    ``make`` gets the function's arguments by their names, and returns the answer to everything that is asked while the
+    function runs, or a function that says it for each question, or None for free text. What it raises means free text:
+    the function of another release is not the one that it knows.
+    """
+
+    def wrap(stock: Any) -> Any:
+        signature = inspect.signature(stock)
+
+        async def expectant(*args: Any, **kwargs: Any) -> Any:
+            try:
+                bound = signature.bind(*args, **kwargs)
+                bound.apply_defaults()
+                made = make(bound.arguments)
+            except Exception as error:
+                logger.debug(f"no answer is expected of {stock.__qualname__}: {error!r}")
+                made = None
+            chooser = made if made is None or callable(made) else functools.partial(_always, made)
+            token = _chooser.set(chooser)
+            try:
+                return await stock(*args, **kwargs)
+            finally:
+                _chooser.reset(token)
+
+        return expectant
+
+    return wrap
+
+
+def _always(expected: ExpectedAnswer, _question: str) -> ExpectedAnswer:
+    return expected
+
+
+@contextlib.contextmanager
+def receive_question(llm: Any, message: Any) -> Iterator[Optional[Question]]:
+    """The question that ``llm`` is asked with ``message``, or None where its answer is free text. It is the current one
+    until the block ends."""
+    chooser = _chooser.get()
+    prompt = _last_text(message)
+    expected = None if chooser is None else chooser(prompt)
+    question = None
+    if expected is not None and expected.llm in (None, llm) and is_switched_on(expected.patch, llm):
+        question = Question(llm, expected, prompt)
+    token = _question.set(question)
+    try:
+        if question is None:
+            yield None
+            return
+        with collect_call_ids() as question.call_ids:
+            yield question
+    finally:
+        _question.reset(token)
+
+
+def current_question(llm: Any) -> Optional[Question]:
+    """The question that ``llm`` is being asked in this task, if MetaGPT parses its answer."""
+    question = _question.get()
+    return question if question is not None and question.llm is llm else None
+
+
+def _last_text(message: Any) -> str:
+    """The text of a question: of a message, or of the last one of several."""
+    if isinstance(message, (list, tuple)):
+        message = message[-1] if message else ""
+    content = message.get("content", "") if isinstance(message, Mapping) else getattr(message, "content", message)
+    return content if isinstance(content, str) else ""
+
+
+def complete_items(text: str, item_schema: Mapping[str, Any]) -> list[Any]:
+    """The items at the beginning of a list that was cut off, those that are complete and of the schema.
+
+    >>> complete_items('Thus: [{"a": 1}, {"a": 2}, {"a":', {"type": "object"})
+    [{'a': 1}, {'a': 2}]
+    >>> complete_items('[{"a": 1}, {"a": "unfini', {"type": "object"})
+    [{'a': 1}]
+    """
+    decoder = json.JSONDecoder(strict=False)
+    for start in re.finditer(r"\[\s*(?=\{)", text):
+        items: list[Any] = []
+        place = start.end()
+        while True:
+            try:
+                value, place = decoder.raw_decode(text, place)
+            except (ValueError, RecursionError):
+                break
+            fitted = fit_shape(value, item_schema)
+            if fitted is None:
+                break
+            items.append(fitted.value)
+            comma = re.compile(r"\s*,\s*").match(text, place)
+            if comma is None:
+                break
+            place = comma.end()
+        if items:
+            return items
+    return []
+
+
+def dump_answer(value: Any) -> str:
+    """``value`` as JSON that survives what MetaGPT does to an answer before it is parsed.
+
+    Its parsers end at the first ``[/CONTENT]`` and at three backticks, and with ``repair_llm_output`` what follows a
+    ``#`` or ``//`` is cut off where an escaped quote hides that it is in a string. Backticks, slashes and quotes stand
+    in strings only, where JSON can escape them.
+
+    >>> dump_answer(["```", 'a "b"'])
+    '[\\n    "\\\\u0060\\\\u0060\\\\u0060",\\n    "a \\\\u0022b\\\\u0022"\\n]'
+    """
+    text = json.dumps(value, indent=4, ensure_ascii=False)
+    text = text.replace("[/CONTENT]", "[\\/CONTENT]").replace("```", "\\u0060" * 3)
+    return re.sub(r"\\(.)", lambda pair: "\\u0022" if pair[1] == '"' else pair[0], text)
+
+
+def read_fence(text: str) -> str:
+    """What all releases of MetaGPT take for the JSON in ``text``: the first block of code, or all of it where there is
+    none. Release 0.8.2 takes a block of any language, ended by any three backticks; what its main branch would read
+    otherwise is "" here.
+    """
+    start = text.find("```")
+    if start < 0:
+        return text
+    found = _FENCE.match(text, start)
+    return found[1] if found and "```" not in found[1] else ""
+
+
+def _read_tags(text: str) -> str:
+    found = _TAGS.search(text)
+    return found[1] if found else ""
+
+
+TAGGED = AnswerForm(_read_tags, lambda value, _: f"[CONTENT]\n{dump_answer(value)}\n[/CONTENT]")
+FENCED = AnswerForm(read_fence, lambda value, _: f"```json\n{dump_answer(value)}\n```")
+BARE = AnswerForm(lambda text: text, lambda value, _: dump_answer(value))
