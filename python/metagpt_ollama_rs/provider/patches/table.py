@@ -7,6 +7,7 @@ from __future__ import annotations
 from ..import_hooks import when_imported
 from .action_nodes import expect_nodes
 from .code_blocks import replace_engineer, replace_parse_code, replace_program_writers
+from .costs import patch_context, patch_cost_managers, patch_team_balance
 from .patch import Patch
 from .prompt_sizes import replace_prompt_sizes, replace_research_actions
 from .rag import replace_create_ollama
@@ -17,6 +18,9 @@ from .unattended import limit_plans, replace_ask_human, replace_code_review, rep
 __all__ = ["METHODS", "PATCHES", "apply_patches"]
 
 PATCHES: tuple[Patch, ...] = (
+    Patch("costs", "metagpt.utils.cost_manager", patch_cost_managers),
+    Patch("costs", "metagpt.context", patch_context),
+    Patch("costs", "metagpt.team", patch_team_balance),
     Patch("node_answers", "metagpt.actions.action_node", expect_nodes),
     Patch("rag_embedding", "metagpt.rag.factories.embedding", replace_create_ollama),
     Patch("prompt_sizes", "metagpt.utils.text", replace_prompt_sizes),
