@@ -17,11 +17,14 @@ import json
 from collections.abc import Mapping
 from typing import Any, Callable, Optional
 
+import jsonschema
+
 from metagpt_ollama_rs.testing import Reply, Request
 
 from .metagpt_scenarios import BARE, FENCE, NUMBER, TAGS, THOUGHT, Answer, Scenario, find_answer
+from .wrong_shapes import SHAPES
 
-__all__ = ["CODE_SHAPES", "ScriptedModel", "as_code_shape", "fit"]
+__all__ = ["CODE_SHAPES", "JSON_SHAPES", "ScriptedModel", "as_code_shape", "fit"]
 
 THOUGHTS = "I go on."
 
@@ -42,6 +45,11 @@ CODE_SHAPES: dict[str, Callable[[str], str]] = {
     "fence with a file name": lambda code: f"```python title=\"main.py\"\n{code}\n```",
     "upper-case language": lambda code: f"```Python\n{code}\n```",
 }  # fmt: skip
+
+
+# The wrong shapes that have the value in them. Of the others nobody can make the right value; with a format the model
+# cannot write them.
+JSON_SHAPES = tuple(name for name, shape in SHAPES.items() if shape.recovery == "exact")
 
 
 def as_code_shape(name: str, code: str) -> str:
@@ -113,14 +121,30 @@ def _filler(schema: Mapping[str, Any]) -> Any:
     return kinds.get(str(schema.get("type", "string")))
 
 
-class ScriptedModel:
-    """Answers the requests of one run. `calls` counts them, `structured` those with a ``format``, `unknown` has the ends of
-    prompts that no answer is for."""
+def wrong_text(shape: str, answer: Answer) -> Optional[str]:
+    """The answer's value in one wrong shape, in what the prompt asks it to be wrapped in unless the shape is about that;
+    None where the value cannot be written so."""
+    wrong = SHAPES[shape]
+    is_about_the_carrier = shape in _CARRIERS
+    if not isinstance(answer.value, (dict, list)) and not is_about_the_carrier:
+        return None
+    if not wrong.suits(answer.value):
+        return None
+    text = wrong.write(answer.value)
+    return text if is_about_the_carrier or "```" in text else in_carrier(text, answer.carrier)
 
-    def __init__(self, scenario: Scenario, shape: str, wrong_json: Mapping[str, Any]) -> None:
+
+# The shapes of what stands around a value: the first of the corpus.
+_CARRIERS = frozenset(list(SHAPES)[: list(SHAPES).index("the same twice") + 1])
+
+
+class ScriptedModel:
+    """Answers the requests of one run. `calls` counts them, `structured` those with a ``format``, `suited` the answers
+    that can be written in the run's shape, `unknown` has the ends of prompts that no answer is for."""
+
+    def __init__(self, scenario: Scenario, shape: str) -> None:
         self.scenario, self.shape = scenario, shape
-        self._wrong_json = wrong_json
-        self.calls = self.structured = 0
+        self.calls = self.structured = self.suited = 0
         self.unknown: list[str] = []
 
     def __call__(self, request: Request) -> Reply:
@@ -131,24 +155,29 @@ class ScriptedModel:
         if answer is None:
             self.unknown.append(messages[-1][-200:])
             return Reply.chat("I am ready. What shall I do?", stream=body["stream"])
-        wanted = body.get("format")
-        text, cut = self._written(answer, wanted if isinstance(wanted, dict) else None)
-        self.structured += wanted is not None
+        schema = body.get("format")
+        self.structured += schema is not None
+        text, cut = self._written(answer, schema if isinstance(schema, dict) else None)
         return Reply.chat(text, stream=body["stream"], **({"done_reason": "length"} if cut else {}))
 
     def _written(self, answer: Answer, schema: Optional[dict[str, Any]]) -> tuple[str, bool]:
         """The text of the answer, and whether it is cut."""
-        if schema is not None:
-            return json.dumps(fit(answer.value, schema)), False
         if answer.kind == "text":
             return answer.value, False
         if answer.kind == "code":
             shape = CODE_SHAPES.get(self.shape)
+            self.suited += shape is not None
             return shape(answer.value) if shape else f"```python\n{answer.value}\n```", False
-        shape = self._wrong_json.get(self.shape)
-        if shape is None:
-            return in_carrier(json.dumps(answer.value, indent=4), answer.carrier), False
-        return shape(answer), False
+        text = wrong_text(self.shape, answer) if self.shape in SHAPES else None
+        self.suited += text is not None
+        cut = text is not None and SHAPES[self.shape].cut
+        if schema is not None:
+            value = fit(answer.value, schema)
+            jsonschema.validate(value, schema)
+            return wrong_text(self.shape, answer._replace(value=value, carrier=BARE)) or "" if cut else json.dumps(value), cut
+        if text is not None:
+            return text, cut
+        return in_carrier(json.dumps(answer.value, indent=4), answer.carrier), False
 
 
 def in_carrier(text: str, carrier: str) -> str:

@@ -22,13 +22,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 from metagpt_ollama_rs.testing import ScriptedServer
 
-from .metagpt_models import CODE_SHAPES, ScriptedModel
+from .metagpt_models import CODE_SHAPES, JSON_SHAPES, ScriptedModel
 from .metagpt_scenarios import MAIN, RELEASE, SCENARIOS, Scenario
 
 ROOT = Path(__file__).parents[1]
@@ -84,9 +85,11 @@ class Worker:
         )
         self._read()
 
-    def run(self, scenario: Scenario) -> dict[str, Any]:
+    def run(self, scenario: Scenario, *, kernel: bool) -> dict[str, Any]:
+        """Runs it once. `kernel`: programs run in Jupyter's kernel, as ever, and not in the process of the run."""
         assert self._process.stdin is not None
-        print(json.dumps({"scenario": scenario.name, "seconds": scenario.seconds}), file=self._process.stdin, flush=True)
+        asked = {"scenario": scenario.name, "seconds": scenario.seconds, "kernel": kernel}
+        print(json.dumps(asked), file=self._process.stdin, flush=True)
         outcome: dict[str, Any] = json.loads(self._read())
         return outcome
 
@@ -132,30 +135,36 @@ def working(name: str, release: str) -> Iterator[tuple[Worker, ScriptedServer]]:
 
 
 def scripted_runs(name: str, release: str, scenarios: list[str], shapes: list[str], log: bool) -> list[dict[str, Any]]:
+    """A row for each scenario and each shape that an answer of it can be written in."""
     rows = []
     with working(name, release) as (worker, server):
         for title in scenarios:
             scenario = SCENARIOS[title, release]
             for shape in shapes:
-                model = ScriptedModel(scenario, shape, {})
+                if shape in CODE_SHAPES and not scenario.writes_programs:
+                    continue
+                model = ScriptedModel(scenario, shape)
                 server.on("POST", "/api/chat", model)
-                outcome = worker.run(scenario)
+                outcome = worker.run(scenario, kernel=shape == RIGHT or shape in CODE_SHAPES)
                 row = {
                     "scenario": title,
                     "release": release,
                     "way": name,
                     "shape": shape,
                     "done": scenario.stages[-1] in outcome["stages"],
-                    "reached": len(outcome["stages"]),
                     **outcome,
                     "calls": model.calls,
                     "structured": model.structured,
+                    "suited": model.suited,
                     "unknown": model.unknown[:3],
                 }
                 rows.append(row)
-                print(f"{'+' if row['done'] else '-'} {name:22} {release:6} {title:30} {shape:36} "
-                      f"{row['stages']} {row['calls']} calls, {row['seconds']} s {row['error'][:100]} {row['unknown'][:1]}",
-                      file=sys.stderr, flush=True)  # fmt: skip
+                print(
+                    f"{'+' if row['done'] else '-'} {name:28} {release:6} {title:30} {shape:40} {row['stages']} "
+                    f"{row['calls']} calls, {row['seconds']} s {row['error'][:100]} {row['unknown'][:1]}",
+                    file=sys.stderr,
+                    flush=True,
+                )
                 if log and not row["done"]:
                     print(worker.log()[-6000:], file=sys.stderr)
     return rows
@@ -168,6 +177,7 @@ def main() -> None:
     parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS), metavar="WAY")
     parser.add_argument("--shapes", nargs="+", default=None, metavar="SHAPE")
     parser.add_argument("--release", choices=(RELEASE, MAIN))
+    parser.add_argument("--at-once", type=int, default=2, help="how many processes with MetaGPT (default: 2)")
     parser.add_argument("--log", action="store_true", help="show what a run that is not done has written")
     parser.add_argument("--results", type=Path, help="file for all rows, as JSON")
     options = parser.parse_args()
@@ -175,12 +185,16 @@ def main() -> None:
     if MAIN in releases and not {"METAGPT_MAIN", "METAGPT_MAIN_PYTHON"} <= os.environ.keys():
         print("main is left out: METAGPT_MAIN and METAGPT_MAIN_PYTHON are not set", file=sys.stderr)
         releases.remove(MAIN)
-    shapes = options.shapes or [RIGHT, *CODE_SHAPES]
-    rows = []
-    for release in releases:
+    shapes = options.shapes or [RIGHT, *JSON_SHAPES, *CODE_SHAPES]
+
+    def runs(pair: tuple[str, str]) -> list[dict[str, Any]]:
+        release, name = pair
         scenarios = [title for title in options.only if (title, release) in SCENARIOS]
-        for name in options.ways:
-            rows += scripted_runs(name, release, scenarios, shapes, options.log)
+        return scripted_runs(name, release, scenarios, shapes, options.log) if scenarios else []
+
+    with ThreadPoolExecutor(options.at_once) as pool:
+        pairs = [(release, name) for release in releases for name in options.ways]
+        rows = [row for part in pool.map(runs, pairs) for row in part]
     if options.results:
         options.results.write_text(json.dumps(rows, indent=1), encoding="utf-8")
 

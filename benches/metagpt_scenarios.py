@@ -44,14 +44,14 @@ class Ask(NamedTuple):
 @dataclass(frozen=True)
 class Scenario:
     """One thing that users do with MetaGPT. `stages` are in the order in which a run reaches them; the last one is
-    reached only by a run whose product is right. `example` is the file below MetaGPT's `examples` that it runs."""
+    reached only by a run whose product is right. ``writes_programs`` says that some answers are programs."""
 
     name: str
     releases: tuple[str, ...]
     stages: tuple[str, ...]
     asks: tuple[Ask, ...]
-    example: str = ""
-    seconds: float = 60.0
+    writes_programs: bool = False
+    seconds: float = 30.0
 
 
 def find_answer(scenario: Scenario, messages: Sequence[str]) -> Optional[Answer]:
@@ -311,16 +311,24 @@ _ALL = (
         (RELEASE,),
         ("PRD", "design", "tasks", "code", "the program counts right"),
         SOFTWARE,
-        seconds=90,
+        writes_programs=True,
+        seconds=60,
     ),
-    Scenario("metagpt command", (MAIN,), ("code", "the program counts right"), COMPANY, seconds=120),
+    Scenario("metagpt command", (MAIN,), ("code", "the program counts right"), COMPANY, writes_programs=True),
     Scenario(
         "DataInterpreter, plan and act",
         (RELEASE, MAIN),
         ("plan", "first task", "the answer is 60"),
         MATH,
+        writes_programs=True,
     ),
-    Scenario("DataInterpreter, react", (RELEASE, MAIN), ("code", "thought", "the answer is 60"), MATH),
+    Scenario(
+        "DataInterpreter, react",
+        (RELEASE, MAIN),
+        ("code", "thought", "the answer is 60"),
+        MATH,
+        writes_programs=True,
+    ),
     Scenario("DataInterpreter with a tool", (RELEASE, MAIN), ("plan", "tool", "called right"), MAGIC),
     Scenario("react role", (RELEASE, MAIN), ("first action", "second action", "all in order"), REACT_ROLE),
     Scenario(
@@ -328,7 +336,7 @@ _ALL = (
         (RELEASE, MAIN),
         ("keywords", "queries", "links ranked", "report with the numbers"),
         RESEARCH,
-        seconds=30,
+        seconds=15,
     ),
     Scenario("TutorialAssistant", (RELEASE, MAIN), ("contents", "the tutorial has its chapters"), TUTORIAL),
     Scenario("nested ActionNodes", (RELEASE, MAIN), ("novel", "the chapters are right"), NOVEL_ASKS),

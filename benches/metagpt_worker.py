@@ -4,7 +4,7 @@
 the provider's name. MetaGPT is imported once; each run is a fork of that, in an emptied folder, and is killed with all
 that it has started when its time is over. A line of stdin asks for a run, a line of stdout has what came of it:
 
-    {"scenario": "react role", "release": "0.8.2", "seconds": 60}
+    {"scenario": "react role", "seconds": 60, "kernel": true}
     {"stages": ["first action", "second action", "all in order"], "error": "", "seconds": 0.4, "late": false}
 
 The provider is what `metagpt.provider` registers (original), or this package's, which replaces it when imported.
@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import io
 import json
 import os
 import re
@@ -106,6 +107,8 @@ def _be_the_run(scenario: Scenario, asked: dict[str, Any]) -> None:
     os.chdir(ROOT)
     (ROOT / "workspace").mkdir()
     stages, error = Reached(), ""
+    if not asked["kernel"]:
+        _run_programs_here()
     try:
         RUNS[scenario.name](scenario, stages)
     except BaseException as caught:
@@ -264,6 +267,24 @@ def run_with_a_tool(scenario: Scenario, stages: Stages) -> None:
 
     with _afterwards(look):
         _within(role.run("Just call the magic function with arg1 'A' and arg2 2. Tell me the result."))
+
+
+def _run_programs_here() -> None:
+    """Runs the programs of a DataInterpreter in this process, which spares the start of a kernel for each run."""
+    from metagpt.actions.di.execute_nb_code import ExecuteNbCode
+
+    names: dict[str, Any] = {}
+
+    async def run(self: Any, code: str, language: str = "python") -> tuple[str, bool]:
+        printed = io.StringIO()
+        try:
+            with contextlib.redirect_stdout(printed):
+                exec(compile(code, "<program>", "exec"), names)
+        except Exception:
+            return traceback.format_exc(), False
+        return printed.getvalue(), True
+
+    ExecuteNbCode.run = run
 
 
 def _watch_kernel(scenario: Scenario, stages: Stages) -> list[str]:

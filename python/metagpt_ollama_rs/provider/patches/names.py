@@ -19,12 +19,9 @@ __all__ = ["PATCH_NAMES", "parse_unpatched"]
 
 # One line for each: what it does, as the command line shows it.
 PATCH_NAMES: dict[str, str] = {
-<<<<<<< HEAD
     "code_blocks": "a program is found in its answer whatever fence it stands in",
-    "endless_plans": "a DataInterpreter gives up after ten failed tasks in a row",
-=======
     "costs": "tokens are counted without prices, and in the context's sums",
->>>>>>> main
+    "endless_plans": "a DataInterpreter gives up after ten failed tasks in a row",
     "message_compression": "compress_type shortens conversations to the model's context, counted in tokens",
     "node_answers": "answers that fill or review an ActionNode have its schema",
     "prompt_sizes": "reduce_message_length and generate_prompt_chunk use the model's context",
