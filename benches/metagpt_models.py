@@ -122,8 +122,8 @@ def _filler(schema: Mapping[str, Any]) -> Any:
 
 
 def wrong_text(shape: str, answer: Answer) -> Optional[str]:
-    """The answer's value in one wrong shape, in what the prompt asks it to be wrapped in unless the shape is about that;
-    None where the value cannot be written so."""
+    """The answer's value in one wrong shape, wrapped as the prompt asks for it unless the shape is about that; None where
+    the value cannot be written so."""
     wrong = SHAPES[shape]
     is_about_the_carrier = shape in _CARRIERS
     if not isinstance(answer.value, (dict, list)) and not is_about_the_carrier:
@@ -174,7 +174,9 @@ class ScriptedModel:
         if schema is not None:
             value = fit(answer.value, schema)
             jsonschema.validate(value, schema)
-            return wrong_text(self.shape, answer._replace(value=value, carrier=BARE)) or "" if cut else json.dumps(value), cut
+            return wrong_text(self.shape, answer._replace(value=value, carrier=BARE)) or "" if cut else json.dumps(
+                value
+            ), cut
         if text is not None:
             return text, cut
         return in_carrier(json.dumps(answer.value, indent=4), answer.carrier), False

@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 from metagpt_ollama_rs.testing import ScriptedServer
 
@@ -63,7 +63,9 @@ class Worker:
         llm = {"api_type": "ollama", "base_url": f"{url}/api", "model": "scripted", "api_key": "ollama", **way.llm}
         (folder / "config").mkdir()
         (folder / "config" / "config2.yaml").write_text(json.dumps({"llm": llm, **way.config}), encoding="utf-8")
-        kept = {name: value for name, value in os.environ.items() if not name.lower().endswith(("_proxy", "pythonpath"))}
+        kept = {
+            name: value for name, value in os.environ.items() if not name.lower().endswith(("_proxy", "pythonpath"))
+        }
         environment = {**kept, "HOME": str(folder), "METAGPT_PROJECT_ROOT": str(folder), **way.environment}
         environment.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", PYTHONWARNINGS="ignore")
         python = sys.executable
@@ -116,7 +118,8 @@ def _site_of_this_package(scratch: Path) -> Path:
     """A folder that has this package and nothing else of this environment."""
     site = scratch / "site"
     spec = importlib.util.find_spec("metagpt_ollama_rs")
-    assert spec is not None and spec.submodule_search_locations
+    assert spec is not None
+    assert spec.submodule_search_locations
     if not site.exists():
         site.mkdir()
         (site / "metagpt_ollama_rs").symlink_to(spec.submodule_search_locations[0])

@@ -15,13 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Callable, NamedTuple, Optional, Union
+from typing import Any, Callable, NamedTuple, Optional
 
 __all__ = ["SCENARIOS", "Answer", "Ask", "Scenario", "find_answer"]
 
 RELEASE, MAIN = "0.8.2", "main"
 
-# What a value is taken out of: tags of ActionNodes, a fence after a thought, a fence, the first bracket, the whole text.
+# What a value is taken out of: tags of ActionNodes, a fence after a thought, a fence, the brackets, the whole text.
 TAGS, THOUGHT, FENCE, BARE, NUMBER = "tags", "thought", "fence", "bare", "number"
 
 
@@ -38,7 +38,7 @@ class Ask(NamedTuple):
     """A prompt, known by a text that it contains, and its answer, or a function of the whole conversation."""
 
     marker: str
-    answer: Union[Answer, Callable[[str], Answer]]
+    answer: Answer | Callable[[str], Answer]
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ def _math_code(conversation: str) -> Answer:
 
 def _math_thought(conversation: str) -> Answer:
     finished = "least sum: 60" in conversation
-    thoughts = "The least sum is printed: it is 60." if finished else "The pairs are known, \"the sum\" is not."
+    thoughts = "The least sum is printed: it is 60." if finished else 'The pairs are known, "the sum" is not.'
     return _json({"thoughts": thoughts, "state": not finished})
 
 
@@ -179,7 +179,12 @@ MATH = (
 )
 
 MAGIC_PLAN = [
-    {"task_id": "1", "dependent_task_ids": [], "instruction": "Call magic_function with 'A' and 2", "task_type": "other"}
+    {
+        "task_id": "1",
+        "dependent_task_ids": [],
+        "instruction": "Call magic_function with 'A' and 2",
+        "task_type": "other",
+    }
 ]
 MAGIC = (
     Ask("Recommend up to 5 tools", _json(["magic_function"])),
@@ -187,7 +192,9 @@ MAGIC = (
     Ask(
         CODE_PROMPT,
         _code(
-            "def magic_function(arg1, arg2):\n    return {'arg1': arg1 * 3, 'arg2': arg2 * 5}\n\nprint(magic_function('A', 2))"
+            "def magic_function(arg1, arg2):\n"
+            "    return {'arg1': arg1 * 3, 'arg2': arg2 * 5}\n\n"
+            "print(magic_function('A', 2))"
         ),
     ),
 )
@@ -212,7 +219,9 @@ LINKS = {
     "tractors": "https://pages.example/tractors",
 }
 PAGES = {
-    LINKS["apples"]: "Apples are harvested in autumn. " * 20 + "A tree gives 40 kilograms a year. " + "They keep. " * 40,
+    LINKS["apples"]: "Apples are harvested in autumn. " * 20
+    + "A tree gives 40 kilograms a year. "
+    + "They keep. " * 40,
     LINKS["prices"]: "A kilogram of apples costs 3 coins at the market. " * 8,
     LINKS["tractors"]: "Tractors have four wheels. " * 8,
 }
@@ -234,7 +243,7 @@ TUTORIAL = (
 
 NOVEL = {
     "name": "Reborn in Skyrim",
-    "user_group": "Readers of \"fantasy\"",
+    "user_group": 'Readers of "fantasy"',
     "outlines": ["Chapter 1: The cart", "Chapter 2: The dragon"],
     "background": "Snow # and stone.",
     "character_names": ["Ralof", "Hadvar"],
@@ -244,13 +253,13 @@ NOVEL = {
 }
 CHAPTERS = {
     "chapters": [
-        {"name": "Chapter 1: The cart", "content": "\"You are awake,\" he said.\nThe cart rolled on."},
+        {"name": "Chapter 1: The cart", "content": '"You are awake," he said.\nThe cart rolled on.'},
         {"name": "Chapter 2: The dragon", "content": "It came out of the sky."},
     ]
 }
 NOVEL_ASKS = (Ask('"chapters"', _json(CHAPTERS, TAGS)), Ask('"user_group"', _json(NOVEL, TAGS)))
 
-GREETING = "Hello, MetaGPT. It's a \"file\"."
+GREETING = 'Hello, MetaGPT. It\'s a "file".'
 
 
 def _commands(conversation: str) -> Answer:
@@ -294,7 +303,7 @@ def _company_commands(conversation: str) -> Answer:
     return _json([{"command_name": "Engineer2.write_new_code", "args": args}], THOUGHT)
 
 
-COMPANY_CODE = 'import sys\n\nwith open(sys.argv[1]) as file:\n    print(len(file.read().split()))'
+COMPANY_CODE = "import sys\n\nwith open(sys.argv[1]) as file:\n    print(len(file.read().split()))"
 COMPANY = (
     CLASSIFY,
     LANGUAGE,

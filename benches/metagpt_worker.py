@@ -27,7 +27,7 @@ import time
 import traceback
 from collections.abc import Awaitable, Iterator
 from pathlib import Path
-from typing import Any, Callable, List
+from typing import Any, Callable, List  # noqa: UP035 - MetaGPT's nodes know this List alone
 
 from . import metagpt_scenarios as told
 from .metagpt_scenarios import MAIN, SCENARIOS, Scenario
@@ -50,7 +50,7 @@ def main() -> None:
     import metagpt.roles.di.data_interpreter
     import metagpt.roles.tutorial_assistant
     import metagpt.software_company
-    import metagpt.team  # noqa: F401
+    import metagpt.team
 
     if release == MAIN:
         import metagpt.roles.di.engineer2
@@ -66,7 +66,7 @@ def _shorten_waits() -> None:
     import tenacity.wait
 
     for name in ("wait_random_exponential", "wait_exponential", "wait_fixed", "wait_random"):
-        setattr(getattr(tenacity.wait, name), "__call__", lambda self, retry_state: 0.0)
+        getattr(tenacity.wait, name).__call__ = lambda self, retry_state: 0.0
 
 
 def _run_in_a_fork(scenario: Scenario, asked: dict[str, Any]) -> dict[str, Any]:
@@ -395,7 +395,8 @@ def run_nested_nodes(scenario: Scenario, stages: Stages) -> None:
     from pydantic import create_model
 
     chapter = create_model("Chapter", name=(str, "Chapter 1"), content=(str, "..."))
-    chapters = create_model("Chapters", chapters=(List[chapter], [{"name": "Chapter 1", "content": "..."}]))  # type: ignore[valid-type]
+    examples = [{"name": "Chapter 1", "content": "..."}]
+    chapters = create_model("Chapters", chapters=(List[chapter], examples))  # type: ignore[valid-type]  # noqa: UP006
     novel = create_model("Novel", **{key: (type(value), value) for key, value in told.NOVEL.items()})
     question = "Write a novel named 'Reborn in Skyrim'."
 
@@ -451,9 +452,9 @@ def run_role_zero(scenario: Scenario, stages: Stages) -> None:
 
     with _afterwards(look):
         _within(role.run(Message(content="Write a file named hello.txt with a greeting.", send_to={role.name})))
-    if "the file is right" in stages and not asked and role.rc.todo is None:
-        if re.search(r'"command_name": "end"', role.command_rsp):
-            stages.append(scenario.stages[2])
+    by_itself = not asked and role.rc.todo is None and re.search(r'"command_name": "end"', role.command_rsp)
+    if "the file is right" in stages and by_itself:
+        stages.append(scenario.stages[2])
 
 
 RUNS: dict[str, Run] = {

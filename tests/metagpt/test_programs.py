@@ -10,7 +10,7 @@ from metagpt.actions.di.write_analysis_code import WriteAnalysisCode
 from metagpt.utils.common import CodeParser
 
 from metagpt_ollama_rs import stats
-from metagpt_ollama_rs.provider.program_text import FoundProgram, find_program
+from metagpt_ollama_rs.provider.program_text import FoundProgram, find_program_text
 
 PROGRAM = "import math\n\nprint(math.pi)"
 FENCED = f"```python\n{PROGRAM}\n```"
@@ -35,7 +35,7 @@ SHAPES = {
 
 @pytest.mark.parametrize("answer", SHAPES)
 def test_the_program_is_found(answer):
-    assert find_program(answer, python=True) == FoundProgram(PROGRAM, SHAPES[answer])
+    assert find_program_text(answer, python=True) == FoundProgram(PROGRAM, SHAPES[answer])
 
 
 @pytest.mark.parametrize(
@@ -50,21 +50,21 @@ def test_the_program_is_found(answer):
     ],
 )
 def test_what_is_no_program_is_left_to_metagpt(answer):
-    assert find_program(answer, python=True) is None
+    assert find_program_text(answer, python=True) is None
 
 
 def test_a_program_of_any_language_needs_a_fence():
-    assert find_program(f"Sure! Here is the code:\n\n{PROGRAM}") is None
-    assert find_program("```\nlet a = `x`;\n```") == FoundProgram("let a = `x`;", ())
+    assert find_program_text(f"Sure! Here is the code:\n\n{PROGRAM}") is None
+    assert find_program_text("```\nlet a = `x`;\n```") == FoundProgram("let a = `x`;", ())
 
 
 def test_the_only_block_may_be_a_shells():
-    assert find_program("```bash\nls\n```") == FoundProgram("ls", ())
+    assert find_program_text("```bash\nls\n```") == FoundProgram("ls", ())
 
 
 def test_a_fence_without_an_end_is_no_program_where_the_answer_was_cut():
-    assert find_program(f"```python\n{PROGRAM}", python=True, cut=True) is None
-    assert find_program(f"{FENCED}\nNote that", python=True, cut=True) == FoundProgram(PROGRAM, ())
+    assert find_program_text(f"```python\n{PROGRAM}", python=True, cut=True) is None
+    assert find_program_text(f"{FENCED}\nNote that", python=True, cut=True) == FoundProgram(PROGRAM, ())
 
 
 def write_code(llm):
@@ -81,7 +81,8 @@ SHELL_FIRST = f"Install it:\n```bash\npip install math\n```\nThen:\n{FENCED}"
 
 @pytest.mark.parametrize("writes", [write_code, write_analysis])
 @pytest.mark.parametrize(
-    ("answer", "stock"), [(SENTENCE_FIRST, SENTENCE_FIRST), (SHELL_FIRST, "pip install math\n"), (FENCED, f"{PROGRAM}\n")]
+    ("answer", "stock"),
+    [(SENTENCE_FIRST, SENTENCE_FIRST), (SHELL_FIRST, "pip install math\n"), (FENCED, f"{PROGRAM}\n")],
 )
 def test_metagpts_actions_get_the_program(duel, answers, writes, answer, stock):
     answers(answer)

@@ -2,9 +2,9 @@
 
 Nothing of the program is changed or made up: what is left out is what stands around it.
 
->>> find_program("First:\\n```bash\\npip install rich\\n```\\nThen:\\n```python\\nimport rich\\n```")
+>>> find_program_text("First:\\n```bash\\npip install rich\\n```\\nThen:\\n```python\\nimport rich\\n```")
 FoundProgram(text='import rich', repairs=('other block',))
->>> find_program("Here is the code you asked for:\\n\\nprint(1)", python=True)
+>>> find_program_text("Here is the code you asked for:\\n\\nprint(1)", python=True)
 FoundProgram(text='print(1)', repairs=('prose',))
 
 No I/O here.
@@ -17,7 +17,7 @@ import re
 import textwrap
 from typing import NamedTuple, Optional
 
-__all__ = ["FoundProgram", "find_program"]
+__all__ = ["FoundProgram", "find_program_text"]
 
 # Blocks of these languages tell what to do with the program, where there is another block.
 _SHELLS = frozenset({"bash", "sh", "shell", "zsh", "console", "cmd", "bat", "powershell", "terminal", "text", "txt"})
@@ -34,13 +34,13 @@ class FoundProgram(NamedTuple):
     repairs: tuple[str, ...]
 
 
-class _Block(NamedTuple):
+class _FencedBlock(NamedTuple):
     language: str
     text: str
     repairs: tuple[str, ...]
 
 
-def find_program(text: str, *, python: bool = False, cut: bool = False) -> Optional[FoundProgram]:
+def find_program_text(text: str, *, python: bool = False, cut: bool = False) -> Optional[FoundProgram]:
     """The program in ``text``; None where it stands in no fence and cannot be told from other text.
 
     ``python`` says that the program is in Python: then one without a fence is found, too, by what Python's parser says.
@@ -57,7 +57,7 @@ def find_program(text: str, *, python: bool = False, cut: bool = False) -> Optio
     return FoundProgram(chosen.text, (*skipped, *chosen.repairs))
 
 
-def _blocks(text: str) -> list[_Block]:
+def _blocks(text: str) -> list[_FencedBlock]:
     blocks = []
     place = 0
     while (opening := _OPENING.search(text, place)) is not None:
@@ -73,7 +73,7 @@ def _blocks(text: str) -> list[_Block]:
             body = textwrap.dedent(body)
             repairs.append("indentation")
         if body.strip():
-            blocks.append(_Block(opening["language"], body.rstrip(), tuple(repairs)))
+            blocks.append(_FencedBlock(opening["language"], body.rstrip(), tuple(repairs)))
         place = closing.end() if closing else len(text)
     return blocks
 

@@ -81,8 +81,8 @@ def record_repairs(
     """Adds ``repairs`` to the record of the last of the calls, and says so in the log: an answer that was cut is a
     warning, because its end is missing. Without repairs nothing happens.
 
-    ``call_ids`` are those of `collect_call_ids`, ``repairs`` those of ``json_answers.recover_json`` or, where ``what`` is
-    ``program``, of ``program_text.find_program``.
+    ``call_ids`` are those of `collect_call_ids`, ``repairs`` those of ``json_answers.recover_json`` or, where ``what``
+    is ``program``, of ``program_text.find_program_text``.
     """
     if not repairs:
         return

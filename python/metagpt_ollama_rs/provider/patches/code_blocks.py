@@ -6,7 +6,7 @@ the engineer has written begins with "Sure! Here is the code", and a DataInterpr
 
 ``parse_code`` does not know who was asked. So the functions that ask for a program and parse it are wrapped, and say it
 for as long as they run; every other call of ``parse_code``, those for JSON included, is MetaGPT's own. What an answer
-is to hold is told by its file's name, or is Python where a notebook runs it (``find_program``).
+is to hold is told by its file's name, or is Python where a notebook runs it (``find_program_text``).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from contextvars import ContextVar
 from types import ModuleType
 from typing import Any, Callable, NamedTuple, Optional
 
-from ..program_text import find_program
+from ..program_text import find_program_text
 from ..stats_records import collect_call_ids, record_repairs
 from .patch import is_switched_on, replace_function
 
@@ -111,7 +111,7 @@ def _wrap_parse_code(stock: Any) -> Any:
             text = bound.arguments.get("text")
             if isinstance(text, str) and not bound.arguments.get("block"):
                 reply = getattr(wanted.llm, "last_response", None) or {}
-                found = find_program(text, python=wanted.python, cut=reply.get("done_reason") == "length")
+                found = find_program_text(text, python=wanted.python, cut=reply.get("done_reason") == "length")
                 if found is not None:
                     record_repairs(wanted.call_ids, found.repairs, model=wanted.llm.model, what="program")
                     return found.text

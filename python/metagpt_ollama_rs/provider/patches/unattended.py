@@ -2,8 +2,8 @@
 
 Three of MetaGPT's loops end well only where a large model or a person helps:
 
-* ``Role._think`` understands ``-1``, by which a model says that it has reached its goal, and then goes on to do nothing:
-  ``_react`` calls ``_act`` without an action, an AttributeError.
+* ``Role._think`` understands ``-1``, by which a model says that it has reached its goal, and says to go on all the
+  same: ``_react`` calls ``_act`` without an action, an AttributeError.
 * A DataInterpreter whose programs have failed three times, and a RoleZero that goes in circles or has reached its
   limit, ask a person. Where standard input is closed, which is how unattended runs are started, that is an EOFError.
 * A DataInterpreter with a plan writes a new plan whenever a task has failed, without any limit.
@@ -47,7 +47,7 @@ def _wrap_think(stock: Any) -> Any:
 
 
 def replace_code_review(module: ModuleType) -> None:
-    """Makes `AskReview` of `metagpt.actions.di.ask_review` go on without a review of failed programs where nobody is."""
+    """Makes `AskReview` of `metagpt.actions.di.ask_review` go on where nobody is there to review failed programs."""
     review = getattr(module, "AskReview", None)
     if review is not None:
         replace_function(review, "run", _wrap_review(getattr(module, "ReviewConst", None)))
