@@ -122,8 +122,8 @@ def _filler(schema: Mapping[str, Any]) -> Any:
 
 
 def wrong_text(shape: str, answer: Answer) -> Optional[str]:
-    """The answer's value in one wrong shape, wrapped as the prompt asks for it unless the shape is about that; None where
-    the value cannot be written so."""
+    """The answer's value in one wrong shape, wrapped as the prompt asks for it unless the shape is about that.
+    None where the value cannot be written so."""
     wrong = SHAPES[shape]
     is_about_the_carrier = shape in _CARRIERS
     if not isinstance(answer.value, (dict, list)) and not is_about_the_carrier:
