@@ -64,9 +64,7 @@ def patch_roles(module: ModuleType) -> None:
             by_order = self.rc.react_mode == "by_order" and len(self.actions) > 1
             if by_order and is_switched_on(_NAME, self.llm):
                 if self.recovered:
-                    _put_before_results(
-                        self, {f"{type(each).__module__}.{type(each).__name__}" for each in self.actions}
-                    )
+                    _put_before_results(self)
                 elif self.rc.state + 1 >= len(self.actions):
                     # Stock takes as many actions as the role has, from wherever it begins.
                     return False
@@ -98,13 +96,13 @@ def patch_context_sums(module: ModuleType) -> None:
 
 def patch_team_files(module: ModuleType) -> None:
     """Makes `metagpt.team.Team` write what its roles have still to read, and go on with it when it is read back."""
-    replace_function(module.Team, "__init__", _wrap_init)
-    replace_function(module.Team, "serialize", _wrap_serialize)
+    replace_function(module.Team, "__init__", _wrap_team_init)
+    replace_function(module.Team, "serialize", _wrap_team_serialize)
     replace_function(module.Team, "run_project", _wrap_run_project)
-    replace_function(module.Team, "run", _wrap_run)
+    replace_function(module.Team, "run", _wrap_team_run)
 
 
-def _wrap_init(stock: Any) -> Any:
+def _wrap_team_init(stock: Any) -> Any:
     def init(self: Any, context: Any = None, **data: Any) -> None:
         unread = data.pop(_UNREAD, None)
         # Only `deserialize` passes an environment that is a dict.
@@ -112,10 +110,6 @@ def _wrap_init(stock: Any) -> Any:
             stock(self, context, **data)
             return
         data["env"] = _with_context(data["env"], context)
-        mgx = stock.__globals__.get("MGXEnv")
-        if data.get("use_mgx") and mgx is not None:
-            # The file does not say of which class the environment was; a team of the main branch makes this one.
-            data["env"] = mgx(**data["env"])
         stock(self, context, **data)
         _deliver(self, unread or {}, stock.__globals__["Message"])
         _recovered[id(self)] = self
@@ -123,7 +117,7 @@ def _wrap_init(stock: Any) -> Any:
     return init
 
 
-def _wrap_serialize(stock: Any) -> Any:
+def _wrap_team_serialize(stock: Any) -> Any:
     def serialize(self: Any, stg_path: Any = None) -> Any:
         result = stock(self, stg_path)
         if not _acts_for(self):
@@ -133,8 +127,8 @@ def _wrap_serialize(stock: Any) -> Any:
         data = stock.__globals__["read_json_file"](file)
         data[_UNREAD] = {}
         for key, role in self.env.roles.items():
-            unread = [_dumped(message) for message in _take_back_read(role, data["env"]["roles"][key])]
-            data[_UNREAD][key] = unread + [_dumped(message) for message in _buffered(role)]
+            unread = [_message_data(message) for message in _take_back_read(role, data["env"]["roles"][key])]
+            data[_UNREAD][key] = unread + [_message_data(message) for message in _buffered(role)]
         stock.__globals__["write_json_file"](file, data)
         return result
 
@@ -152,7 +146,7 @@ def _wrap_run_project(stock: Any) -> Any:
     return run_project
 
 
-def _wrap_run(stock: Any) -> Any:
+def _wrap_team_run(stock: Any) -> Any:
     async def run(self: Any, *args: Any, **kwargs: Any) -> Any:
         try:
             return await stock(self, *args, **kwargs)
@@ -207,12 +201,12 @@ def _take_back_read(role: Any, data: dict[str, Any]) -> list[Any]:
     if message is None:
         return []
     memory = data["rc"]["memory"]
-    memory["storage"] = _without(message, memory["storage"])
-    memory["index"] = {cause: _without(message, messages) for cause, messages in memory["index"].items()}
+    memory["storage"] = _without_message(message, memory["storage"])
+    memory["index"] = {cause: _without_message(message, messages) for cause, messages in memory["index"].items()}
     return [message]
 
 
-def _without(message: Any, dumped: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _without_message(message: Any, dumped: list[dict[str, Any]]) -> list[dict[str, Any]]:
     # In some memories all messages have one id.
     return [each for each in dumped if (each["id"], each["content"]) != (message.id, message.content)]
 
@@ -223,10 +217,11 @@ def _last_watched(role: Any) -> Any:
     return next((each for each in remembered if each.cause_by in role.rc.watch or role.name in each.send_to), None)
 
 
-def _put_before_results(role: Any, actions: set[str]) -> None:
+def _put_before_results(role: Any) -> None:
     """Moves the message that a recovered role has read again, the last one of its memory, before the results of the
     actions that it has taken for it."""
     storage = role.rc.memory.storage
+    actions = {f"{type(action).__module__}.{type(action).__name__}" for action in role.actions}
     at = len(storage) - 1
     first = max(at - role.rc.state, 0)
     if at > 0 and storage[at] == role.latest_observed_msg:
@@ -235,5 +230,5 @@ def _put_before_results(role: Any, actions: set[str]) -> None:
         storage.insert(at, storage.pop())
 
 
-def _dumped(message: Any) -> Any:
+def _message_data(message: Any) -> Any:
     return json.loads(message.model_dump_json())
