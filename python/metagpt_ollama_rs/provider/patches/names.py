@@ -27,6 +27,7 @@ PATCH_NAMES: dict[str, str] = {
     "prompt_sizes": "reduce_message_length and generate_prompt_chunk use the model's context",
     "rag_context": "RAG gives LlamaIndex the model's context and room for an answer",
     "rag_embedding": "RAG embeds in batches, with this package's client",
+    "recovery": "a team that was stopped goes on in a new process",
     "react_end": "a role in react mode ends when the model says -1",
     "token_counts": "tokens are estimated locally instead of with tiktoken's files from the network",
     "unattended": "where standard input is closed, roles go on without the person that they ask",

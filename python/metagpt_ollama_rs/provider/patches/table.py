@@ -12,6 +12,7 @@ from .patch import Patch
 from .prompt_sizes import replace_prompt_sizes, replace_research_actions
 from .rag import replace_create_ollama
 from .rag_context import replace_rag_sizes
+from .recovery import patch_context_sums, patch_roles, patch_team_files
 from .token_counts import replace_counts, replace_tiktoken
 from .unattended import limit_plans, replace_ask_human, replace_code_review, replace_state_choice
 
@@ -26,6 +27,9 @@ PATCHES: tuple[Patch, ...] = (
     Patch("prompt_sizes", "metagpt.utils.text", replace_prompt_sizes),
     Patch("prompt_sizes", "metagpt.actions.research", replace_research_actions),
     Patch("rag_context", "metagpt.rag.factories.llm", replace_rag_sizes),
+    Patch("recovery", "metagpt.context", patch_context_sums),
+    Patch("recovery", "metagpt.roles.role", patch_roles),
+    Patch("recovery", "metagpt.team", patch_team_files),
     Patch("token_counts", "metagpt.utils.token_counter", replace_counts),
     Patch("token_counts", "metagpt.tools.libs.editor", replace_tiktoken),
     Patch("token_counts", "metagpt.tools.libs.index_repo", replace_tiktoken),
