@@ -115,9 +115,7 @@ EXAMPLES: dict[str, Example] = {
             _code("write python hello world.", "print('hello world')"),
         ),
     ),
-    "build_customized_agent.py": Example(
-        BOTH, "product: 24", (_code("provide two runnable test cases", _PRODUCT),)
-    ),
+    "build_customized_agent.py": Example(BOTH, "product: 24", (_code("provide two runnable test cases", _PRODUCT),)),
     # The three teams below have no TeamLeader, without which a team of the main branch ends at its first message.
     "build_customized_multi_agents.py": Example(
         (RELEASE,),
@@ -182,4 +180,3 @@ def scenario_of(file: str) -> Scenario:
     """The example as a scenario of one stage."""
     example = EXAMPLES[file]
     return Scenario(f"examples/{file}", example.releases, ("done",), example.asks, seconds=60)
-

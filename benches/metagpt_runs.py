@@ -26,13 +26,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional
 
 from metagpt_ollama_rs.embedded import EmbeddedServer
 from metagpt_ollama_rs.testing import ScriptedServer
 
 from .metagpt_examples import EXAMPLES, scenario_of
-from .metagpt_models import CODE_SHAPES, JSON_SHAPES, ScriptedModel
+from .metagpt_models import CODE_SHAPES, JSON_SHAPES, MAX_CALLS, ScriptedModel
 from .metagpt_scenarios import MAIN, RELEASE, SCENARIOS, Scenario
 from .structured import model_file
 
@@ -66,7 +66,9 @@ WAYS: dict[str, Way] = {
 class Worker:
     """A process of `metagpt_worker` for one way and one release, and the server that it asks."""
 
-    def __init__(self, folder: Path, way: Way, release: str, url: str, options: Optional[dict[str, Any]] = None) -> None:
+    def __init__(
+        self, folder: Path, way: Way, release: str, url: str, options: Optional[dict[str, Any]] = None
+    ) -> None:
         folder.mkdir()
         llm = {"api_type": "ollama", "base_url": f"{url}/api", "model": MODEL, "api_key": "ollama", **way.llm}
         (folder / "config").mkdir()
@@ -159,7 +161,7 @@ def scripted_runs(name: str, release: str, scenarios: list[str], shapes: list[st
                     continue
                 model = ScriptedModel(scenario, shape)
                 server.on("POST", "/api/chat", model)
-                outcome = worker.run(scenario, kernel=shape == RIGHT or shape in CODE_SHAPES)
+                outcome = worker.run(scenario, kernel=shape == RIGHT)
                 row = {
                     "scenario": title,
                     "release": release,
@@ -167,6 +169,7 @@ def scripted_runs(name: str, release: str, scenarios: list[str], shapes: list[st
                     "shape": shape,
                     "done": scenario.stages[-1] in outcome["stages"],
                     **outcome,
+                    **({"error": f"not over after {MAX_CALLS} calls"} if model.calls > MAX_CALLS else {}),
                     "calls": model.calls,
                     "structured": model.structured,
                     "suited": model.suited,
@@ -187,28 +190,30 @@ def scripted_runs(name: str, release: str, scenarios: list[str], shapes: list[st
 def real_runs(name: str, release: str, scenarios: list[str], log: bool) -> list[dict[str, Any]]:
     """A row for each scenario, of which the small model of the tests answers what it can within a bound."""
     rows = []
-    with tempfile.TemporaryDirectory(prefix="metagpt-ollama-bench-") as scratch:
-        with EmbeddedServer(model_file(), name=MODEL, context_length=4096) as server:
-            worker = Worker(Path(scratch) / "root", WAYS[name], release, server.url, OPTIONS)
-            try:
-                for title in scenarios:
-                    scenario = replace(SCENARIOS[title, release], seconds=REAL_SECONDS)
-                    outcome = worker.run(scenario, kernel=True)
-                    row = {
-                        "scenario": title,
-                        "release": release,
-                        "way": name,
-                        "shape": "smollm2",
-                        "done": scenario.stages[-1] in outcome["stages"],
-                        **outcome,
-                    }
-                    rows.append(row)
-                    print(f"{name:28} {release:6} {title:30} {row['stages']} {row['seconds']} s {row['error'][:100]}",
+    with (
+        tempfile.TemporaryDirectory(prefix="metagpt-ollama-bench-") as scratch,
+        EmbeddedServer(model_file(), name=MODEL, context_length=4096) as server,
+    ):
+        worker = Worker(Path(scratch) / "root", WAYS[name], release, server.url, OPTIONS)
+        try:
+            for title in scenarios:
+                scenario = replace(SCENARIOS[title, release], seconds=REAL_SECONDS)
+                outcome = worker.run(scenario, kernel=True)
+                row = {
+                    "scenario": title,
+                    "release": release,
+                    "way": name,
+                    "shape": "smollm2",
+                    "done": scenario.stages[-1] in outcome["stages"],
+                    **outcome,
+                }
+                rows.append(row)
+                print(f"{name:28} {release:6} {title:30} {row['stages']} {row['seconds']} s {row['error'][:100]}",
                           file=sys.stderr, flush=True)  # fmt: skip
-                    if log:
-                        print(worker.log()[-6000:], file=sys.stderr)
-            finally:
-                worker.stop()
+                if log:
+                    print(worker.log()[-6000:], file=sys.stderr)
+        finally:
+            worker.stop()
     return rows
 
 

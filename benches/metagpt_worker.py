@@ -420,16 +420,18 @@ def run_nested_nodes(scenario: Scenario, stages: Stages) -> None:
     chapter = create_model("Chapter", name=(str, "Chapter 1"), content=(str, "..."))
     examples = [{"name": "Chapter 1", "content": "..."}]
     chapters = create_model("Chapters", chapters=(List[chapter], examples))  # type: ignore[valid-type]  # noqa: UP006
-    novel = create_model("Novel", **{key: (type(value), value) for key, value in told.NOVEL.items()})
+    empty = {str: "...", list: ["..."]}
+    novel = create_model("Novel", **{key: (type(value), empty[type(value)]) for key, value in told.NOVEL.items()})
     question = "Write a novel named 'Reborn in Skyrim'."
 
     async def write() -> None:
         filled = await _filled(ActionNode.from_pydantic(novel), question, LLM())
-        if filled.instruct_content.model_dump() == told.NOVEL:
-            stages.append("novel")
+        right = filled.instruct_content.model_dump() == told.NOVEL
+        stages.append("novel")
         filled = await _filled(ActionNode.from_pydantic(chapters), f"{question}\n{filled.content}", LLM())
-        if "novel" in stages and filled.instruct_content.model_dump() == told.CHAPTERS:
-            stages.append(scenario.stages[1])
+        stages.append("chapters")
+        if right and filled.instruct_content.model_dump() == told.CHAPTERS:
+            stages.append(scenario.stages[2])
 
     _within(write())
 
