@@ -19,8 +19,19 @@ __all__ = ["PATCH_NAMES", "parse_unpatched"]
 
 # One line for each: what it does, as the command line shows it.
 PATCH_NAMES: dict[str, str] = {
+    "command_lists": "RoleZero's commands are among those that the role has, with arguments of their types",
     "node_answers": "answers that fill or review an ActionNode have its schema",
+    "plan_answers": "plans are lists of tasks of the known types",
     "rag_embedding": "RAG embeds in batches, with this package's client",
+    "requirement_answers": "verdicts and files of the analysis of requirements have their schema",
+    "resource_answers": "the resources in a message come as MetaGPT parses them",
+    "score_answers": "scores of experiences are numbers from 1 to 10",
+    "search_answers": "keywords, queries and the indexes of results of a search are lists of them",
+    "source_answers": "what is asked about a repository's sources has its schema",
+    "state_answers": "the next stage of a role is one that it has",
+    "text_answers": "a tutorial's outline and an invoice's data have their schema",
+    "tool_choices": "tools are chosen among those that were recalled",
+    "tree_thoughts": "the thoughts of a tree are a list of nodes",
 }
 
 

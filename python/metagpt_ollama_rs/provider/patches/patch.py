@@ -26,6 +26,8 @@ from .names import parse_unpatched
 __all__ = ["Patch", "is_switched_on", "replace_function"]
 
 _MARK = "_metagpt_ollama_rs_stock"
+# MetaGPT's decorator `exp_cache` does not say what it wraps.
+_OPAQUE_DECORATOR = "metagpt.exp_pool.decorator"
 _warned_values: set[str] = set()
 
 
@@ -82,7 +84,7 @@ def _is_of(owner: Any, function: Any) -> bool:
     while hasattr(function, "__wrapped__"):
         function = function.__wrapped__
     home = owner.__name__ if isinstance(owner, ModuleType) else owner.__module__
-    return bool(getattr(function, "__globals__", {}).get("__name__") == home)
+    return getattr(function, "__globals__", {}).get("__name__") in (home, _OPAQUE_DECORATOR)
 
 
 def _unpatched_by_environment() -> frozenset[str]:
