@@ -15,6 +15,7 @@ __all__ = [
     "DEFAULT_LIMITS",
     "DEFAULT_RETRIES",
     "OPENAI_USAGE",
+    "SCRIPTS",
     "BlockingStream",
     "Delta",
     "Endpoint",
@@ -24,6 +25,7 @@ __all__ = [
     "StreamDecoder",
     "__version__",
     "adopt_dict",
+    "count_script_bytes",
     "decode",
     "decode_text",
     "dumps",
@@ -48,6 +50,8 @@ DEFAULT_LIMITS: _Limits
 DEFAULT_RETRIES: _Retries
 
 COUNTERS: tuple[str, ...]
+# What `count_script_bytes` tells apart, in order.
+SCRIPTS: tuple[str, ...]
 # The counters that OpenAI's endpoints have too: the name, and what it is called in their `usage`.
 OPENAI_USAGE: dict[str, str]
 
@@ -150,6 +154,13 @@ def vectors_fault(vectors: object) -> str | None:
     >>> vectors_fault([[0.5, 1.0], [2.0, 3.0]])
     >>> vectors_fault([[0.5, "a"]])
     'number 1 of vector 0 is not a number: it is a str'
+    """
+
+def count_script_bytes(text: bytes) -> tuple[int, ...]:
+    """How many bytes of ``text``, which is UTF-8, belong to each of ``SCRIPTS``.
+
+    >>> dict(zip(SCRIPTS, count_script_bytes(b"two words, 42")))["digits"]
+    2
     """
 
 def stats_records() -> list[dict[str, Any]]:

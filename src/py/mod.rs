@@ -25,11 +25,12 @@ use self::client::options;
 use self::interpreter::exit::enter;
 use self::interpreter::{c_api, errors, runtime};
 use self::objects::{
-    decode, delta, json, json_writer, slot_layout, stream_decoder, tool_calls, vectors,
+    decode, delta, json, json_writer, scripts, slot_layout, stream_decoder, tool_calls, vectors,
 };
 use self::replies::stats;
 use crate::http::{Retry, Timeouts};
 use crate::wire::Counters;
+use crate::wire::scripts::SCRIPTS;
 
 /// The compiled core of `metagpt_ollama_rs`; use the names of the package instead.
 #[pymodule(gil_used = true)]
@@ -46,6 +47,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
         "OPENAI_USAGE",
         Counters::OPENAI_USAGE.into_py_dict(module.py())?,
     )?;
+    module.add("SCRIPTS", PyTuple::new(module.py(), SCRIPTS)?)?;
     module.add_class::<client::endpoint::EndpointRow>()?;
     module.add_class::<client::native_client::NativeClient>()?;
     module.add_class::<asyncio::stream::Stream>()?;
@@ -60,6 +62,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(client::native_client::is_cloud, module)?)?;
     module.add_function(wrap_pyfunction!(tool_calls::parse_tool_arguments, module)?)?;
     module.add_function(wrap_pyfunction!(vectors::vectors_fault, module)?)?;
+    module.add_function(wrap_pyfunction!(scripts::count_script_bytes, module)?)?;
     module.add_function(wrap_pyfunction!(stats::stats_records, module)?)?;
     module.add_function(wrap_pyfunction!(stats::stats_pending, module)?)?;
     module.add_function(wrap_pyfunction!(stats::stats_clear, module)?)?;

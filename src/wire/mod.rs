@@ -35,6 +35,7 @@
 //! | `stream/` | a body in pieces to deltas, and deltas to an answer |
 //! | `vectors` | a reply with vectors to one block of f32 |
 //! | `repetition` | whether a text ends with one block over and over |
+//! | `scripts` | the bytes of a text by script |
 //! | `last_value` | the lines of a whole body from its end, for `decode` |
 
 pub(crate) mod counters;
@@ -43,6 +44,7 @@ mod excerpt;
 pub mod json;
 pub mod last_value;
 pub mod repetition;
+pub mod scripts;
 pub mod stream;
 pub mod vectors;
 

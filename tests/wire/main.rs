@@ -13,6 +13,7 @@ mod cuts;
 mod formats;
 mod meaning;
 mod paths;
+mod scripts;
 mod strings;
 mod utf32;
 mod value;

@@ -40,10 +40,11 @@ from ..failures import from_core
 from ..images import encode_images_in_thread, image_lists
 from ..payloads import require_text
 from .capabilities import check_vision
-from .done_reasons import cut_off_warning, cut_prompt_warning, empty_answer_error, limit_hint
+from .copying import CopyableLLM
+from .costs import TokenCountingLLM
+from .done_reasons import cut_off_warning, empty_answer_error, limit_hint
 from .expected_answers import current_question, receive_question
 from .images import fetch_images, leave_images_unread
-from .live_llms import LiveLLM
 from .messages import (
     OllamaMessageAPI,
     OllamaMessageBase,
@@ -69,6 +70,7 @@ from .replies import (
 )
 from .settings import Settings, fields_set, overlay, read_settings
 from .shared_clients import shared_client
+from .sized_llm import SizedLLM
 from .stats_records import (
     is_recorded,
     mark_recorded,
@@ -106,7 +108,7 @@ class _OwnMessage:
         self.message = OllamaMessageMeta.get_message(api)(model=model or "", **kwargs)
 
 
-class OllamaLLM(LiveLLM, BaseLLM):
+class OllamaLLM(CopyableLLM, TokenCountingLLM, SizedLLM):
     """``api_type: ollama``, which asks ``/api/chat``.
 
     ``on_error`` is ``raise`` (the default) or ``text``, which returns the text of a server's error as the answer, and
@@ -127,6 +129,7 @@ class OllamaLLM(LiveLLM, BaseLLM):
     """
 
     _system_prompt_by_default = True
+    ollama_message: OllamaMessageBase
     _own_message: Optional[_OwnMessage] = None
     _model: Optional[str] = None
     _config_model: Optional[str] = None
@@ -134,10 +137,8 @@ class OllamaLLM(LiveLLM, BaseLLM):
     last_response: Optional[dict[str, Any]] = None
 
     def __init__(self, config: LLMConfig, on_error: Optional[str] = None) -> None:
-        self.client = patched_or_stock("GeneralAPIRequestor", GeneralAPIRequestor)(
-            base_url=config.base_url, key=getattr(config, "api_key", None)
-        )
         self.config = config
+        self.client = self._make_requestor()
         self.http_method = "post"
         self.use_system_prompt = self._system_prompt_by_default and getattr(config, "use_system_prompt", True)
         self.cost_manager = patched_or_stock("TokenCostManager", TokenCostManager)()
@@ -153,6 +154,16 @@ class OllamaLLM(LiveLLM, BaseLLM):
         structured_by_environment()
         self.model = config.model
         self.pricing_plan = self.model
+        self._make_message()
+
+    def _make_requestor(self) -> GeneralAPIRequestor:
+        config = self.config
+        made: GeneralAPIRequestor = patched_or_stock("GeneralAPIRequestor", GeneralAPIRequestor)(
+            base_url=config.base_url, key=getattr(config, "api_key", None)
+        )
+        return made
+
+    def _make_message(self) -> None:
         self._own_message = _OwnMessage(self._llama_api_inuse, self.model, self._llama_api_kwargs)
         self.ollama_message = self._own_message.message
 
@@ -278,7 +289,7 @@ class OllamaLLM(LiveLLM, BaseLLM):
         self, client: AsyncClient, message: OllamaMessageBase, payload: dict[str, Any], timeout: int
     ) -> dict[str, Any]:
         """The fast path of a whole reply."""
-        with recorded_by_client():
+        with recorded_by_client(), self._remembering_limits(client, payload):
             reply = await client.request_json(
                 path_of(message.api_suffix),
                 payload,
@@ -286,7 +297,7 @@ class OllamaLLM(LiveLLM, BaseLLM):
                 repetition_guard=self._repetition_guard,
                 on_call=note_call_id,
             )
-        _log_warning(cut_prompt_warning(payload, reply))
+        self._look_at_counts(client, payload, reply)
         return self._finish_reply(reply)
 
     async def _ask_deltas(
@@ -304,7 +315,7 @@ class OllamaLLM(LiveLLM, BaseLLM):
             return log if splitter.passes_through else None
 
         path, limits = path_of(message.api_suffix), self._timeout_limits(timeout)
-        with recorded_by_client():
+        with recorded_by_client(), self._remembering_limits(client, payload):
             reply = await client.stream_text(
                 path,
                 payload,
@@ -317,7 +328,7 @@ class OllamaLLM(LiveLLM, BaseLLM):
         for piece in splitter.finish():
             log(piece)
         log("\n")
-        _log_warning(cut_prompt_warning(payload, reply))
+        self._look_at_counts(client, payload, reply)
         return text_of(self._finish_reply(reply)) or ""
 
     async def _ask_bytes(
@@ -440,8 +451,7 @@ class OllamaLLM(LiveLLM, BaseLLM):
             return self.ollama_message
         api, kwargs = self._llama_api_inuse, self._llama_api_kwargs
         if api is not own.api:
-            self._own_message = _OwnMessage(api, self.model, kwargs)
-            self.ollama_message = self._own_message.message
+            self._make_message()
             return self.ollama_message
         message = own.message
         if self.model != own.model:
@@ -617,11 +627,6 @@ class OllamaLLM(LiveLLM, BaseLLM):
         if (self.on_error or self._settings().client.on_error) != "text":
             raise error
         return {"error": getattr(error, "error", "") or error.message, "raw_data": ""}
-
-
-def _log_warning(text: Optional[str]) -> None:
-    if text is not None:
-        logger.warning(text)
 
 
 _STOCK_PROCESS_RESPONSE = OllamaLLM._processing_openai_response

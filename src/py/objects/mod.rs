@@ -4,6 +4,7 @@
 //!   `bytes_like`: the bytes that callers hand over.
 //! * `content_line`, `slot_layout`: the objects of content lines; `answer`: the object of a whole answer.
 //! * `tool_calls`, `vectors`: checks and repairs of what a reply holds; `counters`: its counters and durations.
+//! * `scripts`: the bytes of a text by script.
 //! * `decode`: `decode` and `get_choice`; `stream_decoder`, `delta`: `StreamDecoder` and `Delta`.
 
 pub mod answer;
@@ -16,6 +17,7 @@ pub mod json;
 mod json_builder;
 pub mod json_writer;
 mod key_cache;
+pub mod scripts;
 pub mod slot_layout;
 pub mod stream_decoder;
 mod text;

@@ -20,8 +20,12 @@ __all__ = ["PATCH_NAMES", "parse_unpatched"]
 # One line for each: what it does, as the command line shows it.
 PATCH_NAMES: dict[str, str] = {
     "command_lists": "RoleZero's commands are among those that the role has, with arguments of their types",
+    "costs": "tokens are counted without prices, and in the context's sums",
+    "message_compression": "compress_type shortens conversations to the model's context, counted in tokens",
     "node_answers": "answers that fill or review an ActionNode have its schema",
     "plan_answers": "plans are lists of tasks of the known types",
+    "prompt_sizes": "reduce_message_length and generate_prompt_chunk use the model's context",
+    "rag_context": "RAG gives LlamaIndex the model's context and room for an answer",
     "rag_embedding": "RAG embeds in batches, with this package's client",
     "requirement_answers": "verdicts and files of the analysis of requirements have their schema",
     "resource_answers": "the resources in a message come as MetaGPT parses them",
@@ -30,6 +34,7 @@ PATCH_NAMES: dict[str, str] = {
     "source_answers": "what is asked about a repository's sources has its schema",
     "state_answers": "the next stage of a role is one that it has",
     "text_answers": "a tutorial's outline and an invoice's data have their schema",
+    "token_counts": "tokens are estimated locally instead of with tiktoken's files from the network",
     "tool_choices": "tools are chosen among those that were recalled",
     "tree_thoughts": "the thoughts of a tree are a list of nodes",
 }

@@ -23,9 +23,9 @@ from metagpt.logs import logger
 from ...switch.environment import UNPATCHED_VARIABLE
 from .names import parse_unpatched
 
-__all__ = ["Patch", "is_switched_on", "replace_function"]
+__all__ = ["Patch", "is_metagpts_own", "is_switched_on", "replace_function"]
 
-_MARK = "_metagpt_ollama_rs_stock"
+_MARK = "_metagpt_ollama_rs_makers"
 # MetaGPT's decorator `exp_cache` does not say what it wraps.
 _OPAQUE_DECORATOR = "metagpt.exp_pool.decorator"
 _warned_values: set[str] = set()
@@ -60,22 +60,31 @@ def is_switched_on(name: str, llm: Any = None) -> bool:
 def replace_function(owner: Any, name: str, wrap: Callable[[Any], Any]) -> None:
     """Puts ``wrap(stock)`` in the place of the function ``stock`` that ``owner``, a module or a class, has as ``name``.
 
-    A function that is replaced already, or that is not of MetaGPT's own module (user code has put it there), stays as
-    it is, and so does an owner without one. Copies that modules of MetaGPT have made with ``from … import`` are
-    replaced, too.
+    A function that ``wrap`` has replaced already, or that is not of MetaGPT's own module (user code has put it there),
+    stays as it is, and so does an owner without one. Copies that modules of MetaGPT have made with ``from … import``
+    are replaced, too. Several patches may replace the same function: each gets what the one before has put there.
     """
     stock = vars(owner).get(name)
     kind = type(stock) if isinstance(stock, (staticmethod, classmethod)) else None
     function = stock.__func__ if kind is not None and stock is not None else stock
-    if function is None or hasattr(function, _MARK) or not _is_of(owner, function):
+    made = wrap.func if isinstance(wrap, functools.partial) else wrap
+    maker = f"{made.__module__}.{made.__qualname__}"
+    makers = getattr(function, _MARK, ())
+    if function is None or maker in makers or not _is_of(owner, function):
         return
     replacement = functools.wraps(function)(wrap(function))
-    setattr(replacement, _MARK, function)
+    setattr(replacement, _MARK, (*makers, maker))
     setattr(owner, name, kind(replacement) if kind is not None else replacement)
     if isinstance(owner, ModuleType):
         for module in list(sys.modules.values()):
             if getattr(module, "__name__", "").startswith("metagpt.") and vars(module).get(name) is function:
                 setattr(module, name, replacement)
+
+
+def is_metagpts_own(owner: Any, name: str) -> bool:
+    """Whether the function ``name`` of ``owner``, a module or a class, is as MetaGPT has it, and not user code's."""
+    function = vars(owner).get(name)
+    return function is None or _is_of(owner, function)
 
 
 def _is_of(owner: Any, function: Any) -> bool:

@@ -7,15 +7,22 @@ from __future__ import annotations
 from ..import_hooks import when_imported
 from . import commands, plans, reports, searches
 from .action_nodes import expect_nodes
+from .costs import patch_context, patch_cost_managers, patch_team_balance
 from .patch import Patch
+from .prompt_sizes import replace_prompt_sizes, replace_research_actions
 from .rag import replace_create_ollama
+from .rag_context import replace_rag_sizes
+from .token_counts import replace_counts, replace_tiktoken
 from .tool_choices import expect_tool_names
 
-__all__ = ["PATCHES", "apply_patches"]
+__all__ = ["METHODS", "PATCHES", "apply_patches"]
 
 PATCHES: tuple[Patch, ...] = (
     Patch("command_lists", "metagpt.roles.di.role_zero", commands.expect_commands),
     Patch("command_lists", "metagpt.utils.role_zero_utils", commands.expect_repaired_commands),
+    Patch("costs", "metagpt.utils.cost_manager", patch_cost_managers),
+    Patch("costs", "metagpt.context", patch_context),
+    Patch("costs", "metagpt.team", patch_team_balance),
     Patch("node_answers", "metagpt.actions.action_node", expect_nodes),
     Patch("plan_answers", "metagpt.actions.di.write_plan", plans.expect_plans),
     Patch("rag_embedding", "metagpt.rag.factories.embedding", replace_create_ollama),
@@ -38,7 +45,17 @@ PATCHES: tuple[Patch, ...] = (
     Patch("text_answers", "metagpt.actions.write_tutorial", reports.expect_outlines),
     Patch("tool_choices", "metagpt.tools.tool_recommend", expect_tool_names),
     Patch("tree_thoughts", "metagpt.strategy.tot", reports.expect_thoughts),
+    Patch("prompt_sizes", "metagpt.utils.text", replace_prompt_sizes),
+    Patch("prompt_sizes", "metagpt.actions.research", replace_research_actions),
+    Patch("rag_context", "metagpt.rag.factories.llm", replace_rag_sizes),
+    Patch("token_counts", "metagpt.utils.token_counter", replace_counts),
+    Patch("token_counts", "metagpt.tools.libs.editor", replace_tiktoken),
+    Patch("token_counts", "metagpt.tools.libs.index_repo", replace_tiktoken),
+    Patch("token_counts", "metagpt.ext.spo.utils.evaluation_utils", replace_tiktoken),
 )
+
+# Patches that are methods of this package's LLM classes, in the place of those of MetaGPT's BaseLLM.
+METHODS = frozenset({"message_compression"})
 
 
 def apply_patches() -> None:
