@@ -263,7 +263,7 @@ async def resources(llm: Any, number: int) -> bool:
     """The resources that a message names."""
     from metagpt.schema import Message
 
-    message = Message(content=f"Make {task(number)} in /work/app{number}, as https://example.org/{number} has it.")
+    message = Message(content=f"Make {task(number)} in /srv/app{number}, as https://example.org/{number} has it.")
     return "resources" in await message.parse_resources(llm, key_descriptions={"path": "the project path if exists"})
 
 

@@ -90,7 +90,12 @@ def _expected_of(llm: Any) -> ExpectedAnswer:
 
 def _expected(commands: Mapping[str, Any], llm: Any) -> ExpectedAnswer:
     return ExpectedAnswer(
-        commands, _TURN, _PATCH, llm, sent_schema=object_schema(thought=TEXT, commands=commands), cut_items=True
+        commands,
+        _THOUGHTS_AND_COMMANDS,
+        _PATCH,
+        llm,
+        sent_schema=object_schema(thought=TEXT, commands=commands),
+        cut_items=True,
     )
 
 
@@ -130,7 +135,7 @@ def _alternative(name: str, function: Any) -> dict[str, Any]:
     return object_schema(command_name={"type": "string", "enum": [name]}, args=arguments)
 
 
-def _write_turn(value: Any, text: str) -> str:
+def _write_commands(value: Any, text: str) -> str:
     """``value`` is the list, found in ``text`` behind the thoughts, or the object with both."""
     if isinstance(value, dict):
         thought, commands = str(value.get("thought", "")), value.get("commands")
@@ -141,4 +146,4 @@ def _write_turn(value: Any, text: str) -> str:
     return (f"{thought}\n" if thought else "") + FENCED.write(commands, "")
 
 
-_TURN = AnswerForm(read_fence, _write_turn)
+_THOUGHTS_AND_COMMANDS = AnswerForm(read_fence, _write_commands)

@@ -58,7 +58,7 @@ def expect_decisions(module: ModuleType) -> None:
 
 def expect_stages(module: ModuleType) -> None:
     """Wraps `metagpt.roles.role.Role._think`."""
-    expect_answers(module, "Role._think", _stage)
+    expect_answers(module, "Role._think", _next_stage)
 
 
 def take_whole_numbers(module: ModuleType) -> None:
@@ -71,7 +71,7 @@ def _decision(arguments: Mapping[str, Any], _question: str) -> ExpectedAnswer:
     return ExpectedAnswer(decision, FENCED, "state_answers", arguments["self"].llm)
 
 
-def _stage(arguments: Mapping[str, Any], _question: str) -> ExpectedAnswer:
+def _next_stage(arguments: Mapping[str, Any], _question: str) -> ExpectedAnswer:
     role = arguments["self"]
     stages = {"type": "integer", "enum": [*range(len(role.states)), -1]}
     return ExpectedAnswer(stages, _NUMBER, "state_answers", role.llm)
