@@ -26,8 +26,7 @@ from .names import parse_unpatched
 __all__ = ["Patch", "is_metagpts_own", "is_switched_on", "replace_function"]
 
 _MARK = "_metagpt_ollama_rs_makers"
-# MetaGPT's decorator `exp_cache` does not say what it wraps.
-_OPAQUE_DECORATOR = "metagpt.exp_pool.decorator"
+_OPAQUE_DECORATORS = ("metagpt.utils.common", "metagpt.exp_pool.decorator")
 _warned_values: set[str] = set()
 
 
@@ -93,7 +92,10 @@ def _is_of(owner: Any, function: Any) -> bool:
     while hasattr(function, "__wrapped__"):
         function = function.__wrapped__
     home = owner.__name__ if isinstance(owner, ModuleType) else owner.__module__
-    return getattr(function, "__globals__", {}).get("__name__") in (home, _OPAQUE_DECORATOR)
+    found = getattr(function, "__globals__", {}).get("__name__")
+    # Those of `metagpt.utils.common` and `exp_cache` do not say what they wrap.
+    opaque = found in _OPAQUE_DECORATORS and ".<locals>." in function.__qualname__
+    return bool(found == home or opaque)
 
 
 def _unpatched_by_environment() -> frozenset[str]:
