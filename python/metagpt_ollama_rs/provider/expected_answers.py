@@ -177,7 +177,11 @@ def expect_answers(
     class_name, _, function_name = name.rpartition(".")
     owner = getattr(module, class_name, None) if class_name else module
     if owner is not None and inspect.iscoroutinefunction(vars(owner).get(function_name)):
-        replace_function(owner, function_name, functools.partial(_wrap_asking, make))
+
+        def wrap(stock: Any) -> Any:
+            return _wrap_asking(make, stock)
+
+        replace_function(owner, function_name, wrap)
 
 
 def _wrap_asking(make: Callable[[Mapping[str, Any], str], Optional[ExpectedAnswer]], stock: Any) -> Any:

@@ -25,8 +25,9 @@ from .names import parse_unpatched
 
 __all__ = ["Patch", "is_metagpts_own", "is_switched_on", "replace_function"]
 
-_MARK = "_metagpt_ollama_rs_makers"
 _OPAQUE_DECORATORS = ("metagpt.utils.common", "metagpt.exp_pool.decorator")
+# An attribute of a function that replaces one: the names of the patches' functions that have wrapped it.
+_MARK = "_metagpt_ollama_rs_patched_by"
 _warned_values: set[str] = set()
 
 
@@ -59,20 +60,19 @@ def is_switched_on(name: str, llm: Any = None) -> bool:
 def replace_function(owner: Any, name: str, wrap: Callable[[Any], Any]) -> None:
     """Puts ``wrap(stock)`` in the place of the function ``stock`` that ``owner``, a module or a class, has as ``name``.
 
-    A function that ``wrap`` has replaced already, or that is not of MetaGPT's own module (user code has put it there),
-    stays as it is, and so does an owner without one. Copies that modules of MetaGPT have made with ``from … import``
-    are replaced, too. Several patches may replace the same function: each gets what the one before has put there.
+    A function that is not of MetaGPT's own module (user code has put it there) stays as it is, and so does an owner
+    without one. Several patches may replace one function, each once: the later one's ``stock`` is the earlier one's
+    function. Copies that modules of MetaGPT have made with ``from … import`` are replaced, too.
     """
     stock = vars(owner).get(name)
     kind = type(stock) if isinstance(stock, (staticmethod, classmethod)) else None
     function = stock.__func__ if kind is not None and stock is not None else stock
-    made = wrap.func if isinstance(wrap, functools.partial) else wrap
-    maker = f"{made.__module__}.{made.__qualname__}"
-    makers = getattr(function, _MARK, ())
-    if function is None or maker in makers or not _is_of(owner, function):
+    patched_by: frozenset[str] = getattr(function, _MARK, frozenset())
+    patching = f"{wrap.__module__}.{wrap.__qualname__}"
+    if function is None or patching in patched_by or not _is_of(owner, function):
         return
     replacement = functools.wraps(function)(wrap(function))
-    setattr(replacement, _MARK, (*makers, maker))
+    setattr(replacement, _MARK, patched_by | {patching})
     setattr(owner, name, kind(replacement) if kind is not None else replacement)
     if isinstance(owner, ModuleType):
         for module in list(sys.modules.values()):
