@@ -2,15 +2,14 @@
 
     python -m benches.metagpt_report target/metagpt-runs*.json --into docs/compatibility.md docs/compatibility.zh.md
 
-The tables stand between two comments of the page; what stands around them is left alone. A page whose name ends with
-``.zh.md`` gets Chinese headings.
+The tables stand between two comments of the page; what stands around them is left alone. A Chinese page gets
+Chinese headings.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,11 @@ from .metagpt_models import CODE_SHAPES, JSON_SHAPES
 from .metagpt_runs import RIGHT, WAYS
 from .metagpt_scenarios import MAIN, RELEASE, SCENARIOS
 
-BEGIN = "<!-- runs of MetaGPT: written by benches.metagpt_report -->"
-END = "<!-- end of runs -->"
+# The comments between which the tables stand, on the English page and on the Chinese one.
+PLACES = (
+    ("<!-- runs of MetaGPT: written by benches.metagpt_report -->", "<!-- end of runs -->"),
+    ("<!-- MetaGPT 的运行，由 benches.metagpt_report 写入 -->", "<!-- 运行到此为止 -->"),
+)
 
 Rows = list[dict[str, Any]]
 
@@ -44,7 +46,6 @@ CHINESE = {
     "TutorialAssistant": "TutorialAssistant",
     "nested ActionNodes": "嵌套的 ActionNode",
     "RoleZero": "RoleZero",
-    "of": "/",
     "nothing": "无",
 }
 ENGLISH = {
@@ -52,7 +53,6 @@ ENGLISH = {
     "ours now, no format": "ours now, no `format`",
     "metagpt command": "the `metagpt` command",
     "react role": "a role in react mode",
-    "of": " of ",
 }
 
 
@@ -80,7 +80,7 @@ def _scripted(rows: Rows, words: dict[str, str]) -> str:
         for way in WAYS:
             runs = [row for row in mine if row["way"] == way and row["shape"] in suited]
             right = any(row["done"] for row in mine if row["way"] == way and row["shape"] == RIGHT)
-            count = f"{sum(row['done'] for row in runs)}{words.get('of', ' of ')}{len(runs)}"
+            count = f"{sum(row['done'] for row in runs)}/{len(runs)}"
             cells.append("" if not runs else count if right else "—")
         failed = [row for row in mine if row["way"] == "original" and not row["done"]]
         missed = Counter(next(stage for stage in scenario.stages if stage not in row["stages"]) for row in failed)
@@ -134,14 +134,14 @@ def main() -> None:
     real = [row for row in rows if row["shape"] == "smollm2"]
     scripted = [row for row in rows if row["shape"] != "smollm2"]
     for page in options.into:
-        words = CHINESE if page.name.endswith(".zh.md") else ENGLISH
-        tables = write_tables(scripted, real, words)
         text = page.read_text(encoding="utf-8")
-        between = re.compile(re.escape(BEGIN) + r".*?" + re.escape(END), re.DOTALL)
-        if not between.search(text):
-            raise SystemExit(f"{page} has no place for the tables\nhint: two lines, {BEGIN} and {END}")
-        before, after = between.split(text, maxsplit=1)
-        page.write_text(f"{before}{BEGIN}\n\n{tables}\n\n{END}{after}", encoding="utf-8")
+        place = next(((begin, end) for begin, end in PLACES if begin in text and end in text), None)
+        if place is None:
+            raise SystemExit(f"{page} has no place for the tables\nhint: two lines, {PLACES[0][0]} and {PLACES[0][1]}")
+        tables = write_tables(scripted, real, CHINESE if place is PLACES[1] else ENGLISH)
+        before, _, rest = text.partition(place[0])
+        after = rest.partition(place[1])[2]
+        page.write_text(f"{before}{place[0]}\n\n{tables}\n\n{place[1]}{after}", encoding="utf-8")
     print(f"{len(JSON_SHAPES)} wrong shapes of JSON and {len(CODE_SHAPES)} of programs, {len(rows)} runs")
 
 
