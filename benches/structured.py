@@ -36,7 +36,9 @@ else:
 MODEL = "smollm2"
 # The original cannot be configured to send these, so all get them by hand. One thread: on a busy machine two wait for
 # each other most of the time.
-OPTIONS = {"num_predict": 200, "num_thread": 1}
+OPTIONS = {"num_thread": 1}
+# So many tokens an answer may have, which is few, to keep the bench affordable: what was cut does not parse.
+TOKEN_LIMIT, TOKEN_LIMITS = 200, {"commands": 400}
 CONTEXT_LENGTH = 4096
 
 
@@ -84,7 +86,8 @@ async def parsed(place: str, way: Way, url: str, number: int) -> bool:
 
     config = LLMConfig(api_type="ollama", base_url=f"{url}/api", model=MODEL, api_key="ollama", **way.config)
     llm = (ours if way.ours else original).OllamaLLM(config)
-    llm.ollama_message.additional_kwargs["options"].update(OPTIONS, seed=number)
+    limit = TOKEN_LIMITS.get(place, TOKEN_LIMIT)
+    llm.ollama_message.additional_kwargs["options"].update(OPTIONS, seed=number, num_predict=limit)
     ask, asked = BaseLLM.aask, 0
 
     async def counted(*args: Any, **kwargs: Any) -> Any:

@@ -35,6 +35,7 @@ from ..expected_answers import (
     list_schema,
     object_schema,
     read_fence,
+    short_text_schema,
 )
 
 __all__ = ["command_schema", "expect_commands", "expect_repaired_commands"]
@@ -42,6 +43,8 @@ __all__ = ["command_schema", "expect_commands", "expect_repaired_commands"]
 _PATCH = "command_lists"
 # A plan of three tasks with all reports takes about ten commands. Small models may go on without an end.
 _MOST_COMMANDS = 20
+# In characters. Small models think in circles, and never come to the commands.
+_LONGEST_THOUGHT = 1000
 
 # Commands that the role carries out by itself.
 _WITHOUT_ARGUMENTS = ("Plan.finish_current_task", "end")
@@ -94,7 +97,7 @@ def _expected(commands: Mapping[str, Any], llm: Any) -> ExpectedAnswer:
         _THOUGHTS_AND_COMMANDS,
         _PATCH,
         llm,
-        sent_schema=object_schema(thought=TEXT, commands=commands),
+        sent_schema=object_schema(thought=short_text_schema(_LONGEST_THOUGHT), commands=commands),
         cut_items=True,
     )
 
