@@ -25,9 +25,9 @@ The words of `RecoveredJson.repairs`:
 
 - around the value: ``prose``, ``fence``, ``tag`` (``[CONTENT]``, ``<json>``), ``several`` (other values of the shape);
 - its brackets and commas: ``trailing comma``, ``missing comma``, ``missing bracket``, ``extra bracket``;
-- its texts and words: ``single quotes``, ``backquotes``, ``triple quotes``, ``bare key``, ``bare word``, ``literal``
-  (Python's ``None`` and ``True``), ``number`` (``007``), ``line break``, ``backslash``, ``punctuation`` (Chinese or
-  typographic), ``comment``;
+- its texts and words: ``quotes`` (in a text, without a backslash), ``single quotes``, ``backquotes``,
+  ``triple quotes``, ``bare key``, ``bare word``, ``literal`` (Python's ``None`` and ``True``), ``number`` (``007``),
+  ``line break``, ``backslash``, ``punctuation`` (Chinese or typographic), ``comment``;
 - ``guess``: what the library has made of it;
 - its shape: ``single`` (an element in the place of a list, or the reverse), ``wrapped``, ``key`` and ``spelling`` (in
   other letters), ``type`` (a number as text, or the reverse), ``json text``;
@@ -68,6 +68,8 @@ _FIRST_KEY = re.compile(r"(?:\A|\n|\])[ \t]*(?=[\"“'][^\"”'\n{}\[\]]{1,80}[\
 _BETWEEN = re.compile(r"(?:[\s,，;；]|(?:```|~~~)\w*)*")
 _MEMBER_BEFORE = re.compile(r"(?:\A|[,，{｛\n])\s*[\"“'][^\"”'\n]{1,80}[\"”']\s*[:：]\s*\Z")
 _MEMBER_AFTER = re.compile(r"(?:[\s}\]｝］]*[,，]\s*|\s*[}\]｝］]+\s*)[\"“'][^\"”'\n]{1,80}[\"”']\s*[:：]")
+# What may follow a guess: nothing that could be more of it.
+_AFTER_GUESS = re.compile(r"(?![^\s.;`<\[])[^\n\"'}\]]*(?:\n\s*(?![\"'}\],:])|\Z)")
 _EXTRA_BRACKETS = re.compile(r"(?:\s*[}\]｝］])+")
 # How much of a text is read in vain before it is given up, as a multiple of its length.
 _MAX_VAIN = 8
@@ -77,8 +79,8 @@ _MOST_GUESSES = 8
 class RecoveredJson(NamedTuple):
     """The value that an answer gives, and what had to be repaired for it, in the words of the module.
 
-    >>> recover_json("The answer is {}.", {"type": "object"})
-    RecoveredJson(value={}, repairs=('prose',))
+    >>> recover_json("The answer is {'a': 1}.", {"type": "object"})
+    RecoveredJson(value={'a': 1}, repairs=('prose', 'single quotes'))
     """
 
     value: Any
@@ -220,9 +222,7 @@ class _Scanner:
     def _stands_alone(self, block: _Block) -> bool:
         """Whether an empty value has its line for itself: in prose and in other formats, brackets mean other things."""
         before, after = self._text[: block.start].rstrip(" \t"), self._text[block.end :].lstrip(" \t.")
-        return "\n" not in self._text.strip() or (
-            (not before or before[-1] in "\n]>") and after[:1] in ("", "\n", "[", "<")
-        )
+        return (not before or before[-1] in "\n]>") and after[:1] in ("", "\n", "[", "<")
 
     def _is_no_list(self, start: int) -> bool:
         if self._text[start] not in "[［":
@@ -274,7 +274,7 @@ class _Scanner:
                 break
             self._guesses += 1
             guess = guess_json(self._text[start:end])
-            if guess is not None:
+            if guess is not None and _AFTER_GUESS.match(self._text, end):
                 return self._checked(_Block(start, end, guess, ("guess",)))
         return None
 
@@ -313,7 +313,8 @@ def _candidates(text: str, blocks: Sequence[_Block], schema: Mapping[str, Any]) 
     found = []
     for block in [*blocks, *_rows(text, blocks)]:
         fit = None if block.is_broken else fit_shape(block.value, schema, block.unfinished, block.bare)
-        if fit is not None:
+        # A guess that the schema does not know is no good guess.
+        if fit is not None and not (fit.extras and "guess" in block.repairs):
             found.append(_Candidate(block, fit))
     return sorted(found, key=lambda one: one.block.end)
 
@@ -358,8 +359,10 @@ def _choose(candidates: Sequence[_Candidate], blocks: Sequence[_Block], text: st
     if not best:
         return None
     chosen = best[-1]
+    fitting = {id(one.block) for one in candidates}
     for block in blocks:
-        if block.start >= chosen.block.end and (block.is_broken or block.is_open) and not is_copied(block):
+        is_doubtful = block.is_broken or block.is_open or ("guess" in block.repairs and id(block) not in fitting)
+        if block.start >= chosen.block.end and is_doubtful and not is_copied(block):
             return None
     if isinstance(chosen.fit.value, list):
         others = [one for one in best if one.fit.value != chosen.fit.value]
