@@ -123,7 +123,7 @@ PLACES = {
                     "command_name": "Editor.write",
                     "args": {
                         "path": "C:\\Users\\me\\app.md",
-                        "content": "The area \\(\\frac{1}{2} \\cdot g\\),\nand a number: \\d+\\.",
+                        "content": "The area \\(\\sqrt{2} \\cdot g\\),\nand a number: \\d+\\.",
                     },
                 },
             ],

@@ -55,6 +55,11 @@ _DECODERS = (
     (json.JSONDecoder(strict=False, object_pairs_hook=unique_keys), ("line break",)),
 )
 _OPENER = re.compile("[{}]".format(re.escape("".join(OPENERS))))
+# An opening bracket, with the beginning of a member or an element behind it, or the end of the container.
+_START = re.compile(
+    r"[{｛](?=\s{0,1000}(?:[\"'“‘`}｝/#]|[^\W\d][\w .$-]{0,80}[:：]|[0-9]{1,20}\s?[:：]))"
+    r"|[\[［](?=\s{0,1000}(?:[\"'“‘`\[［{｛\]］/#+.-]|\w))"
+)
 _TAG = re.compile(r"\[/?[A-Z_]+\]|</?[A-Za-z_]\w*>")
 _FENCE = re.compile(r"(?:```+|~~~+)[ \t]*[\w+-]*")
 _BLOCK_END = re.compile(r"\n[ \t]*(?:```|~~~)|\[/\w+\]|</\w+>")
@@ -71,9 +76,12 @@ _MEMBER_AFTER = re.compile(r"(?:[\s}\]｝］]*[,，]\s*|\s*[}\]｝］]+\s*)[\"�
 # What may follow a guess: nothing that could be more of it.
 _AFTER_GUESS = re.compile(r"(?![^\s.;`<\[])[^\n\"'}\]]*(?:\n\s*(?![\"'}\],:])|\Z)")
 _EXTRA_BRACKETS = re.compile(r"(?:\s*[}\]｝］])+")
-# How much of a text is read in vain before it is given up, as a multiple of its length.
+# How much of a text is read in vain before it is given up, as a multiple of its length; how many brackets are tried;
+# how many blocks may be broken.
 _MAX_VAIN = 8
-_MOST_GUESSES = 8
+_MOST_STARTS = 2000
+_MOST_BROKEN = 16
+_MOST_GUESSES = 4
 
 
 class RecoveredJson(NamedTuple):
@@ -199,13 +207,17 @@ class _Scanner:
         self._in_vain = 0
 
     def blocks(self) -> list[_Block]:
-        """The blocks in their order; they do not overlap."""
+        """The blocks in their order; they do not overlap. What is not looked at any more is a broken one."""
         found: list[_Block] = []
-        position = 0
-        while self._in_vain <= _MAX_VAIN * len(self._text) + 1000:
-            opener = _OPENER.search(self._text, position)
+        position = starts = broken = 0
+        while True:
+            opener = _START.search(self._text, position)
             if opener is None:
-                break
+                return found
+            starts += 1
+            is_too_much = self._in_vain > _MAX_VAIN * len(self._text) + 1000
+            if is_too_much or starts > _MOST_STARTS or broken > _MOST_BROKEN:
+                return [*found, _Block(opener.start(), len(self._text), is_broken=True)]
             tag = _TAG.match(self._text, opener.start())
             if tag is not None:
                 position = tag.end()
@@ -216,8 +228,8 @@ class _Scanner:
                 continue
             if block.is_broken or block.value or self._stands_alone(block):
                 found.append(block)
+            broken += block.is_broken
             position = max(block.end, opener.end())
-        return found
 
     def _stands_alone(self, block: _Block) -> bool:
         """Whether an empty value has its line for itself: in prose and in other formats, brackets mean other things."""
@@ -355,9 +367,10 @@ def _choose(candidates: Sequence[_Candidate], blocks: Sequence[_Block], text: st
 
     own = [one for one in candidates if not is_copied(one.block)] if len(candidates) > 1 else candidates
     own = own or candidates
-    best = [one for one in own if one.rank == min(one.rank for one in own)]
-    if not best:
+    if not own:
         return None
+    first = min(one.rank for one in own)
+    best = [one for one in own if one.rank == first]
     chosen = best[-1]
     fitting = {id(one.block) for one in candidates}
     for block in blocks:

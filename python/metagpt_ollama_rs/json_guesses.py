@@ -22,7 +22,7 @@ from typing import Any, Callable, Optional
 __all__ = ["MAX_GUESS", "guess_json"]
 
 # Longer texts are not guessed at: the library's time grows with the square of some texts' length.
-MAX_GUESS = 100_000
+MAX_GUESS = 20_000
 
 _GAP = re.compile(r"[\s\ufeff{}\[\]()｛｝［］,:，：、;；]*")
 _EMPTY = re.compile(r"(\"\"|''|“”)(?![\"'“”])")

@@ -27,6 +27,7 @@ _CLOSERS = {"}": "}", "｝": "}", "]": "]", "］": "]"}
 # Deeper than any answer. What is nested deeper is not read.
 _MAX_DEPTH = 100
 _MOST_FORGOTTEN = 2
+_LONGEST_KEY = 1000
 
 _SPACE = re.compile(r"[\s\ufeff\u200b-\u200d\u2060]*")
 _COMMENT = re.compile(r"//[^\n]*|#[^\n]*|/\*(?:[^*]|\*(?!/))*(?:\*/|$)")
@@ -387,6 +388,8 @@ class JsonReader:
         while True:
             found = up_to.match(text, position)
             position = found.end() if found else position
+            if is_key and position - start > _LONGEST_KEY:
+                raise self._unreadable()
             if position >= len(text):
                 if own_quotes:
                     raise self._unreadable()
