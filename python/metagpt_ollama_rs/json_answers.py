@@ -3,25 +3,79 @@
 >>> schema = {"type": "array", "items": {"type": "string", "enum": ["Browser", "Editor"]}}
 >>> recover_json('["Browser", "Editor"]', schema)
 RecoveredJson(value=['Browser', 'Editor'], repairs=())
->>> recover_json('Of course! ["Browser", "editor"] will do.', schema)
-RecoveredJson(value=['Browser', 'Editor'], repairs=('prose', 'spelling'))
+>>> recover_json("Of course! ['Browser', 'editor',] will do.", schema).repairs
+('prose', 'single quotes', 'trailing comma', 'spelling')
 >>> recover_json("I need no tool.", schema)
+
+Three steps, each in a module of its own: what has one reading is read (``json_reader``); of what has not, a library
+makes a guess, which is checked (``json_guesses``); what is found is brought into the shape that the schema asks for
+(``json_shapes``). A value that comes out of this says what the answer says. Where that is in doubt there is none, so
+that the caller can ask the model again.
+
+**Which of several values counts.** The one that fits the schema best: as it is before one that has to be wrapped or
+unwrapped, and then the one with the fewest keys that the schema does not name. Of those, the last, because small models
+copy the example of the format first; what stands in the prompt, too, counts only if there is nothing else. None counts
+if one that comes after it is broken or cut off: that may have been the answer.
+
+**What a list is made of.** Of objects that follow each other without brackets, or of a single one; not of objects in
+different places of the text, which may be drafts of each other. Of a list that was cut off only the complete elements
+are left, and of an object whose end is missing what is there, if the schema requires nothing else.
+
+The words of `RecoveredJson.repairs`:
+
+- around the value: ``prose``, ``fence``, ``tag`` (``[CONTENT]``, ``<json>``), ``several`` (other values of the shape);
+- its brackets and commas: ``trailing comma``, ``missing comma``, ``missing bracket``, ``extra bracket``;
+- its texts and words: ``single quotes``, ``backquotes``, ``triple quotes``, ``bare key``, ``bare word``, ``literal``
+  (Python's ``None`` and ``True``), ``number`` (``007``), ``line break``, ``backslash``, ``punctuation`` (Chinese or
+  typographic), ``comment``;
+- ``guess``: what the library has made of it;
+- its shape: ``single`` (an element in the place of a list, or the reverse), ``wrapped``, ``key`` and ``spelling`` (in
+  other letters), ``type`` (a number as text, or the reverse), ``json text``;
+- ``cut``: the end is missing. The last text of the value may be shorter than it was to be.
+
+No I/O, nothing of MetaGPT.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Optional
 
-from metagpt_ollama_rs.json_shapes import fit_shape, unique_keys
+from metagpt_ollama_rs.json_guesses import MAX_GUESS, guess_json
+from metagpt_ollama_rs.json_reader import OPENERS, JsonReader, Unreadable
+from metagpt_ollama_rs.json_shapes import Fit, fit_shape, unique_keys
 
 __all__ = ["RecoveredJson", "recover_json"]
 
+# Python's own decoders, which are fast, and what is repaired if the second one is needed.
+_DECODERS = (
+    (json.JSONDecoder(object_pairs_hook=unique_keys), ()),
+    (json.JSONDecoder(strict=False, object_pairs_hook=unique_keys), ("line break",)),
+)
+_OPENER = re.compile("[{}]".format(re.escape("".join(OPENERS))))
+_TAG = re.compile(r"\[/?[A-Z_]+\]|</?[A-Za-z_]\w*>")
+_FENCE = re.compile(r"(?:```+|~~~+)[ \t]*[\w+-]*")
+_BLOCK_END = re.compile(r"\n[ \t]*(?:```|~~~)|\[/\w+\]|</\w+>")
+# A box of a list of tasks, `- [ ]`, and the brackets of an index or a type, `items[0]`, `list[str]`.
+_NO_LIST = re.compile(r"(?:^|\n)[ \t]*(?:[-*+]|\d+[.)])[ \t]+\Z|[^\W_]\Z|[)\]]\Z")
+_LANGUAGE = re.compile(r"(?:```|~~~)[ \t]*\w+\Z")
+# A key as Markdown writes it, with backslashes.
+_ESCAPED_KEY = re.compile(r"[{,]\s*\"\w{1,60}\\_[\w\\]{1,60}\"\s*:")
+# The first key of an object whose bracket is missing.
+_FIRST_KEY = re.compile(r"(?:\A|\n|\])[ \t]*(?=[\"“'][^\"”'\n{}\[\]]{1,80}[\"”']\s*[:：])")
+_BETWEEN = re.compile(r"(?:[\s,，;；]|(?:```|~~~)\w*)*")
+_MEMBER_BEFORE = re.compile(r"(?:\A|[,，{｛\n])\s*[\"“'][^\"”'\n]{1,80}[\"”']\s*[:：]\s*\Z")
+_MEMBER_AFTER = re.compile(r"(?:[\s}\]｝］]*[,，]\s*|\s*[}\]｝］]+\s*)[\"“'][^\"”'\n]{1,80}[\"”']\s*[:：]")
+_EXTRA_BRACKETS = re.compile(r"(?:\s*[}\]｝］])+")
+# How much of a text is read in vain before it is given up, as a multiple of its length.
+_MAX_VAIN = 8
+_MOST_GUESSES = 8
+
 
 class RecoveredJson(NamedTuple):
-    """The value that an answer gives, and what had to be repaired for it, in words that are always the same.
+    """The value that an answer gives, and what had to be repaired for it, in the words of the module.
 
     >>> recover_json("The answer is {}.", {"type": "object"})
     RecoveredJson(value={}, repairs=('prose',))
@@ -31,32 +85,300 @@ class RecoveredJson(NamedTuple):
     repairs: tuple[str, ...]
 
 
+class _Block(NamedTuple):
+    """A value in the text, or with ``is_broken`` what looks like one and could not be read.
+
+    ``start`` and ``end`` are where it stands; the rest as in ``json_reader.Reading``.
+    """
+
+    start: int
+    end: int
+    value: Any = None
+    repairs: tuple[str, ...] = ()
+    is_broken: bool = False
+    is_open: bool = False
+    unfinished: frozenset[int] = frozenset()
+    bare: frozenset[int] = frozenset()
+
+
+class _Candidate(NamedTuple):
+    """A value of the text that has the shape; ``block`` is where it stands."""
+
+    block: _Block
+    fit: Fit
+
+    @property
+    def rank(self) -> tuple[bool, int]:
+        return any(word in ("single", "wrapped") for word in self.fit.repairs), self.fit.extras
+
+
 def recover_json(
     text: str, schema: Mapping[str, Any], *, cut: bool = False, prompt: str = ""
 ) -> Optional[RecoveredJson]:
-    """The value of the shape of ``schema`` in ``text``; None if there is none.
+    """The value of the shape of ``schema`` in ``text``; None if there is none, or if it is in doubt.
 
     ``schema`` is one that ``schemas.answer_schema`` writes; what its ``required`` does not name may be missing. ``cut``
-    says that the answer ended at its token limit. A value that stands in ``prompt``, too, counts only if there is no
-    other, because small models copy the example of the format first.
+    says that the answer ended at its token limit. ``prompt`` is what the model was asked: a value that stands there,
+    too, counts only if there is no other.
     """
-    best: Optional[RecoveredJson] = None
-    for value, repairs in _values(text):
-        fit = fit_shape(value, schema)
-        if fit is not None:
-            best = RecoveredJson(fit.value, (*repairs, *fit.repairs))
-    return best
+    whole = _whole_value(text, schema)
+    if whole is not None:
+        return whole
+    text, before = _prepared(text)
+    blocks = _Scanner(text, cut).blocks()
+    candidates = _candidates(text, blocks, schema)
+    chosen = _choose(candidates, blocks, text, prompt)
+    if chosen is None:
+        return None
+    words = [
+        *_words_around(text, chosen.block),
+        *(["several"] if any(one.fit.value != chosen.fit.value for one in candidates) else []),
+        *before,
+        *chosen.block.repairs,
+        *chosen.fit.repairs,
+    ]
+    return RecoveredJson(chosen.fit.value, tuple(dict.fromkeys(words)))
 
 
-def _values(text: str) -> Iterator[tuple[Any, tuple[str, ...]]]:
-    decoder = json.JSONDecoder(strict=False, object_pairs_hook=unique_keys)
-    place = 0
-    for start in re.finditer(r"[\[{]", text):
-        if start.start() < place:
-            continue
+def _whole_value(text: str, schema: Mapping[str, Any]) -> Optional[RecoveredJson]:
+    """The value of a text that is nothing but JSON, or nothing but one word of a schema that lists words."""
+    stripped = text.strip("\ufeff \t\r\n")
+    decoded = _decode(stripped, 0)
+    fit = fit_shape(decoded.value, schema) if decoded.end == len(stripped) else None
+    if fit is not None:
+        return RecoveredJson(fit.value, (*decoded.repairs, *fit.repairs))
+    word = _FENCE.sub("", _TAG.sub("", stripped)).strip(" \t\r\n\"'`.。*“”")
+    if not word or len(word) > 100 or _OPENER.search(word):
+        return None
+    fit = fit_shape(word, schema)
+    if fit is None or isinstance(fit.value, (dict, list)) or (schema.get("type") == "string" and "enum" not in schema):
+        return None
+    return RecoveredJson(fit.value, ("bare word", *(repair for repair in fit.repairs if repair != "type")))
+
+
+def _decode(text: str, start: int) -> _Block:
+    """The value that begins at ``start``, as Python reads it; a broken block up to the error if it does not."""
+    end = start
+    for decoder, repairs in _DECODERS:
         try:
-            value, place = decoder.raw_decode(text, start.start())
+            value, end = decoder.raw_decode(text, start)
+        except json.JSONDecodeError as error:
+            end = error.pos
         except (ValueError, RecursionError):
+            break
+        else:
+            return _Block(start, end, value, repairs)
+    return _Block(start, end, is_broken=True)
+
+
+def _prepared(text: str) -> tuple[str, list[str]]:
+    """``text`` without what is wrong with all of it, and the words for that."""
+    words = []
+    if _ESCAPED_KEY.search(text):
+        # Markdown, whose backslashes are everywhere if they are in keys.
+        text = text.replace("\\_", "_")
+        words.append("backslash")
+    key = _FIRST_KEY.search(text)
+    opener = _OPENER.search(_TAG.sub(lambda tag: " " * len(tag[0]), text))
+    if key is not None and (opener is None or opener.start() >= key.end()):
+        text = f"{text[: key.end()]}{{{text[key.end() :]}"
+        words.append("missing bracket")
+    return text, words
+
+
+class _Scanner:
+    """Finds the blocks of one text, from its beginning to its end."""
+
+    def __init__(self, text: str, cut: bool) -> None:
+        self._text = text
+        self._cut = cut
+        self._reader = JsonReader(text)
+        self._guesses = 0
+        self._in_vain = 0
+
+    def blocks(self) -> list[_Block]:
+        """The blocks in their order; they do not overlap."""
+        found: list[_Block] = []
+        position = 0
+        while self._in_vain <= _MAX_VAIN * len(self._text) + 1000:
+            opener = _OPENER.search(self._text, position)
+            if opener is None:
+                break
+            tag = _TAG.match(self._text, opener.start())
+            if tag is not None:
+                position = tag.end()
+                continue
+            block = None if self._is_no_list(opener.start()) else self._block(opener.start())
+            if block is None:
+                position = opener.end()
+                continue
+            if block.is_broken or block.value or self._stands_alone(block):
+                found.append(block)
+            position = max(block.end, opener.end())
+        return found
+
+    def _stands_alone(self, block: _Block) -> bool:
+        """Whether an empty value has its line for itself: in prose and in other formats, brackets mean other things."""
+        before, after = self._text[: block.start].rstrip(" \t"), self._text[block.end :].lstrip(" \t.")
+        return "\n" not in self._text.strip() or (
+            (not before or before[-1] in "\n]>") and after[:1] in ("", "\n", "[", "<")
+        )
+
+    def _is_no_list(self, start: int) -> bool:
+        if self._text[start] not in "[［":
+            return False
+        before = self._text[max(0, start - 40) : start]
+        return _NO_LIST.search(before) is not None and _LANGUAGE.search(before) is None
+
+    def _block(self, start: int) -> Optional[_Block]:
+        """The block that begins at ``start``; None if the bracket there is one of prose."""
+        decoded = _decode(self._text, start)
+        if not decoded.is_broken:
+            return self._checked(decoded)
+        self._in_vain += decoded.end - start
+        try:
+            reading = self._reader.read(start, cut=self._cut)
+        except Unreadable as error:
+            self._in_vain += error.position - start
+            if not error.looks_like_json:
+                return None
+            guess = None if error.is_hopeless else self._guess(start)
+            return guess or _Block(start, self._end_of_region(start), is_broken=True)
+        return self._checked(
+            _Block(
+                start,
+                reading.end,
+                reading.value,
+                reading.repairs,
+                is_open=reading.is_open,
+                unfinished=reading.unfinished,
+                bare=reading.bare,
+            )
+        )
+
+    def _checked(self, block: _Block) -> _Block:
+        """``block``, which is broken if it is followed by a member or is itself the value of one: its brackets do not
+        say where it begins and ends."""
+        before = self._text[max(0, block.start - 100) : block.start]
+        if _MEMBER_BEFORE.search(before) or _MEMBER_AFTER.match(self._text, block.end):
+            return _Block(block.start, self._end_of_region(block.start), is_broken=True)
+        extra = _EXTRA_BRACKETS.match(self._text, block.end)
+        if extra is None:
+            return block
+        return block._replace(end=extra.end(), repairs=(*block.repairs, "extra bracket"))
+
+    def _guess(self, start: int) -> Optional[_Block]:
+        """What the library makes of the text from ``start`` on, if that says what the text says."""
+        for end in self._ends(start):
+            if self._guesses >= _MOST_GUESSES or end - start > MAX_GUESS:
+                break
+            self._guesses += 1
+            guess = guess_json(self._text[start:end])
+            if guess is not None:
+                return self._checked(_Block(start, end, guess, ("guess",)))
+        return None
+
+    def _ends(self, start: int) -> list[int]:
+        """Where a value that begins at ``start`` and cannot be read may end, without what follows its last bracket."""
+        block_end = _BLOCK_END.search(self._text, start)
+        ends = [self._end_of_brackets(start)]
+        if block_end is not None:
+            ends.append(block_end.start())
+        if not self._cut:
+            ends.append(len(self._text))
+        trimmed = [max(self._text.rfind(closer, start, end) for closer in "}]｝］") + 1 for end in ends if end > start]
+        return list(dict.fromkeys(end for end in trimmed if end > start))
+
+    def _end_of_brackets(self, start: int) -> int:
+        """The index after the bracket that closes the one at ``start`` if those in texts count, too; 0 if none does."""
+        depth = 0
+        for bracket in re.finditer(r"[{}\[\]｛｝［］]", self._text[start : start + MAX_GUESS]):
+            depth += 1 if bracket[0] in OPENERS else -1
+            if depth == 0:
+                return start + bracket.end()
+        return 0
+
+    def _end_of_region(self, start: int) -> int:
+        """Where to go on after something that could not be read: behind its brackets, if nothing of it follows them,
+        else at the end of the fence or tag that it stands in, else nowhere."""
+        end = self._end_of_brackets(start)
+        if end and not re.match(r"\s*[,，:：}\]｝］\"']", self._text[end : end + 100]):
+            return end
+        block_end = _BLOCK_END.search(self._text, start)
+        return block_end.start() if block_end is not None else len(self._text)
+
+
+def _candidates(text: str, blocks: Sequence[_Block], schema: Mapping[str, Any]) -> list[_Candidate]:
+    """The blocks, and the rows of objects without brackets around them, that have the shape."""
+    found = []
+    for block in [*blocks, *_rows(text, blocks)]:
+        fit = None if block.is_broken else fit_shape(block.value, schema, block.unfinished, block.bare)
+        if fit is not None:
+            found.append(_Candidate(block, fit))
+    return sorted(found, key=lambda one: one.block.end)
+
+
+def _rows(text: str, blocks: Sequence[_Block]) -> list[_Block]:
+    """The lists of the objects that follow each other with nothing between them."""
+    rows: list[list[_Block]] = []
+    for block in blocks:
+        if rows and _BETWEEN.fullmatch(text, rows[-1][-1].end, block.start):
+            rows[-1].append(block)
+        else:
+            rows.append([block])
+    made = []
+    for row in rows:
+        if len(row) < 2 or not all(isinstance(block.value, dict) for block in row):
             continue
-        around = text[: start.start()] + text[place:]
-        yield value, () if not around.strip() else ("fence",) if "```" in around else ("prose",)
+        # What was cut off is no complete element.
+        whole = [block for block in row if not block.unfinished]
+        made.append(
+            _Block(
+                row[0].start,
+                row[-1].end,
+                [block.value for block in whole],
+                tuple(repair for block in row for repair in (*block.repairs, "missing bracket")),
+                is_open=row[-1].is_open,
+                bare=frozenset().union(*(block.bare for block in whole)),
+            )
+        )
+    return made
+
+
+def _choose(candidates: Sequence[_Candidate], blocks: Sequence[_Block], text: str, prompt: str) -> Optional[_Candidate]:
+    """The candidate that counts; None if it is in doubt which one that is."""
+    asked = re.sub(r"\s+", "", prompt)
+
+    def is_copied(block: _Block) -> bool:
+        return bool(asked) and re.sub(r"\s+", "", text[block.start : block.end]) in asked
+
+    own = [one for one in candidates if not is_copied(one.block)] if len(candidates) > 1 else candidates
+    own = own or candidates
+    best = [one for one in own if one.rank == min(one.rank for one in own)]
+    if not best:
+        return None
+    chosen = best[-1]
+    for block in blocks:
+        if block.start >= chosen.block.end and (block.is_broken or block.is_open) and not is_copied(block):
+            return None
+    if isinstance(chosen.fit.value, list):
+        others = [one for one in best if one.fit.value != chosen.fit.value]
+        in_one_place = isinstance(chosen.block.value, list)
+        if others and (not in_one_place or _BETWEEN.fullmatch(text, others[-1].block.end, chosen.block.start)):
+            return None
+    return chosen
+
+
+def _words_around(text: str, block: _Block) -> list[str]:
+    """The words for what stands around the value."""
+    around = f"{text[: block.start]}\n{text[block.end :]}"
+    words = []
+    rest = _TAG.sub(" ", around)
+    if rest != around:
+        words.append("tag")
+    without_fences = _FENCE.sub(" ", rest)
+    if without_fences != rest:
+        words.append("fence")
+    if without_fences.strip(" \t\r\n\ufeff.。`"):
+        words.insert(0, "prose")
+    return words

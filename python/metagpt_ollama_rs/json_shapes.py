@@ -42,6 +42,11 @@ _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
+# Keys beside the list that was asked for, without which it loses nothing.
+_REMARKS = ("analysis", "comment", "explanation", "goal", "note", "notes", "plan", "rationale", "reason", "reasoning",
+            "summary", "thinking", "thought", "thoughts", "title")  # fmt: skip
+
+
 class Fit(NamedTuple):
     """A value of a schema's shape: what was repaired for it, in the words of ``json_answers``, and how many keys its
     objects have that the schema does not name. Those stay in the value.
@@ -55,13 +60,16 @@ class Fit(NamedTuple):
     extras: int
 
 
-def fit_shape(value: Any, schema: Mapping[str, Any], unfinished: Collection[int] = ()) -> Optional[Fit]:
+def fit_shape(
+    value: Any, schema: Mapping[str, Any], unfinished: Collection[int] = (), bare: Collection[int] = ()
+) -> Optional[Fit]:
     """``value`` in the shape of ``schema``, or None if it cannot be brought into it.
 
     ``unfinished`` has the ``id`` of each object and text in ``value`` whose end was cut off: such an object does not
-    become the one element of a list, and such a text is no number, no word of a list, no JSON.
+    become the one element of a list, and such a text is no number, no word of a list, no JSON. ``bare`` has the ``id``
+    of each text that had no quotes and that only a schema makes one which lists it.
     """
-    fitter = _Fitter(schema, unfinished)
+    fitter = _Fitter(schema, unfinished, bare)
     try:
         fitted = fitter.fit(value, schema, 0)
     except _Misfit:
@@ -87,9 +95,10 @@ class _Misfit(Exception):
 class _Fitter:
     """Fits one value to one schema; ``repairs`` and ``extras`` are those of the last fit that did not fail."""
 
-    def __init__(self, schema: Mapping[str, Any], unfinished: Collection[int]) -> None:
+    def __init__(self, schema: Mapping[str, Any], unfinished: Collection[int], bare: Collection[int]) -> None:
         self._definitions = {**schema.get("definitions", {}), **schema.get("$defs", {})}
         self._unfinished = unfinished
+        self._bare = bare
         self._steps = 0
         self.repairs: list[str] = []
         self.extras = 0
@@ -220,6 +229,10 @@ class _Fitter:
                 return self._take(fit, "single")
             # {"thought": "…", "commands": […]}: the list stands in an object.
             inner = _only_container(value)
+            rest = [key for key, part in value.items() if part is not inner] if isinstance(value, dict) else []
+            first = inner[0] if isinstance(inner, list) and inner else inner
+            if rest and not isinstance(first, dict) and not (inner and all(_plain(key) in _REMARKS for key in rest)):
+                inner = None
         if isinstance(inner, (dict, list)) and not (isinstance(value, list) and isinstance(inner, dict)):
             fitted = self.fit(inner, schema, depth + 1)
             self.repairs.append("wrapped")
@@ -261,7 +274,11 @@ class _Fitter:
         types = _PYTHON_TYPES.get(wanted or "")
         if types is None:
             return value
-        if isinstance(value, types) and isinstance(value, bool) <= (wanted == "boolean"):
+        if (
+            isinstance(value, types)
+            and isinstance(value, bool) <= (wanted == "boolean")
+            and id(value) not in self._bare
+        ):
             return value
         made = self._converted(value, wanted)
         if made is None:

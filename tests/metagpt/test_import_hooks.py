@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import sys
+import types
+from importlib.machinery import ModuleSpec
 
 import pytest
 
@@ -82,3 +84,34 @@ def test_a_module_that_does_not_exist_is_missing_as_ever(module):
     when_imported("awaited_nowhere", lambda loaded: None)
     with pytest.raises(ModuleNotFoundError, match="awaited_nowhere"):
         importlib.import_module("awaited_nowhere")
+
+
+def test_a_module_that_is_half_imported_is_acted_on_at_its_end(module):
+    (module / "awaited_module.py").write_text(
+        "import awaiting\n"
+        "awaiting.add()\n"
+        "awaiting.add()\n"
+        "if not awaiting.tries:\n"
+        "    awaiting.tries.append(1)\n"
+        "    raise RuntimeError('not yet')\n"
+        "value = 1\n"
+    )
+    seen = []
+
+    def action(loaded):
+        seen.append(loaded.value)
+
+    awaiting = types.ModuleType("awaiting")
+    awaiting.tries, awaiting.add = [], lambda: when_imported("awaited_module", action)
+    sys.modules["awaiting"] = awaiting
+    try:
+        with pytest.raises(RuntimeError, match="not yet"):
+            load()
+        assert seen == []
+        loaded = load()
+    finally:
+        del sys.modules["awaiting"]
+    # The one that waits since the first try, and the one of the second try.
+    assert set(seen) == {1}
+    assert type(loaded.__spec__) is ModuleSpec
+    assert "actions" not in vars(loaded.__spec__)

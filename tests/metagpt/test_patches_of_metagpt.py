@@ -42,6 +42,19 @@ def test_a_function_is_replaced_once_with_its_copies(monkeypatch):
     assert owner.size.__name__ == "size"
 
 
+def test_several_patches_replace_one_function(monkeypatch):
+    owner = module_of(monkeypatch, "metagpt.owner", "def size(): return 1")
+    copying = module_of(monkeypatch, "metagpt.copying", "from metagpt.owner import size")
+
+    def raised(stock):
+        return lambda: stock() + 1
+
+    for _ in range(2):
+        replace_function(owner, "size", doubled)
+        replace_function(owner, "size", raised)
+    assert (owner.size(), copying.size()) == (3, 3)
+
+
 def test_methods_of_each_kind_are_replaced(monkeypatch):
     source = (
         "class Sizes:\n"

@@ -79,8 +79,11 @@ def test_entry_points():
         assert entry.load() is not None
 
 
-def test_nothing_is_required():
-    assert [need for need in importlib.metadata.requires("metagpt_ollama_rs") or () if "extra ==" not in need] == []
+def test_one_small_package_is_required():
+    needs = importlib.metadata.requires("metagpt_ollama_rs") or []
+    required = [need for need in needs if "extra ==" not in need]
+    assert [re.match(r"[\w-]+", need)[0] for need in required] == ["json-repair"]
+    assert [need for need in importlib.metadata.requires("json-repair") or () if "extra ==" not in need] == []
 
 
 def test_the_tests_run_on_the_installed_wheel():

@@ -33,11 +33,9 @@ class Environment:
 
     def run(self, program: str, *arguments: object, cwd: Path | None = None, seconds: float = 500, **changes: str):
         """Runs a program of the environment, such as `python` or `metagpt`."""
-        kept = {name: value for name, value in os.environ.items() if name not in LEFT_OUT}
-        home = str(self.home)
         return subprocess.run(
             [self.folder / "bin" / program, *map(str, arguments)],
-            env={**kept, "HOME": home, "METAGPT_PROJECT_ROOT": home, **changes},
+            env=self.variables(**changes),
             cwd=cwd or self.home,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -45,6 +43,24 @@ class Environment:
             timeout=seconds,
             check=False,
         )
+
+    def start(self, program: str, *arguments: object, **changes: str) -> subprocess.Popen[str]:
+        """Starts a program of the environment, whose output the caller reads."""
+        return subprocess.Popen(
+            [self.folder / "bin" / program, *map(str, arguments)],
+            env=self.variables(**changes),
+            cwd=self.home,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def variables(self, **changes: str) -> dict[str, str]:
+        """The variables that a program gets: those of the tests but the machine's own settings, and `changes`."""
+        kept = {name: value for name, value in os.environ.items() if name not in LEFT_OUT}
+        home = str(self.home)
+        return {**kept, "HOME": home, "METAGPT_PROJECT_ROOT": home, **changes}
 
     def configure(self, text: str) -> None:
         (self.home / "config").mkdir(exist_ok=True)

@@ -2,6 +2,10 @@
 
 The provider patches modules of MetaGPT in this way. To import them for that purpose would cost seconds, or fail where
 an extra of MetaGPT is not installed. Standard library only.
+
+A module may also be half imported when the hook is added: with ``install``, ``metagpt.context`` imports the provider in
+its first lines, and defines its class in the last ones. Python marks such a module in its spec (``_initializing``)
+until it has run all of it.
 """
 
 from __future__ import annotations
@@ -28,9 +32,35 @@ def when_imported(name: str, action: Action) -> None:
     """
     module = sys.modules.get(name)
     if module is not None:
-        action(module)
+        spec = getattr(module, "__spec__", None)
+        if spec is not None and getattr(spec, "_initializing", False):
+            _watch_until_imported(spec, action)
+        else:
+            action(module)
     elif not any(isinstance(finder, _Finder) and finder.waits_for(name, action) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder(name, action))
+
+
+class _WatchedSpec(ModuleSpec):
+    """The spec of a module that is being imported: calls the hooks when Python says that it has run the module."""
+
+    actions: list[Action]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name == "_initializing" and not value:
+            self.__class__ = ModuleSpec  # type: ignore[assignment]
+            for action in self.__dict__.pop("actions"):
+                # Acts at once, or waits for the next try if the import has failed.
+                when_imported(self.name, action)
+
+
+def _watch_until_imported(spec: ModuleSpec, action: Action) -> None:
+    if not isinstance(spec, _WatchedSpec):
+        spec.__class__ = _WatchedSpec
+        vars(spec)["actions"] = []
+    if action not in vars(spec)["actions"]:
+        vars(spec)["actions"].append(action)
 
 
 class _Finder(MetaPathFinder):

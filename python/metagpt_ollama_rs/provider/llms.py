@@ -40,6 +40,8 @@ from ..failures import from_core
 from ..images import encode_images_in_thread, image_lists
 from ..payloads import require_text
 from .capabilities import check_vision
+from .copying import CopyableLLM
+from .costs import TokenCountingLLM
 from .done_reasons import cut_off_warning, empty_answer_error, limit_hint
 from .expected_answers import current_question, receive_question
 from .images import fetch_images, leave_images_unread
@@ -106,7 +108,7 @@ class _OwnMessage:
         self.message = OllamaMessageMeta.get_message(api)(model=model or "", **kwargs)
 
 
-class OllamaLLM(SizedLLM):
+class OllamaLLM(CopyableLLM, TokenCountingLLM, SizedLLM):
     """``api_type: ollama``, which asks ``/api/chat``.
 
     ``on_error`` is ``raise`` (the default) or ``text``, which returns the text of a server's error as the answer, and
@@ -127,6 +129,7 @@ class OllamaLLM(SizedLLM):
     """
 
     _system_prompt_by_default = True
+    ollama_message: OllamaMessageBase
     _own_message: Optional[_OwnMessage] = None
     _model: Optional[str] = None
     _config_model: Optional[str] = None
@@ -134,10 +137,8 @@ class OllamaLLM(SizedLLM):
     last_response: Optional[dict[str, Any]] = None
 
     def __init__(self, config: LLMConfig, on_error: Optional[str] = None) -> None:
-        self.client = patched_or_stock("GeneralAPIRequestor", GeneralAPIRequestor)(
-            base_url=config.base_url, key=getattr(config, "api_key", None)
-        )
         self.config = config
+        self.client = self._make_requestor()
         self.http_method = "post"
         self.use_system_prompt = self._system_prompt_by_default and getattr(config, "use_system_prompt", True)
         self.cost_manager = patched_or_stock("TokenCostManager", TokenCostManager)()
@@ -153,6 +154,16 @@ class OllamaLLM(SizedLLM):
         structured_by_environment()
         self.model = config.model
         self.pricing_plan = self.model
+        self._make_message()
+
+    def _make_requestor(self) -> GeneralAPIRequestor:
+        config = self.config
+        made: GeneralAPIRequestor = patched_or_stock("GeneralAPIRequestor", GeneralAPIRequestor)(
+            base_url=config.base_url, key=getattr(config, "api_key", None)
+        )
+        return made
+
+    def _make_message(self) -> None:
         self._own_message = _OwnMessage(self._llama_api_inuse, self.model, self._llama_api_kwargs)
         self.ollama_message = self._own_message.message
 
@@ -440,8 +451,7 @@ class OllamaLLM(SizedLLM):
             return self.ollama_message
         api, kwargs = self._llama_api_inuse, self._llama_api_kwargs
         if api is not own.api:
-            self._own_message = _OwnMessage(api, self.model, kwargs)
-            self.ollama_message = self._own_message.message
+            self._make_message()
             return self.ollama_message
         message = own.message
         if self.model != own.model:

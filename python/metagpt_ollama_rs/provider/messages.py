@@ -37,6 +37,7 @@ from ..errors import ConfigurationError
 from ..images import BYTES, checked_images
 from ..payloads import require_text
 from ..tools import sent_calls
+from .copying import Copyable
 from .images import METAGPT_PREFIX, image_base64
 
 __all__ = [
@@ -83,7 +84,7 @@ def path_of(api_suffix: str) -> str:
     return api_suffix if api_suffix.startswith(("/api/", "/v1/")) else _PREFIX + api_suffix
 
 
-class OllamaMessageBase:
+class OllamaMessageBase(Copyable):
     """What the message classes have in common. ``additional_kwargs`` are put into every request as they are.
 
     >>> OllamaMessageChat(model="llama3.2", keep_alive=300).apply([])
@@ -91,6 +92,7 @@ class OllamaMessageBase:
     """
 
     api_type = OllamaMessageAPI.CHAT
+    _needed = frozenset({"model", "additional_kwargs"})
 
     def __init__(self, model: str, **additional_kwargs: Any) -> None:
         self.model, self.additional_kwargs = model, additional_kwargs

@@ -75,11 +75,14 @@ def note_call_id(call_id: str) -> None:
         call_ids.append(call_id)
 
 
-def record_repairs(call_ids: Sequence[str], repairs: Sequence[str], *, model: Optional[str] = None) -> None:
+def record_repairs(
+    call_ids: Sequence[str], repairs: Sequence[str], *, model: Optional[str] = None, what: str = "JSON"
+) -> None:
     """Adds ``repairs`` to the record of the last of the calls, and says so in the log: an answer that was cut is a
     warning, because its end is missing. Without repairs nothing happens.
 
-    ``call_ids`` are those of `collect_call_ids`, ``repairs`` those of ``json_answers.recover_json``.
+    ``call_ids`` are those of `collect_call_ids`, ``repairs`` those of ``json_answers.recover_json`` or, where ``what``
+    is ``program``, of ``program_text.find_program_text``.
     """
     if not repairs:
         return
@@ -87,7 +90,7 @@ def record_repairs(call_ids: Sequence[str], repairs: Sequence[str], *, model: Op
     if call_ids:
         _core.stats_repaired(call_ids[-1], words)
     log = logger.warning if "cut" in repairs else logger.info
-    log(f"the JSON in the answer of {model or 'the model'} was repaired: {words}")
+    log(f"the {what} in the answer of {model or 'the model'} was repaired: {words}")
 
 
 def mark_recorded(error: OllamaError) -> None:

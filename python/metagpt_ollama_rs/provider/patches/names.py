@@ -19,12 +19,18 @@ __all__ = ["PATCH_NAMES", "parse_unpatched"]
 
 # One line for each: what it does, as the command line shows it.
 PATCH_NAMES: dict[str, str] = {
+    "code_blocks": "a program is found in its answer whatever fence it stands in",
+    "costs": "tokens are counted without prices, and in the context's sums",
+    "endless_plans": "a DataInterpreter gives up after ten failed tasks in a row",
     "message_compression": "compress_type shortens conversations to the model's context, counted in tokens",
     "node_answers": "answers that fill or review an ActionNode have its schema",
     "prompt_sizes": "reduce_message_length and generate_prompt_chunk use the model's context",
     "rag_context": "RAG gives LlamaIndex the model's context and room for an answer",
     "rag_embedding": "RAG embeds in batches, with this package's client",
+    "recovery": "a team that was stopped goes on in a new process",
+    "react_end": "a role in react mode ends when the model says -1",
     "token_counts": "tokens are estimated locally instead of with tiktoken's files from the network",
+    "unattended": "where standard input is closed, roles go on without the person that they ask",
 }
 
 

@@ -25,7 +25,8 @@ from .names import parse_unpatched
 
 __all__ = ["Patch", "is_metagpts_own", "is_switched_on", "replace_function"]
 
-_MARK = "_metagpt_ollama_rs_stock"
+# An attribute of a function that replaces one: the names of the patches' functions that have wrapped it.
+_MARK = "_metagpt_ollama_rs_patched_by"
 _warned_values: set[str] = set()
 
 
@@ -58,17 +59,19 @@ def is_switched_on(name: str, llm: Any = None) -> bool:
 def replace_function(owner: Any, name: str, wrap: Callable[[Any], Any]) -> None:
     """Puts ``wrap(stock)`` in the place of the function ``stock`` that ``owner``, a module or a class, has as ``name``.
 
-    A function that is replaced already, or that is not of MetaGPT's own module (user code has put it there), stays as
-    it is, and so does an owner without one. Copies that modules of MetaGPT have made with ``from … import`` are
-    replaced, too.
+    A function that is not of MetaGPT's own module (user code has put it there) stays as it is, and so does an owner
+    without one. Several patches may replace one function, each once: the later one's ``stock`` is the earlier one's
+    function. Copies that modules of MetaGPT have made with ``from … import`` are replaced, too.
     """
     stock = vars(owner).get(name)
     kind = type(stock) if isinstance(stock, (staticmethod, classmethod)) else None
     function = stock.__func__ if kind is not None and stock is not None else stock
-    if function is None or hasattr(function, _MARK) or not _is_of(owner, function):
+    patched_by: frozenset[str] = getattr(function, _MARK, frozenset())
+    patching = f"{wrap.__module__}.{wrap.__qualname__}"
+    if function is None or patching in patched_by or not _is_of(owner, function):
         return
     replacement = functools.wraps(function)(wrap(function))
-    setattr(replacement, _MARK, function)
+    setattr(replacement, _MARK, patched_by | {patching})
     setattr(owner, name, kind(replacement) if kind is not None else replacement)
     if isinstance(owner, ModuleType):
         for module in list(sys.modules.values()):
@@ -88,7 +91,9 @@ def _is_of(owner: Any, function: Any) -> bool:
     while hasattr(function, "__wrapped__"):
         function = function.__wrapped__
     home = owner.__name__ if isinstance(owner, ModuleType) else owner.__module__
-    return bool(getattr(function, "__globals__", {}).get("__name__") == home)
+    found = getattr(function, "__globals__", {}).get("__name__")
+    # Those of `metagpt.utils.common` do not say what they wrap.
+    return bool(found == home or (found == "metagpt.utils.common" and ".<locals>." in function.__qualname__))
 
 
 def _unpatched_by_environment() -> frozenset[str]:

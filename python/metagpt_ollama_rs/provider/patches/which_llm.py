@@ -17,7 +17,7 @@ from ...errors import OllamaError
 from ..live_llms import LiveLLM, llm_of_model
 from .patch import is_switched_on
 
-__all__ = ["default_llm", "llm_for"]
+__all__ = ["default_llm", "llm_for", "llm_of_config"]
 
 # The LLM object that was made of the default configuration, with the configuration.
 _made: list[tuple[Any, Any]] = []
@@ -34,7 +34,12 @@ def llm_for(patch: str, model: Optional[str]) -> Optional[Any]:
 
 def default_llm(patch: str) -> Optional[Any]:
     """The LLM object for MetaGPT's default configuration, if that is Ollama's and ``patch`` is switched on for it."""
-    llm = _default_llm(_default_config())
+    return llm_of_config(patch, _default_config())
+
+
+def llm_of_config(patch: str, config: Any) -> Optional[Any]:
+    """The LLM object for this ``LLMConfig``, if that is Ollama's and ``patch`` is switched on for it."""
+    llm = _default_llm(config)
     return llm if _can_be_asked(llm) and is_switched_on(patch, llm) else None
 
 

@@ -1,0 +1,234 @@
+"""Patches ``Team.serialize`` and ``Team.deserialize``, so that a team that was stopped goes on in a new process.
+
+MetaGPT writes a team to ``team.json`` (when its run fails, or on request) and reads it back, but what comes back does
+not go on: messages that a role had received and not read are left out; a role that was cut off counts its message as
+read unless it was the one that failed; one with several actions goes on with the right one, and fails after the last;
+the roles ask the server and the model of the default configuration, whatever context ``deserialize`` is given; the sums
+of tokens are read and dropped; and the idea, which ``metagpt --recover-path`` publishes again, makes every role that
+listens to the user begin anew. With Ctrl-C nothing is written at all, because asyncio of Python 3.11 cancels the run.
+The patches:
+
+- ``team.json`` gets one more key, with the messages that each role has still to read, the one included in whose
+  middle it was stopped. MetaGPT ignores keys that it does not know.
+- A team that is read back has these messages in the roles' buffers, and the context's configuration in its roles.
+- A role that goes on in the middle of its actions has its memory in the order of events, and ends after the last one.
+- The idea of a recovered team is not published a second time while there is something to go on with.
+- A cancelled run is written, as a failed one is, before it ends.
+
+They act for teams of which at least one role has an LLM object of this package.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import weakref
+from collections.abc import Iterable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from metagpt.logs import logger
+
+from .patch import is_switched_on, replace_function
+from .which_llm import llm_of_config
+
+__all__ = ["patch_context_sums", "patch_roles", "patch_team_files"]
+
+_NAME = "recovery"
+# The key in `team.json`. Its value has a list of dumped messages for each role, by the role's key in the environment.
+_UNREAD = "unread_messages"
+_SUMS = ("total_prompt_tokens", "total_completion_tokens", "total_cost")
+
+# The roles whose last `run` has not come to its end: it is under way, has failed or was cancelled.
+_unfinished: weakref.WeakSet[Any] = weakref.WeakSet()
+# The teams that were read back and have not been told their idea again, by their `id`.
+_recovered: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+
+
+def patch_roles(module: ModuleType) -> None:
+    """Makes `metagpt.roles.role.Role.run` note whether it came to its end, and `Role._think` go on in the middle of
+    several actions that are taken by order."""
+
+    def wrap_run(stock: Any) -> Any:
+        async def run(self: Any, *args: Any, **kwargs: Any) -> Any:
+            _unfinished.add(self)
+            result = await stock(self, *args, **kwargs)
+            _unfinished.discard(self)
+            return result
+
+        return run
+
+    def wrap_think(stock: Any) -> Any:
+        async def think(self: Any) -> Any:
+            by_order = self.rc.react_mode == "by_order" and len(self.actions) > 1
+            if by_order and is_switched_on(_NAME, self.llm):
+                if self.recovered:
+                    _put_before_results(self)
+                elif self.rc.state + 1 >= len(self.actions):
+                    # Stock takes as many actions as the role has, from wherever it begins.
+                    return False
+            return await stock(self)
+
+        return think
+
+    replace_function(module.Role, "run", wrap_run)
+    replace_function(module.Role, "_think", wrap_think)
+
+
+def patch_context_sums(module: ModuleType) -> None:
+    """Makes `metagpt.context.Context.deserialize` take over the sums of tokens, which it reads and drops."""
+
+    def wrap(stock: Any) -> Any:
+        def deserialize(self: Any, serialized_data: Any) -> Any:
+            result = stock(self, serialized_data)
+            sums = (serialized_data or {}).get("cost_manager")
+            if sums and llm_of_config(_NAME, self.config.llm) is not None:
+                values = json.loads(sums)
+                for name in _SUMS:
+                    setattr(self.cost_manager, name, values.get(name, 0))
+            return result
+
+        return deserialize
+
+    replace_function(module.Context, "deserialize", wrap)
+
+
+def patch_team_files(module: ModuleType) -> None:
+    """Makes `metagpt.team.Team` write what its roles have still to read, and go on with it when it is read back."""
+    replace_function(module.Team, "__init__", _wrap_team_init)
+    replace_function(module.Team, "serialize", _wrap_team_serialize)
+    replace_function(module.Team, "run_project", _wrap_run_project)
+    replace_function(module.Team, "run", _wrap_team_run)
+
+
+def _wrap_team_init(stock: Any) -> Any:
+    def init(self: Any, context: Any = None, **data: Any) -> None:
+        unread = data.pop(_UNREAD, None)
+        # Only `deserialize` passes an environment that is a dict.
+        if context is None or not isinstance(data.get("env"), dict) or not _acts_in(context):
+            stock(self, context, **data)
+            return
+        data["env"] = _with_context(data["env"], context)
+        stock(self, context, **data)
+        _deliver(self, unread or {}, stock.__globals__["Message"])
+        _recovered[id(self)] = self
+
+    return init
+
+
+def _wrap_team_serialize(stock: Any) -> Any:
+    def serialize(self: Any, stg_path: Any = None) -> Any:
+        result = stock(self, stg_path)
+        if not _acts_for(self):
+            return result
+        folder = stock.__globals__["SERDESER_PATH"] / "team" if stg_path is None else Path(stg_path)
+        file = folder / "team.json"
+        data = stock.__globals__["read_json_file"](file)
+        data[_UNREAD] = {}
+        for key, role in self.env.roles.items():
+            unread = [_message_data(message) for message in _take_back_read(role, data["env"]["roles"][key])]
+            data[_UNREAD][key] = unread + [_message_data(message) for message in _buffered(role)]
+        stock.__globals__["write_json_file"](file, data)
+        return result
+
+    return serialize
+
+
+def _wrap_run_project(stock: Any) -> Any:
+    def run_project(self: Any, idea: Any, *args: Any, **kwargs: Any) -> Any:
+        recovered = _recovered.pop(id(self), None) is self
+        if recovered and idea == self.idea and not self.env.is_idle:
+            logger.info("The team was recovered and goes on where it was stopped: its idea is not published again.")
+            return None
+        return stock(self, idea, *args, **kwargs)
+
+    return run_project
+
+
+def _wrap_team_run(stock: Any) -> Any:
+    async def run(self: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return await stock(self, *args, **kwargs)
+        except asyncio.CancelledError:
+            if _acts_for(self):
+                logger.error("The run was cancelled: start to serialize the project")
+                self.serialize()
+            raise
+
+    return run
+
+
+def _acts_in(context: Any) -> bool:
+    return llm_of_config(_NAME, context.config.llm) is not None
+
+
+def _acts_for(team: Any) -> bool:
+    roles = team.env.roles.values() if team.env else ()
+    return any(is_switched_on(_NAME, role.private_llm) for role in roles if role.private_llm is not None)
+
+
+def _with_context(env: dict[str, Any], context: Any) -> dict[str, Any]:
+    """The data of an environment, which gives it, its roles and their actions the context when they are made of it."""
+    roles = {
+        key: {**role, "context": context, "actions": [{**action, "context": context} for action in role["actions"]]}
+        for key, role in env.get("roles", {}).items()
+    }
+    return {**env, "context": context, "roles": roles}
+
+
+def _deliver(team: Any, unread: dict[str, Any], message_class: Any) -> None:
+    for key, messages in unread.items():
+        role = team.env.roles.get(key)
+        for message in messages if role is not None else ():
+            role.put_message(message_class(**message))
+
+
+def _buffered(role: Any) -> list[Any]:
+    """The messages that a role has received and not read; they stay in its buffer."""
+    messages: list[Any] = role.rc.msg_buffer.pop_all()
+    for message in messages:
+        role.rc.msg_buffer.push(message)
+    return messages
+
+
+def _take_back_read(role: Any, data: dict[str, Any]) -> list[Any]:
+    """The message in whose middle a role was stopped, as a list, and takes it out of the memory in the role's data:
+    what a role remembers it takes for done."""
+    if role not in _unfinished:
+        return []
+    message = role.latest_observed_msg or _last_watched(role)
+    if message is None:
+        return []
+    memory = data["rc"]["memory"]
+    memory["storage"] = _without_message(message, memory["storage"])
+    memory["index"] = {cause: _without_message(message, messages) for cause, messages in memory["index"].items()}
+    return [message]
+
+
+def _without_message(message: Any, dumped: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    # In some memories all messages have one id.
+    return [each for each in dumped if (each["id"], each["content"]) != (message.id, message.content)]
+
+
+def _last_watched(role: Any) -> Any:
+    """The last message in a role's memory that others have sent it; a role may look for more while it is at work."""
+    remembered: Iterable[Any] = reversed(role.rc.memory.storage)
+    return next((each for each in remembered if each.cause_by in role.rc.watch or role.name in each.send_to), None)
+
+
+def _put_before_results(role: Any) -> None:
+    """Moves the message that a recovered role has read again, the last one of its memory, before the results of the
+    actions that it has taken for it."""
+    storage = role.rc.memory.storage
+    actions = {f"{type(action).__module__}.{type(action).__name__}" for action in role.actions}
+    at = len(storage) - 1
+    first = max(at - role.rc.state, 0)
+    if at > 0 and storage[at] == role.latest_observed_msg:
+        while at > first and storage[at - 1].cause_by in actions:
+            at -= 1
+        storage.insert(at, storage.pop())
+
+
+def _message_data(message: Any) -> Any:
+    return json.loads(message.model_dump_json())

@@ -1,0 +1,266 @@
+"""A team that is stopped, written to `team.json` and read back: MetaGPT's own behaviour and ours.
+
+`tests/real/test_recovery.py` does the same with processes that are killed and interrupted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+from metagpt.actions import Action, UserRequirement
+from metagpt.configs.llm_config import LLMType
+from metagpt.context import Context
+from metagpt.provider import ollama_api as original
+from metagpt.provider.llm_provider_registry import LLM_REGISTRY
+from metagpt.roles import Role
+from metagpt.roles.role import RoleReactMode
+from metagpt.team import Team
+
+import metagpt_ollama_rs.provider as ours
+from metagpt_ollama_rs.testing import Reply
+
+IDEA = "the sea"
+
+
+class Draft(Action):
+    name: str = "Draft"
+
+    async def run(self, history):
+        return await self._aask(f"Draft: {history[-1].content}")
+
+
+class Check(Action):
+    name: str = "Check"
+
+    async def run(self, history):
+        return await self._aask(f"Check: {history[-1].content}")
+
+
+class Sign(Action):
+    name: str = "Sign"
+
+    async def run(self, history):
+        return await self._aask(f"Sign: {history[-1].content}")
+
+
+class Author(Role):
+    name: str = "Ada"
+    profile: str = "Author"
+
+    def __init__(self, **fields):
+        super().__init__(**fields)
+        self.set_actions([Draft])
+        self._watch([UserRequirement])
+
+
+class Lector(Role):
+    """Has two actions, one after the other."""
+
+    name: str = "Leo"
+    profile: str = "Lector"
+
+    def __init__(self, **fields):
+        super().__init__(**fields)
+        self.set_actions([Check, Sign])
+        self._set_react_mode(RoleReactMode.BY_ORDER)
+        self._watch([Draft])
+
+
+class Listener(Role):
+    """Is at work at the same time as the author."""
+
+    name: str = "Lisa"
+    profile: str = "Listener"
+
+    def __init__(self, **fields):
+        super().__init__(**fields)
+        self.set_actions([Sign])
+        self._watch([UserRequirement])
+
+
+@pytest.fixture
+def asked(server):
+    """The questions that were answered or are being answered. Those that begin with a key of `asked.replies` get its
+    reply, all others an echo."""
+
+    class Asked(list):
+        replies: dict = {}
+
+    questions = Asked()
+
+    def chat(request):
+        question = request.json()["messages"][-1]["content"]
+        questions.append(question)
+        for start, reply in questions.replies.items():
+            if question.startswith(start):
+                return reply
+        return Reply.chat(f"<{question}>", counts={"prompt_eval_count": 30, "eval_count": 4})
+
+    server.on("POST", "/api/chat", chat)
+    questions.replies = {}
+    return questions
+
+
+@pytest.fixture
+def make_context(make_config, monkeypatch):
+    def make(who="ours", **fields):
+        module = {"original": original, "ours": ours}[who]
+        monkeypatch.setitem(LLM_REGISTRY.providers, LLMType.OLLAMA, module.OllamaLLM)
+        made = Context()
+        # Its own: the configuration that was read at import is another one.
+        made.config = made.config.model_copy(deep=True)
+        made.config.llm = make_config(**fields)
+        return made
+
+    return make
+
+
+def team_of(context, *roles):
+    team = Team(context=context)
+    team.hire([role(context=context) for role in roles])
+    return team
+
+
+def run(team, n_round=3, **more):
+    return asyncio.run(team.run(n_round=n_round, **more))
+
+
+def taken(asked):
+    questions = list(asked)
+    asked.clear()
+    return questions
+
+
+def test_a_team_that_was_stopped_between_two_rounds(asked, make_context, tmp_path):
+    theirs = team_of(make_context("original", use_system_prompt=False), Author, Lector)
+    theirs.run_project(IDEA)
+    run(theirs, 1)
+    theirs.serialize(tmp_path)
+    context = make_context("original", use_system_prompt=False)
+    recovered = Team.deserialize(tmp_path, context=context)
+    # The configuration is the one read at import, the message for the second role is lost, the sums are dropped.
+    assert [role.llm.config.base_url for role in recovered.env.roles.values()] == ["http://127.0.0.1:1/api"] * 2
+    assert taken(asked) == ["Draft: the sea"]
+    run(recovered)
+    assert taken(asked) == []
+    assert context.cost_manager.total_prompt_tokens == 0
+
+    team = team_of(make_context(), Author, Lector)
+    team.run_project(IDEA)
+    run(team, 1)
+    team.serialize(tmp_path)
+    assert taken(asked) == ["Draft: the sea"]
+    context = make_context()
+    recovered = Team.deserialize(tmp_path, context=context)
+    assert all(role.context is context and role.llm.model == "scripted" for role in recovered.env.roles.values())
+    assert context.cost_manager.get_costs()[:3] == (30, 4, 0)
+    # As `metagpt --recover-path` does.
+    recovered.invest(3.0)
+    recovered.run_project(recovered.idea)
+    assert "Lector: <Sign: " in run(recovered)
+    assert taken(asked) == ["Check: <Draft: the sea>", "Sign: <Check: <Draft: the sea>>"]
+    assert context.cost_manager.get_costs()[:3] == (90, 12, 0)
+
+
+def test_the_file_is_one_that_metagpt_reads_without_us(asked, make_context, tmp_path, monkeypatch):
+    team = team_of(make_context(), Author, Lector)
+    team.run_project(IDEA)
+    run(team, 1)
+    team.serialize(tmp_path)
+    monkeypatch.setenv("METAGPT_OLLAMA_UNPATCHED", "recovery")
+    recovered = Team.deserialize(tmp_path, context=make_context())
+    assert recovered.env.is_idle
+    assert recovered.idea == IDEA
+    recovered.serialize(tmp_path)
+    assert "unread_messages" not in json.loads((tmp_path / "team.json").read_text())
+
+
+def test_switched_off_by_the_configuration(asked, make_context, tmp_path):
+    off = {"extra_fields": {"unpatched": "recovery"}}
+    team = team_of(make_context(**off), Author, Lector)
+    team.run_project(IDEA)
+    run(team, 1)
+    team.serialize(tmp_path)
+    assert "unread_messages" not in json.loads((tmp_path / "team.json").read_text())
+    assert Team.deserialize(tmp_path, context=make_context(**off)).env.is_idle
+
+
+def recovered_after_failure(team, make_context, tmp_path, monkeypatch):
+    """The team as `Team.run` has written it by itself, read back."""
+    monkeypatch.setattr("metagpt.team.SERDESER_PATH", tmp_path)
+    assert run(team) is None
+    return Team.deserialize(tmp_path / "team", context=make_context())
+
+
+def test_an_error_in_the_second_action_of_the_second_role(asked, make_context, tmp_path, monkeypatch):
+    team = team_of(make_context(), Author, Lector)
+    team.run_project(IDEA)
+    asked.replies = {"Sign": Reply.error("the runner has died", 500)}
+    recovered = recovered_after_failure(team, make_context, tmp_path, monkeypatch)
+    assert taken(asked) == ["Draft: the sea", "Check: <Draft: the sea>", "Sign: <Check: <Draft: the sea>>"]
+    asked.replies = {}
+    recovered.run_project(IDEA)
+    assert "Lector: <Sign: " in run(recovered)
+    # Not the first action again, whose result is what it reads.
+    assert taken(asked) == ["Sign: <Check: <Draft: the sea>>"]
+
+
+def test_a_role_that_is_at_work_while_another_one_fails(asked, make_context, tmp_path, monkeypatch):
+    team = team_of(make_context(), Author, Listener)
+    team.run_project(IDEA)
+    asked.replies = {"Draft": Reply.error("no such thing", 400), "Sign": Reply.chat(["one", " two"]).gated(1)}
+    recovered = recovered_after_failure(team, make_context, tmp_path, monkeypatch)
+    assert sorted(taken(asked)) == ["Draft: the sea", "Sign: the sea"]
+    asked.replies = {}
+    run(recovered)
+    assert sorted(taken(asked)) == ["Draft: the sea", "Sign: the sea"]
+    # Each has its answer, once.
+    assert recovered.env.history.count("Author: ") == recovered.env.history.count("Listener: ") == 1
+
+
+def test_a_run_that_is_cancelled_is_written(asked, server, make_context, tmp_path, monkeypatch):
+    monkeypatch.setattr("metagpt.team.SERDESER_PATH", tmp_path)
+    team = team_of(make_context(), Author, Lector)
+    team.run_project(IDEA)
+    asked.replies = {"Check": Reply.chat(["one", " two"]).gated(1)}
+
+    async def main():
+        task = asyncio.ensure_future(team.run(n_round=3))
+        await asyncio.to_thread(server.wait_for_request, 2)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert taken(asked) == ["Draft: the sea", "Check: <Draft: the sea>"]
+    asked.replies = {}
+    recovered = Team.deserialize(tmp_path / "team", context=make_context())
+    assert "Lector: <Sign: " in run(recovered)
+    assert taken(asked) == ["Check: <Draft: the sea>", "Sign: <Check: <Draft: the sea>>"]
+
+
+def test_a_recovered_team_can_be_given_its_idea_once_more(asked, make_context, tmp_path):
+    team = team_of(make_context(), Author)
+    team.run_project(IDEA)
+    run(team)
+    team.serialize(tmp_path)
+    recovered = Team.deserialize(tmp_path, context=make_context())
+    # Nothing was left to do: the idea is published.
+    recovered.run_project(IDEA)
+    run(recovered)
+    assert taken(asked) == ["Draft: the sea"] * 2
+    other = Team.deserialize(tmp_path, context=make_context())
+    run(other, idea="the moon")
+    assert taken(asked) == ["Draft: the moon"]
+
+
+def test_a_team_is_recovered_more_than_once(asked, make_context, tmp_path):
+    team = team_of(make_context(), Author, Lector)
+    team.run_project(IDEA)
+    for _ in range(3):
+        team.serialize(tmp_path)
+        team = Team.deserialize(tmp_path, context=make_context())
+    run(team)
+    assert [question.partition(":")[0] for question in taken(asked)] == ["Draft", "Check", "Sign"]
