@@ -1,9 +1,9 @@
 """How far estimates of tokens are off, against real counts: those of SmolLM2 behind the embedded server, and those of
 the tokenizers that packages of MetaGPT's environment carry as files.
 
-The texts are files of this repository: English, Chinese, code, Chinese mixed with code, and JSON with many
-numbers, in pieces of 1,000 characters. Each is estimated before anything is known, after calls with other pieces of its kind, and after calls with
-pieces of all kinds. The last table says what an estimate and a finished call cost.
+The texts are files of this repository: English, Chinese, code, Chinese mixed with code, and JSON with many numbers, in
+pieces of 1,000 characters. Each is estimated before anything is known, after calls with other pieces of its kind, and
+after calls with pieces of all kinds. The last table says what an estimate and a finished call cost.
 
     python -m benches.token_estimates [--pieces N]
 """
@@ -126,7 +126,7 @@ def tokenizers_of_packages() -> Iterator[tuple[str, Count]]:
     if folder.is_dir():
         os.environ["TIKTOKEN_CACHE_DIR"] = str(folder)
         gpt4 = tiktoken.get_encoding("cl100k_base")
-        yield "GPT-4 (cl100k)", lambda text: len(gpt4.encode_ordinary(text))
+        yield "`cl100k`", lambda text: len(gpt4.encode_ordinary(text))
     file = (folder_of("dashscope") or Path()) / "resources" / "qwen.tiktoken"
     if file.is_file():
         lines = [line.split() for line in file.read_bytes().splitlines() if line.strip()]
