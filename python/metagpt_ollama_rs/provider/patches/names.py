@@ -20,16 +20,27 @@ __all__ = ["PATCH_NAMES", "parse_unpatched"]
 # One line for each: what it does, as the command line shows it.
 PATCH_NAMES: dict[str, str] = {
     "code_blocks": "a program is found in its answer whatever fence it stands in",
+    "command_lists": "RoleZero's commands are among those that the role has, with arguments of their types",
     "costs": "tokens are counted without prices, and in the context's sums",
     "endless_plans": "a DataInterpreter gives up after ten failed tasks in a row",
     "message_compression": "compress_type shortens conversations to the model's context, counted in tokens",
     "node_answers": "answers that fill or review an ActionNode have its schema",
+    "plan_answers": "plans are lists of tasks of the known types",
     "prompt_sizes": "reduce_message_length and generate_prompt_chunk use the model's context",
     "rag_context": "RAG gives LlamaIndex the model's context and room for an answer",
     "rag_embedding": "RAG embeds in batches, with this package's client",
-    "recovery": "a team that was stopped goes on in a new process",
     "react_end": "a role in react mode ends when the model says -1",
+    "recovery": "a team that was stopped goes on in a new process",
+    "requirement_answers": "verdicts and files of the analysis of requirements have their schema",
+    "resource_answers": "the resources in a message come as MetaGPT parses them",
+    "score_answers": "scores of experiences are numbers from 1 to 10",
+    "search_answers": "keywords, queries and the indexes of results of a search are lists of them",
+    "source_answers": "what is asked about a repository's sources has its schema",
+    "state_answers": "the next stage of a role is one that it has",
+    "text_answers": "a tutorial's outline and an invoice's data have their schema",
     "token_counts": "tokens are estimated locally instead of with tiktoken's files from the network",
+    "tool_choices": "tools are chosen among those that were recalled",
+    "tree_thoughts": "the thoughts of a tree are a list of nodes",
     "unattended": "where standard input is closed, roles go on without the person that they ask",
 }
 

@@ -25,6 +25,7 @@ from .names import parse_unpatched
 
 __all__ = ["Patch", "is_metagpts_own", "is_switched_on", "replace_function"]
 
+_OPAQUE_DECORATORS = ("metagpt.utils.common", "metagpt.exp_pool.decorator")
 # An attribute of a function that replaces one: the names of the patches' functions that have wrapped it.
 _MARK = "_metagpt_ollama_rs_patched_by"
 _warned_values: set[str] = set()
@@ -92,8 +93,9 @@ def _is_of(owner: Any, function: Any) -> bool:
         function = function.__wrapped__
     home = owner.__name__ if isinstance(owner, ModuleType) else owner.__module__
     found = getattr(function, "__globals__", {}).get("__name__")
-    # Those of `metagpt.utils.common` do not say what they wrap.
-    return bool(found == home or (found == "metagpt.utils.common" and ".<locals>." in function.__qualname__))
+    # Those of `metagpt.utils.common` and `exp_cache` do not say what they wrap.
+    opaque = found in _OPAQUE_DECORATORS and ".<locals>." in function.__qualname__
+    return bool(found == home or opaque)
 
 
 def _unpatched_by_environment() -> frozenset[str]:
