@@ -73,8 +73,8 @@ _FIRST_KEY = re.compile(r"(?:\A|\n|\])[ \t]*(?=[\"“'][^\"”'\n{}\[\]]{1,80}[\
 _BETWEEN = re.compile(r"(?:[\s,，;；]|(?:```|~~~)\w*)*")
 _MEMBER_BEFORE = re.compile(r"(?:\A|[,，{｛\n])\s*[\"“'][^\"”'\n]{1,80}[\"”']\s*[:：]\s*\Z")
 _MEMBER_AFTER = re.compile(r"(?:[\s}\]｝］]*[,，]\s*|\s*[}\]｝］]+\s*)[\"“'][^\"”'\n]{1,80}[\"”']\s*[:：]")
-# What may follow a guess: nothing that could be more of it.
-_AFTER_GUESS = re.compile(r"(?![^\s.;`<\[])[^\n\"'}\]]*(?:\n\s*(?![\"'}\],:])|\Z)")
+# What may follow what could not be read: nothing that could be more of it.
+_AFTER_UNREADABLE = re.compile(r"(?![^\s.;`<\[])[^\n\"'}\]]*(?:\n\s*(?![\"'}\],:])|\Z)")
 _EXTRA_BRACKETS = re.compile(r"(?:\s*[}\]｝］])+")
 # How much of a text is read in vain before it is given up, as a multiple of its length; how many brackets are tried;
 # how many blocks may be broken.
@@ -286,7 +286,7 @@ class _Scanner:
                 break
             self._guesses += 1
             guess = guess_json(self._text[start:end])
-            if guess is not None and _AFTER_GUESS.match(self._text, end):
+            if guess is not None and _AFTER_UNREADABLE.match(self._text, end):
                 return self._checked(_Block(start, end, guess, ("guess",)))
         return None
 
@@ -314,7 +314,7 @@ class _Scanner:
         """Where to go on after something that could not be read: behind its brackets, if nothing of it follows them,
         else at the end of the fence or tag that it stands in, else nowhere."""
         end = self._end_of_brackets(start)
-        if end and not re.match(r"\s*[,，:：}\]｝］\"']", self._text[end : end + 100]):
+        if end and _AFTER_UNREADABLE.match(self._text, end):
             return end
         block_end = _BLOCK_END.search(self._text, start)
         return block_end.start() if block_end is not None else len(self._text)
