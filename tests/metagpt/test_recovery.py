@@ -6,17 +6,24 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
+import pickle
+from enum import Enum
+from typing import Any, Literal, Optional, Union
 
 import pytest
 from metagpt.actions import Action, UserRequirement
+from metagpt.actions.action_node import ActionNode
 from metagpt.configs.llm_config import LLMType
 from metagpt.context import Context
 from metagpt.provider import ollama_api as original
 from metagpt.provider.llm_provider_registry import LLM_REGISTRY
 from metagpt.roles import Role
 from metagpt.roles.role import RoleReactMode
+from metagpt.schema import Message
 from metagpt.team import Team
+from metagpt.utils.serialize import deserialize_message, serialize_message
 
 import metagpt_ollama_rs.provider as ours
 from metagpt_ollama_rs.testing import Reply
@@ -264,3 +271,79 @@ def test_a_team_is_recovered_more_than_once(asked, make_context, tmp_path):
         team = Team.deserialize(tmp_path, context=make_context())
     run(team)
     assert [question.partition(":")[0] for question in taken(asked)] == ["Draft", "Check", "Sign"]
+
+
+class Mood(Enum):
+    GLAD = "glad"
+
+
+TYPES = {
+    "text": (str, "a"),
+    "number": (int, 3),
+    "share": (float, 0.5),
+    "certain": (bool, True),
+    "maybe": (Optional[str], None),
+    "perhaps": (Optional[list[str]], ["a"]),
+    "either": (Union[str, int], 3),
+    "anything": (Any, {"a": [1]}),
+    "table": (list[list[str]], [["a"]]),
+    "rows": (list[dict], [{"a": 1}]),
+    "counts": (dict[str, int], {"a": 1}),
+    "word": (Literal["a", "b"], "b"),
+}
+
+
+def message_with(types):
+    fields = ActionNode.create_model_class("Answer", {name: (kind, ...) for name, (kind, _) in types.items()})
+    return Message(content="c", instruct_content=fields(**{name: value for name, (_, value) in types.items()}))
+
+
+def test_messages_with_fields_of_all_types(monkeypatch):
+    message = message_with(TYPES)
+    for again in (
+        Message(**json.loads(message.model_dump_json())),
+        deserialize_message(serialize_message(message)),
+    ):
+        assert again.instruct_content.model_dump() == {name: value for name, (_, value) in TYPES.items()}
+    # An enumeration's class is not known any more.
+    (mood,) = Message(**json.loads(message_with({"mood": (Mood, Mood.GLAD)}).model_dump_json())).instruct_content
+    assert mood == ("mood", "glad")
+    written = message.model_dump_json()
+    monkeypatch.setenv("METAGPT_OLLAMA_UNPATCHED", "recovery")
+    with pytest.raises(Exception, match="KeyError: 'type'"):
+        message.model_dump_json()
+    # MetaGPT reads what was written.
+    assert Message(**json.loads(written)).instruct_content.number == 3
+
+
+def test_types_that_metagpt_knows_are_written_as_by_itself(monkeypatch):
+    message = message_with({"a": (list[str], ["x"]), "b": (list[list[str]], [["x"]])})
+    ours_written = message.model_dump_json()
+    monkeypatch.setenv("METAGPT_OLLAMA_UNPATCHED", "recovery")
+    assert message.model_dump_json() == ours_written
+
+
+def test_a_team_is_written_while_a_role_is_at_work(asked, server, make_context, tmp_path):
+    team = team_of(make_context(), Author, Lector)
+    team.run_project(IDEA)
+    asked.replies = {"Check": Reply.chat(["one", " two"]).gated(1)}
+
+    async def main():
+        task = asyncio.ensure_future(team.run(n_round=3))
+        await asyncio.to_thread(server.wait_for_request, 2)
+        team.serialize(tmp_path)
+        copies = [copy.deepcopy(team), pickle.loads(pickle.dumps(team))]
+        asked.replies["Check"].gate.open_all()
+        await task
+        return copies
+
+    copies = asyncio.run(main())
+    assert taken(asked) == ["Draft: the sea", "Check: <Draft: the sea>", "Sign: one two"]
+    asked.replies = {}
+    run(Team.deserialize(tmp_path, context=make_context()))
+    assert taken(asked) == ["Check: <Draft: the sea>", "Sign: <Check: <Draft: the sea>>"]
+    for copied in copies:
+        assert copied.env.roles["Author"].llm is not team.env.roles["Author"].llm
+        copied.run_project("the moon")
+        assert "Author: <Draft: the moon>" in run(copied)
+        assert "Draft: the moon" in taken(asked)

@@ -53,12 +53,12 @@ def test_a_reply_that_the_provider_rejects_is_an_error_and_no_second_call():
 def test_the_table_is_aligned():
     rows = [
         Totals("qwen3:8b", 12, 34567, 890, 20.04, 12.34, 890, loads=1, retries=2, truncated=3, errors=4),
-        Totals("nomic-embed-text", 1, 7, 0, 0.25),
+        Totals("nomic-embed", 1, 7, 0, 0.25),
     ]
     assert table(rows).splitlines() == [
-        "model             calls  prompt tokens  answer tokens  seconds  tokens/s  loads  retries  truncated  errors",
-        "qwen3:8b             12          34567            890     20.0      72.1      1        2          3       4",
-        "nomic-embed-text      1              7              0      0.2         -      0        0          0       0",
+        "model        calls  prompt tokens  answer tokens   cost  seconds  tokens/s  loads  retries  truncated  errors",
+        "qwen3:8b        12          34567            890  $0.00     20.0      72.1      1        2          3       4",
+        "nomic-embed      1              7              0  $0.00      0.2         -      0        0          0       0",
     ]
 
 

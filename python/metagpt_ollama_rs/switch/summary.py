@@ -42,6 +42,9 @@ _STARTED = "begun"
 # The `state` in the line that follows the record of a call whose answer was repaired.
 _REPAIRED = "repaired"
 
+# What MetaGPT counts for any number of tokens of a model behind Ollama (see the patch `costs`).
+_COST = "$0.00"
+
 # The `error` of a call whose task was cancelled, often because another call had failed.
 _CANCELLED = "closed"
 
@@ -148,13 +151,13 @@ def ended_by(calls: Sequence[dict[str, Any]]) -> Optional[str]:
 def table(rows: Sequence[Totals]) -> str:
     """The totals as aligned text, a line for each model. Calls that did not come to an end have a column if there were
     any, and so have answers that were repaired."""
-    head = ["model", "calls", "prompt tokens", "answer tokens", "seconds", "tokens/s", "loads", "retries",
+    head = ["model", "calls", "prompt tokens", "answer tokens", "cost", "seconds", "tokens/s", "loads", "retries",
             "truncated", "errors"]  # fmt: skip
     cells = [head]
     for row in rows:
         speed = row.tokens_per_second
         cells.append(
-            [row.model, f"{row.calls}", f"{row.prompt_tokens}", f"{row.answer_tokens}", f"{row.seconds:.1f}",
+            [row.model, f"{row.calls}", f"{row.prompt_tokens}", f"{row.answer_tokens}", _COST, f"{row.seconds:.1f}",
              "-" if speed is None else f"{speed:.1f}",
              f"{row.loads}", f"{row.retries}", f"{row.truncated}", f"{row.errors}"]
         )  # fmt: skip

@@ -9,6 +9,7 @@ from . import commands, plans, reports, searches
 from .action_nodes import expect_nodes
 from .code_blocks import replace_engineer, replace_parse_code, replace_program_writers
 from .costs import patch_context, patch_cost_managers, patch_team_balance
+from .message_types import patch_field_types
 from .patch import Patch
 from .prompt_sizes import replace_prompt_sizes, replace_research_actions
 from .rag import replace_create_ollama
@@ -54,6 +55,7 @@ PATCHES: tuple[Patch, ...] = (
     Patch("recovery", "metagpt.context", patch_context_sums),
     Patch("recovery", "metagpt.roles.role", patch_roles),
     Patch("recovery", "metagpt.team", patch_team_files),
+    Patch("recovery", "metagpt.utils.serialize", patch_field_types),
     Patch("token_counts", "metagpt.utils.token_counter", replace_counts),
     Patch("token_counts", "metagpt.tools.libs.editor", replace_tiktoken),
     Patch("token_counts", "metagpt.tools.libs.index_repo", replace_tiktoken),
