@@ -47,7 +47,7 @@ RESULTS ?= target/bench.json
 SECONDS ?= 60
 TARGETS ?= decoder vectors framing last_value
 
-.PHONY: help demo test test-rust test-python test-metagpt test-general fuzz instructions instructions-baseline bench bench-report bench-structured lint lint-rust lint-python format wheel notices lock clean
+.PHONY: help demo test test-rust test-python test-metagpt test-general fuzz instructions instructions-baseline bench bench-report bench-structured bench-token-estimates bench-metagpt lint lint-rust lint-python format wheel notices lock clean
 
 help:
 	@echo 'make demo     a MetaGPT role answers through this provider, from a real model'
@@ -60,6 +60,8 @@ help:
 	@echo 'make instructions   instructions per decoded line against the baseline (part of make test)'
 	@echo 'make instructions-baseline   accept what they are now'
 	@echo 'make bench-structured  how many answers MetaGPT parses at the first try, by the original provider and by ours'
+	@echo 'make bench-token-estimates  how far estimates of tokens are off, for four tokenizers'
+	@echo "make bench-metagpt  how far MetaGPT's own programs get, by the original provider and by ours"
 	@echo 'make fuzz     parsers against their oracles, SECONDS=60 for each (TARGETS="framing last_value" for some)'
 	@echo 'make wheel    the wheel to publish, in dist/'
 	@echo 'make notices  THIRD_PARTY_NOTICES, after a change of Cargo.lock'
@@ -145,6 +147,14 @@ bench-report: $(METAGPT)/.package
 # The places of MetaGPT's main branch are counted where METAGPT_MAIN is a command that runs Python with it and this package.
 bench-structured: $(METAGPT)/.package
 	@$(METAGPT)/bin/python -m benches.structured
+
+bench-token-estimates: $(METAGPT)/.package target/llama-index/.done
+	@$(METAGPT)/bin/python -m benches.token_estimates
+
+# MetaGPT's main branch takes part where METAGPT_MAIN names a checkout and METAGPT_MAIN_PYTHON an interpreter with what it
+# requires. `ARGUMENTS="--model smollm2"` asks the small model of the tests, `ARGUMENTS=--help` lists the rest.
+bench-metagpt: $(METAGPT)/.package
+	@$(METAGPT)/bin/python -m benches.metagpt_runs $(if $(findstring --results,$(ARGUMENTS)),,--results target/metagpt-runs.json) $(ARGUMENTS)
 
 wheel: target/.wheel
 

@@ -27,6 +27,8 @@ from .wrong_shapes import SHAPES
 __all__ = ["CODE_SHAPES", "JSON_SHAPES", "ScriptedModel", "as_code_shape", "fit"]
 
 THOUGHTS = "I go on."
+# A run that needs more is taken for one without an end.
+MAX_CALLS = 100
 
 CODE_SHAPES: dict[str, Callable[[str], str]] = {
     "fence without a language": lambda code: f"```\n{code}\n```",
@@ -150,6 +152,8 @@ class ScriptedModel:
     def __call__(self, request: Request) -> Reply:
         body = request.json()
         self.calls += 1
+        if self.calls > MAX_CALLS:
+            return Reply.error("the run is not over", 400)
         messages = [str(message.get("content") or "") for message in body["messages"]]
         answer = find_answer(self.scenario, messages)
         if answer is None:

@@ -24,16 +24,24 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional
 
+from metagpt_ollama_rs.embedded import EmbeddedServer
 from metagpt_ollama_rs.testing import ScriptedServer
 
-from .metagpt_models import CODE_SHAPES, JSON_SHAPES, ScriptedModel
+from .metagpt_examples import EXAMPLES, scenario_of
+from .metagpt_models import CODE_SHAPES, JSON_SHAPES, MAX_CALLS, ScriptedModel
 from .metagpt_scenarios import MAIN, RELEASE, SCENARIOS, Scenario
+from .structured import model_file
 
 ROOT = Path(__file__).parents[1]
 RIGHT = "right"
+MODEL = "model-of-the-run"
+# What bounds the real model: one thread, because two wait for each other on a busy machine.
+OPTIONS = {"num_predict": 300, "num_thread": 1, "seed": 1}
+REAL_SECONDS = 90.0
 
 
 class Way(NamedTuple):
@@ -58,18 +66,23 @@ WAYS: dict[str, Way] = {
 class Worker:
     """A process of `metagpt_worker` for one way and one release, and the server that it asks."""
 
-    def __init__(self, folder: Path, way: Way, release: str, url: str) -> None:
+    def __init__(
+        self, folder: Path, way: Way, release: str, url: str, options: Optional[dict[str, Any]] = None
+    ) -> None:
         folder.mkdir()
-        llm = {"api_type": "ollama", "base_url": f"{url}/api", "model": "scripted", "api_key": "ollama", **way.llm}
+        llm = {"api_type": "ollama", "base_url": f"{url}/api", "model": MODEL, "api_key": "ollama", **way.llm}
         (folder / "config").mkdir()
         (folder / "config" / "config2.yaml").write_text(json.dumps({"llm": llm, **way.config}), encoding="utf-8")
         kept = {
             name: value for name, value in os.environ.items() if not name.lower().endswith(("_proxy", "pythonpath"))
         }
         environment = {**kept, "HOME": str(folder), "METAGPT_PROJECT_ROOT": str(folder), **way.environment}
+        environment["METAGPT_RUNS_OPTIONS"] = json.dumps(options or {})
         environment.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", PYTHONWARNINGS="ignore")
         python = sys.executable
         path = [str(ROOT)]
+        if "METAGPT_MAIN" in os.environ:
+            environment["METAGPT_EXAMPLES"] = str(Path(os.environ["METAGPT_MAIN"]) / "examples")
         if release == MAIN:
             python = os.environ["METAGPT_MAIN_PYTHON"]
             path += [os.environ["METAGPT_MAIN"], str(_site_of_this_package(folder.parent))]
@@ -142,13 +155,13 @@ def scripted_runs(name: str, release: str, scenarios: list[str], shapes: list[st
     rows = []
     with working(name, release) as (worker, server):
         for title in scenarios:
-            scenario = SCENARIOS[title, release]
-            for shape in shapes:
+            scenario = SCENARIOS.get((title, release)) or scenario_of(title.partition("examples/")[2])
+            for shape in shapes if (title, release) in SCENARIOS else [RIGHT]:
                 if shape in CODE_SHAPES and not scenario.writes_programs:
                     continue
                 model = ScriptedModel(scenario, shape)
                 server.on("POST", "/api/chat", model)
-                outcome = worker.run(scenario, kernel=shape == RIGHT or shape in CODE_SHAPES)
+                outcome = worker.run(scenario, kernel=shape == RIGHT)
                 row = {
                     "scenario": title,
                     "release": release,
@@ -156,6 +169,7 @@ def scripted_runs(name: str, release: str, scenarios: list[str], shapes: list[st
                     "shape": shape,
                     "done": scenario.stages[-1] in outcome["stages"],
                     **outcome,
+                    **({"error": f"not over after {MAX_CALLS} calls"} if model.calls > MAX_CALLS else {}),
                     "calls": model.calls,
                     "structured": model.structured,
                     "suited": model.suited,
@@ -173,12 +187,49 @@ def scripted_runs(name: str, release: str, scenarios: list[str], shapes: list[st
     return rows
 
 
+def real_runs(name: str, release: str, scenarios: list[str], log: bool) -> list[dict[str, Any]]:
+    """A row for each scenario, of which the small model of the tests answers what it can within a bound."""
+    rows = []
+    with (
+        tempfile.TemporaryDirectory(prefix="metagpt-ollama-bench-") as scratch,
+        EmbeddedServer(model_file(), name=MODEL, context_length=4096) as server,
+    ):
+        worker = Worker(Path(scratch) / "root", WAYS[name], release, server.url, OPTIONS)
+        try:
+            for title in scenarios:
+                scenario = replace(SCENARIOS[title, release], seconds=REAL_SECONDS)
+                outcome = worker.run(scenario, kernel=True)
+                row = {
+                    "scenario": title,
+                    "release": release,
+                    "way": name,
+                    "shape": "smollm2",
+                    "done": scenario.stages[-1] in outcome["stages"],
+                    **outcome,
+                }
+                rows.append(row)
+                print(f"{name:28} {release:6} {title:30} {row['stages']} {row['seconds']} s {row['error'][:100]}",
+                          file=sys.stderr, flush=True)  # fmt: skip
+                if log:
+                    print(worker.log()[-6000:], file=sys.stderr)
+        finally:
+            worker.stop()
+    return rows
+
+
+def _is_of(title: str, release: str) -> bool:
+    file = title.partition("examples/")[2]
+    return release in EXAMPLES[file].releases if file else (title, release) in SCENARIOS
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Runs MetaGPT's own programs with each provider.")
     titles = list(dict.fromkeys(title for title, _ in SCENARIOS))
-    parser.add_argument("--only", nargs="+", choices=titles, default=titles, metavar="SCENARIO")
+    examples = [f"examples/{file}" for file in EXAMPLES]
+    parser.add_argument("--only", nargs="+", choices=titles + examples, metavar="SCENARIO")
     parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS), metavar="WAY")
     parser.add_argument("--shapes", nargs="+", default=None, metavar="SHAPE")
+    parser.add_argument("--model", choices=("scripted", "smollm2"), default="scripted")
     parser.add_argument("--release", choices=(RELEASE, MAIN))
     parser.add_argument("--at-once", type=int, default=2, help="how many processes with MetaGPT (default: 2)")
     parser.add_argument("--log", action="store_true", help="show what a run that is not done has written")
@@ -188,11 +239,15 @@ def main() -> None:
     if MAIN in releases and not {"METAGPT_MAIN", "METAGPT_MAIN_PYTHON"} <= os.environ.keys():
         print("main is left out: METAGPT_MAIN and METAGPT_MAIN_PYTHON are not set", file=sys.stderr)
         releases.remove(MAIN)
+    if options.only is None:
+        options.only = titles + (examples if "METAGPT_MAIN" in os.environ else [])
     shapes = options.shapes or [RIGHT, *JSON_SHAPES, *CODE_SHAPES]
 
     def runs(pair: tuple[str, str]) -> list[dict[str, Any]]:
         release, name = pair
-        scenarios = [title for title in options.only if (title, release) in SCENARIOS]
+        scenarios = [title for title in options.only if _is_of(title, release)]
+        if options.model == "smollm2":
+            return real_runs(name, release, [title for title in scenarios if title in titles], options.log)
         return scripted_runs(name, release, scenarios, shapes, options.log) if scenarios else []
 
     with ThreadPoolExecutor(options.at_once) as pool:

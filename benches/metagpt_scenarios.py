@@ -348,7 +348,7 @@ _ALL = (
         seconds=15,
     ),
     Scenario("TutorialAssistant", (RELEASE, MAIN), ("contents", "the tutorial has its chapters"), TUTORIAL),
-    Scenario("nested ActionNodes", (RELEASE, MAIN), ("novel", "the chapters are right"), NOVEL_ASKS),
+    Scenario("nested ActionNodes", (RELEASE, MAIN), ("novel", "chapters", "both are right"), NOVEL_ASKS),
     Scenario("RoleZero", (MAIN,), ("commands", "the file is right", "ended by itself"), ROLE_ZERO),
 )
 

@@ -19,6 +19,7 @@ import io
 import json
 import os
 import re
+import runpy
 import shutil
 import signal
 import subprocess
@@ -30,6 +31,7 @@ from pathlib import Path
 from typing import Any, Callable, List  # noqa: UP035 - MetaGPT's nodes know this List alone
 
 from . import metagpt_scenarios as told
+from .metagpt_examples import EXAMPLES, scenario_of
 from .metagpt_scenarios import MAIN, SCENARIOS, Scenario
 
 ROOT = Path(os.environ.get("METAGPT_PROJECT_ROOT", "."))
@@ -45,6 +47,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     _shorten_waits()
+    _bound_answers(json.loads(os.environ.get("METAGPT_RUNS_OPTIONS", "{}")), provider)
     if provider != "original":
         import metagpt_ollama_rs.provider  # noqa: F401
     import metagpt.roles.di.data_interpreter
@@ -58,7 +61,10 @@ def main() -> None:
     print("ready", file=answers, flush=True)
     for line in sys.stdin:
         asked = json.loads(line)
-        print(json.dumps(_run_in_a_fork(SCENARIOS[asked["scenario"], release], asked)), file=answers, flush=True)
+        title = asked["scenario"]
+        example = title.partition("examples/")[2]
+        scenario = scenario_of(example) if example else SCENARIOS[title, release]
+        print(json.dumps(_run_in_a_fork(scenario, asked)), file=answers, flush=True)
 
 
 def _shorten_waits() -> None:
@@ -67,6 +73,23 @@ def _shorten_waits() -> None:
 
     for name in ("wait_random_exponential", "wait_exponential", "wait_fixed", "wait_random"):
         getattr(tenacity.wait, name).__call__ = lambda self, retry_state: 0.0
+
+
+def _bound_answers(options: dict[str, Any], provider: str) -> None:
+    """Gives every LLM object options for the server that MetaGPT's own cannot be configured to send."""
+    if not options:
+        return
+    if provider == "original":
+        from metagpt.provider import ollama_api as module
+    else:
+        import metagpt_ollama_rs.provider as module  # type: ignore[no-redef]
+    make = module.OllamaLLM.__init__
+
+    def make_bounded(self: Any, *arguments: Any, **more: Any) -> None:
+        make(self, *arguments, **more)
+        self.ollama_message.additional_kwargs["options"].update(options)
+
+    module.OllamaLLM.__init__ = make_bounded
 
 
 def _run_in_a_fork(scenario: Scenario, asked: dict[str, Any]) -> dict[str, Any]:
@@ -110,7 +133,7 @@ def _be_the_run(scenario: Scenario, asked: dict[str, Any]) -> None:
     if not asked["kernel"]:
         _run_programs_here()
     try:
-        RUNS[scenario.name](scenario, stages)
+        RUNS.get(scenario.name, run_example)(scenario, stages)
     except BaseException as caught:
         traceback.print_exc()
         cause = caught.__context__ if type(caught) is Exception and caught.__context__ is not None else caught
@@ -397,16 +420,18 @@ def run_nested_nodes(scenario: Scenario, stages: Stages) -> None:
     chapter = create_model("Chapter", name=(str, "Chapter 1"), content=(str, "..."))
     examples = [{"name": "Chapter 1", "content": "..."}]
     chapters = create_model("Chapters", chapters=(List[chapter], examples))  # type: ignore[valid-type]  # noqa: UP006
-    novel = create_model("Novel", **{key: (type(value), value) for key, value in told.NOVEL.items()})
+    empty = {str: "...", list: ["..."]}
+    novel = create_model("Novel", **{key: (type(value), empty[type(value)]) for key, value in told.NOVEL.items()})
     question = "Write a novel named 'Reborn in Skyrim'."
 
     async def write() -> None:
         filled = await _filled(ActionNode.from_pydantic(novel), question, LLM())
-        if filled.instruct_content.model_dump() == told.NOVEL:
-            stages.append("novel")
+        right = filled.instruct_content.model_dump() == told.NOVEL
+        stages.append("novel")
         filled = await _filled(ActionNode.from_pydantic(chapters), f"{question}\n{filled.content}", LLM())
-        if "novel" in stages and filled.instruct_content.model_dump() == told.CHAPTERS:
-            stages.append(scenario.stages[1])
+        stages.append("chapters")
+        if right and filled.instruct_content.model_dump() == told.CHAPTERS:
+            stages.append(scenario.stages[2])
 
     _within(write())
 
@@ -455,6 +480,19 @@ def run_role_zero(scenario: Scenario, stages: Stages) -> None:
     by_itself = not asked and role.rc.todo is None and re.search(r'"command_name": "end"', role.command_rsp)
     if "the file is right" in stages and by_itself:
         stages.append(scenario.stages[2])
+
+
+def run_example(scenario: Scenario, stages: Stages) -> None:
+    """The file below `examples` of the checkout that METAGPT_EXAMPLES names, as `python FILE` runs it."""
+    file = scenario.name.partition("examples/")[2]
+    folder = ROOT / "examples"
+    folder.symlink_to(os.environ["METAGPT_EXAMPLES"])
+    sys.argv = [file, *EXAMPLES[file].arguments]
+    sys.path.insert(0, str((folder / file).parent))
+    runpy.run_path(str(folder / file), run_name="__main__")
+    sys.stdout.flush()
+    if EXAMPLES[file].shows in (ROOT / LOG).read_text(encoding="utf-8", errors="replace"):
+        stages.append("done")
 
 
 RUNS: dict[str, Run] = {

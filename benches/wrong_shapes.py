@@ -123,7 +123,7 @@ PLACES = {
                     "command_name": "Editor.write",
                     "args": {
                         "path": "C:\\Users\\me\\app.md",
-                        "content": "The area \\(\\frac{1}{2} \\cdot g\\),\nand a number: \\d+\\.",
+                        "content": "The area \\(\\sqrt{2} \\cdot g\\),\nand a number: \\d+\\.",
                     },
                 },
             ],
@@ -497,7 +497,10 @@ SHAPES: dict[str, WrongShape] = {
         "small models that write code or speech into a field", _styled(text=_without_escaped_quotes)
     ),
     "backslashes in texts": WrongShape(
-        "models that write LaTeX, regular expressions or Windows paths", _styled(text=_with_backslashes)
+        "models that write LaTeX, regular expressions or Windows paths",
+        _styled(text=_with_backslashes),
+        # What JSON has a meaning for is lost.
+        suits=lambda value: not any(re.search(r'\\[bfnrtu"\\/\']', text + '"') for text in _texts(value)),
     ),
     "escaped apostrophes": WrongShape(
         "models that write JavaScript",
@@ -563,7 +566,9 @@ SHAPES: dict[str, WrongShape] = {
         "models that correct names",
         _renamed(lambda key: key.replace(" ", "_") if " " in key else key.replace("_", " ").title()),
     ),
-    "numbers and truths as texts": WrongShape("small models", _scalars_as_text, suits=_has_numbers),
+    "numbers and truths as texts": WrongShape(
+        "small models", _scalars_as_text, suits=lambda value: _has_numbers(value) and not _are_commands(value)
+    ),
     "texts as numbers": WrongShape(
         "many: MetaGPT's task ids are texts",
         _text_as_numbers,
@@ -623,7 +628,7 @@ SHAPES: dict[str, WrongShape] = {
     ),
     "broken after the example": WrongShape(
         "small models",
-        lambda value: _echo(value)[: -len(_plain(value)) // 2 - 4].rstrip() + "\n```\nThis is my answer.",
+        lambda value: _echo(value).rpartition('"')[0] + "\n```\nThis is my answer.",
         "none",
     ),
 }

@@ -25,9 +25,9 @@ The words of `RecoveredJson.repairs`:
 
 - around the value: ``prose``, ``fence``, ``tag`` (``[CONTENT]``, ``<json>``), ``several`` (other values of the shape);
 - its brackets and commas: ``trailing comma``, ``missing comma``, ``missing bracket``, ``extra bracket``;
-- its texts and words: ``single quotes``, ``backquotes``, ``triple quotes``, ``bare key``, ``bare word``, ``literal``
-  (Python's ``None`` and ``True``), ``number`` (``007``), ``line break``, ``backslash``, ``punctuation`` (Chinese or
-  typographic), ``comment``;
+- its texts and words: ``quotes`` (in a text, without a backslash), ``single quotes``, ``backquotes``,
+  ``triple quotes``, ``bare key``, ``bare word``, ``literal`` (Python's ``None`` and ``True``), ``number`` (``007``),
+  ``line break``, ``backslash``, ``punctuation`` (Chinese or typographic), ``comment``;
 - ``guess``: what the library has made of it;
 - its shape: ``single`` (an element in the place of a list, or the reverse), ``wrapped``, ``key`` and ``spelling`` (in
   other letters), ``type`` (a number as text, or the reverse), ``json text``;
@@ -55,6 +55,11 @@ _DECODERS = (
     (json.JSONDecoder(strict=False, object_pairs_hook=unique_keys), ("line break",)),
 )
 _OPENER = re.compile("[{}]".format(re.escape("".join(OPENERS))))
+# An opening bracket, with the beginning of a member or an element behind it, or the end of the container.
+_START = re.compile(
+    r"[{｛](?=\s{0,1000}(?:[\"'“‘`}｝/#]|[^\W\d][\w .$-]{0,80}[:：]|[0-9]{1,20}\s?[:：]))"
+    r"|[\[［](?=\s{0,1000}(?:[\"'“‘`\[［{｛\]］/#+.-]|\w))"
+)
 _TAG = re.compile(r"\[/?[A-Z_]+\]|</?[A-Za-z_]\w*>")
 _FENCE = re.compile(r"(?:```+|~~~+)[ \t]*[\w+-]*")
 _BLOCK_END = re.compile(r"\n[ \t]*(?:```|~~~)|\[/\w+\]|</\w+>")
@@ -68,17 +73,22 @@ _FIRST_KEY = re.compile(r"(?:\A|\n|\])[ \t]*(?=[\"“'][^\"”'\n{}\[\]]{1,80}[\
 _BETWEEN = re.compile(r"(?:[\s,，;；]|(?:```|~~~)\w*)*")
 _MEMBER_BEFORE = re.compile(r"(?:\A|[,，{｛\n])\s*[\"“'][^\"”'\n]{1,80}[\"”']\s*[:：]\s*\Z")
 _MEMBER_AFTER = re.compile(r"(?:[\s}\]｝］]*[,，]\s*|\s*[}\]｝］]+\s*)[\"“'][^\"”'\n]{1,80}[\"”']\s*[:：]")
+# What may follow what could not be read: nothing that could be more of it.
+_AFTER_UNREADABLE = re.compile(r"(?![^\s.;`<\[])[^\n\"'}\]]*(?:\n\s*(?![\"'}\],:])|\Z)")
 _EXTRA_BRACKETS = re.compile(r"(?:\s*[}\]｝］])+")
-# How much of a text is read in vain before it is given up, as a multiple of its length.
+# How much of a text is read in vain before it is given up, as a multiple of its length; how many brackets are tried;
+# how many blocks may be broken.
 _MAX_VAIN = 8
-_MOST_GUESSES = 8
+_MOST_STARTS = 2000
+_MOST_BROKEN = 16
+_MOST_GUESSES = 4
 
 
 class RecoveredJson(NamedTuple):
     """The value that an answer gives, and what had to be repaired for it, in the words of the module.
 
-    >>> recover_json("The answer is {}.", {"type": "object"})
-    RecoveredJson(value={}, repairs=('prose',))
+    >>> recover_json("The answer is {'a': 1}.", {"type": "object"})
+    RecoveredJson(value={'a': 1}, repairs=('prose', 'single quotes'))
     """
 
     value: Any
@@ -197,13 +207,17 @@ class _Scanner:
         self._in_vain = 0
 
     def blocks(self) -> list[_Block]:
-        """The blocks in their order; they do not overlap."""
+        """The blocks in their order; they do not overlap. What is not looked at any more is a broken one."""
         found: list[_Block] = []
-        position = 0
-        while self._in_vain <= _MAX_VAIN * len(self._text) + 1000:
-            opener = _OPENER.search(self._text, position)
+        position = starts = broken = 0
+        while True:
+            opener = _START.search(self._text, position)
             if opener is None:
-                break
+                return found
+            starts += 1
+            is_too_much = self._in_vain > _MAX_VAIN * len(self._text) + 1000
+            if is_too_much or starts > _MOST_STARTS or broken > _MOST_BROKEN:
+                return [*found, _Block(opener.start(), len(self._text), is_broken=True)]
             tag = _TAG.match(self._text, opener.start())
             if tag is not None:
                 position = tag.end()
@@ -214,15 +228,13 @@ class _Scanner:
                 continue
             if block.is_broken or block.value or self._stands_alone(block):
                 found.append(block)
+            broken += block.is_broken
             position = max(block.end, opener.end())
-        return found
 
     def _stands_alone(self, block: _Block) -> bool:
         """Whether an empty value has its line for itself: in prose and in other formats, brackets mean other things."""
         before, after = self._text[: block.start].rstrip(" \t"), self._text[block.end :].lstrip(" \t.")
-        return "\n" not in self._text.strip() or (
-            (not before or before[-1] in "\n]>") and after[:1] in ("", "\n", "[", "<")
-        )
+        return (not before or before[-1] in "\n]>") and after[:1] in ("", "\n", "[", "<")
 
     def _is_no_list(self, start: int) -> bool:
         if self._text[start] not in "[［":
@@ -274,7 +286,7 @@ class _Scanner:
                 break
             self._guesses += 1
             guess = guess_json(self._text[start:end])
-            if guess is not None:
+            if guess is not None and _AFTER_UNREADABLE.match(self._text, end):
                 return self._checked(_Block(start, end, guess, ("guess",)))
         return None
 
@@ -302,7 +314,7 @@ class _Scanner:
         """Where to go on after something that could not be read: behind its brackets, if nothing of it follows them,
         else at the end of the fence or tag that it stands in, else nowhere."""
         end = self._end_of_brackets(start)
-        if end and not re.match(r"\s*[,，:：}\]｝］\"']", self._text[end : end + 100]):
+        if end and _AFTER_UNREADABLE.match(self._text, end):
             return end
         block_end = _BLOCK_END.search(self._text, start)
         return block_end.start() if block_end is not None else len(self._text)
@@ -313,7 +325,8 @@ def _candidates(text: str, blocks: Sequence[_Block], schema: Mapping[str, Any]) 
     found = []
     for block in [*blocks, *_rows(text, blocks)]:
         fit = None if block.is_broken else fit_shape(block.value, schema, block.unfinished, block.bare)
-        if fit is not None:
+        # A guess that the schema does not know is no good guess.
+        if fit is not None and not (fit.extras and "guess" in block.repairs):
             found.append(_Candidate(block, fit))
     return sorted(found, key=lambda one: one.block.end)
 
@@ -354,12 +367,15 @@ def _choose(candidates: Sequence[_Candidate], blocks: Sequence[_Block], text: st
 
     own = [one for one in candidates if not is_copied(one.block)] if len(candidates) > 1 else candidates
     own = own or candidates
-    best = [one for one in own if one.rank == min(one.rank for one in own)]
-    if not best:
+    if not own:
         return None
+    first = min(one.rank for one in own)
+    best = [one for one in own if one.rank == first]
     chosen = best[-1]
+    fitting = {id(one.block) for one in candidates}
     for block in blocks:
-        if block.start >= chosen.block.end and (block.is_broken or block.is_open) and not is_copied(block):
+        is_doubtful = block.is_broken or block.is_open or ("guess" in block.repairs and id(block) not in fitting)
+        if block.start >= chosen.block.end and is_doubtful and not is_copied(block):
             return None
     if isinstance(chosen.fit.value, list):
         others = [one for one in best if one.fit.value != chosen.fit.value]

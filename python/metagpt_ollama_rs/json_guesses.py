@@ -22,11 +22,10 @@ from typing import Any, Callable, Optional
 __all__ = ["MAX_GUESS", "guess_json"]
 
 # Longer texts are not guessed at: the library's time grows with the square of some texts' length.
-MAX_GUESS = 100_000
+MAX_GUESS = 20_000
 
-_FILLER_CHARACTERS = " \t\r\n\ufeff{}[]()｛｝［］,:，：、;；\"'“”‘’`"
-_FILLER = re.compile(f"[{re.escape(_FILLER_CHARACTERS)}]*")
-_EMPTY = re.compile(r"[\s{}\[\]()｛｝［］,:，：、;；]*(\"\"|''|“”)(?![\"'“”])")
+_GAP = re.compile(r"[\s\ufeff{}\[\]()｛｝［］,:，：、;；]*")
+_EMPTY = re.compile(r"(\"\"|''|“”)(?![\"'“”])")
 _SPACES = re.compile(r"(?:\s|\\[nrt])*")
 _NUMBER = re.compile(r"[+-]?[0-9][0-9_]{0,300}(\.[0-9]+)?([eE][+-]?[0-9]+)?(?![\w.])")
 _LITERAL = re.compile(r"true|false|null|none", re.IGNORECASE)
@@ -34,8 +33,9 @@ _QUOTES = ('"', "'", "“", "”", "‘", "’", "`")
 _ESCAPED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", '"': '"', "'": "'", "\\": "\\", "/": "/"}
 # A text that a program would put together of two.
 _SUM = re.compile(r"[\"'`]\s*\+\s*[\"'`]")
-# What follows a text that lacks its last quote, and one that has no quotes.
-_ENDS_UNQUOTED = re.compile(r"[,:，：、;；}\]｝］]|\Z")
+# What follows a text that lacks its last quote, and one that has no quotes. Without a quote further on, the first may
+# be a text that was cut off.
+_ENDS_UNQUOTED = re.compile(r"[,:，：、;；}\]｝］][^\"'”]*[\"'”]")
 _ENDS_WORD = re.compile(r"\s*([,:，：、;；}\]｝］]|\Z)")
 # What follows the quote that ends a value in an object, one in a list, a key.
 _ENDS_MEMBER = re.compile(r"\s*([}｝]|[,，]\s*[\"'“][^\"'“”\n]{1,80}[\"'”]\s*[:：])")
@@ -88,7 +88,7 @@ class _Check:
     def confirmed(self, guess: Any) -> Any:
         """The guess in the words of the text. Raises ``_Mismatch`` if the text says anything else, or more."""
         value = self._part(guess, _ENDS_MEMBER)
-        self._skip(_FILLER)
+        self._skip(_GAP)
         if self._position < len(self._text):
             raise _Mismatch
         return value
@@ -109,7 +109,7 @@ class _Check:
             return [self._part(one, _ENDS_ELEMENT) for one in part]
         if isinstance(part, str):
             return self._string(part, end)
-        self._skip(_FILLER)
+        self._skip(_GAP)
         pattern = _LITERAL if part is None or isinstance(part, bool) else _NUMBER
         found = pattern.match(self._text, self._position)
         if found is None:
@@ -131,39 +131,31 @@ class _Check:
         ``end`` is what follows such a text. A quote within the text that this follows, too, could be its end as well:
         then the guess is one of several.
         """
+        self._skip(_GAP)
         if not string and self._skip(_EMPTY):
             return ""
-        self._skip(_FILLER)
-        head = len(string) - len(string.lstrip(_FILLER_CHARACTERS))
-        if head < len(string) and not _SUM.search(string):
-            # The filler may have been the beginning of the text.
-            for start in dict.fromkeys((self._position - head, self._position)):
-                found = self._matched(start, string, end)
-                if found is not None:
-                    return found
-        raise _Mismatch
-
-    def _matched(self, start: int, string: str, end: re.Pattern[str]) -> Optional[str]:
-        text, position = self._text, start
-        quote = text[start - 1] if start > 0 and text[start - 1] in _QUOTES else ""
+        text = self._text
+        quote = text[self._position : self._position + 1]
+        quote = quote if quote in _QUOTES else ""
+        position = self._position + len(quote)
         for char in string:
             there = text[position : position + 1]
-            if there == char:
-                if there == quote and end.match(text, position + 1):
-                    return None
+            if there == char and not (there == quote and end.match(text, position + 1)):
                 position += 1
             elif there == "\\" and _ESCAPED.get(text[position + 1 : position + 2]) == char:
                 position += 2
             else:
-                return None
-        if not quote and text[position : position + 1] in _QUOTES:
-            self._position = position + 1
-            return string
+                raise _Mismatch
         # The library leaves out spaces at the end.
-        spaces = _SPACES.match(text, position)
+        spaces = _SPACES.match(text, position) if quote else None
         last = spaces.end() if spaces else position
-        if quote and text[last : last + 1] in _QUOTES:
+        if text[last : last + 1] in _QUOTES:
             self._position = last + 1
-            return string + re.sub(r"\\(.)", lambda escape: _ESCAPED[str(escape[1])], text[position:last])
-        self._position = position
-        return string if (_ENDS_UNQUOTED if quote else _ENDS_WORD).match(text, position) else None
+            string += re.sub(r"\\(.)", lambda escape: _ESCAPED[str(escape[1])], text[position:last])
+        elif (_ENDS_UNQUOTED if quote else _ENDS_WORD).match(text, position):
+            self._position = position
+        else:
+            raise _Mismatch
+        if not string or _SUM.search(string):
+            raise _Mismatch
+        return string

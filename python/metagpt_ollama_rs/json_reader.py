@@ -5,8 +5,8 @@
 >>> reading.value, reading.end, reading.repairs
 ({'a': True, 'b': [1, 2]}, 23, ('single quotes', 'literal', 'bare key', 'trailing comma'))
 
-What has several readings is not read but raises `Unreadable`: a quote that is not escaped, a quote that is missing, two
-values for one key, an ellipsis in the place of what was left out. ``json_guesses`` guesses at some of these.
+What has several readings is not read but raises `Unreadable`: a quote or a comma that is missing, two values for one
+key, an ellipsis in the place of what was left out. ``json_guesses`` guesses at some of these.
 
 A value whose end is missing is completed by what is there. If it was cut off (the text ends in the middle of something,
 or the caller says so), a list keeps its complete elements only, because half a command must not be carried out. Of an
@@ -27,6 +27,7 @@ _CLOSERS = {"}": "}", "｝": "}", "]": "]", "］": "]"}
 # Deeper than any answer. What is nested deeper is not read.
 _MAX_DEPTH = 100
 _MOST_FORGOTTEN = 2
+_LONGEST_KEY = 1000
 
 _SPACE = re.compile(r"[\s\ufeff\u200b-\u200d\u2060]*")
 _COMMENT = re.compile(r"//[^\n]*|#[^\n]*|/\*(?:[^*]|\*(?!/))*(?:\*/|$)")
@@ -42,6 +43,20 @@ _QUOTES = {
     "＂": ("＂", "punctuation"),
 }
 _UP_TO = {end: re.compile(rf"[^{end}\\]*") for end, _ in _QUOTES.values()}
+# The quotes that texts have themselves, too, without a backslash.
+_OWN_QUOTES = "\"'"
+# A sum of two texts, as a program writes it.
+_SUM = re.compile(r"[\"'`]\s*\+\s*[\"'`]")
+_AFTER_ANY = r"[}\]｝］]|\Z|//|#|/\*|```|~~~|\[/\w|</"
+_QUOTED_KEY = (
+    r"(?:\"[^\"\n]{0,200}(?:\"\s*(?:[:：]|\Z)|\Z)|'[^'\n]{0,200}(?:'\s*(?:[:：]|\Z)|\Z)|“[^”\n]{0,200}(?:”\s*[:：]|\Z))"
+)
+_NEXT_MEMBER = rf"(?:{_AFTER_ANY}|{_QUOTED_KEY}|[\w .$-]{{1,80}}[:：]|[{{｛])"
+# What may follow the last quote of a key, of a value in an object, of a text in a list.
+_AFTER_KEY = re.compile(r"\s*(?:[:：]|\Z)")
+_AFTER_MEMBER = re.compile(rf"\s*(?:{_AFTER_ANY}|[,，、;；]\s*{_NEXT_MEMBER})|[ \t]*\n\s*{_QUOTED_KEY}")
+_AFTER_ELEMENT = re.compile(rf"\s*(?:{_AFTER_ANY}|[,，、;；{{\[｛［])|[ \t]*\n\s*[\"'“]")
+_KEY_WITHIN = re.compile(r"[,，]\s*([\"'])[^\"'\n]{1,200}\1\s*[:：]")
 _CONTROL = re.compile(r"[\x00-\x1f]")
 _NUMBER = re.compile(r"[+-]?(?:[0-9][0-9_]*(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?![\w.])")
 _JSON_NUMBER = re.compile(r"(-?(?:0|[1-9][0-9]{0,300}))(\.[0-9]+)?([eE][+-]?[0-9]+)?")
@@ -67,7 +82,7 @@ _LATEX = re.compile(
 )
 _PATH_BEFORE = re.compile(r"[\w\\.$:-]*\Z")
 _PATH_AFTER = re.compile(r"\\[nrt][\w\\.$:-]*")
-_IS_PATH = re.compile(r"[A-Za-z]:\\|.*\\[^nrt]", re.DOTALL)
+_IS_PATH = re.compile(r"[A-Za-z]:\\|.*\\(?![nrt])", re.DOTALL)
 _PATH_LENGTH = 300
 
 
@@ -78,10 +93,10 @@ class Unreadable(Exception):
     of a bracket in prose; ``is_hopeless`` that a guess would be wrong, too.
 
     >>> try:
-    ...     JsonReader('{"a": "say "hi" to her"}').read(0)
+    ...     JsonReader('{"a": "b, "c": 1}').read(0)
     ... except Unreadable as error:
     ...     error.position, error.looks_like_json
-    (12, True)
+    (6, True)
     """
 
     def __init__(self, position: int, *, looks_like_json: bool, is_hopeless: bool = False) -> None:
@@ -266,7 +281,7 @@ class JsonReader:
             self._expected = _ITEM
             return
         if self._char in _QUOTES:
-            key, is_whole = self._read_text()
+            key, is_whole = self._read_text(is_key=True)
             if not is_whole:
                 self._complete(_MISSING, is_midway=True)
                 return
@@ -292,7 +307,7 @@ class JsonReader:
         if self._char in OPENERS:
             self._open()
         elif self._char in _QUOTES:
-            text, is_whole = self._read_text()
+            text, is_whole = self._read_text(is_key=False)
             if not is_whole:
                 self._complete(text, is_midway=True)
             elif self._stack[-1].is_list and text in ("...", "…"):
@@ -340,14 +355,14 @@ class JsonReader:
         self._repairs["number"] = None
         return word
 
-    def _read_text(self) -> tuple[str, bool]:
+    def _read_text(self, *, is_key: bool) -> tuple[str, bool]:
         """The text that begins here, and whether its end is there."""
         self._saw_content = True
         end, repair = _QUOTES[self._char]
         start = self._position + 1
         if self._char in "\"'" and self._text.startswith(self._char * 2, start):
             end, repair, start = self._char * 3, "triple quotes", start + 2
-        stop = self._end_of_text(start, end)
+        stop = self._end_of_text(start, end, is_key)
         raw = self._text[start : len(self._text) if stop is None else stop]
         if stop is None:
             # Without a reason for a cut, a quote is missing, or one too many is there.
@@ -362,14 +377,22 @@ class JsonReader:
         self._position = len(self._text) if stop is None else stop + len(end)
         return text, stop is not None
 
-    def _end_of_text(self, start: int, end: str) -> Optional[int]:
-        """Where the quote is that ends a text; None if there is none."""
-        text, position = self._text, start
+    def _end_of_text(self, start: int, end: str, is_key: bool) -> Optional[int]:
+        """Where the quote is that ends a text; None if there is none.
+
+        A quote that nothing follows which could follow a text is one of the text's own. Those come in pairs, and have
+        no key between them; else a quote is missing somewhere.
+        """
+        text, position, own_quotes = self._text, start, 0
         up_to = _UP_TO[end[0]]
         while True:
             found = up_to.match(text, position)
             position = found.end() if found else position
+            if is_key and position - start > _LONGEST_KEY:
+                raise self._unreadable()
             if position >= len(text):
+                if own_quotes:
+                    raise self._unreadable()
                 return None
             if text[position] == "\\":
                 position += 2
@@ -378,8 +401,22 @@ class JsonReader:
             elif end in "'’" and text[position - 1].isalnum() and text[position + 1 : position + 2].isalnum():
                 # An apostrophe.
                 position += 1
-            else:
+            elif end not in _OWN_QUOTES or self._may_end(position + 1, is_key):
+                if own_quotes % 2 or (own_quotes and _has_key(text[start:position])):
+                    raise self._unreadable()
+                if own_quotes:
+                    if _SUM.search(text, start, position):
+                        raise self._unreadable(is_hopeless=True)
+                    self._repairs["quotes"] = None
                 return position
+            else:
+                own_quotes += not (end == "'" and text[position - 1].isalnum())
+                position += 1
+
+    def _may_end(self, position: int, is_key: bool) -> bool:
+        """Whether a text may end before ``position``, by what follows."""
+        after_value = _AFTER_ELEMENT if self._stack[-1].is_list else _AFTER_MEMBER
+        return (_AFTER_KEY if is_key else after_value).match(self._text, position) is not None
 
     def _unescape(self, raw: str) -> str:
         """The text that ``raw`` stands for. A backslash before a character that cannot be escaped stands for itself."""
@@ -436,12 +473,12 @@ class JsonReader:
 
     def _without_brackets(self) -> Reading:
         """The value that is all there, but for the closing brackets."""
+        if not self._stack[-1].value:
+            raise self._unreadable()
         self._repairs["missing bracket"] = None
         while len(self._stack) > 1:
             self._end_frame()
         root = self._stack.pop().value
-        if not root:
-            raise self._unreadable()
         return Reading(root, self._position, tuple(self._repairs), True, frozenset(), frozenset(self._bare))
 
     def _cut_off(self, value: Any) -> Reading:
@@ -460,3 +497,15 @@ class JsonReader:
             raise self._unreadable(is_hopeless=True)
         unfinished.add(id(value))
         return Reading(value, self._position, tuple(self._repairs), True, frozenset(unfinished), frozenset(self._bare))
+
+
+def _has_key(raw: str) -> bool:
+    """Whether a text has a key of JSON in it that is not that of an object in the text."""
+    depth = last = 0
+    for key in _KEY_WITHIN.finditer(raw):
+        between = raw[last : key.start()]
+        depth += between.count("{") - between.count("}")
+        last = key.start()
+        if depth <= 0:
+            return True
+    return False

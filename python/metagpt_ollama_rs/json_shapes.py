@@ -220,24 +220,16 @@ class _Fitter:
             fit = self._attempt_items(value, schema, depth)
             if fit is not None:
                 return self._take(fit)
-            inner = value[0] if len(value) == 1 else None
-        else:
-            fit = (
-                None if value is None or id(value) in self._unfinished else self._attempt_items([value], schema, depth)
-            )
+        elif value is not None and id(value) not in self._unfinished:
+            fit = self._attempt_items([value], schema, depth)
             if fit is not None:
                 return self._take(fit, "single")
-            # {"thought": "…", "commands": […]}: the list stands in an object.
-            inner = _only_container(value)
-            rest = [key for key, part in value.items() if part is not inner] if isinstance(value, dict) else []
-            first = inner[0] if isinstance(inner, list) and inner else inner
-            if rest and not isinstance(first, dict) and not (inner and all(_plain(key) in _REMARKS for key in rest)):
-                inner = None
-        if isinstance(inner, (dict, list)) and not (isinstance(value, list) and isinstance(inner, dict)):
-            fitted = self.fit(inner, schema, depth + 1)
-            self.repairs.append("wrapped")
-            return fitted
-        raise _Misfit
+        inner = _wrapped_list(value)
+        if inner is None:
+            raise _Misfit
+        fitted = self.fit(inner, schema, depth + 1)
+        self.repairs.append("wrapped")
+        return fitted
 
     def _attempt_items(self, value: list[Any], schema: Mapping[str, Any], depth: int) -> Optional[Fit]:
         before, self.repairs = self.repairs, []
@@ -325,6 +317,22 @@ def _only_container(value: Any) -> Any:
     """The one list or object among the values of an object; None if there is none, or more than one."""
     inner = [part for part in value.values() if isinstance(part, (dict, list))] if isinstance(value, dict) else []
     return inner[0] if len(inner) == 1 else None
+
+
+def _wrapped_list(value: Any) -> Any:
+    """What stands for a list in ``[[…]]``, ``{"commands": […]}``, ``{"thought": "…", "command": {…}}``.
+
+    None if there is nothing in it, or if more stands beside it than a remark: a list of texts, or what is in it, may
+    then be anything.
+    """
+    if isinstance(value, list):
+        return value[0] if len(value) == 1 and isinstance(value[0], list) and value[0] else None
+    inner = _only_container(value)
+    if not inner:
+        return None
+    beside = [key for key, part in value.items() if part is not inner]
+    holds_objects = isinstance(inner[0] if isinstance(inner, list) else inner, dict)
+    return inner if holds_objects or all(_plain(key) in _REMARKS for key in beside) else None
 
 
 def _plain(name: str) -> str:

@@ -5,18 +5,20 @@
 //! use metagpt_ollama_rs::wire::scripts::{SCRIPTS, count_bytes};
 //!
 //! let counts = count_bytes("two 42 是\n".as_bytes());
-//! assert_eq!(SCRIPTS, ["latin", "digits", "punctuation", "space", "cjk", "two_bytes", "other"]);
-//! assert_eq!(counts, [4, 2, 0, 2, 3, 0, 0]);
+//! assert_eq!(SCRIPTS[..4], ["latin", "digits", "punctuation", "space"]);
+//! assert_eq!(SCRIPTS[4..], ["lines", "cjk", "two_bytes", "other"]);
+//! assert_eq!(counts, [3, 2, 0, 2, 1, 3, 0, 0]);
 //! ```
 
 /// The scripts, in the order of the counts: letters of ASCII with the single space before a word; digits; other visible
-/// ASCII; all other white space and control characters; Chinese, Japanese and Korean; characters of two bytes, such as
+/// ASCII; other white space and control characters; the ends of lines; Chinese, Japanese and Korean; characters of two bytes, such as
 /// Cyrillic, Greek, Arabic and accented Latin letters; the rest, such as Hindi, Thai, symbols and emoji.
-pub const SCRIPTS: [&str; 7] = [
+pub const SCRIPTS: [&str; 8] = [
     "latin",
     "digits",
     "punctuation",
     "space",
+    "lines",
     "cjk",
     "two_bytes",
     "other",
@@ -26,9 +28,10 @@ const LATIN: u8 = 0;
 const DIGITS: u8 = 1;
 const PUNCTUATION: u8 = 2;
 const SPACE: u8 = 3;
-const CJK: u8 = 4;
-const TWO_BYTES: u8 = 5;
-const OTHER: u8 = 6;
+const LINES: u8 = 4;
+const CJK: u8 = 5;
+const TWO_BYTES: u8 = 6;
+const OTHER: u8 = 7;
 
 /// For each byte its script and how many bytes its character has, which is 0 for those after the first one.
 const BYTES: [(u8, u8); 256] = {
@@ -40,6 +43,7 @@ const BYTES: [(u8, u8); 256] = {
         table[byte] = match value {
             b'A'..=b'Z' | b'a'..=b'z' => (LATIN, 1),
             b'0'..=b'9' => (DIGITS, 1),
+            b'\n' => (LINES, 1),
             0..=b' ' | 0x7F => (SPACE, 1),
             0x21..=0x7E => (PUNCTUATION, 1),
             0x80..=0xBF => (OTHER, 0),
@@ -56,10 +60,9 @@ const BYTES: [(u8, u8); 256] = {
 
 /// The bytes of `text`, which is UTF-8, by script. Other bytes are counted somehow.
 #[must_use]
-#[allow(clippy::indexing_slicing)] // A byte indexes a table of 256, a script one of 7.
+#[allow(clippy::indexing_slicing)] // A byte indexes a table of 256, a script, below 8, one of 8.
 pub fn count_bytes(text: &[u8]) -> [usize; SCRIPTS.len()] {
-    // One more than there are scripts, so that no index needs a check.
-    let mut counts = [0_usize; 8];
+    let mut counts = [0_usize; SCRIPTS.len()];
     let mut before = b' ';
     for (place, &byte) in text.iter().enumerate() {
         let (script, length) = BYTES[usize::from(byte)];
@@ -70,6 +73,5 @@ pub fn count_bytes(text: &[u8]) -> [usize; SCRIPTS.len()] {
         counts[usize::from(script & 7)] += usize::from(length);
         before = byte;
     }
-    let [latin, digits, punctuation, space, cjk, two_bytes, other, _] = counts;
-    [latin, digits, punctuation, space, cjk, two_bytes, other]
+    counts
 }

@@ -68,3 +68,220 @@ def test_what_is_right_is_left_alone(where, value, indent):
     text = json.dumps(value, indent=indent, ensure_ascii=indent is None)
     assert recover_json(text, PLACES[where].schema) == (value, ())
     assert recover_json(f"\n{text}\n", PLACES[where].schema, cut=True) == (value, ())
+
+
+NAMES = PLACES["tools"].schema
+TASK = {
+    "type": "object",
+    "properties": {"task_id": {"type": "string"}, "text": {"type": "string"}, "n": {"type": "integer"}},
+    "required": ["task_id", "text"],
+}
+TASKS = {"type": "array", "items": TASK}
+FREE = {"type": "object"}
+
+
+def value_of(text, schema=FREE, **options):
+    recovered = recover_json(text, schema, **options)
+    return None if recovered is None else recovered.value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        # What prose and code have in common with JSON.
+        ("The set {1, 2} and items[0], list[str], \\frac{1}{2}, f'{x}' and {name}.", None),
+        ("- [ ] one\n- [x] two\n[1]: https://example.com", None),
+        ("中文的回答，没有 JSON：【任务】{一}", None),
+        ("def f():\n    return {x for x in y if x[0]}", None),
+        ("", None),
+        ("{", None),
+        ("[]", None),
+        ("}{", None),
+        ("{}", {}),
+        # What stands in texts stays as it is.
+        ('Answer: {"a": "http://x.org/#y // no /* none */ # 1", }', {"a": "http://x.org/#y // no /* none */ # 1"}),
+        ("{'a': 'it''s', 'b': 1}", None),
+        ("{'a': 'the dogs' bone', 'b': 1}", {"a": "the dogs' bone", "b": 1}),
+        ("{'a': 'don't', 'b': 'l'été'}", {"a": "don't", "b": "l'été"}),
+        ('{"a": "x = {\\"b\\": [1, 2,]}",}', {"a": 'x = {"b": [1, 2,]}'}),
+        ('{"a": "```python\\nprint(1)\\n```", }', {"a": "```python\nprint(1)\n```"}),
+        ('{"a": "🐍\\ud83d\\ude00",}', {"a": "🐍😀"}),
+        # Python's words, numbers.
+        ("{'a': None, 'b': True, 'c': [False]}", {"a": None, "b": True, "c": [False]}),
+        ("{'a': 1.5e3, 'b': -2, 'c': +3, 'd': .5}", {"a": 1500.0, "b": -2, "c": "+3", "d": ".5"}),
+        ('{"a": 007}', {"a": "007"}),
+        ('{"a": [1,000, 2]}', None),
+        ('{"a": undefined_thing}', {"a": "undefined_thing"}),
+        # Backslashes.
+        (r'{"a": "C:\Users\me"}', {"a": r"C:\Users\me"}),
+        (r'{"a": "C:\Users\new"}', None),
+        (r'{"a": "\(\nabla x\)"}', None),
+        (r'{"a": "\d+\nnext"}', {"a": "\\d+\nnext"}),
+        (r'{"a": "\\d and \d"}', None),
+        # Brackets.
+        ('{"a": {"b": 1}}}', {"a": {"b": 1}}),
+        ('{"a": {"b": 1}}, "c": 2}', None),
+        ('{"a": [1, 2}', {"a": [1, 2]}),
+        ('{"a": {"b": 1}', {"a": {"b": 1}}),
+        ('{"a": 1}{"b": 2}', {"b": 2}),
+        ('{"a": 1, "a": 1,}', {"a": 1}),
+        ('{"a": 1, "a": 2}', None),
+        ('{"a": "one", ...}', None),
+        ('{"a": ["one", "..."]}', {"a": ["one", "..."]}),
+        ('{"a": ["one", "...",]}', None),
+        # Quotes that are missing, and those of the text.
+        ('{"a": "say "hi" to "her"", "b": 1}', {"a": 'say "hi" to "her"', "b": 1}),
+        ('{"a": "5" screen", "b": 1}', {"a": '5" screen', "b": 1}),
+        ('{"a": "b" + "c", "d": 1}', None),
+        ('{"a": "b, "c": "d"}', {"a": "b", "c": "d"}),
+        ('{"a: "b", "c": "d"}', {"a": "b", "c": "d"}),
+    ],
+)  # fmt: skip
+def test_texts_of_which_one_might_make_something_else(text, value):
+    assert value_of(text) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('{"Task ID": 1, "TEXT": "x", "n": "07"}', [{"task_id": "1", "text": "x", "n": 7}]),
+        ('{"task_id": "1", "text": "x", "n": 3.0}', [{"task_id": "1", "text": "x", "n": 3}]),
+        ('{"task_id": "1", "text": "x", "more": {}}', [{"task_id": "1", "text": "x", "more": {}}]),
+        ('{"tasks": [{"task_id": "1", "text": "x"}]}', [{"task_id": "1", "text": "x"}]),
+        ('[[{"task_id": "1", "text": "x"}]]', [{"task_id": "1", "text": "x"}]),
+        ('"[{\\"task_id\\": \\"1\\", \\"text\\": \\"x\\"}]"', [{"task_id": "1", "text": "x"}]),
+        # What is required is not made up, and nothing is left out.
+        ('[{"task_id": "1"}]', None),
+        ('[{"task_id": "1", "text": null}]', None),
+        ('[{"task_id": "1", "text": ["x", "y"]}]', None),
+        ('[{"task_id": "1", "text": "x"}, {"task_id": "2"}]', None),
+        ('[{"task_id": "1", "text": "x"}, "task 2"]', None),
+        ('[{"task_id": "1", "text": "x", "n": "many"}]', None),
+        ('[{"task_id": true, "text": "x"}]', None),
+        ('{"tasks": [], "steps": [{"task_id": "1", "text": "x"}]}', None),
+    ],
+)
+def test_shapes(text, value):
+    assert value_of(text, TASKS) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("Browser", None),
+        ('"Browser"', ["Browser"]),
+        ("[Browser, Editor]", ["Browser", "Editor"]),
+        ("[browser, 'SCRAPE WEB PAGE']", ["Browser", "scrape_web_page"]),
+        ('["Browser", "Compiler"]', None),
+        ("As said in [1] and [2], [x].", None),
+    ],
+)
+def test_words_of_a_list(text, value):
+    assert value_of(text, NAMES) == value
+
+
+@pytest.mark.parametrize(("text", "value"), [("YES", "yes"), ("**no**.", "no"), ("`Yes`", "yes"), ("yes and no", None)])
+def test_one_word(text, value):
+    assert value_of(text, {"enum": ["yes", "no"]}) == value
+
+
+ONE, TWO, THREE = ({"task_id": number, "text": "x"} for number in "123")
+
+
+def fenced(*values):
+    return "\nThen:\n".join(f"```json\n{json.dumps(value)}\n```" for value in values)
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "word"),
+    [
+        (fenced([ONE], [TWO, THREE]), [TWO, THREE], "several"),
+        (fenced([ONE], [ONE]), [ONE], "fence"),
+        (fenced([ONE, TWO], {"note": "x"}), [ONE, TWO], "fence"),
+        (fenced([ONE, TWO], THREE), [ONE, TWO], "several"),
+        (f"{json.dumps(ONE)}\n{json.dumps(TWO)}", [ONE, TWO], "missing bracket"),
+        # Drafts of each other, or steps: in doubt.
+        (fenced(ONE, TWO), None, ""),
+        (f"{json.dumps([ONE])}\n{json.dumps([TWO])}", None, ""),
+        (fenced([ONE]) + '\n```json\n[{"task_id": "2", "text": "x" "y"}]\n```', None, ""),
+    ],
+)
+def test_which_of_several_counts(text, value, word):
+    recovered = recover_json(text, TASKS)
+    assert (None if recovered is None else recovered.value) == value
+    assert recovered is None or word in recovered.repairs
+
+
+def test_what_stands_in_the_prompt_counts_last():
+    text = fenced([TWO], [ONE])
+    assert value_of(text, TASKS, prompt=f"For example {json.dumps([ONE], indent=1)}") == [TWO]
+    assert value_of(fenced([ONE]), TASKS, prompt=json.dumps([ONE])) == [ONE]
+
+
+@pytest.mark.parametrize("step", range(2))
+def test_a_list_that_is_cut_anywhere_has_its_complete_elements_only(step):
+    """Cut after each character: never half an element, never a value without the word."""
+    whole = [ONE, {"task_id": "2", "text": 'He said: "no", [1] {x}\n'}, THREE]
+    text = f"Here it is:\n```json\n{json.dumps(whole, indent=2)}\n```\nDone."
+    end = text.rindex("]") + 1
+    for size in range(step, len(text), 2):
+        recovered = recover_json(text[:size], TASKS, cut=True)
+        if recovered is None:
+            assert size <= text.index("},")
+        elif size < end:
+            assert recovered.value in (whole[:1], whole[:2], whole)
+            assert "cut" in recovered.repairs
+            assert text[:size].count("}") >= len(recovered.value)
+        else:
+            assert recovered.value == whole
+            assert "cut" not in recovered.repairs
+
+
+def test_an_object_that_is_cut_anywhere_has_what_is_required_or_is_none():
+    schema = {**TASK, "required": ["task_id", "text"]}
+    whole = {"task_id": "1", "text": "some words", "n": 12345}
+    text = json.dumps(whole)
+    for size in range(len(text)):
+        recovered = recover_json(text[:size], schema, cut=True)
+        if recovered is None:
+            assert size <= text.index("some")
+            continue
+        assert "cut" in recovered.repairs
+        assert whole["text"].startswith(recovered.value["text"])
+        # A shorter number would be another one.
+        assert recovered.value.get("n", 12345) == 12345
+
+
+def test_a_list_of_texts_in_a_field_loses_the_text_that_was_cut():
+    schema = {
+        "type": "object",
+        "properties": {"goals": {"type": "array", "items": {"type": "string"}}},
+        "required": ["goals"],
+    }
+    assert recover_json('{"goals": ["one", "tw', schema, cut=True) == ({"goals": ["one"]}, ("cut",))
+    assert recover_json('{"goals": ["on', schema, cut=True) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 200_000,
+        '{"a":' * 40_000,
+        "[" * 101 + "]" * 101,
+        "[{" * 50_000,
+        '{"a": "' + "x" * 1_000_000,
+        '{"a" 1} ' * 50_000,
+        "{} [] " * 50_000,
+        '["' + "a " * 100_000,
+    ],
+    ids=range(8),
+)
+def test_long_and_deep_texts_come_to_an_end(text):
+    assert recover_json(text, TASKS) is None
+    assert recover_json(text, TASKS, cut=True) is None
+
+
+def test_a_long_answer_is_repaired():
+    whole = [{"task_id": str(number), "text": "line\n" * 200} for number in range(1000)]
+    assert len(str(whole)) > 1_000_000
+    assert recover_json(f"```json\n{whole}\n```", TASKS).value == whole

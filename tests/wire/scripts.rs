@@ -7,6 +7,7 @@ fn script_of(character: char) -> &'static str {
     match character {
         'A'..='Z' | 'a'..='z' => "latin",
         '0'..='9' => "digits",
+        '\n' => "lines",
         '\0'..=' ' | '\u{7f}' => "space",
         '!'..='~' => "punctuation",
         '\u{80}'..='\u{7ff}' => "two_bytes",

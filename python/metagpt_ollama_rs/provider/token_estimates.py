@@ -23,7 +23,7 @@ import json
 import math
 import threading
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Optional
 
 from .._core import SCRIPTS, count_script_bytes
 from .replies import count_of, thinking_of, tool_calls_of
@@ -51,7 +51,8 @@ _RATES: dict[str, tuple[float, float, float, float]] = {
     "latin": (0.28, 0.06, 0.12, 0.6),
     "digits": (1.0, 0.35, 0.2, 1.0),
     "punctuation": (0.6, 0.2, 0.2, 1.0),
-    "space": (0.3, 0.12, 0.03, 1.0),
+    "space": (0.25, 0.12, 0.03, 1.0),
+    "lines": (0.8, 0.3, 0.1, 1.0),
     "cjk": (0.7, 0.25, 0.15, 1.0),
     "two_bytes": (0.55, 0.2, 0.12, 1.0),
     "other": (0.8, 0.3, 0.2, 1.0),
@@ -172,14 +173,21 @@ def estimator_of(base_url: str, model: str) -> TokenEstimator:
     return found
 
 
-def learn_counts(base_url: str, payload: Mapping[str, Any], reply: Mapping[str, Any]) -> None:
+def learn_counts(
+    base_url: str,
+    payload: Mapping[str, Any],
+    reply: Mapping[str, Any],
+    *,
+    estimator: Optional[TokenEstimator] = None,
+) -> None:
     """Learns from the counts of a finished call: ``payload`` is the body of the request, ``reply`` the whole reply.
+    ``estimator`` takes the place of the model's own.
 
     The count of the answer covers its thinking, and is left alone where it covers tool calls. That of the prompt is
     left alone where something else than text was in it (images, tools, tokens of an earlier answer) and where it is far
     too low: very old servers count only what they had not cached.
     """
-    estimator = estimator_of(base_url, str(payload.get("model")))
+    estimator = estimator or estimator_of(base_url, str(payload.get("model")))
     reply = dict(reply)
     written = count_of(reply, "eval_count")
     message = reply.get("message")

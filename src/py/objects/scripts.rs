@@ -1,4 +1,4 @@
-//! The bytes of a text by script, as a tuple: `b"two 42"` gives `(3, 2, 0, 1, 0, 0, 0)`.
+//! The bytes of a text by script, as a tuple: `b"two 42"` gives `(3, 2, 0, 1, 0, 0, 0, 0)`.
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
