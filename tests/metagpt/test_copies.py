@@ -233,6 +233,7 @@ def test_roles_actions_and_contexts(make_role, who, how):
     make, shallow = {**COPIES, **more}[how], how in ("copy", "model_copy")
     role = make_role(who)
     asyncio.run(role.run("one"))
+    role.context.llm()
     made = make(role)
     assert (made.llm is role.llm, made.context is role.context) == (shallow, shallow)
     assert made.llm is made.actions[0].llm

@@ -21,9 +21,10 @@ from metagpt.provider import ollama_api as original
 from metagpt.provider.llm_provider_registry import LLM_REGISTRY
 from metagpt.roles import Role
 from metagpt.roles.role import RoleReactMode
-from metagpt.schema import Message
+from metagpt.schema import Message, TaskResult
 from metagpt.team import Team
 from metagpt.utils.serialize import deserialize_message, serialize_message
+from pydantic import model_validator
 
 import metagpt_ollama_rs.provider as ours
 from metagpt_ollama_rs.testing import Reply
@@ -271,6 +272,46 @@ def test_a_team_is_recovered_more_than_once(asked, make_context, tmp_path):
         team = Team.deserialize(tmp_path, context=make_context())
     run(team)
     assert [question.partition(":")[0] for question in taken(asked)] == ["Draft", "Check", "Sign"]
+
+
+class Doer(Role):
+    """Does the tasks of a plan, as a DataInterpreter does."""
+
+    name: str = "Dan"
+    profile: str = "Doer"
+
+    def __init__(self, **fields):
+        super().__init__(**fields)
+        self._watch([UserRequirement])
+
+    @model_validator(mode="after")
+    def plan_and_act(self):
+        self._set_react_mode(RoleReactMode.PLAN_AND_ACT)
+        return self
+
+    async def _act_on_task(self, current_task):
+        answer = await self.llm.aask(f"Do: {current_task.instruction}")
+        return TaskResult(code="", result=answer, is_success=True)
+
+
+def test_a_plan_goes_on_with_the_task_that_failed(asked, make_context, tmp_path, monkeypatch):
+    tasks = [{"task_id": str(number), "instruction": f"part {number}"} for number in (1, 2, 3)]
+
+    async def write_plan(self, *_args, **_kwargs):
+        asked.append("Plan")
+        return json.dumps(tasks)
+
+    monkeypatch.setattr("metagpt.actions.di.write_plan.WritePlan.run", write_plan)
+    team = team_of(make_context(), Doer)
+    team.run_project(IDEA)
+    asked.replies = {"Do: part 2": Reply.error("no such thing", 400)}
+    recovered = recovered_after_failure(team, make_context, tmp_path, monkeypatch)
+    assert taken(asked) == ["Plan", "Do: part 1", "Do: part 2"]
+    asked.replies = {}
+    run(recovered)
+    assert taken(asked) == ["Do: part 2", "Do: part 3"]
+    (role,) = recovered.env.roles.values()
+    assert [task.result for task in role.planner.plan.tasks] == [f"<Do: part {number}>" for number in (1, 2, 3)]
 
 
 class Mood(Enum):

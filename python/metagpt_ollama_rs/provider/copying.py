@@ -88,7 +88,8 @@ class Copyable:
         self.__dict__.update({name: MethodType(function, self) for name, function in methods.items()})
 
     def _attributes(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name not in self._caches}
+        # A copy of the dict first, because another thread may set an attribute meanwhile.
+        return {name: value for name, value in self.__dict__.copy().items() if name not in self._caches}
 
 
 class CopyableLLM(Copyable):

@@ -96,6 +96,6 @@ def patch_team_balance(module: ModuleType) -> None:
 def _spends_nothing(team: Any) -> bool:
     if team.cost_manager.total_cost > 0:
         return False
-    roles = [*team.env.roles.values()]
+    roles = [role for role in team.env.roles.values() if not role.is_human]
     asking = [*roles, *(action for role in roles for action in role.actions)]
     return bool(asking) and all(is_switched_on(_NAME, one.llm) for one in asking)

@@ -10,7 +10,8 @@ The patches:
 
 - ``team.json`` gets one more key, with the messages that each role has still to read, the one included in whose
   middle it was stopped. MetaGPT ignores keys that it does not know.
-- A team that is read back has these messages in the roles' buffers, and the context's configuration in its roles.
+- A team that is read back has these messages in the roles' buffers, the context's configuration in its roles, and their
+  plans.
 - A role that goes on in the middle of its actions has its memory in the order of events, and ends after the last one.
 - The idea of a recovered team is not published a second time while there is something to go on with.
 - A cancelled run is written, as a failed one is, before it ends.
@@ -109,8 +110,10 @@ def _wrap_team_init(stock: Any) -> Any:
         if context is None or not isinstance(data.get("env"), dict) or not _acts_in(context):
             stock(self, context, **data)
             return
+        roles = data["env"].get("roles", {})
         data["env"] = _with_context(data["env"], context)
         stock(self, context, **data)
+        _restore_plans(self, roles)
         _deliver(self, unread or {}, stock.__globals__["Message"])
         _recovered[id(self)] = self
 
@@ -153,7 +156,10 @@ def _wrap_team_run(stock: Any) -> Any:
         except asyncio.CancelledError:
             if _acts_for(self):
                 logger.error("The run was cancelled: start to serialize the project")
-                self.serialize()
+                try:
+                    self.serialize()
+                except Exception as error:
+                    logger.error(f"The project cannot be serialized: {error}")
             raise
 
     return run
@@ -171,10 +177,25 @@ def _acts_for(team: Any) -> bool:
 def _with_context(env: dict[str, Any], context: Any) -> dict[str, Any]:
     """The data of an environment, which gives it, its roles and their actions the context when they are made of it."""
     roles = {
-        key: {**role, "context": context, "actions": [{**action, "context": context} for action in role["actions"]]}
+        key: {**role, "context": context, "actions": [{**each, "context": context} for each in role.get("actions", ())]}
         for key, role in env.get("roles", {}).items()
     }
     return {**env, "context": context, "roles": roles}
+
+
+def _restore_plans(team: Any, roles: dict[str, Any]) -> None:
+    """Gives roles back their plans: those that make plans begin with an empty one whenever they are made."""
+    for key, data in roles.items():
+        plan = getattr(getattr(team.env.roles.get(key), "planner", None), "plan", None)
+        written = (data.get("planner") or {}).get("plan") or {}
+        # A goal without tasks is a plan that was not finished.
+        if plan is not None and written.get("tasks") and not plan.tasks:
+            restored = type(plan)(**written)
+            # In place, because the role's tools are methods of this object.
+            for name in type(plan).model_fields:
+                setattr(plan, name, getattr(restored, name))
+            # Both have the same tasks, so that one that is finished is finished in both.
+            plan.task_map = {task.task_id: task for task in plan.tasks}
 
 
 def _deliver(team: Any, unread: dict[str, Any], message_class: Any) -> None:
