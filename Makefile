@@ -59,7 +59,7 @@ help:
 	@echo 'make bench-report   its numbers and figures into docs/performance.md'
 	@echo 'make instructions   instructions per decoded line against the baseline (part of make test)'
 	@echo 'make instructions-baseline   accept what they are now'
-	@echo 'make bench-structured  how many ActionNodes a small model fills, by the original provider and by ours'
+	@echo 'make bench-structured  how many answers MetaGPT parses at the first try, by the original provider and by ours'
 	@echo 'make bench-token-estimates  how far estimates of tokens are off, for four tokenizers'
 	@echo "make bench-metagpt  how far MetaGPT's own programs get, by the original provider and by ours"
 	@echo 'make fuzz     parsers against their oracles, SECONDS=60 for each (TARGETS="framing last_value" for some)'
@@ -144,6 +144,7 @@ endif
 bench-report: $(METAGPT)/.package
 	$(METAGPT)/bin/python -m benches.report $(RESULTS) --into docs/performance.md
 
+# The places of MetaGPT's main branch are counted where METAGPT_MAIN is a command that runs Python with it and this package.
 bench-structured: $(METAGPT)/.package
 	@$(METAGPT)/bin/python -m benches.structured
 

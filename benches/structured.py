@@ -38,7 +38,8 @@ MODEL = "smollm2"
 # each other most of the time.
 OPTIONS = {"num_thread": 1}
 # So many tokens an answer may have, which is few, to keep the bench affordable: what was cut does not parse.
-TOKEN_LIMIT, TOKEN_LIMITS = 200, {"commands": 400}
+TOKEN_LIMIT = 200
+TOKEN_LIMITS = {"commands": 400, **dict.fromkeys(("tools", "stage", "keywords", "ranks", "query", "main_file"), 80)}
 CONTEXT_LENGTH = 4096
 
 

@@ -148,6 +148,19 @@ def test_a_server_that_refuses_the_schema_is_asked_without_and_then_at_once(name
     assert len([line for line in warned if "asked again without `format`" in line]) == 2
 
 
+def test_without_the_refused_schema_the_request_is_as_the_user_wants_it(ask, server):
+    def chat(request):
+        if isinstance(request.json().get("format"), dict):
+            return Reply.json({"error": "invalid grammar"}, status=400)
+        return Reply.chat(json.dumps(ANSWER), stream=request.json()["stream"])
+
+    server.on("POST", "/api/chat", chat)
+    outcome = ask("ours", fill(), extra_fields={**ON, "think": "high", "format": "json"})
+    assert outcome.value == ANSWER
+    assert [request.json()["think"] for request in outcome.requests] == [False, "high"]
+    assert outcome.sent["format"] == "json"
+
+
 def test_other_refusals_are_errors(ask, server):
     server.on("POST", "/api/chat", lambda _: Reply.json({"error": "no such option"}, status=400))
     outcome = ask("ours", fill())

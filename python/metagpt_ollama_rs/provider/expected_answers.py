@@ -30,7 +30,7 @@ import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, Callable, Optional
 
@@ -114,13 +114,16 @@ _question: ContextVar[Optional[Question]] = ContextVar("metagpt_ollama_rs_questi
 @dataclass
 class Question:
     """One call of ``aask`` whose answer MetaGPT parses: ``prompt`` is its text, ``formatted`` is true once the schema
-    is in the request, ``cut`` once the answer has ended at the token limit."""
+    is in the request, ``cut`` once the answer has ended at the token limit. ``without_format`` has the fields of the
+    request that the schema has replaced.
+    """
 
     llm: Any
     expected: ExpectedAnswer
     prompt: str = ""
     formatted: bool = False
     cut: bool = False
+    without_format: Mapping[str, Any] = field(default_factory=dict)
     repairs: tuple[str, ...] = ()
     call_ids: Sequence[str] = ()
 

@@ -60,11 +60,12 @@ def put_format(payload: dict[str, Any], question: Optional[Question], structured
     wanted = expected is not None and (
         structured == "true" or (structured == "auto" and expected.automatic and not payload.get("think"))
     )
+    if payload.get("format") and not wanted:
+        payload.setdefault("think", False)
     if wanted and question is not None and expected is not None:
         question.formatted = True
+        question.without_format = {name: payload[name] for name in ("format", "think") if name in payload}
         payload.update(format=dict(expected.format), think=False)
-    elif payload.get("format"):
-        payload.setdefault("think", False)
 
 
 async def ask_with_fallbacks(
@@ -90,7 +91,7 @@ async def ask_with_fallbacks(
                 raise
             refusal = error
     question.formatted = False
-    answer = await ask(_without(payload, "format"))
+    answer = await ask({**_without(_without(payload, "format"), "think"), **question.without_format})
     if key not in _refused_formats:
         _refused_formats.add(key)
         logger.warning(
