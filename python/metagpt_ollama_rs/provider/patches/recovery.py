@@ -43,7 +43,6 @@ __all__ = ["patch_context_sums", "patch_roles", "patch_team_files"]
 _NAME = "recovery"
 # The key in `team.json`. Its value has a list of dumped messages for each role, by the role's key in the environment.
 _UNREAD = "unread_messages"
-_TEAM = "metagpt.team"
 _SUMS = ("total_prompt_tokens", "total_completion_tokens", "total_cost")
 
 # Roles and teams by their `id`. The roles whose last `run` has not come to its end: it is under way, has failed or was
@@ -141,7 +140,7 @@ def _wrap_team_serialize(stock: Any) -> Any:
             return stock(self, stg_path)
         with all_field_types():
             result = stock(self, stg_path)
-            module: Any = sys.modules[_TEAM]
+            module: Any = sys.modules["metagpt.team"]
             file = (module.SERDESER_PATH / "team" if stg_path is None else Path(stg_path)) / "team.json"
             data = module.read_json_file(file)
             data[_UNREAD] = {}
@@ -216,7 +215,7 @@ def _restore_plans(team: Any, roles: dict[str, Any]) -> None:
 
 
 def _deliver(team: Any, unread: dict[str, Any]) -> None:
-    message_class = vars(sys.modules[_TEAM])["Message"]
+    message_class = vars(sys.modules["metagpt.team"])["Message"]
     for key, messages in unread.items():
         role = team.env.roles.get(key)
         for message in messages if role is not None else ():
