@@ -5,17 +5,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import sys
 import threading
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import tiktoken
+from metagpt.actions import Action, research
 from metagpt.config2 import config as metagpt_config
 from metagpt.configs.llm_config import LLMConfig, LLMType
 from metagpt.provider.llm_provider_registry import LLM_REGISTRY
 from metagpt.provider.ollama_api import OllamaLLM as OriginalLLM
+from metagpt.roles import Role
+from metagpt.schema import Message
 from metagpt.utils import token_counter
 
 import metagpt_ollama_rs.provider as ours
@@ -287,3 +291,33 @@ def test_images_and_parts_of_a_message_are_counted(llm):
     assert llm.count_tokens([{"role": "user", "content": parts}]) == plain + 768
     assert llm.count_tokens([{"role": "user", "content": ENGLISH, "images": ["a", "b"]}]) == plain + 2 * 768
     assert llm.count_tokens([{"role": "assistant", "content": None, "tool_calls": [{"function": {}}]}]) > 8
+
+
+def test_a_role_that_uses_the_editor_and_researches_needs_no_network(editor, server, make_config):
+    page = "The harbour was quiet that morning. " * 300
+    model = "offline-role"
+    llm = ours.OllamaLLM(make_config(model=model, context_length=2048))
+    server.answer("A summary.")
+
+    async def browse(url, *_urls, **_options):
+        return SimpleNamespace(inner_text=page, url=url)
+
+    class ReadAndResearch(Action):
+        async def run(self, *_messages):
+            assert not editor.Editor.is_large_file(page)
+            browsing = research.WebBrowseAndSummarize()
+            browsing.web_browser_engine = SimpleNamespace(run=browse)
+            browsing.llm = self.llm
+            summaries = await browsing.run("http://harbour.example", query="What of the storm?")
+            return Message(content=str(list(summaries.values())))
+
+    async def work():
+        role = Role(name="Reader", profile="Reader")
+        role.llm = llm
+        role.set_actions([ReadAndResearch])
+        return await role.run("Read the file.")
+
+    answer = asyncio.run(work())
+    assert answer.content == "['A summary.']"
+    assert sum(request.path == "/api/chat" for request in server.requests) > 2
+    assert token_counter.count_output_tokens(page, model) > 0

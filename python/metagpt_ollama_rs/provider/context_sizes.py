@@ -111,7 +111,7 @@ def answer_reserve(llm: Any, size: int, share: float = _ANSWER_SHARE) -> int:
     wanted = _sent_options(llm).get("num_predict")
     if isinstance(wanted, int) and not isinstance(wanted, bool) and wanted > 0:
         return fitting_reserve(wanted, size)
-    return int(size * share)
+    return round(size * share)
 
 
 def fitting_reserve(wanted: int, size: int) -> int:
