@@ -40,7 +40,7 @@ ROOT = Path(__file__).parents[1]
 RIGHT = "right"
 MODEL = "model-of-the-run"
 # What bounds the real model: one thread, because two wait for each other on a busy machine.
-OPTIONS = {"num_predict": 200, "num_thread": 1, "seed": 1}
+OPTIONS = {"num_predict": 500, "num_thread": 1, "seed": 1}
 REAL_SECONDS = 100.0
 
 
