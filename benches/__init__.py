@@ -16,6 +16,10 @@ shared machine drifts; ratios are taken within a round.
 * `results`: medians, ratios with their spread, the JSON file.
 * `tables`, `figures`, `report`: from the JSON file to docs/performance.md (`make bench-report`).
 
+Two benches count what works, and have commands of their own: `structured` (`make bench-structured`, answers that parse)
+and `metagpt_runs` (`make bench-metagpt`, how far MetaGPT's own programs get), with `metagpt_scenarios`,
+`metagpt_examples`, `metagpt_models`, `wrong_shapes`, `metagpt_worker` and `metagpt_report`.
+
 A new measurement is a new module with the same names as `short`, entered in `families`:
 
 * `TITLE`, `UNIT` (what costs are divided by), `COLUMNS` of `tables`, `FIGURES`; its docstring stands in the report;

@@ -43,9 +43,10 @@ CHINESE = {
     "DataInterpreter with a tool": "DataInterpreter 带一个工具",
     "react role": "react 模式的角色",
     "research on local pages": "在本地网页上的研究",
-    "TutorialAssistant": "TutorialAssistant",
+    "TutorialAssistant": "TutorialAssistant 角色",
     "nested ActionNodes": "嵌套的 ActionNode",
-    "RoleZero": "RoleZero",
+    "RoleZero": "RoleZero 角色",
+    ", ": "，",
     "nothing": "无",
 }
 ENGLISH = {
@@ -85,7 +86,7 @@ def _scripted(rows: Rows, words: dict[str, str]) -> str:
         failed = [row for row in mine if row["way"] == "original" and not row["done"]]
         missed = Counter(next(stage for stage in scenario.stages if stage not in row["stages"]) for row in failed)
         stop = missed.most_common(1)[0][0] if missed else _word(words, "nothing")
-        lines.append(_line([f"{_word(words, title)}, {release}", *cells, f"`{stop}`"]))
+        lines.append(_line([f"{_word(words, title)}{_word(words, ', ')}{release}", *cells, f"`{stop}`"]))
     return "\n".join(lines)
 
 
@@ -100,17 +101,19 @@ def _real(rows: Rows, words: dict[str, str]) -> str:
             reached = [stage for stage in scenario.stages if found and stage in found[0]["stages"]]
             cells.append(f"`{reached[-1]}`" if reached else "—" if found else "")
         if any(cells):
-            lines.append(_line([f"{_word(words, title)}, {release}", *cells]))
+            lines.append(_line([f"{_word(words, title)}{_word(words, ', ')}{release}", *cells]))
     return "\n".join(lines)
 
 
 def _examples(rows: Rows, words: dict[str, str]) -> str:
     """Which examples end well with right answers."""
-    lines = [_line([_word(words, "example"), *(f"{_word(words, way)}, {release}" for way in ("original", "ours now")
-                                               for release in (RELEASE, MAIN))]), "|---" * 5 + "|"]  # fmt: skip
+    columns = [(release, way) for way in ("original", "ours now") for release in (RELEASE, MAIN)]
+    comma = _word(words, ", ")
+    names = [f"{_word(words, way)}{comma}{release}" for release, way in columns]
+    lines = [_line([_word(words, "example"), *names]), "|---" * 5 + "|"]
     done = {(row["scenario"], row["release"], row["way"]): row["done"] for row in rows}
     for file in EXAMPLES:
-        keys = [(f"examples/{file}", release, way) for way in ("original", "ours now") for release in (RELEASE, MAIN)]
+        keys = [(f"examples/{file}", *column) for column in columns]
         if any(key in done for key in keys):
             marks = ["" if key not in done else "+" if done[key] else "—" for key in keys]
             lines.append(_line([f"`{file}`", *marks]))
@@ -135,7 +138,7 @@ def main() -> None:
     scripted = [row for row in rows if row["shape"] != "smollm2"]
     for page in options.into:
         text = page.read_text(encoding="utf-8")
-        place = next(((begin, end) for begin, end in PLACES if begin in text and end in text), None)
+        place = next((place for place in PLACES if place[0] in text and place[1] in text), None)
         if place is None:
             raise SystemExit(f"{page} has no place for the tables\nhint: two lines, {PLACES[0][0]} and {PLACES[0][1]}")
         tables = write_tables(scripted, real, CHINESE if place is PLACES[1] else ENGLISH)

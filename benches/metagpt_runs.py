@@ -40,8 +40,8 @@ ROOT = Path(__file__).parents[1]
 RIGHT = "right"
 MODEL = "model-of-the-run"
 # What bounds the real model: one thread, because two wait for each other on a busy machine.
-OPTIONS = {"num_predict": 300, "num_thread": 1, "seed": 1}
-REAL_SECONDS = 90.0
+OPTIONS = {"num_predict": 200, "num_thread": 1, "seed": 1}
+REAL_SECONDS = 80.0
 
 
 class Way(NamedTuple):
@@ -115,7 +115,11 @@ class Worker:
     def stop(self) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait(30)
+        try:
+            self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
         self._errors.close()
 
     def _read(self) -> str:

@@ -37,6 +37,8 @@ from .metagpt_scenarios import MAIN, SCENARIOS, Scenario
 ROOT = Path(os.environ.get("METAGPT_PROJECT_ROOT", "."))
 OUTCOME, LOG = "outcome.json", "run.log"
 KEPT = {"config", ".metagpt"}
+# How long a run has for its end after it was interrupted.
+GRACE_SECONDS = 10.0
 
 Stages = list[str]
 Run = Callable[[Scenario, Stages], Any]
@@ -102,8 +104,12 @@ def _run_in_a_fork(scenario: Scenario, asked: dict[str, Any]) -> dict[str, Any]:
         _be_the_run(scenario, asked)
     late = False
     while os.waitpid(child, os.WNOHANG) == (0, 0):
-        if time.monotonic() - began > asked["seconds"]:
+        over = time.monotonic() - began - asked["seconds"]
+        if over > 0 and not late:
+            # An interrupted run still looks at what there is.
             late = True
+            os.kill(child, signal.SIGINT)
+        elif over > GRACE_SECONDS:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child, signal.SIGKILL)
             os.waitpid(child, 0)

@@ -418,7 +418,7 @@ _FENCE = "```json\nJSON\n```"
 SHAPES: dict[str, WrongShape] = {
     # What stands around the value.
     "prose before": WrongShape(
-        "chat models that introduce each answer", _around("Sure! Here is the JSON that you asked for:\n\nJSON")
+        "chat models that introduce each answer", _around("Sure! Here is what you asked for:\n\nJSON")
     ),
     "prose after": WrongShape(
         "chat models that explain themselves", _around("JSON\n\nThis covers what was asked; I hope it helps! :)")

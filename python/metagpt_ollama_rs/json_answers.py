@@ -38,6 +38,7 @@ No I/O, nothing of MetaGPT.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -68,6 +69,9 @@ _NO_LIST = re.compile(r"(?:^|\n)[ \t]*(?:[-*+]|\d+[.)])[ \t]+\Z|[^\W_]\Z|[)\]]\Z
 _LANGUAGE = re.compile(r"(?:```|~~~)[ \t]*\w+\Z")
 # A key as Markdown writes it, with backslashes.
 _ESCAPED_KEY = re.compile(r"[{,]\s*\"\w{1,60}\\_[\w\\]{1,60}\"\s*:")
+# An object or a list with a backslash before each quote, and one without.
+_ESCAPED_JSON = re.compile(r"[{\[](?:\s|\\n|[{\[]){0,20}\\\".*[}\]]", re.DOTALL)
+_QUOTED_JSON = re.compile(r"[{\[,]\s*\"")
 # The first key of an object whose bracket is missing.
 _FIRST_KEY = re.compile(r"(?:\A|\n|\])[ \t]*(?=[\"“'][^\"”'\n{}\[\]]{1,80}[\"”']\s*[:：])")
 _BETWEEN = re.compile(r"(?:[\s,，;；]|(?:```|~~~)\w*)*")
@@ -188,6 +192,12 @@ def _prepared(text: str) -> tuple[str, list[str]]:
         # Markdown, whose backslashes are everywhere if they are in keys.
         text = text.replace("\\_", "_")
         words.append("backslash")
+    escaped = _ESCAPED_JSON.search(text)
+    if escaped is not None and not _QUOTED_JSON.search(text):
+        # JSON as it stands in a text of JSON, without the quotes of that.
+        with contextlib.suppress(ValueError):
+            text = text[: escaped.start()] + json.loads(f'"{escaped[0]}"', strict=False) + text[escaped.end() :]
+            words.append("json text")
     key = _FIRST_KEY.search(text)
     opener = _OPENER.search(_TAG.sub(lambda tag: " " * len(tag[0]), text))
     if key is not None and (opener is None or opener.start() >= key.end()):

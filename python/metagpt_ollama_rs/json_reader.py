@@ -47,6 +47,8 @@ _UP_TO = {end: re.compile(rf"[^{end}\\]*") for end, _ in _QUOTES.values()}
 _OWN_QUOTES = "\"'"
 # A sum of two texts, as a program writes it.
 _SUM = re.compile(r"[\"'`]\s*\+\s*[\"'`]")
+# Two texts without a comma between them.
+_SIDE_BY_SIDE = re.compile(r"\"\s+\"|'\s+'")
 _AFTER_ANY = r"[}\]｝］]|\Z|//|#|/\*|```|~~~|\[/\w|</"
 _QUOTED_KEY = (
     r"(?:\"[^\"\n]{0,200}(?:\"\s*(?:[:：]|\Z)|\Z)|'[^'\n]{0,200}(?:'\s*(?:[:：]|\Z)|\Z)|“[^”\n]{0,200}(?:”\s*[:：]|\Z))"
@@ -407,6 +409,8 @@ class JsonReader:
                 if own_quotes:
                     if _SUM.search(text, start, position):
                         raise self._unreadable(is_hopeless=True)
+                    if _SIDE_BY_SIDE.search(text, start, position):
+                        raise self._unreadable()
                     self._repairs["quotes"] = None
                 return position
             else:

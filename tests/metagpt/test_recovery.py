@@ -146,6 +146,7 @@ def test_a_team_that_was_stopped_between_two_rounds(asked, make_context, tmp_pat
     theirs.run_project(IDEA)
     run(theirs, 1)
     theirs.serialize(tmp_path)
+    assert "unread_messages" not in json.loads((tmp_path / "team.json").read_text())
     context = make_context("original", use_system_prompt=False)
     recovered = Team.deserialize(tmp_path, context=context)
     # The configuration is the one read at import, the message for the second role is lost, the sums are dropped.
@@ -272,6 +273,26 @@ def test_a_team_is_recovered_more_than_once(asked, make_context, tmp_path):
         team = Team.deserialize(tmp_path, context=make_context())
     run(team)
     assert [question.partition(":")[0] for question in taken(asked)] == ["Draft", "Check", "Sign"]
+
+
+@pytest.mark.parametrize("fails", ["Check", "Sign"])
+def test_the_next_message_after_a_failure_is_taken_up_by_the_first_action(asked, make_context, monkeypatch, fails):
+    def next_message():
+        role = Lector(context=make_context())
+        role._watch([UserRequirement])
+        asked.replies = {fails: Reply.error("no such thing", 400)}
+        with pytest.raises(Exception, match="no such thing"):
+            asyncio.run(role.run("one"))
+        taken(asked)
+        asked.replies = {}
+        asyncio.run(role.run("two"))
+
+    next_message()
+    assert taken(asked) == ["Check: two", "Sign: <Check: two>"]
+    monkeypatch.setenv("METAGPT_OLLAMA_UNPATCHED", "recovery")
+    with pytest.raises(Exception, match="list index out of range"):
+        next_message()
+    assert "Check: two" not in taken(asked)
 
 
 class Doer(Role):

@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 from benches.metagpt_models import CODE_SHAPES, wrong_text  # noqa: E402
+from benches.metagpt_report import PLACES  # noqa: E402
 from benches.metagpt_scenarios import SCENARIOS, find_answer  # noqa: E402
 
 COMMAND = SCENARIOS["metagpt command", "0.8.2"]
@@ -87,3 +88,13 @@ def test_where_the_original_stops_and_ours_does_not(tmp_path):
         # The last stage is the end, of which the original dies.
         **{(role, shape): 2 for title, shape in ours if title == role},
     }
+
+    page = tmp_path / "page.md"
+    page.write_text("Before.\n\n" + "\n".join(PLACES[0]) + "\n\nAfter.\n", encoding="utf-8")
+    report = [sys.executable, "-m", "benches.metagpt_report", str(file), "--into", str(page)]
+    subprocess.run(report, cwd=ROOT, check=True, timeout=60)
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("Before.\n")
+    assert text.endswith("After.\n")
+    assert "| the `metagpt` command, 0.8.2 | 0/3 |  |  |  | 3/3 | `PRD` |" in text
+    assert "| a role in react mode, 0.8.2 | — |  |  |  | 1/1 | `all in order` |" in text

@@ -17,7 +17,7 @@ CHECK = f"Check: <{NOTE}>"
 SIGN = f"Sign: <{CHECK}>"
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_team_that_is_killed_and_then_interrupted(environment, ollama_server, tmp_path):
     """The first process is killed while the second role's first answer streams in, the second one gets Ctrl-C in that
     role's second answer; the third one comes to the end. Only the answers that were cut off are asked for again."""
@@ -56,7 +56,7 @@ def test_a_team_that_is_killed_and_then_interrupted(environment, ollama_server, 
 
     # Where MetaGPT writes a team whose run has not come to its end.
     folder = environment.home / "workspace" / "storage" / "team"
-    third = environment.run("python", SCRIPT, "recovered", folder, seconds=100)
+    third = environment.run("python", SCRIPT, "recovered", folder, seconds=250)
     assert third.returncode == 0, third.stderr
     assert asked == [NOTE, CHECK, CHECK, SIGN, SIGN, "Ping"]
     result = json.loads(third.stdout.splitlines()[-1])

@@ -13,17 +13,33 @@ What has no simple type (enumerations, models in models) comes back as the data 
 
 from __future__ import annotations
 
+import contextlib
 import typing
+from collections.abc import Iterator
+from contextvars import ContextVar
 from types import ModuleType
 from typing import Any
 
 from .patch import replace_function
 from .which_llm import default_llm
 
-__all__ = ["FieldType", "field_type", "patch_field_types"]
+__all__ = ["FieldType", "all_field_types", "field_type", "patch_field_types"]
 
 _SIMPLE = {"string": str, "integer": int, "number": float, "boolean": bool, "object": dict}
 _TYPING = "__import__('typing')"
+
+
+_all_types: ContextVar[bool] = ContextVar("metagpt_ollama_rs_all_field_types", default=False)
+
+
+@contextlib.contextmanager
+def all_field_types() -> Iterator[None]:
+    """Says that the messages that are written in this block are those of a team with this package's LLM objects."""
+    token = _all_types.set(True)
+    try:
+        yield
+    finally:
+        _all_types.reset(token)
 
 
 class FieldType(tuple[Any, ...]):
@@ -64,14 +80,14 @@ def field_type(schema: dict[str, Any]) -> FieldType:
 
 
 def patch_field_types(module: ModuleType) -> None:
-    """Makes `metagpt.utils.serialize` write the types of all fields, where MetaGPT's default configuration is Ollama's:
-    it is not told whose message it writes."""
+    """Makes `metagpt.utils.serialize` write the types of all fields: in `all_field_types`, and where MetaGPT's default
+    configuration is Ollama's, because it is not told whose message it writes."""
     replace_function(module, "actionoutout_schema_to_mapping", _wrap_schema_to_mapping)
 
 
 def _wrap_schema_to_mapping(stock: Any) -> Any:
     def schema_to_mapping(schema: dict[str, Any]) -> Any:
-        if default_llm("recovery") is None:
+        if not _all_types.get() and default_llm("recovery") is None:
             return stock(schema)
         return {name: field_type(field) for name, field in schema["properties"].items()}
 

@@ -12,17 +12,20 @@ The patches:
   middle it was stopped. MetaGPT ignores keys that it does not know.
 - A team that is read back has these messages in the roles' buffers, the context's configuration in its roles, and their
   plans.
-- A role that goes on in the middle of its actions has its memory in the order of events, and ends after the last one.
+- A role that goes on in the middle of its actions has its memory in the order of events, and ends after the last one;
+  one that has failed, and is not recovered, begins with the first action when it gets another message.
 - The idea of a recovered team is not published a second time while there is something to go on with.
 - A cancelled run is written, as a failed one is, before it ends.
 
-They act for teams of which at least one role has an LLM object of this package.
+What is written is changed for teams of which at least one role has an LLM object of this package; what is read back,
+where the configuration of the context is Ollama's.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import weakref
 from collections.abc import Iterable
 from pathlib import Path
@@ -31,6 +34,7 @@ from typing import Any
 
 from metagpt.logs import logger
 
+from .message_types import all_field_types
 from .patch import is_switched_on, replace_function
 from .which_llm import llm_of_config
 
@@ -41,9 +45,12 @@ _NAME = "recovery"
 _UNREAD = "unread_messages"
 _SUMS = ("total_prompt_tokens", "total_completion_tokens", "total_cost")
 
-# The roles whose last `run` has not come to its end: it is under way, has failed or was cancelled.
-_unfinished: weakref.WeakSet[Any] = weakref.WeakSet()
-# The teams that were read back and have not been told their idea again, by their `id`.
+# Roles and teams by their `id`. The roles whose last `run` has not come to its end: it is under way, has failed or was
+# cancelled.
+_unfinished: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+# The roles that go on in the middle of their actions.
+_resumed: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+# The teams that were read back and have not been told their idea again.
 _recovered: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 
 
@@ -53,21 +60,24 @@ def patch_roles(module: ModuleType) -> None:
 
     def wrap_run(stock: Any) -> Any:
         async def run(self: Any, *args: Any, **kwargs: Any) -> Any:
-            _unfinished.add(self)
+            _unfinished[id(self)] = self
+            # A run that failed has left its state behind, from which the next message would be taken up.
+            if self.rc.state != -1 and _acts_by_order(self) and not self.recovered:
+                self.rc.state = -1
             result = await stock(self, *args, **kwargs)
-            _unfinished.discard(self)
+            _unfinished.pop(id(self), None)
             return result
 
         return run
 
     def wrap_think(stock: Any) -> Any:
         async def think(self: Any) -> Any:
-            by_order = self.rc.react_mode == "by_order" and len(self.actions) > 1
-            if by_order and is_switched_on(_NAME, self.llm):
+            if _acts_by_order(self):
                 if self.recovered:
                     _put_before_results(self)
-                elif self.rc.state + 1 >= len(self.actions):
-                    # Stock takes as many actions as the role has, from wherever it begins.
+                    _resumed[id(self)] = self
+                elif self.rc.state + 1 >= len(self.actions) and _resumed.pop(id(self), None) is self:
+                    # MetaGPT takes as many actions as the role has, from wherever it begins.
                     return False
             return await stock(self)
 
@@ -75,6 +85,10 @@ def patch_roles(module: ModuleType) -> None:
 
     replace_function(module.Role, "run", wrap_run)
     replace_function(module.Role, "_think", wrap_think)
+
+
+def _acts_by_order(role: Any) -> bool:
+    return role.rc.react_mode == "by_order" and len(role.actions) > 1 and is_switched_on(_NAME, role.llm)
 
 
 def patch_context_sums(module: ModuleType) -> None:
@@ -114,7 +128,7 @@ def _wrap_team_init(stock: Any) -> Any:
         data["env"] = _with_context(data["env"], context)
         stock(self, context, **data)
         _restore_plans(self, roles)
-        _deliver(self, unread or {}, stock.__globals__["Message"])
+        _deliver(self, unread or {})
         _recovered[id(self)] = self
 
     return init
@@ -122,17 +136,18 @@ def _wrap_team_init(stock: Any) -> Any:
 
 def _wrap_team_serialize(stock: Any) -> Any:
     def serialize(self: Any, stg_path: Any = None) -> Any:
-        result = stock(self, stg_path)
         if not _acts_for(self):
-            return result
-        folder = stock.__globals__["SERDESER_PATH"] / "team" if stg_path is None else Path(stg_path)
-        file = folder / "team.json"
-        data = stock.__globals__["read_json_file"](file)
-        data[_UNREAD] = {}
-        for key, role in self.env.roles.items():
-            unread = [_message_data(message) for message in _take_back_read(role, data["env"]["roles"][key])]
-            data[_UNREAD][key] = unread + [_message_data(message) for message in _buffered(role)]
-        stock.__globals__["write_json_file"](file, data)
+            return stock(self, stg_path)
+        with all_field_types():
+            result = stock(self, stg_path)
+            module: Any = sys.modules["metagpt.team"]
+            file = (module.SERDESER_PATH / "team" if stg_path is None else Path(stg_path)) / "team.json"
+            data = module.read_json_file(file)
+            data[_UNREAD] = {}
+            for key, role in self.env.roles.items():
+                unread = [*_take_back_read(role, data["env"]["roles"][key]), *_buffered(role)]
+                data[_UNREAD][key] = [json.loads(message.model_dump_json()) for message in unread]
+            module.write_json_file(file, data)
         return result
 
     return serialize
@@ -189,16 +204,18 @@ def _restore_plans(team: Any, roles: dict[str, Any]) -> None:
         plan = getattr(getattr(team.env.roles.get(key), "planner", None), "plan", None)
         written = (data.get("planner") or {}).get("plan") or {}
         # A goal without tasks is a plan that was not finished.
-        if plan is not None and written.get("tasks") and not plan.tasks:
-            restored = type(plan)(**written)
-            # In place, because the role's tools are methods of this object.
-            for name in type(plan).model_fields:
-                setattr(plan, name, getattr(restored, name))
-            # Both have the same tasks, so that one that is finished is finished in both.
-            plan.task_map = {task.task_id: task for task in plan.tasks}
+        if plan is None or not written.get("tasks"):
+            continue
+        restored = type(plan)(**written)
+        # In place, because the role's tools are methods of this object.
+        for name in type(plan).model_fields:
+            setattr(plan, name, getattr(restored, name))
+        # Both have the same tasks, so that one that is finished is finished in both.
+        plan.task_map = {task.task_id: task for task in plan.tasks}
 
 
-def _deliver(team: Any, unread: dict[str, Any], message_class: Any) -> None:
+def _deliver(team: Any, unread: dict[str, Any]) -> None:
+    message_class = vars(sys.modules["metagpt.team"])["Message"]
     for key, messages in unread.items():
         role = team.env.roles.get(key)
         for message in messages if role is not None else ():
@@ -216,7 +233,8 @@ def _buffered(role: Any) -> list[Any]:
 def _take_back_read(role: Any, data: dict[str, Any]) -> list[Any]:
     """The message in whose middle a role was stopped, as a list, and takes it out of the memory in the role's data:
     what a role remembers it takes for done."""
-    if role not in _unfinished:
+    is_unfinished = _unfinished.get(id(role)) is role
+    if not is_unfinished:
         return []
     message = role.latest_observed_msg or _last_watched(role)
     if message is None:
@@ -249,7 +267,3 @@ def _put_before_results(role: Any) -> None:
         while at > first and storage[at - 1].cause_by in actions:
             at -= 1
         storage.insert(at, storage.pop())
-
-
-def _message_data(message: Any) -> Any:
-    return json.loads(message.model_dump_json())
