@@ -40,8 +40,8 @@ ROOT = Path(__file__).parents[1]
 RIGHT = "right"
 MODEL = "model-of-the-run"
 # What bounds the real model: one thread, because two wait for each other on a busy machine.
-OPTIONS = {"num_predict": 200, "num_thread": 1, "seed": 1}
-REAL_SECONDS = 80.0
+OPTIONS = {"num_predict": 500, "num_thread": 1, "seed": 1}
+REAL_SECONDS = 100.0
 
 
 class Way(NamedTuple):
