@@ -34,6 +34,7 @@ const TWO_BYTES: u8 = 6;
 const OTHER: u8 = 7;
 
 /// For each byte its script and how many bytes its character has, which is 0 for those after the first one.
+#[allow(clippy::indexing_slicing)] // The index is below 256.
 const BYTES: [(u8, u8); 256] = {
     let mut table = [(OTHER, 0); 256];
     let mut byte = 0;
