@@ -52,8 +52,6 @@ class Way(NamedTuple):
 
 WAYS = {
     "original": Way(False, {}),
-    # The original sends the first message only, which is the system prompt unless it is left out.
-    "original, use_system_prompt: false": Way(False, {"use_system_prompt": False}),
     # Neither formats nor patches.
     "ours before": Way(True, {"extra_fields": {"structured": "false", "unpatched": "all"}}),
     "ours, structured: false": Way(True, {"extra_fields": {"structured": "false"}}),

@@ -17,17 +17,21 @@ unwrapped, and then the one with the fewest keys that the schema does not name. 
 copy the example of the format first; what stands in the prompt, too, counts only if there is nothing else. None counts
 if one that comes after it is broken or cut off: that may have been the answer.
 
-**What a list is made of.** Of objects that follow each other without brackets, or of a single one; not of objects in
-different places of the text, which may be drafts of each other. Of a list that was cut off only the complete elements
-are left, and of an object whose end is missing what is there, if the schema requires nothing else.
+**What a list is made of.** Of objects that follow each other without brackets, also as the items of a list of
+Markdown, or of a single one; not of objects in different places of the text, which may be drafts of each other. An
+ellipsis at its end is left out if the example in the prompt has one there, too; else the model has left something out,
+and there is no value. Of a list that was cut off only the complete elements are left, and of an object whose end is
+missing what is there, if the schema requires nothing else.
 
 The words of `RecoveredJson.repairs`:
 
-- around the value: ``prose``, ``fence``, ``tag`` (``[CONTENT]``, ``<json>``), ``several`` (other values of the shape);
+- around the value: ``prose``, ``fence``, ``tag`` (``[CONTENT]``, ``<json>``), ``several`` (other values of the shape),
+  ``byte order mark``;
 - its brackets and commas: ``trailing comma``, ``missing comma``, ``missing bracket``, ``extra bracket``;
 - its texts and words: ``quotes`` (in a text, without a backslash), ``single quotes``, ``backquotes``,
   ``triple quotes``, ``bare key``, ``bare word``, ``literal`` (Python's ``None`` and ``True``), ``number`` (``007``),
-  ``line break``, ``backslash``, ``punctuation`` (Chinese or typographic), ``comment``;
+  ``line break``, ``backslash``, ``punctuation`` (Chinese or typographic), ``comment``, ``ellipsis`` (copied from the
+  prompt);
 - ``guess``: what the library has made of it;
 - its shape: ``single`` (an element in the place of a list, or the reverse), ``wrapped``, ``key`` and ``spelling`` (in
   other letters), ``type`` (a number as text, or the reverse), ``json text``;
@@ -74,7 +78,11 @@ _ESCAPED_JSON = re.compile(r"[{\[](?:\s|\\n|[{\[]){0,20}\\\".*[}\]]", re.DOTALL)
 _QUOTED_JSON = re.compile(r"[{\[,]\s*\"")
 # The first key of an object whose bracket is missing.
 _FIRST_KEY = re.compile(r"(?:\A|\n|\])[ \t]*(?=[\"“'][^\"”'\n{}\[\]]{1,80}[\"”']\s*[:：])")
+# An example whose list ends with an ellipsis.
+_EXAMPLE_ELLIPSIS = re.compile(r"(?:\.\.\.|…)[\"']?\s{0,100}[\]］]")
 _BETWEEN = re.compile(r"(?:[\s,，;；]|(?:```|~~~)\w*)*")
+# The same, with the marks of a list of Markdown.
+_BETWEEN_ITEMS = re.compile(r"(?:[\s,，;；]|(?:```|~~~)\w*|(?<=[\n ])(?:[-*+•]|\d{1,3}[.)、])(?= ))*")
 _MEMBER_BEFORE = re.compile(r"(?:\A|[,，{｛\n])\s*[\"“'][^\"”'\n]{1,80}[\"”']\s*[:：]\s*\Z")
 _MEMBER_AFTER = re.compile(r"(?:[\s}\]｝］]*[,，]\s*|\s*[}\]｝］]+\s*)[\"“'][^\"”'\n]{1,80}[\"”']\s*[:：]")
 # What may follow what could not be read: nothing that could be more of it.
@@ -139,7 +147,8 @@ def recover_json(
     if whole is not None:
         return whole
     text, before = _prepared(text)
-    blocks = _Scanner(text, cut).blocks()
+    reader = JsonReader(text, copies_ellipsis=_EXAMPLE_ELLIPSIS.search(prompt) is not None)
+    blocks = _Scanner(text, reader, cut).blocks()
     candidates = _candidates(text, blocks, schema)
     chosen = _choose(candidates, blocks, text, prompt)
     if chosen is None:
@@ -157,10 +166,11 @@ def recover_json(
 def _whole_value(text: str, schema: Mapping[str, Any]) -> Optional[RecoveredJson]:
     """The value of a text that is nothing but JSON, or nothing but one word of a schema that lists words."""
     stripped = text.strip("\ufeff \t\r\n")
+    marks = ("byte order mark",) if stripped != text.strip(" \t\r\n") else ()
     decoded = _decode(stripped, 0)
     fit = fit_shape(decoded.value, schema) if decoded.end == len(stripped) else None
     if fit is not None:
-        return RecoveredJson(fit.value, (*decoded.repairs, *fit.repairs))
+        return RecoveredJson(fit.value, (*marks, *decoded.repairs, *fit.repairs))
     word = _FENCE.sub("", _TAG.sub("", stripped)).strip(" \t\r\n\"'`.。*“”")
     if not word or len(word) > 100 or _OPENER.search(word):
         return None
@@ -209,10 +219,10 @@ def _prepared(text: str) -> tuple[str, list[str]]:
 class _Scanner:
     """Finds the blocks of one text, from its beginning to its end."""
 
-    def __init__(self, text: str, cut: bool) -> None:
+    def __init__(self, text: str, reader: JsonReader, cut: bool) -> None:
         self._text = text
         self._cut = cut
-        self._reader = JsonReader(text)
+        self._reader = reader
         self._guesses = 0
         self._in_vain = 0
 
@@ -345,7 +355,7 @@ def _rows(text: str, blocks: Sequence[_Block]) -> list[_Block]:
     """The lists of the objects that follow each other with nothing between them."""
     rows: list[list[_Block]] = []
     for block in blocks:
-        if rows and _BETWEEN.fullmatch(text, rows[-1][-1].end, block.start):
+        if rows and _BETWEEN_ITEMS.fullmatch(text, rows[-1][-1].end, block.start):
             rows[-1].append(block)
         else:
             rows.append([block])
@@ -407,4 +417,6 @@ def _words_around(text: str, block: _Block) -> list[str]:
         words.append("fence")
     if without_fences.strip(" \t\r\n\ufeff.。`"):
         words.insert(0, "prose")
+    elif "\ufeff" in without_fences:
+        words.append("byte order mark")
     return words

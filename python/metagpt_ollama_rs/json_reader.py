@@ -73,6 +73,8 @@ _JSON_LITERALS = ("true", "false", "null")
 # The end of the block that holds the value: of a fence, of a tag as MetaGPT's prompts have them, of one of XML.
 _BLOCK_END = re.compile(r"```|~~~|\[/\w+\]|</")
 _ELLIPSIS = re.compile(r"[\"'“]?(\.\.\.|…)")
+# One at the end of a list.
+_LAST_ELLIPSIS = re.compile(r"([\"']?)(?:\.\.\.|…)\1\s*[,，]?\s*(?=[\]］])")
 
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _ESCAPED = {'"': '"', "\\": "\\", "/": "/", "'": "'", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
@@ -153,8 +155,11 @@ class JsonReader:
     {'size': 3}
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, copies_ellipsis: bool = False) -> None:
+        """With ``copies_ellipsis``, an ellipsis at the end of a list is taken for one of the example that the model was
+        given, and left out. Any other one stands for what the model has left out, and is not read."""
         self._text = text
+        self._copies_ellipsis = copies_ellipsis
         self._start(0, False)
 
     def _start(self, position: int, cut: bool) -> None:
@@ -185,11 +190,22 @@ class JsonReader:
                 self._close(_CLOSERS[self._char])
             elif self._expected == _COMMA:
                 self._read_comma(broke_line)
-            elif self._stack[-1].is_list:
-                self._read_value()
-            else:
+            elif not self._stack[-1].is_list:
                 self._read_key()
+            elif not self._skip_ellipsis():
+                self._read_value()
         return self._reading
+
+    def _skip_ellipsis(self) -> bool:
+        """Skips an ellipsis of the example; whether there is one."""
+        found = None
+        if self._copies_ellipsis and self._stack[-1].value:
+            found = _LAST_ELLIPSIS.match(self._text, self._position)
+        if found is None:
+            return False
+        self._position, self._after_comma = found.end(), False
+        self._repairs["ellipsis"] = None
+        return True
 
     @property
     def _char(self) -> str:

@@ -195,6 +195,17 @@ def test_one_word(text, value):
     assert value_of(text, {"enum": ["yes", "no"]}) == value
 
 
+@pytest.mark.parametrize("mark", ["...", "…", '"...",', "'...'"])
+def test_an_ellipsis_counts_as_left_out_unless_the_example_ends_with_one(mark):
+    text = f"Here: ['Browser', {mark}]"
+    assert recover_json(text, NAMES) is None
+    recovered = recover_json(text, NAMES, prompt='like this:\n["tool_name1", "tool_name2", ...]')
+    assert recovered.value == ["Browser"]
+    assert "ellipsis" in recovered.repairs
+    assert recover_json(f"['Browser', {mark} 'Editor']", NAMES, prompt="[1, ...]") is None
+    assert recover_json("[...]", NAMES, prompt="[1, ...]") is None
+
+
 ONE, TWO, THREE = ({"task_id": number, "text": "x"} for number in "123")
 
 
@@ -210,7 +221,12 @@ def fenced(*values):
         (fenced([ONE, TWO], {"note": "x"}), [ONE, TWO], "fence"),
         (fenced([ONE, TWO], THREE), [ONE, TWO], "several"),
         (f"{json.dumps(ONE)}\n{json.dumps(TWO)}", [ONE, TWO], "missing bracket"),
+        (f"1. {json.dumps(ONE)}\n2. {json.dumps(TWO)}", [ONE, TWO], "missing bracket"),
+        (f"Tasks:\n\n- {json.dumps(ONE)}\n- {json.dumps(TWO)}\n- {json.dumps(THREE)}", [ONE, TWO, THREE], "prose"),
+        ("\ufeff" + json.dumps([ONE]), [ONE], "byte order mark"),
+        ("\ufeff" + fenced([ONE]), [ONE], "byte order mark"),
         # Drafts of each other, or steps: in doubt.
+        (f"1. Load: {json.dumps(ONE)}\n2. Plot: {json.dumps(TWO)}", None, ""),
         (fenced(ONE, TWO), None, ""),
         (f"{json.dumps([ONE])}\n{json.dumps([TWO])}", None, ""),
         (fenced([ONE]) + '\n```json\n[{"task_id": "2", "text": "x" "y"}]\n```', None, ""),

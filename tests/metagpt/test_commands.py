@@ -159,6 +159,19 @@ def test_commands_are_repaired_and_the_thoughts_kept(turn, ask, answers):
     assert read(outcome.value) == ("Let us write.", expected)
 
 
+@pytest.mark.parametrize(
+    "commands",
+    [
+        [{"command_name": "end"}],
+        [{"command_name": "Editor.guess", "args": {"path": "a"}}],
+        [{"command_name": "Editor.write", "args": {"path": "a"}}, {"command_name": "look", "args": {"far": 1}}],
+    ],
+)
+def test_commands_that_the_role_refuses_by_itself_are_repaired_too(commands, turn, ask, answers):
+    answers(f"Next: {commands}".replace("'}", "',}"))
+    assert read(ask("ours", turn, extra_fields=OFF).value) == ("Next:", commands)
+
+
 def test_a_role_of_another_provider_is_asked_as_before(turn, ask, answers):
     answers("free")
     assert "format" not in ask("original", turn, stream=True).sent

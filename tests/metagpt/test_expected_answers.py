@@ -198,6 +198,11 @@ def test_the_plan_has_the_types_of_tasks_that_metagpt_knows(ask, answers):
     assert (schema["minItems"], schema["maxItems"]) == (1, 2)
 
 
+def test_a_plan_may_be_without_what_metagpt_fills_in(ask, answers):
+    answers("[{'task_id': 1, 'instruction': 'Draw.', 'task_type': None, 'dependent_task_ids': null},]")
+    assert ask("ours", plan, extra_fields=OFF).value == [{"task_id": "1", "instruction": "Draw."}]
+
+
 def test_the_tools_are_those_that_were_recalled(ask, answers):
     answers('["Charts"]')
     assert ask("ours", tools).sent["format"] == {

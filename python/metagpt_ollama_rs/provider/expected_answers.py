@@ -82,12 +82,13 @@ class ExpectedAnswer:
 
     ``schema`` is the JSON schema of the value. ``patch`` is the name by which ``unpatched`` switches this off. ``llm``
     is the LLM object that is asked; None: whichever one of this package is. ``sent_schema`` is sent as ``format`` in
-    the place of ``schema``, and `form` writes values of both. ``automatic`` says that ``structured: auto`` sends the
-    format.
+    the place of ``schema``, and `form` writes values of both. ``wider_schema`` is that of other values which MetaGPT
+    takes (it fills in what is missing, or tells the model what is wrong); they are read, and never asked for.
+    ``automatic`` says that ``structured: auto`` sends the format.
 
-    An answer that was cut at the token limit goes to MetaGPT's parser as it is, and there what MetaGPT does for an
-    answer that does not parse. ``refuses_cut`` makes it an error instead, if it had a format. ``cut_items`` makes it an
-    error in any case, unless it is a list that has complete items, which are used.
+    An answer that was cut at the token limit is repaired if all that the schema requires is there, and else left to
+    what MetaGPT does for an answer that does not parse. ``refuses_cut`` makes it an error instead, if it had a format.
+    ``cut_items`` makes it an error in any case, unless it is a list that has complete items, which are used.
     """
 
     schema: Mapping[str, Any]
@@ -95,6 +96,7 @@ class ExpectedAnswer:
     patch: str
     llm: Any = None
     sent_schema: Optional[Mapping[str, Any]] = None
+    wider_schema: Optional[Mapping[str, Any]] = None
     refuses_cut: bool = False
     cut_items: bool = False
     automatic: bool = True
@@ -138,7 +140,7 @@ class Question:
             plain = recover_json(found_by_metagpt, expected.schema)
             if plain is not None and not plain.repairs:
                 return answer
-        for schema in (expected.sent_schema, expected.schema):
+        for schema in (expected.sent_schema, expected.schema, expected.wider_schema):
             found = None if schema is None else recover_json(answer, schema, cut=self.cut, prompt=self.prompt)
             if found is not None:
                 self.repairs = found.repairs

@@ -50,6 +50,8 @@ _LONGEST_THOUGHT = 1000
 _WITHOUT_ARGUMENTS = ("Plan.finish_current_task", "end")
 
 _ANY_COMMAND = object_schema(command_name=TEXT, args={"type": "object"})
+# A name that the role does not have, and arguments that are wrong or missing: it tells the model so.
+_NAMED_COMMANDS = list_schema({**_ANY_COMMAND, "required": ["command_name"]})
 # The commands of the role whose turn it is in this task. MetaGPT asks for a second list without naming the role.
 _turn: ContextVar[Optional[ExpectedAnswer]] = ContextVar("metagpt_ollama_rs_turn", default=None)
 
@@ -98,6 +100,7 @@ def _expected(commands: Mapping[str, Any], llm: Any) -> ExpectedAnswer:
         _PATCH,
         llm,
         sent_schema=object_schema(thought=short_text_schema(_LONGEST_THOUGHT), commands=commands),
+        wider_schema=_NAMED_COMMANDS,
         cut_items=True,
     )
 

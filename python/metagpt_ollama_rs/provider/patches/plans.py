@@ -25,13 +25,35 @@ from ..expected_answers import (
     expected_patch,
     list_schema,
     object_schema,
+    read_fence,
     word_schema,
 )
 from .patch import replace_function
 
 __all__ = ["expect_decisions", "expect_plans", "expect_stages", "take_whole_numbers"]
 
+# What `metagpt.schema.Task` fills in may be missing, or null.
+_ANY_TASKS = list_schema(
+    {
+        "type": "object",
+        "properties": {
+            "task_id": TEXT,
+            "dependent_task_ids": {"anyOf": [list_schema(TEXT), {"type": "null"}]},
+            "instruction": TEXT,
+            "task_type": {"anyOf": [TEXT, {"type": "null"}]},
+        },
+        "required": ["task_id", "instruction"],
+    }
+)
 _NUMBER = AnswerForm(str.strip, lambda value, _: str(value))
+
+
+def _write_tasks(tasks: Any, text: str) -> str:
+    """A task's member that is null is left out."""
+    return FENCED.write([{key: value for key, value in task.items() if value is not None} for task in tasks], text)
+
+
+_TASKS = AnswerForm(read_fence, _write_tasks)
 
 
 def expect_plans(module: ModuleType) -> None:
@@ -46,7 +68,7 @@ def expect_plans(module: ModuleType) -> None:
             task_type=word_schema(task_types),
         )
         tasks = list_schema(task, least=1, most=arguments["max_tasks"])
-        return ExpectedAnswer(tasks, FENCED, "plan_answers", arguments["self"].llm)
+        return ExpectedAnswer(tasks, _TASKS, "plan_answers", arguments["self"].llm, wider_schema=_ANY_TASKS)
 
     expect_answers(module, "WritePlan.run", plan)
 
