@@ -93,7 +93,7 @@ _LANGUAGE = re.compile(r"(?:```|~~~)[ \t]*\w+\Z")
 _ESCAPED_KEY = re.compile(r"[{,]\s*\"\w{1,60}\\_[\w\\]{1,60}\"\s*:")
 # An object or a list with a backslash before each quote, and one without.
 _ESCAPED_JSON = re.compile(r"[{\[](?:\s|\\n|[{\[]){0,20}\\\".*[}\]]", re.DOTALL)
-_QUOTED_JSON = re.compile(r"[{\[,]\s*\"")
+_QUOTED_JSON = re.compile(r"[{\[,｛［，]\s*[\"'“‘`＂]")
 # The first key of an object whose bracket is missing.
 _FIRST_KEY = re.compile(r"(?:\A|\n|\])[ \t]*(?=[\"“'][^\"”'\n{}\[\]]{1,80}[\"”']\s*[:：])")
 # An example whose list ends with an ellipsis.

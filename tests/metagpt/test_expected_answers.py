@@ -264,6 +264,26 @@ def test_tasks_at_the_same_time_have_their_own(ask, server):
     assert (first, free, number, second) == ([TASK], '"free"', 1, [TASK])
 
 
+def test_a_task_that_is_started_meanwhile_asks_for_free_text(ask, server):
+    def chat(request):
+        body = request.json()
+        return Reply.chat(json.dumps([TASK]) if "format" in body else "A joke.", stream=body["stream"])
+
+    server.on("POST", "/api/chat", chat)
+
+    async def both(llm):
+        aask, jokes = llm.aask, []
+
+        async def with_a_joke(*args, **kwargs):
+            jokes.append(asyncio.ensure_future(aask("Tell me a joke.")))
+            return await aask(*args, **kwargs)
+
+        llm.aask = with_a_joke
+        return await plan(llm), await jokes[0]
+
+    assert ask("ours", both).value == ([TASK], "A joke.")
+
+
 def test_backticks_in_a_text_end_no_block(ask, answers):
     words = "run ```python\nx\n```"
     answers(json.dumps([{**TASK, "instruction": words}]))

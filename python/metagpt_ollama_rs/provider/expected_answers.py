@@ -17,12 +17,13 @@ gets an `ExpectedAnswer`. The schema goes along as the ``format`` of the request
 An answer that MetaGPT's parser takes as it is stays as it is. One that has the value somewhere, in prose or in JSON
 with mistakes, is repaired (``json_answers.py``); one without the value is left to MetaGPT.
 
-Tasks that run at the same time have contexts, and so expectations, of their own. Other calls of the same LLM object are
-sent as if there were none. No I/O here.
+Tasks that run at the same time have expectations of their own, and so have tasks that the function starts. Other calls
+of the same LLM object are sent as if there were none. No I/O here.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import inspect
@@ -32,7 +33,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any, Callable, Optional
+from typing import Any, Callable, NamedTuple, Optional
 
 from metagpt.logs import logger
 
@@ -112,8 +113,14 @@ class ExpectedAnswer:
         return self.schema if self.sent_schema is None else self.sent_schema
 
 
-# Says which answer is expected to the text of a question; None: free text.
-_Chooser = Callable[[str], Optional[ExpectedAnswer]]
+class _Chooser(NamedTuple):
+    """Says which answer is expected to the text of a question, None for free text, while a function of MetaGPT runs in
+    ``task``. A task that is started meanwhile inherits the context, and asks on its own account."""
+
+    task: Optional[asyncio.Task[Any]]
+    choose: Callable[[str], Optional[ExpectedAnswer]]
+
+
 _chooser: ContextVar[Optional[_Chooser]] = ContextVar("metagpt_ollama_rs_chooser", default=None)
 _question: ContextVar[Optional[Question]] = ContextVar("metagpt_ollama_rs_question", default=None)
 
@@ -207,7 +214,7 @@ def _wrap_asking(make: Callable[[Mapping[str, Any], str], Optional[ExpectedAnswe
             return None
 
     async def ask(*args: Any, **kwargs: Any) -> Any:
-        token = _chooser.set(functools.partial(choose, args, kwargs))
+        token = _chooser.set(_Chooser(_running_task(), functools.partial(choose, args, kwargs)))
         try:
             return await stock(*args, **kwargs)
         finally:
@@ -216,11 +223,22 @@ def _wrap_asking(make: Callable[[Mapping[str, Any], str], Optional[ExpectedAnswe
     return ask
 
 
+def _running_task() -> Optional[asyncio.Task[Any]]:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None
+
+
+def _expected_answer(question: str) -> Optional[ExpectedAnswer]:
+    chooser = _chooser.get()
+    return chooser.choose(question) if chooser is not None and chooser.task is _running_task() else None
+
+
 def expected_patch(names: Collection[str]) -> bool:
     """Whether the function that runs in this task expects an answer for one of the patches ``names``, which is switched
     on for the LLM object that is asked."""
-    chooser = _chooser.get()
-    expected = None if chooser is None else chooser("")
+    expected = _expected_answer("")
     return expected is not None and expected.patch in names and is_switched_on(expected.patch, expected.llm)
 
 
@@ -228,9 +246,8 @@ def expected_patch(names: Collection[str]) -> bool:
 def receive_question(llm: Any, message: Any) -> Iterator[Optional[Question]]:
     """The question that ``llm`` is asked with ``message``, or None where its answer is free text. It is the current one
     until the block ends."""
-    chooser = _chooser.get()
     prompt = _last_text(message)
-    expected = None if chooser is None else chooser(prompt)
+    expected = _expected_answer(prompt)
     question = None
     if expected is not None and expected.llm in (None, llm) and is_switched_on(expected.patch, llm):
         question = Question(llm, expected, prompt)
