@@ -20,7 +20,7 @@ What they call an example, and what stands within ``<think>``, is treated alike.
 No value counts if another one could be the answer as well: a different one of the shape, if the chosen one is not the
 only of the two that is announced and the later one; one that comes after it, has keys of the schema and does not fit
 it; one that comes after it and is broken or cut off. Of numbers, one in brackets within a sentence, ``[1]``, is taken
-for a reference to something, and never for the answer.
+for a reference to something, never for the answer, and is no doubt of a list that has its lines for itself.
 
 **What a list is made of.** Of objects that follow each other without brackets, also as the items of a list of
 Markdown, or of a single one; not of objects in different places of the text, which may be drafts of each other. An
@@ -406,11 +406,12 @@ def _choose(
     own = [one for one in candidates if not places.is_aside(one.block)] or candidates
     # Of a schema that requires nothing, any object has the shape.
     own = [one for one in own if not keys or has_key(one.block.value, keys)] or own
+    own = [one for one in own if not places.is_reference(one.block)]
     announced = [one for one in own if places.is_announced(one.block)] or own
+    if not announced:
+        return None
     first = min(one.rank for one in announced)
     chosen = [one for one in announced if one.rank == first][-1]
-    if places.is_reference(chosen.block):
-        return None
     fits = {id(one.block): one.fit.value for one in candidates}
     others = {id(block): block for block in (*blocks, *(one.block for one in candidates))}
     for block in others.values():
@@ -432,6 +433,8 @@ def _puts_in_doubt(
     blocks that fit, by their ``id``."""
     is_later, is_fit = block.start >= chosen.block.end, id(block) in fits
     if is_fit and (fits[id(block)] == chosen.fit.value or _repeats_elements(block, fits[id(block)], chosen)):
+        return False
+    if places.is_reference(block) and places.has_own_lines(chosen.block):
         return False
     if places.is_aside(block):
         # Of an answer that is the example by chance, one cannot know.
@@ -509,6 +512,11 @@ class _Places:
         if found is None:
             return False
         return found[1] is None or bisect.bisect_left(self._fences, block.start) % 2 == 1
+
+    def has_own_lines(self, block: _Block) -> bool:
+        """Whether nothing else stands in the lines of a block."""
+        before, after = self._text[: block.start].rstrip(" \t")[-1:], self._text[block.end :].lstrip(" \t")[:1]
+        return before in ("", "\n") and after in ("", "\n")
 
     def is_reference(self, block: _Block) -> bool:
         """Whether a block is a number in brackets within a sentence, ``as [1] says``."""

@@ -254,6 +254,8 @@ INDICES = {"type": "array", "items": {"type": "integer", "enum": [0, 1, 2]}}
         ("I left out [1]. The order is [2, 0].", None),
         ("results [3], [1] and [2] are useful", None),
         ("results [3] and [1] are useful", None),
+        ("As [1] says:\n\n[2, 0]\n\nI left out [1] as spam.", [2, 0]),
+        ("As [1] says:\n\n[2, 0]\n\nRather:\n[1]", None),
         ("I left out [1] as spam.", None),
         (f"I left out [1].\n{'```json'}\n[2, 0]\n```", [2, 0]),
         ('["-1"]', None),
