@@ -15,7 +15,7 @@ from typing import Any
 
 from ...spelling import near_miss
 
-__all__ = ["PATCH_NAMES", "parse_unpatched"]
+__all__ = ["PATCH_NAMES", "known_names", "parse_unpatched"]
 
 # One line for each: what it does, as the command line shows it.
 PATCH_NAMES: dict[str, str] = {
@@ -52,7 +52,7 @@ def parse_unpatched(value: Any) -> frozenset[str]:
     """
     if not isinstance(value, str):
         raise ValueError("names of patches in a text, or all")
-    names = frozenset(filter(None, re.split(r"[\s,]+", value.strip())))
+    names = _split(value)
     if "all" in names:
         return frozenset(PATCH_NAMES)
     for name in sorted(names - PATCH_NAMES.keys()):
@@ -60,3 +60,16 @@ def parse_unpatched(value: Any) -> frozenset[str]:
         known = f"did you mean {close}?" if close else f"known are {', '.join(sorted(PATCH_NAMES))}"
         raise ValueError(f"names of patches or all, and {name!r} is none ({known})")
     return names
+
+
+def known_names(value: str) -> frozenset[str]:
+    """The names in a text that patches have; others are left out.
+
+    >>> known_names("rag_embedding, rag_embeding")
+    frozenset({'rag_embedding'})
+    """
+    return _split(value) & PATCH_NAMES.keys()
+
+
+def _split(value: str) -> frozenset[str]:
+    return frozenset(filter(None, re.split(r"[\s,]+", value.strip())))
