@@ -114,7 +114,7 @@ def of_server(client: Client, url: str) -> tuple[Count, Learn]:
         # As the provider does it: with the template around the text.
         messages = [{"role": "system", "content": "You are a helpful assistant."}, {"role": "user", "content": text}]
         reply = client.chat(MODEL, messages, options=options)
-        learn_counts(url, {"model": MODEL, "messages": messages}, dict(reply), estimator=estimator)
+        learn_counts(estimator, {"model": MODEL, "messages": messages}, dict(reply))
 
     return count, learn
 
@@ -157,7 +157,7 @@ def measure_costs() -> None:
     print("|---|---|")
     for name, step in (
         ("an estimate of 10,000 bytes", lambda: estimator.tokens(text)),
-        ("what a finished call of 10,000 bytes and 2,000 teaches", lambda: learn_counts("", payload, reply)),
+        ("what a finished call of 10,000 bytes and 2,000 teaches", lambda: learn_counts(estimator, payload, reply)),
     ):
         print(f"| {name} | {min(timeit.repeat(step, number=100, repeat=20)) * 1e4:.0f} |")
 

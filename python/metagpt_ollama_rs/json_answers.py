@@ -12,10 +12,15 @@ makes a guess, which is checked (``json_guesses``); what is found is brought int
 (``json_shapes``). A value that comes out of this says what the answer says. Where that is in doubt there is none, so
 that the caller can ask the model again.
 
-**Which of several values counts.** The one that fits the schema best: as it is before one that has to be wrapped or
-unwrapped, and then the one with the fewest keys that the schema does not name. Of those, the last, because small models
-copy the example of the format first; what stands in the prompt, too, counts only if there is nothing else. None counts
-if one that comes after it is broken or cut off: that may have been the answer.
+**Which of several values counts.** What a fence or a tag announces comes first, then what fits the schema as it is
+before what has to be wrapped or unwrapped, then what has the fewest keys that the schema does not name. What stands in
+the prompt, too, counts only if there is nothing else: small models copy the example of the format before they answer.
+What they call an example, and what stands within ``<think>``, is treated alike.
+
+No value counts if another one could be the answer as well: a different one of the shape, if the chosen one is not the
+only of the two that is announced and the later one; one that comes after it, has keys of the schema and does not fit
+it; one that comes after it and is broken or cut off. Of numbers, one in brackets within a sentence, ``[1]``, is taken
+for a reference to something, and never for the answer.
 
 **What a list is made of.** Of objects that follow each other without brackets, also as the items of a list of
 Markdown, or of a single one; not of objects in different places of the text, which may be drafts of each other. An
@@ -42,6 +47,7 @@ No I/O, nothing of MetaGPT.
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import json
 import re
@@ -50,7 +56,7 @@ from typing import Any, NamedTuple, Optional
 
 from metagpt_ollama_rs.json_guesses import MAX_GUESS, guess_json
 from metagpt_ollama_rs.json_reader import OPENERS, JsonReader, Unreadable
-from metagpt_ollama_rs.json_shapes import Fit, fit_shape, unique_keys
+from metagpt_ollama_rs.json_shapes import Fit, answer_keys, fit_shape, has_key, unique_keys
 
 __all__ = ["RecoveredJson", "recover_json"]
 
@@ -66,6 +72,18 @@ _START = re.compile(
     r"|[\[［](?=\s{0,1000}(?:[\"'“‘`\[［{｛\]］/#+.-]|\w))"
 )
 _TAG = re.compile(r"\[/?[A-Z_]+\]|</?[A-Za-z_]\w*>")
+_FENCE_MARK = re.compile(r"```+|~~~+")
+# The beginning of a fence or a tag, also with the name of a variable, right before a value.
+_ANNOUNCED = re.compile(
+    r"(?:((?:```+|~~~+)[ \t]*[\w+-]*)|\[[A-Z_]+\]|<(?!think)[A-Za-z_]\w*>)\s*(?:[A-Za-z_]\w*[ \t]*=\s*)?\Z"
+)
+# "Format example:", right before a value.
+_EXAMPLE_LABEL = re.compile(
+    r"(?:\bexamples?\b|\btemplate\b|示例|样例|例如|例子)[^\n{}\[\]:：]{0,60}[:：]"
+    r"[*_ \t]*\s*(?:(?:```+|~~~+)[ \t]*[\w+-]*\s*)?\Z",
+    re.IGNORECASE,
+)
+_SPACES = re.compile(r"\s+")
 _FENCE = re.compile(r"(?:```+|~~~+)[ \t]*[\w+-]*")
 _BLOCK_END = re.compile(r"\n[ \t]*(?:```|~~~)|\[/\w+\]|</\w+>")
 # A box of a list of tasks, `- [ ]`, and the brackets of an index or a type, `items[0]`, `list[str]`.
@@ -75,13 +93,12 @@ _LANGUAGE = re.compile(r"(?:```|~~~)[ \t]*\w+\Z")
 _ESCAPED_KEY = re.compile(r"[{,]\s*\"\w{1,60}\\_[\w\\]{1,60}\"\s*:")
 # An object or a list with a backslash before each quote, and one without.
 _ESCAPED_JSON = re.compile(r"[{\[](?:\s|\\n|[{\[]){0,20}\\\".*[}\]]", re.DOTALL)
-_QUOTED_JSON = re.compile(r"[{\[,]\s*\"")
+_QUOTED_JSON = re.compile(r"[{\[,｛［，]\s*[\"'“‘`＂]")
 # The first key of an object whose bracket is missing.
 _FIRST_KEY = re.compile(r"(?:\A|\n|\])[ \t]*(?=[\"“'][^\"”'\n{}\[\]]{1,80}[\"”']\s*[:：])")
 # An example whose list ends with an ellipsis.
 _EXAMPLE_ELLIPSIS = re.compile(r"(?:\.\.\.|…)[\"']?\s{0,100}[\]］]")
-_BETWEEN = re.compile(r"(?:[\s,，;；]|(?:```|~~~)\w*)*")
-# The same, with the marks of a list of Markdown.
+# What may stand between the objects of a row: also the marks of a list of Markdown.
 _BETWEEN_ITEMS = re.compile(r"(?:[\s,，;；]|(?:```|~~~)\w*|(?<=[\n ])(?:[-*+•]|\d{1,3}[.)、])(?= ))*")
 _MEMBER_BEFORE = re.compile(r"(?:\A|[,，{｛\n])\s*[\"“'][^\"”'\n]{1,80}[\"”']\s*[:：]\s*\Z")
 _MEMBER_AFTER = re.compile(r"(?:[\s}\]｝］]*[,，]\s*|\s*[}\]｝］]+\s*)[\"“'][^\"”'\n]{1,80}[\"”']\s*[:：]")
@@ -150,7 +167,7 @@ def recover_json(
     reader = JsonReader(text, copies_ellipsis=_EXAMPLE_ELLIPSIS.search(prompt) is not None)
     blocks = _Scanner(text, reader, cut).blocks()
     candidates = _candidates(text, blocks, schema)
-    chosen = _choose(candidates, blocks, text, prompt)
+    chosen = _choose(candidates, blocks, text, schema, prompt)
     if chosen is None:
         return None
     words = [
@@ -378,31 +395,128 @@ def _rows(text: str, blocks: Sequence[_Block]) -> list[_Block]:
     return made
 
 
-def _choose(candidates: Sequence[_Candidate], blocks: Sequence[_Block], text: str, prompt: str) -> Optional[_Candidate]:
+def _choose(
+    candidates: Sequence[_Candidate], blocks: Sequence[_Block], text: str, schema: Mapping[str, Any], prompt: str
+) -> Optional[_Candidate]:
     """The candidate that counts; None if it is in doubt which one that is."""
-    asked = re.sub(r"\s+", "", prompt)
-
-    def is_copied(block: _Block) -> bool:
-        return bool(asked) and re.sub(r"\s+", "", text[block.start : block.end]) in asked
-
-    own = [one for one in candidates if not is_copied(one.block)] if len(candidates) > 1 else candidates
-    own = own or candidates
-    if not own:
+    if not candidates:
         return None
-    first = min(one.rank for one in own)
-    best = [one for one in own if one.rank == first]
-    chosen = best[-1]
-    fitting = {id(one.block) for one in candidates}
-    for block in blocks:
-        is_doubtful = block.is_broken or block.is_open or ("guess" in block.repairs and id(block) not in fitting)
-        if block.start >= chosen.block.end and is_doubtful and not is_copied(block):
-            return None
-    if isinstance(chosen.fit.value, list):
-        others = [one for one in best if one.fit.value != chosen.fit.value]
-        in_one_place = isinstance(chosen.block.value, list)
-        if others and (not in_one_place or _BETWEEN.fullmatch(text, others[-1].block.end, chosen.block.start)):
+    places = _Places(text, prompt)
+    keys = answer_keys(schema)
+    own = [one for one in candidates if not places.is_aside(one.block)] or candidates
+    # Of a schema that requires nothing, any object has the shape.
+    own = [one for one in own if not keys or has_key(one.block.value, keys)] or own
+    announced = [one for one in own if places.is_announced(one.block)] or own
+    first = min(one.rank for one in announced)
+    chosen = [one for one in announced if one.rank == first][-1]
+    if places.is_reference(chosen.block):
+        return None
+    fits = {id(one.block): one.fit.value for one in candidates}
+    others = {id(block): block for block in (*blocks, *(one.block for one in candidates))}
+    for block in others.values():
+        is_part = chosen.block.start <= block.start and block.end <= chosen.block.end
+        if not is_part and _puts_in_doubt(block, fits, chosen, places, schema, keys):
             return None
     return chosen
+
+
+def _puts_in_doubt(
+    block: _Block,
+    fits: Mapping[int, Any],
+    chosen: _Candidate,
+    places: _Places,
+    schema: Mapping[str, Any],
+    keys: frozenset[str],
+) -> bool:
+    """Whether ``block`` may be the answer as well as the one that is ``chosen``. ``fits`` has the fitted values of the
+    blocks that fit, by their ``id``."""
+    is_later, is_fit = block.start >= chosen.block.end, id(block) in fits
+    if is_fit and (fits[id(block)] == chosen.fit.value or _repeats_elements(block, fits[id(block)], chosen)):
+        return False
+    if places.is_aside(block):
+        # Of an answer that is the example by chance, one cannot know.
+        return is_later and is_fit
+    if block.is_broken or block.is_open or ("guess" in block.repairs and not is_fit):
+        return is_later
+    is_alike = _is_like_answer(block, keys, schema) or (is_fit and not keys)
+    if is_later:
+        return is_alike or (places.is_announced(block) and isinstance(block.value, list) and _asks_for_list(schema))
+    is_announced_alone = places.is_announced(chosen.block) and not places.is_announced(block)
+    return is_alike and (is_fit or _is_of_numbers(block)) and not is_announced_alone
+
+
+def _repeats_elements(block: _Block, value: Any, chosen: _Candidate) -> bool:
+    """Whether a block, which fits as ``value``, is an object that the chosen list has, too."""
+    whole = chosen.fit.value
+    return (
+        isinstance(block.value, dict)
+        and isinstance(whole, list)
+        and isinstance(value, list)
+        and all(isinstance(part, dict) and part in whole for part in value)
+    )
+
+
+def _is_like_answer(block: _Block, keys: frozenset[str], schema: Mapping[str, Any]) -> bool:
+    """Whether a value looks as if it were meant for the schema, fit or not: it has a key of it, or it is a list of
+    texts or numbers where the schema has such a list."""
+    if keys:
+        return has_key(block.value, keys)
+    value = block.value
+    if not isinstance(value, list) or not _asks_for_list(schema):
+        return isinstance(value, dict) and schema.get("type") == "object"
+    item = schema.get("items")
+    item = item if isinstance(item, Mapping) else {}
+    is_number = item.get("type") in ("integer", "number") or any(isinstance(word, int) for word in item.get("enum", ()))
+    if is_number:
+        return _is_of_numbers(block)
+    return bool(value) and not block.bare and all(isinstance(part, str) for part in value)
+
+
+def _asks_for_list(schema: Mapping[str, Any]) -> bool:
+    return schema.get("type") == "array"
+
+
+def _is_of_numbers(block: _Block) -> bool:
+    value = block.value
+    return isinstance(value, list) and bool(value) and all(isinstance(part, (int, float)) for part in value)
+
+
+class _Places:
+    """What stands around the blocks of one text."""
+
+    def __init__(self, text: str, prompt: str) -> None:
+        self._text = text
+        self._asked = _SPACES.sub("", prompt)
+        self._fences = [found.start() for found in _FENCE_MARK.finditer(text)]
+        self._thoughts_end = text.rfind("</think>")
+        self._aside: dict[int, bool] = {}
+
+    def is_aside(self, block: _Block) -> bool:
+        """Whether a block stands in the prompt, too, or within the model's thoughts, or is called an example."""
+        known = self._aside.get(id(block))
+        if known is None:
+            known = (
+                block.end <= self._thoughts_end
+                or _EXAMPLE_LABEL.search(self._text[max(0, block.start - 200) : block.start]) is not None
+                or (bool(self._asked) and _SPACES.sub("", self._text[block.start : block.end]) in self._asked)
+            )
+            self._aside[id(block)] = known
+        return known
+
+    def is_announced(self, block: _Block) -> bool:
+        """Whether a block is the first thing in a fence or after a tag."""
+        found = _ANNOUNCED.search(self._text[max(0, block.start - 100) : block.start])
+        if found is None:
+            return False
+        return found[1] is None or bisect.bisect_left(self._fences, block.start) % 2 == 1
+
+    def is_reference(self, block: _Block) -> bool:
+        """Whether a block is a number in brackets within a sentence, ``as [1] says``."""
+        if not _is_of_numbers(block) or len(block.value) > 1 or self.is_announced(block):
+            return False
+        before = self._text[: block.start].rstrip(" \t`*")[-1:]
+        after = self._text[block.end :].lstrip(" \t`*.。")[:1]
+        return before not in ("", "\n", ":", "：", "=", ">") or after not in ("", "\n", "<")
 
 
 def _words_around(text: str, block: _Block) -> list[str]:

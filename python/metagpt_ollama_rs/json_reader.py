@@ -62,7 +62,12 @@ _KEY_WITHIN = re.compile(r"[,，]\s*([\"'])[^\"'\n]{1,200}\1\s*[:：]")
 _CONTROL = re.compile(r"[\x00-\x1f]")
 _NUMBER = re.compile(r"[+-]?(?:[0-9][0-9_]*(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?![\w.])")
 _JSON_NUMBER = re.compile(r"(-?(?:0|[1-9][0-9]{0,300}))(\.[0-9]+)?([eE][+-]?[0-9]+)?")
-_WORD = re.compile(r"-?[^\W\d][\w.$/-]*(?=\s*(?:[,，、;；}\]｝］\n]|//|#|$))")
+_WORD = re.compile(r"-?[^\W\d][\w.$/-]*(?=\s*(?:[,，、;；}\]｝］\n]|$))")
+# A word without quotes and a mark that may begin a comment, or belong to the word: "issue #12".
+_WORD_AND_COMMENT = re.compile(r"-?[^\W\d][\w.$/-]*(?:[ \t]+(?://|#|/\*)|/\*)")
+_LITERAL_AND_COMMENT = re.compile(r"-?[A-Za-z]+(?=\s+(?://|#|/\*))")
+# What may stand right before a comment: nothing that it could be part of.
+_BEFORE_COMMENT = re.compile(r"[\s,，、;；:：{}\[\]｛｝［］\"'`”’＂/\ufeff\u200b-\u200d\u2060]")
 _KEY = re.compile(r"(?:[^\W\d][\w .$-]{0,80}?|[0-9]{1,20})(?=\s*[:：])")
 _LITERALS: dict[str, Any] = {
     "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
@@ -221,7 +226,7 @@ class JsonReader:
             space = _SPACE.match(self._text, self._position)
             self._position = space.end() if space else self._position
             comment = _COMMENT.match(self._text, self._position)
-            if comment is None:
+            if comment is None or not _BEFORE_COMMENT.match(self._text, self._position - 1):
                 return "\n" in self._text[start : self._position]
             self._repairs["comment"] = None
             self._position = comment.end()
@@ -340,10 +345,15 @@ class JsonReader:
         """A number, a literal, or a word without quotes."""
         found = _NUMBER.match(self._text, self._position) or _WORD.match(self._text, self._position)
         if found is None:
-            is_ellipsis = _ELLIPSIS.match(self._text, self._position) is not None
-            raise self._unreadable(is_hopeless=is_ellipsis)
+            found = _LITERAL_AND_COMMENT.match(self._text, self._position)
+            found = found if found is not None and found[0] in _LITERALS else None
+        if found is None:
+            is_doubtful = _ELLIPSIS.match(self._text, self._position) or _WORD_AND_COMMENT.match(
+                self._text, self._position
+            )
+            raise self._unreadable(is_hopeless=is_doubtful is not None)
         word = found[0]
-        if self._cut and found.end() == len(self._text):
+        if (self._cut or word not in _LITERALS) and _SPACE.fullmatch(self._text, found.end()):
             # There may have been more of it.
             self._position = found.end()
             self._complete(_MISSING, is_midway=True)

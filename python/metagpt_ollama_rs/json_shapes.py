@@ -21,7 +21,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple, Optional
 
-__all__ = ["MAX_DEPTH", "Fit", "fit_shape", "unique_keys"]
+__all__ = ["MAX_DEPTH", "Fit", "answer_keys", "fit_shape", "has_key", "unique_keys", "unwrapped"]
 
 # No answer of a model is nested as deeply as this, and Python's own stack is deeper.
 MAX_DEPTH = 100
@@ -29,6 +29,11 @@ MAX_DEPTH = 100
 # be tried in all combinations.
 _MAX_STEPS = 1_000_000
 
+# How deep keys are looked for.
+_MAX_KEY_DEPTH = 3
+
+# Spaces, underscores and hyphens, but those that are the sign of a number or stand between two.
+_SEPARATORS = re.compile(r"(?<=[^\W\d_])[\s_-]+(?!(?<=\s-)\d)|[\s_-]+(?![\s_\d-])")
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,300}")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,300}(\.[0-9]{1,300})?([eE][+-]?[0-9]{1,3})?")
 _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
@@ -42,9 +47,26 @@ _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
-# Keys beside the list that was asked for, without which it loses nothing.
-_REMARKS = ("analysis", "comment", "explanation", "goal", "note", "notes", "plan", "rationale", "reason", "reasoning",
-            "summary", "thinking", "thought", "thoughts", "title")  # fmt: skip
+# Keys beside the value that was asked for, without which it loses nothing.
+_REMARKS = ("analysis", "comment", "count", "description", "explanation", "goal", "language", "note", "notes",
+            "objective", "observation", "plan", "rationale", "reason", "reasoning", "reflection", "summary", "thinking",
+            "thought", "thoughts", "title", "total")  # fmt: skip
+# The words of keys under which models put the value that was asked for: "commands", "final_answer", "task_list".
+_WRAPPERS = frozenset((
+    "action", "actions", "answer", "array", "choice", "choices", "class", "classes", "command", "commands", "content",
+    "data", "directory", "document", "documents", "file", "files", "final", "function", "functions", "index",
+    "indices", "item", "items", "json", "keyword", "keywords", "list", "my", "names", "new", "next", "node", "nodes",
+    "object", "output", "outputs", "plan", "plans", "queries", "query", "ranking", "recommended", "relevant",
+    "resource", "resources", "response", "result", "results", "selected", "solution", "solutions", "step", "steps",
+    "task", "tasks", "the", "thoughts", "tool", "tools", "updated", "useful", "value", "values", "your",
+))  # fmt: skip
+# The words of keys that say the contrary of what was asked for, or that it is not the answer.
+_NEGATIONS = re.compile(
+    r"\b(?:not?|never|don|dont|without|avoid|already|bad|done|draft|drafts|invalid|irrelevant|last|later|left|maybe|old|"
+    r"past|ran|rest|schema|spam|wrong|(?:alternative|cancel|complet|delet|discard|drop|error|example|exclu|execut|fail|"
+    r"finish|forbid|histor|ignor|other|previous|prior|reject|remov|sample|skip|unnecessary|unrelated|unsafe|unused|"
+    r"unwanted)\w*)\b|[不勿禁无未已非旧]"
+)
 
 
 class Fit(NamedTuple):
@@ -106,7 +128,7 @@ class _Fitter:
     def fit(self, value: Any, schema: Any, depth: int) -> Any:
         """The fitted value. Raises ``_Misfit``."""
         self._steps += 1
-        schema = self._resolve(schema)
+        schema = self.resolve(schema)
         if depth > MAX_DEPTH or self._steps > _MAX_STEPS:
             raise _Misfit
         if "anyOf" in schema:
@@ -124,7 +146,8 @@ class _Fitter:
             return self._fit_list(value, schema, depth)
         return self._fit_scalar(value, wanted)
 
-    def _resolve(self, schema: Any) -> Mapping[str, Any]:
+    def resolve(self, schema: Any) -> Mapping[str, Any]:
+        """``schema``, or what it refers to. Raises ``_Misfit`` for one that nothing fits."""
         for _ in range(MAX_DEPTH):
             if not isinstance(schema, Mapping):
                 break
@@ -180,7 +203,7 @@ class _Fitter:
             more = schema.get("additionalProperties")
             return {key: self._fit_member(key, part, properties, more, depth) for key, part in members.items()}
         # {"answer": {…}}: the object stands in one of which the schema knows nothing.
-        inner = _only_container(value)
+        inner = unwrapped(value)
         if isinstance(inner, dict) and not any(name in members for name in properties):
             fitted = self.fit(inner, schema, depth + 1)
             self.repairs.append("wrapped")
@@ -224,8 +247,8 @@ class _Fitter:
             fit = self._attempt_items([value], schema, depth)
             if fit is not None:
                 return self._take(fit, "single")
-        inner = _wrapped_list(value)
-        if inner is None:
+        inner = unwrapped(value)
+        if not inner:
             raise _Misfit
         fitted = self.fit(inner, schema, depth + 1)
         self.repairs.append("wrapped")
@@ -256,10 +279,14 @@ class _Fitter:
             value = value[0]
             self.repairs.append("single")
         if isinstance(value, str) and id(value) not in self._unfinished:
-            same = [word for word in words if _plain(str(word)) == _plain(value)]
+            same = [word for word in words if isinstance(word, str) and _plain(word) == _plain(value)]
             if len(same) == 1:
                 self.repairs.append("spelling")
                 return same[0]
+            for word in words if _WHOLE_NUMBER.fullmatch(value.strip()) else ():
+                if isinstance(word, int) and not isinstance(word, bool) and word == int(value):
+                    self.repairs.append("type")
+                    return word
         raise _Misfit
 
     def _fit_scalar(self, value: Any, wanted: Optional[str]) -> Any:
@@ -319,22 +346,74 @@ def _only_container(value: Any) -> Any:
     return inner[0] if len(inner) == 1 else None
 
 
-def _wrapped_list(value: Any) -> Any:
-    """What stands for a list in ``[[…]]``, ``{"commands": […]}``, ``{"thought": "…", "command": {…}}``.
+def unwrapped(value: Any, *, is_whole: bool = True) -> Any:
+    """The container that was asked for in ``[[…]]``, ``{"commands": […]}``, ``{"thought": "…", "command": {…}}``.
 
-    None if there is nothing in it, or if more stands beside it than a remark: a list of texts, or what is in it, may
-    then be anything.
+    None if its key does not say that it is the answer, or if more stands beside it than a remark. A key that says
+    nothing of that kind will do if it is the only one, and the object ``is_whole``.
+
+    >>> unwrapped({"thought": "I finish.", "commands": [{"command_name": "end"}]})
+    [{'command_name': 'end'}]
+    >>> unwrapped({"do_not_run": [{"command_name": "end"}]})
     """
     if isinstance(value, list):
         return value[0] if len(value) == 1 and isinstance(value[0], list) and value[0] else None
     inner = _only_container(value)
     if not inner:
         return None
-    beside = [key for key, part in value.items() if part is not inner]
-    holds_objects = isinstance(inner[0] if isinstance(inner, list) else inner, dict)
-    return inner if holds_objects or all(_plain(key) in _REMARKS for key in beside) else None
+    key = next(key for key, part in value.items() if part is inner)
+    words = _words(key)
+    is_answer = bool(words) and _WRAPPERS.issuperset(words)
+    is_only_key = is_whole and len(value) == 1 and not _NEGATIONS.search(" ".join(words))
+    is_remark = all(_plain(name) in _REMARKS for name, part in value.items() if part is not inner)
+    return inner if is_only_key or (is_answer and is_remark) else None
+
+
+def answer_keys(schema: Mapping[str, Any]) -> frozenset[str]:
+    """The keys by which a value may be known as meant for ``schema``: of its objects and of the objects in its lists,
+    in the spelling of `has_key`."""
+    fitter = _Fitter(schema, (), ())
+    found: set[str] = set()
+
+    def collect(part: Any, depth: int) -> None:
+        try:
+            part = fitter.resolve(part)
+        except _Misfit:
+            return
+        if depth > _MAX_KEY_DEPTH:
+            return
+        for option in part.get("anyOf", ()):
+            collect(option, depth + 1)
+        for name, member in part.get("properties", {}).items():
+            found.add(_plain(name))
+            if isinstance(member, Mapping) and "items" in member:
+                collect(member["items"], depth + 1)
+        for item in (part.get("items"), *part.get("prefixItems", ())):
+            collect({} if item is None else item, depth + 1)
+
+    collect(schema, 0)
+    return frozenset(found)
+
+
+def has_key(value: Any, keys: Collection[str]) -> bool:
+    """Whether ``value`` has one of the ``keys`` (see `answer_keys`) in an object, up to three containers deep."""
+
+    def is_found(part: Any, depth: int) -> bool:
+        if isinstance(part, dict):
+            if any(_plain(key) in keys for key in part):
+                return True
+            part = list(part.values())
+        return isinstance(part, list) and depth < _MAX_KEY_DEPTH and any(is_found(one, depth + 1) for one in part)
+
+    return is_found(value, 1)
+
+
+def _words(key: str) -> list[str]:
+    """The words of a key, ``["do", "not", "run"]`` of ``doNotRun`` and of ``do_not_run``."""
+    return re.findall(r"[^\W_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", key).casefold())
 
 
 def _plain(name: str) -> str:
-    """``name`` without what small models change in names: case, spaces, underscores, hyphens."""
-    return re.sub(r"[\s_-]+", "", name).casefold()
+    """``name`` without what small models change in names: case, spaces, underscores, hyphens. Those between digits and
+    before a number stay: "1 0" is not 10, and "-1" is not 1."""
+    return _SEPARATORS.sub("", name).casefold()

@@ -125,7 +125,21 @@ def value_of(text, schema=FREE, **options):
         ('{"a": {"b": 1}}, "c": 2}', None),
         ('{"a": [1, 2}', {"a": [1, 2]}),
         ('{"a": {"b": 1}', {"a": {"b": 1}}),
-        ('{"a": 1}{"b": 2}', {"b": 2}),
+        # Two answers: in doubt.
+        ('{"a": 1}{"b": 2}', None),
+        # What looks like a comment and belongs to the word.
+        ('{"Language": C#,\n"Tasks": ["a"]\n}', {"Language": "C#", "Tasks": ["a"]}),
+        ('{"Language": F#,}', {"Language": "F#"}),
+        ('{"issue": bug#123\n}', {"issue": "bug#123"}),
+        ('{"issue": bug #123\n}', None),
+        ('{"path": notes#1.md}', {"path": "notes#1.md"}),
+        ('{"path": a//b\n}', {"path": "a//b"}),
+        ('{"a": true # yes\n, "b": 3 // three\n}', {"a": True, "b": 3}),
+        ('{"a": [1,# one\n2]}', {"a": [1, 2]}),
+        # A number or a word that may have been longer.
+        ('{"a": "x", "b": {"seconds": 12', {"a": "x"}),
+        ('{"a": "x", "b": wor', {"a": "x"}),
+        ('{"a": "x", "b": true', {"a": "x", "b": True}),
         ('{"a": 1, "a": 1,}', {"a": 1}),
         ('{"a": 1, "a": 2}', None),
         ('{"a": "one", ...}', None),
@@ -141,6 +155,7 @@ def value_of(text, schema=FREE, **options):
         ('{"a": “b”, \'c\': "d"}', {"a": "b", "c": "d"}),
         ('{{"a": 1}}', {"a": 1}),
         ('Answer: {\\"a\\": \\"b\\",\\n\\"c\\": [1]}', {"a": "b", "c": [1]}),
+        ('{“a”：“{\\"b\\": 1}”，“c”：“\\\\n”}', {"a": '{"b": 1}', "c": "\\n"}),
         ('{"a": 1},', {"a": 1}),
         ('```json\n{"a": 1}```', {"a": 1}),
         ("json\n{'a': 1}\n``", {"a": 1}),
@@ -206,6 +221,85 @@ def test_an_ellipsis_counts_as_left_out_unless_the_example_ends_with_one(mark):
     assert recover_json("[...]", NAMES, prompt="[1, ...]") is None
 
 
+@pytest.mark.parametrize(
+    ("value", "is_taken"),
+    [
+        ({"tasks": "TASKS"}, True),
+        ({"taskList": "TASKS", "explanation": "x"}, True),
+        ({"next_steps": "TASKS"}, True),
+        ({"todo": "TASKS"}, True),
+        ({"executed_tasks": "TASKS", "next_task": "end"}, False),
+        ({"tasks": "TASKS", "next_task": "end"}, False),
+        ({"todo": "TASKS", "explanation": "x"}, False),
+        *(({key: "TASKS"}, False) for key in ("do_not_run", "doNotRun", "finished tasks", "old", "不执行")),
+    ],
+)
+def test_the_key_above_a_list_says_that_it_is_the_answer(value, is_taken):
+    value = {key: [ONE] if part == "TASKS" else part for key, part in value.items()}
+    assert value_of(json.dumps(value), TASKS) == ([ONE] if is_taken else None)
+    one = {key: ONE if part == [ONE] else part for key, part in value.items()}
+    assert value_of(json.dumps(one), TASK) == (ONE if is_taken else None)
+
+
+INDICES = {"type": "array", "items": {"type": "integer", "enum": [0, 1, 2]}}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("Ranking: [2, 0].", [2, 0]),
+        ("The order is [2, 0].", [2, 0]),
+        ("Only this one:\n[1]", [1]),
+        ("Ranking: [2, 0]. I left out result [1] as spam.", None),
+        ("I left out [1]. The order is [2, 0].", None),
+        ("results [3], [1] and [2] are useful", None),
+        ("results [3] and [1] are useful", None),
+        ("I left out [1] as spam.", None),
+        (f"I left out [1].\n{'```json'}\n[2, 0]\n```", [2, 0]),
+        ('["-1"]', None),
+        ('["- 1"]', None),
+        ('["1 0"]', None),
+        ('["1"]', [1]),
+        ('["+2", " 0"]', [2, 0]),
+        ("[1.0]", [1]),
+        ("[1.5]", None),
+    ],
+)
+def test_indices(text, value):
+    assert value_of(text, INDICES) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("10", 10), ("**10**.", 10), ("-1", -1), ("1 0", None), ("1-0", None), ("- 1", None), ("[1] or [10]", None)],
+)
+def test_a_stage(text, value):
+    assert value_of(text, {"enum": [*range(-1, 12)]}) == value
+    assert value_of(text, {"type": "integer"}) == value
+
+
+@pytest.mark.parametrize(("text", "value"), [("GPT 4", "gpt-4"), ("gpt4", "gpt-4"), ("gpt--4", "gpt-4"), ("1 0", None)])
+def test_spelling(text, value):
+    assert value_of(text, {"enum": ["gpt-4", "10", "1.0"]}) == value
+
+
+def test_an_object_without_a_key_of_the_schema_is_no_rival():
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": []}
+    text = 'I change {"n": 4} as in\n```json\n{"port": 1}\n```'
+    assert value_of(text, schema) == {"n": 4}
+
+
+def test_two_objects_of_which_one_is_an_alternative():
+    schema = {
+        "type": "object",
+        "properties": {"Language": {"type": "string"}, "Tasks": {"type": "array", "items": {"type": "string"}}},
+        "required": ["Language", "Tasks"],
+    }
+    first, second = '{"Language": "C", "Tasks": ["a"]}', '{"Language": "Rust", "Tasks": ["a"]}'
+    for draft in (first, first.replace("}", ",}")):
+        assert value_of(f"{draft}\nIf you prefer Rust instead:\n{second}", schema) is None
+
+
 ONE, TWO, THREE = ({"task_id": number, "text": "x"} for number in "123")
 
 
@@ -216,10 +310,11 @@ def fenced(*values):
 @pytest.mark.parametrize(
     ("text", "value", "word"),
     [
-        (fenced([ONE], [TWO, THREE]), [TWO, THREE], "several"),
+        (f"Not {json.dumps([ONE])}.\n{fenced([TWO, THREE])}", [TWO, THREE], "several"),
+        (f"<think>{fenced([ONE])}</think>\n{json.dumps([TWO, THREE])}", [TWO, THREE], "several"),
+        (f"{fenced([ONE, TWO])}\nThe first, {json.dumps(ONE)}, is short.", [ONE, TWO], "several"),
         (fenced([ONE], [ONE]), [ONE], "fence"),
         (fenced([ONE, TWO], {"note": "x"}), [ONE, TWO], "fence"),
-        (fenced([ONE, TWO], THREE), [ONE, TWO], "several"),
         (f"{json.dumps(ONE)}\n{json.dumps(TWO)}", [ONE, TWO], "missing bracket"),
         (f"1. {json.dumps(ONE)}\n2. {json.dumps(TWO)}", [ONE, TWO], "missing bracket"),
         (f"Tasks:\n\n- {json.dumps(ONE)}\n- {json.dumps(TWO)}\n- {json.dumps(THREE)}", [ONE, TWO, THREE], "prose"),
@@ -228,6 +323,15 @@ def fenced(*values):
         # Drafts of each other, or steps: in doubt.
         (f"1. Load: {json.dumps(ONE)}\n2. Plot: {json.dumps(TWO)}", None, ""),
         (fenced(ONE, TWO), None, ""),
+        (fenced([ONE], [TWO, THREE]), None, ""),
+        (fenced([ONE]).replace("}]", "},]") + "\nThen:\n" + fenced([TWO]), None, ""),
+        (fenced([ONE, TWO], THREE), None, ""),
+        (f"{fenced([ONE])}\nRather: {json.dumps([TWO])}", None, ""),
+        # What comes last is for the schema, and does not fit.
+        (f"A draft:\n{json.dumps([ONE])}\nBetter:\n{fenced([{'task_id': '2'}])}", None, ""),
+        (f"A draft:\n{json.dumps([ONE])}\nBetter:\n{fenced([{**TWO, 'n': 'many'}])}", None, ""),
+        (f"A draft:\n{json.dumps([ONE])}\nBetter:\n{fenced({'skipped': [TWO]})}", None, ""),
+        (f"A draft:\n{json.dumps([ONE])}\nBetter:\n{fenced(['the second'])}", None, ""),
         (f"{json.dumps([ONE])}\n{json.dumps([TWO])}", None, ""),
         (fenced([ONE]) + '\n```json\n[{"task_id": "2", "text": "x" "y"}]\n```', None, ""),
     ],
@@ -239,8 +343,14 @@ def test_which_of_several_counts(text, value, word):
 
 
 def test_what_stands_in_the_prompt_counts_last():
-    text = fenced([TWO], [ONE])
-    assert value_of(text, TASKS, prompt=f"For example {json.dumps([ONE], indent=1)}") == [TWO]
+    prompt = f"For example {json.dumps([ONE], indent=1)}"
+    assert value_of(fenced([ONE], [TWO]), TASKS, prompt=prompt) == [TWO]
+    assert value_of(f"Example:\n{fenced([ONE])}\n{fenced([TWO])}", TASKS) == [TWO]
+    assert value_of(f"例如：{json.dumps([ONE])}\n{json.dumps([TWO])}", TASKS) == [TWO]
+    assert value_of(f"Example:\n{fenced([ONE])}", TASKS) == [ONE]
+    # The example after the answer may be the answer.
+    assert value_of(f"{fenced([TWO])}\nExample:\n{fenced([ONE])}", TASKS) is None
+    assert value_of(fenced([TWO], [ONE]), TASKS, prompt=prompt) is None
     assert value_of(fenced([ONE]), TASKS, prompt=json.dumps([ONE])) == [ONE]
 
 

@@ -172,6 +172,34 @@ def test_commands_that_the_role_refuses_by_itself_are_repaired_too(commands, tur
     assert read(ask("ours", turn, extra_fields=OFF).value) == ("Next:", commands)
 
 
+DRAFT = [{"command_name": "Editor.write", "args": {"path": "a", "content": "x"}}]
+
+
+@pytest.mark.parametrize(
+    ("text", "commands"),
+    [
+        (f"First I thought of\n{DRAFT}\nbut the work is done:\n```json\n[{{'command_name': 'end'}}]\n```",
+         [{"command_name": "end"}]),
+        (f"A draft:\n{DRAFT}\nBetter:\n```json\n[{{'command_name': 'Shell.exec', 'args': {{}}}}]\n```",
+         [{"command_name": "Shell.exec", "args": {}}]),
+        (f"A draft:\n{DRAFT}\nBetter:\n```json\n[{{'command_name': 'Editor.seek', 'args': {{'line': 'x'}}}}]\n```",
+         [{"command_name": "Editor.seek", "args": {"line": "x"}}]),
+        (f"A draft:\n{DRAFT}\nBetter:\n```json\n[{{'command': 'end', 'args': {{}}}}]\n```", None),
+        (f"```json\n{json.dumps(DRAFT)[:-1]},]\n```\nThen I finish:\n```json\n{json.dumps([END])}\n```", None),
+        (json.dumps({"executed_commands": DRAFT, "next_command": "end"}), None),
+        (json.dumps({"do_not_run": DRAFT}), None),
+        ('{"command_name": "Editor.seek", "args": {"line": 12', None),
+    ],
+)  # fmt: skip
+def test_no_command_is_taken_that_the_answer_leaves_in_doubt(text, commands, turn, ask, answers):
+    answers(text)
+    value = ask("ours", turn, extra_fields=OFF).value
+    if commands is None:
+        assert value == text
+    else:
+        assert read(value)[1] == commands
+
+
 def test_a_role_of_another_provider_is_asked_as_before(turn, ask, answers):
     answers("free")
     assert "format" not in ask("original", turn, stream=True).sent
@@ -188,7 +216,16 @@ def test_of_a_list_that_was_cut_the_complete_commands_are_left(turn, ask, answer
 
 
 @pytest.mark.parametrize("fields", [{}, OFF])
-@pytest.mark.parametrize("text", [CUT.replace(json.dumps(END) + ", ", ""), '{"thought": "I am', "I shall"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        CUT.replace(json.dumps(END) + ", ", ""),
+        '{"thought": "I am',
+        "I shall",
+        f"Last time I ran {json.dumps(DRAFT)}, which was wrong. Now:\n"
+        '```json\n[{"command_name": "Editor.read", "args": {"path": "/very/long',
+    ],
+)
 def test_without_a_complete_command_the_turn_is_an_error(fields, text, turn, ask, answers):
     answers(text, done_reason="length")
     outcome = ask("ours", turn, extra_fields=fields)

@@ -92,9 +92,9 @@ async def terms(llm):
     return searched, await CollectLinks.run(action, "charts", decomposition_nums=3)
 
 
-async def ranks(llm):
+async def ranks(llm, count=3):
     async def search(_query, **_):
-        return [{"link": f"https://{number}.example"} for number in range(3)]
+        return [{"link": f"https://{number}.example"} for number in range(count)]
 
     action = SimpleNamespace(llm=llm, _aask=llm.aask, search_engine=SimpleNamespace(run=search), rank_func=None)
     return await CollectLinks._search_and_rank_urls(action, "charts", "how")
@@ -219,6 +219,15 @@ def test_an_index_of_a_result_that_is_not_there(ask, answers):
     assert ask("ours", ranks).sent["format"]["items"]["enum"] == [0, 1, 2]
 
 
+@pytest.mark.parametrize(
+    "answer", ["Ranking: [2, 0]. I left out result [1] as spam.", "results [3], [1] and [2] are useful", '["-1"]']
+)
+def test_of_results_that_are_ranked_in_doubt_metagpt_takes_the_first(answer, ask, answers):
+    answers(answer)
+    outcome = ask("ours", lambda llm: ranks(llm, 8), extra_fields=OFF)
+    assert outcome.value == [f"https://{number}.example" for number in range(4)]
+
+
 def test_keywords_and_queries(ask, server):
     replies = iter(['["a", "b"]', '["one", "two"]'])
     server.on("POST", "/api/chat", lambda request: Reply.chat(next(replies), stream=request.json()["stream"]))
@@ -253,6 +262,26 @@ def test_tasks_at_the_same_time_have_their_own(ask, server):
 
     first, free, number, second = ask("ours", many).value
     assert (first, free, number, second) == ([TASK], '"free"', 1, [TASK])
+
+
+def test_a_task_that_is_started_meanwhile_asks_for_free_text(ask, server):
+    def chat(request):
+        body = request.json()
+        return Reply.chat(json.dumps([TASK]) if "format" in body else "A joke.", stream=body["stream"])
+
+    server.on("POST", "/api/chat", chat)
+
+    async def both(llm):
+        aask, jokes = llm.aask, []
+
+        async def with_a_joke(*args, **kwargs):
+            jokes.append(asyncio.ensure_future(aask("Tell me a joke.")))
+            return await aask(*args, **kwargs)
+
+        llm.aask = with_a_joke
+        return await plan(llm), await jokes[0]
+
+    assert ask("ours", both).value == ([TASK], "A joke.")
 
 
 def test_backticks_in_a_text_end_no_block(ask, answers):
@@ -294,6 +323,23 @@ ITEM = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": 
         ('[{"a": 1', []),
         ('[{"b": 1}, {"a": 2}', []),
         ("no list", []),
+        # What is quoted, and what stands in an item that was cut off.
+        ('Last time I ran [{"a": 1}], which was wrong. Now:\n```json\n[{"a": 2', []),
+        ('Last time I ran [{"a": 1}], which was wrong. Now:\n```json\n[{"a": 2}, {"a": 3', [{"a": 2}]),
+        ('Last time I ran [{"a": 1}], which was wrong. Now', []),
+        ('[{"a": 5, "b": [{"a": 1}, {"a', []),
+        ('{a: 5, b: [{"a": 1}, {"a', []),
+        ('{"done": [{"a": 1}], "commands": [{"a', []),
+        ('{"plan": [{"a": 1}], "commands": [{"a', []),
+        ('{"done": [{"a": 1}, {"a', []),
+        ('I use {x} and items["a" or "b"]: [{"a": 1}, {"a', [{"a": 1}]),
+        # Cut off after the list.
+        ('```json\n[{"a": 1}]\n```\nThis wi', [{"a": 1}]),
+        ('```json\n{"thought": "x", "commands": [{"a": 1}]}\n```\nThis wi', [{"a": 1}]),
+        ('{"thought": "x", "commands": [{"a": 1}]}', [{"a": 1}]),
+        ('[{"a": 1}]', [{"a": 1}]),
+        ('```json\n[{"a": 1}, {"b": 1}]\n```\nThis wi', []),
+        ('```json\n[{"a": 1}]\n```\nOr:\n```json\n[{"a": 2}]\n```\nThis wi', []),
     ],
 )
 def test_complete_items(text, items):

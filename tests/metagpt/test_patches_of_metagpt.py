@@ -13,7 +13,7 @@ from metagpt.logs import logger
 from metagpt.utils.common import CodeParser
 
 from metagpt_ollama_rs.errors import ConfigurationError
-from metagpt_ollama_rs.provider.patches.names import PATCH_NAMES, parse_unpatched
+from metagpt_ollama_rs.patch_names import PATCH_NAMES, parse_unpatched
 from metagpt_ollama_rs.provider.patches.patch import is_metagpts_own, is_switched_on, replace_function
 from metagpt_ollama_rs.provider.patches.table import METHODS, PATCHES, apply_patches
 
@@ -175,7 +175,16 @@ def test_right_names_count_beside_a_misspelt_one(monkeypatch):
     assert "did you mean costs?" in line
 
 
-@pytest.mark.parametrize(("value", "names"), [("", set()), ("all", set(PATCH_NAMES)), (f"{ONE}", {ONE})])
+@pytest.mark.parametrize(
+    ("value", "names"),
+    [
+        ("", set()),
+        ("all", set(PATCH_NAMES)),
+        (ONE, {ONE}),
+        (f"{ONE.upper()}, {ONE}", {ONE}),
+        ("All", set(PATCH_NAMES)),
+    ],
+)
 def test_texts_that_name_patches(value, names):
     assert parse_unpatched(value) == names
 
@@ -187,3 +196,21 @@ def test_a_wrong_name_in_the_configuration_is_an_error(ask):
     error = ask("ours", nothing, extra_fields={"unpatched": f"{ONE}x"}).error
     assert isinstance(error, ConfigurationError)
     assert f"did you mean {ONE}?" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("extra_fields", "message"),
+    [
+        (
+            {"unpatched": "Node_answer, token_counts"},
+            "llm.extra_fields.unpatched must be names of patches, or all, but no patch is called 'Node_answer' "
+            "(did you mean node_answers?)",
+        ),
+        ({"unpached": "costs"}, "llm.extra_fields.unpached is not a setting\nhint: did you mean unpatched?"),
+    ],
+)
+def test_the_error_says_what_is_meant(ask, extra_fields, message):
+    async def nothing(llm):
+        return None
+
+    assert str(ask("ours", nothing, extra_fields=extra_fields).error) == message

@@ -26,6 +26,7 @@ from metagpt.logs import logger
 
 from metagpt_ollama_rs import Client
 from metagpt_ollama_rs.errors import BadInputError, ConfigurationError, ModelNotFoundError, ProtocolError, ServerError
+from metagpt_ollama_rs.patch_names import ENVIRONMENT_ONLY
 from metagpt_ollama_rs.testing import Reply
 
 LLAMA_INDEX = Path(__file__).parents[2] / "target" / "llama-index"
@@ -472,6 +473,14 @@ def test_switched_off_metagpts_own_class_is_made(stand_ins, configured, monkeypa
     factory = importlib.import_module("metagpt.rag.factories.embedding")
     monkeypatch.setattr(factory, "OllamaEmbedding", dict)
     assert factory.get_rag_embedding()["model_name"] == MODEL
+
+
+def test_what_an_llm_s_configuration_says_does_not_reach_the_embedding(stand_ins, configured, monkeypatch):
+    configured()
+    monkeypatch.setattr(metagpt_config.llm, "extra_fields", {"unpatched": "all"}, raising=False)
+    assert "rag_embedding" in ENVIRONMENT_ONLY
+    factory = importlib.import_module("metagpt.rag.factories.embedding")
+    assert isinstance(factory.get_rag_embedding(), OllamaEmbedding)
 
 
 def test_the_main_branchs_factory_has_the_configuration_in_itself(configured):

@@ -45,7 +45,8 @@ def fresh(monkeypatch):
 
     monkeypatch.setattr(ActionNode._aask_v1.retry, "sleep", at_once)
     monkeypatch.setattr(action_nodes, "_warned_topics", set())
-    monkeypatch.setattr(structured, "_refused_formats", set())
+    monkeypatch.setattr(structured, "_refusals", {})
+    monkeypatch.setattr(structured, "_warned_models", set())
     monkeypatch.delenv("METAGPT_OLLAMA_STRUCTURED", raising=False)
 
 
@@ -145,7 +146,7 @@ def test_a_server_that_refuses_the_schema_is_asked_without_and_then_at_once(name
     outcome = ask("ours", twice, stream=stream)
     assert outcome.error is None
     assert ["format" in request.json() for request in outcome.requests] == [True, False, False, True, False]
-    assert len([line for line in warned if "asked again without `format`" in line]) == 2
+    assert len([line for line in warned if "asked again without `format`" in line]) == 1
 
 
 def test_without_the_refused_schema_the_request_is_as_the_user_wants_it(ask, server):
@@ -161,11 +162,82 @@ def test_without_the_refused_schema_the_request_is_as_the_user_wants_it(ask, ser
     assert outcome.sent["format"] == "json"
 
 
+def refusing(server, status, text, refuses=lambda _format: True):
+    def chat(request):
+        body = request.json()
+        if "format" in body and refuses(body["format"]):
+            return Reply.json({"error": text}, status=status)
+        return Reply.chat(json.dumps({**ANSWER, "Way": "a"}), stream=body["stream"])
+
+    server.on("POST", "/api/chat", chat)
+
+
+def formats(outcome):
+    return ["format" in request.json() for request in outcome.requests]
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [(400, "invalid request body"), (422, "extra inputs are not permitted"), (500, "internal error")],
+)
+def test_a_refusal_that_does_not_say_why_counts_when_it_comes_twice(status, text, ask, server, warned):
+    refusing(server, status, text)
+
+    async def thrice(llm):
+        return [await fill()(llm) for _ in range(3)]
+
+    outcome = ask("ours", thrice)
+    assert outcome.value == [ANSWER] * 3
+    assert formats(outcome) == [True, False, True, False, False]
+    assert len([line for line in warned if "asked again without `format`" in line]) == 1
+
+
+def test_a_server_that_takes_no_schema_is_asked_without_any_soon(ask, server):
+    async def many(llm):
+        for number in range(6):
+            await fill(plan(Title=(str, "x"), **{f"Day{number}": (Optional[int], 1)}))(llm)
+
+    server.on("POST", "/api/chat", any_day)
+    outcome = ask("ours", many)
+    assert outcome.error is None
+    assert formats(outcome) == [True, False, True, False, *[False] * 4]
+
+
+def any_day(request):
+    body = request.json()
+    if "format" in body:
+        return Reply.json({"error": "structured outputs are not supported by this model"}, status=400)
+    number = json.dumps(body["messages"]).partition("Day")[2][0]
+    return Reply.chat(json.dumps({"Title": "a", f"Day{number}": 1}), stream=body["stream"])
+
+
+def test_a_server_that_has_taken_a_schema_is_sent_others_whatever_it_refuses(ask, server):
+    refusing(server, 400, "failed to parse grammar", lambda sent: "Way" in sent["properties"])
+    ways = [plan(Title=(str, "x"), Way=(str, "a"), **more) for more in ({}, {"Days": (int, 1)})]
+
+    async def mixed(llm):
+        await fill()(llm)
+        for way in (*ways, *ways):
+            await fill(way)(llm)
+        await fill()(llm)
+
+    outcome = ask("ours", mixed)
+    assert outcome.error is None
+    assert formats(outcome) == [True, True, False, True, False, False, False, True]
+
+
 def test_other_refusals_are_errors(ask, server):
     server.on("POST", "/api/chat", lambda _: Reply.json({"error": "no such option"}, status=400))
     outcome = ask("ours", fill())
-    assert all("format" in request.json() for request in outcome.requests)
+    assert formats(outcome) == [True, False] * 6
     assert "no such option" in str(outcome.error.last_attempt.exception())
+
+
+def test_a_prompt_that_is_too_long_is_no_refusal_of_the_schema(ask, server):
+    text = "the request exceeds the available context size: requested tokens (9000) exceed context window of 4096"
+    server.on("POST", "/api/chat", lambda _: Reply.json({"error": text}, status=400))
+    outcome = ask("ours", fill())
+    assert all(formats(outcome))
 
 
 def test_the_nodes_content_has_the_wrapper(ask, answers):

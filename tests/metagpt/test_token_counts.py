@@ -23,8 +23,9 @@ from metagpt.schema import Message
 from metagpt.utils import token_counter
 
 import metagpt_ollama_rs.provider as ours
+from metagpt_ollama_rs.provider import token_estimates
 from metagpt_ollama_rs.provider.patches import token_counts
-from metagpt_ollama_rs.provider.token_estimates import TokenEstimator, estimator_of, learn_counts
+from metagpt_ollama_rs.provider.token_estimates import TokenEstimator, estimator_of, note_counts
 from metagpt_ollama_rs.testing import Reply
 
 ENGLISH = "The quick brown fox jumps over the lazy dog, and nobody in the village minds. " * 20
@@ -261,9 +262,9 @@ def test_what_is_not_text_is_not_learned_from():
         )
     ):
         model = f"untaught-{number}"
-        learn_counts("http://127.0.0.1:9", {"model": model, **payload}, {"prompt_eval_count": 400})
+        note_counts("http://127.0.0.1:9", {"model": model, **payload}, {"prompt_eval_count": 400})
         assert not estimator_of("http://127.0.0.1:9", model).has_learned
-    learn_counts(
+    note_counts(
         "http://127.0.0.1:9",
         {"model": "calls", "messages": []},
         {"message": {"content": ENGLISH, "tool_calls": [call]}, "eval_count": 400},
@@ -274,7 +275,7 @@ def test_what_is_not_text_is_not_learned_from():
 @pytest.mark.parametrize("count", [None, 0, 3, 10**9, True, "400"])
 def test_counts_that_cannot_be_right_change_nothing(count):
     payload = {"model": "odd", "messages": [{"role": "user", "content": ENGLISH}]}
-    learn_counts("http://127.0.0.1:9", payload, {"prompt_eval_count": count, "eval_count": count, "response": ENGLISH})
+    note_counts("http://127.0.0.1:9", payload, {"prompt_eval_count": count, "eval_count": count, "response": ENGLISH})
     assert estimator_of("http://127.0.0.1:9", "odd").tokens(ENGLISH) == TokenEstimator().tokens(ENGLISH)
 
 
@@ -289,11 +290,33 @@ def test_a_count_of_what_was_not_cached_is_recognised_once_more_is_known():
     assert estimator.tokens(ENGLISH) != known
 
 
+def test_the_last_calls_are_kept_without_images_until_an_estimate_is_asked_for():
+    server, long = "http://127.0.0.1:9", {"role": "user", "content": ENGLISH}
+    for number in range(100):
+        message = {**long, "images": ["x" * 1000]} if number % 2 else long
+        note_counts(server, {"model": "kept", "messages": [message]}, {"prompt_eval_count": 350, "message": {}})
+    (kept,) = (calls for key, calls in token_estimates._noted.items() if key == (server, "kept"))
+    assert len(kept) == token_estimates._MOST_NOTED
+    assert "x" * 1000 not in str(kept)
+    estimator = estimator_of(server, "kept")
+    assert not kept
+    assert estimator.learned_tokens > 2 * 300
+    assert estimator_of(server, "kept").learned_tokens == estimator.learned_tokens
+
+
+def test_what_the_caller_changes_afterwards_is_not_learned():
+    messages, reply = [{"role": "user", "content": ENGLISH}], {"message": {"content": "a"}, "prompt_eval_count": 350}
+    note_counts("http://127.0.0.1:9", {"model": "changed", "messages": messages}, reply)
+    messages.clear()
+    reply.clear()
+    assert estimator_of("http://127.0.0.1:9", "changed").has_learned
+
+
 def test_thinking_counts_with_the_answer():
     payload = {"model": "thinks", "messages": []}
     reply = {"message": {"content": "Yes.", "thinking": ENGLISH}, "eval_count": 350}
     for _ in range(5):
-        learn_counts("http://127.0.0.1:9", payload, reply)
+        note_counts("http://127.0.0.1:9", payload, reply)
     assert abs(estimator_of("http://127.0.0.1:9", "thinks").tokens(ENGLISH) - 350) < 30
 
 

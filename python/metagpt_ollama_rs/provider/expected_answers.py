@@ -17,12 +17,13 @@ gets an `ExpectedAnswer`. The schema goes along as the ``format`` of the request
 An answer that MetaGPT's parser takes as it is stays as it is. One that has the value somewhere, in prose or in JSON
 with mistakes, is repaired (``json_answers.py``); one without the value is left to MetaGPT.
 
-Tasks that run at the same time have contexts, and so expectations, of their own. Other calls of the same LLM object are
-sent as if there were none. No I/O here.
+Tasks that run at the same time have expectations of their own, and so have tasks that the function starts. Other calls
+of the same LLM object are sent as if there were none. No I/O here.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import inspect
@@ -32,12 +33,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any, Callable, Optional
+from typing import Any, Callable, NamedTuple, Optional
 
 from metagpt.logs import logger
 
 from ..json_answers import recover_json
-from ..json_shapes import fit_shape
+from ..json_reader import JsonReader, Unreadable
+from ..json_shapes import fit_shape, unwrapped
 from .patches.patch import is_switched_on, replace_function
 from .stats_records import collect_call_ids, record_repairs
 
@@ -64,6 +66,10 @@ __all__ = [
 
 # A block of JSON as MetaGPT's ``CodeParser.parse_code`` finds it on the main branch.
 _FENCE = re.compile(r"```json.*?\s+(.*?)\n```", re.DOTALL)
+# Where a list of objects may begin, or an object that holds one.
+_ITEMS_START = re.compile(r"\[\s*(?=\{)|\{\s*(?=[\"'“]|[^\W\d]\w*\s*:)")
+_FENCE_START = re.compile(r"```\w*\s*\Z")
+_BRACKET = re.compile(r"[{}\[\]]")
 _TAGS = re.compile(r"\[CONTENT\](.*?)\[/CONTENT\]", re.DOTALL)
 
 
@@ -107,8 +113,14 @@ class ExpectedAnswer:
         return self.schema if self.sent_schema is None else self.sent_schema
 
 
-# Says which answer is expected to the text of a question; None: free text.
-_Chooser = Callable[[str], Optional[ExpectedAnswer]]
+class _Chooser(NamedTuple):
+    """Says which answer is expected to the text of a question, None for free text, while a function of MetaGPT runs in
+    ``task``. A task that is started meanwhile inherits the context, and asks on its own account."""
+
+    task: Optional[asyncio.Task[Any]]
+    choose: Callable[[str], Optional[ExpectedAnswer]]
+
+
 _chooser: ContextVar[Optional[_Chooser]] = ContextVar("metagpt_ollama_rs_chooser", default=None)
 _question: ContextVar[Optional[Question]] = ContextVar("metagpt_ollama_rs_question", default=None)
 
@@ -202,7 +214,7 @@ def _wrap_asking(make: Callable[[Mapping[str, Any], str], Optional[ExpectedAnswe
             return None
 
     async def ask(*args: Any, **kwargs: Any) -> Any:
-        token = _chooser.set(functools.partial(choose, args, kwargs))
+        token = _chooser.set(_Chooser(_running_task(), functools.partial(choose, args, kwargs)))
         try:
             return await stock(*args, **kwargs)
         finally:
@@ -211,11 +223,22 @@ def _wrap_asking(make: Callable[[Mapping[str, Any], str], Optional[ExpectedAnswe
     return ask
 
 
+def _running_task() -> Optional[asyncio.Task[Any]]:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None
+
+
+def _expected_answer(question: str) -> Optional[ExpectedAnswer]:
+    chooser = _chooser.get()
+    return chooser.choose(question) if chooser is not None and chooser.task is _running_task() else None
+
+
 def expected_patch(names: Collection[str]) -> bool:
     """Whether the function that runs in this task expects an answer for one of the patches ``names``, which is switched
     on for the LLM object that is asked."""
-    chooser = _chooser.get()
-    expected = None if chooser is None else chooser("")
+    expected = _expected_answer("")
     return expected is not None and expected.patch in names and is_switched_on(expected.patch, expected.llm)
 
 
@@ -223,9 +246,8 @@ def expected_patch(names: Collection[str]) -> bool:
 def receive_question(llm: Any, message: Any) -> Iterator[Optional[Question]]:
     """The question that ``llm`` is asked with ``message``, or None where its answer is free text. It is the current one
     until the block ends."""
-    chooser = _chooser.get()
     prompt = _last_text(message)
-    expected = None if chooser is None else chooser(prompt)
+    expected = _expected_answer(prompt)
     question = None
     if expected is not None and expected.llm in (None, llm) and is_switched_on(expected.patch, llm):
         question = Question(llm, expected, prompt)
@@ -255,33 +277,68 @@ def _last_text(message: Any) -> str:
 
 
 def complete_items(text: str, item_schema: Mapping[str, Any]) -> list[Any]:
-    """The items at the beginning of a list that was cut off, those that are complete and of the schema.
+    """The items at the beginning of the list in which ``text`` was cut off, those that are complete and of the schema.
+
+    Other lists in the text are no answer: what the model quotes, and what stands in an item that was cut off. If the
+    text was cut off after all JSON in it, the one list that is in a fence counts.
 
     >>> complete_items('Thus: [{"a": 1}, {"a": 2}, {"a":', {"type": "object"})
     [{'a': 1}, {'a': 2}]
-    >>> complete_items('[{"a": 1}, {"a": "unfini', {"type": "object"})
-    [{'a': 1}]
+    >>> complete_items('Not [{"a": 1}] but [{"a": "unfini', {"type": "object"})
+    []
     """
-    decoder = json.JSONDecoder(strict=False)
-    for start in re.finditer(r"\[\s*(?=\{)", text):
-        items: list[Any] = []
-        place = start.end()
-        while True:
-            try:
-                value, place = decoder.raw_decode(text, place)
-            except (ValueError, RecursionError):
-                break
-            fitted = fit_shape(value, item_schema)
-            if fitted is None:
-                break
-            items.append(fitted.value)
-            comma = re.compile(r"\s*,\s*").match(text, place)
-            if comma is None:
-                break
-            place = comma.end()
-        if items:
-            return items
-    return []
+    reader = JsonReader(text)
+    end = 0
+    whole: list[tuple[int, Any]] = []
+    for opener in _ITEMS_START.finditer(text):
+        start = opener.start()
+        if start < end:
+            continue
+        try:
+            reading = reader.read(start, cut=True)
+        except Unreadable as error:
+            if error.looks_like_json:
+                end = _end_of_brackets(text, start)
+                if not end:
+                    return []
+            continue
+        end = reading.end
+        if reading.is_open:
+            items = unwrapped(reading.value, is_whole=False) if isinstance(reading.value, dict) else reading.value
+            is_cut_list = isinstance(items, list) and id(items) in reading.unfinished
+            return _fitting_items(items, item_schema, reading.bare) if is_cut_list else []
+        items = unwrapped(reading.value) if isinstance(reading.value, dict) else reading.value
+        if isinstance(items, list):
+            whole.append((start, items))
+    if len(whole) != 1:
+        return []
+    start, items = whole[0]
+    is_all = not (text[:start] + text[end:]).strip()
+    fitting = _fitting_items(items, item_schema) if is_all or _FENCE_START.search(text[:start]) else []
+    return fitting if len(fitting) == len(items) else []
+
+
+def _fitting_items(
+    items: Sequence[Any], item_schema: Mapping[str, Any], bare: Collection[int] = frozenset()
+) -> list[Any]:
+    """The ``items`` up to the first one that is not of the schema."""
+    fitting = []
+    for item in items:
+        fitted = fit_shape(item, item_schema, bare=bare)
+        if fitted is None:
+            break
+        fitting.append(fitted.value)
+    return fitting
+
+
+def _end_of_brackets(text: str, start: int) -> int:
+    """The index after the bracket that closes the one at ``start``, those in texts counted, too; 0 if none does."""
+    depth = 0
+    for bracket in _BRACKET.finditer(text, start):
+        depth += 1 if bracket[0] in "{[" else -1
+        if depth == 0:
+            return bracket.end()
+    return 0
 
 
 def dump_answer(value: Any) -> str:

@@ -38,8 +38,8 @@ from ..endpoints import ENDPOINTS
 from ..errors import ConfigurationError
 from ..limits import Timeout
 from ..model_options import OPTIONS, parse_bool, parse_float, parse_int, parse_keep_alive
+from ..patch_names import parse_unpatched
 from ..spelling import near_miss
-from .patches.names import parse_unpatched
 
 __all__ = [
     "DEFAULT_TEMPERATURE",
@@ -316,8 +316,8 @@ def _parse_setting(setting: Setting, value: Any, where: str) -> Any:
     try:
         return setting.parse(value)
     except ValueError as error:
-        # A header or a proxy address may hold a password.
-        shown = "" if setting.name in ("headers", "proxy") else f", not {excerpt(repr(value), 60)}"
+        # A header or a proxy address may hold a password. What is wrong with `unpatched` is one name of several.
+        shown = "" if setting.name in ("headers", "proxy", "unpatched") else f", not {excerpt(repr(value), 60)}"
         raise ConfigurationError(f"{where} must be {error}{shown}") from None
 
 

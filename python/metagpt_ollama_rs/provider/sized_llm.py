@@ -30,7 +30,7 @@ from .live_llms import LiveLLM
 from .message_cuts import CUT_TYPES, cut_messages
 from .monkeypatches import STOCK_AREQUEST, is_unpatched
 from .patches.patch import is_metagpts_own, is_switched_on
-from .token_estimates import TokenEstimator, estimator_of, learn_counts
+from .token_estimates import TokenEstimator, estimator_of, note_counts
 
 __all__ = ["SizedLLM"]
 
@@ -100,8 +100,8 @@ class SizedLLM(LiveLLM, BaseLLM):
         return cut.messages if cut.dropped or cut.shortened else messages
 
     def _look_at_counts(self, client: AsyncClient, payload: dict[str, Any], reply: dict[str, Any]) -> None:
-        """Learns from the token counts of a reply as it came, and warns of a prompt that the server has cut."""
-        learn_counts(client.base_url, payload, reply)
+        """Notes the token counts of a reply as it came, and warns of a prompt that the server has cut."""
+        note_counts(client.base_url, payload, reply)
         warning = cut_prompt_warning(payload, reply)
         if warning is not None:
             logger.warning(warning)
@@ -115,7 +115,7 @@ class SizedLLM(LiveLLM, BaseLLM):
             options, model = payload.get("options") or {}, str(payload.get("model"))
             note_limit(client.base_url, model, options.get("num_ctx"), error.context_length)
             if error.prompt_tokens:
-                learn_counts(client.base_url, payload, {"prompt_eval_count": error.prompt_tokens})
+                note_counts(client.base_url, payload, {"prompt_eval_count": error.prompt_tokens})
             raise
 
     def _cuts_messages(self) -> bool:

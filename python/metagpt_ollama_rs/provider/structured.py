@@ -8,8 +8,9 @@
 - ``false``: never.
 
 A request with a format says ``think: false``, because a model that can think does so unless it is told not to, and with
-many servers that breaks the format. A server that can make no grammar of a schema refuses the request: it is asked
-again without, and for this schema of this model from then on.
+many servers that breaks the format. A server that can make no grammar of a schema, or knows no formats, refuses the
+request: it is asked again without. A schema that was refused is not sent to this model again, and no schema at all once
+the server has refused several and taken none.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ import json
 import os
 import re
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from typing import Any, Optional, TypeVar
 
 from metagpt.logs import logger
 
 from .. import AsyncClient
-from ..errors import BadRequestError, ConfigurationError, MidStreamError, OllamaError, ResponseError
+from ..errors import BadRequestError, ConfigurationError, MidStreamError, OllamaError, ResponseError, ServerError
 from ..switch.environment import STRUCTURED_VARIABLE
 from .capabilities import models_without_thinking
 from .expected_answers import Question
@@ -33,10 +35,40 @@ __all__ = ["ask_with_fallbacks", "put_format", "structured_by_environment"]
 
 _T = TypeVar("_T")
 
-# Schemas that a server has refused: its address, the model, and the schema as JSON.
-_refused_formats: set[tuple[str, str, str]] = set()
-_ABOUT_FORMATS = re.compile(r"grammar|schema|\bformat\b", re.IGNORECASE)
+_ABOUT_FORMATS = re.compile(r"grammar|schema|\bformat\b|structured|response_format", re.IGNORECASE)
 _REFUSALS = (400, 422, 500, 501)
+# The classes of errors that may be about a format though they don't say so; others say what they are about.
+_UNCLEAR_ERRORS = (BadRequestError, ServerError, ResponseError)
+# A schema counts as refused after one error that is about formats, or two that may be.
+_CERTAIN = 2
+# Of a server that takes no schema, so many are tried.
+_MOST_TRIED = 2
+# Some schemas are other ones at each call (names of tools, numbers of results); so many are remembered.
+_MOST_REMEMBERED = 256
+
+
+@dataclass
+class _Refusals:
+    """What a server has made of schemas for one model: whether it has taken one, and by schema the weight of the
+    refusals."""
+
+    has_taken: bool = False
+    weights: dict[str, int] = field(default_factory=dict)
+
+    def covers(self, schema: str) -> bool:
+        """Whether a request is not to have ``schema``."""
+        refused = [name for name, weight in self.weights.items() if weight >= _CERTAIN]
+        return self.weights.get(schema, 0) >= _CERTAIN or (not self.has_taken and len(refused) >= _MOST_TRIED)
+
+    def add(self, schema: str, weight: int) -> None:
+        if schema not in self.weights and len(self.weights) >= _MOST_REMEMBERED:
+            del self.weights[next(iter(self.weights))]
+        self.weights[schema] = self.weights.get(schema, 0) + weight
+
+
+# By the address of the server and the model.
+_refusals: dict[tuple[str, str], _Refusals] = {}
+_warned_models: set[tuple[str, str]] = set()
 
 
 def structured_by_environment() -> str:
@@ -75,28 +107,34 @@ async def ask_with_fallbacks(
     ask: Callable[[dict[str, Any]], Awaitable[_T]],
 ) -> _T:
     """What ``ask(payload)`` returns. A model that refuses to think, or a server that refuses the schema of an expected
-    answer, is asked once more without, and from then on asked without at once.
+    answer, is asked once more without, and from then on asked without at once. If it refuses that, too, the error is
+    the second one.
     """
     model = str(payload.get("model"))
     if payload.get("think") and (client.base_url, model) in models_without_thinking:
         payload = _without(payload, "think")
     if question is None or not question.formatted:
         return await _ask_with_or_without_think(client, payload, ask)
-    key = (client.base_url, model, json.dumps(payload.get("format")))
-    if key not in _refused_formats:
+    schema = json.dumps(payload.get("format"))
+    refusals = _refusals.setdefault((client.base_url, model), _Refusals())
+    refusal = None
+    if not refusals.covers(schema):
         try:
-            return await ask(payload)
+            answer = await ask(payload)
         except OllamaError as error:
-            if not _refuses_format(error):
-                raise
             refusal = error
+            weight = _weight_of_refusal(error)
+            if not weight:
+                raise
+        else:
+            refusals.has_taken = True
+            return answer
     question.formatted = False
     answer = await ask({**_without(_without(payload, "format"), "think"), **question.without_format})
-    if key not in _refused_formats:
-        _refused_formats.add(key)
-        logger.warning(
-            f"{client.base_url} refuses the schema of an answer ({refusal.message}): asked again without `format`"
-        )
+    if refusal is not None:
+        refusals.add(schema, weight)
+        if refusals.covers(schema):
+            _warn_of_refusal(client.base_url, model, refusal)
     return answer
 
 
@@ -118,8 +156,19 @@ def _without(payload: dict[str, Any], name: str) -> dict[str, Any]:
     return {key: value for key, value in payload.items() if key != name}
 
 
-def _refuses_format(error: OllamaError) -> bool:
-    """Whether a server's error before any text is about the format of the request."""
+def _warn_of_refusal(base_url: str, model: str, refusal: OllamaError) -> None:
+    """Warns once for each model: another schema says the same."""
+    if (base_url, model) not in _warned_models:
+        _warned_models.add((base_url, model))
+        logger.warning(
+            f"{base_url} refuses the schema of an answer of {model!r} ({refusal.message}): asked again without `format`"
+        )
+
+
+def _weight_of_refusal(error: OllamaError) -> int:
+    """How certainly a server's error before any text is about the format of the request; 0 if it is not."""
     at_once = isinstance(error, ResponseError) and error.status in _REFUSALS
     in_stream = isinstance(error, MidStreamError) and not error.partial
-    return (at_once or in_stream) and _ABOUT_FORMATS.search(str(error)) is not None
+    if (at_once or in_stream) and _ABOUT_FORMATS.search(str(error)) is not None:
+        return _CERTAIN
+    return 1 if at_once and type(error) in _UNCLEAR_ERRORS else 0

@@ -19,11 +19,13 @@ numbers for each model. Standard library and the compiled core only, no I/O.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import threading
+from collections import deque
 from collections.abc import Iterable, Mapping
-from typing import Any, Optional
+from typing import Any
 
 from .._core import SCRIPTS, count_script_bytes
 from .replies import count_of, thinking_of, tool_calls_of
@@ -35,6 +37,7 @@ __all__ = [
     "estimator_of",
     "image_count",
     "learn_counts",
+    "note_counts",
 ]
 
 # What an image counts for, as Ollama itself counts it where it cuts a prompt.
@@ -72,6 +75,8 @@ _SHORTEST = 120
 _MARGIN = 0.15
 # Each model that is asked has an estimator; so many at most are kept.
 _MOST_ESTIMATORS = 256
+# So many calls of a model are kept until its estimator is asked for.
+_MOST_NOTED = 8
 
 
 class TokenEstimator:
@@ -160,11 +165,23 @@ class TokenEstimator:
 
 
 _estimators: dict[tuple[str, str], TokenEstimator] = {}
+# The last finished calls of each model, request and reply, that its estimator has not learned from yet.
+_noted: dict[tuple[str, str], deque[tuple[dict[str, Any], dict[str, Any]]]] = {}
 
 
 def estimator_of(base_url: str, model: str) -> TokenEstimator:
-    """The estimator of a model of a server, made at the first use."""
+    """The estimator of a model of a server, made at the first use. It has learned from the calls that were noted."""
     key = (base_url, model)
+    estimator = _made_estimator(key)
+    noted = _noted.get(key)
+    while noted:
+        # Another thread may take the last one in between.
+        with contextlib.suppress(IndexError):
+            learn_counts(estimator, *noted.popleft())
+    return estimator
+
+
+def _made_estimator(key: tuple[str, str]) -> TokenEstimator:
     found = _estimators.get(key)
     if found is None:
         if len(_estimators) >= _MOST_ESTIMATORS:
@@ -173,21 +190,37 @@ def estimator_of(base_url: str, model: str) -> TokenEstimator:
     return found
 
 
-def learn_counts(
-    base_url: str,
-    payload: Mapping[str, Any],
-    reply: Mapping[str, Any],
-    *,
-    estimator: Optional[TokenEstimator] = None,
-) -> None:
+def note_counts(base_url: str, payload: Mapping[str, Any], reply: Mapping[str, Any]) -> None:
+    """Keeps a finished call for the estimator of its model, as for `learn_counts`.
+
+    Most programs never ask for an estimate, so a call pays for next to nothing here: the last few of each model are
+    kept, and learned from when their estimator is asked for.
+    """
+    messages, message = payload.get("messages"), reply.get("message")
+    kept = dict(payload)
+    if isinstance(messages, list):
+        # Images are large, and nothing is learned from a prompt with one. The lists and the text of the answer may be
+        # changed before they are read.
+        has_images = any(isinstance(item, dict) and "images" in item for item in messages)
+        kept["messages"] = [] if has_images else list(messages)
+    if kept.get("images"):
+        kept = {"model": payload.get("model")}
+    answer = dict(reply)
+    if isinstance(message, dict):
+        answer["message"] = dict(message)
+    key = (base_url, str(payload.get("model")))
+    if key not in _noted and len(_noted) >= _MOST_ESTIMATORS:
+        _noted.pop(next(iter(_noted)), None)
+    _noted.setdefault(key, deque(maxlen=_MOST_NOTED)).append((kept, answer))
+
+
+def learn_counts(estimator: TokenEstimator, payload: Mapping[str, Any], reply: Mapping[str, Any]) -> None:
     """Learns from the counts of a finished call: ``payload`` is the body of the request, ``reply`` the whole reply.
-    ``estimator`` takes the place of the model's own.
 
     The count of the answer covers its thinking, and is left alone where it covers tool calls. That of the prompt is
     left alone where something else than text was in it (images, tools, tokens of an earlier answer) and where it is far
     too low: very old servers count only what they had not cached.
     """
-    estimator = estimator or estimator_of(base_url, str(payload.get("model")))
     reply = dict(reply)
     written = count_of(reply, "eval_count")
     message = reply.get("message")

@@ -27,7 +27,8 @@ def read_configuration(folder: str) -> dict[str, Any]:
 
     `searched` are the paths in their order, `read` those of them that exist; `error` says why they cannot be used, or
     is None. `llm` is None where there is no such section, else `file`, where it stands, and `api_type`, `model` and
-    `base_url` (without user and password), None where it does not say.
+    `base_url` (without user and password), None where it does not say; `extra_fields` are the names in that mapping,
+    and `unpatched` is its value of this name.
     """
     paths = [_root(Path(folder)) / "config" / "config2.yaml", Path.home() / ".metagpt" / "config2.yaml"]
     found: dict[str, Any] = {"searched": [str(path) for path in paths], "read": [], "error": None, "llm": None}
@@ -65,10 +66,18 @@ def _sections(path: Path) -> dict[str, Any]:
     return value
 
 
-def _llm(section: Any, path: Path) -> dict[str, Optional[str]]:
+def _llm(section: Any, path: Path) -> dict[str, Any]:
     values = section if isinstance(section, dict) else {}
     fields = {key: str(values[key]) if values.get(key) else None for key in ("api_type", "model", "base_url")}
-    return {"file": str(path), **fields, "base_url": _without_user(fields["base_url"])}
+    extra = values.get("extra_fields")
+    extra = extra if isinstance(extra, dict) else {}
+    return {
+        "file": str(path),
+        **fields,
+        "base_url": _without_user(fields["base_url"]),
+        "extra_fields": [str(name) for name in extra],
+        "unpatched": None if extra.get("unpatched") is None else str(extra["unpatched"]),
+    }
 
 
 def _without_user(url: Optional[str]) -> Optional[str]:

@@ -20,5 +20,5 @@ STRUCTURED_VARIABLE = "METAGPT_OLLAMA_STRUCTURED"
 # Any value shows tracebacks where a person would rather not see them (`metagpt-ollama run --traceback`).
 TRACEBACK_VARIABLE = "METAGPT_OLLAMA_TRACEBACK"
 
-# Names of patches of MetaGPT that are not to act, or "all" (`provider/patches/names.py` lists them).
+# Names of patches of MetaGPT that are not to act, or "all" (`metagpt-ollama patches` lists them).
 UNPATCHED_VARIABLE = "METAGPT_OLLAMA_UNPATCHED"

@@ -20,8 +20,8 @@ from typing import Any
 
 from metagpt.logs import logger
 
+from ...patch_names import known_names, parse_unpatched
 from ...switch.environment import UNPATCHED_VARIABLE
-from .names import known_names, parse_unpatched
 
 __all__ = ["Patch", "is_metagpts_own", "is_switched_on", "replace_function"]
 

@@ -1,11 +1,12 @@
-"""The names of the patches, by which ``unpatched`` switches them off, with what each one does.
+"""The names of the patches of MetaGPT, by which ``unpatched`` switches them off, with what each one does.
 
->>> parse_unpatched("rag_embedding")
-frozenset({'rag_embedding'})
+>>> parse_unpatched("Costs")
+frozenset({'costs'})
 >>> parse_unpatched("all") == frozenset(PATCH_NAMES)
 True
 
-Standard library only, so that reading a configuration needs no MetaGPT.
+Standard library only: reading a configuration and ``metagpt-ollama patches`` need no MetaGPT. The patches themselves
+are in ``provider/patches``.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ...spelling import near_miss
+from .spelling import near_miss
 
-__all__ = ["PATCH_NAMES", "known_names", "parse_unpatched"]
+__all__ = ["ENVIRONMENT_ONLY", "PATCH_NAMES", "known_names", "parse_unpatched"]
 
 # One line for each: what it does, as the command line shows it.
 PATCH_NAMES: dict[str, str] = {
@@ -44,32 +45,36 @@ PATCH_NAMES: dict[str, str] = {
     "unattended": "where standard input is closed, roles go on without the person that they ask",
 }
 
+# The patches of functions that know no LLM object: what an LLM's configuration says does not reach them.
+ENVIRONMENT_ONLY = frozenset({"rag_embedding"})
+
 
 def parse_unpatched(value: Any) -> frozenset[str]:
     """The names in a text such as ``token_counts, costs``; ``all`` stands for every patch, an empty text for none.
 
-    Raises ``ValueError`` whose text completes "must be …", for a name that no patch has.
+    Capitals do not count. Raises ``ValueError`` whose text completes "must be …", for a name that no patch has.
     """
     if not isinstance(value, str):
         raise ValueError("names of patches in a text, or all")
-    names = _split(value)
-    if "all" in names:
+    given = _split(value)
+    if "all" in given:
         return frozenset(PATCH_NAMES)
-    for name in sorted(names - PATCH_NAMES.keys()):
+    for name in sorted(given.keys() - PATCH_NAMES.keys()):
         close = near_miss(name, PATCH_NAMES)
         known = f"did you mean {close}?" if close else f"known are {', '.join(sorted(PATCH_NAMES))}"
-        raise ValueError(f"names of patches or all, and {name!r} is none ({known})")
-    return names
+        raise ValueError(f"names of patches, or all, but no patch is called {given[name]!r} ({known})")
+    return frozenset(given)
 
 
 def known_names(value: str) -> frozenset[str]:
     """The names in a text that patches have; others are left out.
 
-    >>> known_names("rag_embedding, rag_embeding")
-    frozenset({'rag_embedding'})
+    >>> known_names("Costs, costz")
+    frozenset({'costs'})
     """
-    return _split(value) & PATCH_NAMES.keys()
+    return frozenset(_split(value).keys() & PATCH_NAMES.keys())
 
 
-def _split(value: str) -> frozenset[str]:
-    return frozenset(filter(None, re.split(r"[\s,]+", value.strip())))
+def _split(value: str) -> dict[str, str]:
+    """What is named in a text, in small letters, each with how it is written there."""
+    return {name.lower(): name for name in re.split(r"[\s,]+", value) if name}
