@@ -107,7 +107,7 @@ def _names_in(llm: dict[str, Any]) -> tuple[frozenset[str], list[str]]:
 
 
 def _read_names(value: str, where: str) -> tuple[frozenset[str], list[str]]:
-    """The names of patches in `value`, and as what `where` they are wrong: then none of them counts."""
+    """The names of patches in `value`, and what is wrong with them there, in `where`: then none of them is taken."""
     from ...patch_names import parse_unpatched
 
     try:
