@@ -64,8 +64,8 @@ _WRAPPERS = frozenset((
 _NEGATIONS = re.compile(
     r"\b(?:not?|never|don|dont|without|avoid|already|bad|done|draft|drafts|invalid|irrelevant|last|later|left|maybe|old|"
     r"past|ran|rest|schema|spam|wrong|(?:alternative|cancel|complet|delet|discard|drop|error|example|exclu|execut|fail|"
-    r"finish|forbid|histor|ignor|other|previous|prior|reject|remov|sample|skip|unnecessary|unrelated|unsafe|unused|"
-    r"unwanted)\w*)\b|[不勿禁无未已非旧]"
+    r"finish|forbid|histor|ignor|other|previous|prior|refus|reject|remov|revert|sample|skip|undo|unnecessary|unrelated|"
+    r"unsafe|unused|unwanted)\w*)\b|[不勿禁无未已非旧]"
 )
 
 

@@ -231,7 +231,7 @@ def test_an_ellipsis_counts_as_left_out_unless_the_example_ends_with_one(mark):
         ({"executed_tasks": "TASKS", "next_task": "end"}, False),
         ({"tasks": "TASKS", "next_task": "end"}, False),
         ({"todo": "TASKS", "explanation": "x"}, False),
-        *(({key: "TASKS"}, False) for key in ("do_not_run", "doNotRun", "finished tasks", "old", "不执行")),
+        *(({key: "TASKS"}, False) for key in ("do_not_run", "undo", "doNotRun", "finished tasks", "old", "不执行")),
     ],
 )
 def test_the_key_above_a_list_says_that_it_is_the_answer(value, is_taken):
