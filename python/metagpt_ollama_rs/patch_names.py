@@ -16,7 +16,7 @@ from typing import Any
 
 from .spelling import near_miss
 
-__all__ = ["ENVIRONMENT_ONLY", "PATCH_NAMES", "parse_unpatched"]
+__all__ = ["ENVIRONMENT_ONLY", "PATCH_NAMES", "known_names", "parse_unpatched"]
 
 # One line for each: what it does, as the command line shows it.
 PATCH_NAMES: dict[str, str] = {
@@ -56,7 +56,7 @@ def parse_unpatched(value: Any) -> frozenset[str]:
     """
     if not isinstance(value, str):
         raise ValueError("names of patches in a text, or all")
-    given = {name.lower(): name for name in re.split(r"[\s,]+", value) if name}
+    given = _split(value)
     if "all" in given:
         return frozenset(PATCH_NAMES)
     for name in sorted(given.keys() - PATCH_NAMES.keys()):
@@ -64,3 +64,17 @@ def parse_unpatched(value: Any) -> frozenset[str]:
         known = f"did you mean {close}?" if close else f"known are {', '.join(sorted(PATCH_NAMES))}"
         raise ValueError(f"names of patches, or all, but no patch is called {given[name]!r} ({known})")
     return frozenset(given)
+
+
+def known_names(value: str) -> frozenset[str]:
+    """The names in a text that patches have; others are left out.
+
+    >>> known_names("Costs, costz")
+    frozenset({'costs'})
+    """
+    return frozenset(_split(value).keys() & PATCH_NAMES.keys())
+
+
+def _split(value: str) -> dict[str, str]:
+    """What is named in a text, in small letters, each with how it is written there."""
+    return {name.lower(): name for name in re.split(r"[\s,]+", value) if name}

@@ -73,11 +73,11 @@ def test_what_the_environment_alone_switches_off(listed):
     assert err.endswith(f" names {name}, which only METAGPT_OLLAMA_UNPATCHED switches off\n")
 
 
-def test_a_misspelt_name_is_wrong_and_switches_nothing_off(listed, tmp_path):
+def test_misspelt_names_are_wrong_wherever_they_stand(listed, tmp_path):
     file = tmp_path / "config" / "config2.yaml"
     code, out, err = listed(f"{OLLAMA}  extra_fields: {{unpatched: node_answer}}\n", unpatched="costs tokencount")
     assert code == 1
-    assert states(out) == dict.fromkeys(PATCH_NAMES, "on")
+    assert states(out) == {**dict.fromkeys(PATCH_NAMES, "on"), "costs": "off"}
     assert err.splitlines() == [
         "wrong: METAGPT_OLLAMA_UNPATCHED must be names of patches, or all, but no patch is called 'tokencount' "
         "(did you mean token_counts?)",

@@ -35,7 +35,7 @@ NUMBERS = itertools.count()
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch):
-    monkeypatch.setattr(context_sizes, "_warnings", set())
+    monkeypatch.setattr(context_sizes, "_warned_topics", set())
 
 
 @pytest.fixture
@@ -343,6 +343,16 @@ def test_chunks_lose_nothing_and_fit(make, seed):
         assert llm.token_estimator.tokens(chunk) <= 500
         assert not chunk.startswith(("\u200d", "\udd00", "\ude00", "\u0301"))
         assert not chunk.endswith("\u200d")
+
+
+def test_warnings_with_other_numbers_are_not_repeated(make, warned):
+    llm, unknown = make(context_length=600), make()
+    for count in range(20):
+        prompt = "word " * (375 + count)
+        list(metagpt_text.generate_prompt_chunk("A text.", f"{prompt}{{}}", llm.model, "", 200))
+        metagpt_text.reduce_message_length([prompt * 20], unknown.model, "", 0)
+        metagpt_text.reduce_message_length(["short"], llm.model, "", 400 + count)
+    assert len(warned) == 3
 
 
 def test_lines_that_fit_stay_together(make):

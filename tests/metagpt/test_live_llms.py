@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 import gc
+import tracemalloc
 
 from metagpt.provider.ollama_api import OllamaLLM as OriginalLLM
 
 from metagpt_ollama_rs.provider import OllamaGenerate, OllamaLLM
-from metagpt_ollama_rs.provider.live_llms import llm_of_model
+from metagpt_ollama_rs.provider.live_llms import LiveLLM, llm_of_model
 
 
 def test_the_one_made_last_is_found_and_not_kept_alive(make_config):
@@ -43,3 +44,34 @@ def test_objects_of_other_providers_are_not_found(make_config):
     other = OriginalLLM(make_config(model="of-another"))
     assert other.model == "of-another"
     assert llm_of_model("of-another") is None
+
+
+def test_finding_one_of_many_copies_nothing():
+    class Many(LiveLLM):
+        model = "one of many"
+
+    many = [Many() for _ in range(2000)]
+    assert llm_of_model("one of many") is many[-1]
+    tracemalloc.start()
+    try:
+        llm_of_model("one of many")
+        llm_of_model("none of them")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4000
+
+
+def test_objects_may_be_deleted_while_one_is_looked_for():
+    class Deleting(LiveLLM):
+        others: list = []
+
+        @property
+        def model(self):
+            self.others.clear()
+            return "deleting"
+
+    Deleting.others.extend(Deleting() for _ in range(3))
+    last = Deleting()
+    assert llm_of_model("not there") is None
+    assert llm_of_model("deleting") is last

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from types import ModuleType
 
 import pytest
+import tenacity
+from metagpt.actions import WriteCode
 from metagpt.logs import logger
+from metagpt.utils.common import CodeParser
 
 from metagpt_ollama_rs.errors import ConfigurationError
 from metagpt_ollama_rs.patch_names import PATCH_NAMES, parse_unpatched
-from metagpt_ollama_rs.provider.patches.patch import is_switched_on, replace_function
-from metagpt_ollama_rs.provider.patches.table import METHODS, PATCHES
+from metagpt_ollama_rs.provider.patches.patch import is_metagpts_own, is_switched_on, replace_function
+from metagpt_ollama_rs.provider.patches.table import METHODS, PATCHES, apply_patches
 
 ONE = min(PATCH_NAMES)
 
@@ -77,6 +81,56 @@ def test_what_users_have_put_there_stays(monkeypatch):
     assert owner.size() == 5
 
 
+@pytest.mark.parametrize("is_patched", [False, True])
+def test_what_users_have_wrapped_stays(monkeypatch, is_patched):
+    owner = module_of(monkeypatch, "metagpt.owner", "def size(): return 1")
+    if is_patched:
+        replace_function(owner, "size", doubled)
+
+    def cautious(stock):
+        @functools.wraps(stock)
+        def size():
+            return stock() + 10
+
+        return size
+
+    owner.size = wrapped = cautious(owner.size)
+    replace_function(owner, "size", lambda stock: lambda: 0)
+    assert owner.size is wrapped
+    assert not is_metagpts_own(owner, "size")
+
+
+def test_decorators_of_metagpt_and_tenacity_are_its_own(monkeypatch):
+    deciding = (
+        "import functools\n"
+        "def decorate(function):\n"
+        "    @functools.wraps(function)\n"
+        "    def decorated(): return function() + 1\n"
+        "    return decorated\n"
+    )
+    decorator = module_of(monkeypatch, "metagpt.decorator", deciding)
+    owner = module_of(monkeypatch, "metagpt.owner", "def size(): return 1")
+    owner.size = tenacity.retry(decorator.decorate(owner.size))
+    for _ in range(2):
+        replace_function(owner, "size", doubled)
+    assert owner.size() == 4
+    assert is_metagpts_own(owner, "size")
+
+
+def test_a_users_parse_code_is_asked_inside_write_code(monkeypatch, ask, answers):
+    stock = CodeParser.parse_code
+
+    @functools.wraps(stock)
+    def parse_code(*args, **kwargs):
+        return f"# checked\n{stock(*args, **kwargs)}"
+
+    monkeypatch.setattr(CodeParser, "parse_code", staticmethod(parse_code))
+    apply_patches()
+    answers("```python\nprint(1)\n```")
+    written = ask("ours", lambda llm: WriteCode(llm=llm).write_code("## Code: a.py. Write code")).value
+    assert written == "# checked\nprint(1)"
+
+
 def test_the_environment_switches_patches_off(monkeypatch):
     assert is_switched_on(ONE)
     for value in (ONE, "all", f" {ONE} , {ONE}"):
@@ -105,6 +159,20 @@ def test_a_configuration_switches_patches_off_for_itself(ask):
     assert ask("ours", states, extra_fields={"unpatched": ONE}).value is False
     assert ask("ours", states, extra_fields={"unpatched": "all"}).value is False
     assert ask("original", states).value is False
+
+
+def test_right_names_count_beside_a_misspelt_one(monkeypatch):
+    said = []
+    sink = logger.add(said.append, level="WARNING")
+    monkeypatch.setenv("METAGPT_OLLAMA_UNPATCHED", f"{ONE}, costz token_counts")
+    try:
+        assert not is_switched_on(ONE)
+        assert not is_switched_on("token_counts")
+        assert is_switched_on("costs")
+    finally:
+        logger.remove(sink)
+    (line,) = said
+    assert "did you mean costs?" in line
 
 
 @pytest.mark.parametrize(

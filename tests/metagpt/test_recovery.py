@@ -295,6 +295,23 @@ def test_the_next_message_after_a_failure_is_taken_up_by_the_first_action(asked,
     assert "Check: two" not in taken(asked)
 
 
+def test_a_state_that_the_user_has_set_stays(asked, make_context):
+    role = Lector(context=make_context())
+    role._watch([UserRequirement])
+    role._set_state(0)
+    with pytest.raises(Exception, match="list index out of range"):
+        asyncio.run(role.run("one"))
+    # As with MetaGPT alone: the second action is the next one.
+    assert taken(asked) == ["Sign: one"]
+    # This failure has left a state, which the next message begins without; unless user code sets another one.
+    role._set_state(0)
+    with pytest.raises(Exception, match="list index out of range"):
+        asyncio.run(role.run("two"))
+    assert taken(asked)[0].startswith("Sign: ")
+    asyncio.run(role.run("three"))
+    assert [question.partition(":")[0] for question in taken(asked)] == ["Check", "Sign"]
+
+
 class Doer(Role):
     """Does the tasks of a plan, as a DataInterpreter does."""
 

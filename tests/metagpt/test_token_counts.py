@@ -119,6 +119,47 @@ def test_a_model_of_another_provider_in_the_process_is_counted_by_metagpt(make_c
         token_counter.count_output_tokens(ENGLISH, other.model)
 
 
+class Counter(OriginalLLM):
+    """Counts by itself, as MetaGPT's providers of clouds do."""
+
+    def count(self):
+        return token_counter.count_output_tokens(ENGLISH, self.model)
+
+
+class Asker(Role):
+    """Counts for the model of its LLM object."""
+
+    async def _act(self):
+        return Message(content=str(token_counter.count_output_tokens(ENGLISH, self.llm.model)))
+
+
+def test_a_model_of_the_same_name_is_counted_by_metagpt_for_another_providers_object(llm, make_config):
+    other = Counter(make_config(model="counted"))
+    assert token_counter.count_output_tokens(ENGLISH, "counted") > 0
+    with pytest.raises(OSError, match="no network"):
+        other.count()
+
+
+@pytest.mark.parametrize("is_ours", [True, False])
+def test_the_role_that_acts_says_which_model_of_the_name_is_meant(llm, make_config, is_ours):
+    role = Asker(actions=[Action()])
+    role.llm = llm if is_ours else OriginalLLM(make_config(model="counted"))
+    if is_ours:
+        assert int(asyncio.run(role.react()).content) > 0
+    else:
+        with pytest.raises(OSError, match="no network"):
+            asyncio.run(role.react())
+
+
+def test_a_model_of_the_same_name_in_the_default_configuration_is_counted_by_metagpt(llm, monkeypatch):
+    other = LLMConfig(api_type=LLMType.OPENAI, api_key="k", model="counted")
+    monkeypatch.setattr(metagpt_config, "llm", other)
+    with pytest.raises(OSError, match="no network"):
+        token_counter.count_output_tokens(ENGLISH, "counted")
+    monkeypatch.setattr(metagpt_config, "llm", other.model_copy(update={"model": "another"}))
+    assert token_counter.count_output_tokens(ENGLISH, "counted") > 0
+
+
 def test_the_default_model_needs_no_llm_object():
     assert token_counter.count_output_tokens(ENGLISH, metagpt_config.llm.model) > 0
 

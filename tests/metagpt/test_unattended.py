@@ -12,7 +12,9 @@ from types import ModuleType, SimpleNamespace
 import pytest
 from metagpt.actions import Action
 from metagpt.actions.di.ask_review import AskReview, ReviewConst
+from metagpt.actions.di.execute_nb_code import ExecuteNbCode
 from metagpt.roles import Role
+from metagpt.roles.di.data_interpreter import DataInterpreter
 from metagpt.schema import Task, TaskResult
 from metagpt.strategy.planner import Planner
 
@@ -91,6 +93,28 @@ def test_failed_programs_are_not_reviewed_where_nobody_is(duel, ask, nobody):
     assert off.failure == "EOFError"
 
 
+def test_the_planners_review_is_that_of_the_role(duel, ask, nobody, monkeypatch):
+    async def fails(self, code):
+        return "SyntaxError", False
+
+    async def writes(self, *_arguments, **_keywords):
+        return "1 +", "WriteAnalysisCode"
+
+    monkeypatch.setattr(ExecuteNbCode, "run", fails)
+    monkeypatch.setattr(DataInterpreter, "_write_code", writes)
+
+    def write(llm):
+        role = DataInterpreter(react_mode="react")
+        role.llm = llm
+        return role._write_and_exec_code()
+
+    both = duel(write)
+    # The review is an action of the default configuration, which is Ollama's.
+    assert both.original.failure == "EOFError"
+    assert both.ours.value == ("1 +", "SyntaxError", False)
+    assert ask("ours", write, extra_fields={"unpatched": "unattended"}).failure == "EOFError"
+
+
 def test_a_review_of_the_plan_needs_somebody(ask, nobody):
     assert ask("ours", review(ReviewConst.TASK_REVIEW_TRIGGER)).failure == "EOFError"
 
@@ -116,45 +140,69 @@ def test_a_question_to_nobody_stops_the_role(ask, mgx_env):
     assert ask("ours", question, extra_fields={"unpatched": "unattended"}).failure == "EOFError"
 
 
-def failing(planner, times):
-    async def process():
-        for _ in range(times):
-            await planner.process_task_result(TaskResult(result="SyntaxError", is_success=False))
+class Trier(Role):
+    """Tries the tasks of its plan; `successes` says of each try whether it succeeds."""
 
-    return process()
+    name: str = "Tim"
+    successes: list[bool] = []
+    tries: int = 0
+
+    async def _act_on_task(self, current_task):
+        self.tries += 1
+        return TaskResult(result="SyntaxError", is_success=self.successes[self.tries - 1])
 
 
 @pytest.fixture
-def planner(monkeypatch):
+def trying(monkeypatch):
+    """Makes the call in which a role with an LLM object tries two tasks, whose plan stays as it is."""
+
     async def same_plan(self, *_arguments, **_keywords):
         return None
 
     monkeypatch.setattr(Planner, "update_plan", same_plan)
-    made = Planner(goal="a circle", auto_run=True)
-    made.plan.add_tasks([Task(task_id="1", instruction="draw a circle")])
-    return made
+
+    def make(successes):
+        async def run(llm):
+            role = Trier(successes=successes)
+            role.llm = llm
+            role._set_react_mode("plan_and_act")
+            role.planner.plan.goal = "a circle"
+            role.planner.plan.add_tasks([Task(task_id="1", instruction="draw a circle"), Task(task_id="2")])
+            await role.react()
+            return role.tries
+
+        return run
+
+    return make
 
 
-@pytest.fixture
-def local_default(monkeypatch):
-    monkeypatch.setattr(unattended, "default_llm", lambda _patch: object())
+MOST = unattended.MAX_FAILED_TASKS
 
 
-def test_a_task_that_always_fails_ends_the_run(planner, local_default):
-    with pytest.raises(RuntimeError, match="'draw a circle'; its last result: 'SyntaxError'"):
-        asyncio.run(failing(planner, unattended.MAX_FAILED_TASKS))
+def test_a_task_that_always_fails_ends_the_run(duel, ask, trying):
+    # The default configuration is Ollama's, but the role has an LLM object of another provider.
+    both = duel(trying([*[False] * 2 * MOST, True, True]))
+    assert both.original.value == 2 * MOST + 2
+    assert isinstance(both.ours.error, RuntimeError)
+    assert "'draw a circle'; its last result: 'SyntaxError'" in str(both.ours.error)
+    off = ask("ours", trying([*[False] * 2 * MOST, True, True]), extra_fields={"unpatched": "endless_plans"})
+    assert off.value == 2 * MOST + 2
 
 
-def test_a_task_that_succeeds_is_the_end_of_counting(planner, local_default):
+def test_a_task_that_succeeds_is_the_end_of_counting(ask, trying):
+    assert ask("ours", trying([*[False] * (MOST - 1), True] * 2)).value == 2 * MOST
+
+
+def test_a_planner_of_no_role_is_left_to_metagpt(monkeypatch):
+    async def same_plan(self, *_arguments, **_keywords):
+        return None
+
+    monkeypatch.setattr(Planner, "update_plan", same_plan)
+    planner = Planner(goal="a circle", auto_run=True)
+    planner.plan.add_tasks([Task(task_id="1", instruction="draw a circle")])
+
     async def main():
-        await failing(planner, unattended.MAX_FAILED_TASKS - 1)
-        await planner.process_task_result(TaskResult(result="a circle", is_success=True))
-        planner.plan.add_tasks([Task(task_id="1", instruction="draw a square")])
-        await failing(planner, unattended.MAX_FAILED_TASKS - 1)
+        for _ in range(2 * MOST):
+            await planner.process_task_result(TaskResult(result="SyntaxError", is_success=False))
 
     asyncio.run(main())
-
-
-def test_other_models_may_go_on_for_ever(planner, monkeypatch):
-    monkeypatch.setattr(unattended, "default_llm", lambda _patch: None)
-    asyncio.run(failing(planner, 2 * unattended.MAX_FAILED_TASKS))

@@ -306,10 +306,10 @@ def test_the_summary_and_the_error_that_ended_the_run(skeleton):
     assert (done.code, done.out) == (0, "")
     head, row = done.err.splitlines()
     assert head.split()[-4:] == ["loads", "retries", "truncated", "errors"]
-    assert row.split() == ["qwen3", "1", "9", "10", "3.0", "5.0", "0", "0", "0", "0"]
+    assert row.split() == ["qwen3", "1", "9", "10", "$0.00", "3.0", "5.0", "0", "0", "0", "0"]
     done = ours(copy, sys.executable, "-c", WRITE_CALLS, lines(good, bad))
     assert (done.code, done.out) == (1, "")
-    assert done.err.splitlines()[1].split() == ["qwen3", "2", "9", "10", "4.0", "5.0", "0", "2", "0", "1"]
+    assert done.err.splitlines()[1].split() == ["qwen3", "2", "9", "10", "$0.00", "4.0", "5.0", "0", "2", "0", "1"]
     assert done.err.splitlines()[2:] == [
         f"error: {sys.executable} exited with 0, but a provider error ended its run: "
         "the server answered 503 (model qwen3)",

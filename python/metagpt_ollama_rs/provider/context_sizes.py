@@ -83,7 +83,8 @@ class _Facts:
 _facts: dict[tuple[str, str], _Facts] = {}
 # Models whose size a function wanted to know before the server was asked.
 _wanted: set[tuple[str, str]] = set()
-_warnings: set[str] = set()
+# What was warned of.
+_warned_topics: set[tuple[str, ...]] = set()
 
 
 def context_size(llm: Any) -> ContextSize:
@@ -120,8 +121,9 @@ def fitting_reserve(wanted: int, size: int) -> int:
         return max(wanted, 0)
     reduced = int(size * _REDUCED_SHARE)
     warn_once(
+        ("reserve", str(size)),
         f"{wanted} tokens are to be kept for the answer, of a context of {size}: {reduced} are kept instead. "
-        "hint: raise llm.context_length (num_ctx), or lower llm.max_token"
+        "hint: raise llm.context_length (num_ctx), or lower llm.max_token",
     )
     return reduced
 
@@ -183,10 +185,11 @@ def requested_context(llm: Any) -> Optional[int]:
     return _positive(_sent_options(llm).get("num_ctx"))
 
 
-def warn_once(text: str) -> None:
-    """Logs a warning, the same one once in the process."""
-    if text not in _warnings:
-        _warnings.add(text)
+def warn_once(topic: tuple[str, ...], text: str) -> None:
+    """Logs a warning, one on each topic in the process: the numbers in the text may differ from call to call, the topic
+    names what the user can change."""
+    if topic not in _warned_topics:
+        _warned_topics.add(topic)
         logger.warning(text)
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import itertools
 import weakref
+from collections.abc import Iterable
 from typing import Any, Optional
 
 __all__ = ["LiveLLM", "llm_of_model"]
 
 _count = itertools.count()
 # By the order in which they were made.
-_llms: weakref.WeakValueDictionary[int, LiveLLM] = weakref.WeakValueDictionary()
+_llms: dict[int, weakref.ref[LiveLLM]] = {}
 
 
 class LiveLLM:
@@ -28,7 +29,8 @@ class LiveLLM:
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         made = super().__new__(cls)
-        _llms[next(_count)] = made
+        number = next(_count)
+        _llms[number] = weakref.ref(made, lambda _: _llms.pop(number, None))
         return made
 
 
@@ -40,8 +42,15 @@ def llm_of_model(name: Optional[str]) -> Optional[Any]:
     """
     if not name:
         return None
-    # `valuerefs` is one step, so that another thread may make objects meanwhile; a dict keeps the order.
-    for reference in reversed(_llms.valuerefs()):
+    try:
+        return _first_of(name, reversed(_llms.values()))
+    except RuntimeError:
+        # Objects were made or deleted meanwhile, by this thread's garbage collection or another thread.
+        return _first_of(name, reversed(list(_llms.values())))
+
+
+def _first_of(name: str, references: Iterable[weakref.ref[LiveLLM]]) -> Optional[Any]:
+    for reference in references:
         llm = reference()
         if llm is not None and getattr(llm, "model", None) == name:
             return llm

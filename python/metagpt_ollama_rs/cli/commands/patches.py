@@ -36,11 +36,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Prints the patches on stdout and what is wrong with the names that switch them off, if anything, on stderr;
     returns 1 if something is."""
-    from ...patch_names import PATCH_NAMES
+    from ...patch_names import PATCH_NAMES, known_names
     from ...switch.environment import UNPATCHED_VARIABLE
 
     llm, note, wrong = _read_llm_section(arguments)
-    by_environment, wrong_there = _read_names(os.environ.get(UNPATCHED_VARIABLE, ""), UNPATCHED_VARIABLE)
+    value = os.environ.get(UNPATCHED_VARIABLE, "")
+    by_environment, wrong_there = _read_names(value, UNPATCHED_VARIABLE)
+    if wrong_there:
+        # A misspelt name in the variable is only warned of; in the configuration it is an error.
+        by_environment = known_names(value)
     wrong += wrong_there
     by_file: frozenset[str] = frozenset()
     if llm is not None:
@@ -103,7 +107,7 @@ def _names_in(llm: dict[str, Any]) -> tuple[frozenset[str], list[str]]:
 
 
 def _read_names(value: str, where: str) -> tuple[frozenset[str], list[str]]:
-    """The names of patches in `value`, and as what `where` they are wrong: then none of them counts."""
+    """The names of patches in `value`, and what is wrong with them there, in `where`: then none of them is taken."""
     from ...patch_names import parse_unpatched
 
     try:

@@ -25,9 +25,10 @@ from .patch import is_switched_on, replace_function
 __all__ = ["replace_engineer", "replace_parse_code", "replace_program_writers"]
 
 _PATCH = "code_blocks"
-# The name of the file in MetaGPT's prompts, and the methods that ask for a program and parse it, with whether the
-# program is in Python in any case.
+# The name of the file in MetaGPT's prompts, an argument that is such a name, and the methods that ask for a program and
+# parse it, with whether the program is in Python in any case.
 _FILE_NAME = re.compile(r"## Code: (\S+)\. Write|## (\S+): Write test code|Only write one file (\S+),")
+_A_NAME = re.compile(r"\S{1,500}\.[A-Za-z0-9]{1,10}")
 _WRITERS = {
     "WriteCode": ("write_code", False),
     "WriteCodeReview": ("write_code_review_and_rewrite", False),
@@ -39,10 +40,12 @@ _WRITERS = {
 
 
 class _WantedProgram(NamedTuple):
-    """A program is being asked for: of this LLM object, in Python or not, by the calls with these ids."""
+    """A program is being asked for: of this LLM object, in Python or not, for this file, by the calls with these ids.
+    Where the file is not known its name is empty."""
 
     llm: Any
     python: bool
+    file_name: str
     call_ids: Sequence[str]
 
 
@@ -77,9 +80,9 @@ def _wanting(python: bool) -> Callable[[Any], Any]:
             llm = getattr(self, "llm", None)
             if not is_switched_on(_PATCH, llm) or llm is None:
                 return await stock(self, *args, **kwargs)
-            is_python = python or _names_python([*args, *kwargs.values()])
+            file_name = _file_name([*args, *kwargs.values()]) or _debugged_file(self)
             with collect_call_ids() as call_ids:
-                token = _wanted.set(_WantedProgram(llm, is_python, call_ids))
+                token = _wanted.set(_WantedProgram(llm, python, file_name, call_ids))
                 try:
                     return await stock(self, *args, **kwargs)
                 finally:
@@ -90,15 +93,22 @@ def _wanting(python: bool) -> Callable[[Any], Any]:
     return wrap
 
 
-def _names_python(arguments: Sequence[Any]) -> bool:
-    """Whether one of the arguments is the name of a Python file, or a prompt that names one."""
+def _file_name(arguments: Sequence[Any]) -> str:
+    """The name of a file that one of the arguments is, or that a prompt among them names; else an empty text."""
     for argument in arguments:
         text = argument if isinstance(argument, str) else ""
         named = _FILE_NAME.search(text)
-        name = next(filter(None, named.groups()), "") if named else text
-        if name.endswith(".py") and "\n" not in name:
-            return True
-    return False
+        if named:
+            return next(filter(None, named.groups()), "")
+        if _A_NAME.fullmatch(text):
+            return text
+    return ""
+
+
+def _debugged_file(action: Any) -> str:
+    """The name of the file that ``DebugError`` rewrites, which it knows from its context; or an empty text."""
+    name = getattr(getattr(action, "i_context", None), "code_filename", None)
+    return name if isinstance(name, str) else ""
 
 
 def _wrap_parse_code(stock: Any) -> Any:
@@ -111,7 +121,12 @@ def _wrap_parse_code(stock: Any) -> Any:
             text = bound.arguments.get("text")
             if isinstance(text, str) and not bound.arguments.get("block"):
                 reply = getattr(wanted.llm, "last_response", None) or {}
-                found = find_program_text(text, python=wanted.python, cut=reply.get("done_reason") == "length")
+                found = find_program_text(
+                    text,
+                    python=wanted.python,
+                    file_name=wanted.file_name,
+                    cut=reply.get("done_reason") == "length",
+                )
                 if found is not None:
                     record_repairs(wanted.call_ids, found.repairs, model=wanted.llm.model, what="program")
                     return found.text

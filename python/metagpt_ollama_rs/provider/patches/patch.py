@@ -20,7 +20,7 @@ from typing import Any
 
 from metagpt.logs import logger
 
-from ...patch_names import parse_unpatched
+from ...patch_names import known_names, parse_unpatched
 from ...switch.environment import UNPATCHED_VARIABLE
 
 __all__ = ["Patch", "is_metagpts_own", "is_switched_on", "replace_function"]
@@ -28,6 +28,8 @@ __all__ = ["Patch", "is_metagpts_own", "is_switched_on", "replace_function"]
 _OPAQUE_DECORATORS = ("metagpt.utils.common", "metagpt.exp_pool.decorator")
 # An attribute of a function that replaces one: the names of the patches' functions that have wrapped it.
 _MARK = "_metagpt_ollama_rs_patched_by"
+# Another one: the function that it replaces. A wrapper of user code copies it with all attributes and wraps another.
+_REPLACED = "_metagpt_ollama_rs_replaced"
 _warned_values: set[str] = set()
 
 
@@ -60,9 +62,10 @@ def is_switched_on(name: str, llm: Any = None) -> bool:
 def replace_function(owner: Any, name: str, wrap: Callable[[Any], Any]) -> None:
     """Puts ``wrap(stock)`` in the place of the function ``stock`` that ``owner``, a module or a class, has as ``name``.
 
-    A function that is not of MetaGPT's own module (user code has put it there) stays as it is, and so does an owner
-    without one. Several patches may replace one function, each once: the later one's ``stock`` is the earlier one's
-    function. Copies that modules of MetaGPT have made with ``from … import`` are replaced, too.
+    A function that is not of MetaGPT's own module (user code has put it there) stays as it is, one that user code has
+    wrapped included, and so does an owner without one. Several patches may replace one function, each once: the later
+    one's ``stock`` is the earlier one's function. Copies that modules of MetaGPT have made with ``from … import`` are
+    replaced, too.
     """
     stock = vars(owner).get(name)
     kind = type(stock) if isinstance(stock, (staticmethod, classmethod)) else None
@@ -73,6 +76,7 @@ def replace_function(owner: Any, name: str, wrap: Callable[[Any], Any]) -> None:
         return
     replacement = functools.wraps(function)(wrap(function))
     setattr(replacement, _MARK, patched_by | {patching})
+    setattr(replacement, _REPLACED, function)
     setattr(owner, name, kind(replacement) if kind is not None else replacement)
     if isinstance(owner, ModuleType):
         for module in list(sys.modules.values()):
@@ -87,15 +91,25 @@ def is_metagpts_own(owner: Any, name: str) -> bool:
 
 
 def _is_of(owner: Any, function: Any) -> bool:
-    """Whether ``function`` is defined in the module that ``owner`` is, or is defined in."""
-    # MetaGPT's decorators (retries, caches) wrap functions of the same module.
+    """Whether ``function`` is defined in the module that ``owner`` is, or is defined in, and nobody but MetaGPT and
+    this package has wrapped it."""
     while hasattr(function, "__wrapped__"):
+        is_ours = getattr(function, _REPLACED, None) is function.__wrapped__
+        # MetaGPT's decorators are its own and those of tenacity.
+        if not is_ours and not _defined_in(function).startswith(("metagpt.", "tenacity")):
+            return False
         function = function.__wrapped__
     home = owner.__name__ if isinstance(owner, ModuleType) else owner.__module__
-    found = getattr(function, "__globals__", {}).get("__name__")
+    found = _defined_in(function)
     # Those of `metagpt.utils.common` and `exp_cache` do not say what they wrap.
     opaque = found in _OPAQUE_DECORATORS and ".<locals>." in function.__qualname__
     return bool(found == home or opaque)
+
+
+def _defined_in(function: Any) -> str:
+    """The name of the module whose globals ``function`` has; that of `functools.wraps` is the wrapped function's."""
+    # A method passes the attribute on, so that the function of a class method is what counts.
+    return str(getattr(function, "__globals__", {}).get("__name__", ""))
 
 
 def _unpatched_by_environment() -> frozenset[str]:
@@ -105,5 +119,5 @@ def _unpatched_by_environment() -> frozenset[str]:
     except ValueError as error:
         if value not in _warned_values:
             _warned_values.add(value)
-            logger.warning(f"{UNPATCHED_VARIABLE} must be {error}; it is ignored")
-        return frozenset()
+            logger.warning(f"{UNPATCHED_VARIABLE} must be {error}; only the names that patches have count")
+        return known_names(value)

@@ -81,7 +81,10 @@ def _wrap_reduce(stock: Any) -> Any:
                 f"fail to reduce message length: {numbers}. hint: raise llm.context_length (num_ctx), "
                 "or lower llm.max_token"
             )
-        warn_once(f"{numbers}, which is assumed for {model_name!r}. hint: set llm.context_length (num_ctx)")
+        warn_once(
+            ("assumed context", str(model_name)),
+            f"{numbers}, which is assumed for {model_name!r}. hint: set llm.context_length (num_ctx)",
+        )
         return shortest
 
     return reduce_message_length
@@ -129,8 +132,9 @@ def _chunk_room(size: int, fixed: float, reserved: int) -> float:
     if room < least:
         room = least
         warn_once(
+            ("template", str(size)),
             f"the prompt's template has about {round(fixed)} tokens and leaves little of a context of {size} for the "
-            "answer. hint: raise llm.context_length (num_ctx)"
+            "answer. hint: raise llm.context_length (num_ctx)",
         )
     if room < _LEAST_TOKENS:
         raise RuntimeError(

@@ -54,6 +54,11 @@ _resumed: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 _recovered: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 
 
+class _StateOfRun(int):
+    """A state that a role has chosen in its run; one that user code has set is an ``int``. Copies and pickles of the
+    role keep the difference."""
+
+
 def patch_roles(module: ModuleType) -> None:
     """Makes `metagpt.roles.role.Role.run` note whether it came to its end, and `Role._think` go on in the middle of
     several actions that are taken by order."""
@@ -62,7 +67,7 @@ def patch_roles(module: ModuleType) -> None:
         async def run(self: Any, *args: Any, **kwargs: Any) -> Any:
             _unfinished[id(self)] = self
             # A run that failed has left its state behind, from which the next message would be taken up.
-            if self.rc.state != -1 and _acts_by_order(self) and not self.recovered:
+            if isinstance(self.rc.state, _StateOfRun) and _acts_by_order(self) and not self.recovered:
                 self.rc.state = -1
             result = await stock(self, *args, **kwargs)
             _unfinished.pop(id(self), None)
@@ -72,14 +77,18 @@ def patch_roles(module: ModuleType) -> None:
 
     def wrap_think(stock: Any) -> Any:
         async def think(self: Any) -> Any:
-            if _acts_by_order(self):
-                if self.recovered:
-                    _put_before_results(self)
-                    _resumed[id(self)] = self
-                elif self.rc.state + 1 >= len(self.actions) and _resumed.pop(id(self), None) is self:
-                    # MetaGPT takes as many actions as the role has, from wherever it begins.
-                    return False
-            return await stock(self)
+            if not _acts_by_order(self):
+                return await stock(self)
+            if self.recovered:
+                _put_before_results(self)
+                _resumed[id(self)] = self
+            elif self.rc.state + 1 >= len(self.actions) and _resumed.pop(id(self), None) is self:
+                # MetaGPT takes as many actions as the role has, from wherever it begins.
+                return False
+            try:
+                return await stock(self)
+            finally:
+                self.rc.state = _StateOfRun(self.rc.state)
 
         return think
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from ..import_hooks import when_imported
 from . import commands, plans, reports, searches
+from .acting_roles import note_acting_roles
 from .action_nodes import expect_nodes
 from .code_blocks import replace_engineer, replace_parse_code, replace_program_writers
 from .costs import patch_context, patch_cost_managers, patch_team_balance
@@ -68,6 +69,8 @@ PATCHES: tuple[Patch, ...] = (
     Patch("code_blocks", "metagpt.actions.di.write_analysis_code", replace_program_writers),
     Patch("code_blocks", "metagpt.roles.di.engineer2", replace_engineer),
     Patch("react_end", "metagpt.roles.role", replace_state_choice),
+    Patch("unattended", "metagpt.roles.role", note_acting_roles),
+    Patch("unattended", "metagpt.roles.di.data_interpreter", note_acting_roles),
     Patch("unattended", "metagpt.actions.di.ask_review", replace_code_review),
     Patch("unattended", "metagpt.environment.mgx.mgx_env", replace_ask_human),
     Patch("endless_plans", "metagpt.strategy.planner", limit_plans),

@@ -7,6 +7,9 @@ Three of MetaGPT's loops end well only where a large model or a person helps:
 * A DataInterpreter whose programs have failed three times, and a RoleZero that goes in circles or has reached its
   limit, ask a person. Where standard input is closed, which is how unattended runs are started, that is an EOFError.
 * A DataInterpreter with a plan writes a new plan whenever a task has failed, without any limit.
+
+What counts is the LLM object of the role. Where no role is known, as for a planner that user code calls, it is left to
+MetaGPT.
 """
 
 from __future__ import annotations
@@ -17,8 +20,8 @@ from typing import Any
 
 from metagpt.logs import logger
 
+from .acting_roles import acting_llm
 from .patch import is_switched_on, replace_function
-from .which_llm import default_llm
 
 __all__ = ["MAX_FAILED_TASKS", "limit_plans", "replace_ask_human", "replace_code_review", "replace_state_choice"]
 
@@ -63,7 +66,8 @@ def _wrap_review(words: Any) -> Any:
             except EOFError:
                 # A review of the plan is asked for only where the configuration says that somebody is there.
                 trigger = kwargs.get("trigger", args[2] if len(args) > 2 else None)
-                if trigger != of_code or not is_switched_on("unattended", self.llm):
+                # The planner's review has no LLM object, and would be given that of the default configuration.
+                if trigger != of_code or not _is_for("unattended", getattr(self, "private_llm", None)):
                     raise
                 logger.warning("the programs of a task have failed, and nobody is there to review them")
                 return "", False
@@ -85,7 +89,7 @@ def _wrap_ask_human(stock: Any) -> Any:
         try:
             return await stock(self, question, sent_from)
         except EOFError:
-            if not is_switched_on("unattended", getattr(sent_from, "llm", None)):
+            if not _is_for("unattended", getattr(sent_from, "llm", None)):
                 raise
             logger.warning(f"{getattr(sent_from, 'name', 'a role')} asks, and nobody is there to answer: {question}")
             return f"Human response: nobody is there to answer. {_NOBODY}"
@@ -102,11 +106,17 @@ def limit_plans(module: ModuleType) -> None:
 
 def _wrap_process_task_result(stock: Any) -> Any:
     async def process_task_result(self: Any, task_result: Any) -> Any:
-        if self.auto_run and default_llm("endless_plans") is not None:
+        if self.auto_run and _is_for("endless_plans"):
             _count_failures(self, task_result)
         return await stock(self, task_result)
 
     return process_task_result
+
+
+def _is_for(patch: str, llm: Any = None) -> bool:
+    """Whether ``patch`` is to act for ``llm``, or, without one, for that of the role that acts at this moment."""
+    asking = llm or acting_llm()
+    return asking is not None and is_switched_on(patch, asking)
 
 
 def _count_failures(planner: Any, task_result: Any) -> None:

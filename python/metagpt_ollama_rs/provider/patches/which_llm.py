@@ -2,25 +2,32 @@
 nothing at all.
 
 A name means the LLM object of this package that has it, or MetaGPT's default configuration if that is Ollama's and has
-it. Where no model is named, the default configuration decides. None means that MetaGPT's own function is to run.
+it. A model of another provider may have the same name: then that LLM object decides whose method calls the function,
+else that of the role that acts, else the default configuration. Where no model is named, the default configuration
+decides. None means that MetaGPT's own function is to run.
 """
 
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import Any, Optional
 
 from metagpt.configs.llm_config import LLMType
+from metagpt.provider.base_llm import BaseLLM
 from metagpt.provider.llm_provider_registry import LLM_REGISTRY
 
 from ...errors import OllamaError
 from ..live_llms import LiveLLM, llm_of_model
+from .acting_roles import acting_llm
 from .patch import is_switched_on
 
 __all__ = ["default_llm", "llm_for", "llm_of_config"]
 
 # The LLM object that was made of the default configuration, with the configuration.
 _made: list[tuple[Any, Any]] = []
+# How many functions of MetaGPT may stand between the method of an LLM object and the function that it calls.
+_CALLERS = 6
 
 
 def llm_for(patch: str, model: Optional[str]) -> Optional[Any]:
@@ -29,6 +36,8 @@ def llm_for(patch: str, model: Optional[str]) -> Optional[Any]:
     if llm is None:
         config = _default_config()
         llm = _default_llm(config) if model and getattr(config, "model", None) == model else None
+    elif _asks_another_provider(model):
+        return None
     return llm if _can_be_asked(llm) and is_switched_on(patch, llm) else None
 
 
@@ -43,6 +52,36 @@ def llm_of_config(patch: str, config: Any) -> Optional[Any]:
     return llm if _can_be_asked(llm) and is_switched_on(patch, llm) else None
 
 
+def _asks_another_provider(model: Optional[str]) -> bool:
+    """Whether the model of this name that is meant is another provider's, although one of this package has the name."""
+    for llm in (_calling_llm(), acting_llm()):
+        if model in (getattr(llm, "model", None), getattr(llm, "pricing_plan", None)):
+            return not isinstance(llm, LiveLLM)
+    config = getattr(getattr(sys.modules.get("metagpt.config2"), "config", None), "llm", None)
+    names = (getattr(config, "model", None), getattr(config, "pricing_plan", None))
+    return model in names and not _is_ours(config)
+
+
+def _calling_llm() -> Optional[Any]:
+    """The LLM object, of any provider, one of whose methods is running and has called the function."""
+    frame = sys._getframe(1)
+    for _ in range(_CALLERS):
+        caller = frame.f_locals.get("self")
+        if isinstance(caller, BaseLLM):
+            return caller
+        if frame.f_back is None:
+            return None
+        frame = frame.f_back
+    return None
+
+
+def _is_ours(config: Any) -> bool:
+    """Whether the provider of this package is the one for an ``LLMConfig``."""
+    kind = getattr(config, "api_type", None)
+    made_by = LLM_REGISTRY.providers.get(kind) if isinstance(kind, LLMType) else None
+    return isinstance(made_by, type) and issubclass(made_by, LiveLLM)
+
+
 def _default_config() -> Any:
     try:
         # Nearly always imported already; without a valid configuration file the import raises.
@@ -52,10 +91,9 @@ def _default_config() -> Any:
 
 
 def _default_llm(config: Any) -> Optional[Any]:
-    kind = getattr(config, "api_type", None)
-    made_by = LLM_REGISTRY.providers.get(kind) if isinstance(kind, LLMType) else None
-    if not isinstance(made_by, type) or not issubclass(made_by, LiveLLM):
+    if not _is_ours(config):
         return None
+    made_by: Any = LLM_REGISTRY.providers[config.api_type]
     alive = llm_of_model(config.model)
     if alive is not None and getattr(alive, "config", None) is config:
         return alive
