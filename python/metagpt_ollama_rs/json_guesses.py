@@ -151,6 +151,9 @@ class _Check:
         last = spaces.end() if spaces else position
         if text[last : last + 1] in _QUOTES:
             self._position = last + 1
+            if text[last + 1 : last + 2].isalnum():
+                # ["a"b"]: the quote is one of the text as well as the end of another.
+                raise _Mismatch
             string += re.sub(r"\\(.)", lambda escape: _ESCAPED[str(escape[1])], text[position:last])
         elif (_ENDS_UNQUOTED if quote else _ENDS_WORD).match(text, position):
             self._position = position
