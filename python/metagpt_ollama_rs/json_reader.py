@@ -353,8 +353,9 @@ class JsonReader:
             )
             raise self._unreadable(is_hopeless=is_doubtful is not None)
         word = found[0]
-        if (self._cut or word not in _LITERALS) and _SPACE.fullmatch(self._text, found.end()):
-            # There may have been more of it.
+        is_ended = word in _LITERALS or (found.re is _NUMBER and len(self._stack) == 1)
+        if (self._cut or not is_ended) and _SPACE.fullmatch(self._text, found.end()):
+            # There may have been more of it. Who forgets one bracket has ended; several at once look like a cut.
             self._position = found.end()
             self._complete(_MISSING, is_midway=True)
             return

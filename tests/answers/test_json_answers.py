@@ -138,6 +138,8 @@ def value_of(text, schema=FREE, **options):
         ('{"a": [1,# one\n2]}', {"a": [1, 2]}),
         # A number or a word that may have been longer.
         ('{"a": "x", "b": {"seconds": 12', {"a": "x"}),
+        ('{"a": "x", "b": 12\n', {"a": "x", "b": 12}),
+        ('{"a": [1, 2', {"a": [1]}),
         ('{"a": "x", "b": wor', {"a": "x"}),
         ('{"a": "x", "b": true', {"a": "x", "b": True}),
         ('{"a": 1, "a": 1,}', {"a": 1}),
