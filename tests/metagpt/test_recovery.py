@@ -91,7 +91,7 @@ class Listener(Role):
 @pytest.fixture
 def asked(server):
     """The questions that were answered or are being answered. Those that begin with a key of `asked.replies` get its
-    reply, all others an echo."""
+    reply, or what it returns, all others an echo."""
 
     class Asked(list):
         replies: dict = {}
@@ -103,7 +103,7 @@ def asked(server):
         questions.append(question)
         for start, reply in questions.replies.items():
             if question.startswith(start):
-                return reply
+                return reply() if callable(reply) else reply
         return Reply.chat(f"<{question}>", counts={"prompt_eval_count": 30, "eval_count": 4})
 
     server.on("POST", "/api/chat", chat)
@@ -216,10 +216,15 @@ def test_an_error_in_the_second_action_of_the_second_role(asked, make_context, t
     assert taken(asked) == ["Sign: <Check: <Draft: the sea>>"]
 
 
-def test_a_role_that_is_at_work_while_another_one_fails(asked, make_context, tmp_path, monkeypatch):
+def test_a_role_that_is_at_work_while_another_one_fails(asked, server, make_context, tmp_path, monkeypatch):
     team = team_of(make_context(), Author, Listener)
     team.run_project(IDEA)
-    asked.replies = {"Draft": Reply.error("no such thing", 400), "Sign": Reply.chat(["one", " two"]).gated(1)}
+
+    def fail_once_both_are_at_work():
+        server.wait_for_request(2)
+        return Reply.error("no such thing", 400)
+
+    asked.replies = {"Draft": fail_once_both_are_at_work, "Sign": Reply.chat(["one", " two"]).gated(1)}
     recovered = recovered_after_failure(team, make_context, tmp_path, monkeypatch)
     assert sorted(taken(asked)) == ["Draft: the sea", "Sign: the sea"]
     asked.replies = {}
