@@ -55,7 +55,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Optional
 
 from metagpt_ollama_rs.json_guesses import MAX_GUESS, guess_json
-from metagpt_ollama_rs.json_reader import OPENERS, JsonReader, Unreadable
+from metagpt_ollama_rs.json_reader import OPENERS, JsonReader, Unreadable, end_of_brackets
 from metagpt_ollama_rs.json_shapes import Fit, answer_keys, fit_shape, has_key, unique_keys
 
 __all__ = ["RecoveredJson", "recover_json"]
@@ -330,7 +330,7 @@ class _Scanner:
     def _ends(self, start: int) -> list[int]:
         """Where a value that begins at ``start`` and cannot be read may end, without what follows its last bracket."""
         block_end = _BLOCK_END.search(self._text, start)
-        ends = [self._end_of_brackets(start)]
+        ends = [end_of_brackets(self._text, start, MAX_GUESS)]
         if block_end is not None:
             ends.append(block_end.start())
         if not self._cut:
@@ -338,19 +338,10 @@ class _Scanner:
         trimmed = [max(self._text.rfind(closer, start, end) for closer in "}]｝］") + 1 for end in ends if end > start]
         return list(dict.fromkeys(end for end in trimmed if end > start))
 
-    def _end_of_brackets(self, start: int) -> int:
-        """The index after the bracket that closes the one at ``start`` if those in texts count, too; 0 if none does."""
-        depth = 0
-        for bracket in re.finditer(r"[{}\[\]｛｝［］]", self._text[start : start + MAX_GUESS]):
-            depth += 1 if bracket[0] in OPENERS else -1
-            if depth == 0:
-                return start + bracket.end()
-        return 0
-
     def _end_of_region(self, start: int) -> int:
         """Where to go on after something that could not be read: behind its brackets, if nothing of it follows them,
         else at the end of the fence or tag that it stands in, else nowhere."""
-        end = self._end_of_brackets(start)
+        end = end_of_brackets(self._text, start, MAX_GUESS)
         if end and _AFTER_UNREADABLE.match(self._text, end):
             return end
         block_end = _BLOCK_END.search(self._text, start)

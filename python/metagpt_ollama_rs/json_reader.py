@@ -20,9 +20,10 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple, Optional
 
-__all__ = ["OPENERS", "JsonReader", "Reading", "Unreadable"]
+__all__ = ["OPENERS", "JsonReader", "Reading", "Unreadable", "end_of_brackets"]
 
 OPENERS = {"{": "}", "｛": "}", "[": "]", "［": "]"}
+_BRACKET = re.compile(r"[{}\[\]｛｝［］]")
 _CLOSERS = {"}": "}", "｝": "}", "]": "]", "］": "]"}
 # Deeper than any answer. What is nested deeper is not read.
 _MAX_DEPTH = 100
@@ -93,6 +94,21 @@ _PATH_BEFORE = re.compile(r"[\w\\.$:-]*\Z")
 _PATH_AFTER = re.compile(r"\\[nrt][\w\\.$:-]*")
 _IS_PATH = re.compile(r"[A-Za-z]:\\|.*\\(?![nrt])", re.DOTALL)
 _PATH_LENGTH = 300
+
+
+def end_of_brackets(text: str, start: int, limit: Optional[int] = None) -> int:
+    """The index after the bracket that closes the one at ``start`` if those in texts count, too; 0 if none does, among
+    the next ``limit`` characters if there is one.
+
+    >>> end_of_brackets("[a {b}] c", 0)
+    7
+    """
+    depth = 0
+    for bracket in _BRACKET.finditer(text, start, len(text) if limit is None else start + limit):
+        depth += 1 if bracket[0] in OPENERS else -1
+        if depth == 0:
+            return bracket.end()
+    return 0
 
 
 class Unreadable(Exception):

@@ -23,7 +23,8 @@ from metagpt.strategy.task_type import TaskType
 from metagpt.strategy.tot import ThoughtSolverBase
 from metagpt.tools import tool_recommend
 
-from metagpt_ollama_rs.provider.expected_answers import FENCED, complete_items, read_fence
+from metagpt_ollama_rs.json_items import complete_items
+from metagpt_ollama_rs.provider.expected_answers import FENCED, read_fence
 from metagpt_ollama_rs.testing import Reply
 
 OFF = {"structured": "false"}

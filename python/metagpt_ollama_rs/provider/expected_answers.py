@@ -38,8 +38,7 @@ from typing import Any, Callable, NamedTuple, Optional
 from metagpt.logs import logger
 
 from ..json_answers import recover_json
-from ..json_reader import JsonReader, Unreadable
-from ..json_shapes import fit_shape, unwrapped
+from ..json_items import complete_items
 from .patches.patch import is_switched_on, replace_function
 from .stats_records import collect_call_ids, record_repairs
 
@@ -51,7 +50,6 @@ __all__ = [
     "AnswerForm",
     "ExpectedAnswer",
     "Question",
-    "complete_items",
     "current_question",
     "dump_answer",
     "expect_answers",
@@ -66,10 +64,6 @@ __all__ = [
 
 # A block of JSON as MetaGPT's ``CodeParser.parse_code`` finds it on the main branch.
 _FENCE = re.compile(r"```json.*?\s+(.*?)\n```", re.DOTALL)
-# Where a list of objects may begin, or an object that holds one.
-_ITEMS_START = re.compile(r"\[\s*(?=\{)|\{\s*(?=[\"'“]|[^\W\d]\w*\s*:)")
-_FENCE_START = re.compile(r"```\w*\s*\Z")
-_BRACKET = re.compile(r"[{}\[\]]")
 _TAGS = re.compile(r"\[CONTENT\](.*?)\[/CONTENT\]", re.DOTALL)
 
 
@@ -274,71 +268,6 @@ def _last_text(message: Any) -> str:
         message = message[-1] if message else ""
     content = message.get("content", "") if isinstance(message, Mapping) else getattr(message, "content", message)
     return content if isinstance(content, str) else ""
-
-
-def complete_items(text: str, item_schema: Mapping[str, Any]) -> list[Any]:
-    """The items at the beginning of the list in which ``text`` was cut off, those that are complete and of the schema.
-
-    Other lists in the text are no answer: what the model quotes, and what stands in an item that was cut off. If the
-    text was cut off after all JSON in it, the one list that is in a fence counts.
-
-    >>> complete_items('Thus: [{"a": 1}, {"a": 2}, {"a":', {"type": "object"})
-    [{'a': 1}, {'a': 2}]
-    >>> complete_items('Not [{"a": 1}] but [{"a": "unfini', {"type": "object"})
-    []
-    """
-    reader = JsonReader(text)
-    end = 0
-    whole: list[tuple[int, Any]] = []
-    for opener in _ITEMS_START.finditer(text):
-        start = opener.start()
-        if start < end:
-            continue
-        try:
-            reading = reader.read(start, cut=True)
-        except Unreadable as error:
-            if error.looks_like_json:
-                end = _end_of_brackets(text, start)
-                if not end:
-                    return []
-            continue
-        end = reading.end
-        if reading.is_open:
-            items = unwrapped(reading.value, is_whole=False) if isinstance(reading.value, dict) else reading.value
-            is_cut_list = isinstance(items, list) and id(items) in reading.unfinished
-            return _fitting_items(items, item_schema, reading.bare) if is_cut_list else []
-        items = unwrapped(reading.value) if isinstance(reading.value, dict) else reading.value
-        if isinstance(items, list):
-            whole.append((start, items))
-    if len(whole) != 1:
-        return []
-    start, items = whole[0]
-    is_all = not (text[:start] + text[end:]).strip()
-    fitting = _fitting_items(items, item_schema) if is_all or _FENCE_START.search(text[:start]) else []
-    return fitting if len(fitting) == len(items) else []
-
-
-def _fitting_items(
-    items: Sequence[Any], item_schema: Mapping[str, Any], bare: Collection[int] = frozenset()
-) -> list[Any]:
-    """The ``items`` up to the first one that is not of the schema."""
-    fitting = []
-    for item in items:
-        fitted = fit_shape(item, item_schema, bare=bare)
-        if fitted is None:
-            break
-        fitting.append(fitted.value)
-    return fitting
-
-
-def _end_of_brackets(text: str, start: int) -> int:
-    """The index after the bracket that closes the one at ``start``, those in texts counted, too; 0 if none does."""
-    depth = 0
-    for bracket in _BRACKET.finditer(text, start):
-        depth += 1 if bracket[0] in "{[" else -1
-        if depth == 0:
-            return bracket.end()
-    return 0
 
 
 def dump_answer(value: Any) -> str:
