@@ -129,7 +129,7 @@ def test_backticks_in_the_last_line_end_a_block_as_metagpt_has_it():
     ],
 )
 def test_long_answers_without_a_program_come_to_an_end(answer):
-    find_program_text(answer, python=True)
+    assert find_program_text(answer, python=True) is None
 
 
 def test_the_only_block_may_be_a_shells():
