@@ -33,6 +33,7 @@ for variable in ("OLLAMA_HOST", "OLLAMA_API_KEY", "HTTP_PROXY", "http_proxy", "A
     os.environ.pop(variable, None)
 
 from metagpt.configs.llm_config import LLMConfig  # noqa: E402
+from metagpt.logs import logger  # noqa: E402
 from metagpt.provider import ollama_api as original  # noqa: E402
 from metagpt.provider.base_llm import BaseLLM  # noqa: E402
 
@@ -91,6 +92,15 @@ def no_waiting_between_retries(monkeypatch: pytest.MonkeyPatch) -> None:
         return None
 
     monkeypatch.setattr(BaseLLM.acompletion_text.retry, "sleep", at_once)
+
+
+@pytest.fixture
+def warned() -> Any:
+    """The warnings of MetaGPT's log."""
+    lines: list[str] = []
+    sink = logger.add(lines.append, level="WARNING", format="{message}")
+    yield lines
+    logger.remove(sink)
 
 
 @pytest.fixture

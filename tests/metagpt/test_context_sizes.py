@@ -16,7 +16,6 @@ from types import ModuleType, SimpleNamespace
 import pytest
 from metagpt.actions import research
 from metagpt.config2 import config as metagpt_config
-from metagpt.logs import logger
 from metagpt.provider.base_llm import BaseLLM
 from metagpt.provider.ollama_api import OllamaLLM as OriginalLLM
 from metagpt.utils import text as metagpt_text
@@ -36,15 +35,6 @@ NUMBERS = itertools.count()
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch):
     monkeypatch.setattr(context_sizes, "_warned_topics", set())
-
-
-@pytest.fixture
-def warned():
-    """The warnings of MetaGPT's log."""
-    lines = []
-    sink = logger.add(lines.append, level="WARNING", format="{message}")
-    yield lines
-    logger.remove(sink)
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from metagpt.actions import Action
 from metagpt.actions.action_node import ActionNode
 from metagpt.configs.llm_config import LLMType
 from metagpt.context import Context
-from metagpt.logs import logger
 from metagpt.provider import ollama_api as original
 from metagpt.provider.llm_provider_registry import LLM_REGISTRY
 from metagpt.roles import Role
@@ -32,14 +31,6 @@ COPIES = {
 }
 PHASES = ("before the first call", "under way", "after a call", "after an error", "after cancellation")
 MESSAGES = [{"role": "user", "content": "hi"}]
-
-
-@pytest.fixture
-def warned():
-    lines = []
-    sink = logger.add(lines.append, level="WARNING", format="{message}")
-    yield lines
-    logger.remove(sink)
 
 
 def reply(path, text="Yes."):

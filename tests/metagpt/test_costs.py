@@ -8,7 +8,6 @@ import pytest
 from metagpt.actions import Action
 from metagpt.configs.llm_config import LLMConfig, LLMType
 from metagpt.context import Context
-from metagpt.logs import logger
 from metagpt.provider import ollama_api as original
 from metagpt.provider.base_llm import BaseLLM
 from metagpt.provider.llm_provider_registry import LLM_REGISTRY
@@ -47,14 +46,6 @@ class Paid(BaseLLM):
         raise NotImplementedError
 
     _achat_completion = _achat_completion_stream = acompletion
-
-
-@pytest.fixture
-def warned():
-    lines = []
-    sink = logger.add(lines.append, level="WARNING", format="{message}")
-    yield lines
-    logger.remove(sink)
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from typing import Dict, List, Literal, Optional, Tuple, Union
 import pytest
 from metagpt.actions.action_node import ActionNode
 from metagpt.config2 import config as metagpt_config
-from metagpt.logs import logger
 from metagpt.provider.postprocess.llm_output_postprocess import llm_output_postprocess
 from pydantic import BaseModel
 from tenacity import RetryError
@@ -48,15 +47,6 @@ def fresh(monkeypatch):
     monkeypatch.setattr(structured, "_refusals", {})
     monkeypatch.setattr(structured, "_warned_models", set())
     monkeypatch.delenv("METAGPT_OLLAMA_STRUCTURED", raising=False)
-
-
-@pytest.fixture
-def warned():
-    """The warnings of MetaGPT's log."""
-    lines = []
-    sink = logger.add(lines.append, level="WARNING", format="{message}")
-    yield lines
-    logger.remove(sink)
 
 
 def plan(**fields):
