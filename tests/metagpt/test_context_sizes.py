@@ -22,7 +22,7 @@ from metagpt.utils import text as metagpt_text
 
 import metagpt_ollama_rs.provider as ours
 from metagpt_ollama_rs.errors import ContextOverflowError
-from metagpt_ollama_rs.provider import context_sizes
+from metagpt_ollama_rs.provider import warnings_once
 from metagpt_ollama_rs.provider.context_sizes import ContextSize, ask_again_when_loaded, ask_server, context_size
 from metagpt_ollama_rs.provider.patches.rag_context import replace_rag_sizes
 from metagpt_ollama_rs.testing import Reply
@@ -34,7 +34,7 @@ NUMBERS = itertools.count()
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch):
-    monkeypatch.setattr(context_sizes, "_warned_topics", set())
+    monkeypatch.setattr(warnings_once, "_warned_topics", set())
 
 
 @pytest.fixture

@@ -16,9 +16,8 @@ from tenacity import RetryError
 
 import metagpt_ollama_rs.provider as ours
 from metagpt_ollama_rs.errors import ConfigurationError, IncompleteError
-from metagpt_ollama_rs.provider import structured
+from metagpt_ollama_rs.provider import structured, warnings_once
 from metagpt_ollama_rs.provider.expected_answers import TAGGED
-from metagpt_ollama_rs.provider.patches import action_nodes
 from metagpt_ollama_rs.testing import Reply
 
 ON = {"structured": "true"}
@@ -43,9 +42,8 @@ def fresh(monkeypatch):
         return None
 
     monkeypatch.setattr(ActionNode._aask_v1.retry, "sleep", at_once)
-    monkeypatch.setattr(action_nodes, "_warned_topics", set())
+    monkeypatch.setattr(warnings_once, "_warned_topics", set())
     monkeypatch.setattr(structured, "_refusals", {})
-    monkeypatch.setattr(structured, "_warned_models", set())
     monkeypatch.delenv("METAGPT_OLLAMA_STRUCTURED", raising=False)
 
 

@@ -23,11 +23,10 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
-from metagpt.logs import logger
-
 from .. import AsyncClient, Timeout
 from ..errors import ConnectError, OllamaError
 from .stats_records import recorded_by_client
+from .warnings_once import warn_once
 
 __all__ = [
     "ASSUMED_CONTEXT",
@@ -41,7 +40,6 @@ __all__ = [
     "note_limit",
     "requested_context",
     "server_of",
-    "warn_once",
 ]
 
 # The context that is assumed where neither the settings nor the server tell one, in tokens.
@@ -84,7 +82,6 @@ _facts: dict[tuple[str, str], _Facts] = {}
 # Models whose size a function wanted to know before the server was asked.
 _wanted: set[tuple[str, str]] = set()
 # What was warned of.
-_warned_topics: set[tuple[str, ...]] = set()
 
 
 def context_size(llm: Any) -> ContextSize:
@@ -183,14 +180,6 @@ def server_of(llm: Any) -> tuple[str, str]:
 def requested_context(llm: Any) -> Optional[int]:
     """The ``num_ctx`` that the next request has, or None."""
     return _positive(_sent_options(llm).get("num_ctx"))
-
-
-def warn_once(topic: tuple[str, ...], text: str) -> None:
-    """Logs a warning, one on each topic in the process: the numbers in the text may differ from call to call, the topic
-    names what the user can change."""
-    if topic not in _warned_topics:
-        _warned_topics.add(topic)
-        logger.warning(text)
 
 
 def _sent_options(llm: Any) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from ..switch.environment import STRUCTURED_VARIABLE
 from .capabilities import models_without_thinking
 from .expected_answers import Question
 from .settings import parse_structured
+from .warnings_once import warn_once
 
 __all__ = ["ask_with_fallbacks", "put_format", "structured_by_environment"]
 
@@ -68,7 +69,6 @@ class _Refusals:
 
 # By the address of the server and the model.
 _refusals: dict[tuple[str, str], _Refusals] = {}
-_warned_models: set[tuple[str, str]] = set()
 
 
 def structured_by_environment() -> str:
@@ -134,7 +134,12 @@ async def ask_with_fallbacks(
     if refusal is not None:
         refusals.add(schema, weight)
         if refusals.covers(schema):
-            _warn_of_refusal(client.base_url, model, refusal)
+            # Another schema says the same.
+            warn_once(
+                ("format", client.base_url, model),
+                f"{client.base_url} refuses the schema of an answer of {model!r} ({refusal.message}): "
+                "asked again without `format`",
+            )
     return answer
 
 
@@ -154,15 +159,6 @@ async def _ask_with_or_without_think(
 
 def _without(payload: dict[str, Any], name: str) -> dict[str, Any]:
     return {key: value for key, value in payload.items() if key != name}
-
-
-def _warn_of_refusal(base_url: str, model: str, refusal: OllamaError) -> None:
-    """Warns once for each model: another schema says the same."""
-    if (base_url, model) not in _warned_models:
-        _warned_models.add((base_url, model))
-        logger.warning(
-            f"{base_url} refuses the schema of an answer of {model!r} ({refusal.message}): asked again without `format`"
-        )
 
 
 def _weight_of_refusal(error: OllamaError) -> int:

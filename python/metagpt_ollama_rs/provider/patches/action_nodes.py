@@ -14,15 +14,13 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, Optional
 
-from metagpt.logs import logger
-
 from ...schemas import answer_schema
 from ..expected_answers import TAGGED, ExpectedAnswer, expect_answers
+from ..warnings_once import warn_once
 
 __all__ = ["expect_nodes"]
 
 _PATCH = "node_answers"
-_warned_topics: set[str] = set()
 
 
 def expect_nodes(module: ModuleType) -> None:
@@ -35,8 +33,9 @@ def _filled_node(arguments: Mapping[str, Any], _question: str) -> Optional[Expec
     node, name = arguments["self"], arguments["output_class_name"]
     if arguments["schema"] != "json":
         if getattr(node.llm, "structured", "") == "true":
-            _warn_once(
-                name, f"{name} is filled as {arguments['schema']}: structured answers are for nodes of schema json"
+            warn_once(
+                (_PATCH, name),
+                f"{name} is filled as {arguments['schema']}: structured answers are for nodes of schema json",
             )
         return None
     return _answer(node, name, lambda: node.create_model_class(name, arguments["output_data_mapping"]))
@@ -52,15 +51,8 @@ def _answer(node: Any, name: str, make_class: Any, *, all_required: bool = True)
         schema = answer_schema(make_class().model_json_schema())
     except Exception as error:
         # A node with a type that JSON cannot describe. MetaGPT makes the same class later and raises its own error.
-        _warn_once(name, f"{name} cannot be asked for as a structured answer: {error}")
+        warn_once((_PATCH, name), f"{name} cannot be asked for as a structured answer: {error}")
         return None
     return ExpectedAnswer(
         schema if all_required else {**schema, "required": []}, TAGGED, _PATCH, node.llm, refuses_cut=True
     )
-
-
-def _warn_once(topic: str, text: str) -> None:
-    """Warns once for each topic: nodes are filled many times."""
-    if topic not in _warned_topics:
-        _warned_topics.add(topic)
-        logger.warning(text)

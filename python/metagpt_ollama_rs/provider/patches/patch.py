@@ -18,10 +18,9 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from metagpt.logs import logger
-
 from ...patch_names import known_names, parse_unpatched
 from ...switch.environment import UNPATCHED_VARIABLE
+from ..warnings_once import warn_once
 
 __all__ = ["Patch", "is_metagpts_own", "is_switched_on", "replace_function"]
 
@@ -30,7 +29,6 @@ _OPAQUE_DECORATORS = ("metagpt.utils.common", "metagpt.exp_pool.decorator")
 _MARK = "_metagpt_ollama_rs_patched_by"
 # Another one: the function that it replaces. A wrapper of user code copies it with all attributes and wraps another.
 _REPLACED = "_metagpt_ollama_rs_replaced"
-_warned_values: set[str] = set()
 
 
 @dataclass(frozen=True)
@@ -117,7 +115,6 @@ def _unpatched_by_environment() -> frozenset[str]:
     try:
         return parse_unpatched(value)
     except ValueError as error:
-        if value not in _warned_values:
-            _warned_values.add(value)
-            logger.warning(f"{UNPATCHED_VARIABLE} must be {error}; only the names that patches have count")
+        text = f"{UNPATCHED_VARIABLE} must be {error}; only the names that patches have count"
+        warn_once((UNPATCHED_VARIABLE, value), text)
         return known_names(value)
