@@ -360,6 +360,7 @@ def rust_graph(root: Path, base: Path, name: str = "") -> Graph:
 # The places where the name of a module is computed, as file and code, each with its reason. An import there may be of
 # every module that the file spells in a text; a look into `sys.modules` there imports nothing.
 COMPUTED = {
+    ("metagpt_ollama_rs/kinds.py", "sys.modules[self._cls.__module__]"): "the module of a class of records",
     ("metagpt_ollama_rs/provider/__init__.py", "import_module(_MODULE_OF[name])"): "the names are in a table above it",
     ("metagpt_ollama_rs/provider/import_hooks.py", "sys.modules.get(name)"): "a module of MetaGPT's, if it is there",
     (

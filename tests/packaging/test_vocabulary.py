@@ -27,7 +27,6 @@ STUB = "http/direct/unsupported.rs"
 
 # What has one name in several Python modules, with the reason. All else that two modules define has two names.
 SHARED = {
-    "Model": "public in both places: a model of the server asked, and one of the embedded server",
     "__getattr__": "Python's",
     "_main": "what a module does that is run as a script",
     "add_arguments": "what each command has (`cli.main.Command`)",
@@ -46,7 +45,6 @@ COUNTERPARTS = {
     "Reply": "a reply, as the scripted server (public) and the core see it",
     "Request": "a request, as the scripted server (public) and the core see it",
     "Retry": "the same policy",
-    "ToolCall": "the same call of a tool",
     "Vectors": "the same vectors",
 }
 
