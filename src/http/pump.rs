@@ -136,8 +136,7 @@ async fn relay(
         if let Some(trace) = trace
             && (sink.is_done() || !matches!(read, Ok(false)))
         {
-            let (counters, done_reason) = sink.counters_and_done_reason();
-            trace.note_answer(&counters, done_reason.as_deref(), sink.is_done());
+            trace.note_answer(sink.reply_end(), sink.is_done());
         }
         match read? {
             true if empty => return Err(fault::protocol("The reply is empty.")),

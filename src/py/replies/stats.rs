@@ -10,7 +10,7 @@ use crate::error::{Error, Kind};
 use crate::py::interpreter::exit::enter;
 use crate::py::objects::counters;
 use crate::stats;
-use crate::stats::{CallInfo, Journal, Trace};
+use crate::stats::{CallInfo, Journal, ReplyEnd, Trace};
 use crate::wire::fold_body;
 
 /// Whole bodies longer than this are not read a second time for their counts.
@@ -97,18 +97,27 @@ pub fn note_answer(reply: &Bound<'_, PyAny>, trace: &Trace) {
     let Ok(reply) = reply.cast::<PyDict>() else {
         return;
     };
-    let reason: Option<String> = reply
-        .get_item(intern!(reply.py(), "done_reason"))
-        .ok()
-        .flatten()
-        .and_then(|reason| reason.extract().ok());
-    trace.note_answer(&counters::read(reply), reason.as_deref(), true);
+    let text = |name| {
+        let value = reply.get_item(name).ok().flatten();
+        value.and_then(|value| value.extract().ok())
+    };
+    let end = ReplyEnd {
+        counters: counters::read(reply),
+        done_reason: text(intern!(reply.py(), "done_reason")),
+        model: text(intern!(reply.py(), "model")),
+    };
+    trace.note_answer(end, true);
 }
 
 /// As `note_answer`, for a body that is handed on unread.
 pub fn note_body(body: &[u8], trace: &Trace) {
     if body.len() <= SHORT {
         let (answer, _) = fold_body(body);
-        trace.note_answer(&answer.counters, answer.done_reason.as_deref(), true);
+        let end = ReplyEnd {
+            counters: answer.counters,
+            done_reason: answer.done_reason,
+            model: answer.model,
+        };
+        trace.note_answer(end, true);
     }
 }
