@@ -282,10 +282,12 @@ impl Trace {
 
     /// The notes that were not handed out before.
     pub fn take_notes(&self) -> Vec<TraceNote> {
-        if !self.has_notes.swap(false, Ordering::AcqRel) {
+        if !self.has_notes.load(Ordering::Acquire) {
             return Vec::new();
         }
-        std::mem::take(&mut lock(&self.state).notes)
+        let mut state = lock(&self.state);
+        self.has_notes.store(false, Ordering::Release);
+        std::mem::take(&mut state.notes)
     }
 
     fn record(&self, state: &TraceState, failure: Option<&Error>) -> CallRecord {

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from metagpt_ollama_rs import _core
 from metagpt_ollama_rs.endpoints import ENDPOINTS
+from metagpt_ollama_rs.errors import ConfigurationError
 from metagpt_ollama_rs.limits import Retry, read_retries, read_size, read_timeout
 from metagpt_ollama_rs.payloads import header_pairs, plain_text
 from metagpt_ollama_rs.reply_checks import check_answer, check_success, require_field
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from metagpt_ollama_rs.endpoints import Endpoint
+    from metagpt_ollama_rs.events import EventHook
     from metagpt_ollama_rs.limits import CallSettings, TimeoutLike
     from metagpt_ollama_rs.responses import Record
     from metagpt_ollama_rs.trust import Verify
@@ -44,6 +46,7 @@ class BaseClient:
         retries: int | Retry | None = None,
         max_line: int | None = None,
         max_body: int | None = None,
+        on_event: EventHook | None = None,
         **unknown: NoReturn,
     ) -> None:
         refuse_unknown(type(self).__name__, BaseClient.__init__, unknown)
@@ -63,6 +66,7 @@ class BaseClient:
             "retries": retries,
             "max_line": max_line,
             "max_body": max_body,
+            "on_event": _checked_hook(on_event),
         }
         address = host or plain_text(os.environ.get("OLLAMA_HOST", ""), "OLLAMA_HOST")
         self._native = _core.NativeClient(
@@ -77,6 +81,7 @@ class BaseClient:
             retries=read_retries(retries),
             max_line=read_size("max_line", max_line),
             max_body=read_size("max_body", max_body),
+            on_event=on_event,
         )
         if trust is False:
             warn_unverified(self.base_url)
@@ -115,6 +120,12 @@ class BaseClient:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild, (type(self), self._arguments))
+
+
+def _checked_hook(on_event: EventHook | None) -> EventHook | None:
+    if on_event is not None and not callable(on_event):
+        raise ConfigurationError(f"on_event must be a function of one event, and is {on_event!r:.60}")
+    return on_event
 
 
 def _rebuild(cls: type[BaseClient], arguments: dict[str, Any]) -> BaseClient:

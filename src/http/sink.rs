@@ -264,7 +264,11 @@ impl Sink for RawLineSink {
     }
 
     fn reply_end(&self) -> ReplyEnd {
-        let (answer, _) = fold_body(&self.last);
+        let last = match self.batch.items.last() {
+            Some(Item::Delta(delta)) => &delta.line,
+            _ => &self.last,
+        };
+        let (answer, _) = fold_body(last);
         ReplyEnd {
             counters: answer.counters,
             done_reason: answer.done_reason,

@@ -31,6 +31,12 @@ fn client(server: &Server) -> Client {
     .unwrap()
 }
 
+/// The notes that nobody has taken.
+fn texts(trace: &Trace) -> Vec<String> {
+    let notes = trace.take_notes().into_iter();
+    notes.map(|note| note.text).collect()
+}
+
 /// A chat about `model`, whose record is found by that name.
 fn traced(model: &str) -> (Request, Arc<Trace>) {
     let call = CallInfo {
