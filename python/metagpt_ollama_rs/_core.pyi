@@ -355,8 +355,9 @@ class NativeClient:
 
     ``address`` is a base URL as configurations write it, or with ``is_host`` a value in the manner of
     ``OLLAMA_HOST``; it may have been copied together with one of the paths ``endpoints``. ``verify`` is what
-    `trust.read_verify` returns. ``limits`` are four numbers of seconds (connecting, first token, pause, total; None is
-    no limit), ``retries`` a number of tries and three numbers of seconds (first wait, budget, longest
+    `trust.read_verify` returns, ``cert`` what `trust.read_cert` does. Without ``trust_env`` the environment names
+    neither a proxy nor certificates. ``limits`` are four numbers of seconds (connecting, first token, pause, total;
+    None is no limit), ``retries`` a number of tries and three numbers of seconds (first wait, budget, longest
     ``Retry-After``); ``max_line`` and ``max_body`` are bytes. None is the default. Raises ConfigurationError for what
     cannot be used; nothing is sent. Can be shared between threads and event loops; a forked child gets a pool of its
     own.
@@ -369,7 +370,7 @@ class NativeClient:
 
     >>> client = NativeClient(
     ...     "example.com/api", is_host=True, endpoints=["/api/chat"], headers=[], api_key=None, proxy=None, verify=True,
-    ...     limits=None, retries=None, max_line=None, max_body=None,
+    ...     cert=None, trust_env=True, follow_redirects=True, limits=None, retries=None, max_line=None, max_body=None,
     ... )
     >>> client.url, client.limits
     ('http://example.com:11434', (5.0, 600.0, 120.0, None))
@@ -385,6 +386,9 @@ class NativeClient:
         api_key: str | None,
         proxy: str | None,
         verify: bool | str | tuple[list[bytes], bool],
+        cert: tuple[str, str | None] | None,
+        trust_env: bool,
+        follow_redirects: bool,
         limits: _Limits | None,
         retries: _Retries | None,
         max_line: int | None,
