@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from metagpt_ollama_rs.endpoints import Endpoint
-    from metagpt_ollama_rs.limits import Limits, TimeoutLike
+    from metagpt_ollama_rs.limits import Settings, TimeoutLike
     from metagpt_ollama_rs.responses import Record
     from metagpt_ollama_rs.trust import Verify
 
@@ -86,10 +86,11 @@ class BaseClient:
         """The server's base URL, without user and password."""
         return self._native.url
 
-    @property
-    def _transfer_limits(self) -> Limits:
-        """The limits of a transfer, which takes as long as a model is large: only connecting is bounded."""
-        return (self._native.limits[0], None, None, None)
+    def _transfer_settings(self, settings: Settings | None) -> Settings:
+        """The settings of a transfer, which takes as long as a model is large: unless the call says how long, only
+        connecting is bounded."""
+        limits, retries, headers = settings or (None, None, None)
+        return (limits or (self._native.limits[0], None, None, None), retries, headers)
 
     def _format_of(self, endpoint: Endpoint, guarded: bool) -> str:
         """The core's name for what a whole reply of ``endpoint`` becomes."""
