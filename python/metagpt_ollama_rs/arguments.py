@@ -9,7 +9,7 @@ classes in the place of the same list. `CallOptions` stand at the end of each me
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypedDict, cast
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from metagpt_ollama_rs.limits import read_settings
 from metagpt_ollama_rs.spelling import unknown_argument
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Optional, Union
 
-    from metagpt_ollama_rs.limits import Retry, Settings, TimeoutLike
+    from metagpt_ollama_rs.limits import CallSettings, Retry, TimeoutLike
     from metagpt_ollama_rs.payloads import KeepAlive, Text
 
     Texts = Union[Text, Iterable[Text]]
@@ -115,7 +115,7 @@ class CreateFields(CallOptions, total=False):
 _OPTIONS = tuple(CallOptions.__annotations__)
 
 
-def call_settings(method: Callable[..., Any], call: CallOptions) -> Settings | None:
+def call_settings(method: Callable[..., Any], call: CallOptions) -> CallSettings | None:
     """The options of a call of ``method`` as the core takes them; None where there are none.
 
     Raises TypeError, which names the nearest argument, for an option that there is not, and ConfigurationError for a
@@ -130,4 +130,4 @@ def call_settings(method: Callable[..., Any], call: CallOptions) -> Settings | N
             parameters = inspect.signature(method).parameters.values()
             known = [parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD]
             raise unknown_argument(method.__name__, name, [*known[known[:1] == ["self"] :], *_OPTIONS])
-    return cast("Settings | None", read_settings(**call))
+    return read_settings(**call)

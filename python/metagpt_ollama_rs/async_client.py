@@ -61,7 +61,7 @@ if TYPE_CHECKING:
         Think,
         Tools,
     )
-    from metagpt_ollama_rs.limits import Settings
+    from metagpt_ollama_rs.limits import CallSettings
     from metagpt_ollama_rs.payloads import KeepAlive, Text
     from metagpt_ollama_rs.responses import (
         ChatResponse,
@@ -521,7 +521,7 @@ class AsyncClient(BaseClient):
         endpoint: Endpoint,
         payload: Mapping[str, Any] | None = None,
         stream: bool = False,
-        settings: Settings | None = None,
+        settings: CallSettings | None = None,
         guarded: bool = False,
     ) -> Any:
         """The reply of ``endpoint``, or with ``stream`` an asynchronous iterator over it, as objects of its class."""
@@ -531,7 +531,7 @@ class AsyncClient(BaseClient):
         if stream:
             return self._native.stream(endpoint, payload, endpoint.reply, False, settings, guarded)
         reply = await self._native.call(endpoint, payload, self._format_of(endpoint, guarded), settings)
-        return self._make_reply(endpoint, reply)
+        return self._make_reply(endpoint, reply, settings)
 
 
 def _announced(call: _Call, on_call: OnCall | None) -> _Call:

@@ -63,7 +63,7 @@ if TYPE_CHECKING:
         Think,
         Tools,
     )
-    from metagpt_ollama_rs.limits import Settings
+    from metagpt_ollama_rs.limits import CallSettings
     from metagpt_ollama_rs.payloads import KeepAlive, Text
     from metagpt_ollama_rs.responses import (
         ChatResponse,
@@ -452,7 +452,7 @@ class Client(BaseClient):
         endpoint: Endpoint,
         payload: Mapping[str, Any] | None = None,
         stream: bool = False,
-        settings: Settings | None = None,
+        settings: CallSettings | None = None,
         guarded: bool = False,
     ) -> Any:
         """The reply of ``endpoint``, or with ``stream`` an iterator over it, as objects of its class."""
@@ -462,4 +462,4 @@ class Client(BaseClient):
         if stream:
             return self._native.stream_blocking(endpoint, payload, endpoint.reply, settings, guarded)
         reply = self._native.call_blocking(endpoint, payload, self._format_of(endpoint, guarded), settings)
-        return self._make_reply(endpoint, reply)
+        return self._make_reply(endpoint, reply, settings)
