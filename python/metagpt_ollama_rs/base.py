@@ -53,7 +53,7 @@ class BaseClient:
         )
         pairs = header_pairs(headers or {})
         trust = read_verify(verify)
-        self._arguments = {
+        self._arguments: dict[str, Any] = {
             "host": host,
             "headers": dict(pairs) or None,
             "timeout": timeout,

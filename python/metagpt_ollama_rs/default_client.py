@@ -1,4 +1,4 @@
-"""The module's functions (``metagpt_ollama_rs.chat`` and the like): methods of one client that all of the process shares.
+"""The module's functions (``metagpt_ollama_rs.chat`` and the like): methods of one client, shared by the whole process.
 
 The client reads the environment (``OLLAMA_HOST`` and the others) when the first of them is called, so that importing
 the package reads nothing, and a variable that is set before the first call counts. `configure` gives it other
