@@ -82,7 +82,8 @@ del globals()["_client"]
 
 
 # Its names are behind those of ollama-python.
-_package = sys.modules[__name__.partition(".")[0]]
+_PARENT = __name__.partition(".")[0]
+_package = sys.modules[_PARENT]
 
 
 def __getattr__(name: str) -> Any:

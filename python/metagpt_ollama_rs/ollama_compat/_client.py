@@ -19,7 +19,7 @@ import os
 import platform
 from typing import TYPE_CHECKING, Any
 
-from metagpt_ollama_rs import _core, client
+from metagpt_ollama_rs import _core, async_client, client
 from metagpt_ollama_rs._core import __version__ as _own_version
 from metagpt_ollama_rs.base import BaseClient
 from metagpt_ollama_rs.endpoints import CHAT, Endpoint, endpoint_at
@@ -142,7 +142,7 @@ class Client(_Manners, client.Client):
             raise _told(error) from error.__cause__
 
 
-class AsyncClient(_Manners, client.AsyncClient):
+class AsyncClient(_Manners, async_client.AsyncClient):
     """ollama-python's client for asyncio, over that of `metagpt_ollama_rs`.
 
     >>> from metagpt_ollama_rs.ollama_compat import AsyncClient

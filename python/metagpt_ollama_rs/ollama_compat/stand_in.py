@@ -17,7 +17,6 @@ does it, because that module is run there as well.
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 from importlib.abc import MetaPathFinder
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Optional
@@ -33,13 +32,8 @@ __all__ = ["API_VERSION", "VersionFinder", "install", "uninstall"]
 # The version of ollama-python whose names and behaviour these are.
 API_VERSION = "0.6.3"
 
-# The modules of ollama-python, and ours for them.
-_MODULES = {
-    "ollama": "metagpt_ollama_rs.ollama_compat",
-    "ollama._types": "metagpt_ollama_rs.ollama_compat._types",
-    "ollama._client": "metagpt_ollama_rs.ollama_compat._client",
-    "ollama._utils": "metagpt_ollama_rs.ollama_compat._utils",
-}
+# The modules of ollama-python, and how the names of ours end that stand for them.
+_MODULES = {"ollama": "", "ollama._types": "._types", "ollama._client": "._client", "ollama._utils": "._utils"}
 
 # What `install` has taken out of ``sys.modules``.
 _replaced: dict[str, Optional[ModuleType]] = {}
@@ -55,7 +49,7 @@ def install(*, replace: bool = False) -> None:
     ``importlib.metadata.version("ollama")`` gives the version of ollama-python's API that this package has, whether the
     real one is installed or not.
     """
-    ours = {name: import_module(module) for name, module in _MODULES.items()}
+    ours = _our_modules()
     real = {
         name: module
         for name, module in list(sys.modules.items())
@@ -78,13 +72,18 @@ def install(*, replace: bool = False) -> None:
 
 def uninstall() -> None:
     """Undoes `install`: later imports give the real package. Modules keep the names that they have imported."""
-    ours = [module for name in _MODULES.values() for module in [sys.modules.get(name)] if module is not None]
-    for name in _MODULES:
-        if any(sys.modules.get(name) is module for module in ours):
+    for name, module in _our_modules().items():
+        if sys.modules.get(name) is module:
             del sys.modules[name]
     sys.modules.update({name: module for name, module in _replaced.items() if module is not None})
     _replaced.clear()
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, VersionFinder)]
+
+
+def _our_modules() -> dict[str, ModuleType]:
+    """Our modules, under the names of ollama-python's."""
+    own = {name: f"{__package__}{ending}" for name, ending in _MODULES.items()}
+    return {name: sys.modules[ours] for name, ours in own.items()}
 
 
 def _users_of(modules: set[Any]) -> list[str]:
