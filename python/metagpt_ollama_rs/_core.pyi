@@ -370,7 +370,7 @@ class NativeClient:
 
     >>> client = NativeClient(
     ...     "example.com/api", is_host=True, endpoints=["/api/chat"], headers=[], api_key=None, proxy=None, verify=True,
-    ...     cert=None, trust_env=True, follow_redirects=True, limits=None, retries=None, max_line=None, max_body=None,
+    ...     limits=None, retries=None, max_line=None, max_body=None,
     ... )
     >>> client.url, client.limits
     ('http://example.com:11434', (5.0, 600.0, 120.0, None))
@@ -386,13 +386,13 @@ class NativeClient:
         api_key: str | None,
         proxy: str | None,
         verify: bool | str | tuple[list[bytes], bool],
-        cert: tuple[str, str | None] | None,
-        trust_env: bool,
-        follow_redirects: bool,
         limits: _Limits | None,
         retries: _Retries | None,
         max_line: int | None,
         max_body: int | None,
+        cert: tuple[str, str | None] | None = None,
+        trust_env: bool = True,
+        follow_redirects: bool = True,
     ) -> Self: ...
     @property
     def url(self) -> str:

@@ -178,7 +178,7 @@ impl NativeClient {
     /// `OLLAMA_HOST`, which may have been copied together with one of the paths `endpoints`. Raises
     /// `ConfigurationError` for what cannot be used; nothing is sent.
     #[new]
-    #[pyo3(signature = (address, *, is_host, endpoints, headers, api_key, proxy, verify, cert, trust_env, follow_redirects, limits, retries, max_line, max_body))]
+    #[pyo3(signature = (address, *, is_host, endpoints, headers, api_key, proxy, verify, limits, retries, max_line, max_body, cert=None, trust_env=true, follow_redirects=true))]
     #[expect(
         clippy::too_many_arguments,
         reason = "the one caller is Python, and names them"
@@ -192,13 +192,13 @@ impl NativeClient {
         api_key: Option<&str>,
         proxy: Option<String>,
         verify: Verify,
-        cert: Option<(PathBuf, Option<PathBuf>)>,
-        trust_env: bool,
-        follow_redirects: bool,
         limits: Option<LimitNumbers>,
         retries: Option<RetryNumbers>,
         max_line: Option<usize>,
         max_body: Option<usize>,
+        cert: Option<(PathBuf, Option<PathBuf>)>,
+        trust_env: bool,
+        follow_redirects: bool,
     ) -> PyResult<Self> {
         enter();
         let setting = if is_host {
