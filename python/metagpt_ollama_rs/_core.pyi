@@ -8,6 +8,7 @@ from typing_extensions import Self, disjoint_base
 _T = TypeVar("_T")
 _Limits = tuple[float | None, float | None, float | None, float | None]
 _Retries = tuple[int, float, float, float]
+_Settings = tuple[_Limits | None, _Retries | None, list[tuple[str, str]] | None]
 
 __all__ = [
     "COUNTERS",
@@ -34,6 +35,7 @@ __all__ = [
     "get_response_choice",
     "is_cloud",
     "loads",
+    "observe_all_calls",
     "parse_tool_arguments",
     "refuse_repetition",
     "stats_clear",
@@ -195,6 +197,13 @@ def stats_fail(
     'config'
     """
 
+def observe_all_calls(wanted: bool) -> None:
+    """Says whether `events.begin_call` is to be asked at the beginning of the calls of every client, or only of those
+    that have an ``on_event`` of their own.
+
+    >>> observe_all_calls(False)
+    """
+
 def stats_repaired(id: str, repaired: str) -> None:
     """Notes what was ``repaired``, in words, in the answer of the call whose record has this ``id``: there, if the
     record is still kept, and in a line of its own where ``METAGPT_OLLAMA_STATS`` says.
@@ -354,15 +363,18 @@ class NativeClient:
 
     ``address`` is a base URL as configurations write it, or with ``is_host`` a value in the manner of
     ``OLLAMA_HOST``; it may have been copied together with one of the paths ``endpoints``. ``verify`` is what
-    `trust.read_verify` returns. ``limits`` are four numbers of seconds (connecting, first token, pause, total; None is
-    no limit), ``retries`` a number of tries and three numbers of seconds (first wait, budget, longest
-    ``Retry-After``); ``max_line`` and ``max_body`` are bytes. None is the default. Raises ConfigurationError for what
-    cannot be used; nothing is sent. Can be shared between threads and event loops; a forked child gets a pool of its
-    own.
+    `trust.read_verify` returns, ``cert`` what `trust.read_cert` does. Without ``trust_env`` the environment names
+    neither a proxy nor certificates. ``limits`` are four numbers of seconds (connecting, first token, pause, total;
+    None is no limit), ``retries`` a number of tries and three numbers of seconds (first wait, budget, longest
+    ``Retry-After``); ``max_line`` and ``max_body`` are bytes; ``on_event`` is a hook of `events`. None is the default.
+    Raises ConfigurationError for what cannot be used; nothing is sent. Can be shared between threads and event loops; a
+    forked child gets a pool of its own.
 
-    In the methods, ``payload`` is a JSON value, JSON text as bytes, or None for no body; ``limits`` replace those of
-    the client; with ``guarded`` an answer that repeats itself without end is an error. They raise the exceptions of
-    `errors`.
+    In the methods, ``payload`` is a JSON value, JSON text as bytes, or None for no body; with ``guarded`` an answer
+    that repeats itself without end is an error. ``settings`` are those of one call, or None: its limits and its
+    retries, which replace those of the client, and its headers, which are sent beside those of the client; each of
+    them may be None (`limits.read_settings` makes them). A header that frames the message, and ``Host``, is a
+    ConfigurationError. They raise the exceptions of `errors`.
 
     >>> client = NativeClient(
     ...     "example.com/api", is_host=True, endpoints=["/api/chat"], headers=[], api_key=None, proxy=None, verify=True,
@@ -386,12 +398,17 @@ class NativeClient:
         retries: _Retries | None,
         max_line: int | None,
         max_body: int | None,
+        cert: tuple[str, str | None] | None = None,
+        trust_env: bool = True,
+        follow_redirects: bool = True,
+        on_event: Callable[[Any], object] | None = None,
     ) -> Self: ...
     @property
     def url(self) -> str:
         """The base URL of the server, without user and password."""
-    def redact(self, text: str) -> str:
-        """The beginning of ``text`` for a message: on one line, without what this client keeps secret."""
+    def redact(self, text: str, settings: _Settings | None = None) -> str:
+        """The beginning of ``text`` for a message: on one line, without what this client, or a call with
+        ``settings``, keeps secret."""
     @property
     def limits(self) -> _Limits:
         """The time limits of the client, in seconds: connecting, first token, pause, total; None is no limit."""
@@ -401,7 +418,7 @@ class NativeClient:
         payload: Any,
         item_class: Callable[[Any], Any] | None,
         raw_lines: bool,
-        limits: _Limits | None,
+        settings: _Settings | None,
         guarded: bool = False,
     ) -> Stream[Any]:
         """Sends ``payload`` and returns the reply as a `Stream` of the running loop.
@@ -415,7 +432,7 @@ class NativeClient:
         payload: Any,
         on_text: Callable[[str], object],
         on_thinking: Callable[[str], object] | None,
-        limits: _Limits | None,
+        settings: _Settings | None,
         guarded: bool = False,
     ) -> NativeAwaitable:
         """Sends ``payload`` and calls ``on_text`` with each piece of the answer, in the context of the caller; awaited,
@@ -424,7 +441,7 @@ class NativeClient:
         ``on_thinking`` gets the pieces of thinking. A callable that ``on_text`` returns takes its place for the
         rest, once.
         """
-    def call(self, endpoint: Endpoint, payload: Any, format: str, limits: _Limits | None) -> NativeAwaitable:
+    def call(self, endpoint: Endpoint, payload: Any, format: str, settings: _Settings | None) -> NativeAwaitable:
         """Sends a request and gives, awaited, its whole reply in a format.
 
         ``"answer"``: the parsed object (lines are folded into one); ``"guarded"``: the same, unless it repeats
@@ -432,14 +449,14 @@ class NativeClient:
         content type; ``"vectors"``: a bytearray of 32-bit floats, the number of rows, their width, and a dict of the
         other fields. Raises ValueError for another format.
         """
-    def call_blocking(self, endpoint: Endpoint, payload: Any, format: str, limits: _Limits | None) -> Any:
+    def call_blocking(self, endpoint: Endpoint, payload: Any, format: str, settings: _Settings | None) -> Any:
         """As `call`, waiting in this thread; signal handlers run meanwhile."""
     def stream_blocking(
         self,
         endpoint: Endpoint,
         payload: Any,
         item_class: Callable[[Any], Any] | None,
-        limits: _Limits | None,
+        settings: _Settings | None,
         guarded: bool = False,
     ) -> BlockingStream[Any]:
         """As `stream`, as an ordinary iterator."""

@@ -45,12 +45,13 @@ pub(super) async fn run(
     let _closing = CloseOnDrop(inbox);
     let url = transport.config().base.url(&request.endpoint.path);
     let trace = request.trace.clone();
+    let secrets = transport.secrets_of(&request);
     let end = tokio::select! {
         biased;
         () = inbox.aborted() => Err(Error::new(Kind::Closed, "The stream was closed by its reader.")),
         end = stream_and_explain(transport, request, inbox, mode, &url) => end,
     };
-    let end = end.map_err(|error| transport.redact(error.at(&url)));
+    let end = end.map_err(|error| secrets.redact(error.at(&url)));
     if let Some(trace) = trace {
         trace.finish(end.as_ref().err());
     }
@@ -66,9 +67,10 @@ async fn stream_and_explain(
     url: &str,
 ) -> Result<(), Error> {
     let trace = request.trace.clone();
+    let headers = request.headers.clone();
     match Box::pin(stream(transport, request, inbox, mode, url)).await {
         Ok(()) => Ok(()),
-        Err(error) => Err(Box::pin(explain(transport, trace.as_deref(), error)).await),
+        Err(error) => Err(Box::pin(explain(transport, trace.as_deref(), headers, error)).await),
     }
 }
 
@@ -132,13 +134,13 @@ async fn relay(
         if let Ok(true) = read {
             read = sink.finish().map(|()| true);
         }
-        sink.flush(inbox);
+        // Before the reader has the last line: with that, it may leave at once.
         if let Some(trace) = trace
             && (sink.is_done() || !matches!(read, Ok(false)))
         {
-            let (counters, done_reason) = sink.counters_and_done_reason();
-            trace.note_answer(&counters, done_reason.as_deref(), sink.is_done());
+            trace.note_answer(sink.reply_end(), sink.is_done());
         }
+        sink.flush(inbox);
         match read? {
             true if empty => return Err(fault::protocol("The reply is empty.")),
             true => return sink.check_complete(),

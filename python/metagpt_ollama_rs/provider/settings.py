@@ -17,7 +17,7 @@ does not import MetaGPT.
 >>> config = SimpleNamespace(
 ...     max_token=200, extra_fields={"num_ctx": "8192", "idle_timeout": "30"}, model_fields_set={"max_token"}
 ... )
->>> settings = read_settings(config, "chat")
+>>> settings = read_provider_settings(config, "chat")
 >>> settings.options, settings.client.timeouts
 ({'temperature': 0.3, 'num_predict': 200, 'num_ctx': 8192}, {'idle': 30.0})
 
@@ -50,7 +50,7 @@ __all__ = [
     "fields_set",
     "overlay",
     "parse_structured",
-    "read_settings",
+    "read_provider_settings",
 ]
 
 # MetaGPT's own provider sends this temperature in every request.
@@ -128,6 +128,19 @@ def _parse_verify(value: Any) -> bool | str:
     raise ValueError("true, false, or the path of a file or folder of CA certificates")
 
 
+def _parse_cert(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str) and value.strip().startswith("["):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            value = None
+    paths = [value] if isinstance(value, str) else value
+    known = [path.strip() for path in paths if isinstance(path, str)] if isinstance(paths, (list, tuple)) else []
+    if len(known) in (1, 2) and all(known) and len(known) == len(paths):
+        return tuple(known)
+    raise ValueError("the path of a PEM file with a certificate and its key, or a JSON list of the paths of both")
+
+
 def _parse_on_error(value: Any) -> str:
     if value in ("raise", "text"):
         return str(value)
@@ -192,6 +205,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("dimensions", "request", parse_int, None, ("embed",)),
     Setting("proxy", "client", _parse_text, "proxy"),
     Setting("verify", "client", _parse_verify),
+    Setting("cert", "client", _parse_cert),
     Setting("headers", "client", _parse_headers),
     *(Setting(limit + _TIMEOUT, "timeout", _parse_seconds) for limit in Timeout._fields),
     Setting("on_error", "client", _parse_on_error),
@@ -232,6 +246,7 @@ class ClientSettings:
 
     proxy: Optional[str] = None
     verify: bool | str = True
+    cert: Optional[tuple[str, ...]] = None
     headers: dict[str, str] = field(default_factory=dict)
     timeouts: dict[str, float] = field(default_factory=dict)
     on_error: str = "raise"
@@ -248,7 +263,7 @@ class Settings:
     >>> from metagpt.configs.llm_config import LLMConfig
     >>> extra_fields = {"num_ctx": "8192", "keep_alive": "5m", "idle_timeout": "60"}
     >>> config = LLMConfig(api_type="ollama", api_key="ollama", extra_fields=extra_fields)
-    >>> settings = read_settings(config, "chat")
+    >>> settings = read_provider_settings(config, "chat")
     >>> settings.options, settings.request, settings.client.timeouts
     ({'temperature': 0.3, 'num_ctx': 8192}, {'keep_alive': '5m'}, {'idle': 60.0})
     """
@@ -258,7 +273,7 @@ class Settings:
     client: ClientSettings = field(default_factory=ClientSettings)
 
 
-def read_settings(config: Any, api: str) -> Settings:
+def read_provider_settings(config: Any, api: str) -> Settings:
     """Reads MetaGPT's ``LLMConfig`` for one endpoint (``chat``, ``generate``, ``embed`` or ``embeddings``).
 
     Raises ``ConfigurationError`` for an unknown name in ``extra_fields`` and for a value of the wrong type.

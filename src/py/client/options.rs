@@ -15,6 +15,13 @@ pub type LimitNumbers = (Option<f64>, Option<f64>, Option<f64>, Option<f64>);
 /// `(retries, first, budget, retry_after)`, all but the first in seconds.
 pub type RetryNumbers = (u32, f64, f64, f64);
 
+/// `(limits, retries, headers)`: what one call has in the place of the client's settings, or, of headers, beside them.
+pub type CallSettings = (
+    Option<LimitNumbers>,
+    Option<RetryNumbers>,
+    Option<Vec<(String, String)>>,
+);
+
 /// Whose certificates are believed.
 #[derive(FromPyObject)]
 pub enum Verify {
@@ -98,9 +105,10 @@ pub fn tries_of(retry: &Retry) -> RetryNumbers {
 }
 
 impl Verify {
-    /// Whose certificates are believed; for `true` the environment says it.
-    pub fn into_trust(self) -> Result<Trust, Error> {
+    /// Whose certificates are believed; for `true` the environment says it, if it is trusted.
+    pub fn into_trust(self, trust_env: bool) -> Result<Trust, Error> {
         match self {
+            Self::Flag(true) if !trust_env => Ok(Trust::Machine),
             Self::Flag(true) => Ok(Trust::from_env()),
             Self::Flag(false) => Ok(Trust::Anybody),
             Self::Certificates(certificates, names) => Trust::of(certificates, names),
