@@ -102,6 +102,8 @@ class AsyncClient(BaseClient):
     Hello| world||
     """
 
+    _asynchronous = True
+
     async def __aenter__(self) -> AsyncClient:
         return self
 

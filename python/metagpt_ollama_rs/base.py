@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from metagpt_ollama_rs import _core
 from metagpt_ollama_rs.endpoints import ENDPOINTS
+from metagpt_ollama_rs.httpx_arguments import MappedArguments, proxy_url
 from metagpt_ollama_rs.limits import Retry, read_retries, read_size, read_timeout
 from metagpt_ollama_rs.payloads import header_pairs, plain_text
 from metagpt_ollama_rs.reply_checks import check_answer, check_success, require_field
-from metagpt_ollama_rs.spelling import refuse_unknown
 from metagpt_ollama_rs.trust import read_verify, warn_unverified
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import NoReturn
 
     from metagpt_ollama_rs.endpoints import Endpoint
     from metagpt_ollama_rs.limits import CallSettings, TimeoutLike
@@ -32,6 +31,10 @@ class BaseClient:
     'http://example.com:11434'
     """
 
+    # Whether the methods are coroutines.
+    _asynchronous = False
+    _native: _core.NativeClient
+
     def __init__(
         self,
         host: str | None = None,
@@ -44,12 +47,13 @@ class BaseClient:
         retries: int | Retry | None = None,
         max_line: int | None = None,
         max_body: int | None = None,
-        **unknown: NoReturn,
+        **httpx_only: Any,
     ) -> None:
-        refuse_unknown(type(self).__name__, BaseClient.__init__, unknown)
+        mapped = MappedArguments(type(self).__name__, BaseClient.__init__, httpx_only)
+        given_proxy = proxy_url(mapped.others.get("proxy", proxy))
         host, api_key, proxy = (
             value and plain_text(value, name)
-            for name, value in (("host", host), ("api_key", api_key), ("proxy", proxy))
+            for name, value in (("host", host), ("api_key", api_key), ("proxy", given_proxy))
         )
         pairs = header_pairs(headers or {})
         trust = read_verify(verify)
@@ -63,13 +67,14 @@ class BaseClient:
             "retries": retries,
             "max_line": max_line,
             "max_body": max_body,
+            **httpx_only,
         }
         address = host or plain_text(os.environ.get("OLLAMA_HOST", ""), "OLLAMA_HOST")
         self._native = _core.NativeClient(
             address,
             is_host=not host,
             endpoints=list(ENDPOINTS),
-            headers=pairs,
+            headers=mapped.add_headers(pairs),
             api_key=api_key,
             proxy=proxy,
             verify=trust,
@@ -78,6 +83,10 @@ class BaseClient:
             max_line=read_size("max_line", max_line),
             max_body=read_size("max_body", max_body),
         )
+        if mapped.carried:
+            self._native = mapped.carry(
+                self._native, {**self._arguments, "verify": verify, "proxy": given_proxy}, self._asynchronous
+            )
         if trust is False:
             warn_unverified(self.base_url)
 

@@ -60,7 +60,8 @@ _IN_REPLY = {
 class HttpxCarrier:
     """An ``httpx.Client`` or ``httpx.AsyncClient`` in the place of the core's client, whose methods it has.
 
-    ``native`` is the core's client for the same server: its address, its limits, and what it keeps secret.
+    ``native`` is the core's client for the same server: its address, its limits, and what it keeps secret. A line may
+    have ``max_line`` bytes.
 
     >>> from metagpt_ollama_rs import Client
     >>> carrier = HttpxCarrier(object(), Client("example.com")._native)
@@ -68,20 +69,21 @@ class HttpxCarrier:
     'http://example.com:11434'
     """
 
-    def __init__(self, client: Any, native: _core.NativeClient) -> None:
+    def __init__(self, client: Any, native: _core.NativeClient, max_line: int | None = None) -> None:
         self.client = client
-        self._native = native
+        self.max_line = max_line
+        self.native = native
 
     @property
     def url(self) -> str:
-        return self._native.url
+        return self.native.url
 
     @property
     def limits(self) -> Limits:
-        return self._native.limits
+        return self.native.limits
 
     def redact(self, text: str, settings: CallSettings | None = None) -> str:
-        return self._native.redact(text, settings)
+        return self.native.redact(text, settings)
 
     def call_blocking(self, endpoint: Endpoint, payload: Any, format: str, settings: CallSettings | None) -> Any:
         exchange = _Exchange(self, endpoint, payload, settings)
@@ -191,6 +193,7 @@ class _Exchange:
     def __init__(self, carrier: HttpxCarrier, endpoint: Endpoint, payload: Any, settings: CallSettings | None) -> None:
         limits, _, headers = settings or (None, None, None)
         self.endpoint = endpoint
+        self.max_line = carrier.max_line
         self.arguments: dict[str, Any] = {"method": endpoint.method, "url": endpoint.path}
         sent = dict(headers or [])
         if payload is not None:
@@ -359,7 +362,11 @@ class _Items:
         self._make = item_class
         self._deltas = deltas
         # Lines of any kind are no answer, which the decoder takes them for.
-        self._decoder = _core.StreamDecoder() if exchange.endpoint.lines in ("answer", "progress") or deltas else None
+        self._decoder = (
+            _core.StreamDecoder(max_line=exchange.max_line)
+            if exchange.endpoint.lines in ("answer", "progress") or deltas
+            else None
+        )
         self._lines = _RawLines()
         self._last: dict[str, Any] = {}
         self._tool_calls: list[Any] = []
