@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from metagpt_ollama_rs.endpoints import Endpoint
+    from metagpt_ollama_rs.events import EventHook
     from metagpt_ollama_rs.limits import CallSettings, TimeoutLike
     from metagpt_ollama_rs.responses import Record
     from metagpt_ollama_rs.trust import Cert, Verify
@@ -51,6 +52,7 @@ class BaseClient:
         retries: int | Retry | None = None,
         max_line: int | None = None,
         max_body: int | None = None,
+        on_event: EventHook | None = None,
         **httpx_only: Any,
     ) -> None:
         mapped = MappedArguments(type(self).__name__, BaseClient.__init__, httpx_only)
@@ -79,6 +81,7 @@ class BaseClient:
             "retries": retries,
             "max_line": max_line,
             "max_body": max_body,
+            "on_event": _checked_hook(on_event),
             **httpx_only,
         }
         address = host or plain_text(os.environ.get("OLLAMA_HOST", ""), "OLLAMA_HOST")
@@ -97,6 +100,7 @@ class BaseClient:
             retries=read_retries(retries),
             max_line=read_size("max_line", max_line),
             max_body=read_size("max_body", max_body),
+            on_event=on_event,
         )
         if mapped.carried:
             given = {**self._arguments, "verify": verify, "cert": cert, "proxy": given_proxy}
@@ -143,6 +147,12 @@ class BaseClient:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild, (type(self), self._arguments))
+
+
+def _checked_hook(on_event: EventHook | None) -> EventHook | None:
+    if on_event is not None and not callable(on_event):
+        raise ConfigurationError(f"on_event must be a function of one event, and is {on_event!r:.60}")
+    return on_event
 
 
 def _rebuild(cls: type[BaseClient], arguments: dict[str, Any]) -> BaseClient:

@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 __all__ = ["ARGUMENTS", "HttpxArgument", "MappedArguments", "proxy_url"]
 
 
+# Arguments of ours that mean nothing where httpx sends the requests: why, and what to write instead.
+_NOT_CARRIED = (
+    ("retries", "requests over httpx are sent once", "write transport=httpx.HTTPTransport(retries=…)"),
+    ("on_event", "it hears nothing of requests over httpx", "write event_hooks={'request': […], 'response': […]}"),
+)
+
+
 class HttpxArgument(NamedTuple):
     """A row of the table: an argument of httpx, what it is here in a few words, and what takes its value.
 
@@ -78,10 +85,9 @@ class MappedArguments:
 
         from metagpt_ollama_rs.over_httpx import HttpxCarrier, httpx_timeout
 
-        if arguments.get("retries") is not None:
-            raise ConfigurationError(
-                "retries: requests over httpx are sent once", hint="write transport=httpx.HTTPTransport(retries=…)"
-            )
+        for name, why, hint in _NOT_CARRIED:
+            if arguments.get(name) is not None:
+                raise ConfigurationError(f"{name}: {why}", hint=hint)
         given = {name: value for name, value in arguments.items() if name in ARGUMENTS and value is not None}
         given["timeout"] = httpx_timeout(native.limits)
         key = arguments.get("api_key")
