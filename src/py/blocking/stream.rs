@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
 
 use super::green_thread::GreenThread;
-use super::wait::{SIGNAL_INTERVAL, wait_until};
+use super::wait::wait_for_items;
 use crate::http::{Client, Request};
 use crate::inbox::{CAPACITY, Inbox};
 use crate::py::interpreter::errors::{self, runtime_error};
@@ -22,6 +22,7 @@ pub struct BlockingStream {
     inbox: ProcessOwned<Arc<Inbox>>,
     reader: ReaderCell,
     format: ItemFormat,
+    trace: Arc<Trace>,
     green: Option<GreenThread>,
 }
 
@@ -39,8 +40,9 @@ impl BlockingStream {
         inbox.set_waker(green.as_ref().map(GreenThread::waker));
         let stream = Self {
             inbox: ProcessOwned::new(Arc::clone(&inbox)),
-            reader: ReaderCell::new(trace),
+            reader: ReaderCell::new(Arc::clone(&trace)),
             format,
+            trace,
             green,
         };
         handle(py)?.spawn(async move { client.pump(request, inbox, mode).await });
@@ -91,17 +93,20 @@ impl BlockingStream {
                 NextItem::Item(item) => return Ok(Some(item)),
                 NextItem::End => return Ok(None),
                 NextItem::NotYet => {
-                    let waited = match &self.green {
-                        Some(green) => green.wait(py),
-                        None => wait_until(py, || inbox.wait_timeout(SIGNAL_INTERVAL)),
-                    };
-                    if let Err(interrupt) = waited {
+                    if let Err(interrupt) = wait_for_items(py, inbox, self.green.as_ref()) {
                         self.close();
                         return Err(interrupt);
                     }
                 }
             }
         }
+    }
+
+    /// The `id` in the record of the call; `None` in a forked child, to which it does not belong.
+    #[getter]
+    fn call_id(&self) -> Option<String> {
+        enter();
+        self.inbox.get().ok().map(|_| self.trace.id())
     }
 
     /// Ends the request if it is still under way; the server sees the connection close.

@@ -21,6 +21,7 @@ use crate::py::asyncio::placement::Placement;
 use crate::py::asyncio::runtime_future;
 use crate::py::asyncio::stream::Stream;
 use crate::py::asyncio::whole_reply::WholeReply;
+use crate::py::blocking::delivery;
 use crate::py::blocking::stream::BlockingStream;
 use crate::py::blocking::wait::wait_for;
 use crate::py::interpreter::exit::enter;
@@ -132,6 +133,11 @@ impl NativeClient {
     }
 }
 
+/// Tells `on_call` the `id` in the record of a call.
+fn announce(on_call: Option<&Bound<'_, PyAny>>, trace: &Trace) -> PyResult<()> {
+    on_call.map_or(Ok(()), |on_call| on_call.call1((trace.id(),)).map(drop))
+}
+
 /// The model that a payload names; `source` is that of a copy.
 fn model_of(py: Python<'_>, payload: Option<&Bound<'_, PyAny>>) -> PyResult<String> {
     let Some(payload) = payload.filter(|payload| !payload.is_none()) else {
@@ -239,6 +245,16 @@ impl NativeClient {
         self.config.base.display()
     }
 
+    /// Whether requests carry a bearer token, that of the key or of a header.
+    #[getter]
+    fn authorized(&self) -> bool {
+        enter();
+        let bearer = |(name, value): &(String, String)| {
+            name.eq_ignore_ascii_case("authorization") && value.starts_with("Bearer ")
+        };
+        self.config.api_key.is_some() || self.config.headers.iter().any(bearer)
+    }
+
     /// The beginning of `text` for a message: on one line, without what this client, or a call with `settings`, keeps
     /// secret.
     #[pyo3(signature = (text, settings=None))]
@@ -276,11 +292,7 @@ impl NativeClient {
         let (mut request, trace) = self.request(py, endpoint, payload, settings, true)?;
         request.repetition_guard = guarded;
         let placement = self.placement(py)?;
-        let format = if raw_lines {
-            ItemFormat::RawLines
-        } else {
-            ItemFormat::objects(py, item_class)
-        };
+        let format = ItemFormat::of_lines(py, item_class, raw_lines);
         Stream::start(py, placement, request, format, trace)
     }
 
@@ -325,8 +337,9 @@ impl NativeClient {
         Ok(NativeAwaitable::new(reply))
     }
 
-    /// As `call`, waiting in this thread.
-    #[pyo3(signature = (endpoint, payload, format, settings))]
+    /// As `call`, waiting in this thread. `on_call` gets the `id` in the record of the call, before anything is sent.
+    #[pyo3(signature = (endpoint, payload, format, settings, on_call=None))]
+    #[expect(clippy::too_many_arguments, reason = "the one caller is Python")]
     fn call_blocking(
         &self,
         py: Python<'_>,
@@ -334,19 +347,44 @@ impl NativeClient {
         payload: Option<&Bound<'_, PyAny>>,
         format: &str,
         settings: Option<CallSettings>,
+        on_call: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
         enter();
         let (request, trace) = self.request(py, endpoint, payload, settings, false)?;
         let format = ReplyFormat::named(format)?;
         let client = self.client(py)?;
+        announce(on_call, &trace)?;
         let reply = wait_for(py, async move { client.call(request).await })?;
         let result = format.to_python(py, reply, &trace);
         log::log_notes(py, &trace)?;
         result
     }
 
+    /// As `deliver`, waiting in this thread; `on_call` is that of `call_blocking`.
+    #[pyo3(signature = (endpoint, payload, on_text, on_thinking, settings, guarded=false, on_call=None))]
+    #[expect(clippy::too_many_arguments, reason = "the one caller is Python")]
+    fn deliver_blocking(
+        &self,
+        py: Python<'_>,
+        endpoint: &EndpointRow,
+        payload: Option<&Bound<'_, PyAny>>,
+        on_text: &Bound<'_, PyAny>,
+        on_thinking: Option<&Bound<'_, PyAny>>,
+        settings: Option<CallSettings>,
+        guarded: bool,
+        on_call: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Py<PyAny>> {
+        enter();
+        let (mut request, trace) = self.request(py, endpoint, payload, settings, true)?;
+        request.repetition_guard = guarded;
+        let client = self.client(py)?;
+        announce(on_call, &trace)?;
+        delivery::deliver(py, client, request, on_text, on_thinking, trace)
+    }
+
     /// As `stream`, as an ordinary iterator.
-    #[pyo3(signature = (endpoint, payload, item_class, settings, guarded=false))]
+    #[pyo3(signature = (endpoint, payload, item_class, settings, guarded=false, raw_lines=false))]
+    #[expect(clippy::too_many_arguments, reason = "the one caller is Python")]
     fn stream_blocking(
         &self,
         py: Python<'_>,
@@ -355,11 +393,12 @@ impl NativeClient {
         item_class: Option<Py<PyAny>>,
         settings: Option<CallSettings>,
         guarded: bool,
+        raw_lines: bool,
     ) -> PyResult<BlockingStream> {
         enter();
         let (mut request, trace) = self.request(py, endpoint, payload, settings, true)?;
         request.repetition_guard = guarded;
-        let format = ItemFormat::objects(py, item_class);
+        let format = ItemFormat::of_lines(py, item_class, raw_lines);
         BlockingStream::start(py, self.client(py)?, request, format, trace)
     }
 
