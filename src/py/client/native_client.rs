@@ -354,7 +354,6 @@ impl NativeClient {
 
     /// As `call`, waiting in this thread. `on_call` gets the `id` in the record of the call, before anything is sent.
     #[pyo3(signature = (endpoint, payload, format, settings, on_call=None))]
-    #[expect(clippy::too_many_arguments, reason = "the one caller is Python")]
     fn call_blocking(
         &self,
         py: Python<'_>,
