@@ -11,8 +11,8 @@ use crate::inbox::{CAPACITY, Inbox};
 use crate::py::interpreter::errors;
 use crate::py::interpreter::process::ProcessOwned;
 use crate::py::interpreter::runtime::handle;
+use crate::py::replies::observed_call::ObservedCall;
 use crate::py::replies::stream_reader::{ReaderCell, TextCallback};
-use crate::stats::Trace;
 
 /// Ends the request when the wait for its reply is over, however that came about.
 struct Ending(ProcessOwned<Arc<Inbox>>);
@@ -32,14 +32,14 @@ pub fn deliver(
     request: Request,
     on_text: &Bound<'_, PyAny>,
     on_thinking: Option<&Bound<'_, PyAny>>,
-    trace: Arc<Trace>,
+    call: ObservedCall,
 ) -> PyResult<Py<PyAny>> {
     let inbox = Inbox::new(CAPACITY);
     let green = GreenThread::current(py)?;
     inbox.set_waker(green.as_ref().map(GreenThread::waker));
     let ending = Ending(ProcessOwned::new(Arc::clone(&inbox)));
     handle(py)?.spawn(async move { client.pump(request, inbox, PumpMode::Deltas).await });
-    let reader = ReaderCell::new(trace);
+    let reader = ReaderCell::new(call);
     let successor = OnceLock::new();
     let on_text = TextCallback::new(on_text, &successor);
     loop {
