@@ -333,6 +333,17 @@ def test_a_failure_is_typed_and_carries_the_text(
     assert not isinstance(caught.value, ConnectionError)
 
 
+def test_lines_that_never_say_done_end_with_the_body(ollama_server: ScriptedServer) -> None:
+    """As servers that imitate Ollama send them. One line that says it, and the last one must say true."""
+    bare = [{"message": {"role": "assistant", "content": text}} for text in ("Hello", " world")]
+    with Client(ollama_server.url) as client:
+        ollama_server.queue(Reply.ndjson(bare))
+        assert [part.message.content for part in client.chat("m", MESSAGES, stream=True)] == ["Hello", " world"]
+        ollama_server.queue(Reply.ndjson([*bare, {**bare[0], "done": False}]))
+        with pytest.raises(errors.IncompleteError):
+            list(client.chat("m", MESSAGES, stream=True))
+
+
 def parts_of(server: ScriptedServer, consumer: str, method: str) -> list[Any]:
     """The parts of one stream, as ``consumer`` gets them; those that come before a failure are its ``parts``."""
     parts: list[Any] = []
