@@ -13,7 +13,7 @@ import pytest
 from metagpt_ollama_rs import AsyncClient, errors
 from metagpt_ollama_rs.testing import Reply, ScriptedServer
 
-from .conftest import Run
+from .conftest import Outcome, Run
 
 MESSAGES = [{"role": "user", "content": "hi"}]
 
@@ -183,5 +183,4 @@ def test_a_callback_that_runs_the_loop_again(run: Run, ollama_server: ScriptedSe
         print(inner, "".join(seen))
         """
     )
-    assert (outcome.code, outcome.out) == (0, "['entered', True] one two three four\n"), outcome.err
-    assert outcome.err == ""
+    assert outcome == Outcome(0, "['entered', True] one two three four\n")
