@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from metagpt_ollama_rs.endpoints import Endpoint
-    from metagpt_ollama_rs.limits import Limits, TimeoutLike
+    from metagpt_ollama_rs.limits import CallSettings, TimeoutLike
     from metagpt_ollama_rs.responses import Record
     from metagpt_ollama_rs.trust import Verify
 
@@ -87,9 +87,9 @@ class BaseClient:
         return self._native.url
 
     @property
-    def _transfer_limits(self) -> Limits:
-        """The limits of a transfer, which takes as long as a model is large: only connecting is bounded."""
-        return (self._native.limits[0], None, None, None)
+    def _transfer_settings(self) -> CallSettings:
+        """The settings of a transfer, which takes as long as a model is large: only connecting is bounded."""
+        return ((self._native.limits[0], None, None, None), None, None)
 
     def _format_of(self, endpoint: Endpoint, guarded: bool) -> str:
         """The core's name for what a whole reply of ``endpoint`` becomes."""

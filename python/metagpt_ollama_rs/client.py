@@ -34,7 +34,7 @@ from metagpt_ollama_rs.endpoints import (
     endpoint_at,
 )
 from metagpt_ollama_rs.images import encode_images, encode_images_in_thread
-from metagpt_ollama_rs.limits import Retry, Timeout, read_timeout
+from metagpt_ollama_rs.limits import Retry, Timeout, read_settings
 from metagpt_ollama_rs.payloads import (
     chat_payload,
     create_payload,
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from metagpt_ollama_rs.limits import Limits, TimeoutLike
+    from metagpt_ollama_rs.limits import CallSettings, TimeoutLike
     from metagpt_ollama_rs.payloads import ChatFields, GenerateFields, KeepAlive, Text
     from metagpt_ollama_rs.responses import (
         ChatResponse,
@@ -173,7 +173,7 @@ class AsyncClient(BaseClient):
         there, on the server too; ``partial`` has the text with two rounds.
         """
         payload = await encode_images_in_thread(chat_payload(model, messages, fields))
-        return await self._send(CHAT, payload, stream, read_timeout(timeout), repetition_guard)
+        return await self._send(CHAT, payload, stream, read_settings(timeout), repetition_guard)
 
     @overload
     async def generate(
@@ -218,7 +218,7 @@ class AsyncClient(BaseClient):
         and ``repetition_guard`` are those of `chat`: a text in ``images`` may name a file, which is read.
         """
         payload = await encode_images_in_thread(generate_payload(model, prompt, suffix, fields))
-        return await self._send(GENERATE, payload, stream, read_timeout(timeout), repetition_guard)
+        return await self._send(GENERATE, payload, stream, read_settings(timeout), repetition_guard)
 
     async def embed(
         self,
@@ -239,8 +239,8 @@ class AsyncClient(BaseClient):
         """
         refuse_unknown("embed", AsyncClient.embed, unknown)
         payload = embed_payload(model, input, truncate, options, keep_alive, dimensions)
-        limits = read_timeout(timeout)
-        reply = await send_batch(lambda body: self._send(EMBED, body, limits=limits), payload)
+        settings = read_settings(timeout)
+        reply = await send_batch(lambda body: self._send(EMBED, body, settings=settings), payload)
         check_vectors(reply.embeddings, payload)
         return cast("EmbedResponse", reply)
 
@@ -260,8 +260,8 @@ class AsyncClient(BaseClient):
         faster: no Python object is made for a number."""
         refuse_unknown("embed_array", AsyncClient.embed_array, unknown)
         payload = embed_payload(model, input, truncate, options, keep_alive, dimensions)
-        limits = read_timeout(timeout)
-        found = await send_batch(lambda body: self._native.call(EMBED, body, "vectors", limits), payload)
+        settings = read_settings(timeout)
+        found = await send_batch(lambda body: self._native.call(EMBED, body, "vectors", settings), payload)
         vectors = Vectors(*found)
         check_count(len(vectors), payload)
         return vectors
@@ -279,7 +279,7 @@ class AsyncClient(BaseClient):
         """``POST /api/embeddings``, the older endpoint: the vector of one text, not normalised."""
         refuse_unknown("embeddings", AsyncClient.embeddings, unknown)
         payload = embeddings_payload(model, prompt, options, keep_alive)
-        reply = await self._native.call(EMBEDDINGS, payload, "answer", read_timeout(timeout))
+        reply = await self._native.call(EMBEDDINGS, payload, "answer", read_settings(timeout))
         check_vector(reply, payload)
         return cast("EmbeddingsResponse", EMBEDDINGS.reply(reply))
 
@@ -301,16 +301,16 @@ class AsyncClient(BaseClient):
 
     async def pull(self, model: str, *, insecure: bool = False, stream: bool = False) -> Any:
         """Fetches ``model``: a `ProgressResponse`, or with ``stream`` an asynchronous iterator over them."""
-        return await self._send(PULL, {"model": model, "insecure": insecure}, stream, self._transfer_limits)
+        return await self._send(PULL, {"model": model, "insecure": insecure}, stream, self._transfer_settings)
 
     async def push(self, model: str, *, insecure: bool = False, stream: bool = False) -> Any:
         """Uploads ``model``: a `ProgressResponse`, or with ``stream`` an asynchronous iterator over them."""
-        return await self._send(PUSH, {"model": model, "insecure": insecure}, stream, self._transfer_limits)
+        return await self._send(PUSH, {"model": model, "insecure": insecure}, stream, self._transfer_settings)
 
     async def create(self, model: str, *, stream: bool = False, **fields: Any) -> Any:
         """Makes ``model`` from another (``from_=``) or from files; the rest as in Ollama's ``/api/create``."""
         payload = await encode_images_in_thread(create_payload(model, fields))
-        return await self._send(CREATE, payload, stream, self._transfer_limits)
+        return await self._send(CREATE, payload, stream, self._transfer_settings)
 
     async def delete(self, model: str) -> StatusResponse:
         """Removes ``model`` from the server's disk."""
@@ -340,8 +340,8 @@ class AsyncClient(BaseClient):
         ``repetition_guard`` is that of `chat`.
         """
         endpoint, body = endpoint_at(path), {**payload, "stream": True}
-        limits = read_timeout(timeout)
-        result = self._native.deliver(endpoint, body, on_text, on_thinking, limits, repetition_guard)
+        settings = read_settings(timeout)
+        result = self._native.deliver(endpoint, body, on_text, on_thinking, settings, repetition_guard)
         return cast("dict[str, Any]", await _announced(result, on_call))
 
     async def request_json(
@@ -356,7 +356,7 @@ class AsyncClient(BaseClient):
     ) -> Any:
         """The whole reply, parsed. A body of several lines (a server that streams all the same) is folded into one."""
         endpoint, format = endpoint_at(path, method), "guarded" if repetition_guard else "answer"
-        return await _announced(self._native.call(endpoint, payload, format, read_timeout(timeout)), on_call)
+        return await _announced(self._native.call(endpoint, payload, format, read_settings(timeout)), on_call)
 
     async def request_bytes(
         self,
@@ -368,7 +368,7 @@ class AsyncClient(BaseClient):
         on_call: OnCall | None = None,
     ) -> tuple[bytes, str]:
         """The body of the reply as it came, and its content type."""
-        reply = self._native.call(endpoint_at(path, method), payload, "bytes", read_timeout(timeout))
+        reply = self._native.call(endpoint_at(path, method), payload, "bytes", read_settings(timeout))
         return cast("tuple[bytes, str]", await _announced(reply, on_call))
 
     async def stream_lines(
@@ -382,7 +382,7 @@ class AsyncClient(BaseClient):
         """The lines of a streamed reply as they came, without their line ends; nothing in them is looked at."""
         body = {**payload, "stream": True}
         stream = _announced(
-            self._native.stream(endpoint_at(path), body, None, True, read_timeout(timeout), False), on_call
+            self._native.stream(endpoint_at(path), body, None, True, read_settings(timeout), False), on_call
         )
         try:
             async for line in stream:
@@ -395,7 +395,7 @@ class AsyncClient(BaseClient):
         endpoint: Endpoint,
         payload: Mapping[str, Any] | None = None,
         stream: bool = False,
-        limits: Limits | None = None,
+        settings: CallSettings | None = None,
         guarded: bool = False,
     ) -> Any:
         """The reply of ``endpoint``, or with ``stream`` an asynchronous iterator over it, as objects of its class."""
@@ -403,8 +403,8 @@ class AsyncClient(BaseClient):
             # Always sent, because what holds without it differs by endpoint.
             payload = {**payload, "stream": stream}
         if stream:
-            return self._native.stream(endpoint, payload, endpoint.reply, False, limits, guarded)
-        reply = await self._native.call(endpoint, payload, self._format_of(endpoint, guarded), limits)
+            return self._native.stream(endpoint, payload, endpoint.reply, False, settings, guarded)
+        reply = await self._native.call(endpoint, payload, self._format_of(endpoint, guarded), settings)
         return self._make_reply(endpoint, reply)
 
 
@@ -467,7 +467,7 @@ class Client(BaseClient):
     ) -> Any:
         """As `AsyncClient.chat`; with ``stream`` an iterator."""
         payload = encode_images(chat_payload(model, messages, fields))
-        return self._send(CHAT, payload, stream, read_timeout(timeout), repetition_guard)
+        return self._send(CHAT, payload, stream, read_settings(timeout), repetition_guard)
 
     @overload
     def generate(
@@ -508,7 +508,7 @@ class Client(BaseClient):
     ) -> Any:
         """As `AsyncClient.generate`; with ``stream`` an iterator."""
         payload = encode_images(generate_payload(model, prompt, suffix, fields))
-        return self._send(GENERATE, payload, stream, read_timeout(timeout), repetition_guard)
+        return self._send(GENERATE, payload, stream, read_settings(timeout), repetition_guard)
 
     def embed(
         self,
@@ -525,8 +525,8 @@ class Client(BaseClient):
         """As `AsyncClient.embed`."""
         refuse_unknown("embed", AsyncClient.embed, unknown)
         payload = embed_payload(model, input, truncate, options, keep_alive, dimensions)
-        limits = read_timeout(timeout)
-        reply = send_batch_blocking(lambda body: self._send(EMBED, body, limits=limits), payload)
+        settings = read_settings(timeout)
+        reply = send_batch_blocking(lambda body: self._send(EMBED, body, settings=settings), payload)
         check_vectors(reply.embeddings, payload)
         return cast("EmbedResponse", reply)
 
@@ -545,8 +545,8 @@ class Client(BaseClient):
         """As `AsyncClient.embed_array`."""
         refuse_unknown("embed_array", AsyncClient.embed_array, unknown)
         payload = embed_payload(model, input, truncate, options, keep_alive, dimensions)
-        limits = read_timeout(timeout)
-        found = send_batch_blocking(lambda body: self._native.call_blocking(EMBED, body, "vectors", limits), payload)
+        settings = read_settings(timeout)
+        found = send_batch_blocking(lambda body: self._native.call_blocking(EMBED, body, "vectors", settings), payload)
         vectors = Vectors(*found)
         check_count(len(vectors), payload)
         return vectors
@@ -564,7 +564,7 @@ class Client(BaseClient):
         """As `AsyncClient.embeddings`."""
         refuse_unknown("embeddings", AsyncClient.embeddings, unknown)
         payload = embeddings_payload(model, prompt, options, keep_alive)
-        reply = self._native.call_blocking(EMBEDDINGS, payload, "answer", read_timeout(timeout))
+        reply = self._native.call_blocking(EMBEDDINGS, payload, "answer", read_settings(timeout))
         check_vector(reply, payload)
         return cast("EmbeddingsResponse", EMBEDDINGS.reply(reply))
 
@@ -586,15 +586,15 @@ class Client(BaseClient):
 
     def pull(self, model: str, *, insecure: bool = False, stream: bool = False) -> Any:
         """As `AsyncClient.pull`; with ``stream`` an iterator."""
-        return self._send(PULL, {"model": model, "insecure": insecure}, stream, self._transfer_limits)
+        return self._send(PULL, {"model": model, "insecure": insecure}, stream, self._transfer_settings)
 
     def push(self, model: str, *, insecure: bool = False, stream: bool = False) -> Any:
         """As `AsyncClient.push`; with ``stream`` an iterator."""
-        return self._send(PUSH, {"model": model, "insecure": insecure}, stream, self._transfer_limits)
+        return self._send(PUSH, {"model": model, "insecure": insecure}, stream, self._transfer_settings)
 
     def create(self, model: str, *, stream: bool = False, **fields: Any) -> Any:
         """As `AsyncClient.create`; with ``stream`` an iterator."""
-        return self._send(CREATE, encode_images(create_payload(model, fields)), stream, self._transfer_limits)
+        return self._send(CREATE, encode_images(create_payload(model, fields)), stream, self._transfer_settings)
 
     def delete(self, model: str) -> StatusResponse:
         """Removes ``model`` from the server's disk."""
@@ -609,7 +609,7 @@ class Client(BaseClient):
         endpoint: Endpoint,
         payload: Mapping[str, Any] | None = None,
         stream: bool = False,
-        limits: Limits | None = None,
+        settings: CallSettings | None = None,
         guarded: bool = False,
     ) -> Any:
         """The reply of ``endpoint``, or with ``stream`` an iterator over it, as objects of its class."""
@@ -617,8 +617,8 @@ class Client(BaseClient):
             # Always sent, because what holds without it differs by endpoint.
             payload = {**payload, "stream": stream}
         if stream:
-            return self._native.stream_blocking(endpoint, payload, endpoint.reply, limits, guarded)
-        reply = self._native.call_blocking(endpoint, payload, self._format_of(endpoint, guarded), limits)
+            return self._native.stream_blocking(endpoint, payload, endpoint.reply, settings, guarded)
+        reply = self._native.call_blocking(endpoint, payload, self._format_of(endpoint, guarded), settings)
         return self._make_reply(endpoint, reply)
 
 
