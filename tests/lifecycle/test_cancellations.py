@@ -3,8 +3,6 @@ nothing is left of it on either side."""
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 
 from metagpt_ollama_rs.testing import Reply, Request, ScriptedServer
@@ -152,8 +150,6 @@ def test_a_break_at_the_last_item_keeps_the_connection(run: Run, ollama_server: 
 @pytest.mark.parametrize("limit", ["wait_for", "timeout"])
 def test_a_time_limit_around_an_item_ends_the_stream(run: Run, endless: ScriptedServer, limit: str) -> None:
     """As with asynchronous generators: whoever is cancelled in the middle of an item has given the stream up."""
-    if limit == "timeout" and sys.version_info < (3, 11):
-        pytest.skip("asyncio.timeout is new in Python 3.11")
     outcome = run(
         f"""
         async def main():
@@ -180,7 +176,6 @@ def test_a_time_limit_around_an_item_ends_the_stream(run: Run, endless: Scripted
     assert outcome == Outcome(0, "Hello\ntoo late\nthe stream was cancelled or closed before its end\n")
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="asyncio.TaskGroup is new in Python 3.11")
 def test_a_task_that_fails_ends_the_streams_of_its_group(run: Run, endless: ScriptedServer) -> None:
     outcome = run(
         """
