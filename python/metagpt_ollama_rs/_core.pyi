@@ -355,8 +355,9 @@ class NativeClient:
 
     ``address`` is a base URL as configurations write it, or with ``is_host`` a value in the manner of
     ``OLLAMA_HOST``; it may have been copied together with one of the paths ``endpoints``. ``verify`` is what
-    `trust.read_verify` returns. ``limits`` are four numbers of seconds (connecting, first token, pause, total; None is
-    no limit), ``retries`` a number of tries and three numbers of seconds (first wait, budget, longest
+    `trust.read_verify` returns, ``cert`` what `trust.read_cert` does. Without ``trust_env`` the environment names
+    neither a proxy nor certificates. ``limits`` are four numbers of seconds (connecting, first token, pause, total;
+    None is no limit), ``retries`` a number of tries and three numbers of seconds (first wait, budget, longest
     ``Retry-After``); ``max_line`` and ``max_body`` are bytes. None is the default. Raises ConfigurationError for what
     cannot be used; nothing is sent. Can be shared between threads and event loops; a forked child gets a pool of its
     own.
@@ -389,6 +390,9 @@ class NativeClient:
         retries: _Retries | None,
         max_line: int | None,
         max_body: int | None,
+        cert: tuple[str, str | None] | None = None,
+        trust_env: bool = True,
+        follow_redirects: bool = True,
     ) -> Self: ...
     @property
     def url(self) -> str:

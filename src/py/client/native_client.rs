@@ -3,6 +3,7 @@
 //! It knows endpoints, payloads and time limits. Which endpoints there are, and which class a reply becomes, is
 //! Python's (`endpoints.py`). The pool is keyed by process: a forked child makes its own and leaks the inherited one.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -14,7 +15,9 @@ use super::endpoint::EndpointRow;
 use super::options::{self, CallSettings, LimitNumbers, RetryNumbers, Verify};
 use crate::error::{Error, Kind};
 use crate::http::config::resolve_key;
-use crate::http::{AddressSetting, BaseUrl, Client, Config, ProxyRule, Request, Secrets};
+use crate::http::{
+    AddressSetting, BaseUrl, Client, ClientCertificate, Config, ProxyRule, Request, Secrets,
+};
 use crate::py::asyncio::awaitable::NativeAwaitable;
 use crate::py::asyncio::delivery::Delivery;
 use crate::py::asyncio::placement::Placement;
@@ -175,7 +178,7 @@ impl NativeClient {
     /// `OLLAMA_HOST`, which may have been copied together with one of the paths `endpoints`. Raises
     /// `ConfigurationError` for what cannot be used; nothing is sent.
     #[new]
-    #[pyo3(signature = (address, *, is_host, endpoints, headers, api_key, proxy, verify, limits, retries, max_line, max_body))]
+    #[pyo3(signature = (address, *, is_host, endpoints, headers, api_key, proxy, verify, limits, retries, max_line, max_body, cert=None, trust_env=true, follow_redirects=true))]
     #[expect(
         clippy::too_many_arguments,
         reason = "the one caller is Python, and names them"
@@ -193,6 +196,9 @@ impl NativeClient {
         retries: Option<RetryNumbers>,
         max_line: Option<usize>,
         max_body: Option<usize>,
+        cert: Option<(PathBuf, Option<PathBuf>)>,
+        trust_env: bool,
+        follow_redirects: bool,
     ) -> PyResult<Self> {
         enter();
         let setting = if is_host {
@@ -207,10 +213,19 @@ impl NativeClient {
         config.headers = headers;
         let environment = std::env::var("OLLAMA_API_KEY").ok();
         config.api_key = resolve_key(api_key, environment.as_deref(), &config.base);
-        config.proxy = proxy.map_or_else(ProxyRule::from_env, ProxyRule::Explicit);
+        config.proxy = match proxy {
+            Some(proxy) => ProxyRule::Explicit(proxy),
+            None if trust_env => ProxyRule::from_env(),
+            None => ProxyRule::Direct,
+        };
         config.trust = verify
-            .into_trust()
+            .into_trust(trust_env)
             .map_err(|error| errors::to_python(py, error))?;
+        config.client_certificate = cert
+            .map(|(certificate, key)| ClientCertificate::read(&certificate, key.as_deref()))
+            .transpose()
+            .map_err(|error| errors::to_python(py, error))?;
+        config.follow_redirects = follow_redirects;
         if let Some(limits) = limits {
             config.timeouts = options::timeouts(py, limits)?;
         }
