@@ -487,20 +487,3 @@ def test_a_child_forked_during_a_callback_exits_at_once(run: Run, ollama_server:
         """
     )
     assert outcome == Outcome(0, "0\n")
-
-
-def test_a_second_interpreter_is_refused_and_the_first_works_on(run: Run, ollama_server: ScriptedServer) -> None:
-    ollama_server.answer("Hello world")
-    outcome = run(
-        """
-        interpreters = __import__("_xxsubinterpreters")
-        other = interpreters.create()
-        try:
-            interpreters.run_string(other, "import metagpt_ollama_rs")
-        except interpreters.RunFailedError as error:
-            print("one interpreter" in str(error))
-        interpreters.destroy(other)
-        print(asyncio.run(AsyncClient(URL).chat("m", MESSAGES)).message.content)
-        """
-    )
-    assert outcome == Outcome(0, "True\nHello world\n")
