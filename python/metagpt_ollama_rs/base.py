@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from metagpt_ollama_rs.endpoints import Endpoint
+    from metagpt_ollama_rs.events import EventHook
     from metagpt_ollama_rs.limits import CallSettings, TimeoutLike
     from metagpt_ollama_rs.responses import Record
     from metagpt_ollama_rs.trust import Cert, Verify
@@ -48,6 +49,7 @@ class BaseClient:
         retries: int | Retry | None = None,
         max_line: int | None = None,
         max_body: int | None = None,
+        on_event: EventHook | None = None,
         **unknown: NoReturn,
     ) -> None:
         refuse_unknown(type(self).__name__, BaseClient.__init__, unknown)
@@ -74,6 +76,7 @@ class BaseClient:
             "retries": retries,
             "max_line": max_line,
             "max_body": max_body,
+            "on_event": _checked_hook(on_event),
         }
         address = host or plain_text(os.environ.get("OLLAMA_HOST", ""), "OLLAMA_HOST")
         self._native = _core.NativeClient(
@@ -91,6 +94,7 @@ class BaseClient:
             retries=read_retries(retries),
             max_line=read_size("max_line", max_line),
             max_body=read_size("max_body", max_body),
+            on_event=on_event,
         )
         if trust is False:
             warn_unverified(self.base_url)
@@ -134,6 +138,12 @@ class BaseClient:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild, (type(self), self._arguments))
+
+
+def _checked_hook(on_event: EventHook | None) -> EventHook | None:
+    if on_event is not None and not callable(on_event):
+        raise ConfigurationError(f"on_event must be a function of one event, and is {on_event!r:.60}")
+    return on_event
 
 
 def _rebuild(cls: type[BaseClient], arguments: dict[str, Any]) -> BaseClient:

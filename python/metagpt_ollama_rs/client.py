@@ -101,6 +101,7 @@ class Client(BaseClient):
         retries: how often a request is sent again while no answer has begun, or a `Retry`; 0 switches it off.
         max_line: longest line of a stream, in bytes (default 64 MiB).
         max_body: longest reply that is read whole, in bytes.
+        on_event: a function that is told what becomes of each call (see `events`).
 
     Raises:
         ConfigurationError: something of this cannot be used.

@@ -15,8 +15,8 @@ use crate::py::interpreter::errors::{self, runtime_error};
 use crate::py::interpreter::exit::enter;
 use crate::py::interpreter::process::ProcessOwned;
 use crate::py::interpreter::runtime::handle;
+use crate::py::replies::observed_call::ObservedCall;
 use crate::py::replies::stream_reader::{ItemFormat, NextItem, ReaderCell};
-use crate::stats::Trace;
 
 /// How long a thread waits that has found another one taking an item.
 const TURN_INTERVAL: Duration = Duration::from_micros(50);
@@ -27,6 +27,7 @@ const TURN_INTERVAL: Duration = Duration::from_micros(50);
 pub struct BlockingStream {
     inbox: ProcessOwned<Arc<Inbox>>,
     reader: ReaderCell,
+    call: ObservedCall,
     format: ItemFormat,
     green: Option<GreenThread>,
     /// The number of the thread that uses the reader, or has used it last. Set and read with the GIL held.
@@ -48,14 +49,15 @@ impl BlockingStream {
         client: Client,
         request: Request,
         format: ItemFormat,
-        trace: Arc<Trace>,
+        call: ObservedCall,
     ) -> PyResult<Self> {
         let (inbox, mode) = (Inbox::new(CAPACITY), format.mode());
         let green = GreenThread::current(py)?;
         inbox.set_waker(green.as_ref().map(GreenThread::waker));
         let stream = Self {
             inbox: ProcessOwned::new(Arc::clone(&inbox)),
-            reader: ReaderCell::new(trace),
+            reader: ReaderCell::new(call.clone()),
+            call,
             format,
             green,
             taking_thread: AtomicUsize::new(0),
@@ -88,6 +90,7 @@ impl Drop for BlockingStream {
         enter();
         if let Ok(inbox) = self.inbox.get() {
             inbox.abort();
+            self.call.tell_abandoned();
         }
     }
 }
@@ -96,6 +99,7 @@ impl Drop for BlockingStream {
 impl BlockingStream {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.format.traverse(&visit)?;
+        self.call.traverse(&visit)?;
         self.reader.traverse(&visit)
     }
 
@@ -139,6 +143,7 @@ impl BlockingStream {
         if let Ok(inbox) = self.inbox.get() {
             inbox.abort();
             self.reader.cancel();
+            self.call.tell_abandoned();
         }
     }
 
