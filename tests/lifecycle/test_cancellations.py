@@ -204,7 +204,7 @@ def test_a_task_that_fails_ends_the_streams_of_its_group(run: Run, endless: Scri
         asyncio.run(main())
         """
     )
-    assert outcome == Outcome(0, "(ValueError(\"of the task's own\"),)\nthe server has seen all ends\n")
+    assert outcome == Outcome(0, '(ValueError("of the task\'s own"),)\nthe server has seen all ends\n')
 
 
 def test_two_tasks_cannot_wait_for_one_stream(run: Run, ollama_server: ScriptedServer) -> None:

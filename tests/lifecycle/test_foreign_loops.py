@@ -97,7 +97,7 @@ def test_anyio_on_asyncio(run: Run, ollama_server: ScriptedServer) -> None:
 
 TRIO_REFUSAL = (
     "AsyncClient runs on asyncio, and this task runs on trio: use Client in a thread "
-    "(trio.to_thread.run_sync), or let asyncio run the task (anyio.run with backend=\"asyncio\")"
+    '(trio.to_thread.run_sync), or let asyncio run the task (anyio.run with backend="asyncio")'
 )
 
 

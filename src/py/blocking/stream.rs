@@ -19,7 +19,7 @@ use crate::py::replies::observed_call::ObservedCall;
 use crate::py::replies::stream_reader::{ItemFormat, NextItem, ReaderCell};
 
 /// How long a thread waits that has found another one taking an item.
-const TURN_INTERVAL: Duration = Duration::from_micros(50);
+const TAKING_INTERVAL: Duration = Duration::from_micros(50);
 
 /// A reply as it arrives, as an iterator. Closing or dropping it ends the request on the server. Of several threads that
 /// read it, each item goes to one.
@@ -68,13 +68,13 @@ impl BlockingStream {
 
     /// Lets the thread that uses the reader, and has lost the GIL meanwhile, finish. Refuses the code that this thread
     /// runs while it takes an item, which would wait for itself.
-    fn wait_for_turn(&self, py: Python<'_>) -> PyResult<()> {
+    fn wait_for_other_thread(&self, py: Python<'_>) -> PyResult<()> {
         if self.taking_thread.load(Ordering::Relaxed) == thread_number() {
             return Err(runtime_error(
                 "this stream is being read already: an item of it is being made by this thread",
             ));
         }
-        py.detach(|| std::thread::sleep(TURN_INTERVAL));
+        py.detach(|| std::thread::sleep(TAKING_INTERVAL));
         py.check_signals()
     }
 
@@ -117,7 +117,7 @@ impl BlockingStream {
                 stream.next_item(py, inbox, &self.format)
             });
             let Some(next) = next else {
-                self.wait_for_turn(py)?;
+                self.wait_for_other_thread(py)?;
                 continue;
             };
             match next? {
