@@ -55,7 +55,7 @@ def test_10_000_cancellations(run: Run, endless: ScriptedServer) -> None:
         async def round(number):
             global cancelled
             tasks = [asyncio.ensure_future(kind()) for kind in (call, read, deliver) for _ in range(40)]
-            # From none to many turns of the loop: the server has seen none of them, or some, or all.
+            # After none to many iterations of the loop: the server has seen none of them, or some, or all.
             for _ in range(number % 12):
                 await asyncio.sleep(0)
             for task in tasks:

@@ -61,8 +61,8 @@ def flood() -> Iterator[Flood]:
 
 @pytest.mark.parametrize("reader", ["thread", "items", "batches", "callback", "lines"])
 def test_a_consumer_slower_than_the_server(run: Run, flood: Flood, reader: str) -> None:
-    """Of 300 MB that the server would send at once, held are a megabyte that was not read yet and the text that was, which
-    `partial` of an error would show. Measured is the largest memory that the process has had."""
+    """Of 300 MB that the server would send at once, held are a megabyte that was not read yet and the text that was,
+    which `partial` of an error would show. Measured is the largest memory that the process has had."""
     outcome = run(
         f"""
         import resource

@@ -1,5 +1,5 @@
-"""Processes that a program starts: by fork in the middle of a stream, as a pool's workers, with clients that are pickled
-or were made when a module was imported."""
+"""Processes that a program starts: by fork in the middle of a stream, as a pool's workers, with clients that are
+pickled or were made when a module was imported."""
 
 from __future__ import annotations
 
