@@ -43,7 +43,7 @@ AWAITED = ["acall", "astream", "abatches", "callback", "gather", "executor"]
 
 @pytest.fixture
 def endless(ollama_server: ScriptedServer) -> ScriptedServer:
-    """The scripted server, which answers a chat with one piece and no more, and one that is not streamed with nothing."""
+    """The scripted server, which answers a chat with one piece and no more, one that is not streamed with nothing."""
 
     def reply(request: Request) -> Reply:
         streamed = request.json().get("stream", True)
