@@ -1,5 +1,6 @@
 """The compiled core. Use the names of the package instead: what is not exported there may change."""
 
+from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any, Generic, TypeVar, final
 
@@ -38,6 +39,7 @@ __all__ = [
     "observe_all_calls",
     "parse_tool_arguments",
     "refuse_repetition",
+    "running_loop",
     "stats_clear",
     "stats_fail",
     "stats_pending",
@@ -107,6 +109,14 @@ def dumps(value: Any) -> bytes:
 
     >>> dumps({"a": [1, None, "ü"]}).decode()
     '{"a":[1,null,"ü"]}'
+    """
+
+def running_loop() -> AbstractEventLoop:
+    """``asyncio.get_running_loop()``. Where none runs, the RuntimeError says what to do instead.
+
+    >>> running_loop()
+    Traceback (most recent call last):
+    RuntimeError: AsyncClient needs a running event loop of asyncio: await it in what asyncio.run runs, or use Client
     """
 
 def refuse_repetition(content: str, thinking: str, model: str) -> None:
