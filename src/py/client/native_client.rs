@@ -477,17 +477,19 @@ impl NativeClient {
     fn upload(
         &self,
         py: Python<'_>,
-        endpoint: &EndpointRow,
+        endpoint: &Bound<'_, EndpointRow>,
         path: PathBuf,
         item_class: Option<Py<PyAny>>,
         settings: Option<CallSettings>,
     ) -> PyResult<Stream> {
         enter();
-        let (mut request, trace) = self.request(py, endpoint, None, settings, true)?;
-        request.upload = Some(open_file(py, path)?);
-        let placement = self.placement(py)?;
-        let format = ItemFormat::objects(py, item_class);
-        Stream::start(py, placement, request, format, trace)
+        let file = open_file(py, path)?;
+        let (mut request, call) = self.request(py, endpoint, None, settings, true)?;
+        request.upload = Some(file);
+        let format = ItemFormat::of_lines(py, item_class, false);
+        let placement = told(py, &call, self.placement(py))?;
+        let stream = Stream::start(py, placement, request, format, call.clone());
+        told(py, &call, stream)
     }
 
     /// As `upload`, as an ordinary iterator.
@@ -495,16 +497,19 @@ impl NativeClient {
     fn upload_blocking(
         &self,
         py: Python<'_>,
-        endpoint: &EndpointRow,
+        endpoint: &Bound<'_, EndpointRow>,
         path: PathBuf,
         item_class: Option<Py<PyAny>>,
         settings: Option<CallSettings>,
     ) -> PyResult<BlockingStream> {
         enter();
-        let (mut request, trace) = self.request(py, endpoint, None, settings, true)?;
-        request.upload = Some(open_file(py, path)?);
-        let format = ItemFormat::objects(py, item_class);
-        BlockingStream::start(py, self.client(py)?, request, format, trace)
+        let file = open_file(py, path)?;
+        let (mut request, call) = self.request(py, endpoint, None, settings, true)?;
+        request.upload = Some(file);
+        let format = ItemFormat::of_lines(py, item_class, false);
+        let client = told(py, &call, self.client(py))?;
+        let stream = BlockingStream::start(py, client, request, format, call.clone());
+        told(py, &call, stream)
     }
 
     /// Closes the idle connections. Streams under way go on to their end; new requests raise `ClosedError`.
