@@ -1,6 +1,8 @@
 """The compiled core. Use the names of the package instead: what is not exported there may change."""
 
+from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Generator
+from os import PathLike
 from typing import Any, Generic, TypeVar, final
 
 from typing_extensions import Self, disjoint_base
@@ -35,8 +37,10 @@ __all__ = [
     "get_response_choice",
     "is_cloud",
     "loads",
+    "observe_all_calls",
     "parse_tool_arguments",
     "refuse_repetition",
+    "running_loop",
     "stats_clear",
     "stats_fail",
     "stats_pending",
@@ -106,6 +110,14 @@ def dumps(value: Any) -> bytes:
 
     >>> dumps({"a": [1, None, "ü"]}).decode()
     '{"a":[1,null,"ü"]}'
+    """
+
+def running_loop() -> AbstractEventLoop:
+    """``asyncio.get_running_loop()``. Where none runs, the RuntimeError says what to do instead.
+
+    >>> running_loop()
+    Traceback (most recent call last):
+    RuntimeError: AsyncClient needs a running event loop of asyncio: await it in what asyncio.run runs, or use Client
     """
 
 def refuse_repetition(content: str, thinking: str, model: str) -> None:
@@ -194,6 +206,13 @@ def stats_fail(
     ... )
     >>> stats_records()[-1]["error"]
     'config'
+    """
+
+def observe_all_calls(wanted: bool) -> None:
+    """Says whether `events.begin_call` is to be asked at the beginning of the calls of every client, or only of those
+    that have an ``on_event`` of their own.
+
+    >>> observe_all_calls(False)
     """
 
 def stats_repaired(id: str, repaired: str) -> None:
@@ -355,11 +374,12 @@ class NativeClient:
 
     ``address`` is a base URL as configurations write it, or with ``is_host`` a value in the manner of
     ``OLLAMA_HOST``; it may have been copied together with one of the paths ``endpoints``. ``verify`` is what
-    `trust.read_verify` returns. ``limits`` are four numbers of seconds (connecting, first token, pause, total; None is
-    no limit), ``retries`` a number of tries and three numbers of seconds (first wait, budget, longest
-    ``Retry-After``); ``max_line`` and ``max_body`` are bytes. None is the default. Raises ConfigurationError for what
-    cannot be used; nothing is sent. Can be shared between threads and event loops; a forked child gets a pool of its
-    own.
+    `trust.read_verify` returns, ``cert`` what `trust.read_cert` does. Without ``trust_env`` the environment names
+    neither a proxy nor certificates. ``limits`` are four numbers of seconds (connecting, first token, pause, total;
+    None is no limit), ``retries`` a number of tries and three numbers of seconds (first wait, budget, longest
+    ``Retry-After``); ``max_line`` and ``max_body`` are bytes; ``on_event`` is a hook of `events`. None is the default.
+    Raises ConfigurationError for what cannot be used; nothing is sent. Can be shared between threads and event loops; a
+    forked child gets a pool of its own.
 
     In the methods, ``payload`` is a JSON value, JSON text as bytes, or None for no body; with ``guarded`` an answer
     that repeats itself without end is an error. ``settings`` are those of one call, or None: its limits and its
@@ -389,10 +409,17 @@ class NativeClient:
         retries: _Retries | None,
         max_line: int | None,
         max_body: int | None,
+        cert: tuple[str, str | None] | None = None,
+        trust_env: bool = True,
+        follow_redirects: bool = True,
+        on_event: Callable[[Any], object] | None = None,
     ) -> Self: ...
     @property
     def url(self) -> str:
         """The base URL of the server, without user and password."""
+    @property
+    def authorized(self) -> bool:
+        """Whether requests carry a bearer token, that of the key or of a header."""
     def redact(self, text: str, settings: _Settings | None = None) -> str:
         """The beginning of ``text`` for a message: on one line, without what this client, or a call with
         ``settings``, keeps secret."""
@@ -436,8 +463,27 @@ class NativeClient:
         content type; ``"vectors"``: a bytearray of 32-bit floats, the number of rows, their width, and a dict of the
         other fields. Raises ValueError for another format.
         """
-    def call_blocking(self, endpoint: Endpoint, payload: Any, format: str, settings: _Settings | None) -> Any:
-        """As `call`, waiting in this thread; signal handlers run meanwhile."""
+    def call_blocking(
+        self,
+        endpoint: Endpoint,
+        payload: Any,
+        format: str,
+        settings: _Settings | None,
+        on_call: Callable[[str], object] | None = None,
+    ) -> Any:
+        """As `call`, waiting in this thread; signal handlers run meanwhile. ``on_call`` gets the ``id`` in the record
+        of the call, before anything is sent."""
+    def deliver_blocking(
+        self,
+        endpoint: Endpoint,
+        payload: Any,
+        on_text: Callable[[str], object],
+        on_thinking: Callable[[str], object] | None,
+        settings: _Settings | None,
+        guarded: bool = False,
+        on_call: Callable[[str], object] | None = None,
+    ) -> Any:
+        """As `deliver`, waiting in this thread; ``on_call`` is that of `call_blocking`."""
     def stream_blocking(
         self,
         endpoint: Endpoint,
@@ -445,8 +491,33 @@ class NativeClient:
         item_class: Callable[[Any], Any] | None,
         settings: _Settings | None,
         guarded: bool = False,
+        raw_lines: bool = False,
     ) -> BlockingStream[Any]:
         """As `stream`, as an ordinary iterator."""
+    def upload(
+        self,
+        endpoint: Endpoint,
+        path: str | PathLike[str],
+        item_class: Callable[[Any], Any] | None,
+        settings: _Settings | None,
+    ) -> Stream[Any]:
+        """Sends the file at ``path`` as the body, in pieces, and returns the reports of its progress as a `Stream` of
+        the running loop: ``{"status": "uploading", "total": …, "completed": …}``, in bytes and at most twenty a second,
+        and at the end ``{"status": "success"}``, once the server has answered with a status of success.
+
+        They are made into ``item_class`` as those of `stream`. While the file is sent, the limit for pauses bounds each
+        time in which the server takes nothing of it; then that for the first token bounds the wait for the answer.
+        Closing the stream ends the request. A retry sends the file from its beginning. Raises the OSError that ``open``
+        raises, and ConfigurationError for what is no file, such as a pipe.
+        """
+    def upload_blocking(
+        self,
+        endpoint: Endpoint,
+        path: str | PathLike[str],
+        item_class: Callable[[Any], Any] | None,
+        settings: _Settings | None,
+    ) -> BlockingStream[Any]:
+        """As `upload`, as an ordinary iterator."""
     def close(self) -> None:
         """Closes the idle connections. Streams under way go on to their end; new requests raise ClosedError."""
     def aclose(self) -> Awaitable[None]:
@@ -518,6 +589,9 @@ class BlockingStream(Generic[_T]):
     ['Hello', ' world', '']
     """
 
+    @property
+    def call_id(self) -> str | None:
+        """The ``id`` in the record of the call; None in a forked child."""
     def __iter__(self) -> Self: ...
     def __next__(self) -> _T:
         """Waits for the next item; signal handlers run meanwhile. Raises StopIteration at the end of the reply."""

@@ -7,20 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 from metagpt_ollama_rs import _core
 from metagpt_ollama_rs.endpoints import ENDPOINTS
+from metagpt_ollama_rs.errors import ConfigurationError
+from metagpt_ollama_rs.httpx_arguments import MappedArguments, proxy_url
 from metagpt_ollama_rs.limits import Retry, read_retries, read_size, read_timeout
 from metagpt_ollama_rs.payloads import header_pairs, plain_text
 from metagpt_ollama_rs.reply_checks import check_answer, check_success, require_field
-from metagpt_ollama_rs.spelling import refuse_unknown
-from metagpt_ollama_rs.trust import read_verify, warn_unverified
+from metagpt_ollama_rs.trust import read_cert, read_verify, warn_unverified
+from metagpt_ollama_rs.web_access import require_key, web_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import NoReturn
 
     from metagpt_ollama_rs.endpoints import Endpoint
+    from metagpt_ollama_rs.events import EventHook
     from metagpt_ollama_rs.limits import CallSettings, TimeoutLike
     from metagpt_ollama_rs.responses import Record
-    from metagpt_ollama_rs.trust import Verify
+    from metagpt_ollama_rs.trust import Cert, Verify
 
 __all__ = ["BaseClient"]
 
@@ -32,6 +34,10 @@ class BaseClient:
     'http://example.com:11434'
     """
 
+    # Whether the methods are coroutines.
+    _asynchronous = False
+    _native: _core.NativeClient
+
     def __init__(
         self,
         host: str | None = None,
@@ -41,43 +47,66 @@ class BaseClient:
         api_key: str | None = None,
         proxy: str | None = None,
         verify: Verify = True,
+        cert: Cert | None = None,
+        trust_env: bool = True,
+        follow_redirects: bool = True,
         retries: int | Retry | None = None,
         max_line: int | None = None,
         max_body: int | None = None,
-        **unknown: NoReturn,
+        on_event: EventHook | None = None,
+        **httpx_only: Any,
     ) -> None:
-        refuse_unknown(type(self).__name__, BaseClient.__init__, unknown)
+        self._web: tuple[dict[str, Any], BaseClient] | None = None
+        mapped = MappedArguments(type(self).__name__, BaseClient.__init__, httpx_only)
+        given_proxy = proxy_url(mapped.others.get("proxy", proxy))
+        follow_redirects = mapped.others.get("follow_redirects", follow_redirects)
         host, api_key, proxy = (
             value and plain_text(value, name)
-            for name, value in (("host", host), ("api_key", api_key), ("proxy", proxy))
+            for name, value in (("host", host), ("api_key", api_key), ("proxy", given_proxy))
         )
         pairs = header_pairs(headers or {})
         trust = read_verify(verify)
-        self._arguments = {
+        certificate = read_cert(cert)
+        for name, value in (("trust_env", trust_env), ("follow_redirects", follow_redirects)):
+            if not isinstance(value, bool):
+                raise ConfigurationError(f"{name} must be True or False, and is {value!r:.60}")
+        self._arguments: dict[str, Any] = {
             "host": host,
             "headers": dict(pairs) or None,
             "timeout": timeout,
             "api_key": api_key,
             "proxy": proxy,
             "verify": trust,
+            "cert": certificate and tuple(path for path in certificate if path is not None),
+            "trust_env": trust_env,
+            "follow_redirects": follow_redirects,
             "retries": retries,
             "max_line": max_line,
             "max_body": max_body,
+            "on_event": _checked_hook(on_event),
+            **httpx_only,
         }
         address = host or plain_text(os.environ.get("OLLAMA_HOST", ""), "OLLAMA_HOST")
         self._native = _core.NativeClient(
             address,
             is_host=not host,
             endpoints=list(ENDPOINTS),
-            headers=pairs,
+            headers=mapped.add_headers(pairs),
             api_key=api_key,
             proxy=proxy,
             verify=trust,
+            cert=certificate,
+            trust_env=trust_env,
+            follow_redirects=follow_redirects,
             limits=read_timeout(timeout),
             retries=read_retries(retries),
             max_line=read_size("max_line", max_line),
             max_body=read_size("max_body", max_body),
+            on_event=on_event,
         )
+        if mapped.carried:
+            given = {**self._arguments, "verify": verify, "cert": cert, "proxy": given_proxy}
+            self._native = mapped.carry(self._native, given, self._asynchronous)
         if trust is False:
             warn_unverified(self.base_url)
 
@@ -86,28 +115,49 @@ class BaseClient:
         """The server's base URL, without user and password."""
         return self._native.url
 
-    @property
-    def _transfer_settings(self) -> CallSettings:
-        """The settings of a transfer, which takes as long as a model is large: only connecting is bounded."""
-        return ((self._native.limits[0], None, None, None), None, None)
+    def _transfer_settings(self, settings: CallSettings | None) -> CallSettings:
+        """The settings of a transfer, which takes as long as a model is large: unless the call says how long, only
+        connecting is bounded."""
+        limits, retries, headers = settings or (None, None, None)
+        return (limits or (self._native.limits[0], None, None, None), retries, headers)
+
+    def _web_client(self, what: str, settings: CallSettings | None) -> Any:
+        """The client of ollama.com for web search, or this one if it is that; it is kept.
+
+        Raises ConfigurationError where neither it nor the call has a key. ``what`` is search or fetch.
+        """
+        web: BaseClient = self
+        if not _core.is_cloud(self.base_url):
+            arguments, known = self._arguments, self._web
+            # Other arguments may have been given to this client meanwhile, or the environment a key.
+            if known is None or known[0] is not arguments or not known[1]._native.authorized:
+                self._web = known = (arguments, type(self)(**web_arguments(arguments, self.base_url)))
+            web = known[1]
+        if not web._native.authorized:
+            require_key(what, settings)
+        return web
 
     def _format_of(self, endpoint: Endpoint, guarded: bool) -> str:
         """The core's name for what a whole reply of ``endpoint`` becomes."""
         return "guarded" if guarded else "status" if endpoint.may_be_empty else "answer"
 
-    def _make_reply(self, endpoint: Endpoint, reply: Any) -> Record:
+    def _make_reply(self, endpoint: Endpoint, reply: Any, settings: CallSettings | None = None) -> Record:
         """A whole reply as an object of the endpoint's class.
 
         Raises ProtocolError for one that answers nothing, IncompleteError for a transfer's that is not its last report.
         """
         if endpoint.may_be_empty:
             return endpoint.reply({"status": "success"})
+
+        def redact(text: str) -> str:
+            return self._native.redact(text, settings)
+
         if endpoint.lines == "answer":
-            check_answer(reply, endpoint, redact=self._native.redact)
+            check_answer(reply, endpoint, redact=redact)
         elif endpoint.lines == "progress":
             check_success(reply, endpoint, base_url=self.base_url)
         elif endpoint.fields:
-            require_field(reply, *endpoint.fields, redact=self._native.redact)
+            require_field(reply, *endpoint.fields, redact=redact)
         return endpoint.reply(reply)
 
     def __repr__(self) -> str:
@@ -115,6 +165,12 @@ class BaseClient:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild, (type(self), self._arguments))
+
+
+def _checked_hook(on_event: EventHook | None) -> EventHook | None:
+    if on_event is not None and not callable(on_event):
+        raise ConfigurationError(f"on_event must be a function of one event, and is {on_event!r:.60}")
+    return on_event
 
 
 def _rebuild(cls: type[BaseClient], arguments: dict[str, Any]) -> BaseClient:

@@ -20,6 +20,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from metagpt_ollama_rs import _core
+from metagpt_ollama_rs.errors import ConfigurationError
 from metagpt_ollama_rs.responses import (
     ChatResponse,
     EmbeddingsResponse,
@@ -32,6 +33,8 @@ from metagpt_ollama_rs.responses import (
     ShowResponse,
     StatusResponse,
 )
+from metagpt_ollama_rs.systemone_types import SystemOneResponse
+from metagpt_ollama_rs.web_types import WebFetchResponse, WebSearchResponse
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -39,6 +42,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     Lines = Literal["answer", "progress", "any"]
+
+METHODS = ("GET", "POST", "DELETE", "HEAD")
 
 __all__ = [
     "CHAT",
@@ -54,8 +59,11 @@ __all__ = [
     "PUSH",
     "SHOW",
     "STATUS",
+    "SYSTEMONE",
     "TAGS",
     "VERSION",
+    "WEB_FETCH",
+    "WEB_SEARCH",
     "Endpoint",
     "endpoint_at",
 ]
@@ -76,19 +84,22 @@ class Endpoint(_core.Endpoint):
         may_be_empty: an empty reply says that all went well.
         embeds: its replies are vectors of texts.
         when_broken_off: what to do when its reply broke off, for ``hint``; "" for what holds of any other endpoint.
+        operation: what events call a request to it: a name of OpenTelemetry's conventions where they have one; "" for
+            the last part of the path.
 
     >>> pull = Endpoint("/api/pull", lines="progress", reply=ProgressResponse)
     >>> pull.method, pull.changes, pull.streams
     ('POST', True, True)
     """
 
-    __slots__ = ("embeds", "fields", "may_be_empty", "reply", "streams", "when_broken_off")
+    __slots__ = ("embeds", "fields", "may_be_empty", "operation", "reply", "streams", "when_broken_off")
     reply: type[Record]
     fields: tuple[str, ...]
     may_be_empty: bool
     embeds: bool
     streams: bool
     when_broken_off: str
+    operation: str
 
     def __new__(
         cls,
@@ -102,6 +113,7 @@ class Endpoint(_core.Endpoint):
         may_be_empty: bool = False,
         embeds: bool = False,
         when_broken_off: str = "",
+        operation: str = "",
     ) -> Self:
         row = super().__new__(cls, path, method, lines, changes)
         row.reply = reply
@@ -110,17 +122,23 @@ class Endpoint(_core.Endpoint):
         row.embeds = embeds
         row.streams = lines is not None
         row.when_broken_off = when_broken_off
+        row.operation = operation or path.split("?")[0].rstrip("/").rpartition("/")[2]
         return row
 
 
 CHAT = Endpoint("/api/chat", lines="answer", changes=False, reply=ChatResponse, fields=("message",))
 GENERATE = Endpoint(
-    "/api/generate", lines="answer", changes=False, reply=GenerateResponse, fields=("response", "image")
+    "/api/generate",
+    lines="answer",
+    changes=False,
+    reply=GenerateResponse,
+    fields=("response", "image"),
+    operation="text_completion",
 )
-EMBED = Endpoint("/api/embed", changes=False, reply=EmbedResponse, embeds=True)
+EMBED = Endpoint("/api/embed", changes=False, reply=EmbedResponse, embeds=True, operation="embeddings")
 EMBEDDINGS = Endpoint("/api/embeddings", changes=False, reply=EmbeddingsResponse, embeds=True)
 
-TAGS = Endpoint("/api/tags", "GET", reply=ListResponse, fields=("models",))
+TAGS = Endpoint("/api/tags", "GET", reply=ListResponse, fields=("models",), operation="list")
 PS = Endpoint("/api/ps", "GET", reply=ProcessResponse, fields=("models",))
 SHOW = Endpoint("/api/show", changes=False, reply=ShowResponse)
 VERSION = Endpoint("/api/version", "GET", fields=("version",))
@@ -146,6 +164,11 @@ CREATE = Endpoint(
 COPY = Endpoint("/api/copy", reply=StatusResponse, may_be_empty=True)
 DELETE = Endpoint("/api/delete", "DELETE", reply=StatusResponse, may_be_empty=True)
 
+SYSTEMONE = Endpoint("/v1/systemone", changes=False, reply=SystemOneResponse, fields=("answers",))
+# Of ollama.com, not of a local server.
+WEB_SEARCH = Endpoint("/api/web_search", changes=False, reply=WebSearchResponse, fields=("results",))
+WEB_FETCH = Endpoint("/api/web_fetch", changes=False, reply=WebFetchResponse)
+
 # The clients have no method for it.
 STATUS = Endpoint("/api/status", "GET", lines="any")
 
@@ -165,19 +188,29 @@ ENDPOINTS: dict[str, Endpoint] = {
         CREATE,
         COPY,
         DELETE,
+        SYSTEMONE,
+        WEB_SEARCH,
+        WEB_FETCH,
         STATUS,
         # Those that Ollama shares with other servers. The clients have no methods for them.
-        Endpoint("/v1/models", "GET", lines="any"),
-        Endpoint("/v1/chat/completions", lines="any", changes=False),
-        Endpoint("/v1/completions", lines="any", changes=False),
+        Endpoint("/v1/models", "GET", lines="any", operation="list"),
+        Endpoint("/v1/chat/completions", lines="any", changes=False, operation="chat"),
+        Endpoint("/v1/completions", lines="any", changes=False, operation="text_completion"),
         Endpoint("/v1/embeddings", changes=False, embeds=True),
-        Endpoint("/v1/responses", lines="any", changes=False),
-        Endpoint("/v1/messages", lines="any", changes=False),
+        Endpoint("/v1/responses", lines="any", changes=False, operation="chat"),
+        Endpoint("/v1/messages", lines="any", changes=False, operation="chat"),
     )
 }
 
 
 def endpoint_at(path: str, method: str = "POST") -> Endpoint:
-    """The row for a request to ``path``: that of the table, or a new one for what is not in it."""
+    """The row for a request to ``path``: that of the table, or a new one for what is not in it.
+
+    Raises ConfigurationError for a method that the core doesn't send.
+    """
     row = ENDPOINTS.get(path)
-    return row if row is not None and row.method == method else Endpoint(path, method, lines="any")
+    if row is not None and row.method == method:
+        return row
+    if method not in METHODS:
+        raise ConfigurationError(f"method must be one of {', '.join(METHODS)}, and is {method!r:.60}")
+    return Endpoint(path, method, lines="any")

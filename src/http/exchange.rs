@@ -141,7 +141,7 @@ impl Exchange {
     ) -> Result<Self, Error> {
         let lane = transport.lane().clone();
         let mut clock = ExchangeClock::start(&lane, limits, asked);
-        let attempt = Attempt::new(limits.connect);
+        let attempt = Attempt::new(limits.connect, prepared.upload.clone());
         // Boxed, because it is large, and what holds it is moved on the stack of whoever asks, which may be small.
         let sending = Box::pin(transport.send(prepared, &attempt));
         let mut response = clock.run(sending, Some(&attempt)).await??;
@@ -178,7 +178,14 @@ impl Exchange {
         let Head { method, url, .. } = &*request.head;
         let checked = if status.is_redirection() {
             let endpoints = &transport.config().endpoints;
-            redirect::target(method, url, status, self.response.headers(), endpoints).map(Some)
+            let target = redirect::target(method, url, status, self.response.headers(), endpoints);
+            target.and_then(|target| {
+                if transport.config().follow_redirects {
+                    return Ok(Some(target));
+                }
+                let why = "the client has follow_redirects=False";
+                Err(redirect::refused(url, status, &target, why))
+            })
         } else {
             self.check_success(url).map(|()| None)
         };

@@ -15,9 +15,10 @@ use super::refusal;
 use super::repetition::repetition_error;
 use crate::error::{Cause, Error, Kind};
 use crate::inbox::Inbox;
+use crate::stats::ReplyEnd;
 use crate::wire::repetition::RepetitionGuard;
 use crate::wire::{
-    Batch, Counters, Decoder, Delta, Item, Shape, StreamFormat, TextMember, WireError, fold_body,
+    Batch, Decoder, Delta, Item, Shape, StreamFormat, TextMember, WireError, fold_body,
 };
 
 /// What a pump puts into the inbox.
@@ -47,8 +48,8 @@ pub(super) trait Sink {
     /// Whether the reply's last line has come.
     fn is_done(&self) -> bool;
 
-    /// What the last lines tell of counts, and of why the answer ended.
-    fn counters_and_done_reason(&self) -> (Counters, Option<String>);
+    /// What the last lines say about the reply.
+    fn reply_end(&self) -> ReplyEnd;
 
     /// The error of a body that ends here too early, if it does.
     fn check_complete(&self) -> Result<(), Error>;
@@ -71,10 +72,11 @@ pub(super) struct DeltaSink {
     batch: Batch,
     expected: ExpectedLines,
     done: bool,
+    /// Whether any line says that it is the last one or that it is not; `None` before the first line. Ollama's all do.
+    says_done: Option<bool>,
     /// Whether the last line of a report of progress has the status `success`.
     succeeded: bool,
-    counters: Counters,
-    done_reason: Option<String>,
+    end: ReplyEnd,
     repetition_guard: Option<Box<RepetitionGuard>>,
 }
 
@@ -86,9 +88,9 @@ impl DeltaSink {
             batch: Batch::default(),
             expected,
             done: false,
+            says_done: None,
             succeeded: false,
-            counters: Counters::default(),
-            done_reason: None,
+            end: ReplyEnd::default(),
             repetition_guard: guarded.then(Box::default),
         }
     }
@@ -104,6 +106,7 @@ impl DeltaSink {
         let mut failure = None;
         for (at, item) in self.batch.items.iter().enumerate().skip(before) {
             let Item::Delta(delta) = item else {
+                self.says_done = Some(true);
                 if self.done {
                     keep = keep.min(at);
                 }
@@ -126,9 +129,15 @@ impl DeltaSink {
                 break;
             }
             self.done |= delta.done;
-            self.counters.update(&delta.counters);
+            if self.says_done != Some(true) {
+                self.says_done = Some(delta.says_done());
+            }
+            self.end.counters.update(&delta.counters);
             if delta.done_reason.is_some() {
-                self.done_reason.clone_from(&delta.done_reason);
+                self.end.done_reason.clone_from(&delta.done_reason);
+            }
+            if delta.model.is_some() && (delta.done || delta.done_reason.is_some()) {
+                self.end.model.clone_from(&delta.model);
             }
             self.succeeded = self.expected == ExpectedLines::Progress && is_success(delta);
         }
@@ -167,12 +176,17 @@ impl Sink for DeltaSink {
         self.done
     }
 
-    fn counters_and_done_reason(&self) -> (Counters, Option<String>) {
-        (self.counters, self.done_reason.clone())
+    fn reply_end(&self) -> ReplyEnd {
+        self.end.clone()
     }
 
     fn check_complete(&self) -> Result<(), Error> {
         if self.done || self.succeeded {
+            return Ok(());
+        }
+        // A server that imitates Ollama may leave the member out of all lines. Then the end of the body is the end.
+        if matches!(self.expected, ExpectedLines::Answer(Some(_))) && self.says_done == Some(false)
+        {
             return Ok(());
         }
         let last = if self.expected == ExpectedLines::Progress {
@@ -261,9 +275,17 @@ impl Sink for RawLineSink {
         false
     }
 
-    fn counters_and_done_reason(&self) -> (Counters, Option<String>) {
-        let (answer, _) = fold_body(&self.last);
-        (answer.counters, answer.done_reason)
+    fn reply_end(&self) -> ReplyEnd {
+        let last = match self.batch.items.last() {
+            Some(Item::Delta(delta)) => &delta.line,
+            _ => &self.last,
+        };
+        let (answer, _) = fold_body(last);
+        ReplyEnd {
+            counters: answer.counters,
+            done_reason: answer.done_reason,
+            model: answer.model,
+        }
     }
 
     fn check_complete(&self) -> Result<(), Error> {

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
 
@@ -190,45 +187,6 @@ def test_the_socks_family(proxy: str, hint: str) -> None:
         assert hint in error.hint
 
 
-@pytest.fixture
-def tunnel() -> Iterator[Callable[..., str]]:
-    """Starts a proxy that answers CONNECT with ``answer``, and with 200 leads to ``port``, whatever the host."""
-    with contextlib.ExitStack() as stack:
-
-        def start(answer: bytes, port: int = 0) -> str:
-            listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-
-            def accept() -> None:
-                with contextlib.suppress(OSError):
-                    while True:
-                        sock, _ = listener.accept()
-                        threading.Thread(target=serve, args=(sock,), daemon=True).start()
-
-            def serve(client: socket.socket) -> None:
-                with contextlib.suppress(OSError), client:
-                    head = b""
-                    while b"\r\n\r\n" not in head:
-                        head += client.recv(1 << 16)
-                    client.sendall(answer)
-                    if port:
-                        with socket.create_connection(("127.0.0.1", port)) as server:
-                            threading.Thread(target=copy, args=(server, client), daemon=True).start()
-                            copy(client, server)
-
-            threading.Thread(target=accept, daemon=True).start()
-            stack.callback(listener.shutdown, socket.SHUT_RDWR)
-            return f"http://127.0.0.1:{listener.getsockname()[1]}"
-
-        yield start
-
-
-def copy(source: socket.socket, target: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while data := source.recv(1 << 16):
-            target.sendall(data)
-        target.shutdown(socket.SHUT_RDWR)
-
-
 @pytest.mark.parametrize(
     ("answer", "kind", "hint"),
     [
@@ -270,3 +228,15 @@ def test_tls_through_a_tunnel(
     for error in failures("https://ollama.invalid", proxy=proxy, verify=certificates / "authority.pem"):
         assert "not for ollama.invalid" in error.message
         assert error.proxy is None
+
+
+def test_the_environment_names_no_proxy_to_a_client_that_does_not_trust_it(
+    ollama_server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ollama_server.on("POST", f"{SERVER}/api/chat", Reply.chat("Hello"))
+    for name in VARIABLES[:3]:
+        monkeypatch.setenv(name, ollama_server.url)
+    assert Client(SERVER).chat("m", MESSAGES)
+    assert all(error.proxy is None for error in failures(SERVER, trust_env=False))
+    assert len(ollama_server.requests) == 1
+    assert Client(SERVER, trust_env=False, proxy=ollama_server.url).chat("m", MESSAGES), "an explicit proxy counts"

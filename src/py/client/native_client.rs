@@ -3,31 +3,38 @@
 //! It knows endpoints, payloads and time limits. Which endpoints there are, and which class a reply becomes, is
 //! Python's (`endpoints.py`). The pool is keyed by process: a forked child makes its own and leaks the inherited one.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyOSError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
+use pyo3::{PyTraverseError, PyVisit};
 
 use super::endpoint::EndpointRow;
 use super::options::{self, CallSettings, LimitNumbers, RetryNumbers, Verify};
 use crate::error::{Error, Kind};
 use crate::http::config::resolve_key;
-use crate::http::{AddressSetting, BaseUrl, Client, Config, ProxyRule, Request, Secrets};
+use crate::http::{
+    AddressSetting, BaseUrl, Client, ClientCertificate, Config, ProxyRule, Request, Secrets,
+    UploadFile,
+};
 use crate::py::asyncio::awaitable::NativeAwaitable;
 use crate::py::asyncio::delivery::Delivery;
 use crate::py::asyncio::placement::Placement;
 use crate::py::asyncio::runtime_future;
 use crate::py::asyncio::stream::Stream;
 use crate::py::asyncio::whole_reply::WholeReply;
+use crate::py::blocking::delivery;
 use crate::py::blocking::stream::BlockingStream;
 use crate::py::blocking::wait::wait_for;
+use crate::py::interpreter::errors;
 use crate::py::interpreter::exit::enter;
 use crate::py::interpreter::process::ProcessOwned;
 use crate::py::interpreter::runtime::running_handle;
-use crate::py::interpreter::{errors, log};
 use crate::py::objects::json_writer;
+use crate::py::replies::observed_call::ObservedCall;
 use crate::py::replies::reply_format::ReplyFormat;
 use crate::py::replies::stream_reader::ItemFormat;
 use crate::stats::{CallInfo, Journal, Trace};
@@ -46,6 +53,8 @@ pub struct NativeClient {
     journal: Option<Arc<Journal>>,
     /// Whether requests of event loops may take the direct lane.
     allow_direct: bool,
+    /// Is told of every call.
+    on_event: Option<Py<PyAny>>,
     pool: Mutex<Option<ProcessOwned<Client>>>,
     closed: AtomicBool,
 }
@@ -83,16 +92,16 @@ impl NativeClient {
         Placement::of(py, self.client(py)?, self.allow_direct)
     }
 
-    /// A request, and the trace that accompanies it.
+    /// A request, and the call that it is, of which those who want to be told have been told.
     fn request(
         &self,
         py: Python<'_>,
-        endpoint: &EndpointRow,
+        row: &Bound<'_, EndpointRow>,
         payload: Option<&Bound<'_, PyAny>>,
         settings: Option<CallSettings>,
         streamed: bool,
-    ) -> PyResult<(Request, Arc<Trace>)> {
-        let endpoint = endpoint.endpoint();
+    ) -> PyResult<(Request, ObservedCall)> {
+        let endpoint = row.get().endpoint();
         let body = payload
             .filter(|payload| !payload.is_none())
             .map(|payload| {
@@ -128,8 +137,31 @@ impl NativeClient {
         };
         let trace = Trace::new(call, self.journal.clone());
         request.trace = Some(Arc::clone(&trace));
-        Ok((request, trace))
+        let hook = self.on_event.as_ref();
+        let (call, mut added) = ObservedCall::begin(py, trace, hook, row.as_any(), payload)?;
+        if !added.is_empty() {
+            added.append(&mut request.headers);
+            let with_added = request.with_headers(added);
+            let with_added = with_added.map_err(|error| errors::to_python(py, error));
+            request = told(py, &call, with_added)?;
+        }
+        Ok((request, call))
     }
+}
+
+/// Tells `on_call` the `id` in the record of a call.
+fn announce(on_call: Option<&Bound<'_, PyAny>>, call: &ObservedCall) -> PyResult<()> {
+    on_call.map_or(Ok(()), |on_call| {
+        on_call.call1((call.trace().id(),)).map(drop)
+    })
+}
+
+/// `result`; an exception ends `call`, and that is told.
+fn told<T>(py: Python<'_>, call: &ObservedCall, result: PyResult<T>) -> PyResult<T> {
+    if let Err(error) = &result {
+        call.tell_end(py, Some(error))?;
+    }
+    result
 }
 
 /// The model that a payload names; `source` is that of a copy.
@@ -148,6 +180,24 @@ fn model_of(py: Python<'_>, payload: Option<&Bound<'_, PyAny>>) -> PyResult<Stri
             .or_else(|_| json_writer::join_surrogates(model)),
         _ => Ok(String::new()),
     }
+}
+
+/// The file at `path`, to be sent. Raises what Python's `open` raises, and `ConfigurationError` for a pipe or a device.
+fn open_file(py: Python<'_>, path: PathBuf) -> PyResult<UploadFile> {
+    UploadFile::open(&path).map_err(|error| match error.raw_os_error() {
+        Some(number) => {
+            let words = error.to_string();
+            let words = words.split(" (os error").next().unwrap_or_default();
+            PyOSError::new_err((number, words.to_owned(), path.into_os_string()))
+        }
+        None if path.is_dir() => {
+            PyOSError::new_err((libc::EISDIR, "Is a directory", path.into_os_string()))
+        }
+        None => {
+            let message = format!("{} is no file that can be sent.", path.display());
+            errors::to_python(py, Error::new(Kind::Config, message))
+        }
+    })
 }
 
 /// The error for a payload that has no JSON form. Other kinds of errors, which an object in it raised, come through.
@@ -175,7 +225,7 @@ impl NativeClient {
     /// `OLLAMA_HOST`, which may have been copied together with one of the paths `endpoints`. Raises
     /// `ConfigurationError` for what cannot be used; nothing is sent.
     #[new]
-    #[pyo3(signature = (address, *, is_host, endpoints, headers, api_key, proxy, verify, limits, retries, max_line, max_body))]
+    #[pyo3(signature = (address, *, is_host, endpoints, headers, api_key, proxy, verify, limits, retries, max_line, max_body, cert=None, trust_env=true, follow_redirects=true, on_event=None))]
     #[expect(
         clippy::too_many_arguments,
         reason = "the one caller is Python, and names them"
@@ -193,6 +243,10 @@ impl NativeClient {
         retries: Option<RetryNumbers>,
         max_line: Option<usize>,
         max_body: Option<usize>,
+        cert: Option<(PathBuf, Option<PathBuf>)>,
+        trust_env: bool,
+        follow_redirects: bool,
+        on_event: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
         enter();
         let setting = if is_host {
@@ -207,10 +261,19 @@ impl NativeClient {
         config.headers = headers;
         let environment = std::env::var("OLLAMA_API_KEY").ok();
         config.api_key = resolve_key(api_key, environment.as_deref(), &config.base);
-        config.proxy = proxy.map_or_else(ProxyRule::from_env, ProxyRule::Explicit);
+        config.proxy = match proxy {
+            Some(proxy) => ProxyRule::Explicit(proxy),
+            None if trust_env => ProxyRule::from_env(),
+            None => ProxyRule::Direct,
+        };
         config.trust = verify
-            .into_trust()
+            .into_trust(trust_env)
             .map_err(|error| errors::to_python(py, error))?;
+        config.client_certificate = cert
+            .map(|(certificate, key)| ClientCertificate::read(&certificate, key.as_deref()))
+            .transpose()
+            .map_err(|error| errors::to_python(py, error))?;
+        config.follow_redirects = follow_redirects;
         if let Some(limits) = limits {
             config.timeouts = options::timeouts(py, limits)?;
         }
@@ -225,6 +288,7 @@ impl NativeClient {
             config,
             journal: Journal::at(&target),
             allow_direct: options::allows_direct(py)?,
+            on_event,
             pool: Mutex::new(None),
             closed: AtomicBool::new(false),
         };
@@ -237,6 +301,16 @@ impl NativeClient {
     fn url(&self) -> String {
         enter();
         self.config.base.display()
+    }
+
+    /// Whether requests carry a bearer token, that of the key or of a header.
+    #[getter]
+    fn authorized(&self) -> bool {
+        enter();
+        let bearer = |(name, value): &(String, String)| {
+            name.eq_ignore_ascii_case("authorization") && value.starts_with("Bearer ")
+        };
+        self.config.api_key.is_some() || self.config.headers.iter().any(bearer)
     }
 
     /// The beginning of `text` for a message: on one line, without what this client, or a call with `settings`, keeps
@@ -265,7 +339,7 @@ impl NativeClient {
     fn stream(
         &self,
         py: Python<'_>,
-        endpoint: &EndpointRow,
+        endpoint: &Bound<'_, EndpointRow>,
         payload: Option<&Bound<'_, PyAny>>,
         item_class: Option<Py<PyAny>>,
         raw_lines: bool,
@@ -273,15 +347,12 @@ impl NativeClient {
         guarded: bool,
     ) -> PyResult<Stream> {
         enter();
-        let (mut request, trace) = self.request(py, endpoint, payload, settings, true)?;
+        let (mut request, call) = self.request(py, endpoint, payload, settings, true)?;
         request.repetition_guard = guarded;
-        let placement = self.placement(py)?;
-        let format = if raw_lines {
-            ItemFormat::RawLines
-        } else {
-            ItemFormat::objects(py, item_class)
-        };
-        Stream::start(py, placement, request, format, trace)
+        let format = ItemFormat::of_lines(py, item_class, raw_lines);
+        let placement = told(py, &call, self.placement(py))?;
+        let stream = Stream::start(py, placement, request, format, call.clone());
+        told(py, &call, stream)
     }
 
     /// Sends `payload` and calls `on_text(str)` with each piece of the answer; awaited, gives the final object.
@@ -290,7 +361,7 @@ impl NativeClient {
     fn deliver(
         &self,
         py: Python<'_>,
-        endpoint: &EndpointRow,
+        endpoint: &Bound<'_, EndpointRow>,
         payload: Option<&Bound<'_, PyAny>>,
         on_text: Py<PyAny>,
         on_thinking: Option<Py<PyAny>>,
@@ -298,11 +369,11 @@ impl NativeClient {
         guarded: bool,
     ) -> PyResult<NativeAwaitable> {
         enter();
-        let (mut request, trace) = self.request(py, endpoint, payload, settings, true)?;
+        let (mut request, call) = self.request(py, endpoint, payload, settings, true)?;
         request.repetition_guard = guarded;
-        let placement = self.placement(py)?;
-        let delivery = Delivery::start(py, placement, request, on_text, on_thinking, trace)?;
-        Ok(NativeAwaitable::new(delivery))
+        let placement = told(py, &call, self.placement(py))?;
+        let delivery = Delivery::start(py, placement, request, on_text, on_thinking, call.clone());
+        told(py, &call, delivery).map(|delivery| NativeAwaitable::new(delivery))
     }
 
     /// Sends a request and gives, awaited, its whole reply in a format: `answer` (parsed), `guarded` (the same, unless
@@ -312,55 +383,133 @@ impl NativeClient {
     fn call(
         &self,
         py: Python<'_>,
-        endpoint: &EndpointRow,
+        endpoint: &Bound<'_, EndpointRow>,
         payload: Option<&Bound<'_, PyAny>>,
         format: &str,
         settings: Option<CallSettings>,
     ) -> PyResult<NativeAwaitable> {
         enter();
-        let (request, trace) = self.request(py, endpoint, payload, settings, false)?;
-        let placement = self.placement(py)?;
         let format = ReplyFormat::named(format)?;
-        let reply = WholeReply::start(py, placement, request, format, trace)?;
-        Ok(NativeAwaitable::new(reply))
+        let (request, call) = self.request(py, endpoint, payload, settings, false)?;
+        let placement = told(py, &call, self.placement(py))?;
+        let reply = WholeReply::start(py, placement, request, format, call.clone());
+        told(py, &call, reply).map(|reply| NativeAwaitable::new(reply))
     }
 
-    /// As `call`, waiting in this thread.
-    #[pyo3(signature = (endpoint, payload, format, settings))]
+    /// As `call`, waiting in this thread. `on_call` gets the `id` in the record of the call, before anything is sent.
+    #[pyo3(signature = (endpoint, payload, format, settings, on_call=None))]
     fn call_blocking(
         &self,
         py: Python<'_>,
-        endpoint: &EndpointRow,
+        endpoint: &Bound<'_, EndpointRow>,
         payload: Option<&Bound<'_, PyAny>>,
         format: &str,
         settings: Option<CallSettings>,
+        on_call: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
         enter();
-        let (request, trace) = self.request(py, endpoint, payload, settings, false)?;
         let format = ReplyFormat::named(format)?;
-        let client = self.client(py)?;
-        let reply = wait_for(py, async move { client.call(request).await })?;
-        let result = format.to_python(py, reply, &trace);
-        log::log_notes(py, &trace)?;
+        let (request, call) = self.request(py, endpoint, payload, settings, false)?;
+        let client = told(py, &call, self.client(py))?;
+        told(py, &call, announce(on_call, &call))?;
+        let waited = wait_for(py, async move { client.call(request).await });
+        let reply = told(py, &call, waited)?;
+        let result = format.to_python(py, reply, &call);
+        call.tell_notes(py)?;
+        call.tell_end(py, result.as_ref().err())?;
         result
     }
 
+    /// As `deliver`, waiting in this thread; `on_call` is that of `call_blocking`.
+    #[pyo3(signature = (endpoint, payload, on_text, on_thinking, settings, guarded=false, on_call=None))]
+    #[expect(clippy::too_many_arguments, reason = "the one caller is Python")]
+    fn deliver_blocking(
+        &self,
+        py: Python<'_>,
+        endpoint: &Bound<'_, EndpointRow>,
+        payload: Option<&Bound<'_, PyAny>>,
+        on_text: &Bound<'_, PyAny>,
+        on_thinking: Option<&Bound<'_, PyAny>>,
+        settings: Option<CallSettings>,
+        guarded: bool,
+        on_call: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Py<PyAny>> {
+        enter();
+        let (mut request, call) = self.request(py, endpoint, payload, settings, true)?;
+        request.repetition_guard = guarded;
+        let client = told(py, &call, self.client(py))?;
+        told(py, &call, announce(on_call, &call))?;
+        let reply = delivery::deliver(py, client, request, on_text, on_thinking, call.clone());
+        call.tell_end(py, reply.as_ref().err())?;
+        reply
+    }
+
     /// As `stream`, as an ordinary iterator.
-    #[pyo3(signature = (endpoint, payload, item_class, settings, guarded=false))]
+    #[pyo3(signature = (endpoint, payload, item_class, settings, guarded=false, raw_lines=false))]
+    #[expect(clippy::too_many_arguments, reason = "the one caller is Python")]
     fn stream_blocking(
         &self,
         py: Python<'_>,
-        endpoint: &EndpointRow,
+        endpoint: &Bound<'_, EndpointRow>,
         payload: Option<&Bound<'_, PyAny>>,
         item_class: Option<Py<PyAny>>,
         settings: Option<CallSettings>,
         guarded: bool,
+        raw_lines: bool,
     ) -> PyResult<BlockingStream> {
         enter();
-        let (mut request, trace) = self.request(py, endpoint, payload, settings, true)?;
+        let (mut request, call) = self.request(py, endpoint, payload, settings, true)?;
         request.repetition_guard = guarded;
-        let format = ItemFormat::objects(py, item_class);
-        BlockingStream::start(py, self.client(py)?, request, format, trace)
+        let format = ItemFormat::of_lines(py, item_class, raw_lines);
+        let client = told(py, &call, self.client(py))?;
+        let stream = BlockingStream::start(py, client, request, format, call.clone());
+        told(py, &call, stream)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.on_event)
+    }
+
+    /// Sends the file at `path` as the body, and returns the reports of its progress as a `Stream` of the running loop:
+    /// `{"status": "uploading", "total": …, "completed": …}` in bytes, and at the end `{"status": "success"}`. `item_class` is
+    /// the class of the items (`None`: dicts).
+    #[pyo3(signature = (endpoint, path, item_class, settings))]
+    fn upload(
+        &self,
+        py: Python<'_>,
+        endpoint: &Bound<'_, EndpointRow>,
+        path: PathBuf,
+        item_class: Option<Py<PyAny>>,
+        settings: Option<CallSettings>,
+    ) -> PyResult<Stream> {
+        enter();
+        let file = open_file(py, path)?;
+        let (mut request, call) = self.request(py, endpoint, None, settings, true)?;
+        request.upload = Some(file);
+        let format = ItemFormat::of_lines(py, item_class, false);
+        let placement = told(py, &call, self.placement(py))?;
+        let stream = Stream::start(py, placement, request, format, call.clone());
+        told(py, &call, stream)
+    }
+
+    /// As `upload`, as an ordinary iterator.
+    #[pyo3(signature = (endpoint, path, item_class, settings))]
+    fn upload_blocking(
+        &self,
+        py: Python<'_>,
+        endpoint: &Bound<'_, EndpointRow>,
+        path: PathBuf,
+        item_class: Option<Py<PyAny>>,
+        settings: Option<CallSettings>,
+    ) -> PyResult<BlockingStream> {
+        enter();
+        let file = open_file(py, path)?;
+        let (mut request, call) = self.request(py, endpoint, None, settings, true)?;
+        request.upload = Some(file);
+        let format = ItemFormat::of_lines(py, item_class, false);
+        let client = told(py, &call, self.client(py))?;
+        let stream = BlockingStream::start(py, client, request, format, call.clone());
+        told(py, &call, stream)
     }
 
     /// Closes the idle connections. Streams under way go on to their end; new requests raise `ClosedError`.
