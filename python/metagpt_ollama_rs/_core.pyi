@@ -335,7 +335,8 @@ class Endpoint:
     ``lines`` is what the lines of its streamed reply are: ``"answer"``, ``"progress"``, ``"any"``, or None where it
     has no streamed reply. ``changes`` says whether a request may change something on the server, so that it must not
     be sent twice; None: unless the method is GET or HEAD. ``resumes`` says that it is a transfer that goes on where it
-    stopped when it is asked for again. A method that is none of GET, POST, DELETE and HEAD counts as POST. Raises ValueError for other lines.
+    stopped when it is asked for again. A method that is none of GET, POST, DELETE and HEAD counts as POST. Raises
+    ValueError for other lines.
 
     >>> Endpoint("/api/chat", lines="answer", changes=False)
     Endpoint('/api/chat', 'POST', lines='answer', changes=False)

@@ -98,7 +98,9 @@ async fn stream(
             Err(error) => secrets.redact(error),
         };
         resumption.note_completed(completed);
-        request = resumption.wait_for_next(error, transport.lane()).await?;
+        request = resumption
+            .wait_for_next(error, transport.lane(), || inbox.nudge())
+            .await?;
     }
 }
 

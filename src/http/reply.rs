@@ -40,7 +40,9 @@ pub(super) async fn fetch(
             Ok(reply) => return Ok(reply),
             Err(error) => secrets.redact(error),
         };
-        request = resumption.wait_for_next(error, transport.lane()).await?;
+        request = resumption
+            .wait_for_next(error, transport.lane(), || {})
+            .await?;
     }
 }
 

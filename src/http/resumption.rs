@@ -94,11 +94,12 @@ impl Resumption {
     }
 
     /// Waits until it is time to go on, and gives the request to send then; or gives `error` back because the transfer
-    /// has ended with it. The message of `error` is logged.
+    /// has ended with it. The message of `error` is noted for the log, and `noted` called then.
     pub(super) async fn wait_for_next(
         &mut self,
         error: Error,
         lane: &Lane,
+        noted: impl FnOnce(),
     ) -> Result<Request, Error> {
         let Some(wait) = self.next_wait(&error, random_fraction()) else {
             return Err(match self.resent {
@@ -120,6 +121,7 @@ impl Resumption {
                 error.message
             ));
         }
+        noted();
         lane.sleep(wait).await;
         let left = |end: Instant| end.duration_since(Instant::now());
         Ok(Request {
@@ -210,14 +212,17 @@ mod tests {
         for bytes in [4, 7, 8] {
             transfer.note_completed(completed("a", bytes));
             for _ in 0..2 {
-                let again = transfer.wait_for_next(cut(), &lane).await.unwrap();
+                let again = transfer.wait_for_next(cut(), &lane, || {}).await.unwrap();
                 assert_eq!(again.retry, Some(Retry::OFF));
                 // It is there already, or was once.
                 transfer.note_completed(completed("a", 4));
             }
         }
         transfer.note_completed(completed("b", 0));
-        let error = transfer.wait_for_next(cut(), &lane).await.unwrap_err();
+        let error = transfer
+            .wait_for_next(cut(), &lane, || {})
+            .await
+            .unwrap_err();
         assert_eq!(error.message, "cut. Tried 7 times.");
     }
 
@@ -235,14 +240,20 @@ mod tests {
             ..Timeouts::default()
         };
         let mut quick = transfer(POLICY, limits).unwrap();
-        let again = quick.wait_for_next(cut(), &Lane::General).await.unwrap();
+        let again = quick
+            .wait_for_next(cut(), &Lane::General, || {})
+            .await
+            .unwrap();
         assert!(again.timeouts.unwrap().total.unwrap() <= Duration::from_secs(1));
         let slow = Retry {
             first: Duration::from_secs(9),
             ..POLICY
         };
         let mut slow = transfer(slow, limits).unwrap();
-        let error = slow.wait_for_next(cut(), &Lane::General).await.unwrap_err();
+        let error = slow
+            .wait_for_next(cut(), &Lane::General, || {})
+            .await
+            .unwrap_err();
         assert_eq!(error.message, "cut.");
     }
 

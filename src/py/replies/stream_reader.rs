@@ -161,6 +161,7 @@ impl StreamReader {
                 return Err(self.end_unconverted(py, error));
             }
             if !self.refill(inbox) {
+                self.call.tell_notes(py)?;
                 return Ok(NextItem::NotYet);
             }
             self.tell_notes(py)?;
