@@ -116,20 +116,23 @@ class ProgressTotal:
     def __str__(self) -> str:
         if self.fraction is None:
             return self.status
-        parts = [f"{self.fraction:.0%}".replace("%", " %"), f"{_amount(self.completed)} of {_amount(self.total)}"]
+        parts = [
+            f"{self.fraction:.0%}".replace("%", " %"),
+            f"{_bytes_text(self.completed)} of {_bytes_text(self.total)}",
+        ]
         if self.completed < self.total:
             speed, left = self.bytes_per_second, self.seconds_left
-            parts += [f"{_amount(speed)}/s"] if speed is not None else []
-            parts += [_duration(left)] if left is not None else []
+            parts += [f"{_bytes_text(speed)}/s"] if speed is not None else []
+            parts += [_remaining(left)] if left is not None else []
         return f"{self.status}: {', '.join(parts)}"
 
     def __repr__(self) -> str:
         return f"<ProgressTotal {self}>"
 
 
-def _amount(size: float) -> str:
+def _bytes_text(size: float) -> str:
     """
-    >>> [_amount(size) for size in (0, 999, 1500, 4_661_211_808)]
+    >>> [_bytes_text(size) for size in (0, 999, 1500, 4_661_211_808)]
     ['0 B', '999 B', '1.5 kB', '4.7 GB']
     """
     unit = 0
@@ -139,9 +142,9 @@ def _amount(size: float) -> str:
     return f"{size:.{digits}f} {_UNITS[unit]}"
 
 
-def _duration(seconds: float) -> str:
+def _remaining(seconds: float) -> str:
     """
-    >>> [_duration(seconds) for seconds in (5, 119.6, 7300)]
+    >>> [_remaining(seconds) for seconds in (5, 119.6, 7300)]
     ['5 s left', '2 min left', '2 h 2 min left']
     """
     if seconds < 60:
