@@ -2,7 +2,8 @@
 
 ``decode`` and ``get_choice`` read replies (the guide's functions, exact and fast), and ``decode_text`` is both in one;
 ``StreamDecoder`` turns bytes into deltas; ``Client`` and ``AsyncClient`` talk to a server, and ``stats`` has a record
-of each call; ``metagpt_ollama_rs.provider`` puts them under MetaGPT.
+of each call; ``metagpt_ollama_rs.provider`` puts them under MetaGPT. ``chat``, ``generate``, ``list`` and the like are
+the methods of a `Client` that is made when the first of them is called (`default_client`).
 
 Importing this package imports neither asyncio nor anything of MetaGPT. The clients are loaded when they are first used.
 """
@@ -15,10 +16,28 @@ from metagpt_ollama_rs.errors import *  # noqa: F403
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import builtins
     from typing import Any
 
     from metagpt_ollama_rs import stats as stats
-    from metagpt_ollama_rs.client import AsyncClient, Client, Retry, Timeout
+    from metagpt_ollama_rs.async_client import AsyncClient
+    from metagpt_ollama_rs.client import Client
+    from metagpt_ollama_rs.default_client import chat as chat
+    from metagpt_ollama_rs.default_client import configure as configure
+    from metagpt_ollama_rs.default_client import copy as copy
+    from metagpt_ollama_rs.default_client import create as create
+    from metagpt_ollama_rs.default_client import delete as delete
+    from metagpt_ollama_rs.default_client import embed as embed
+    from metagpt_ollama_rs.default_client import embed_array as embed_array
+    from metagpt_ollama_rs.default_client import embeddings as embeddings
+    from metagpt_ollama_rs.default_client import generate as generate
+    from metagpt_ollama_rs.default_client import list as list
+    from metagpt_ollama_rs.default_client import ps as ps
+    from metagpt_ollama_rs.default_client import pull as pull
+    from metagpt_ollama_rs.default_client import push as push
+    from metagpt_ollama_rs.default_client import show as show
+    from metagpt_ollama_rs.default_client import version as version
+    from metagpt_ollama_rs.limits import Retry, Timeout
     from metagpt_ollama_rs.responses import (
         ChatResponse,
         EmbeddingsResponse,
@@ -28,11 +47,30 @@ if TYPE_CHECKING:
     )
     from metagpt_ollama_rs.vectors import Vectors
 
+# What `import *` leaves alone: the names of builtins and of modules are among them.
+_FUNCTIONS = (
+    "chat",
+    "configure",
+    "copy",
+    "create",
+    "delete",
+    "embed",
+    "embed_array",
+    "embeddings",
+    "generate",
+    "list",
+    "ps",
+    "pull",
+    "push",
+    "show",
+    "version",
+)
 _LAZY = {
-    "AsyncClient": "client",
+    **dict.fromkeys(_FUNCTIONS, "default_client"),
+    "AsyncClient": "async_client",
     "Client": "client",
-    "Retry": "client",
-    "Timeout": "client",
+    "Retry": "limits",
+    "Timeout": "limits",
     "ChatResponse": "responses",
     "EmbedResponse": "responses",
     "EmbeddingsResponse": "responses",
@@ -85,5 +123,5 @@ def __getattr__(name: str) -> Any:
     return value
 
 
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+def __dir__() -> builtins.list[str]:
+    return sorted({*globals(), *__all__, *_FUNCTIONS})

@@ -8,6 +8,7 @@ from typing_extensions import Self, disjoint_base
 _T = TypeVar("_T")
 _Limits = tuple[float | None, float | None, float | None, float | None]
 _Retries = tuple[int, float, float, float]
+_Settings = tuple[_Limits | None, _Retries | None, list[tuple[str, str]] | None]
 
 __all__ = [
     "COUNTERS",
@@ -360,9 +361,11 @@ class NativeClient:
     cannot be used; nothing is sent. Can be shared between threads and event loops; a forked child gets a pool of its
     own.
 
-    In the methods, ``payload`` is a JSON value, JSON text as bytes, or None for no body; ``limits`` replace those of
-    the client; with ``guarded`` an answer that repeats itself without end is an error. They raise the exceptions of
-    `errors`.
+    In the methods, ``payload`` is a JSON value, JSON text as bytes, or None for no body; with ``guarded`` an answer
+    that repeats itself without end is an error. ``settings`` are those of one call, or None: its limits and its
+    retries, which replace those of the client, and its headers, which are sent beside those of the client; each of
+    them may be None (`limits.read_settings` makes them). A header that frames the message, and ``Host``, is a
+    ConfigurationError. They raise the exceptions of `errors`.
 
     >>> client = NativeClient(
     ...     "example.com/api", is_host=True, endpoints=["/api/chat"], headers=[], api_key=None, proxy=None, verify=True,
@@ -390,8 +393,9 @@ class NativeClient:
     @property
     def url(self) -> str:
         """The base URL of the server, without user and password."""
-    def redact(self, text: str) -> str:
-        """The beginning of ``text`` for a message: on one line, without what this client keeps secret."""
+    def redact(self, text: str, settings: _Settings | None = None) -> str:
+        """The beginning of ``text`` for a message: on one line, without what this client, or a call with
+        ``settings``, keeps secret."""
     @property
     def limits(self) -> _Limits:
         """The time limits of the client, in seconds: connecting, first token, pause, total; None is no limit."""
@@ -401,7 +405,7 @@ class NativeClient:
         payload: Any,
         item_class: Callable[[Any], Any] | None,
         raw_lines: bool,
-        limits: _Limits | None,
+        settings: _Settings | None,
         guarded: bool = False,
     ) -> Stream[Any]:
         """Sends ``payload`` and returns the reply as a `Stream` of the running loop.
@@ -415,7 +419,7 @@ class NativeClient:
         payload: Any,
         on_text: Callable[[str], object],
         on_thinking: Callable[[str], object] | None,
-        limits: _Limits | None,
+        settings: _Settings | None,
         guarded: bool = False,
     ) -> NativeAwaitable:
         """Sends ``payload`` and calls ``on_text`` with each piece of the answer, in the context of the caller; awaited,
@@ -424,7 +428,7 @@ class NativeClient:
         ``on_thinking`` gets the pieces of thinking. A callable that ``on_text`` returns takes its place for the
         rest, once.
         """
-    def call(self, endpoint: Endpoint, payload: Any, format: str, limits: _Limits | None) -> NativeAwaitable:
+    def call(self, endpoint: Endpoint, payload: Any, format: str, settings: _Settings | None) -> NativeAwaitable:
         """Sends a request and gives, awaited, its whole reply in a format.
 
         ``"answer"``: the parsed object (lines are folded into one); ``"guarded"``: the same, unless it repeats
@@ -432,14 +436,14 @@ class NativeClient:
         content type; ``"vectors"``: a bytearray of 32-bit floats, the number of rows, their width, and a dict of the
         other fields. Raises ValueError for another format.
         """
-    def call_blocking(self, endpoint: Endpoint, payload: Any, format: str, limits: _Limits | None) -> Any:
+    def call_blocking(self, endpoint: Endpoint, payload: Any, format: str, settings: _Settings | None) -> Any:
         """As `call`, waiting in this thread; signal handlers run meanwhile."""
     def stream_blocking(
         self,
         endpoint: Endpoint,
         payload: Any,
         item_class: Callable[[Any], Any] | None,
-        limits: _Limits | None,
+        settings: _Settings | None,
         guarded: bool = False,
     ) -> BlockingStream[Any]:
         """As `stream`, as an ordinary iterator."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from metagpt_ollama_rs.endpoints import Endpoint
-    from metagpt_ollama_rs.limits import Limits, TimeoutLike
+    from metagpt_ollama_rs.limits import CallSettings, TimeoutLike
     from metagpt_ollama_rs.responses import Record
     from metagpt_ollama_rs.trust import Verify
 
@@ -53,7 +53,7 @@ class BaseClient:
         )
         pairs = header_pairs(headers or {})
         trust = read_verify(verify)
-        self._arguments = {
+        self._arguments: dict[str, Any] = {
             "host": host,
             "headers": dict(pairs) or None,
             "timeout": timeout,
@@ -86,28 +86,33 @@ class BaseClient:
         """The server's base URL, without user and password."""
         return self._native.url
 
-    @property
-    def _transfer_limits(self) -> Limits:
-        """The limits of a transfer, which takes as long as a model is large: only connecting is bounded."""
-        return (self._native.limits[0], None, None, None)
+    def _transfer_settings(self, settings: CallSettings | None) -> CallSettings:
+        """The settings of a transfer, which takes as long as a model is large: unless the call says how long, only
+        connecting is bounded."""
+        limits, retries, headers = settings or (None, None, None)
+        return (limits or (self._native.limits[0], None, None, None), retries, headers)
 
     def _format_of(self, endpoint: Endpoint, guarded: bool) -> str:
         """The core's name for what a whole reply of ``endpoint`` becomes."""
         return "guarded" if guarded else "status" if endpoint.may_be_empty else "answer"
 
-    def _make_reply(self, endpoint: Endpoint, reply: Any) -> Record:
+    def _make_reply(self, endpoint: Endpoint, reply: Any, settings: CallSettings | None = None) -> Record:
         """A whole reply as an object of the endpoint's class.
 
         Raises ProtocolError for one that answers nothing, IncompleteError for a transfer's that is not its last report.
         """
         if endpoint.may_be_empty:
             return endpoint.reply({"status": "success"})
+
+        def redact(text: str) -> str:
+            return self._native.redact(text, settings)
+
         if endpoint.lines == "answer":
-            check_answer(reply, endpoint, redact=self._native.redact)
+            check_answer(reply, endpoint, redact=redact)
         elif endpoint.lines == "progress":
             check_success(reply, endpoint, base_url=self.base_url)
         elif endpoint.fields:
-            require_field(reply, *endpoint.fields, redact=self._native.redact)
+            require_field(reply, *endpoint.fields, redact=redact)
         return endpoint.reply(reply)
 
     def __repr__(self) -> str:

@@ -20,6 +20,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from metagpt_ollama_rs import _core
+from metagpt_ollama_rs.errors import ConfigurationError
 from metagpt_ollama_rs.responses import (
     ChatResponse,
     EmbeddingsResponse,
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     Lines = Literal["answer", "progress", "any"]
+
+METHODS = ("GET", "POST", "DELETE", "HEAD")
 
 __all__ = [
     "CHAT",
@@ -178,6 +181,13 @@ ENDPOINTS: dict[str, Endpoint] = {
 
 
 def endpoint_at(path: str, method: str = "POST") -> Endpoint:
-    """The row for a request to ``path``: that of the table, or a new one for what is not in it."""
+    """The row for a request to ``path``: that of the table, or a new one for what is not in it.
+
+    Raises ConfigurationError for a method that the core doesn't send.
+    """
     row = ENDPOINTS.get(path)
-    return row if row is not None and row.method == method else Endpoint(path, method, lines="any")
+    if row is not None and row.method == method:
+        return row
+    if method not in METHODS:
+        raise ConfigurationError(f"method must be one of {', '.join(METHODS)}, and is {method!r:.60}")
+    return Endpoint(path, method, lines="any")

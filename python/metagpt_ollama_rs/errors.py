@@ -3,7 +3,8 @@
 ::
 
     OllamaError(Exception)
-    ├── ConfigurationError(ValueError)          an address, option or header that cannot be used; nothing was sent
+    ├── RequestError                            a request that cannot be made; nothing was sent
+    │   └── ConfigurationError(ValueError)      an address, option or header that cannot be used
     ├── ConnectError(ConnectionError)           no connection, before the first byte of a reply
     ├── RequestTimeout(TimeoutError)            one of four limits ran out: connect, first_token, idle, total
     │   └── ConnectTimeout(ConnectionError)
@@ -26,6 +27,8 @@
     │   └── DecodeError(ValueError)             a line that is no JSON, not UTF-8 or too long
     ├── EmptyAnswerError                        an answer of nothing: only thinking, only white space, a mere loading
     └── ClosedError(RuntimeError)               the client or stream is closed, or belongs to another process or loop
+
+`RequestError` and `ResponseError` have the names, the arguments and the attributes of ollama-python's.
 
 MetaGPT retries builtin ``ConnectionError`` three times. So only what happened before the first byte of a reply is one:
 an error in the middle of a stream is not, because a retry would repeat output.
@@ -85,6 +88,8 @@ class OllamaError(Exception):
     message = _Shown()
     hint = _Shown()
     proxy: str | None = None
+    # What stands in the place of message, URL and hint (see `replace_text`).
+    _text: str | None = None
 
     def __init__(
         self,
@@ -106,7 +111,16 @@ class OllamaError(Exception):
         self.partial = partial
         self.partial_thinking = partial_thinking
 
+    def replace_text(self, text: str) -> None:
+        """Makes ``text`` the ``str`` of the exception. From Python 3.11 on, tracebacks show the old one below it."""
+        note = getattr(self, "add_note", None)
+        if note is not None:
+            note(str(self))
+        self._text = text
+
     def __str__(self) -> str:
+        if self._text is not None:
+            return self._text
         url = excerpt(self.url or "", _URL)
         where = f" [{url}]" if url and url not in self.message else ""
         hint = f"\nhint: {self.hint}" if self.hint else ""
@@ -116,7 +130,22 @@ class OllamaError(Exception):
         return (_revive, (type(self), self.args, self.__dict__.copy()))
 
 
-class ConfigurationError(OllamaError, ValueError):
+class RequestError(OllamaError):
+    """A request that cannot be made. Nothing was sent. ``error`` is the reason, the same as ``message``.
+
+    >>> RequestError("must provide a model").error
+    'must provide a model'
+    """
+
+    def __init__(self, error: str = "", **attributes: Any) -> None:
+        super().__init__(error, **attributes)
+
+    @property
+    def error(self) -> str:
+        return self.message
+
+
+class ConfigurationError(RequestError, ValueError):
     """An address, an option, a header or a key that cannot be used. Nothing was sent.
 
     >>> from metagpt_ollama_rs import Client
@@ -193,9 +222,13 @@ class ProtocolError(OllamaError):
 class ResponseError(OllamaError):
     """The server refused the request.
 
+    Args:
+        error: what the server said; of the text of a JSON object, its ``error``.
+        status_code: the HTTP status.
+
     Attributes:
         error: the server's own words.
-        status_code: the HTTP status.
+        status_code: the HTTP status, or -1.
         body: the body of the refusal (at most 64 KiB), as bytes.
         retry_after: seconds of a Retry-After header, or None.
 
@@ -208,15 +241,30 @@ class ResponseError(OllamaError):
     ...     except ResponseError as error:
     ...         print(error.status_code, error.error, error.body)
     418 no such thing b'{"error":"no such thing"}'
+    >>> str(ResponseError('{"error": "no such thing"}', 418))
+    'no such thing (status code: 418)'
     """
 
     error: str = ""
     body: bytes = b""
     retry_after: float | None = None
 
+    def __init__(self, error: str = "", status_code: int = -1, **attributes: Any) -> None:
+        words = _error_of(error)
+        if attributes.get("status") is None and status_code != -1:
+            attributes["status"] = status_code
+        super().__init__(words, **attributes)
+        self.error = words
+
     @property
     def status_code(self) -> int:
         return -1 if self.status is None else self.status
+
+    def __str__(self) -> str:
+        if self.url is None and not self.hint and self._text is None:
+            # Made by somebody else's code, which knows no more.
+            return f"{self.error} (status code: {self.status_code})"
+        return super().__str__()
 
 
 class BadRequestError(ResponseError, ValueError):
@@ -496,6 +544,18 @@ class ClosedError(OllamaError, RuntimeError):
     """
 
 
+def _error_of(text: Any) -> Any:
+    """The ``error`` of a JSON object in ``text``, or ``text`` itself."""
+    if not (isinstance(text, str) and text.lstrip().startswith("{")):
+        return text
+    import json
+
+    try:
+        return json.loads(text).get("error", text)
+    except ValueError:
+        return text
+
+
 def _revive(cls: type[OllamaError], args: tuple[Any, ...], state: dict[str, Any]) -> OllamaError:
     error = cls(*args)
     error.__dict__.update(state)
@@ -521,6 +581,7 @@ __all__ = [
     "OllamaError",
     "ProtocolError",
     "RateLimitError",
+    "RequestError",
     "RequestTimeout",
     "ResponseError",
     "ServerBusyError",

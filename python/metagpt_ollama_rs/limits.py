@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from metagpt_ollama_rs._core import DEFAULT_LIMITS, DEFAULT_RETRIES
 from metagpt_ollama_rs.errors import ConfigurationError
+from metagpt_ollama_rs.payloads import header_pairs
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import timedelta
     from typing import Optional, Protocol, Union
 
     Limits = tuple[Optional[float], Optional[float], Optional[float], Optional[float]]
+    Retries = tuple[int, float, float, float]
+    CallSettings = tuple[Optional[Limits], Optional[Retries], Optional[list[tuple[str, str]]]]
 
     class HttpxTimeout(Protocol):
         """The four limits of ``httpx.Timeout``."""
@@ -116,7 +120,24 @@ def _seconds(value: Any, where: str) -> float | None:
     return seconds
 
 
-def read_retries(retries: int | Retry | None) -> tuple[int, float, float, float] | None:
+def read_settings(
+    timeout: TimeoutLike = None, retries: int | Retry | None = None, headers: Mapping[str, str] | None = None
+) -> CallSettings | None:
+    """The arguments ``timeout``, ``retries`` and ``headers`` of a call as the core takes them; None if none is given.
+
+    The first two replace those of the client. Headers are sent beside the client's, in the place of those of the same
+    names.
+
+    >>> read_settings(30, 0, {"X-Team": "a"})
+    ((5.0, 30.0, 30.0, None), (0, 0.2, 3.0, 10.0), [('X-Team', 'a')])
+    >>> read_settings(None, headers={})
+    """
+    if timeout is None and retries is None and not headers:
+        return None
+    return (read_timeout(timeout), read_retries(retries), header_pairs(headers) if headers else None)
+
+
+def read_retries(retries: int | Retry | None) -> Retries | None:
     """The argument ``retries`` of a client as the core takes it: a number, and three numbers of seconds.
 
     >>> read_retries(5)
@@ -158,4 +179,4 @@ def whole_number(name: str, value: Any, least: int) -> int:
     return number
 
 
-__all__ = ["Retry", "Timeout", "read_retries", "read_size", "read_timeout", "whole_number"]
+__all__ = ["Retry", "Timeout", "read_retries", "read_settings", "read_size", "read_timeout", "whole_number"]

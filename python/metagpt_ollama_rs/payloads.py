@@ -10,71 +10,19 @@ read (`images.encode_images`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Union
 
 from metagpt_ollama_rs.errors import ConfigurationError
 from metagpt_ollama_rs.images import BYTES, unread_images
 from metagpt_ollama_rs.responses import Record
-from metagpt_ollama_rs.spelling import near_miss, unknown_argument
+from metagpt_ollama_rs.spelling import near_miss
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
     from datetime import timedelta
 
     Text = Union[str, bytes, bytearray, memoryview]
     KeepAlive = Union[float, str, timedelta, None]
 
-
-class ChatFields(TypedDict, total=False):
-    """What ``chat`` takes beside the model and the messages; None, too, leaves a field out.
-
-    >>> fields: ChatFields = {"think": False, "options": {"temperature": 0}, "format": None}
-    >>> chat_payload("qwen3:8b", [{"role": "user", "content": "Hi"}], fields)["options"]
-    {'temperature': 0}
-    """
-
-    tools: Sequence[Mapping[str, Any] | Callable[..., Any] | Any] | None
-    think: bool | str | None
-    logprobs: bool | None
-    top_logprobs: int | None
-    format: str | Mapping[str, Any] | None
-    options: Mapping[str, Any] | Any | None
-    keep_alive: KeepAlive
-    truncate: bool | None
-
-
-class GenerateFields(TypedDict, total=False):
-    """What ``generate`` takes beside the model, the prompt and its suffix; None, too, leaves a field out.
-
-    >>> fields: GenerateFields = {"system": "Answer in one word.", "raw": None}
-    >>> generate_payload("qwen3:8b", "Hi", None, fields)
-    {'model': 'qwen3:8b', 'prompt': 'Hi', 'system': 'Answer in one word.'}
-    """
-
-    system: Text | None
-    template: Text | None
-    context: Sequence[int] | None
-    think: bool | str | None
-    logprobs: bool | None
-    top_logprobs: int | None
-    raw: bool | None
-    format: str | Mapping[str, Any] | None
-    images: Sequence[Any] | None
-    options: Mapping[str, Any] | Any | None
-    keep_alive: KeepAlive
-    truncate: bool | None
-    width: int | None
-    height: int | None
-    steps: int | None
-
-
-_CHAT = tuple(ChatFields.__annotations__)
-_GENERATE = tuple(GenerateFields.__annotations__)
-_CREATE = ("from_", "files", "adapters", "template", "license", "system", "parameters", "messages", "quantize")
-_ARGUMENTS = {
-    "chat": ("model", "messages", "stream", *_CHAT, "timeout", "repetition_guard"),
-    "generate": ("model", "prompt", "suffix", "stream", *_GENERATE, "timeout", "repetition_guard"),
-}
 
 _MESSAGE = ("role", "content", "thinking", "images", "tool_calls", "tool_name", "tool_call_id")
 # Fields of requests and of messages that are one text.
@@ -115,13 +63,13 @@ def header_pairs(headers: Any) -> list[tuple[str, str]]:
 
 
 def chat_payload(model: Any, messages: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The payload of ``/api/chat``. Raises TypeError for a field that the endpoint does not have.
+    """The payload of ``/api/chat``.
 
     >>> chat_payload("llama3.2", [{"role": "user", "content": b"Hi"}], {"think": True, "format": None})
     {'model': 'llama3.2', 'messages': [{'role': 'user', 'content': 'Hi'}], 'think': True}
     """
     payload: dict[str, Any] = {"model": require_text(model, "model"), "messages": _messages(messages)}
-    _fill(payload, "chat", _CHAT, fields)
+    _fill(payload, fields)
     if "tools" in payload:
         from metagpt_ollama_rs.tools import sent_tools
 
@@ -129,14 +77,13 @@ def chat_payload(model: Any, messages: Any, fields: Mapping[str, Any]) -> dict[s
     return payload
 
 
-def generate_payload(model: Any, prompt: Any, suffix: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The payload of ``/api/generate``. Raises TypeError for a field that the endpoint does not have.
+def generate_payload(model: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The payload of ``/api/generate``.
 
-    >>> generate_payload("llama3.2", "Hi", None, {"options": {"stop": "."}})
+    >>> generate_payload("llama3.2", {"prompt": "Hi", "suffix": None, "options": {"stop": "."}})
     {'model': 'llama3.2', 'prompt': 'Hi', 'options': {'stop': ['.']}}
     """
-    payload: dict[str, Any] = {"model": require_text(model, "model")}
-    _fill(payload, "generate", ("prompt", "suffix", *_GENERATE), {"prompt": prompt, "suffix": suffix, **fields})
+    payload = _fill({"model": require_text(model, "model")}, fields)
     if "images" in payload:
         payload["images"] = unread_images(payload["images"], "images")
     return payload
@@ -151,37 +98,38 @@ def embed_payload(
     {'model': 'nomic-embed-text', 'input': ['one text', 'another'], 'truncate': True}
     """
     fields = {"truncate": truncate, "options": options, "keep_alive": keep_alive, "dimensions": dimensions}
-    return _fill(
-        {"model": require_text(model, "model"), "input": _texts_to_embed(input)}, "embed", tuple(fields), fields
-    )
+    return _fill({"model": require_text(model, "model"), "input": _texts_to_embed(input)}, fields)
 
 
 def embeddings_payload(model: Any, prompt: Any, options: Any, keep_alive: Any) -> dict[str, Any]:
     """The payload of ``/api/embeddings``."""
     fields = {"prompt": prompt, "options": options, "keep_alive": keep_alive}
-    return _fill({"model": require_text(model, "model")}, "embeddings", tuple(fields), fields)
+    several = "embeddings() takes one text; embed() takes several"
+    return _fill({"model": require_text(model, "model")}, fields, hint=several)
 
 
-def create_payload(model: str, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The payload of ``/api/create``; ``from_`` stands for the key ``from``.
+def create_payload(model: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The payload of ``/api/create``, whose keys ``fields`` has.
 
-    A field that is not known is sent, because a newer server may know it; but not one that is a misspelt known one.
+    >>> create_payload("mario", {"from": "llama3.2", "system": "You are Mario.", "quantize": None})
+    {'model': 'mario', 'from': 'llama3.2', 'system': 'You are Mario.'}
     """
-    for name in fields:
-        if name not in (*_CREATE, "from") and near_miss(name, _CREATE):
-            raise unknown_argument("create", name, _CREATE)
-    rest = {name.rstrip("_"): value for name, value in fields.items() if value is not None}
-    if "parameters" in rest:
-        rest["parameters"] = _options(rest["parameters"], "parameters")
-    if "messages" in rest:
-        rest["messages"] = _messages(rest["messages"])
-    return {"model": require_text(model, "model"), **rest}
+    payload = {name: value for name, value in fields.items() if value is not None}
+    if "parameters" in payload:
+        payload["parameters"] = _options(payload["parameters"], "parameters")
+    if "messages" in payload:
+        payload["messages"] = _messages(payload["messages"])
+    return {"model": require_text(model, "model"), **payload}
 
 
-def _fill(payload: dict[str, Any], method: str, known: tuple[str, ...], fields: Mapping[str, Any]) -> dict[str, Any]:
+def streamed(payload: Mapping[str, Any] | bytes) -> Mapping[str, Any] | bytes:
+    """``payload`` with ``"stream": true``; bytes are sent as they are."""
+    return payload if isinstance(payload, bytes) else {**payload, "stream": True}
+
+
+def _fill(payload: dict[str, Any], fields: Mapping[str, Any], hint: str = "give a text (str)") -> dict[str, Any]:
+    """``payload`` with what is not None of ``fields``, each in its form; ``hint`` is for one that is no text."""
     for name, value in fields.items():
-        if name not in known:
-            raise unknown_argument(method, name, _ARGUMENTS[method])
         if value is None:
             continue
         if name == "options":
@@ -189,8 +137,7 @@ def _fill(payload: dict[str, Any], method: str, known: tuple[str, ...], fields: 
         elif name == "keep_alive":
             value = _keep_alive(value)
         elif name in _TEXTS:
-            several = "embeddings() takes one text; embed() takes several"
-            value = require_text(value, name, hint=several if method == "embeddings" else "give a text (str)")
+            value = require_text(value, name, hint=hint)
         payload[name] = value
     return payload
 
@@ -319,8 +266,6 @@ def _check_option_name(name: str, where: str) -> None:
 
 
 __all__ = [
-    "ChatFields",
-    "GenerateFields",
     "chat_payload",
     "create_payload",
     "embed_payload",
@@ -329,4 +274,5 @@ __all__ = [
     "header_pairs",
     "plain_text",
     "require_text",
+    "streamed",
 ]

@@ -53,11 +53,13 @@ impl Client {
     pub async fn call(&self, request: Request) -> Result<Reply, Error> {
         let url = self.config().base.url(&request.endpoint.path);
         let trace = request.trace.clone();
+        let headers = request.headers.clone();
+        let secrets = self.0.secrets_of(&request);
         match reply::fetch(&self.0, request, &url).await {
             Ok(reply) => Ok(reply),
             Err(error) => {
-                let explained = Box::pin(explain(&self.0, trace.as_deref(), error)).await;
-                Err(self.0.redact(explained.at(&url)))
+                let explained = Box::pin(explain(&self.0, trace.as_deref(), headers, error)).await;
+                Err(secrets.redact(explained.at(&url)))
             }
         }
     }

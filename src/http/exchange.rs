@@ -26,6 +26,7 @@ use super::clock::ExchangeClock;
 use super::fault;
 use super::lane::{Lane, Response};
 use super::policy::Timeouts;
+use super::redact::Secrets;
 use super::redirect;
 use super::refusal;
 use super::request::{Head, Prepared, Request};
@@ -57,6 +58,8 @@ pub(super) struct Exchange {
     proxy: Option<String>,
     /// Notes when the body begins, once the head is accepted.
     trace: Option<Arc<Trace>>,
+    /// What an error must not show.
+    secrets: Secrets,
 }
 
 impl Exchange {
@@ -71,22 +74,20 @@ impl Exchange {
         let policy = request.retry.unwrap_or(transport.config().retry);
         let trace = request.trace.clone();
         let mut plan = RetryPlan::new(policy, &request, limits.total);
+        let secrets = transport.secrets_of(&request);
         let prepared = transport.prepare(request, url)?;
         loop {
             let failure =
                 match Self::send_and_follow(transport, &prepared, limits, plan.since()).await {
                     Ok(mut exchange) => {
                         exchange.trace = trace;
+                        exchange.secrets = secrets;
                         return Ok(exchange);
                     }
                     Err(failure) => failure,
                 };
-            plan.wait_for_next(
-                transport.redact(failure),
-                transport.lane(),
-                trace.as_deref(),
-            )
-            .await?;
+            plan.wait_for_next(secrets.redact(failure), transport.lane(), trace.as_deref())
+                .await?;
         }
     }
 
@@ -121,12 +122,12 @@ impl Exchange {
             exchange.read_redirect_body().await;
             left.push(from.clone());
             let target_url = redirect::shown(&target);
-            let (there, next) = transport.follow_redirect(request, target)?;
+            let (there, next, trusted) = transport.follow_redirect(request, target)?;
             exchange = Self::send(&there, &next, limits, asked)
                 .await
                 .map_err(|error| error.at(&target_url))?;
             exchange.redirected_to = Some(target_url);
-            exchange.credentials_withheld = transport.has_credentials() && !there.has_credentials();
+            exchange.credentials_withheld = !trusted && transport.has_credentials(first);
             redirected = Some(next);
         }
     }
@@ -159,6 +160,7 @@ impl Exchange {
             credentials_withheld: false,
             proxy: transport.proxy_that_may_reply(),
             trace: None,
+            secrets: Secrets::default(),
         })
     }
 
@@ -289,6 +291,11 @@ impl Exchange {
 
     pub(super) fn lane(&self) -> &Lane {
         &self.lane
+    }
+
+    /// What an error that is made of the reply must not show.
+    pub(super) fn secrets(&self) -> &Secrets {
+        &self.secrets
     }
 
     /// The error of a head that is good HTTP and that no Ollama server sends.

@@ -23,8 +23,16 @@ const MAX_NAMES: usize = 64 << 10;
 /// How long the answer to the question is waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Adds to `error` what the server knows about the model of the call `trace`.
-pub(super) async fn explain(transport: &Transport, trace: Option<&Trace>, error: Error) -> Error {
+/// The headers of a call.
+type Headers = Vec<(String, String)>;
+
+/// Adds to `error` what the server knows about the model of the call `trace`, which is asked with the call's own `headers`.
+pub(super) async fn explain(
+    transport: &Transport,
+    trace: Option<&Trace>,
+    headers: Headers,
+    error: Error,
+) -> Error {
     let Some(model) = trace
         .map(|trace| trace.call().model.as_str())
         .filter(|model| !model.is_empty())
@@ -33,11 +41,11 @@ pub(super) async fn explain(transport: &Transport, trace: Option<&Trace>, error:
     };
     let shown = excerpt(model, 100);
     if error.cause == Some(Cause::MissingModel) {
-        let models = names(transport, "/api/tags").await.ok().flatten();
+        let models = names(transport, "/api/tags", headers).await.ok().flatten();
         return error.with_available_models(models);
     }
     if error.phase == Some(Phase::FirstToken) {
-        let found = names(transport, "/api/ps").await;
+        let found = names(transport, "/api/ps", headers).await;
         return match &found {
             Ok(Some(names)) if names.iter().any(|name| is_same(name, model)) => {
                 let sentence = format!(
@@ -62,7 +70,11 @@ pub(super) async fn explain(transport: &Transport, trace: Option<&Trace>, error:
 }
 
 /// The names of the models that `path` lists; `None` if the reply is no list of models.
-async fn names(transport: &Transport, path: &str) -> Result<Option<Vec<String>>, Error> {
+async fn names(
+    transport: &Transport,
+    path: &str,
+    headers: Headers,
+) -> Result<Option<Vec<String>>, Error> {
     let request = Request {
         timeouts: Some(Timeouts {
             connect: PATIENCE,
@@ -71,6 +83,7 @@ async fn names(transport: &Transport, path: &str) -> Result<Option<Vec<String>>,
             total: Some(PATIENCE),
         }),
         retry: Some(Retry::OFF),
+        headers,
         ..Request::to(Endpoint::unknown(Method::Get, path))
     };
     let url = transport.config().base.url(path);

@@ -45,12 +45,13 @@ pub(super) async fn run(
     let _closing = CloseOnDrop(inbox);
     let url = transport.config().base.url(&request.endpoint.path);
     let trace = request.trace.clone();
+    let secrets = transport.secrets_of(&request);
     let end = tokio::select! {
         biased;
         () = inbox.aborted() => Err(Error::new(Kind::Closed, "The stream was closed by its reader.")),
         end = stream_and_explain(transport, request, inbox, mode, &url) => end,
     };
-    let end = end.map_err(|error| transport.redact(error.at(&url)));
+    let end = end.map_err(|error| secrets.redact(error.at(&url)));
     if let Some(trace) = trace {
         trace.finish(end.as_ref().err());
     }
@@ -66,9 +67,10 @@ async fn stream_and_explain(
     url: &str,
 ) -> Result<(), Error> {
     let trace = request.trace.clone();
+    let headers = request.headers.clone();
     match Box::pin(stream(transport, request, inbox, mode, url)).await {
         Ok(()) => Ok(()),
-        Err(error) => Err(Box::pin(explain(transport, trace.as_deref(), error)).await),
+        Err(error) => Err(Box::pin(explain(transport, trace.as_deref(), headers, error)).await),
     }
 }
 

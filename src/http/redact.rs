@@ -43,12 +43,7 @@ impl Secrets {
         if let Some((user, password)) = config.base.credentials() {
             secrets.extend(login(user, password));
         }
-        let headers = config.headers.iter();
-        secrets.extend(
-            headers
-                .filter(|(name, _)| is_sensitive(name))
-                .flat_map(|(name, value)| of_header(name, value)),
-        );
+        secrets.extend(of_headers(&config.headers));
         let proxies = match &config.proxy {
             ProxyRule::Direct => [None, None, None],
             ProxyRule::Explicit(proxy) => [Some(proxy), None, None],
@@ -57,6 +52,20 @@ impl Secrets {
             }
         };
         secrets.extend(proxies.into_iter().flatten().flat_map(|url| of_url(url)));
+        Self::sorted(secrets)
+    }
+
+    /// These, and those in the `headers` of a call.
+    #[must_use]
+    pub fn with_headers(&self, headers: &[(String, String)]) -> Self {
+        let mut more = of_headers(headers).peekable();
+        match more.peek() {
+            None => self.clone(),
+            Some(_) => Self::sorted(self.0.iter().cloned().chain(more).collect()),
+        }
+    }
+
+    fn sorted(mut secrets: Vec<String>) -> Self {
         secrets.retain(|secret| secret.len() >= SHORTEST && !secret.starts_with("application/"));
         // A secret that contains another one goes first.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
@@ -83,6 +92,14 @@ impl Secrets {
 fn login(user: &str, password: &str) -> [String; 2] {
     let both = BASE64.encode(format!("{user}:{password}"));
     [password.to_owned(), both.trim_end_matches('=').to_owned()]
+}
+
+/// The secrets in the values of `headers`.
+fn of_headers(headers: &[(String, String)]) -> impl Iterator<Item = String> {
+    headers
+        .iter()
+        .filter(|(name, _)| is_sensitive(name))
+        .flat_map(|(name, value)| of_header(name, value))
 }
 
 /// The secrets in the value of a header: all of it, what follows a word such as `Bearer`, the values of cookies, the

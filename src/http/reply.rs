@@ -35,7 +35,7 @@ pub(super) async fn fetch(
         status: exchange.status(),
         content_type: exchange.content_type().to_owned(),
         body,
-        secrets: transport.secrets().clone(),
+        secrets: exchange.secrets().clone(),
         endpoint,
     })
 }

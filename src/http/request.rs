@@ -31,16 +31,22 @@ use super::config::{Config, real_key};
 use super::endpoint::{Endpoint, Method};
 use super::policy::{Retry, Timeouts};
 use crate::error::{Error, Kind};
+use crate::excerpt::excerpt;
 use crate::stats::Trace;
 use crate::sync::lock;
 
 const OWN_NAME: &str = concat!("metagpt-ollama-rs/", env!("CARGO_PKG_VERSION"));
 
-/// Headers that frame the message: set by hand they would break it.
-const FRAMING: [&str; 4] = [
-    "content-length",
-    "transfer-encoding",
+/// Headers that frame the message, or that say what becomes of its connection: set by hand they would break it.
+const FRAMING: [&str; 9] = [
     "connection",
+    "content-length",
+    "expect",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
     "upgrade",
 ];
 
@@ -67,6 +73,23 @@ pub struct Request {
 }
 
 impl Request {
+    /// This request with `headers` in addition to those of the client. Errors are `Kind::Config` and name the header,
+    /// never its value. `Host` is the client's alone, because all its requests share the connections to one host.
+    pub fn with_headers(mut self, headers: Vec<(String, String)>) -> Result<Self, Error> {
+        add_headers(&mut HeaderMap::new(), &headers)?;
+        if let Some((name, _)) = headers
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case("host"))
+        {
+            return Err(unsendable(
+                name,
+                "a call cannot have another than the client's",
+            ));
+        }
+        self.headers = headers;
+        Ok(self)
+    }
+
     /// A request to `endpoint` without a body, with the settings of the client.
     pub fn to(endpoint: impl Into<Arc<Endpoint>>) -> Self {
         Self {
@@ -97,6 +120,9 @@ pub(super) struct Head {
     pub(super) method: reqwest::Method,
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
+    /// Those of the headers that the call has given, not the client. After a redirect to another origin they are not
+    /// among the headers, but may be again after the next one.
+    pub(super) of_call: Vec<(String, String)>,
 }
 
 /// What tells two heads of one client apart: the endpoint, and whether a body comes with it.
@@ -144,7 +170,7 @@ impl Heads {
             if let Some(head) = kept {
                 head
             } else {
-                let head = Arc::new(self.head(&key.0, has_body, &[], url)?);
+                let head = Arc::new(self.head(&key.0, has_body, Vec::new(), url)?);
                 let mut kept = self.kept();
                 if kept.len() >= MAX_HEADS {
                     kept.clear();
@@ -153,7 +179,7 @@ impl Heads {
                 head
             }
         } else {
-            Arc::new(self.head(&request.endpoint, has_body, &request.headers, url)?)
+            Arc::new(self.head(&request.endpoint, has_body, request.headers, url)?)
         };
         Ok(Prepared {
             head,
@@ -166,7 +192,7 @@ impl Heads {
         &self,
         endpoint: &Endpoint,
         has_body: bool,
-        more: &[(String, String)],
+        of_call: Vec<(String, String)>,
         url: &str,
     ) -> Result<Head, Error> {
         let unusable = || {
@@ -180,26 +206,36 @@ impl Heads {
             Method::Delete => reqwest::Method::DELETE,
             Method::Head => reqwest::Method::HEAD,
         };
-        let headers = self.headers(has_body, more, &url)?;
+        let headers = self.headers(has_body, &of_call, &url)?;
         Ok(Head {
             method,
             url,
             headers,
+            of_call,
         })
     }
 
     /// `request` as it goes on to `target`, to which a redirect leads. `self` are the heads of the client that sends it
-    /// there. The request's own headers stay where they were meant for: at their origin.
-    pub(super) fn redirected(&self, request: &Prepared, target: Url) -> Result<Prepared, Error> {
+    /// there. `trusted` says whether `target` gets the call's own headers: otherwise these stay at the origin that
+    /// they were meant for.
+    pub(super) fn redirected(
+        &self,
+        request: &Prepared,
+        target: Url,
+        trusted: bool,
+    ) -> Result<Prepared, Error> {
+        let of_call = request.head.of_call.clone();
         let headers = if request.head.url.origin() == target.origin() {
             request.head.headers.clone()
         } else {
-            self.headers(request.body.is_some(), &[], &target)?
+            let sent = if trusted { of_call.as_slice() } else { &[] };
+            self.headers(request.body.is_some(), sent, &target)?
         };
         let head = Head {
             method: request.head.method.clone(),
             url: target,
             headers,
+            of_call,
         };
         Ok(Prepared {
             head: Arc::new(head),
@@ -254,15 +290,16 @@ fn authorization(config: &Config) -> Option<String> {
     ))
 }
 
-/// Values may be secrets, so an error names the header only.
+/// The error for a header that cannot be sent. Its value may be a secret, and is not shown.
+fn unsendable(name: &str, why: &str) -> Error {
+    let message = format!("The header {:?} cannot be sent: {why}.", excerpt(name, 60));
+    Error::new(Kind::Config, message)
+}
+
+/// Puts `more` into `headers`, in the place of those of the same names.
 fn add_headers(headers: &mut HeaderMap, more: &[(String, String)]) -> Result<(), Error> {
     for (name, value) in more {
-        let wrong = |what: &str| {
-            Error::new(
-                Kind::Config,
-                format!("The header {name:?} cannot be sent: {what}."),
-            )
-        };
+        let wrong = |why: &str| unsendable(name, why);
         let parsed =
             HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong("its name is not valid"))?;
         if FRAMING.contains(&parsed.as_str()) {

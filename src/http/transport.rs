@@ -89,13 +89,9 @@ impl Transport {
         self.shared.lanes.proxy_that_may_reply()
     }
 
-    pub(super) fn secrets(&self) -> &Secrets {
-        &self.shared.secrets
-    }
-
-    /// `error` without anything that the client keeps secret, should the server have repeated it.
-    pub(super) fn redact(&self, error: Error) -> Error {
-        self.shared.secrets.redact(error)
+    /// What the client and `request` send and nobody may see, should the server repeat it.
+    pub(super) fn secrets_of(&self, request: &Request) -> Secrets {
+        self.shared.secrets.with_headers(&request.headers)
     }
 
     /// `request` as the lanes send it to `url`.
@@ -118,24 +114,29 @@ impl Transport {
         self.shared.lanes.forbid_reuse(response, self.config());
     }
 
-    /// `request` as it goes on to `target`, to which its reply has redirected it, and the transport that sends it there.
-    /// `target` is on the same host; to another origin go neither the client's key nor its headers.
+    /// `request` as it goes on to `target`, to which its reply has redirected it, the transport that sends it there, and
+    /// whether `target` gets all that the server of the client gets.
+    /// `target` is on the same host; to another origin go neither the client's key nor its headers nor the call's.
     pub(super) fn follow_redirect(
         &self,
         request: &Prepared,
         target: Url,
-    ) -> Result<(Self, Prepared), Error> {
+    ) -> Result<(Self, Prepared, bool), Error> {
         let home = Url::parse(&self.config().base.display()).ok();
         let is_home = home
             .as_ref()
             .is_some_and(|home| home.origin() == target.origin());
+        let trusted = is_home || home.as_ref().is_some_and(|home| is_upgrade(home, &target));
         let transport = if is_home {
             self.clone()
         } else {
             self.of_origin(&target, home.as_ref())?
         };
-        let prepared = transport.shared.heads.redirected(request, target)?;
-        Ok((transport, prepared))
+        let prepared = transport
+            .shared
+            .heads
+            .redirected(request, target, trusted)?;
+        Ok((transport, prepared, trusted))
     }
 
     /// The transport of the origin of `target`, in the same lane. `home` is the URL of this one's server.
@@ -171,9 +172,9 @@ impl Transport {
         Ok(transport.in_lane(self.lane.clone()))
     }
 
-    /// Whether anything is sent that another origin must not get.
-    pub(super) fn has_credentials(&self) -> bool {
-        self.shared.heads.has_credentials()
+    /// Whether anything is sent with `request` that another origin must not get.
+    pub(super) fn has_credentials(&self, request: &Prepared) -> bool {
+        self.shared.heads.has_credentials() || !request.head.of_call.is_empty()
     }
 }
 

@@ -8,7 +8,8 @@ import sys
 import pytest
 
 CODE = """
-from metagpt_ollama_rs import AsyncClient, Client
+import metagpt_ollama_rs as ollama
+from metagpt_ollama_rs import AsyncClient, Client, chat
 
 client = Client()
 reveal_type(client.chat("m", []))
@@ -19,6 +20,16 @@ client.generate("m", "Hi", tools=[])
 client.generate("m", "Hi", steps="many")
 client.chat("m", [], system="Be brief.")
 client.chat("m", [], format=3)
+reveal_type(client.pull("m", insecure=True, timeout=30))
+reveal_type(client.push("m", stream=True, headers={"X-Team": "a"}))
+reveal_type(client.create("m", "q4_K_M", "n", stream=True, renderer="r"))
+client.pull("m", tiemout=30)
+client.list(timeout="soon")
+reveal_type(client.list(retries=0).models[0].model)
+reveal_type(ollama.chat("m", [], stream=True))
+reveal_type(chat("m"))
+reveal_type(ollama.list())
+reveal_type(ollama.embed_array("m", "a").shape)
 
 
 async def main(client: AsyncClient) -> None:
@@ -36,6 +47,16 @@ error: No overload variant of "generate" of "Client" matches
 error: No overload variant of "generate" of "Client" matches
 error: No overload variant of "chat" of "Client" matches
 error: No overload variant of "chat" of "Client" matches
+note: Revealed type is "ProgressResponse"
+note: Revealed type is "BlockingStream[ProgressResponse]"
+note: Revealed type is "BlockingStream[ProgressResponse]"
+error: No overload variant of "pull" of "Client" matches
+error: Argument "timeout" to "list" of "Client" has incompatible type "str"
+note: Revealed type is "str | None"
+note: Revealed type is "BlockingStream[ChatResponse]"
+note: Revealed type is "ChatResponse"
+note: Revealed type is "ListResponse"
+note: Revealed type is "tuple[int, int]"
 note: Revealed type is "ChatResponse"
 note: Revealed type is "Stream[GenerateResponse]"
 error: No overload variant of "generate" of "AsyncClient" matches
@@ -49,5 +70,6 @@ def test_fields_and_replies_are_typed(tmp_path: object, monkeypatch: pytest.Monk
     said, complaints, _ = api.run(["--python-executable", sys.executable, "--cache-dir", "cache", "-c", CODE])
     assert not complaints
     lines = [re.sub(r"^<string>:\d+: |metagpt_ollama_rs\.\w+\.", "", line) for line in said.splitlines()]
-    found = [re.sub(r" matches .*", " matches", line) for line in lines if "Revealed" in line or "No overload" in line]
+    kept = [line for line in lines if re.search("Revealed|No overload|Argument", line)]
+    found = [re.sub(r'( matches|type "str").*', r"\1", line) for line in kept]
     assert found == SAID.split("\n")[1:-1]

@@ -9,7 +9,7 @@ import pytest
 import metagpt_ollama_rs.provider as ours
 from metagpt_ollama_rs import Timeout
 from metagpt_ollama_rs.errors import ConfigurationError
-from metagpt_ollama_rs.provider.settings import SETTINGS, overlay, read_settings
+from metagpt_ollama_rs.provider.settings import SETTINGS, overlay, read_provider_settings
 
 QUESTION = [{"role": "user", "content": "Why is the sky blue?"}]
 
@@ -29,7 +29,7 @@ QUESTION = [{"role": "user", "content": "Why is the sky blue?"}]
     ],
 )
 def test_an_option_is_typed_by_the_table(name, text, value, make_config):
-    settings = read_settings(make_config(extra_fields={name: text}), "chat")
+    settings = read_provider_settings(make_config(extra_fields={name: text}), "chat")
     assert settings.options[name] == value
     assert type(settings.options[name]) is type(value)
 
@@ -63,17 +63,17 @@ def test_a_field_of_the_request_is_typed_by_the_table(name, text, value, duel, a
     [("true", True), ("False", False), ("/etc/ssl/ours.pem", "/etc/ssl/ours.pem"), (" ~/ca.pem ", "~/ca.pem")],
 )
 def test_whose_certificates_count(text, value, make_config):
-    assert read_settings(make_config(extra_fields={"verify": text}), "chat").client.verify == value
-    assert read_settings(make_config(), "chat").client.verify is True
+    assert read_provider_settings(make_config(extra_fields={"verify": text}), "chat").client.verify == value
+    assert read_provider_settings(make_config(), "chat").client.verify is True
     with pytest.raises(ConfigurationError, match="the path of a file or folder of CA certificates"):
-        read_settings(make_config(extra_fields={"verify": " "}), "chat")
+        read_provider_settings(make_config(extra_fields={"verify": " "}), "chat")
 
 
 def test_fields_of_the_text_endpoints_stay_out_of_embeddings(make_config):
     config = make_config(logprobs=True, extra_fields={"format": "json", "keep_alive": "5m", "dimensions": "64"})
-    assert read_settings(config, "embed").request == {"keep_alive": "5m", "dimensions": 64}
-    assert read_settings(config, "embeddings").request == {"keep_alive": "5m"}
-    assert read_settings(config, "chat").request == {"format": "json", "keep_alive": "5m", "logprobs": True}
+    assert read_provider_settings(config, "embed").request == {"keep_alive": "5m", "dimensions": 64}
+    assert read_provider_settings(config, "embeddings").request == {"keep_alive": "5m"}
+    assert read_provider_settings(config, "chat").request == {"format": "json", "keep_alive": "5m", "logprobs": True}
 
 
 @pytest.mark.parametrize(
@@ -138,12 +138,12 @@ def test_a_mistake_made_later_is_refused_at_the_call(make_config, server):
 
 def test_extra_fields_win_over_the_fields_of_the_configuration(make_config):
     config = make_config(context_length=4096, temperature=0.1, extra_fields={"num_ctx": "8192"})
-    assert read_settings(config, "chat").options == {"num_ctx": 8192, "temperature": 0.1}
+    assert read_provider_settings(config, "chat").options == {"num_ctx": 8192, "temperature": 0.1}
 
 
 def test_a_value_that_is_nothing_is_not_sent(make_config):
     config = make_config(stop="", seed=None, context_length=None, extra_fields={"stop": "[]"})
-    assert read_settings(config, "chat").options == {"temperature": 0.3}
+    assert read_provider_settings(config, "chat").options == {"temperature": 0.3}
 
 
 def test_the_table_names_fields_that_metagpt_has(make_config):
@@ -158,8 +158,8 @@ def test_reasoning_of_metagpts_main_branch_becomes_think():
         model_fields_set = frozenset({"reasoning"})
         reasoning = True
 
-    assert read_settings(Config(), "chat").request == {"think": True}
-    assert read_settings(Config(), "embed").request == {}
+    assert read_provider_settings(Config(), "chat").request == {"think": True}
+    assert read_provider_settings(Config(), "embed").request == {}
 
 
 def test_the_four_limits_of_a_call(make_config):
@@ -187,5 +187,5 @@ def test_overlay_keeps_both_kinds_of_change():
 
 def test_each_limit_of_timeout_is_a_setting(make_config):
     extra = {f"{limit}_timeout": str(number) for number, limit in enumerate(Timeout._fields, start=1)}
-    timeouts = read_settings(make_config(extra_fields=extra), "chat").client.timeouts
+    timeouts = read_provider_settings(make_config(extra_fields=extra), "chat").client.timeouts
     assert timeouts == {limit: float(number) for number, limit in enumerate(Timeout._fields, start=1)}

@@ -360,6 +360,17 @@ def rust_graph(root: Path, base: Path, name: str = "") -> Graph:
 # The places where the name of a module is computed, as file and code, each with its reason. An import there may be of
 # every module that the file spells in a text; a look into `sys.modules` there imports nothing.
 COMPUTED = {
+    ("metagpt_ollama_rs/ollama_compat/__init__.py", "sys.modules[_PARENT]"): "the package above it",
+    **{
+        ("metagpt_ollama_rs/ollama_compat/stand_in.py", code): "under the names of ollama-python's modules"
+        for code in (
+            "sys.modules.items",
+            "sys.modules.update",
+            "sys.modules.get(name)",
+            "sys.modules[name]",
+            "sys.modules[ours]",
+        )
+    },
     ("metagpt_ollama_rs/provider/__init__.py", "import_module(_MODULE_OF[name])"): "the names are in a table above it",
     ("metagpt_ollama_rs/provider/import_hooks.py", "sys.modules.get(name)"): "a module of MetaGPT's, if it is there",
     (

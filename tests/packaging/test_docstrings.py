@@ -65,6 +65,6 @@ def test_a_public_class_has_an_example(name):
     assert [made.__name__ for made in public_classes(name) if ">>> " not in (made.__doc__ or "")] == []
 
 
-@pytest.mark.parametrize("folder", ["", ".embedded", ".errors", ".payloads", ".responses", ".testing"])
+@pytest.mark.parametrize("folder", ["", ".arguments", ".embedded", ".errors", ".responses", ".testing"])
 def test_a_module_that_users_import_from_has_public_classes(folder):
     assert public_classes(f"metagpt_ollama_rs{folder}")

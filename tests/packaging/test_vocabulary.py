@@ -27,16 +27,21 @@ STUB = "http/direct/unsupported.rs"
 
 # What has one name in several Python modules, with the reason. All else that two modules define has two names.
 SHARED = {
+    "AsyncClient": "the client, and the same with the manners of ollama-python's",
+    "Client": "the client, and the same with the manners of ollama-python's",
     "Model": "public in both places: a model of the server asked, and one of the embedded server",
+    "__dir__": "Python's",
     "__getattr__": "Python's",
     "_main": "what a module does that is run as a script",
     "add_arguments": "what each command has (`cli.main.Command`)",
     "find": "`installation` hands over what `find` finds in another interpreter",
+    "install": "of the provider in MetaGPT's files, and of `ollama_compat` in the place of ollama",
     "main": "what the command line runs",
     "probe": "`installation` hands over what `probe` finds in another interpreter",
     "read": "is always said with its module: `gguf.read`, `files.read`",
     "read_configuration": "`installation` hands over what `config_file` finds in another interpreter",
     "run": "what each command has, and `running.run`, the work of one of them",
+    "uninstall": "undoes `install`",
 }
 # The classes that have the name of a type in src/, with the reason.
 COUNTERPARTS = {

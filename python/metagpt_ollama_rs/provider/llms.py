@@ -68,7 +68,7 @@ from .replies import (
     thinking_of,
     tool_calls_of,
 )
-from .settings import Settings, fields_set, overlay, read_settings
+from .settings import Settings, fields_set, overlay, read_provider_settings
 from .shared_clients import shared_client
 from .sized_llm import SizedLLM
 from .stats_records import (
@@ -489,7 +489,7 @@ class OllamaLLM(CopyableLLM, TokenCountingLLM, SizedLLM):
         # user code may change the dict `extra_fields` in place.
         if self._settings_cache is None or self._settings_cache[:3] != (api, values, names):
             kept = {name: {**value} if isinstance(value, dict) else value for name, value in values.items()}
-            self._settings_cache = (api, kept, {*names}, read_settings(config, api.name.lower()))
+            self._settings_cache = (api, kept, {*names}, read_provider_settings(config, api.name.lower()))
         return self._settings_cache[3]
 
     def _client(self) -> AsyncClient:

@@ -6,8 +6,8 @@ from typing import Any
 
 from metagpt.logs import logger
 
-from ..client import Timeout
 from ..errors import ConfigurationError
+from ..limits import Timeout
 from ..rag import BATCH, OllamaEmbedding
 
 __all__ = ["MetaGPTEmbedding", "configured_embedding"]

@@ -17,7 +17,7 @@ does not import MetaGPT.
 >>> config = SimpleNamespace(
 ...     max_token=200, extra_fields={"num_ctx": "8192", "idle_timeout": "30"}, model_fields_set={"max_token"}
 ... )
->>> settings = read_settings(config, "chat")
+>>> settings = read_provider_settings(config, "chat")
 >>> settings.options, settings.client.timeouts
 ({'temperature': 0.3, 'num_predict': 200, 'num_ctx': 8192}, {'idle': 30.0})
 
@@ -50,7 +50,7 @@ __all__ = [
     "fields_set",
     "overlay",
     "parse_structured",
-    "read_settings",
+    "read_provider_settings",
 ]
 
 # MetaGPT's own provider sends this temperature in every request.
@@ -248,7 +248,7 @@ class Settings:
     >>> from metagpt.configs.llm_config import LLMConfig
     >>> extra_fields = {"num_ctx": "8192", "keep_alive": "5m", "idle_timeout": "60"}
     >>> config = LLMConfig(api_type="ollama", api_key="ollama", extra_fields=extra_fields)
-    >>> settings = read_settings(config, "chat")
+    >>> settings = read_provider_settings(config, "chat")
     >>> settings.options, settings.request, settings.client.timeouts
     ({'temperature': 0.3, 'num_ctx': 8192}, {'keep_alive': '5m'}, {'idle': 60.0})
     """
@@ -258,7 +258,7 @@ class Settings:
     client: ClientSettings = field(default_factory=ClientSettings)
 
 
-def read_settings(config: Any, api: str) -> Settings:
+def read_provider_settings(config: Any, api: str) -> Settings:
     """Reads MetaGPT's ``LLMConfig`` for one endpoint (``chat``, ``generate``, ``embed`` or ``embeddings``).
 
     Raises ``ConfigurationError`` for an unknown name in ``extra_fields`` and for a value of the wrong type.

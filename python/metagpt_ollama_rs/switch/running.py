@@ -42,13 +42,15 @@ class RunResult:
     """How the command ended.
 
     `status` is its exit status as a shell reports it (128 plus the signal's number after a signal). `switched` says
-    that a process of it has imported MetaGPT's Ollama provider. `calls` are the records of its model calls; None when
+    that a process of it has imported MetaGPT's Ollama provider, `stood_in` that one has imported `ollama` and got this
+    package. `calls` are the records of its model calls; None when
     the user has them sent to a socket. `errors` are those that `reporting` has written, in their order, and
     `tracebacks` is the file with their tracebacks, or None.
     """
 
     status: int
     switched: bool
+    stood_in: bool
     calls: Optional[list[dict[str, Any]]]
     errors: list[dict[str, Any]]
     tracebacks: Optional[Path]
@@ -79,6 +81,7 @@ def run(command: Sequence[str], extra_environment: Optional[Mapping[str, str]] =
         return RunResult(
             status,
             switched=Path(scratch, module_of(PROVIDER)).exists(),
+            stood_in=Path(scratch, "ollama").exists(),
             calls=None if stats is None else read_calls(stats, before),
             errors=read_lines(Path(scratch, ERRORS)),
             tracebacks=_move_tracebacks(Path(scratch, TRACEBACKS)),

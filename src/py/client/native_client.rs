@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
 use super::endpoint::EndpointRow;
-use super::options::{self, LimitNumbers, RetryNumbers, Verify};
+use super::options::{self, CallSettings, LimitNumbers, RetryNumbers, Verify};
 use crate::error::{Error, Kind};
 use crate::http::config::resolve_key;
 use crate::http::{AddressSetting, BaseUrl, Client, Config, ProxyRule, Request, Secrets};
@@ -89,7 +89,7 @@ impl NativeClient {
         py: Python<'_>,
         endpoint: &EndpointRow,
         payload: Option<&Bound<'_, PyAny>>,
-        limits: Option<LimitNumbers>,
+        settings: Option<CallSettings>,
         streamed: bool,
     ) -> PyResult<(Request, Arc<Trace>)> {
         let endpoint = endpoint.endpoint();
@@ -104,9 +104,22 @@ impl NativeClient {
             })
             .transpose()
             .map_err(|error| unsendable(py, error))?;
+        let (limits, retries, headers) = settings.unwrap_or_default();
         let timeouts = limits
             .map(|limits| options::timeouts(py, limits))
             .transpose()?;
+        let retry = retries
+            .map(|retries| options::retry(py, retries))
+            .transpose()?;
+        let request = Request {
+            body,
+            timeouts,
+            retry,
+            ..Request::to(Arc::clone(&endpoint))
+        };
+        let mut request = request
+            .with_headers(headers.unwrap_or_default())
+            .map_err(|error| errors::to_python(py, error))?;
         let call = CallInfo {
             model: model_of(py, payload)?,
             host: self.config.base.display(),
@@ -114,12 +127,7 @@ impl NativeClient {
             streamed,
         };
         let trace = Trace::new(call, self.journal.clone());
-        let request = Request {
-            body,
-            timeouts,
-            trace: Some(Arc::clone(&trace)),
-            ..Request::to(endpoint)
-        };
+        request.trace = Some(Arc::clone(&trace));
         Ok((request, trace))
     }
 }
@@ -231,11 +239,15 @@ impl NativeClient {
         self.config.base.display()
     }
 
-    /// The beginning of `text` for a message: on one line, without what this client keeps secret.
-    fn redact(&self, text: &Bound<'_, PyString>) -> String {
+    /// The beginning of `text` for a message: on one line, without what this client, or a call with `settings`, keeps
+    /// secret.
+    #[pyo3(signature = (text, settings=None))]
+    fn redact(&self, text: &Bound<'_, PyString>, settings: Option<CallSettings>) -> String {
         enter();
         let error = Error::new(Kind::Protocol, text.to_string_lossy());
-        Secrets::of(&self.config).redact(error).message.clone()
+        let (_, _, headers) = settings.unwrap_or_default();
+        let secrets = Secrets::of(&self.config).with_headers(&headers.unwrap_or_default());
+        secrets.redact(error).message.clone()
     }
 
     /// `(connect, first_token, idle, total)` in seconds.
@@ -248,7 +260,7 @@ impl NativeClient {
     /// Sends `payload` and returns the reply as a `Stream` of the running loop. `item_class` is the class of the items
     /// (`None`: dicts); with `raw_lines` they are the lines as bytes. With `guarded`, an answer that repeats itself is
     /// an error, except with `raw_lines`.
-    #[pyo3(signature = (endpoint, payload, item_class, raw_lines, limits, guarded=false))]
+    #[pyo3(signature = (endpoint, payload, item_class, raw_lines, settings, guarded=false))]
     #[expect(clippy::too_many_arguments, reason = "the one caller is Python")]
     fn stream(
         &self,
@@ -257,11 +269,11 @@ impl NativeClient {
         payload: Option<&Bound<'_, PyAny>>,
         item_class: Option<Py<PyAny>>,
         raw_lines: bool,
-        limits: Option<LimitNumbers>,
+        settings: Option<CallSettings>,
         guarded: bool,
     ) -> PyResult<Stream> {
         enter();
-        let (mut request, trace) = self.request(py, endpoint, payload, limits, true)?;
+        let (mut request, trace) = self.request(py, endpoint, payload, settings, true)?;
         request.repetition_guard = guarded;
         let placement = self.placement(py)?;
         let format = if raw_lines {
@@ -273,7 +285,7 @@ impl NativeClient {
     }
 
     /// Sends `payload` and calls `on_text(str)` with each piece of the answer; awaited, gives the final object.
-    #[pyo3(signature = (endpoint, payload, on_text, on_thinking, limits, guarded=false))]
+    #[pyo3(signature = (endpoint, payload, on_text, on_thinking, settings, guarded=false))]
     #[expect(clippy::too_many_arguments, reason = "the one caller is Python")]
     fn deliver(
         &self,
@@ -282,11 +294,11 @@ impl NativeClient {
         payload: Option<&Bound<'_, PyAny>>,
         on_text: Py<PyAny>,
         on_thinking: Option<Py<PyAny>>,
-        limits: Option<LimitNumbers>,
+        settings: Option<CallSettings>,
         guarded: bool,
     ) -> PyResult<NativeAwaitable> {
         enter();
-        let (mut request, trace) = self.request(py, endpoint, payload, limits, true)?;
+        let (mut request, trace) = self.request(py, endpoint, payload, settings, true)?;
         request.repetition_guard = guarded;
         let placement = self.placement(py)?;
         let delivery = Delivery::start(py, placement, request, on_text, on_thinking, trace)?;
@@ -296,17 +308,17 @@ impl NativeClient {
     /// Sends a request and gives, awaited, its whole reply in a format: `answer` (parsed), `guarded` (the same, unless
     /// it repeats itself), `status` (as `answer`, or `None` for an empty body), `bytes` (`(bytes, content type)`) or
     /// `vectors` (`(bytearray, rows, width, dict)`).
-    #[pyo3(signature = (endpoint, payload, format, limits))]
+    #[pyo3(signature = (endpoint, payload, format, settings))]
     fn call(
         &self,
         py: Python<'_>,
         endpoint: &EndpointRow,
         payload: Option<&Bound<'_, PyAny>>,
         format: &str,
-        limits: Option<LimitNumbers>,
+        settings: Option<CallSettings>,
     ) -> PyResult<NativeAwaitable> {
         enter();
-        let (request, trace) = self.request(py, endpoint, payload, limits, false)?;
+        let (request, trace) = self.request(py, endpoint, payload, settings, false)?;
         let placement = self.placement(py)?;
         let format = ReplyFormat::named(format)?;
         let reply = WholeReply::start(py, placement, request, format, trace)?;
@@ -314,17 +326,17 @@ impl NativeClient {
     }
 
     /// As `call`, waiting in this thread.
-    #[pyo3(signature = (endpoint, payload, format, limits))]
+    #[pyo3(signature = (endpoint, payload, format, settings))]
     fn call_blocking(
         &self,
         py: Python<'_>,
         endpoint: &EndpointRow,
         payload: Option<&Bound<'_, PyAny>>,
         format: &str,
-        limits: Option<LimitNumbers>,
+        settings: Option<CallSettings>,
     ) -> PyResult<Py<PyAny>> {
         enter();
-        let (request, trace) = self.request(py, endpoint, payload, limits, false)?;
+        let (request, trace) = self.request(py, endpoint, payload, settings, false)?;
         let format = ReplyFormat::named(format)?;
         let client = self.client(py)?;
         let reply = wait_for(py, async move { client.call(request).await })?;
@@ -334,18 +346,18 @@ impl NativeClient {
     }
 
     /// As `stream`, as an ordinary iterator.
-    #[pyo3(signature = (endpoint, payload, item_class, limits, guarded=false))]
+    #[pyo3(signature = (endpoint, payload, item_class, settings, guarded=false))]
     fn stream_blocking(
         &self,
         py: Python<'_>,
         endpoint: &EndpointRow,
         payload: Option<&Bound<'_, PyAny>>,
         item_class: Option<Py<PyAny>>,
-        limits: Option<LimitNumbers>,
+        settings: Option<CallSettings>,
         guarded: bool,
     ) -> PyResult<BlockingStream> {
         enter();
-        let (mut request, trace) = self.request(py, endpoint, payload, limits, true)?;
+        let (mut request, trace) = self.request(py, endpoint, payload, settings, true)?;
         request.repetition_guard = guarded;
         let format = ItemFormat::objects(py, item_class);
         BlockingStream::start(py, self.client(py)?, request, format, trace)

@@ -15,6 +15,13 @@ pub type LimitNumbers = (Option<f64>, Option<f64>, Option<f64>, Option<f64>);
 /// `(retries, first, budget, retry_after)`, all but the first in seconds.
 pub type RetryNumbers = (u32, f64, f64, f64);
 
+/// `(limits, retries, headers)`: what one call has in the place of the client's settings, or, of headers, beside them.
+pub type CallSettings = (
+    Option<LimitNumbers>,
+    Option<RetryNumbers>,
+    Option<Vec<(String, String)>>,
+);
+
 /// Whose certificates are believed.
 #[derive(FromPyObject)]
 pub enum Verify {

@@ -36,6 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "think; for LLMs whose extra_fields say nothing about `structured`",
     )
     parser.add_argument(
+        "--as-ollama",
+        action="store_true",
+        help="give metagpt_ollama_rs.ollama_compat to whatever imports `ollama`, installed or not",
+    )
+    parser.add_argument(
         "--traceback", action="store_true", help="show tracebacks where they arise, and no file of them at the end"
     )
     parser.add_argument("command_line", nargs=argparse.REMAINDER, metavar="COMMAND", help="what to run")
@@ -44,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command, prints the summary on stderr and returns the exit status of the command."""
     from ...switch import running
-    from ...switch.environment import STRUCTURED_VARIABLE, TRACEBACK_VARIABLE
+    from ...switch.environment import AS_OLLAMA_VARIABLE, STRUCTURED_VARIABLE, TRACEBACK_VARIABLE
 
     command: list[str] = arguments.command_line
     if command and command[0] == "--":
@@ -57,16 +62,18 @@ def run(arguments: argparse.Namespace) -> int:
     environment = {}
     if arguments.structured:
         environment[STRUCTURED_VARIABLE] = "true"
+    if arguments.as_ollama:
+        environment[AS_OLLAMA_VARIABLE] = "1"
     if arguments.traceback:
         environment[TRACEBACK_VARIABLE] = "1"
     try:
         result = running.run([program, *command[1:]], environment)
     except OSError as error:
         raise CliError(f"{program} cannot be started: {error.strerror}", hint="is it for this machine?") from error
-    return _print_summary(command, result)
+    return _print_summary(command, result, as_ollama=arguments.as_ollama)
 
 
-def _print_summary(command: list[str], result: RunResult) -> int:
+def _print_summary(command: list[str], result: RunResult, *, as_ollama: bool) -> int:
     """Prints the totals of the calls and the error that ended the run, if one did; returns the exit status."""
     from ...switch import summary
 
@@ -80,8 +87,11 @@ def _print_summary(command: list[str], result: RunResult) -> int:
             print_message(
                 "metagpt-ollama: no call was made to Ollama (`metagpt-ollama status` says which configuration is read)"
             )
+        elif result.stood_in:
+            print_message("metagpt-ollama: no call was made to Ollama")
         else:
-            print_message("metagpt-ollama: nothing was switched over: the command did not import MetaGPT's providers")
+            what = "imported neither ollama nor" if as_ollama else "did not import"
+            print_message(f"metagpt-ollama: nothing was switched over: the command {what} MetaGPT's providers")
     if result.tracebacks is not None:
         print_message(f"metagpt-ollama: the tracebacks are in {result.tracebacks}")
     reason = summary.ended_by(result.calls or [])

@@ -5,7 +5,8 @@ This folder is put first on PYTHONPATH, and Python imports `sitecustomize` by it
 finders, and loads nothing of this package before one of the two modules is imported.
 
 One finder finds this package, for a command whose interpreter does not have it. The other gives the two modules a
-loader that compiles the edited text. Its bytecode is never cached: the installation's own stays as it is.
+loader that compiles the edited text. Its bytecode is never cached: the installation's own stays as it is. With
+`metagpt-ollama run --as-ollama` a third one gives this package's `ollama_compat` for the module `ollama`.
 
 Every Python that the command starts runs this file, old versions too: no syntax in it is newer than Python 3.0.
 """
@@ -56,12 +57,7 @@ def _install_finders(quiet) -> None:  # type: ignore[no-untyped-def]
             if warning:
                 sys.stderr.write("metagpt-ollama: " + warning + "\n")
             code = compile(text, self.path, "exec", dont_inherit=True)
-            try:
-                # This file tells the command that the module was imported.
-                with open(os.path.join(os.environ["METAGPT_OLLAMA_RUN"], fullname), "w", encoding="utf-8"):
-                    pass
-            except (OSError, KeyError):
-                pass
+            _note_import(fullname)
             if quiet:
                 from metagpt_ollama_rs.switch.reporting import strip_tracebacks_from_log
 
@@ -89,6 +85,53 @@ def _install_finders(quiet) -> None:  # type: ignore[no-untyped-def]
     sys.meta_path.append(PackageFinder)
 
 
+def _install_ollama_finder() -> None:
+    """Gives this package's `ollama_compat` for the module `ollama`, and loads it only when that is imported."""
+    from importlib.machinery import ModuleSpec
+
+    class StandInLoader:
+        @staticmethod
+        def create_module(spec):  # type: ignore[no-untyped-def]
+            from metagpt_ollama_rs import ollama_compat
+
+            # Python gives the module the spec of this import, and is then told its own again.
+            spec.loader_state = ollama_compat.__spec__
+            return ollama_compat
+
+        @staticmethod
+        def exec_module(module):  # type: ignore[no-untyped-def]
+            module.__spec__ = module.__spec__.loader_state
+            module.install()
+            _note_import("ollama")
+
+    class StandInFinder:
+        @staticmethod
+        def find_spec(fullname, path=None, target=None):  # type: ignore[no-untyped-def]
+            if fullname != "ollama":
+                return None
+            origin = os.path.join(_PACKAGE, "ollama_compat", "__init__.py")
+            return ModuleSpec("ollama", StandInLoader, origin=origin, is_package=True)  # type: ignore[arg-type]
+
+        @staticmethod
+        def find_distributions(context=None):  # type: ignore[no-untyped-def]
+            if (getattr(context, "name", None) or "").lower() != "ollama":
+                return iter(())
+            from metagpt_ollama_rs.ollama_compat.stand_in import VersionFinder
+
+            return VersionFinder().find_distributions(context)
+
+    sys.meta_path.insert(0, StandInFinder)
+
+
+def _note_import(name) -> None:  # type: ignore[no-untyped-def]
+    """Tells the command that the module was imported, by a file."""
+    try:
+        with open(os.path.join(os.environ["METAGPT_OLLAMA_RUN"], name), "w", encoding="utf-8"):
+            pass
+    except (OSError, KeyError):
+        pass
+
+
 def _run_hidden_sitecustomize() -> None:
     """Runs the `sitecustomize` that Python would have found without this one."""
     from importlib.machinery import PathFinder
@@ -107,4 +150,6 @@ if "METAGPT_OLLAMA_RUN" in os.environ and sys.version_info >= (3, 9):
     if _quiet:
         _install_excepthook()
     _install_finders(_quiet)
+    if "METAGPT_OLLAMA_AS_OLLAMA" in os.environ:
+        _install_ollama_finder()
 _run_hidden_sitecustomize()

@@ -28,6 +28,7 @@ fn prepared(listener: &TcpListener, body: &[u8]) -> Prepared {
             method: Method::POST,
             url: Url::parse(&format!("http://{address}/api/chat?x=1")).unwrap(),
             headers,
+            of_call: Vec::new(),
         }),
         body: Some(Bytes::copy_from_slice(body)),
         changing: false,

@@ -1,0 +1,206 @@
+"""ollama-python's module of this name: its two clients and the functions beside them.
+
+The clients are those of `metagpt_ollama_rs`, and keep to ollama-python's manners where the two are of different minds:
+
+* No time limit holds unless one is given, and a number counts for connecting as for the rest, as httpx has it.
+* ``OLLAMA_API_KEY`` is sent to the host that the client is for, whichever it is.
+* A chat without tools says so (``"tools": []``), and requests have ollama-python's ``User-Agent``, with ours behind it.
+* The text of an error is ollama-python's (``model 'm' not found (status code: 404)``). What our errors say besides is
+  in their attributes (``message``, ``hint``, ``url``), and in the traceback from Python 3.11 on. Errors of a stream
+  keep their own text.
+* What is written in the place of ``_request``, or of ``_client`` (an ``httpx.Client``), is used.
+
+docs/compatibility.md lists what is different all the same.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from typing import TYPE_CHECKING, Any
+
+from metagpt_ollama_rs import _core, async_client, client
+from metagpt_ollama_rs._core import __version__ as _own_version
+from metagpt_ollama_rs.base import BaseClient
+from metagpt_ollama_rs.endpoints import CHAT, Endpoint, endpoint_at
+from metagpt_ollama_rs.errors import ConnectError, OllamaError, ResponseError
+from metagpt_ollama_rs.limits import Timeout
+from metagpt_ollama_rs.ollama_compat._types import *  # noqa: F403
+from metagpt_ollama_rs.ollama_compat.httpx_view import HttpxView
+from metagpt_ollama_rs.ollama_compat.stand_in import API_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from metagpt_ollama_rs.limits import TimeoutLike
+
+__version__ = API_VERSION
+
+CONNECTION_ERROR_MESSAGE = (
+    "Failed to connect to Ollama. Please check that Ollama is downloaded, running and accessible. "
+    "https://ollama.com/download"
+)
+
+_USER_AGENT = (
+    f"ollama-python/{API_VERSION} ({platform.machine()} {platform.system().lower()}) "
+    f"Python/{platform.python_version()} metagpt_ollama_rs/{_own_version}"
+)
+
+
+class _Manners(BaseClient):
+    """What both clients of this module do as ollama-python does it."""
+
+    def __init__(
+        self,
+        host: str | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout: TimeoutLike = None,
+        **arguments: Any,
+    ) -> None:
+        own = {str(name).lower(): value for name, value in dict(headers or {}).items() if value is not None}
+        sent = {
+            **own,
+            "content-type": "application/json",
+            "accept": "application/json",
+            "user-agent": _USER_AGENT,
+        }
+        key = os.environ.get("OLLAMA_API_KEY")
+        if key and not sent.get("authorization"):
+            sent["authorization"] = f"Bearer {key}"
+        super().__init__(host, headers=sent, timeout=_read_timeout(timeout), **arguments)
+        # A pickle has what was given, without a key of the environment's.
+        self._arguments.update(headers=own or None, timeout=timeout)
+        self._view = HttpxView(self, sent, timeout)
+
+    @property
+    def _client(self) -> Any:
+        """What is there in the place of the ``httpx.Client`` of ollama-python's clients."""
+        return self._view
+
+
+def _read_timeout(timeout: Any) -> Any:
+    """ollama-python's ``timeout``: None is no limit, and a number holds for connecting as well."""
+    if timeout is None:
+        return Timeout(None, None, None, None)
+    if isinstance(timeout, tuple) and not isinstance(timeout, Timeout):
+        connect, read, *_ = timeout
+        return Timeout(connect, read, read)
+    if isinstance(timeout, (int, float)) and not isinstance(timeout, bool):
+        return Timeout(timeout, timeout, timeout)
+    return timeout
+
+
+def _sent(endpoint: Endpoint, payload: Any) -> Any:
+    return {**payload, "tools": []} if endpoint is CHAT and "tools" not in payload else payload
+
+
+def _told(error: OllamaError) -> OllamaError:
+    """``error``, with the text that ollama-python's has."""
+    if isinstance(error, ConnectError):
+        error.replace_text(CONNECTION_ERROR_MESSAGE)
+    elif isinstance(error, ResponseError):
+        error.replace_text(f"{error.error} (status code: {error.status_code})")
+    return error
+
+
+class Client(_Manners, client.Client):
+    """ollama-python's client, over that of `metagpt_ollama_rs`.
+
+    >>> from metagpt_ollama_rs.ollama_compat import Client, ResponseError
+    >>> from metagpt_ollama_rs.testing import ScriptedServer
+    >>> with ScriptedServer() as server:  # stands in for Ollama
+    ...     try:
+    ...         Client(server.url).show("llama3.2:1b")
+    ...     except ResponseError as error:
+    ...         print(error)
+    model 'llama3.2:1b' not found (status code: 404)
+    """
+
+    def _send(self, endpoint: Endpoint, payload: Any = None, stream: bool = False, *rest: Any, **more: Any) -> Any:
+        payload = _sent(endpoint, payload)
+        if _is_replaced(self, Client):
+            body = {**payload, "stream": stream} if payload is not None and endpoint.streams else payload
+            given = {} if body is None else {"json": body}
+            return self._request(endpoint.reply, endpoint.method, endpoint.path, stream=stream, **given)
+        try:
+            return super()._send(endpoint, payload, stream, *rest, **more)
+        except OllamaError as error:
+            raise _told(error) from error.__cause__
+
+    def _request(self, cls: Any, method: str, url: str, *, json: Any = None, stream: bool = False) -> Any:
+        """A request to any path; ``cls`` makes an object of the reply, or with ``stream`` of each line of it.
+
+        Code that replaces this method gets every request of the client.
+        """
+        row = endpoint_at(url, method)
+        if stream:
+            return self._native.stream_blocking(row, json, lambda line: cls(**line), None)
+        try:
+            return cls(**self._native.call_blocking(row, json, "answer", None))
+        except OllamaError as error:
+            raise _told(error) from error.__cause__
+
+
+class AsyncClient(_Manners, async_client.AsyncClient):
+    """ollama-python's client for asyncio, over that of `metagpt_ollama_rs`.
+
+    >>> from metagpt_ollama_rs.ollama_compat import AsyncClient
+    >>> AsyncClient("example.com")
+    AsyncClient('http://example.com:11434')
+    """
+
+    async def _send(
+        self, endpoint: Endpoint, payload: Any = None, stream: bool = False, *rest: Any, **more: Any
+    ) -> Any:
+        payload = _sent(endpoint, payload)
+        if _is_replaced(self, AsyncClient):
+            body = {**payload, "stream": stream} if payload is not None and endpoint.streams else payload
+            given = {} if body is None else {"json": body}
+            return await self._request(endpoint.reply, endpoint.method, endpoint.path, stream=stream, **given)
+        try:
+            return await super()._send(endpoint, payload, stream, *rest, **more)
+        except OllamaError as error:
+            raise _told(error) from error.__cause__
+
+    async def _request(self, cls: Any, method: str, url: str, *, json: Any = None, stream: bool = False) -> Any:
+        """As `Client._request`; with ``stream`` an asynchronous iterator."""
+        row = endpoint_at(url, method)
+        if stream:
+            return self._native.stream(row, json, lambda line: cls(**line), False, None)
+        try:
+            return cls(**await self._native.call(row, json, "answer", None))
+        except OllamaError as error:
+            raise _told(error) from error.__cause__
+
+
+def _is_replaced(made: Any, cls: Any) -> bool:
+    """Whether somebody has put a function of theirs in the place of ``_request``."""
+    return getattr(made._request, "__func__", None) is not cls.__dict__.get("_request") or _REQUESTS[cls] is not (
+        cls.__dict__.get("_request")
+    )
+
+
+_REQUESTS = {cls: cls.__dict__["_request"] for cls in (Client, AsyncClient)}
+
+
+def _parse_host(host: str | None) -> str:
+    """The base URL for a value in the manner of ``OLLAMA_HOST``.
+
+    >>> from metagpt_ollama_rs.ollama_compat._client import _parse_host
+    >>> _parse_host(":56789")
+    'http://127.0.0.1:56789'
+    """
+    return _core.NativeClient(
+        host or "",
+        is_host=True,
+        endpoints=[],
+        headers=[],
+        api_key=None,
+        proxy=None,
+        verify=True,
+        limits=None,
+        retries=None,
+        max_line=None,
+        max_body=None,
+    ).url
