@@ -141,7 +141,7 @@ def autogen_create_stream(address: str) -> Receive:
     from autogen_core.models import UserMessage
     from autogen_ext.models.ollama import OllamaChatCompletionClient
 
-    info = {name: False for name in ("vision", "function_calling", "json_output", "structured_output")}
+    info = dict.fromkeys(("vision", "function_calling", "json_output", "structured_output"), False)
     models: dict[str, Any] = {}
 
     async def receive(model: str) -> str:

@@ -144,6 +144,6 @@ def test_a_real_model(embedded, keep):
     whole = made.run("Say hi.").content
     assert whole.strip()
     assert "".join(event.content or "" for event in made.run("Say hi.", stream=True)) == whole
-    vector = OllamaEmbedder(id=MODEL, host=embedded, dimensions=576).get_embedding("Cats purr.")
+    vector = OllamaEmbedder(id=f"{MODEL}-embed", host=embedded, dimensions=576).get_embedding("Cats purr.")
     assert len(vector) == 576
     keep([whole, vector])

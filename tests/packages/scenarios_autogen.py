@@ -102,14 +102,14 @@ def test_cancellation(model, server):
 
     async def leave():
         token = CancellationToken()
-        received = []
+        stream = model().create_stream(MESSAGES, cancellation_token=token)
+        assert await stream.__anext__() == "word "
+        assert await stream.__anext__() == "word "
+        asyncio.get_running_loop().call_soon(token.cancel)
         with pytest.raises(asyncio.CancelledError):
-            async for part in model().create_stream(MESSAGES, cancellation_token=token):
-                received.append(part)
-                asyncio.get_running_loop().call_soon(token.cancel)
-        return received
+            await stream.__anext__()
 
-    assert "word " in asyncio.run(leave())
+    asyncio.run(leave())
     server.wait_for_hangup()
 
 
@@ -120,7 +120,12 @@ def test_an_agent_with_a_tool_over_two_turns(model, server, keep, streamed):
     ])  # fmt: skip
     server.on("POST", "/api/chat", lambda sent: Reply.chat(stream=sent.json()["stream"], model=MODEL, **next(script)))
     agent = AssistantAgent(
-        "helper", model(), tools=[weather], reflect_on_tool_use=True, model_client_stream=streamed, system_message="Help."
+        "helper",
+        model(),
+        tools=[weather],
+        reflect_on_tool_use=True,
+        model_client_stream=streamed,
+        system_message="Help.",
     )
 
     async def talk():

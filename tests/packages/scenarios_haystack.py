@@ -210,6 +210,6 @@ def test_a_real_model(embedded, keep):
     [streamed] = generator.run("Say hi.", streaming_callback=chunks.append)["replies"]
     assert whole.text.strip()
     assert streamed.text == whole.text == "".join(chunk.content for chunk in chunks)
-    vector = OllamaTextEmbedder(MODEL, embedded).run("Cats purr.")["embedding"]
+    vector = OllamaTextEmbedder(f"{MODEL}-embed", embedded).run("Cats purr.")["embedding"]
     assert len(vector) == 576
     keep([whole.text, vector])

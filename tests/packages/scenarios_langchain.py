@@ -335,7 +335,7 @@ def test_embeddings(server, keep):
 
 
 def test_a_real_model(embedded, keep):
-    options = {"model": MODEL, "base_url": embedded, "temperature": 0, "seed": 1, "num_predict": 6}
+    options = {"model": MODEL, "base_url": embedded, "temperature": 0, "seed": 1, "num_predict": 6, "num_thread": 1}
     chat = ChatOllama(**options)
     answer = chat.invoke("Say hi.")
     streamed = "".join(part.content for part in chat.stream("Say hi."))
@@ -344,6 +344,6 @@ def test_a_real_model(embedded, keep):
     assert answer.usage_metadata["output_tokens"] > 0
     completed = OllamaLLM(**options).invoke("Once upon a")
     assert completed.strip()
-    vector = OllamaEmbeddings(model=MODEL, base_url=embedded).embed_query("Cats purr.")
+    vector = OllamaEmbeddings(model=f"{MODEL}-embed", base_url=embedded).embed_query("Cats purr.")
     assert len(vector) == 576
     keep([answer.content, completed, vector])

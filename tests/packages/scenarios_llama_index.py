@@ -257,13 +257,13 @@ def test_embeddings(server, keep):
 
 
 def test_a_real_model(embedded, keep):
-    options = {"temperature": 0, "seed": 1, "num_predict": 6}
+    options = {"temperature": 0, "seed": 1, "num_predict": 6, "num_thread": 1}
     llm = Ollama(model=MODEL, base_url=embedded, additional_kwargs=options)
     answer = llm.chat([ChatMessage(role="user", content="Say hi.")]).message.content
     streamed = [part.delta for part in llm.stream_chat([ChatMessage(role="user", content="Say hi.")])]
     assert answer.strip()
     assert "".join(streamed) == answer
     assert llm.context_window > 0
-    vector = OllamaEmbedding(MODEL, embedded).get_text_embedding("Cats purr.")
+    vector = OllamaEmbedding(f"{MODEL}-embed", embedded).get_text_embedding("Cats purr.")
     assert len(vector) == 576
     keep([answer, vector])
