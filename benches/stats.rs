@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use metagpt_ollama_rs::stats::{self, CallInfo, Journal, Trace};
+use metagpt_ollama_rs::stats::{self, CallInfo, Journal, ReplyEnd, Trace};
 use metagpt_ollama_rs::wire::Counters;
 
 fn call(journal: Option<&Arc<Journal>>) {
@@ -23,7 +23,12 @@ fn call(journal: Option<&Arc<Journal>>) {
         eval_duration: Some(1_000_000_000),
         ..Counters::default()
     };
-    trace.note_answer(black_box(&counters), Some("stop"), true);
+    let end = ReplyEnd {
+        counters,
+        done_reason: Some("stop".to_owned()),
+        model: Some("smollm2:135m".to_owned()),
+    };
+    trace.note_answer(black_box(end), true);
     trace.finish(None);
 }
 

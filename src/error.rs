@@ -118,6 +118,8 @@ pub enum Cause {
     WrongName,
     /// `Connect`, TLS: what answers does not speak TLS.
     NoTls,
+    /// `Connect`, TLS: the server wants a certificate of the client, or another one.
+    ClientCertificate,
     /// `Connect`, TLS: the handshake failed for another reason.
     Handshake,
 }
@@ -137,6 +139,7 @@ impl Cause {
             Self::NotYetValid => "not_yet_valid",
             Self::WrongName => "wrong_name",
             Self::NoTls => "no_tls",
+            Self::ClientCertificate => "client_certificate",
             Self::Handshake => "handshake",
         }
     }

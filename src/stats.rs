@@ -89,6 +89,33 @@ pub struct CallInfo {
     pub streamed: bool,
 }
 
+/// What the end of a reply says about it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ReplyEnd {
+    pub counters: Counters,
+    /// Why the answer ended, such as `stop`.
+    pub done_reason: Option<String>,
+    /// The model that answered, by its own account.
+    pub model: Option<String>,
+}
+
+/// Something that happened in a call, in words for the log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TraceNote {
+    pub text: String,
+    /// For a request that was sent again: how long after the start of the call.
+    pub retried_at: Option<Duration>,
+}
+
+/// What is known of a call that has ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EndedCall {
+    pub record: CallRecord,
+    pub done_reason: Option<String>,
+    /// The model that answered, by its own account.
+    pub model: Option<String>,
+}
+
 /// A call under way.
 #[derive(Debug)]
 pub struct Trace {
@@ -101,20 +128,24 @@ pub struct Trace {
     journal: Option<Arc<Journal>>,
     /// How long after the start the first byte of the reply's body came.
     first_byte: OnceLock<Duration>,
+    /// Whether there are notes that nobody has taken. Asked for each piece of a stream, so without the lock.
+    has_notes: AtomicBool,
+    /// Whether somebody will ask for the record when the call has ended.
+    keeps_end: AtomicBool,
     state: Mutex<TraceState>,
 }
 
 #[derive(Debug, Default)]
 struct TraceState {
     retries: usize,
-    /// Lines for the log.
-    log_lines: Vec<String>,
-    counters: Counters,
-    truncated: bool,
+    notes: Vec<TraceNote>,
+    reply_end: ReplyEnd,
     /// Whether the answer is all there.
     complete: bool,
     /// Whether the record was made.
     finished: bool,
+    /// The end, if it was to be kept.
+    ended: Option<Box<EndedCall>>,
 }
 
 impl Trace {
@@ -124,7 +155,7 @@ impl Trace {
         if let Some(journal) = &trace.journal
             && let Some(complaint) = journal.write(&trace.start("begun"))
         {
-            lock(&trace.state).log_lines.push(complaint);
+            trace.note(&mut lock(&trace.state), complaint, None);
         }
         let trace = Arc::new(trace);
         lock(&CALLS.get().open).insert(trace.number, Arc::downgrade(&trace));
@@ -147,6 +178,8 @@ impl Trace {
             clock: Instant::now(),
             journal,
             first_byte: OnceLock::new(),
+            has_notes: AtomicBool::new(false),
+            keeps_end: AtomicBool::new(false),
             state: Mutex::default(),
         }
     }
@@ -184,16 +217,38 @@ impl Trace {
     pub fn note_retry(&self, reason: String) {
         let mut state = lock(&self.state);
         state.retries += 1;
-        state.log_lines.push(reason);
+        self.note(&mut state, reason, Some(self.clock.elapsed()));
+    }
+
+    fn note(&self, state: &mut TraceState, text: String, retried_at: Option<Duration>) {
+        state.notes.push(TraceNote { text, retried_at });
+        self.has_notes.store(true, Ordering::Release);
     }
 
     /// Notes what the last line of the reply says. `complete` means that the answer is all there, whatever happens to its
     /// connection now.
-    pub fn note_answer(&self, counters: &Counters, done_reason: Option<&str>, complete: bool) {
+    pub fn note_answer(&self, end: ReplyEnd, complete: bool) {
         let mut state = lock(&self.state);
-        state.counters.update(counters);
-        state.truncated |= done_reason == Some("length");
+        let known = &mut state.reply_end;
+        known.counters.update(&end.counters);
+        known.done_reason = end.done_reason.or_else(|| known.done_reason.take());
+        known.model = end.model.or_else(|| known.model.take());
         state.complete |= complete;
+    }
+
+    /// Keeps what is known at the end of the call for [`Trace::ended`].
+    pub fn keep_end(&self) {
+        self.keeps_end.store(true, Ordering::Release);
+    }
+
+    /// What is known of the call, if it has ended and [`Trace::keep_end`] was called before.
+    pub fn ended(&self) -> Option<EndedCall> {
+        lock(&self.state).ended.as_deref().cloned()
+    }
+
+    /// How long after the start the first byte of the reply's body came.
+    pub fn first_byte(&self) -> Option<Duration> {
+        self.first_byte.get().copied()
     }
 
     /// Makes the record of a call that ended well or with `failure`. Only the first call counts.
@@ -207,15 +262,32 @@ impl Trace {
             .journal
             .as_ref()
             .and_then(|journal| journal.write(&record));
-        state.log_lines.extend(complaint);
+        if let Some(complaint) = complaint {
+            self.note(&mut state, complaint, None);
+        }
+        if self.keeps_end.load(Ordering::Acquire) {
+            let ReplyEnd {
+                done_reason, model, ..
+            } = state.reply_end.clone();
+            state.ended = Some(Box::new(EndedCall {
+                record: record.clone(),
+                done_reason,
+                model,
+            }));
+        }
         drop(state);
         lock(&CALLS.get().open).remove(&self.number);
         push_record(record);
     }
 
-    /// The lines for the log that were not handed out before.
-    pub fn take_log_lines(&self) -> Vec<String> {
-        std::mem::take(&mut lock(&self.state).log_lines)
+    /// The notes that were not handed out before.
+    pub fn take_notes(&self) -> Vec<TraceNote> {
+        if !self.has_notes.load(Ordering::Acquire) {
+            return Vec::new();
+        }
+        let mut state = lock(&self.state);
+        self.has_notes.store(false, Ordering::Release);
+        std::mem::take(&mut state.notes)
     }
 
     fn record(&self, state: &TraceState, failure: Option<&Error>) -> CallRecord {
@@ -230,7 +302,7 @@ impl Trace {
             prompt_eval_duration,
             eval_count,
             eval_duration,
-        } = state.counters;
+        } = state.reply_end.counters;
         let seconds =
             |nanoseconds: Option<u64>| nanoseconds.map(|n| Duration::from_nanos(n).as_secs_f64());
         let answer_seconds = seconds(eval_duration);
@@ -254,7 +326,7 @@ impl Trace {
                 _ => None,
             },
             retries: state.retries,
-            truncated: state.truncated,
+            truncated: state.reply_end.done_reason.as_deref() == Some("length"),
             error: error.map(|error| error.kind.name()),
             phase: error.and_then(|error| error.phase),
             status: error.and_then(|error| error.status),

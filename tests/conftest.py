@@ -20,9 +20,12 @@ CERTIFICATES = Path(__file__).parent / "certificates"
 class Front:
     """Takes TLS connections on a port of its own and passes on what they carry, as a reverse proxy does."""
 
-    def __init__(self, certificate: str, backend: int) -> None:
+    def __init__(self, certificate: str, backend: int, clients: str | None = None) -> None:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(CERTIFICATES / f"{certificate}.pem")
+        if clients:
+            self._context.verify_mode = ssl.CERT_REQUIRED
+            self._context.load_verify_locations(CERTIFICATES / f"{clients}.pem")
         self._backend = backend
         self._open: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -69,12 +72,13 @@ def certificates() -> Path:
 
 
 @pytest.fixture
-def tls_front(ollama_server: ScriptedServer) -> Iterator[Callable[[str], Front]]:
-    """Starts a `Front` of ``ollama_server`` that shows the certificate of this name."""
+def tls_front(ollama_server: ScriptedServer) -> Iterator[Callable[..., Front]]:
+    """Starts a `Front` of ``ollama_server`` that shows the certificate of this name, and demands one that the authority
+    ``clients`` has signed."""
     fronts: list[Front] = []
 
-    def start(certificate: str = "server") -> Front:
-        fronts.append(Front(certificate, ollama_server.port))
+    def start(certificate: str = "server", clients: str | None = None) -> Front:
+        fronts.append(Front(certificate, ollama_server.port, clients))
         return fronts[-1]
 
     yield start

@@ -35,6 +35,7 @@ __all__ = [
     "get_response_choice",
     "is_cloud",
     "loads",
+    "observe_all_calls",
     "parse_tool_arguments",
     "refuse_repetition",
     "stats_clear",
@@ -196,6 +197,13 @@ def stats_fail(
     'config'
     """
 
+def observe_all_calls(wanted: bool) -> None:
+    """Says whether `events.begin_call` is to be asked at the beginning of the calls of every client, or only of those
+    that have an ``on_event`` of their own.
+
+    >>> observe_all_calls(False)
+    """
+
 def stats_repaired(id: str, repaired: str) -> None:
     """Notes what was ``repaired``, in words, in the answer of the call whose record has this ``id``: there, if the
     record is still kept, and in a line of its own where ``METAGPT_OLLAMA_STATS`` says.
@@ -355,11 +363,12 @@ class NativeClient:
 
     ``address`` is a base URL as configurations write it, or with ``is_host`` a value in the manner of
     ``OLLAMA_HOST``; it may have been copied together with one of the paths ``endpoints``. ``verify`` is what
-    `trust.read_verify` returns. ``limits`` are four numbers of seconds (connecting, first token, pause, total; None is
-    no limit), ``retries`` a number of tries and three numbers of seconds (first wait, budget, longest
-    ``Retry-After``); ``max_line`` and ``max_body`` are bytes. None is the default. Raises ConfigurationError for what
-    cannot be used; nothing is sent. Can be shared between threads and event loops; a forked child gets a pool of its
-    own.
+    `trust.read_verify` returns, ``cert`` what `trust.read_cert` does. Without ``trust_env`` the environment names
+    neither a proxy nor certificates. ``limits`` are four numbers of seconds (connecting, first token, pause, total;
+    None is no limit), ``retries`` a number of tries and three numbers of seconds (first wait, budget, longest
+    ``Retry-After``); ``max_line`` and ``max_body`` are bytes; ``on_event`` is a hook of `events`. None is the default.
+    Raises ConfigurationError for what cannot be used; nothing is sent. Can be shared between threads and event loops; a
+    forked child gets a pool of its own.
 
     In the methods, ``payload`` is a JSON value, JSON text as bytes, or None for no body; with ``guarded`` an answer
     that repeats itself without end is an error. ``settings`` are those of one call, or None: its limits and its
@@ -389,6 +398,10 @@ class NativeClient:
         retries: _Retries | None,
         max_line: int | None,
         max_body: int | None,
+        cert: tuple[str, str | None] | None = None,
+        trust_env: bool = True,
+        follow_redirects: bool = True,
+        on_event: Callable[[Any], object] | None = None,
     ) -> Self: ...
     @property
     def url(self) -> str:

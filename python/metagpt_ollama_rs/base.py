@@ -7,20 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 from metagpt_ollama_rs import _core
 from metagpt_ollama_rs.endpoints import ENDPOINTS
+from metagpt_ollama_rs.errors import ConfigurationError
 from metagpt_ollama_rs.limits import Retry, read_retries, read_size, read_timeout
 from metagpt_ollama_rs.payloads import header_pairs, plain_text
 from metagpt_ollama_rs.reply_checks import check_answer, check_success, require_field
 from metagpt_ollama_rs.spelling import refuse_unknown
-from metagpt_ollama_rs.trust import read_verify, warn_unverified
+from metagpt_ollama_rs.trust import read_cert, read_verify, warn_unverified
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import NoReturn
 
     from metagpt_ollama_rs.endpoints import Endpoint
+    from metagpt_ollama_rs.events import EventHook
     from metagpt_ollama_rs.limits import CallSettings, TimeoutLike
     from metagpt_ollama_rs.responses import Record
-    from metagpt_ollama_rs.trust import Verify
+    from metagpt_ollama_rs.trust import Cert, Verify
 
 __all__ = ["BaseClient"]
 
@@ -41,9 +43,13 @@ class BaseClient:
         api_key: str | None = None,
         proxy: str | None = None,
         verify: Verify = True,
+        cert: Cert | None = None,
+        trust_env: bool = True,
+        follow_redirects: bool = True,
         retries: int | Retry | None = None,
         max_line: int | None = None,
         max_body: int | None = None,
+        on_event: EventHook | None = None,
         **unknown: NoReturn,
     ) -> None:
         refuse_unknown(type(self).__name__, BaseClient.__init__, unknown)
@@ -53,6 +59,10 @@ class BaseClient:
         )
         pairs = header_pairs(headers or {})
         trust = read_verify(verify)
+        certificate = read_cert(cert)
+        for name, value in (("trust_env", trust_env), ("follow_redirects", follow_redirects)):
+            if not isinstance(value, bool):
+                raise ConfigurationError(f"{name} must be True or False, and is {value!r:.60}")
         self._arguments: dict[str, Any] = {
             "host": host,
             "headers": dict(pairs) or None,
@@ -60,9 +70,13 @@ class BaseClient:
             "api_key": api_key,
             "proxy": proxy,
             "verify": trust,
+            "cert": certificate and tuple(path for path in certificate if path is not None),
+            "trust_env": trust_env,
+            "follow_redirects": follow_redirects,
             "retries": retries,
             "max_line": max_line,
             "max_body": max_body,
+            "on_event": _checked_hook(on_event),
         }
         address = host or plain_text(os.environ.get("OLLAMA_HOST", ""), "OLLAMA_HOST")
         self._native = _core.NativeClient(
@@ -73,10 +87,14 @@ class BaseClient:
             api_key=api_key,
             proxy=proxy,
             verify=trust,
+            cert=certificate,
+            trust_env=trust_env,
+            follow_redirects=follow_redirects,
             limits=read_timeout(timeout),
             retries=read_retries(retries),
             max_line=read_size("max_line", max_line),
             max_body=read_size("max_body", max_body),
+            on_event=on_event,
         )
         if trust is False:
             warn_unverified(self.base_url)
@@ -120,6 +138,12 @@ class BaseClient:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild, (type(self), self._arguments))
+
+
+def _checked_hook(on_event: EventHook | None) -> EventHook | None:
+    if on_event is not None and not callable(on_event):
+        raise ConfigurationError(f"on_event must be a function of one event, and is {on_event!r:.60}")
+    return on_event
 
 
 def _rebuild(cls: type[BaseClient], arguments: dict[str, Any]) -> BaseClient:

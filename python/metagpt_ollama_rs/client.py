@@ -94,9 +94,14 @@ class Client(BaseClient):
         verify: whose certificates count for ``https://``: True (the machine's, or those of ``SSL_CERT_FILE`` and
             ``SSL_CERT_DIR``), the path of a PEM file or of a folder of them, an ``ssl.SSLContext`` (its CA
             certificates, nothing else of it), or False for anybody's, with a warning.
+        cert: the certificate with which the client proves who it is: the path of a PEM file that holds it and its key,
+            or ``(certificate, key)``. The key must not be encrypted.
+        trust_env: False: neither a proxy of the environment nor ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``.
+        follow_redirects: False: a redirect is a ProtocolError.
         retries: how often a request is sent again while no answer has begun, or a `Retry`; 0 switches it off.
         max_line: longest line of a stream, in bytes (default 64 MiB).
         max_body: longest reply that is read whole, in bytes.
+        on_event: a function that is told what becomes of each call (see `events`).
 
     Raises:
         ConfigurationError: something of this cannot be used.

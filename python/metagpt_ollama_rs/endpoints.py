@@ -79,19 +79,22 @@ class Endpoint(_core.Endpoint):
         may_be_empty: an empty reply says that all went well.
         embeds: its replies are vectors of texts.
         when_broken_off: what to do when its reply broke off, for ``hint``; "" for what holds of any other endpoint.
+        operation: what events call a request to it: a name of OpenTelemetry's conventions where they have one; "" for
+            the last part of the path.
 
     >>> pull = Endpoint("/api/pull", lines="progress", reply=ProgressResponse)
     >>> pull.method, pull.changes, pull.streams
     ('POST', True, True)
     """
 
-    __slots__ = ("embeds", "fields", "may_be_empty", "reply", "streams", "when_broken_off")
+    __slots__ = ("embeds", "fields", "may_be_empty", "operation", "reply", "streams", "when_broken_off")
     reply: type[Record]
     fields: tuple[str, ...]
     may_be_empty: bool
     embeds: bool
     streams: bool
     when_broken_off: str
+    operation: str
 
     def __new__(
         cls,
@@ -105,6 +108,7 @@ class Endpoint(_core.Endpoint):
         may_be_empty: bool = False,
         embeds: bool = False,
         when_broken_off: str = "",
+        operation: str = "",
     ) -> Self:
         row = super().__new__(cls, path, method, lines, changes)
         row.reply = reply
@@ -113,17 +117,23 @@ class Endpoint(_core.Endpoint):
         row.embeds = embeds
         row.streams = lines is not None
         row.when_broken_off = when_broken_off
+        row.operation = operation or path.split("?")[0].rstrip("/").rpartition("/")[2]
         return row
 
 
 CHAT = Endpoint("/api/chat", lines="answer", changes=False, reply=ChatResponse, fields=("message",))
 GENERATE = Endpoint(
-    "/api/generate", lines="answer", changes=False, reply=GenerateResponse, fields=("response", "image")
+    "/api/generate",
+    lines="answer",
+    changes=False,
+    reply=GenerateResponse,
+    fields=("response", "image"),
+    operation="text_completion",
 )
-EMBED = Endpoint("/api/embed", changes=False, reply=EmbedResponse, embeds=True)
+EMBED = Endpoint("/api/embed", changes=False, reply=EmbedResponse, embeds=True, operation="embeddings")
 EMBEDDINGS = Endpoint("/api/embeddings", changes=False, reply=EmbeddingsResponse, embeds=True)
 
-TAGS = Endpoint("/api/tags", "GET", reply=ListResponse, fields=("models",))
+TAGS = Endpoint("/api/tags", "GET", reply=ListResponse, fields=("models",), operation="list")
 PS = Endpoint("/api/ps", "GET", reply=ProcessResponse, fields=("models",))
 SHOW = Endpoint("/api/show", changes=False, reply=ShowResponse)
 VERSION = Endpoint("/api/version", "GET", fields=("version",))
@@ -170,12 +180,12 @@ ENDPOINTS: dict[str, Endpoint] = {
         DELETE,
         STATUS,
         # Those that Ollama shares with other servers. The clients have no methods for them.
-        Endpoint("/v1/models", "GET", lines="any"),
-        Endpoint("/v1/chat/completions", lines="any", changes=False),
-        Endpoint("/v1/completions", lines="any", changes=False),
+        Endpoint("/v1/models", "GET", lines="any", operation="list"),
+        Endpoint("/v1/chat/completions", lines="any", changes=False, operation="chat"),
+        Endpoint("/v1/completions", lines="any", changes=False, operation="text_completion"),
         Endpoint("/v1/embeddings", changes=False, embeds=True),
-        Endpoint("/v1/responses", lines="any", changes=False),
-        Endpoint("/v1/messages", lines="any", changes=False),
+        Endpoint("/v1/responses", lines="any", changes=False, operation="chat"),
+        Endpoint("/v1/messages", lines="any", changes=False, operation="chat"),
     )
 }
 

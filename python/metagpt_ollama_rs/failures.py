@@ -216,6 +216,8 @@ _HINTS_BY_CAUSE = {
     "wrong_name": "write the host in base_url as the certificate has it, or make a certificate for this one "
     "(subjectAltName)",
     "no_tls": "write http:// in base_url",
+    "client_certificate": "name the file of a certificate that this server accepts, and of its key, with cert (in "
+    "config2.yaml: `extra_fields: {cert: /path/client.pem}`)",
     "handshake": "does the server speak TLS (else write http://), and does this machine trust its certificate "
     "(verify)?",
     "foreign_line": "does a server or a proxy put lines of its own into its replies? The text so far is in `partial`",

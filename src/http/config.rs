@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::base::BaseUrl;
+use super::client_certificate::ClientCertificate;
 use super::policy::{Retry, Timeouts};
 use super::proxy::ProxyRule;
 use super::trust::Trust;
@@ -23,6 +24,10 @@ pub struct Config {
     pub api_key: Option<String>,
     pub proxy: ProxyRule,
     pub trust: Trust,
+    /// With which the client proves who it is, where a server asks for it.
+    pub client_certificate: Option<ClientCertificate>,
+    /// Whether redirects are followed; otherwise a redirect is an error.
+    pub follow_redirects: bool,
     pub timeouts: Timeouts,
     pub retry: Retry,
     /// The longest line of a stream, in bytes.
@@ -41,6 +46,8 @@ impl Config {
             api_key: None,
             proxy: ProxyRule::Direct,
             trust: Trust::default(),
+            client_certificate: None,
+            follow_redirects: true,
             timeouts: Timeouts::default(),
             retry: Retry::default(),
             max_line: MAX_LINE,

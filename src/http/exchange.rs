@@ -178,7 +178,14 @@ impl Exchange {
         let Head { method, url, .. } = &*request.head;
         let checked = if status.is_redirection() {
             let endpoints = &transport.config().endpoints;
-            redirect::target(method, url, status, self.response.headers(), endpoints).map(Some)
+            let target = redirect::target(method, url, status, self.response.headers(), endpoints);
+            target.and_then(|target| {
+                if transport.config().follow_redirects {
+                    return Ok(Some(target));
+                }
+                let why = "the client has follow_redirects=False";
+                Err(redirect::refused(url, status, &target, why))
+            })
         } else {
             self.check_success(url).map(|()| None)
         };

@@ -74,6 +74,10 @@ fn describe_send_error(
         Some(proxy) => format!("The proxy {}", proxy.shown),
         None => "The server".to_owned(),
     };
+    // A server may refuse a client's certificate, or its lack, only after the client's part of the handshake has ended.
+    if let Some(refused) = cause::<rustls::Error>(error).filter(|tls| is_of_client(tls)) {
+        return handshake_error(refused, &through);
+    }
     match cause::<hyper::Error>(error) {
         Some(http) if http.is_parse() => no_http(&root, &through),
         _ => closed(&root, &who),
@@ -139,6 +143,25 @@ fn connect_error(
 /// status from others.
 const UNAUTHORIZED: &str = "proxy authorization required";
 
+/// Whether a server refuses the client for its certificate, or for having none.
+fn is_of_client(error: &rustls::Error) -> bool {
+    use rustls::AlertDescription as Alert;
+
+    matches!(
+        error,
+        rustls::Error::AlertReceived(
+            Alert::CertificateRequired
+                | Alert::BadCertificate
+                | Alert::UnsupportedCertificate
+                | Alert::CertificateRevoked
+                | Alert::CertificateExpired
+                | Alert::CertificateUnknown
+                | Alert::UnknownCA
+                | Alert::AccessDenied
+        )
+    )
+}
+
 /// A TLS handshake that failed. The cure depends on the cause.
 fn handshake_error(error: &rustls::Error, through: &str) -> Error {
     use rustls::CertificateError as Certificate;
@@ -185,6 +208,14 @@ fn handshake_error(error: &rustls::Error, through: &str) -> Error {
         Tls::InvalidCertificate(Certificate::NotValidForName) => (
             Cause::WrongName,
             "its certificate is for another name".to_owned(),
+        ),
+        Tls::AlertReceived(rustls::AlertDescription::CertificateRequired) => (
+            Cause::ClientCertificate,
+            "it demands a certificate of the client".to_owned(),
+        ),
+        Tls::AlertReceived(alert) if is_of_client(error) => (
+            Cause::ClientCertificate,
+            format!("it refuses the certificate of the client, or its lack ({alert:?})"),
         ),
         Tls::InvalidMessage(_) => (
             Cause::NoTls,

@@ -3,8 +3,8 @@
 //! From the bottom up; each file or folder uses those above it only:
 //!
 //! * What a client is made from. [`base`] reads whatever a user wrote as base URL and turns it into one canonical form,
-//!   [`proxy`] says when a proxy is used, [`trust`] whose certificates are believed; `policy` has the values of time limits and
-//!   retries; [`config`] holds all of these. `redact` keeps the secrets among them out of errors.
+//!   [`proxy`] says when a proxy is used, `pem_file` reads files of certificates, `client_certificate` is the client's own,
+//!   [`trust`] says whose certificates are believed; `policy` has the values of time limits and retries; [`config`] holds all of these. `redact` keeps the secrets among them out of errors.
 //! * What is asked. `endpoint` is what differs between endpoints, `request` is a request and what of it goes over the wire.
 //! * How one request is sent. `attempt` tells how far its connection is, `names` looks up names, `refusal` and `fault` turn what
 //!   went wrong into the crate's error. `general` (reqwest on a tokio runtime: everything) and [`direct`] (plain HTTP on sockets
@@ -22,6 +22,7 @@
 mod attempt;
 pub mod base;
 pub mod client;
+mod client_certificate;
 mod clock;
 pub mod config;
 pub mod direct;
@@ -32,6 +33,7 @@ mod fault;
 mod general;
 mod lane;
 mod names;
+mod pem_file;
 mod policy;
 pub mod proxy;
 mod pump;
@@ -48,6 +50,7 @@ pub mod trust;
 
 pub use base::{AddressSetting, BaseUrl};
 pub use client::Client;
+pub use client_certificate::ClientCertificate;
 pub use config::Config;
 pub use endpoint::{Endpoint, Method, ReplyLines};
 pub use lane::GetRuntime;

@@ -134,13 +134,13 @@ async fn relay(
         if let Ok(true) = read {
             read = sink.finish().map(|()| true);
         }
-        sink.flush(inbox);
+        // Before the reader has the last line: with that, it may leave at once.
         if let Some(trace) = trace
             && (sink.is_done() || !matches!(read, Ok(false)))
         {
-            let (counters, done_reason) = sink.counters_and_done_reason();
-            trace.note_answer(&counters, done_reason.as_deref(), sink.is_done());
+            trace.note_answer(sink.reply_end(), sink.is_done());
         }
+        sink.flush(inbox);
         match read? {
             true if empty => return Err(fault::protocol("The reply is empty.")),
             true => return sink.check_complete(),

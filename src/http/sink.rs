@@ -15,9 +15,10 @@ use super::refusal;
 use super::repetition::repetition_error;
 use crate::error::{Cause, Error, Kind};
 use crate::inbox::Inbox;
+use crate::stats::ReplyEnd;
 use crate::wire::repetition::RepetitionGuard;
 use crate::wire::{
-    Batch, Counters, Decoder, Delta, Item, Shape, StreamFormat, TextMember, WireError, fold_body,
+    Batch, Decoder, Delta, Item, Shape, StreamFormat, TextMember, WireError, fold_body,
 };
 
 /// What a pump puts into the inbox.
@@ -47,8 +48,8 @@ pub(super) trait Sink {
     /// Whether the reply's last line has come.
     fn is_done(&self) -> bool;
 
-    /// What the last lines tell of counts, and of why the answer ended.
-    fn counters_and_done_reason(&self) -> (Counters, Option<String>);
+    /// What the last lines say about the reply.
+    fn reply_end(&self) -> ReplyEnd;
 
     /// The error of a body that ends here too early, if it does.
     fn check_complete(&self) -> Result<(), Error>;
@@ -73,8 +74,7 @@ pub(super) struct DeltaSink {
     done: bool,
     /// Whether the last line of a report of progress has the status `success`.
     succeeded: bool,
-    counters: Counters,
-    done_reason: Option<String>,
+    end: ReplyEnd,
     repetition_guard: Option<Box<RepetitionGuard>>,
 }
 
@@ -87,8 +87,7 @@ impl DeltaSink {
             expected,
             done: false,
             succeeded: false,
-            counters: Counters::default(),
-            done_reason: None,
+            end: ReplyEnd::default(),
             repetition_guard: guarded.then(Box::default),
         }
     }
@@ -126,9 +125,12 @@ impl DeltaSink {
                 break;
             }
             self.done |= delta.done;
-            self.counters.update(&delta.counters);
+            self.end.counters.update(&delta.counters);
             if delta.done_reason.is_some() {
-                self.done_reason.clone_from(&delta.done_reason);
+                self.end.done_reason.clone_from(&delta.done_reason);
+            }
+            if delta.model.is_some() && (delta.done || delta.done_reason.is_some()) {
+                self.end.model.clone_from(&delta.model);
             }
             self.succeeded = self.expected == ExpectedLines::Progress && is_success(delta);
         }
@@ -167,8 +169,8 @@ impl Sink for DeltaSink {
         self.done
     }
 
-    fn counters_and_done_reason(&self) -> (Counters, Option<String>) {
-        (self.counters, self.done_reason.clone())
+    fn reply_end(&self) -> ReplyEnd {
+        self.end.clone()
     }
 
     fn check_complete(&self) -> Result<(), Error> {
@@ -261,9 +263,17 @@ impl Sink for RawLineSink {
         false
     }
 
-    fn counters_and_done_reason(&self) -> (Counters, Option<String>) {
-        let (answer, _) = fold_body(&self.last);
-        (answer.counters, answer.done_reason)
+    fn reply_end(&self) -> ReplyEnd {
+        let last = match self.batch.items.last() {
+            Some(Item::Delta(delta)) => &delta.line,
+            _ => &self.last,
+        };
+        let (answer, _) = fold_body(last);
+        ReplyEnd {
+            counters: answer.counters,
+            done_reason: answer.done_reason,
+            model: answer.model,
+        }
     }
 
     fn check_complete(&self) -> Result<(), Error> {

@@ -116,7 +116,7 @@ impl Transport {
 
     /// `request` as it goes on to `target`, to which its reply has redirected it, the transport that sends it there, and
     /// whether `target` gets all that the server of the client gets.
-    /// `target` is on the same host; to another origin go neither the client's key nor its headers nor the call's.
+    /// `target` is on the same host; to another origin go neither the client's key nor its certificate nor its headers nor the call's.
     pub(super) fn follow_redirect(
         &self,
         request: &Prepared,
@@ -158,6 +158,7 @@ impl Transport {
             } else {
                 config.api_key = None;
                 config.headers.clear();
+                config.client_certificate = None;
             }
             config.base = base;
             let url = config.base.display();

@@ -6,7 +6,6 @@
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,7 +14,6 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_name;
 use rustls::crypto::aws_lc_rs::default_provider;
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{
@@ -23,10 +21,9 @@ use rustls::{
     SignatureScheme,
 };
 
+use super::client_certificate::ClientCertificate;
+use super::pem_file;
 use crate::error::{Error, Kind};
-
-/// How many bytes of a file are read. No file of certificates is as large; a device such as `/dev/zero` never ends.
-const MAX_FILE: u64 = 64 << 20;
 
 /// Whose certificates are believed.
 #[derive(Clone, Debug)]
@@ -36,6 +33,8 @@ pub enum Trust {
         file: Option<PathBuf>,
         folders: Vec<PathBuf>,
     },
+    /// The certificates of the machine, whatever the environment says.
+    Machine,
     /// The certificates given here, and those that they have signed.
     Only {
         certificates: Vec<CertificateDer<'static>>,
@@ -94,14 +93,19 @@ impl Trust {
         })
     }
 
-    /// `builder`, set up for TLS.
-    pub(super) fn apply(&self, builder: ClientBuilder) -> Result<ClientBuilder, Error> {
+    /// `builder`, set up for TLS; `own` is the certificate that a server may ask the client for.
+    pub(super) fn apply(
+        &self,
+        builder: ClientBuilder,
+        own: Option<&ClientCertificate>,
+    ) -> Result<ClientBuilder, Error> {
         match self {
-            Self::Anybody => Ok(builder.tls_danger_accept_invalid_certs(true)),
+            Self::Anybody => with_identity(builder.tls_danger_accept_invalid_certs(true), own),
             Self::Only {
                 certificates,
                 names,
-            } => trusting(builder, certificates.clone(), *names),
+            } => trusting(builder, certificates.clone(), *names, own),
+            Self::Machine => trusting_machine(builder, own, false),
             Self::Environment { file, folders } => {
                 let mut certificates = Vec::new();
                 if let Some(file) = file {
@@ -111,25 +115,55 @@ impl Trust {
                     certificates.extend(in_folder(folder, "SSL_CERT_DIR")?);
                 }
                 if certificates.is_empty() {
-                    return trusting_machine(builder);
+                    return trusting_machine(builder, own, true);
                 }
-                trusting(builder, certificates, true)
+                trusting(builder, certificates, true, own)
             }
         }
+    }
+}
+
+/// `builder` with the certificate of the client, where reqwest sets up TLS by itself.
+fn with_identity(
+    builder: ClientBuilder,
+    own: Option<&ClientCertificate>,
+) -> Result<ClientBuilder, Error> {
+    match own {
+        Some(own) => Ok(builder.identity(own.identity()?)),
+        None => Ok(builder),
     }
 }
 
 /// `builder`, which believes the machine's certificates. Apple, Android and Windows keep them behind a service, which
 /// reqwest asks; elsewhere they are files.
 #[cfg(any(windows, target_vendor = "apple", target_os = "android"))]
-#[expect(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
-fn trusting_machine(builder: ClientBuilder) -> Result<ClientBuilder, Error> {
-    Ok(builder)
+fn trusting_machine(
+    builder: ClientBuilder,
+    own: Option<&ClientCertificate>,
+    _environment: bool,
+) -> Result<ClientBuilder, Error> {
+    with_identity(builder, own)
 }
 
+/// `environment` says whether `SSL_CERT_FILE` and `SSL_CERT_DIR` may say where they are.
 #[cfg(not(any(windows, target_vendor = "apple", target_os = "android")))]
-fn trusting_machine(builder: ClientBuilder) -> Result<ClientBuilder, Error> {
-    let found = rustls_native_certs::load_native_certs();
+fn trusting_machine(
+    builder: ClientBuilder,
+    own: Option<&ClientCertificate>,
+    environment: bool,
+) -> Result<ClientBuilder, Error> {
+    let found = if environment || !openssl_probe::has_ssl_cert_env_vars() {
+        rustls_native_certs::load_native_certs()
+    } else {
+        // What finds the usual files asks the variables first, so the usual folders are read, which have the same.
+        let mut found = rustls_native_certs::CertificateResult::default();
+        for folder in openssl_probe::candidate_cert_dirs() {
+            let read = rustls_native_certs::load_certs_from_paths(None, Some(folder));
+            found.certs.extend(read.certs);
+            found.errors.extend(read.errors);
+        }
+        found
+    };
     if found.certs.is_empty() {
         let cause = found.errors.first().map(|error| format!(" ({error})"));
         return Err(wrong(&format!(
@@ -138,7 +172,7 @@ fn trusting_machine(builder: ClientBuilder) -> Result<ClientBuilder, Error> {
             cause.unwrap_or_default()
         )));
     }
-    trusting(builder, found.certs, true)
+    trusting(builder, found.certs, true, own)
 }
 
 /// `builder`, which believes `certificates` and what they have signed.
@@ -146,6 +180,7 @@ fn trusting(
     builder: ClientBuilder,
     certificates: Vec<CertificateDer<'static>>,
     names: bool,
+    own: Option<&ClientCertificate>,
 ) -> Result<ClientBuilder, Error> {
     let unusable = |cause: &dyn std::fmt::Display| wrong(&format!("TLS cannot be set up: {cause}"));
     let provider = Arc::new(default_provider());
@@ -158,12 +193,17 @@ fn trusting(
         known: certificates,
         names,
     };
-    let mut config = ClientConfig::builder_with_provider(provider)
+    let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| unusable(&error))?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
+        .with_custom_certificate_verifier(Arc::new(verifier));
+    let mut config = match own {
+        None => config.with_no_client_auth(),
+        Some(own) => config
+            .with_client_auth_cert(own.chain(), own.key())
+            .map_err(|error| unusable(&error))?,
+    };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(builder.tls_backend_preconfigured(config))
 }
@@ -186,23 +226,7 @@ fn in_file(path: &Path, name: &str) -> Result<Vec<CertificateDer<'static>>, Erro
 
 /// The certificates of a file, or what is wrong with it.
 fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
-    // Opening a pipe would wait until somebody opens it for writing.
-    if !fs::metadata(path).map_err(unreadable)?.is_file() {
-        return Err("is no file".to_owned());
-    }
-    let mut text = Vec::new();
-    let file = fs::File::open(path).map_err(unreadable)?;
-    file.take(MAX_FILE)
-        .read_to_end(&mut text)
-        .map_err(unreadable)?;
-    let certificates = CertificateDer::pem_slice_iter(&text)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| format!("is no valid PEM: {error}"))?;
-    if certificates.is_empty() {
-        return Err("holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)".to_owned());
-    }
-    Ok(certificates)
+    pem_file::certificates(&pem_file::read(path)?)
 }
 
 fn in_folder(path: &Path, name: &str) -> Result<Vec<CertificateDer<'static>>, Error> {

@@ -69,6 +69,10 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(stats::stats_resize, module)?)?;
     module.add_function(wrap_pyfunction!(stats::stats_fail, module)?)?;
     module.add_function(wrap_pyfunction!(stats::stats_repaired, module)?)?;
+    module.add_function(wrap_pyfunction!(
+        replies::observed_call::observe_all_calls,
+        module
+    )?)?;
     module.add_function(wrap_pyfunction!(refuse_repetition, module)?)?;
     decode::add(module)?;
     module.add_function(wrap_pyfunction!(decode::get_choice, module)?)?;

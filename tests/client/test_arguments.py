@@ -495,3 +495,10 @@ def test_names_that_are_no_near_misses_are_told_all_the_same(ollama_server: Scri
     refused_parameters = {"num_predct": 1}
     with pytest.raises(errors.ConfigurationError, match=r"parameters\.num_predct(.|\n)*num_predict"):
         Client(ollama_server.url).create("m", from_="n", parameters=refused_parameters)
+
+
+@pytest.mark.parametrize("name", ["trust_env", "follow_redirects"])
+def test_switches_are_true_or_false(name: str) -> None:
+    for value in (None, 1, "false"):
+        with pytest.raises(errors.ConfigurationError, match=f"^{name} must be True or False, and is "):
+            Client(**{name: value})  # type: ignore[arg-type]

@@ -270,3 +270,15 @@ def test_tls_through_a_tunnel(
     for error in failures("https://ollama.invalid", proxy=proxy, verify=certificates / "authority.pem"):
         assert "not for ollama.invalid" in error.message
         assert error.proxy is None
+
+
+def test_the_environment_names_no_proxy_to_a_client_that_does_not_trust_it(
+    ollama_server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ollama_server.on("POST", f"{SERVER}/api/chat", Reply.chat("Hello"))
+    for name in VARIABLES[:3]:
+        monkeypatch.setenv(name, ollama_server.url)
+    assert Client(SERVER).chat("m", MESSAGES)
+    assert all(error.proxy is None for error in failures(SERVER, trust_env=False))
+    assert len(ollama_server.requests) == 1
+    assert Client(SERVER, trust_env=False, proxy=ollama_server.url).chat("m", MESSAGES), "an explicit proxy counts"

@@ -176,3 +176,26 @@ def test_a_refusal_behind_a_redirect_is_explained_there(ollama_server: ScriptedS
             Client(first.url).chat("m", MESSAGES)
     assert caught.value.url == f"{ollama_server.url}/api/chat"
     assert caught.value.available
+
+
+@pytest.mark.parametrize("status", [301, 307, 308])
+def test_redirects_are_errors_for_a_client_that_follows_none(ollama_server: ScriptedServer, status: int) -> None:
+    redirecting(ollama_server, "/ollama", status)
+    client = Client(ollama_server.url, follow_redirects=False)
+    for ask in (
+        lambda: client.chat("m", MESSAGES),
+        lambda: list(client.chat("m", MESSAGES, stream=True)),
+        lambda: client.list(),
+    ):
+        with pytest.raises(errors.ProtocolError, match="not followed") as caught:
+            ask()
+        assert caught.value.status == status
+        assert (caught.value.location or "").startswith(f"{ollama_server.url}/ollama/api/")
+
+    async def asked() -> None:
+        async with AsyncClient(ollama_server.url, follow_redirects=False) as client:
+            await client.list()
+
+    with pytest.raises(errors.ProtocolError, match="follow_redirects=False"):
+        asyncio.run(asked())
+    assert not [request for request in ollama_server.requests if request.path.startswith("/ollama")]

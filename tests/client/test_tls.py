@@ -271,3 +271,15 @@ def test_what_cannot_be_used_is_named_before_anything_is_sent(
     for verify in ("", None, 3, []):
         with pytest.raises(errors.ConfigurationError, match="verify must be"):
             Client(ollama_server.url, verify=verify)  # type: ignore[arg-type]
+
+
+def test_the_environment_names_no_certificates_to_a_client_that_does_not_trust_it(
+    tls_front: Fronts, certificates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, file = tls_front("server").url, certificates / "authority.pem"
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    monkeypatch.setenv("SSL_CERT_DIR", str(certificates))
+    assert "signed by nobody" in refused(url, trust_env=False).message
+    assert Client(url, trust_env=False, verify=file).version(), "an explicit file counts"
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "missing.pem"))
+    assert "signed by nobody" in refused(url, trust_env=False).message

@@ -31,6 +31,12 @@ fn client(server: &Server) -> Client {
     .unwrap()
 }
 
+/// The notes that nobody has taken.
+fn texts(trace: &Trace) -> Vec<String> {
+    let notes = trace.take_notes().into_iter();
+    notes.map(|note| note.text).collect()
+}
+
 /// A chat about `model`, whose record is found by that name.
 fn traced(model: &str) -> (Request, Arc<Trace>) {
     let call = CallInfo {
@@ -96,7 +102,7 @@ fn what_passes_is_tried_again() {
         let (answer, end) = stream(&client(&server), request);
         assert!(end.is_ok(), "{name}: {end:?}");
         assert_eq!(answer.content, "Hi");
-        let notes = trace.take_log_lines();
+        let notes = texts(&trace);
         assert_eq!(notes.len(), 2, "{name}");
         assert!(
             notes[0].starts_with("retry 1 of 2 of http://host/api/chat after 0.0 s: "),
@@ -182,7 +188,7 @@ fn a_refused_connection_is_tried_again_until_somebody_listens() {
     while notes.is_empty() {
         assert!(waiting.elapsed() < crate::server::PATIENCE);
         std::thread::sleep(Duration::from_millis(1));
-        notes = trace.take_log_lines();
+        notes = texts(&trace);
     }
     assert!(notes[0].contains("connection refused"), "{notes:?}");
     let server = Server::listening(TcpListener::bind(address).unwrap(), vec![good()]);
@@ -211,7 +217,7 @@ fn an_abort_ends_a_wait() {
     let inbox = pump(&runtime, &client, request, PumpMode::Deltas);
     server.seen();
     let waiting = std::time::Instant::now();
-    while trace.take_log_lines().is_empty() {
+    while trace.take_notes().is_empty() {
         assert!(waiting.elapsed() < crate::server::PATIENCE);
         std::thread::sleep(Duration::from_millis(1));
     }

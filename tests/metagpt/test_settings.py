@@ -69,6 +69,23 @@ def test_whose_certificates_count(text, value, make_config):
         read_provider_settings(make_config(extra_fields={"verify": " "}), "chat")
 
 
+@pytest.mark.parametrize(
+    ("value", "paths"),
+    [
+        ("/a/me.pem", ("/a/me.pem",)),
+        ('["/a/me.pem", "/a/me.key"]', ("/a/me.pem", "/a/me.key")),
+    ],
+)
+def test_cert_is_a_path_or_two(value, paths, make_config):
+    assert read_provider_settings(make_config(extra_fields={"cert": value}), "chat").client.cert == paths
+
+
+@pytest.mark.parametrize("value", ["", "[]", "[1]", '["a"', '["a", 3]', '["a", "b", "c"]'])
+def test_what_is_no_path_of_a_certificate_is_refused(value, make_config):
+    with pytest.raises(ConfigurationError, match="cert"):
+        read_provider_settings(make_config(extra_fields={"cert": value}), "chat")
+
+
 def test_fields_of_the_text_endpoints_stay_out_of_embeddings(make_config):
     config = make_config(logprobs=True, extra_fields={"format": "json", "keep_alive": "5m", "dimensions": "64"})
     assert read_provider_settings(config, "embed").request == {"keep_alive": "5m", "dimensions": 64}

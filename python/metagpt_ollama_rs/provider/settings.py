@@ -128,6 +128,19 @@ def _parse_verify(value: Any) -> bool | str:
     raise ValueError("true, false, or the path of a file or folder of CA certificates")
 
 
+def _parse_cert(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str) and value.strip().startswith("["):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            value = None
+    paths = [value] if isinstance(value, str) else value
+    known = [path.strip() for path in paths if isinstance(path, str)] if isinstance(paths, (list, tuple)) else []
+    if len(known) in (1, 2) and all(known) and len(known) == len(paths):
+        return tuple(known)
+    raise ValueError("the path of a PEM file with a certificate and its key, or a JSON list of the paths of both")
+
+
 def _parse_on_error(value: Any) -> str:
     if value in ("raise", "text"):
         return str(value)
@@ -192,6 +205,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("dimensions", "request", parse_int, None, ("embed",)),
     Setting("proxy", "client", _parse_text, "proxy"),
     Setting("verify", "client", _parse_verify),
+    Setting("cert", "client", _parse_cert),
     Setting("headers", "client", _parse_headers),
     *(Setting(limit + _TIMEOUT, "timeout", _parse_seconds) for limit in Timeout._fields),
     Setting("on_error", "client", _parse_on_error),
@@ -232,6 +246,7 @@ class ClientSettings:
 
     proxy: Optional[str] = None
     verify: bool | str = True
+    cert: Optional[tuple[str, ...]] = None
     headers: dict[str, str] = field(default_factory=dict)
     timeouts: dict[str, float] = field(default_factory=dict)
     on_error: str = "raise"

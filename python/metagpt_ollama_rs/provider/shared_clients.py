@@ -17,7 +17,7 @@ _clients: dict[tuple[Any, ...], AsyncClient] = {}
 
 
 def shared_client(host: Optional[str], api_key: Optional[str], settings: ClientSettings) -> AsyncClient:
-    """The client for this server, key, proxy, trust and set of headers, made at the first use.
+    """The client for this server, key, proxy, trust, certificate and set of headers, made at the first use.
 
     ``host`` is any form of the server's address; None is ``OLLAMA_HOST`` or Ollama's usual address. Raises
     ``ConfigurationError`` for a host, a proxy or a file of certificates that cannot be used.
@@ -26,7 +26,7 @@ def shared_client(host: Optional[str], api_key: Optional[str], settings: ClientS
     >>> first is second
     True
     """
-    key = (host, api_key, settings.proxy, settings.verify, tuple(sorted(settings.headers.items())))
+    key = (host, api_key, settings.proxy, settings.verify, settings.cert, tuple(sorted(settings.headers.items())))
     client = _clients.get(key)
     if client is None:
         made = AsyncClient(
@@ -35,6 +35,7 @@ def shared_client(host: Optional[str], api_key: Optional[str], settings: ClientS
             api_key=api_key,
             proxy=settings.proxy,
             verify=settings.verify,
+            cert=settings.cert,
         )
         # Another thread may have made one meanwhile: the first to be kept is used by both.
         client = _clients.setdefault(key, made)

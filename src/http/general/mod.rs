@@ -49,7 +49,9 @@ impl General {
             .connector_layer(ConnectLayer(config.timeouts.connect));
         // Loading the machine's certificates takes milliseconds, and fails where there are none.
         if https || proxy.as_ref().is_some_and(|proxy| proxy.info.https) {
-            builder = config.trust.apply(builder)?;
+            builder = config
+                .trust
+                .apply(builder, config.client_certificate.as_ref())?;
         } else {
             builder = builder.tls_certs_only([]);
         }

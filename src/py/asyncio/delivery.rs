@@ -20,6 +20,7 @@ use crate::py::interpreter::errors::wrap_stop_iteration;
 use crate::py::interpreter::exit::enter;
 use crate::py::interpreter::process::ProcessOwned;
 use crate::py::interpreter::vectorcall;
+use crate::py::replies::observed_call::ObservedCall;
 use crate::py::replies::stream_reader::TextCallback;
 use crate::stats::Trace;
 use crate::sync::lock;
@@ -50,14 +51,14 @@ impl Delivery {
         request: Request,
         on_text: Py<PyAny>,
         on_thinking: Option<Py<PyAny>>,
-        trace: Arc<Trace>,
+        call: ObservedCall,
     ) -> PyResult<Arc<Self>> {
         let context = py
             .import(intern!(py, "contextvars"))?
             .call_method0(intern!(py, "copy_context"))?
             .unbind();
         let delivery = Arc::new(Self {
-            request: StreamingRequest::new(trace),
+            request: StreamingRequest::new(call),
             parked_task: ParkedTask::new(&placement.event_loop),
             on_text,
             successor: OnceLock::new(),
@@ -110,7 +111,8 @@ impl Delivery {
         });
         match outcome.flatten() {
             Some(outcome) => {
-                let outcome = outcome.map_err(|error| error.into_value(py));
+                let told = self.request.call.tell_end(py, outcome.as_ref().err());
+                let outcome = told.and(outcome).map_err(|error| error.into_value(py));
                 lock(&self.outcome).get_or_insert(outcome);
                 self.parked_task.unpark(py)?;
                 Ok(false)
@@ -174,7 +176,7 @@ impl Pollable for Delivery {
     }
 
     fn trace(&self) -> &Trace {
-        &self.request.trace
+        &self.request.call
     }
 
     fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -191,7 +193,7 @@ impl Pollable for Delivery {
                 None => {}
             }
         }
-        self.request.reader.traverse(visit)?;
+        self.request.traverse(visit)?;
         self.parked_task.traverse(visit)
     }
 }

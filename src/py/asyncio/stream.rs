@@ -17,6 +17,7 @@ use super::streaming_request::StreamingRequest;
 use crate::http::Request;
 use crate::py::interpreter::errors::runtime_error;
 use crate::py::interpreter::exit::enter;
+use crate::py::replies::observed_call::ObservedCall;
 use crate::py::replies::stream_reader::{ItemFormat, NextItem};
 use crate::stats::Trace;
 use crate::sync::lock;
@@ -93,16 +94,16 @@ impl Pollable for StreamItems {
     }
 
     fn release(&self) {
-        self.request.hang_up();
+        self.request.release();
     }
 
     fn trace(&self) -> &Trace {
-        &self.request.trace
+        &self.request.call
     }
 
     fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.format.traverse(visit)?;
-        self.request.reader.traverse(visit)?;
+        self.request.traverse(visit)?;
         self.parked_task.traverse(visit)
     }
 }
@@ -123,11 +124,11 @@ impl Stream {
         placement: Placement<'_>,
         request: Request,
         format: ItemFormat,
-        trace: Arc<Trace>,
+        call: ObservedCall,
     ) -> PyResult<Self> {
         let mode = format.mode();
         let items = Arc::new(StreamItems {
-            request: StreamingRequest::new(trace),
+            request: StreamingRequest::new(call),
             parked_task: ParkedTask::new(&placement.event_loop),
             format,
             budget: Mutex::new(FairnessBudget::new()),

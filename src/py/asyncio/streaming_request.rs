@@ -3,29 +3,30 @@
 use std::sync::{Arc, OnceLock};
 
 use pyo3::prelude::*;
+use pyo3::{PyTraverseError, PyVisit};
 
 use super::loop_waker::LoopWaker;
 use super::placement::{Placement, RequestTask};
 use super::resumable::Resumable;
 use crate::http::{PumpMode, Request};
 use crate::inbox::{CAPACITY, Inbox};
+use crate::py::replies::observed_call::ObservedCall;
 use crate::py::replies::stream_reader::ReaderCell;
-use crate::stats::Trace;
 
 pub struct StreamingRequest {
     pub inbox: Arc<Inbox>,
     pub reader: ReaderCell,
-    pub trace: Arc<Trace>,
+    pub call: ObservedCall,
     task: OnceLock<RequestTask>,
 }
 
 impl StreamingRequest {
     /// A request that is not sent yet.
-    pub fn new(trace: Arc<Trace>) -> Self {
+    pub fn new(call: ObservedCall) -> Self {
         Self {
             inbox: Inbox::new(CAPACITY),
-            reader: ReaderCell::new(Arc::clone(&trace)),
-            trace,
+            reader: ReaderCell::new(call.clone()),
+            call,
             task: OnceLock::new(),
         }
     }
@@ -49,7 +50,7 @@ impl StreamingRequest {
         Ok(())
     }
 
-    /// Ends the request, because its reply is not read any further.
+    /// Ends the request, because its reply is not read any further. Nobody is told of it.
     pub fn hang_up(&self) {
         self.inbox.abort();
         if let Some(task) = self.task.get() {
@@ -57,9 +58,22 @@ impl StreamingRequest {
         }
     }
 
+    /// As `hang_up`, where the object that gave access to the reply is gone.
+    pub fn release(&self) {
+        self.hang_up();
+        self.call.tell_abandoned();
+    }
+
     /// Ends the request, and lets the reader say so.
     pub fn abort(&self) {
         self.hang_up();
         self.reader.cancel();
+        self.call.tell_abandoned();
+    }
+
+    /// Visits what the call holds, for the cycle collector.
+    pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.call.traverse(visit)?;
+        self.reader.traverse(visit)
     }
 }

@@ -13,7 +13,7 @@ use super::resumable::Resumable;
 use crate::error::{Error, Kind};
 use crate::http::{Reply, Request};
 use crate::inbox::ReaderWaker;
-use crate::py::interpreter::log;
+use crate::py::replies::observed_call::ObservedCall;
 use crate::py::replies::reply_format::ReplyFormat;
 use crate::stats::Trace;
 use crate::sync::lock;
@@ -21,7 +21,7 @@ use crate::sync::lock;
 pub struct WholeReply {
     parked_task: ParkedTask,
     format: ReplyFormat,
-    trace: Arc<Trace>,
+    call: ObservedCall,
     reply: Mutex<Option<Result<Reply, Error>>>,
     task: Mutex<Option<RequestTask>>,
 }
@@ -33,12 +33,12 @@ impl WholeReply {
         placement: Placement<'_>,
         request: Request,
         format: ReplyFormat,
-        trace: Arc<Trace>,
+        call: ObservedCall,
     ) -> PyResult<Arc<Self>> {
         let reply = Arc::new(Self {
             parked_task: ParkedTask::new(&placement.event_loop),
             format,
-            trace,
+            call,
             reply: Mutex::new(None),
             task: Mutex::new(None),
         });
@@ -95,8 +95,9 @@ impl Pollable for WholeReply {
         let Some(reply) = lock(&self.reply).take() else {
             return Ok(None);
         };
-        let result = self.format.to_python(py, reply, &self.trace);
-        log::log_notes(py, &self.trace)?;
+        let result = self.format.to_python(py, reply, &self.call);
+        self.call.tell_notes(py)?;
+        self.call.tell_end(py, result.as_ref().err())?;
         result.map(Some)
     }
 
@@ -109,13 +110,15 @@ impl Pollable for WholeReply {
         if let Some(task) = task {
             task.abort();
         }
+        self.call.tell_abandoned();
     }
 
     fn trace(&self) -> &Trace {
-        &self.trace
+        &self.call
     }
 
     fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.call.traverse(visit)?;
         self.parked_task.traverse(visit)
     }
 }

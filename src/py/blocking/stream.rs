@@ -13,14 +13,15 @@ use crate::py::interpreter::errors::{self, runtime_error};
 use crate::py::interpreter::exit::enter;
 use crate::py::interpreter::process::ProcessOwned;
 use crate::py::interpreter::runtime::handle;
+use crate::py::replies::observed_call::ObservedCall;
 use crate::py::replies::stream_reader::{ItemFormat, NextItem, ReaderCell};
-use crate::stats::Trace;
 
 /// A reply as it arrives, as an iterator. Closing or dropping it ends the request on the server.
 #[pyclass(frozen, module = "metagpt_ollama_rs._core")]
 pub struct BlockingStream {
     inbox: ProcessOwned<Arc<Inbox>>,
     reader: ReaderCell,
+    call: ObservedCall,
     format: ItemFormat,
     green: Option<GreenThread>,
 }
@@ -32,14 +33,15 @@ impl BlockingStream {
         client: Client,
         request: Request,
         format: ItemFormat,
-        trace: Arc<Trace>,
+        call: ObservedCall,
     ) -> PyResult<Self> {
         let (inbox, mode) = (Inbox::new(CAPACITY), format.mode());
         let green = GreenThread::current(py)?;
         inbox.set_waker(green.as_ref().map(GreenThread::waker));
         let stream = Self {
             inbox: ProcessOwned::new(Arc::clone(&inbox)),
-            reader: ReaderCell::new(trace),
+            reader: ReaderCell::new(call.clone()),
+            call,
             format,
             green,
         };
@@ -59,6 +61,7 @@ impl Drop for BlockingStream {
         enter();
         if let Ok(inbox) = self.inbox.get() {
             inbox.abort();
+            self.call.tell_abandoned();
         }
     }
 }
@@ -67,6 +70,7 @@ impl Drop for BlockingStream {
 impl BlockingStream {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.format.traverse(&visit)?;
+        self.call.traverse(&visit)?;
         self.reader.traverse(&visit)
     }
 
@@ -110,6 +114,7 @@ impl BlockingStream {
         if let Ok(inbox) = self.inbox.get() {
             inbox.abort();
             self.reader.cancel();
+            self.call.tell_abandoned();
         }
     }
 

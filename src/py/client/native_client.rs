@@ -3,18 +3,22 @@
 //! It knows endpoints, payloads and time limits. Which endpoints there are, and which class a reply becomes, is
 //! Python's (`endpoints.py`). The pool is keyed by process: a forked child makes its own and leaks the inherited one.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
+use pyo3::{PyTraverseError, PyVisit};
 
 use super::endpoint::EndpointRow;
 use super::options::{self, CallSettings, LimitNumbers, RetryNumbers, Verify};
 use crate::error::{Error, Kind};
 use crate::http::config::resolve_key;
-use crate::http::{AddressSetting, BaseUrl, Client, Config, ProxyRule, Request, Secrets};
+use crate::http::{
+    AddressSetting, BaseUrl, Client, ClientCertificate, Config, ProxyRule, Request, Secrets,
+};
 use crate::py::asyncio::awaitable::NativeAwaitable;
 use crate::py::asyncio::delivery::Delivery;
 use crate::py::asyncio::placement::Placement;
@@ -23,11 +27,12 @@ use crate::py::asyncio::stream::Stream;
 use crate::py::asyncio::whole_reply::WholeReply;
 use crate::py::blocking::stream::BlockingStream;
 use crate::py::blocking::wait::wait_for;
+use crate::py::interpreter::errors;
 use crate::py::interpreter::exit::enter;
 use crate::py::interpreter::process::ProcessOwned;
 use crate::py::interpreter::runtime::running_handle;
-use crate::py::interpreter::{errors, log};
 use crate::py::objects::json_writer;
+use crate::py::replies::observed_call::ObservedCall;
 use crate::py::replies::reply_format::ReplyFormat;
 use crate::py::replies::stream_reader::ItemFormat;
 use crate::stats::{CallInfo, Journal, Trace};
@@ -46,6 +51,8 @@ pub struct NativeClient {
     journal: Option<Arc<Journal>>,
     /// Whether requests of event loops may take the direct lane.
     allow_direct: bool,
+    /// Is told of every call.
+    on_event: Option<Py<PyAny>>,
     pool: Mutex<Option<ProcessOwned<Client>>>,
     closed: AtomicBool,
 }
@@ -83,16 +90,16 @@ impl NativeClient {
         Placement::of(py, self.client(py)?, self.allow_direct)
     }
 
-    /// A request, and the trace that accompanies it.
+    /// A request, and the call that it is, of which those who want to be told have been told.
     fn request(
         &self,
         py: Python<'_>,
-        endpoint: &EndpointRow,
+        row: &Bound<'_, EndpointRow>,
         payload: Option<&Bound<'_, PyAny>>,
         settings: Option<CallSettings>,
         streamed: bool,
-    ) -> PyResult<(Request, Arc<Trace>)> {
-        let endpoint = endpoint.endpoint();
+    ) -> PyResult<(Request, ObservedCall)> {
+        let endpoint = row.get().endpoint();
         let body = payload
             .filter(|payload| !payload.is_none())
             .map(|payload| {
@@ -128,8 +135,24 @@ impl NativeClient {
         };
         let trace = Trace::new(call, self.journal.clone());
         request.trace = Some(Arc::clone(&trace));
-        Ok((request, trace))
+        let hook = self.on_event.as_ref();
+        let (call, mut added) = ObservedCall::begin(py, trace, hook, row.as_any(), payload)?;
+        if !added.is_empty() {
+            added.append(&mut request.headers);
+            let with_added = request.with_headers(added);
+            let with_added = with_added.map_err(|error| errors::to_python(py, error));
+            request = told(py, &call, with_added)?;
+        }
+        Ok((request, call))
     }
+}
+
+/// `result`; an exception ends `call`, and that is told.
+fn told<T>(py: Python<'_>, call: &ObservedCall, result: PyResult<T>) -> PyResult<T> {
+    if let Err(error) = &result {
+        call.tell_end(py, Some(error))?;
+    }
+    result
 }
 
 /// The model that a payload names; `source` is that of a copy.
@@ -175,7 +198,7 @@ impl NativeClient {
     /// `OLLAMA_HOST`, which may have been copied together with one of the paths `endpoints`. Raises
     /// `ConfigurationError` for what cannot be used; nothing is sent.
     #[new]
-    #[pyo3(signature = (address, *, is_host, endpoints, headers, api_key, proxy, verify, limits, retries, max_line, max_body))]
+    #[pyo3(signature = (address, *, is_host, endpoints, headers, api_key, proxy, verify, limits, retries, max_line, max_body, cert=None, trust_env=true, follow_redirects=true, on_event=None))]
     #[expect(
         clippy::too_many_arguments,
         reason = "the one caller is Python, and names them"
@@ -193,6 +216,10 @@ impl NativeClient {
         retries: Option<RetryNumbers>,
         max_line: Option<usize>,
         max_body: Option<usize>,
+        cert: Option<(PathBuf, Option<PathBuf>)>,
+        trust_env: bool,
+        follow_redirects: bool,
+        on_event: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
         enter();
         let setting = if is_host {
@@ -207,10 +234,19 @@ impl NativeClient {
         config.headers = headers;
         let environment = std::env::var("OLLAMA_API_KEY").ok();
         config.api_key = resolve_key(api_key, environment.as_deref(), &config.base);
-        config.proxy = proxy.map_or_else(ProxyRule::from_env, ProxyRule::Explicit);
+        config.proxy = match proxy {
+            Some(proxy) => ProxyRule::Explicit(proxy),
+            None if trust_env => ProxyRule::from_env(),
+            None => ProxyRule::Direct,
+        };
         config.trust = verify
-            .into_trust()
+            .into_trust(trust_env)
             .map_err(|error| errors::to_python(py, error))?;
+        config.client_certificate = cert
+            .map(|(certificate, key)| ClientCertificate::read(&certificate, key.as_deref()))
+            .transpose()
+            .map_err(|error| errors::to_python(py, error))?;
+        config.follow_redirects = follow_redirects;
         if let Some(limits) = limits {
             config.timeouts = options::timeouts(py, limits)?;
         }
@@ -225,6 +261,7 @@ impl NativeClient {
             config,
             journal: Journal::at(&target),
             allow_direct: options::allows_direct(py)?,
+            on_event,
             pool: Mutex::new(None),
             closed: AtomicBool::new(false),
         };
@@ -265,7 +302,7 @@ impl NativeClient {
     fn stream(
         &self,
         py: Python<'_>,
-        endpoint: &EndpointRow,
+        endpoint: &Bound<'_, EndpointRow>,
         payload: Option<&Bound<'_, PyAny>>,
         item_class: Option<Py<PyAny>>,
         raw_lines: bool,
@@ -273,15 +310,16 @@ impl NativeClient {
         guarded: bool,
     ) -> PyResult<Stream> {
         enter();
-        let (mut request, trace) = self.request(py, endpoint, payload, settings, true)?;
+        let (mut request, call) = self.request(py, endpoint, payload, settings, true)?;
         request.repetition_guard = guarded;
-        let placement = self.placement(py)?;
         let format = if raw_lines {
             ItemFormat::RawLines
         } else {
             ItemFormat::objects(py, item_class)
         };
-        Stream::start(py, placement, request, format, trace)
+        let placement = told(py, &call, self.placement(py))?;
+        let stream = Stream::start(py, placement, request, format, call.clone());
+        told(py, &call, stream)
     }
 
     /// Sends `payload` and calls `on_text(str)` with each piece of the answer; awaited, gives the final object.
@@ -290,7 +328,7 @@ impl NativeClient {
     fn deliver(
         &self,
         py: Python<'_>,
-        endpoint: &EndpointRow,
+        endpoint: &Bound<'_, EndpointRow>,
         payload: Option<&Bound<'_, PyAny>>,
         on_text: Py<PyAny>,
         on_thinking: Option<Py<PyAny>>,
@@ -298,11 +336,11 @@ impl NativeClient {
         guarded: bool,
     ) -> PyResult<NativeAwaitable> {
         enter();
-        let (mut request, trace) = self.request(py, endpoint, payload, settings, true)?;
+        let (mut request, call) = self.request(py, endpoint, payload, settings, true)?;
         request.repetition_guard = guarded;
-        let placement = self.placement(py)?;
-        let delivery = Delivery::start(py, placement, request, on_text, on_thinking, trace)?;
-        Ok(NativeAwaitable::new(delivery))
+        let placement = told(py, &call, self.placement(py))?;
+        let delivery = Delivery::start(py, placement, request, on_text, on_thinking, call.clone());
+        told(py, &call, delivery).map(|delivery| NativeAwaitable::new(delivery))
     }
 
     /// Sends a request and gives, awaited, its whole reply in a format: `answer` (parsed), `guarded` (the same, unless
@@ -312,17 +350,17 @@ impl NativeClient {
     fn call(
         &self,
         py: Python<'_>,
-        endpoint: &EndpointRow,
+        endpoint: &Bound<'_, EndpointRow>,
         payload: Option<&Bound<'_, PyAny>>,
         format: &str,
         settings: Option<CallSettings>,
     ) -> PyResult<NativeAwaitable> {
         enter();
-        let (request, trace) = self.request(py, endpoint, payload, settings, false)?;
-        let placement = self.placement(py)?;
         let format = ReplyFormat::named(format)?;
-        let reply = WholeReply::start(py, placement, request, format, trace)?;
-        Ok(NativeAwaitable::new(reply))
+        let (request, call) = self.request(py, endpoint, payload, settings, false)?;
+        let placement = told(py, &call, self.placement(py))?;
+        let reply = WholeReply::start(py, placement, request, format, call.clone());
+        told(py, &call, reply).map(|reply| NativeAwaitable::new(reply))
     }
 
     /// As `call`, waiting in this thread.
@@ -330,18 +368,20 @@ impl NativeClient {
     fn call_blocking(
         &self,
         py: Python<'_>,
-        endpoint: &EndpointRow,
+        endpoint: &Bound<'_, EndpointRow>,
         payload: Option<&Bound<'_, PyAny>>,
         format: &str,
         settings: Option<CallSettings>,
     ) -> PyResult<Py<PyAny>> {
         enter();
-        let (request, trace) = self.request(py, endpoint, payload, settings, false)?;
         let format = ReplyFormat::named(format)?;
-        let client = self.client(py)?;
-        let reply = wait_for(py, async move { client.call(request).await })?;
-        let result = format.to_python(py, reply, &trace);
-        log::log_notes(py, &trace)?;
+        let (request, call) = self.request(py, endpoint, payload, settings, false)?;
+        let client = told(py, &call, self.client(py))?;
+        let waited = wait_for(py, async move { client.call(request).await });
+        let reply = told(py, &call, waited)?;
+        let result = format.to_python(py, reply, &call);
+        call.tell_notes(py)?;
+        call.tell_end(py, result.as_ref().err())?;
         result
     }
 
@@ -350,17 +390,23 @@ impl NativeClient {
     fn stream_blocking(
         &self,
         py: Python<'_>,
-        endpoint: &EndpointRow,
+        endpoint: &Bound<'_, EndpointRow>,
         payload: Option<&Bound<'_, PyAny>>,
         item_class: Option<Py<PyAny>>,
         settings: Option<CallSettings>,
         guarded: bool,
     ) -> PyResult<BlockingStream> {
         enter();
-        let (mut request, trace) = self.request(py, endpoint, payload, settings, true)?;
+        let (mut request, call) = self.request(py, endpoint, payload, settings, true)?;
         request.repetition_guard = guarded;
         let format = ItemFormat::objects(py, item_class);
-        BlockingStream::start(py, self.client(py)?, request, format, trace)
+        let client = told(py, &call, self.client(py))?;
+        let stream = BlockingStream::start(py, client, request, format, call.clone());
+        told(py, &call, stream)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.on_event)
     }
 
     /// Closes the idle connections. Streams under way go on to their end; new requests raise `ClosedError`.

@@ -105,9 +105,10 @@ pub fn tries_of(retry: &Retry) -> RetryNumbers {
 }
 
 impl Verify {
-    /// Whose certificates are believed; for `true` the environment says it.
-    pub fn into_trust(self) -> Result<Trust, Error> {
+    /// Whose certificates are believed; for `true` the environment says it, if it is trusted.
+    pub fn into_trust(self, trust_env: bool) -> Result<Trust, Error> {
         match self {
+            Self::Flag(true) if !trust_env => Ok(Trust::Machine),
             Self::Flag(true) => Ok(Trust::from_env()),
             Self::Flag(false) => Ok(Trust::Anybody),
             Self::Certificates(certificates, names) => Trust::of(certificates, names),

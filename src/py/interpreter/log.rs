@@ -2,17 +2,6 @@
 
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
-use pyo3::types::PyString;
-
-use crate::stats::Trace;
-
-/// Logs what `trace` has noted since the last call: where a result is handed to Python, never on the I/O thread.
-pub fn log_notes(py: Python<'_>, trace: &Trace) -> PyResult<()> {
-    for note in trace.take_log_lines() {
-        log(py, "warning", PyString::new(py, &note).as_any())?;
-    }
-    Ok(())
-}
 
 /// Logs where `MetaGPT` logs when it is loaded, otherwise through `logging`. A failure of the logger is
 /// written to `sys.unraisablehook`, and spoils no answer.

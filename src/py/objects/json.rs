@@ -12,6 +12,7 @@ use pyo3::exceptions::{PyRecursionError, PyUnicodeDecodeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyString;
+use serde::Serialize;
 
 use super::json_builder;
 use super::key_cache::KeyCache;
@@ -40,6 +41,16 @@ pub fn to_python<'py>(py: Python<'py>, text: &[u8]) -> PyResult<Bound<'py, PyAny
         Some(value) => Ok(value),
         None => loads(py, &PyString::from_bytes(py, text)?),
     }
+}
+
+/// The object that stands for `value`: a struct is a dict.
+pub fn from_serializable<'py>(
+    py: Python<'py>,
+    value: &impl Serialize,
+) -> PyResult<Bound<'py, PyAny>> {
+    let text =
+        serde_json::to_vec(value).map_err(|error| PyValueError::new_err(error.to_string()))?;
+    to_python(py, &text)
 }
 
 /// The value, or `None` where [`is_not_json`] is the reason that there is none. Any other exception is raised on.

@@ -17,7 +17,7 @@ use crate::py::objects::answer;
 use crate::py::objects::counters;
 use crate::py::objects::json;
 use crate::py::objects::tool_calls;
-use crate::stats::Trace;
+use crate::stats::{ReplyEnd, Trace};
 use crate::wire::{
     Answer, Batch, Decoder, Fold, ItemRef, MAX_LINE, Outcome, StreamFormat, vectors,
 };
@@ -137,7 +137,12 @@ fn read_vectors(py: Python<'_>, reply: &Reply, trace: &Trace) -> PyResult<Py<PyA
             ));
         }
     };
-    trace.note_answer(&vectors.counters, None, true);
+    let end = ReplyEnd {
+        counters: vectors.counters,
+        done_reason: None,
+        model: vectors.model.clone(),
+    };
+    trace.note_answer(end, true);
     let bytes = PyByteArray::new_with(py, size_of_val(vectors.values.as_slice()), |bytes| {
         for (bytes, value) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(&vectors.values) {
             *bytes = value.to_ne_bytes();

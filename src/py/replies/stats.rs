@@ -3,14 +3,14 @@
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
-use serde::Serialize;
+use pyo3::types::{PyDict, PyString};
 
 use crate::error::{Error, Kind};
 use crate::py::interpreter::exit::enter;
-use crate::py::objects::counters;
+use crate::py::interpreter::log;
+use crate::py::objects::{counters, json};
 use crate::stats;
-use crate::stats::{CallInfo, Journal, Trace};
+use crate::stats::{CallInfo, Journal, ReplyEnd, Trace};
 use crate::wire::fold_body;
 
 /// Whole bodies longer than this are not read a second time for their counts.
@@ -20,20 +20,14 @@ const SHORT: usize = 64 << 10;
 #[pyfunction]
 pub fn stats_records(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     enter();
-    as_dicts(py, &stats::records())
+    json::from_serializable(py, &stats::records())
 }
 
 /// The calls of this process that are under way as a list of dicts, the oldest first.
 #[pyfunction]
 pub fn stats_pending(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     enter();
-    as_dicts(py, &stats::pending())
-}
-
-fn as_dicts<'py>(py: Python<'py>, entries: &impl Serialize) -> PyResult<Bound<'py, PyAny>> {
-    let text =
-        serde_json::to_vec(entries).map_err(|error| PyValueError::new_err(error.to_string()))?;
-    crate::py::objects::json::to_python(py, &text)
+    json::from_serializable(py, &stats::pending())
 }
 
 /// Forgets the records of this process.
@@ -81,7 +75,10 @@ pub fn stats_fail(
     let trace = Trace::not_under_way(call, Journal::at(&target), rejected);
     let error = Error::new(kind, "").with_status(status);
     trace.finish(Some(&error));
-    crate::py::interpreter::log::log_notes(py, &trace)
+    for note in trace.take_notes() {
+        log::log(py, "warning", PyString::new(py, &note.text).as_any())?;
+    }
+    Ok(())
 }
 
 /// Notes what was repaired in the answer of the call with this `id`, which has ended.
@@ -97,18 +94,27 @@ pub fn note_answer(reply: &Bound<'_, PyAny>, trace: &Trace) {
     let Ok(reply) = reply.cast::<PyDict>() else {
         return;
     };
-    let reason: Option<String> = reply
-        .get_item(intern!(reply.py(), "done_reason"))
-        .ok()
-        .flatten()
-        .and_then(|reason| reason.extract().ok());
-    trace.note_answer(&counters::read(reply), reason.as_deref(), true);
+    let text = |name| {
+        let value = reply.get_item(name).ok().flatten();
+        value.and_then(|value| value.extract().ok())
+    };
+    let end = ReplyEnd {
+        counters: counters::read(reply),
+        done_reason: text(intern!(reply.py(), "done_reason")),
+        model: text(intern!(reply.py(), "model")),
+    };
+    trace.note_answer(end, true);
 }
 
 /// As `note_answer`, for a body that is handed on unread.
 pub fn note_body(body: &[u8], trace: &Trace) {
     if body.len() <= SHORT {
         let (answer, _) = fold_body(body);
-        trace.note_answer(&answer.counters, answer.done_reason.as_deref(), true);
+        let end = ReplyEnd {
+            counters: answer.counters,
+            done_reason: answer.done_reason,
+            model: answer.model,
+        };
+        trace.note_answer(end, true);
     }
 }

@@ -6,7 +6,7 @@
 //! argument `"Hel"` of a callback, or bytes.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Mutex, OnceLock};
 
 use pyo3::exceptions::{PyBaseException, PyException};
 use pyo3::prelude::*;
@@ -17,14 +17,13 @@ use crate::error::{Error, Kind};
 use crate::http::PumpMode;
 use crate::inbox::{Inbox, Received};
 use crate::py::interpreter::errors::{self, FailureContext};
-use crate::py::interpreter::log;
 use crate::py::interpreter::vectorcall;
 use crate::py::objects::answer;
 use crate::py::objects::content_line;
 use crate::py::objects::json;
 use crate::py::objects::slot_layout::{SharedModel, SlotLayout};
 use crate::py::objects::tool_calls;
-use crate::stats::Trace;
+use crate::py::replies::observed_call::ObservedCall;
 use crate::sync::lock;
 use crate::wire::{Batch, Fold, Item, SharedFields};
 
@@ -54,9 +53,9 @@ pub struct StreamReader {
     end: Option<Result<(), Error>>,
     /// Why an item could not be converted. It is raised after the items before that one were handed on.
     conversion_error: Option<Py<PyBaseException>>,
-    trace: Arc<Trace>,
-    /// What the call had noted before its first item was logged.
-    logged_start: bool,
+    call: ObservedCall,
+    /// Whether the first items were told of.
+    told_first: bool,
 }
 
 impl ItemFormat {
@@ -123,17 +122,33 @@ impl StreamReader {
         self.next >= self.batch.items.len() && self.end.is_some()
     }
 
-    /// Logs what the call has noted: before its first item and at its end.
-    fn log_notes(&mut self, py: Python<'_>) -> PyResult<()> {
-        if self.logged_start && self.end.is_none() {
-            return Ok(());
+    /// Tells what the call has noted, and that its first items are there.
+    fn tell_notes(&mut self, py: Python<'_>) -> PyResult<()> {
+        self.call.tell_notes(py)?;
+        if !self.told_first && !self.at_end() {
+            self.told_first = true;
+            self.call.tell_first_token(py)?;
         }
-        self.logged_start = true;
-        log::log_notes(py, &self.trace)
+        Ok(())
     }
 
-    /// The next item as Python sees it.
+    /// The next item as Python sees it. The end of the stream, good or bad, is told.
     pub fn next_item(
+        &mut self,
+        py: Python<'_>,
+        inbox: &Inbox,
+        format: &ItemFormat,
+    ) -> PyResult<NextItem> {
+        let next = self.convert_until_item(py, inbox, format);
+        match &next {
+            Ok(NextItem::End) => self.call.tell_end(py, None)?,
+            Err(error) => self.call.tell_end(py, Some(error))?,
+            Ok(_) => {}
+        }
+        next
+    }
+
+    fn convert_until_item(
         &mut self,
         py: Python<'_>,
         inbox: &Inbox,
@@ -148,7 +163,7 @@ impl StreamReader {
             if !self.refill(inbox) {
                 return Ok(NextItem::NotYet);
             }
-            self.log_notes(py)?;
+            self.tell_notes(py)?;
             if self.at_end() {
                 return self.check_end(py).map(|()| NextItem::End);
             }
@@ -184,7 +199,9 @@ impl StreamReader {
         }
         let error = errors::wrap_stop_iteration(py, error);
         let message = format!("A line of the reply cannot be converted: {error}.");
-        let failure = self.exception(py, Error::new(Kind::Decode, message));
+        let fault = Error::new(Kind::Decode, message);
+        self.call.finish(Some(&fault));
+        let failure = self.exception(py, fault);
         failure.set_cause(py, Some(error));
         failure
     }
@@ -247,7 +264,7 @@ impl StreamReader {
         on_thinking: Option<&Bound<'_, PyAny>>,
         mut go_on: impl FnMut() -> bool,
     ) -> PyResult<()> {
-        self.log_notes(py)?;
+        self.tell_notes(py)?;
         while let Some(item) = self.batch.items.get(self.next) {
             if !go_on() {
                 break;
@@ -280,7 +297,7 @@ impl StreamReader {
 
     /// `Ok` for a stream that ended well; the typed error, with what had arrived, for one that did not.
     pub fn check_end(&mut self, py: Python<'_>) -> PyResult<()> {
-        self.log_notes(py)?;
+        self.tell_notes(py)?;
         match &self.end {
             Some(Err(error)) => Err(self.exception(py, error.clone())),
             _ => Ok(()),
@@ -291,8 +308,8 @@ impl StreamReader {
     pub fn exception(&self, py: Python<'_>, error: Error) -> PyErr {
         let answer = self.fold.clone().finish();
         let context = FailureContext {
-            model: &self.trace.call().model,
-            endpoint: &self.trace.call().endpoint,
+            model: &self.call.call().model,
+            endpoint: &self.call.call().endpoint,
             partial: &answer.content,
             thinking: &answer.thinking,
         };
@@ -362,7 +379,7 @@ pub struct ReaderCell {
 }
 
 impl ReaderCell {
-    pub fn new(trace: Arc<Trace>) -> Self {
+    pub fn new(call: ObservedCall) -> Self {
         let reader = StreamReader {
             batch: Batch::default(),
             next: 0,
@@ -371,8 +388,8 @@ impl ReaderCell {
             fold: Fold::default(),
             end: None,
             conversion_error: None,
-            trace,
-            logged_start: false,
+            call,
+            told_first: false,
         };
         Self {
             reader: Mutex::new(Some(Box::new(reader))),
