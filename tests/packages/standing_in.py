@@ -1,8 +1,9 @@
 """The plugin of the processes that run scenarios: which client stands behind `import ollama`, and what is written down.
 
 Scenarios are tests (``scenarios_*.py``) that use somebody's package, whose folder is on the path of the process. The
-variable `CLIENT` says whether that package gets the `ollama` of PyPI (``real``) or this one (``ours``), `RECORDS` names
-a file that gets a line of JSON for each scenario: what it has kept, and the requests that the scripted server has seen.
+variable `CLIENT` says whether that package gets the `ollama` of PyPI (``real``) or this one (``ours``, or ``ours by
+command`` where `metagpt-ollama run` has seen to it), `RECORDS` names a file that gets a line of JSON for each scenario:
+what it has kept, and the requests that the scripted server has seen.
 
     {"scenario": "test_invoke", "kept": ["Hello world"], "requests": [["POST", "/api/chat", {…}, {"accept": …}]]}
 
@@ -36,6 +37,15 @@ if os.environ.get(CLIENT) == "ours":
     ollama_compat.install()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _only_one_client() -> Iterator[None]:
+    """Nothing has reached PyPI's `ollama` on another way, or ours when it was not to be there."""
+    yield
+    files = [getattr(module, "__file__", None) or "" for module in list(sys.modules.values())]
+    real = any(file.endswith(f"{os.sep}ollama{os.sep}_client.py") for file in files)
+    assert real == (os.environ[CLIENT] == "real")
+
+
 @pytest.fixture
 def server(ollama_server: ScriptedServer) -> ScriptedServer:
     """The scripted server, which answers nothing by itself but what names no model."""
@@ -45,7 +55,7 @@ def server(ollama_server: ScriptedServer) -> ScriptedServer:
 @pytest.fixture
 def client() -> str:
     """`real` or `ours`: for what a package can do with one of them only."""
-    return os.environ[CLIENT]
+    return os.environ[CLIENT].split()[0]
 
 
 @pytest.fixture
