@@ -406,6 +406,9 @@ class NativeClient:
     @property
     def url(self) -> str:
         """The base URL of the server, without user and password."""
+    @property
+    def authorized(self) -> bool:
+        """Whether requests carry a bearer token, that of the key or of a header."""
     def redact(self, text: str, settings: _Settings | None = None) -> str:
         """The beginning of ``text`` for a message: on one line, without what this client, or a call with
         ``settings``, keeps secret."""
@@ -449,8 +452,27 @@ class NativeClient:
         content type; ``"vectors"``: a bytearray of 32-bit floats, the number of rows, their width, and a dict of the
         other fields. Raises ValueError for another format.
         """
-    def call_blocking(self, endpoint: Endpoint, payload: Any, format: str, settings: _Settings | None) -> Any:
-        """As `call`, waiting in this thread; signal handlers run meanwhile."""
+    def call_blocking(
+        self,
+        endpoint: Endpoint,
+        payload: Any,
+        format: str,
+        settings: _Settings | None,
+        on_call: Callable[[str], object] | None = None,
+    ) -> Any:
+        """As `call`, waiting in this thread; signal handlers run meanwhile. ``on_call`` gets the ``id`` in the record
+        of the call, before anything is sent."""
+    def deliver_blocking(
+        self,
+        endpoint: Endpoint,
+        payload: Any,
+        on_text: Callable[[str], object],
+        on_thinking: Callable[[str], object] | None,
+        settings: _Settings | None,
+        guarded: bool = False,
+        on_call: Callable[[str], object] | None = None,
+    ) -> Any:
+        """As `deliver`, waiting in this thread; ``on_call`` is that of `call_blocking`."""
     def stream_blocking(
         self,
         endpoint: Endpoint,
@@ -458,6 +480,7 @@ class NativeClient:
         item_class: Callable[[Any], Any] | None,
         settings: _Settings | None,
         guarded: bool = False,
+        raw_lines: bool = False,
     ) -> BlockingStream[Any]:
         """As `stream`, as an ordinary iterator."""
     def close(self) -> None:
@@ -531,6 +554,9 @@ class BlockingStream(Generic[_T]):
     ['Hello', ' world', '']
     """
 
+    @property
+    def call_id(self) -> str | None:
+        """The ``id`` in the record of the call; None in a forked child."""
     def __iter__(self) -> Self: ...
     def __next__(self) -> _T:
         """Waits for the next item; signal handlers run meanwhile. Raises StopIteration at the end of the reply."""

@@ -102,6 +102,8 @@ class AsyncClient(BaseClient):
     Hello| world||
     """
 
+    _asynchronous = True
+
     async def __aenter__(self) -> AsyncClient:
         return self
 
@@ -479,7 +481,7 @@ class AsyncClient(BaseClient):
         **call: Unpack[CallOptions],
     ) -> Any:
         """The whole reply of ``path``, parsed. A body of several lines (a server that streams all the same) is folded
-        into one. ``payload`` is a JSON value, JSON text as bytes, or None for no body; ``method`` one of GET, POST,
+        into one. ``payload`` is a JSON value, the bytes of a body, or None for no body; ``method`` one of GET, POST,
         DELETE and HEAD; ``on_call`` is that of `stream_text`.
         """
         settings = call_settings(AsyncClient.request_json, call)

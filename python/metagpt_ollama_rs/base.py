@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any
 from metagpt_ollama_rs import _core
 from metagpt_ollama_rs.endpoints import ENDPOINTS
 from metagpt_ollama_rs.errors import ConfigurationError
+from metagpt_ollama_rs.httpx_arguments import MappedArguments, proxy_url
 from metagpt_ollama_rs.limits import Retry, read_retries, read_size, read_timeout
 from metagpt_ollama_rs.payloads import header_pairs, plain_text
 from metagpt_ollama_rs.reply_checks import check_answer, check_success, require_field
-from metagpt_ollama_rs.spelling import refuse_unknown
 from metagpt_ollama_rs.trust import read_cert, read_verify, warn_unverified
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import NoReturn
 
     from metagpt_ollama_rs.endpoints import Endpoint
     from metagpt_ollama_rs.events import EventHook
@@ -34,6 +33,10 @@ class BaseClient:
     'http://example.com:11434'
     """
 
+    # Whether the methods are coroutines.
+    _asynchronous = False
+    _native: _core.NativeClient
+
     def __init__(
         self,
         host: str | None = None,
@@ -50,12 +53,14 @@ class BaseClient:
         max_line: int | None = None,
         max_body: int | None = None,
         on_event: EventHook | None = None,
-        **unknown: NoReturn,
+        **httpx_only: Any,
     ) -> None:
-        refuse_unknown(type(self).__name__, BaseClient.__init__, unknown)
+        mapped = MappedArguments(type(self).__name__, BaseClient.__init__, httpx_only)
+        given_proxy = proxy_url(mapped.others.get("proxy", proxy))
+        follow_redirects = mapped.others.get("follow_redirects", follow_redirects)
         host, api_key, proxy = (
             value and plain_text(value, name)
-            for name, value in (("host", host), ("api_key", api_key), ("proxy", proxy))
+            for name, value in (("host", host), ("api_key", api_key), ("proxy", given_proxy))
         )
         pairs = header_pairs(headers or {})
         trust = read_verify(verify)
@@ -77,13 +82,14 @@ class BaseClient:
             "max_line": max_line,
             "max_body": max_body,
             "on_event": _checked_hook(on_event),
+            **httpx_only,
         }
         address = host or plain_text(os.environ.get("OLLAMA_HOST", ""), "OLLAMA_HOST")
         self._native = _core.NativeClient(
             address,
             is_host=not host,
             endpoints=list(ENDPOINTS),
-            headers=pairs,
+            headers=mapped.add_headers(pairs),
             api_key=api_key,
             proxy=proxy,
             verify=trust,
@@ -96,6 +102,9 @@ class BaseClient:
             max_body=read_size("max_body", max_body),
             on_event=on_event,
         )
+        if mapped.carried:
+            given = {**self._arguments, "verify": verify, "cert": cert, "proxy": given_proxy}
+            self._native = mapped.carry(self._native, given, self._asynchronous)
         if trust is False:
             warn_unverified(self.base_url)
 

@@ -33,6 +33,7 @@ from metagpt_ollama_rs.endpoints import (
     TAGS,
     VERSION,
     Endpoint,
+    endpoint_at,
 )
 from metagpt_ollama_rs.images import encode_images
 from metagpt_ollama_rs.payloads import (
@@ -41,6 +42,7 @@ from metagpt_ollama_rs.payloads import (
     embed_payload,
     embeddings_payload,
     generate_payload,
+    streamed,
 )
 from metagpt_ollama_rs.vectors import Vectors, check_count, check_vector, check_vectors, send_batch_blocking
 
@@ -59,6 +61,9 @@ if TYPE_CHECKING:
         GenerateFields,
         Messages,
         ModelOptions,
+        OnCall,
+        OnText,
+        RawPayload,
         Texts,
         Think,
         Tools,
@@ -451,6 +456,77 @@ class Client(BaseClient):
         """Gives the model ``source`` a second name."""
         payload = {"source": source, "destination": destination}
         return cast("StatusResponse", self._send(COPY, payload, settings=call_settings(Client.copy, call)))
+
+    def stream_text(
+        self,
+        path: str,
+        payload: RawPayload,
+        on_text: OnText,
+        *,
+        on_thinking: OnText | None = None,
+        repetition_guard: bool = False,
+        on_call: OnCall | None = None,
+        **call: Unpack[CallOptions],
+    ) -> dict[str, Any]:
+        """Streams the reply to a callback, and returns the final object with the whole text in it.
+
+        ``on_text`` is called once for each piece of the answer, in order, as it arrives; what it raises ends the
+        request and comes out here. A callable that it returns takes its place for the rest, once. ``on_thinking`` gets
+        the pieces of thinking. ``payload`` is sent with ``"stream": true``. The result has Ollama's own shape:
+        ``{"message": {"content": …}, "done": true, …}`` of ``/api/chat``, ``{"response": …}`` of ``/api/generate``.
+        ``repetition_guard`` is that of `chat`; ``on_call`` is called once, when the request is made, with the ``id`` of
+        the record of the call (see `stats.records`).
+        """
+        settings = call_settings(Client.stream_text, call)
+        reply = self._native.deliver_blocking(
+            endpoint_at(path), streamed(payload), on_text, on_thinking, settings, repetition_guard, on_call
+        )
+        return cast("dict[str, Any]", reply)
+
+    def request_json(
+        self,
+        path: str,
+        payload: RawPayload | None = None,
+        *,
+        method: str = "POST",
+        repetition_guard: bool = False,
+        on_call: OnCall | None = None,
+        **call: Unpack[CallOptions],
+    ) -> Any:
+        """The whole reply of ``path``, parsed. A body of several lines (a server that streams all the same) is folded
+        into one. ``payload`` is a JSON value, the bytes of a body, or None for no body; ``method`` one of GET, POST,
+        DELETE and HEAD; ``on_call`` is that of `stream_text`.
+        """
+        settings = call_settings(Client.request_json, call)
+        format = "guarded" if repetition_guard else "answer"
+        return self._native.call_blocking(endpoint_at(path, method), payload, format, settings, on_call)
+
+    def request_bytes(
+        self,
+        path: str,
+        payload: RawPayload | None = None,
+        *,
+        method: str = "POST",
+        on_call: OnCall | None = None,
+        **call: Unpack[CallOptions],
+    ) -> tuple[bytes, str]:
+        """The body of the reply of ``path`` as it came, and its content type. Arguments as of `request_json`."""
+        settings = call_settings(Client.request_bytes, call)
+        reply = self._native.call_blocking(endpoint_at(path, method), payload, "bytes", settings, on_call)
+        return cast("tuple[bytes, str]", reply)
+
+    def stream_lines(
+        self, path: str, payload: RawPayload, *, on_call: OnCall | None = None, **call: Unpack[CallOptions]
+    ) -> BlockingStream[bytes]:
+        """The lines of a streamed reply as they came, without their line ends; nothing in them is looked at.
+
+        ``payload`` is sent with ``"stream": true``; ``on_call`` is that of `stream_text`.
+        """
+        settings = call_settings(Client.stream_lines, call)
+        stream = self._native.stream_blocking(endpoint_at(path), streamed(payload), None, settings, raw_lines=True)
+        if on_call is not None and stream.call_id is not None:
+            on_call(stream.call_id)
+        return stream
 
     def _send(
         self,

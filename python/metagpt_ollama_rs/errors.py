@@ -5,6 +5,7 @@
     OllamaError(Exception)
     ├── RequestError                            a request that cannot be made; nothing was sent
     │   └── ConfigurationError(ValueError)      an address, option or header that cannot be used
+    │       └── ValidationError                 a field of a request or reply that a program made is wrong or missing
     ├── ConnectError(ConnectionError)           no connection, before the first byte of a reply
     ├── RequestTimeout(TimeoutError)            one of four limits ran out: connect, first_token, idle, total
     │   └── ConnectTimeout(ConnectionError)
@@ -40,7 +41,12 @@ from metagpt_ollama_rs._core import excerpt
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Iterable
+    from typing import Any, Union
+
+    # A place in a value, such as `("messages", 0, "role")`, pydantic's word for what is wrong there, the same in a
+    # sentence, and what stands there.
+    Problem = tuple[tuple[Union[str, int], ...], str, str, Any]
 
 # The longest message and hint, in characters; what they quote of a server is shorter.
 _LONGEST = 4000
@@ -155,6 +161,37 @@ class ConfigurationError(RequestError, ValueError):
     ...     print(error.message)
     timeout must be a positive number of seconds, and is -1
     """
+
+
+class ValidationError(ConfigurationError):
+    """Fields of a record that a program made are missing or of the wrong type.
+
+    ``title`` is the name of the class, and ``errors()`` has what is wrong as pydantic's error of this name has it.
+
+    >>> from metagpt_ollama_rs import Message
+    >>> try:
+    ...     Message(content=7)
+    ... except ValueError as error:
+    ...     print(error.message)
+    ...     print([problem["loc"] for problem in error.errors()])
+    Message: role: Field required; content: Input should be a valid string
+    [('role',), ('content',)]
+    """
+
+    def __init__(self, title: str = "", problems: Iterable[Problem] = ()) -> None:
+        self._problems = list(problems)
+        self.title = title
+        texts = [f"{'.'.join(map(str, place))}: {text}" if place else text for place, _, text, _ in self._problems]
+        super().__init__(f"{title}: {'; '.join(texts)}" if texts else title)
+
+    def errors(self, **_: Any) -> list[dict[str, Any]]:
+        """Of each problem ``type``, ``loc`` (the place), ``msg`` and ``input``. Pydantic's arguments change nothing."""
+        names = ("loc", "type", "msg", "input")
+        return [dict(zip(names, problem)) for problem in self._problems]
+
+    def error_count(self) -> int:
+        """The number of problems."""
+        return len(self._problems)
 
 
 class ConnectError(OllamaError, ConnectionError):
@@ -588,4 +625,5 @@ __all__ = [
     "ServerError",
     "StreamError",
     "SubscriptionError",
+    "ValidationError",
 ]

@@ -31,6 +31,7 @@ __all__ = [
     "image_lists",
     "image_text",
     "is_known",
+    "lenient_image_text",
     "looks_encoded",
     "shortened",
     "unread_images",
@@ -152,6 +153,33 @@ def image_text(image: Any, where: str) -> str:
     if _is_there(text) or _must_be_path(text):
         return _file(text, where)
     return _standard(text, where)
+
+
+def lenient_image_text(image: Any) -> str:
+    """Base64 of an `Image` as ollama-python dumps it: bytes and files are encoded, whatever is in them, and a text is
+    passed on if Python's lenient decoder takes it. Raises ValueError for a text that names a file which is not there,
+    and for one that is no base64.
+
+    >>> lenient_image_text(b"GIF89a...")
+    'R0lGODlhLi4u'
+    """
+    from pathlib import Path
+
+    if isinstance(image, bytes):
+        return base64.b64encode(image).decode()
+    try:
+        is_file = os.path.exists(image)
+    except ValueError:
+        is_file = False
+    if is_file or not isinstance(image, str):
+        return base64.b64encode(Path(image).read_bytes()).decode()
+    if image.rpartition(".")[2].lower() in ("png", "jpg", "jpeg", "webp"):
+        raise ValueError(f"the file {shortened(image)} does not exist")
+    try:
+        base64.b64decode(image)
+    except ValueError:
+        raise ValueError(f"{shortened(image)} is neither a file nor base64 text") from None
+    return image
 
 
 def looks_encoded(text: str) -> bool:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         write: float | None
         pool: float | None
 
-    TimeoutLike = Union[float, timedelta, "Timeout", HttpxTimeout, None]
+    TimeoutLike = Union[float, timedelta, "Timeout", HttpxTimeout, tuple[Optional[float], ...], None]
 
 
 # What holds unless somebody says otherwise stands in ``src/http/policy.rs``, once.
@@ -92,6 +92,10 @@ def read_timeout(timeout: TimeoutLike) -> Limits | None:
             _seconds(value, f"timeout.{name}") for name, value in zip(Timeout._fields, timeout)
         )
         return (connect, first_token, idle, total)
+    if isinstance(timeout, tuple) and len(timeout) in (2, 3, 4):
+        # As httpx takes it: connecting, reading, writing, waiting for a place in its pool.
+        connect, read = (_seconds(value, f"timeout[{index}]") for index, value in enumerate(timeout[:2]))
+        return (connect, read, read, None)
     if all(hasattr(timeout, name) for name in ("connect", "read", "write", "pool")):
         # What httpx calls reading is the wait for each piece of a reply. Requests here wait for no place in a pool.
         read = _seconds(timeout.read, "timeout.read")  # type: ignore[union-attr]

@@ -189,9 +189,11 @@ def _message(message: Any, index: int) -> dict[str, Any]:
 
 
 def _message_dict(message: Any) -> dict[str, Any]:
-    """A message that is an object, as a dict. One of ollama-python's would read the files of its images at this."""
+    """A message that is an object, as a dict. A dump would read the files of its images."""
+    if isinstance(message, Record):
+        return dict(message)
     images = getattr(message, "images", None)
-    if not images or isinstance(message, Record):
+    if not images:
         return message.model_dump(exclude_none=True)  # type: ignore[no-any-return]
     return {**message.model_dump(exclude_none=True, exclude={"images"}), "images": images}
 

@@ -56,8 +56,10 @@ def sent_tools(tools: Any) -> list[Any]:
 
 
 def _tool(tool: Any, where: str) -> Any:
-    if isinstance(tool, Mapping) or (hasattr(tool, "model_dump") and not isinstance(tool, type)):
+    if isinstance(tool, Mapping):
         return tool
+    if hasattr(tool, "model_dump") and not isinstance(tool, type):
+        return tool.model_dump(mode="json", by_alias=True, exclude_none=True)
     if isinstance(tool, (staticmethod, classmethod)):
         tool = tool.__get__(None, object)
     if callable(tool):

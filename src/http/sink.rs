@@ -72,6 +72,8 @@ pub(super) struct DeltaSink {
     batch: Batch,
     expected: ExpectedLines,
     done: bool,
+    /// Whether any line says that it is the last one or that it is not; `None` before the first line. Ollama's all do.
+    says_done: Option<bool>,
     /// Whether the last line of a report of progress has the status `success`.
     succeeded: bool,
     end: ReplyEnd,
@@ -86,6 +88,7 @@ impl DeltaSink {
             batch: Batch::default(),
             expected,
             done: false,
+            says_done: None,
             succeeded: false,
             end: ReplyEnd::default(),
             repetition_guard: guarded.then(Box::default),
@@ -103,6 +106,7 @@ impl DeltaSink {
         let mut failure = None;
         for (at, item) in self.batch.items.iter().enumerate().skip(before) {
             let Item::Delta(delta) = item else {
+                self.says_done = Some(true);
                 if self.done {
                     keep = keep.min(at);
                 }
@@ -125,6 +129,9 @@ impl DeltaSink {
                 break;
             }
             self.done |= delta.done;
+            if self.says_done != Some(true) {
+                self.says_done = Some(delta.says_done());
+            }
             self.end.counters.update(&delta.counters);
             if delta.done_reason.is_some() {
                 self.end.done_reason.clone_from(&delta.done_reason);
@@ -175,6 +182,11 @@ impl Sink for DeltaSink {
 
     fn check_complete(&self) -> Result<(), Error> {
         if self.done || self.succeeded {
+            return Ok(());
+        }
+        // A server that imitates Ollama may leave the member out of all lines. Then the end of the body is the end.
+        if matches!(self.expected, ExpectedLines::Answer(Some(_))) && self.says_done == Some(false)
+        {
             return Ok(());
         }
         let last = if self.expected == ExpectedLines::Progress {

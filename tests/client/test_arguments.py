@@ -330,7 +330,7 @@ def test_time_limits_of_other_makes_hold(ollama_server: ScriptedServer) -> None:
 
 
 @pytest.mark.parametrize(
-    "timeout", ["5", True, False, -1, 0, float("nan"), float("inf"), (1, 2), [1], {}, b"1", 10**400, timedelta(0)]
+    "timeout", ["5", True, False, -1, 0, float("nan"), float("inf"), (1,), [1], {}, b"1", 10**400, timedelta(0)]
 )
 def test_what_is_no_time_limit(ollama_server: ScriptedServer, timeout: Any) -> None:
     with pytest.raises(errors.ConfigurationError, match=r"^timeout must be a positive number of seconds"):
@@ -449,8 +449,8 @@ def test_a_model_of_a_similar_name_where_none_is_to_be_pulled(ollama_server: Scr
 def test_a_misspelt_argument_of_a_client(kind: Any) -> None:
     with pytest.raises(TypeError, match=rf"^{kind.__name__}\(\) has no argument 'hostt'; did you mean 'host'\?"):
         kind(hostt="x")
-    with pytest.raises(TypeError, match=rf"^{kind.__name__}\(\) has no argument 'cookies'; it has host, headers, "):
-        kind(cookies={})
+    with pytest.raises(TypeError, match=rf"^{kind.__name__}\(\) has no argument 'cookie_jar'; it has host, headers, "):
+        kind(cookie_jar={})
 
     class Own(kind):  # type: ignore[misc]
         pass

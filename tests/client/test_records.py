@@ -38,22 +38,21 @@ both = pytest.mark.parametrize("pieces", [chat_pieces, generate_pieces])
 LOOKS: dict[str, Callable[[Any], Any]] = {
     "type": type,
     "repr": repr,
-    "len": len,
     "iteration": list,
-    "keys": lambda part: list(part.keys()),
-    "values": lambda part: list(part.values()),
-    "items": lambda part: list(part.items()),
+    "as a dict": dict,
+    "fields": lambda part: (part.model_fields_set, part.model_extra),
     "get": lambda part: [part.get(name, "?") for name in ("model", "message", "response", "done", "eval_count")],
     "in": lambda part: [name in part for name in ("model", "message", "response", "done", "eval_count", "content")],
     "dump": lambda part: json.dumps(part.model_dump()),
     "dump as JSON": lambda part: part.model_dump_json(),
+    "dump of what is set": lambda part: part.model_dump(exclude_unset=True),
     "attributes": lambda part: (part.model, part.created_at, part.done, part.done_reason, part.eval_count),
     "text": lambda part: (
         part.message.content if "message" in part else part.response,
         part.message.role if "message" in part else None,
     ),
     "nested": lambda part: part.message.model_dump() if "message" in part else part["response"],
-    "nested look": lambda part: [look(part.message) for look in (repr, list, len)] if "message" in part else None,
+    "nested look": lambda part: [look(part.message) for look in (repr, list, dict)] if "message" in part else None,
     "properties": lambda part: (part.tokens_per_second, part.load_seconds, part.prompt_tokens),
     "unknown": lambda part: (hasattr(part, "nothing"), hasattr(part, "_nothing")),
     "equality": lambda part: [part == other for other in (part, type(part)(part.model_dump()), {}, part.model_dump())],
@@ -93,7 +92,7 @@ CHANGES: dict[str, Callable[[Any], Any]] = {
     "item": lambda part: part["message"].__setitem__("content", "new"),
     "attribute of item": lambda part: setattr(part["message"], "content", "new"),
     "item of attribute": lambda part: part.message.__setitem__("content", "new"),
-    "dict in values": lambda part: dict(part.items())["message"].__setitem__("content", "new"),
+    "record in pairs": lambda part: dict(part)["message"].__setitem__("content", "new"),
     "whole": lambda part: setattr(part, "message", {"role": "assistant", "content": "new"}),
     "whole as item": lambda part: part.__setitem__("message", {"role": "assistant", "content": "new"}),
 }
@@ -128,8 +127,8 @@ def test_new_fields_and_changed_ones(ollama_server: ScriptedServer) -> None:
         "smollm2:135m",
         "old",
     )
-    assert list(part.keys()) == ["model", "created_at", "message", "done", "mark"]
-    assert part.model_dump()["message"] == {"role": "assistant", "content": "old", "thinking": "hm"}
+    assert list(part.model_dump(exclude_unset=True)) == ["model", "created_at", "done", "message", "mark"]
+    assert part.model_dump(exclude_unset=True)["message"] == {"role": "assistant", "content": "old", "thinking": "hm"}
 
 
 def test_a_piece_goes_back_as_a_message(ollama_server: ScriptedServer) -> None:
@@ -161,8 +160,8 @@ def test_threads_agree_on_a_record(ollama_server: ScriptedServer) -> None:
     finally:
         sys.setswitchinterval(before)
     for part in parts[:-1]:
-        assert set("abcd") <= set(part.keys())
-        assert set("abcd") <= set(part["message"].keys())
+        assert set("abcd") <= part.model_fields_set
+        assert set("abcd") <= part["message"].model_fields_set
 
 
 def test_pieces_own_nothing_for_ever(ollama_server: ScriptedServer) -> None:
@@ -183,8 +182,8 @@ def test_an_unmade_record_has_no_data() -> None:
     for kind in (responses.Message, responses.ChatResponse, responses.ModelDetails):
         with pytest.raises(AttributeError):
             _ = kind.__new__(kind)._data
-    assert responses.Message().content is None
-    assert responses.ChatResponse(model="m").model == "m"
+    assert responses.Message({}).content is None
+    assert responses.ChatResponse({"model": "m"}).model == "m"
 
 
 CALL = {"function": {"name": "f", "arguments": {"a": 1}}}
@@ -263,7 +262,7 @@ def test_lists_of_models_can_be_sorted(ollama_server: ScriptedServer) -> None:
     assert [model.model for model in reply.models] == ["a", "b", "c"]
     reply.models.append({"model": "d"})
     assert reply.models[-1].model == "d"
-    assert reply.model_dump() == {"models": [{"model": name} for name in "abcd"]}
+    assert reply.model_dump(exclude_unset=True) == {"models": [{"model": name} for name in "abcd"]}
 
 
 def test_images_can_be_added(ollama_server: ScriptedServer) -> None:
@@ -295,12 +294,13 @@ ARGUMENTS: list[tuple[Any, Any]] = [
 @pytest.mark.parametrize(("given", "wanted"), ARGUMENTS, ids=str)
 def test_arguments_are_a_dict(ollama_server: ScriptedServer, stream: bool, given: Any, wanted: Any) -> None:
     reply: Any = reply_with(ollama_server, {"tool_calls": [{"function": {"name": "f", "arguments": given}}]}, stream)
-    assert reply.model_dump()["message"]["tool_calls"] == [{"function": {"name": "f", "arguments": wanted}}]
+    sent = reply.model_dump(exclude_unset=True)["message"]["tool_calls"]
+    assert sent == [{"function": {"name": "f", "arguments": wanted}}]
     assert reply.message.tool_calls[0].function.arguments == wanted
     if wanted == {}:
         reply.message.tool_calls[0].function.arguments["x"] = 1
         assert reply.message.tool_calls[0].function.arguments == {"x": 1}
-    call = responses.Message(tool_calls=[{"function": {"name": "f", "arguments": given}}]).tool_calls
+    call = responses.Message({"tool_calls": [{"function": {"name": "f", "arguments": given}}]}).tool_calls
     assert call is not None
     assert call[0].function.arguments == wanted
 
@@ -310,7 +310,7 @@ def test_missing_arguments_are_a_dict(ollama_server: ScriptedServer, stream: boo
     calls: list[Any] = [{"function": {"name": "f"}}, {"function": None}, {}, None, "x"]
     reply: Any = reply_with(ollama_server, {"tool_calls": calls}, stream)
     assert reply.message.tool_calls[0].function.arguments == {}
-    assert reply.model_dump()["message"]["tool_calls"][1:] == calls[1:]
+    assert reply.model_dump(exclude_unset=True)["message"]["tool_calls"][1:] == calls[1:]
 
 
 def test_arguments_of_other_servers_are_put_together(ollama_server: ScriptedServer) -> None:

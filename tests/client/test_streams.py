@@ -57,7 +57,7 @@ def test_items_say_what_the_wire_said(ollama_server: ScriptedServer) -> None:
     ollama_server.queue(Reply.ndjson(sent))
 
     async def work(client: AsyncClient) -> list[str]:
-        return [json.dumps(part.model_dump()) async for part in await start(client)]
+        return [json.dumps(part._data) async for part in await start(client)]
 
     assert run(ollama_server, work) == [json.dumps(json.loads(line)) for line in sent]
 
@@ -333,6 +333,17 @@ def test_a_failure_is_typed_and_carries_the_text(
     assert not isinstance(caught.value, ConnectionError)
 
 
+def test_lines_that_never_say_done_end_with_the_body(ollama_server: ScriptedServer) -> None:
+    """As servers that imitate Ollama send them. One line that says it, and the last one must say true."""
+    bare = [{"message": {"role": "assistant", "content": text}} for text in ("Hello", " world")]
+    with Client(ollama_server.url) as client:
+        ollama_server.queue(Reply.ndjson(bare))
+        assert [part.message.content for part in client.chat("m", MESSAGES, stream=True)] == ["Hello", " world"]
+        ollama_server.queue(Reply.ndjson([*bare, {**bare[0], "done": False}]))
+        with pytest.raises(errors.IncompleteError):
+            list(client.chat("m", MESSAGES, stream=True))
+
+
 def parts_of(server: ScriptedServer, consumer: str, method: str) -> list[Any]:
     """The parts of one stream, as ``consumer`` gets them; those that come before a failure are its ``parts``."""
     parts: list[Any] = []
@@ -457,7 +468,9 @@ def test_the_stream_of_an_image(ollama_server: ScriptedServer, consumer: str) ->
     image = {"model": "img", "image": "iVBORw0KGgo=", "done": True, "done_reason": "stop"}
     ollama_server.queue(Reply.ndjson([progress, image]))
     parts = parts_of(ollama_server, consumer, "generate")
-    assert [part.model_dump() for part in parts] == ([] if consumer == "callback" else [progress, image])
+    assert [part.model_dump(exclude_unset=True) for part in parts] == (
+        [] if consumer == "callback" else [progress, image]
+    )
 
 
 @pytest.mark.parametrize("method", ["chat", "generate"])

@@ -360,6 +360,7 @@ def rust_graph(root: Path, base: Path, name: str = "") -> Graph:
 # The places where the name of a module is computed, as file and code, each with its reason. An import there may be of
 # every module that the file spells in a text; a look into `sys.modules` there imports nothing.
 COMPUTED = {
+    ("metagpt_ollama_rs/kinds.py", "sys.modules[self._cls.__module__]"): "the module of a class of records",
     ("metagpt_ollama_rs/ollama_compat/__init__.py", "sys.modules[_PARENT]"): "the package above it",
     **{
         ("metagpt_ollama_rs/ollama_compat/stand_in.py", code): "under the names of ollama-python's modules"

@@ -29,7 +29,6 @@ STUB = "http/direct/unsupported.rs"
 SHARED = {
     "AsyncClient": "the client, and the same with the manners of ollama-python's",
     "Client": "the client, and the same with the manners of ollama-python's",
-    "Model": "public in both places: a model of the server asked, and one of the embedded server",
     "__dir__": "Python's",
     "__getattr__": "Python's",
     "_main": "what a module does that is run as a script",
@@ -51,7 +50,6 @@ COUNTERPARTS = {
     "Reply": "a reply, as the scripted server (public) and the core see it",
     "Request": "a request, as the scripted server (public) and the core see it",
     "Retry": "the same policy",
-    "ToolCall": "the same call of a tool",
     "Vectors": "the same vectors",
 }
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 import platform
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from metagpt_ollama_rs import _core, async_client, client
 from metagpt_ollama_rs._core import __version__ as _own_version
@@ -28,6 +28,7 @@ from metagpt_ollama_rs.limits import Timeout
 from metagpt_ollama_rs.ollama_compat._types import *  # noqa: F403
 from metagpt_ollama_rs.ollama_compat.httpx_view import HttpxView
 from metagpt_ollama_rs.ollama_compat.stand_in import API_VERSION
+from metagpt_ollama_rs.over_httpx import HttpxCarrier
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,12 +72,25 @@ class _Manners(BaseClient):
         super().__init__(host, headers=sent, timeout=_read_timeout(timeout), **arguments)
         # A pickle has what was given, without a key of the environment's.
         self._arguments.update(headers=own or None, timeout=timeout)
-        self._view = HttpxView(self, sent, timeout)
+        self._view = HttpxView(self.base_url, sent, timeout, self._with_headers)
 
     @property
     def _client(self) -> Any:
-        """What is there in the place of the ``httpx.Client`` of ollama-python's clients."""
-        return self._view
+        """What is in the place of the ``httpx.Client`` of ollama-python's clients: that itself where there is one."""
+        native: object = self._native
+        return native.client if isinstance(native, HttpxCarrier) else self._view
+
+    @_client.setter
+    def _client(self, client: Any) -> None:
+        carrier: object = self._native
+        native = carrier.native if isinstance(carrier, HttpxCarrier) else self._native
+        self._native = native if client is self._view else cast("_core.NativeClient", HttpxCarrier(client, native))
+
+    def _with_headers(self, headers: Mapping[str, str]) -> None:
+        """Sends these headers from now on, beside those that are always sent."""
+        arguments = {**self._arguments, "headers": dict(headers)}
+        self._native = type(self)(**arguments)._native
+        self._arguments = arguments
 
 
 def _read_timeout(timeout: Any) -> Any:
@@ -117,6 +131,10 @@ class Client(_Manners, client.Client):
     model 'llama3.2:1b' not found (status code: 404)
     """
 
+    def close(self) -> None:
+        super().close()
+        self._view.is_closed = True
+
     def _send(self, endpoint: Endpoint, payload: Any = None, stream: bool = False, *rest: Any, **more: Any) -> Any:
         payload = _sent(endpoint, payload)
         if _is_replaced(self, Client):
@@ -149,6 +167,12 @@ class AsyncClient(_Manners, async_client.AsyncClient):
     >>> AsyncClient("example.com")
     AsyncClient('http://example.com:11434')
     """
+
+    async def close(self) -> None:
+        await super().close()
+        self._view.is_closed = True
+
+    aclose = close
 
     async def _send(
         self, endpoint: Endpoint, payload: Any = None, stream: bool = False, *rest: Any, **more: Any

@@ -2,12 +2,11 @@
 
 ``sys.modules`` gets the modules under the names of ollama-python, and a finder answers for its version::
 
-    >>> from metagpt_ollama_rs import ollama_compat
-    >>> ollama_compat.install()
-    >>> import ollama, ollama._types, importlib.metadata
-    >>> ollama is ollama_compat, importlib.metadata.version("ollama") == ollama_compat.API_VERSION
-    (True, True)
-    >>> ollama_compat.uninstall()
+    from metagpt_ollama_rs import ollama_compat
+
+    ollama_compat.install()
+    import ollama                    # this is ollama_compat
+    import langchain_ollama          # and it is what this gets
 
 A process that is started by this one is another process: ``metagpt-ollama run --as-ollama`` reaches those below it, too
 (`switch/child/sitecustomize.py`). With multiprocessing's ``spawn``, a call of ``install`` at the top of the main module

@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
 
 use super::green_thread::GreenThread;
-use super::wait::{SIGNAL_INTERVAL, wait_until};
+use super::wait::wait_for_items;
 use crate::http::{Client, Request};
 use crate::inbox::{CAPACITY, Inbox};
 use crate::py::interpreter::errors::{self, runtime_error};
@@ -95,17 +95,20 @@ impl BlockingStream {
                 NextItem::Item(item) => return Ok(Some(item)),
                 NextItem::End => return Ok(None),
                 NextItem::NotYet => {
-                    let waited = match &self.green {
-                        Some(green) => green.wait(py),
-                        None => wait_until(py, || inbox.wait_timeout(SIGNAL_INTERVAL)),
-                    };
-                    if let Err(interrupt) = waited {
+                    if let Err(interrupt) = wait_for_items(py, inbox, self.green.as_ref()) {
                         self.close();
                         return Err(interrupt);
                     }
                 }
             }
         }
+    }
+
+    /// The `id` in the record of the call; `None` in a forked child, to which it does not belong.
+    #[getter]
+    fn call_id(&self) -> Option<String> {
+        enter();
+        self.inbox.get().ok().map(|_| self.call.trace().id())
     }
 
     /// Ends the request if it is still under way; the server sees the connection close.

@@ -10,17 +10,17 @@ use pyo3::prelude::*;
 
 use super::green_thread::GreenThread;
 use crate::error::{Error, Kind};
-use crate::inbox::ReaderWaker;
+use crate::inbox::{Inbox, ReaderWaker};
 use crate::py::interpreter::errors;
 use crate::py::interpreter::exit::sleep_if_exiting;
 use crate::py::interpreter::runtime::handle;
 use crate::sync::lock;
 
 /// How long a signal waits for its handler at most.
-pub const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
+const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Waits without the GIL until `ready` says so; raises what a signal handler raised.
-pub fn wait_until(py: Python<'_>, mut ready: impl FnMut() -> bool + Send) -> PyResult<()> {
+fn wait_until(py: Python<'_>, mut ready: impl FnMut() -> bool + Send) -> PyResult<()> {
     loop {
         let done = py.detach(|| {
             let done = ready();
@@ -31,6 +31,14 @@ pub fn wait_until(py: Python<'_>, mut ready: impl FnMut() -> bool + Send) -> PyR
         if done {
             return Ok(());
         }
+    }
+}
+
+/// Waits until `inbox` may have something.
+pub fn wait_for_items(py: Python<'_>, inbox: &Inbox, green: Option<&GreenThread>) -> PyResult<()> {
+    match green {
+        Some(green) => green.wait(py),
+        None => wait_until(py, || inbox.wait_timeout(SIGNAL_INTERVAL)),
     }
 }
 

@@ -25,6 +25,7 @@ use crate::py::asyncio::placement::Placement;
 use crate::py::asyncio::runtime_future;
 use crate::py::asyncio::stream::Stream;
 use crate::py::asyncio::whole_reply::WholeReply;
+use crate::py::blocking::delivery;
 use crate::py::blocking::stream::BlockingStream;
 use crate::py::blocking::wait::wait_for;
 use crate::py::interpreter::errors;
@@ -145,6 +146,13 @@ impl NativeClient {
         }
         Ok((request, call))
     }
+}
+
+/// Tells `on_call` the `id` in the record of a call.
+fn announce(on_call: Option<&Bound<'_, PyAny>>, call: &ObservedCall) -> PyResult<()> {
+    on_call.map_or(Ok(()), |on_call| {
+        on_call.call1((call.trace().id(),)).map(drop)
+    })
 }
 
 /// `result`; an exception ends `call`, and that is told.
@@ -276,6 +284,16 @@ impl NativeClient {
         self.config.base.display()
     }
 
+    /// Whether requests carry a bearer token, that of the key or of a header.
+    #[getter]
+    fn authorized(&self) -> bool {
+        enter();
+        let bearer = |(name, value): &(String, String)| {
+            name.eq_ignore_ascii_case("authorization") && value.starts_with("Bearer ")
+        };
+        self.config.api_key.is_some() || self.config.headers.iter().any(bearer)
+    }
+
     /// The beginning of `text` for a message: on one line, without what this client, or a call with `settings`, keeps
     /// secret.
     #[pyo3(signature = (text, settings=None))]
@@ -312,11 +330,7 @@ impl NativeClient {
         enter();
         let (mut request, call) = self.request(py, endpoint, payload, settings, true)?;
         request.repetition_guard = guarded;
-        let format = if raw_lines {
-            ItemFormat::RawLines
-        } else {
-            ItemFormat::objects(py, item_class)
-        };
+        let format = ItemFormat::of_lines(py, item_class, raw_lines);
         let placement = told(py, &call, self.placement(py))?;
         let stream = Stream::start(py, placement, request, format, call.clone());
         told(py, &call, stream)
@@ -363,8 +377,8 @@ impl NativeClient {
         told(py, &call, reply).map(|reply| NativeAwaitable::new(reply))
     }
 
-    /// As `call`, waiting in this thread.
-    #[pyo3(signature = (endpoint, payload, format, settings))]
+    /// As `call`, waiting in this thread. `on_call` gets the `id` in the record of the call, before anything is sent.
+    #[pyo3(signature = (endpoint, payload, format, settings, on_call=None))]
     fn call_blocking(
         &self,
         py: Python<'_>,
@@ -372,11 +386,13 @@ impl NativeClient {
         payload: Option<&Bound<'_, PyAny>>,
         format: &str,
         settings: Option<CallSettings>,
+        on_call: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
         enter();
         let format = ReplyFormat::named(format)?;
         let (request, call) = self.request(py, endpoint, payload, settings, false)?;
         let client = told(py, &call, self.client(py))?;
+        told(py, &call, announce(on_call, &call))?;
         let waited = wait_for(py, async move { client.call(request).await });
         let reply = told(py, &call, waited)?;
         let result = format.to_python(py, reply, &call);
@@ -385,8 +401,33 @@ impl NativeClient {
         result
     }
 
+    /// As `deliver`, waiting in this thread; `on_call` is that of `call_blocking`.
+    #[pyo3(signature = (endpoint, payload, on_text, on_thinking, settings, guarded=false, on_call=None))]
+    #[expect(clippy::too_many_arguments, reason = "the one caller is Python")]
+    fn deliver_blocking(
+        &self,
+        py: Python<'_>,
+        endpoint: &Bound<'_, EndpointRow>,
+        payload: Option<&Bound<'_, PyAny>>,
+        on_text: &Bound<'_, PyAny>,
+        on_thinking: Option<&Bound<'_, PyAny>>,
+        settings: Option<CallSettings>,
+        guarded: bool,
+        on_call: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Py<PyAny>> {
+        enter();
+        let (mut request, call) = self.request(py, endpoint, payload, settings, true)?;
+        request.repetition_guard = guarded;
+        let client = told(py, &call, self.client(py))?;
+        told(py, &call, announce(on_call, &call))?;
+        let reply = delivery::deliver(py, client, request, on_text, on_thinking, call.clone());
+        call.tell_end(py, reply.as_ref().err())?;
+        reply
+    }
+
     /// As `stream`, as an ordinary iterator.
-    #[pyo3(signature = (endpoint, payload, item_class, settings, guarded=false))]
+    #[pyo3(signature = (endpoint, payload, item_class, settings, guarded=false, raw_lines=false))]
+    #[expect(clippy::too_many_arguments, reason = "the one caller is Python")]
     fn stream_blocking(
         &self,
         py: Python<'_>,
@@ -395,11 +436,12 @@ impl NativeClient {
         item_class: Option<Py<PyAny>>,
         settings: Option<CallSettings>,
         guarded: bool,
+        raw_lines: bool,
     ) -> PyResult<BlockingStream> {
         enter();
         let (mut request, call) = self.request(py, endpoint, payload, settings, true)?;
         request.repetition_guard = guarded;
-        let format = ItemFormat::objects(py, item_class);
+        let format = ItemFormat::of_lines(py, item_class, raw_lines);
         let client = told(py, &call, self.client(py))?;
         let stream = BlockingStream::start(py, client, request, format, call.clone());
         told(py, &call, stream)

@@ -59,8 +59,16 @@ pub struct StreamReader {
 }
 
 impl ItemFormat {
-    /// Instances of `class`, or dicts.
-    pub fn objects(py: Python<'_>, class: Option<Py<PyAny>>) -> Self {
+    /// The lines as bytes with `raw`, else instances of `class`, or dicts.
+    pub fn of_lines(py: Python<'_>, class: Option<Py<PyAny>>, raw: bool) -> Self {
+        if raw {
+            Self::RawLines
+        } else {
+            Self::objects(py, class)
+        }
+    }
+
+    fn objects(py: Python<'_>, class: Option<Py<PyAny>>) -> Self {
         let layout = class
             .as_ref()
             .and_then(|class| SlotLayout::of(class.bind(py)));

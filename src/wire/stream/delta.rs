@@ -92,6 +92,19 @@ impl Delta {
         self.shape == Shape::Other && self.member("status").is_some_and(|status| status != "null")
     }
 
+    /// Whether the line says that it is the last one, or that it is not: with `done`, or in `OpenAI`'s form.
+    ///
+    /// ```
+    /// use metagpt_ollama_rs::wire::Delta;
+    ///
+    /// let delta = |line: &str| Delta { line: line.as_bytes().to_vec(), ..Delta::default() };
+    /// assert!(delta(r#"{"response":"Hi","done":false}"#).says_done());
+    /// assert!(!delta(r#"{"response":"Hi"}"#).says_done());
+    /// ```
+    pub fn says_done(&self) -> bool {
+        self.done || self.member("done").is_some() || self.member("choices").is_some()
+    }
+
     /// The source of a top-level member of the line.
     fn member(&self, name: &str) -> Option<&str> {
         lenient::member(std::str::from_utf8(&self.line).ok()?, name)

@@ -1,0 +1,539 @@
+"""Requests over an httpx client of the user's, for whom httpx does what the core does not: a transport of one's own
+(``httpx.MockTransport`` in tests, ``httpx.WSGITransport``), event hooks, an ``httpx.Auth`` that answers a challenge::
+
+    Client(transport=httpx.MockTransport(handle))          # `base` makes an httpx client of the arguments
+    client._client = httpx.Client(base_url="http://…")     # `ollama_compat`: one that there is already
+
+`HttpxCarrier` has the methods of ``_core.NativeClient`` that the clients use, so that everything above it is the same:
+payloads, checks, classes of replies and of errors. The core's own work is not done: there are no lanes, no retries, no
+records in `stats`, no repetition guard, and of the time limits httpx knows connecting and the wait for the next bytes.
+This module imports nothing of httpx: its exceptions are told by their names.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from metagpt_ollama_rs import _core
+from metagpt_ollama_rs.errors import ConfigurationError
+from metagpt_ollama_rs.failures import from_core
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from metagpt_ollama_rs.endpoints import Endpoint
+    from metagpt_ollama_rs.limits import CallSettings, Limits
+
+    MakeItem = Callable[[Any], Any]
+
+__all__ = ["HttpxBlockingStream", "HttpxCarrier", "HttpxReply", "HttpxStream"]
+
+_Item = TypeVar("_Item")
+
+# How the core names what httpx's exceptions tell: before the reply, and in it. A class that is not here counts as the
+# nearest one above it that is.
+_BEFORE_REPLY = {
+    "ConnectTimeout": ("timeout", "connect"),
+    "TimeoutException": ("timeout", "first_token"),
+    "NetworkError": ("connect", None),
+    "ProxyError": ("connect", None),
+    "RemoteProtocolError": ("connect", None),
+    "UnsupportedProtocol": ("config", None),
+    "LocalProtocolError": ("config", None),
+    "InvalidURL": ("config", None),
+    "TooManyRedirects": ("protocol", None),
+    "DecodingError": ("protocol", None),
+}
+_IN_REPLY = {
+    "TimeoutException": ("timeout", "idle"),
+    "NetworkError": ("interrupted", None),
+    "ProtocolError": ("interrupted", None),
+    "DecodingError": ("decode", None),
+}
+
+
+class HttpxCarrier:
+    """An ``httpx.Client`` or ``httpx.AsyncClient`` in the place of the core's client, whose methods it has.
+
+    ``native`` is the core's client for the same server: its address, its limits, and what it keeps secret. A line may
+    have ``max_line`` bytes.
+
+    >>> from metagpt_ollama_rs import Client
+    >>> carrier = HttpxCarrier(object(), Client("example.com")._native)
+    >>> carrier.url
+    'http://example.com:11434'
+    """
+
+    def __init__(self, client: Any, native: _core.NativeClient, max_line: int | None = None) -> None:
+        self.client = client
+        self.max_line = max_line
+        self.native = native
+
+    @property
+    def url(self) -> str:
+        return self.native.url
+
+    @property
+    def limits(self) -> Limits:
+        return self.native.limits
+
+    def redact(self, text: str, settings: CallSettings | None = None) -> str:
+        return self.native.redact(text, settings)
+
+    def call_blocking(self, endpoint: Endpoint, payload: Any, format: str, settings: CallSettings | None) -> Any:
+        exchange = _Exchange(self, endpoint, payload, settings)
+        _refuse_guard(format == "guarded")
+        with exchange:
+            response = self.client.request(**exchange.arguments)
+        return exchange.read_whole(response, format)
+
+    def stream_blocking(
+        self,
+        endpoint: Endpoint,
+        payload: Any,
+        item_class: MakeItem | None,
+        settings: CallSettings | None,
+        guarded: bool = False,
+    ) -> HttpxBlockingStream[Any]:
+        _refuse_guard(guarded)
+        return HttpxBlockingStream(self._lines(_Exchange(self, endpoint, payload, settings), item_class))
+
+    def call(self, endpoint: Endpoint, payload: Any, format: str, settings: CallSettings | None) -> HttpxReply:
+        _refuse_guard(format == "guarded")
+        return HttpxReply(self._call(_Exchange(self, endpoint, payload, settings), format))
+
+    async def _call(self, exchange: _Exchange, format: str) -> Any:
+        with exchange:
+            response = await self.client.request(**exchange.arguments)
+        return exchange.read_whole(response, format)
+
+    def stream(
+        self,
+        endpoint: Endpoint,
+        payload: Any,
+        item_class: MakeItem | None,
+        raw_lines: bool,
+        settings: CallSettings | None,
+        guarded: bool = False,
+    ) -> HttpxStream[Any]:
+        _refuse_guard(guarded)
+        exchange = _Exchange(self, endpoint, payload, settings)
+        return HttpxStream(self._batches(exchange, _RawLines() if raw_lines else _Items(exchange, item_class)))
+
+    def deliver(
+        self,
+        endpoint: Endpoint,
+        payload: Any,
+        on_text: Callable[[str], object],
+        on_thinking: Callable[[str], object] | None,
+        settings: CallSettings | None,
+        guarded: bool = False,
+    ) -> HttpxReply:
+        _refuse_guard(guarded)
+        return HttpxReply(self._deliver(_Exchange(self, endpoint, payload, settings), on_text, on_thinking))
+
+    async def _deliver(
+        self, exchange: _Exchange, on_text: Callable[[str], object], on_thinking: Callable[[str], object] | None
+    ) -> dict[str, Any]:
+        items = _Items(exchange, None, deltas=True)
+        replaced = False
+        async for deltas in self._batches(exchange, items):
+            for delta in deltas:
+                if delta.thinking and on_thinking is not None:
+                    on_thinking(delta.thinking)
+                if delta.content:
+                    other = on_text(delta.content)
+                    if callable(other) and not replaced:
+                        on_text, replaced = other, True
+        return items.folded()
+
+    def _lines(self, exchange: _Exchange, item_class: MakeItem | None) -> Generator[Any, None, None]:
+        items = _Items(exchange, item_class)
+        with exchange, self.client.stream(**exchange.arguments) as response:
+            if response.status_code >= 300:
+                response.read()
+            exchange.check(response)
+            for piece in response.iter_bytes():
+                yield from items.feed(piece)
+            yield from items.finish()
+
+    async def _batches(self, exchange: _Exchange, items: _RawLines | _Items) -> AsyncGenerator[list[Any], None]:
+        with exchange:
+            async with self.client.stream(**exchange.arguments) as response:
+                if response.status_code >= 300:
+                    await response.aread()
+                exchange.check(response)
+                async for piece in response.aiter_bytes():
+                    yield items.feed(piece)
+                yield items.finish()
+
+    def close(self) -> None:
+        self.client.close()
+
+    def aclose(self) -> Awaitable[None]:
+        return self.client.aclose()  # type: ignore[no-any-return]
+
+
+def _refuse_guard(guarded: bool) -> None:
+    if guarded:
+        raise ConfigurationError(
+            "repetition_guard is the core's, which requests over httpx do not pass through",
+            hint="leave repetition_guard out, or the httpx client",
+        )
+
+
+class _Exchange:
+    """A request and what becomes of it; as a context, it turns httpx's exceptions into this package's."""
+
+    def __init__(self, carrier: HttpxCarrier, endpoint: Endpoint, payload: Any, settings: CallSettings | None) -> None:
+        limits, _, headers = settings or (None, None, None)
+        self.endpoint = endpoint
+        self.max_line = carrier.max_line
+        self.arguments: dict[str, Any] = {"method": endpoint.method, "url": endpoint.path}
+        sent = dict(headers or [])
+        if payload is not None:
+            self.arguments["content"] = payload if isinstance(payload, bytes) else _core.dumps(payload)
+            sent.setdefault("Content-Type", "application/json")
+        self.arguments["headers"] = sent
+        if limits is not None:
+            self.arguments["timeout"] = httpx_timeout(limits)
+        self.url = f"{carrier.url}{endpoint.path}" if endpoint.path.startswith("/") else endpoint.path
+        self.model = payload.get("model") if isinstance(payload, dict) else None
+        self.status: int | None = None
+        self.items: _Items | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        names = [cls.__name__ for cls in type(error).__mro__ if cls.__module__.partition(".")[0] == "httpx"]
+        table = _BEFORE_REPLY if self.status is None else _IN_REPLY
+        found = next((table[name] for name in names if name in table), None)
+        if found is None or error is None:
+            return
+        what, phase = found
+        text = str(error) or names[0]
+        seconds = None
+        if what == "timeout":
+            limit = getattr(getattr(error, "request", None), "extensions", {}).get("timeout", {})
+            seconds = limit.get("connect" if phase == "connect" else "read")
+            message = f"No answer within {seconds} s." if seconds is not None else "No answer in time."
+        else:
+            message = f"{text[:1].upper()}{text[1:]}"
+        raise self.error(what, message=message, phase=phase, seconds=seconds) from error
+
+    def error(self, kind: str, **known: Any) -> Exception:
+        """The error of a kind of the core's, with what is known of this request."""
+        if self.items is not None:
+            known.update(partial=self.items.text, partial_thinking=self.items.thinking)
+        known.setdefault("status", self.status)
+        return from_core(kind, url=self.url, model=self.model, endpoint=self.endpoint.path, **known)
+
+    def check(self, response: Any) -> None:
+        """Raises the error of a reply that is none of success. Its body has been read."""
+        status = response.status_code
+        if status < 300:
+            self.status = status
+            return
+        if status < 400:
+            location = response.headers.get("location")
+            message = f"The server redirects to {location}, which is not followed."
+            raise self.error("protocol", message=message, status=status, location=location)
+        text = _server_text(response.content)
+        missing = status == 404 and "model" in text.lower() and response.content.lstrip().startswith(b"{")
+        reason = f" {response.reason_phrase}" if response.reason_phrase else ""
+        raise self.error(
+            "status",
+            message=f"The server answered {status}{reason}" + (f": {text[:600]}" if text else ""),
+            status=status,
+            server_text=text,
+            body=response.content[: 64 * 1024],
+            retry_after=_seconds_of(response.headers.get("retry-after")),
+            cause="missing_model" if missing else None,
+        )
+
+    def read_whole(self, response: Any, format: str) -> Any:
+        """A whole reply in one of the formats of ``NativeClient.call``."""
+        self.check(response)
+        body: bytes = response.content
+        if format == "bytes":
+            return body, response.headers.get("content-type", "")
+        if not body.strip():
+            if format == "status":
+                return None
+            raise self.error("protocol", message="The reply is empty.")
+        try:
+            reply = json.loads(body)
+        except ValueError as error:
+            if format == "vectors" or not self.endpoint.streams:
+                raise self.error("decode", message=f"The reply cannot be decoded: {error}.") from error
+            items = _Items(self, None)
+            items.feed(body)
+            items.finish()
+            return items.folded()
+        if not isinstance(reply, dict):
+            raise self.error("protocol", message=f"The reply is no object but {json.dumps(reply)[:80]}.")
+        self.refuse_error(reply.get("error"), body)
+        return _vectors_of(self, reply) if format == "vectors" else reply
+
+    def refuse_error(self, found: Any, line: bytes) -> None:
+        """Raises the error that a line or a whole reply names, if it does."""
+        if found:
+            text = _error_text(found)
+            message = f"The server reported an error in the stream: {text[:600]}"
+            raise self.error("mid_stream", message=message, server_text=text, body=line)
+
+
+def httpx_timeout(limits: Limits) -> tuple[float | None, float | None, None, None]:
+    """Our four limits as those of httpx: connecting, and the wait for the next bytes; writing and the pool have none.
+
+    >>> httpx_timeout((5.0, 600.0, 120.0, None))
+    (5.0, 600.0, None, None)
+    """
+    connect, first_token, idle, _ = limits
+    return (connect, None if first_token is None or idle is None else max(first_token, idle), None, None)
+
+
+def _server_text(body: bytes) -> str:
+    """What the body of a refusal says: the error of a JSON object, else the text itself."""
+    text = body.decode("utf-8", "replace").strip()
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return text
+    return _error_text(found["error"]) if isinstance(found, dict) and found.get("error") else text
+
+
+def _error_text(found: Any) -> str:
+    """The text of an ``error``, that of an object in it, or that of JSON in it."""
+    if isinstance(found, str) and found.lstrip().startswith("{"):
+        try:
+            inner = json.loads(found)
+        except ValueError:
+            return found
+        return _error_text(inner["error"]) if isinstance(inner, dict) and inner.get("error") else found
+    if isinstance(found, dict):
+        return _error_text(found.get("message") or json.dumps(found))
+    return str(found)
+
+
+def _seconds_of(value: str | None) -> float | None:
+    return float(value) if value is not None and re.fullmatch(r"\s*\d+(\.\d+)?\s*", value) else None
+
+
+def _vectors_of(exchange: _Exchange, reply: dict[str, Any]) -> tuple[bytearray, int, int, dict[str, Any]]:
+    from array import array
+
+    rows = reply.pop("embeddings", None) or []
+    fault = _core.vectors_fault(rows)
+    if fault:
+        raise exchange.error("protocol", message=f"The server sent no usable vectors: {fault}", cause="vectors")
+    floats = array("f", [number for row in rows for number in row])
+    return bytearray(floats.tobytes()), len(rows), len(rows[0]) if rows else 0, reply
+
+
+class _RawLines:
+    """The lines of a body as they came, blank ones left out."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, piece: bytes) -> list[bytes]:
+        *lines, self._rest = (self._rest + piece).split(b"\n")
+        return [line for line in lines if line.strip()]
+
+    def finish(self) -> list[bytes]:
+        return self.feed(b"\n")
+
+
+class _Items:
+    """The items of a streamed body, and what they say together: its text, whether it came to its end."""
+
+    def __init__(self, exchange: _Exchange, item_class: MakeItem | None, *, deltas: bool = False) -> None:
+        exchange.items = self
+        self._exchange = exchange
+        self._make = item_class
+        self._deltas = deltas
+        # Lines of any kind are no answer, which the decoder takes them for.
+        self._decoder = (
+            _core.StreamDecoder(max_line=exchange.max_line)
+            if exchange.endpoint.lines in ("answer", "progress") or deltas
+            else None
+        )
+        self._lines = _RawLines()
+        self._last: dict[str, Any] = {}
+        self._tool_calls: list[Any] = []
+        self._done = self._says_done = False
+        self.text = self.thinking = ""
+
+    def feed(self, piece: bytes) -> list[Any]:
+        if self._decoder is None:
+            return [item for line in self._lines.feed(piece) for item in self._loose(line)]
+        return [item for delta in self._decoder.feed(piece) for item in self._read(delta)]
+
+    def finish(self) -> list[Any]:
+        if self._decoder is None:
+            return [item for line in self._lines.finish() for item in self._loose(line)]
+        items = [item for delta in self._decoder.finish() for item in self._read(delta)]
+        progress = self._exchange.endpoint.lines == "progress"
+        if progress:
+            complete, last = self._last.get("status") == "success", "`status: success`"
+        else:
+            # An answer none of whose lines says `done` has no last line to wait for.
+            complete, last = self._done or (bool(self._last) and not self._says_done), "`done: true`"
+        if not complete:
+            message = f"The reply ended without a last line ({last}): it is cut short."
+            raise self._exchange.error("incomplete", message=message)
+        return items
+
+    def _loose(self, line: bytes) -> list[Any]:
+        text = line.strip()
+        if text.startswith(b"data:"):
+            text = text[len(b"data:") :].strip()
+        if text == b"[DONE]" or text.startswith((b":", b"event:", b"id:", b"retry:")):
+            return []
+        try:
+            found = json.loads(text)
+        except ValueError as error:
+            raise self._exchange.error("decode", message=f"The reply cannot be decoded: {error}.") from error
+        if isinstance(found, dict):
+            self._exchange.refuse_error(found.get("error"), line)
+            self._last = found
+        return [found if self._make is None else self._make(found)]
+
+    def _read(self, delta: _core.Delta) -> list[Any]:
+        if self._done:
+            return []
+        raw = delta.raw
+        if delta.error:
+            self._exchange.refuse_error(delta.error, _core.dumps(raw))
+        self._last = raw or self._last
+        self._done = delta.done
+        self._says_done = self._says_done or "done" in raw
+        self.text += delta.content
+        self.thinking += delta.thinking
+        self._tool_calls += delta.tool_calls
+        return [delta if self._deltas else raw if self._make is None else self._make(raw)]
+
+    def folded(self) -> dict[str, Any]:
+        """The last line, with all that the lines say in the place of what it says."""
+        whole = dict(self._last)
+        if self._exchange.endpoint.lines != "answer":
+            return whole
+        said = {"thinking": self.thinking} if self.thinking else {}
+        if "response" in whole:
+            return {**whole, "response": self.text, **said}
+        calls = {"tool_calls": self._tool_calls} if self._tool_calls else {}
+        message = {"role": "assistant", **(whole.get("message") or {}), "content": self.text, **said, **calls}
+        return {**whole, "message": message}
+
+
+class HttpxBlockingStream(Generic[_Item]):
+    """A reply over httpx as it arrives, with the methods of ``_core.BlockingStream``.
+
+    >>> with HttpxBlockingStream(iter(())) as stream:
+    ...     list(stream)
+    []
+    """
+
+    def __init__(self, lines: Any) -> None:
+        self._lines = lines
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> _Item:
+        return next(self._lines)  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        """Ends the request if it is still under way."""
+        getattr(self._lines, "close", lambda: None)()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+
+class HttpxStream(Generic[_Item]):
+    """A reply over httpx as it arrives, with the methods of ``_core.Stream``.
+
+    >>> async def no_batches():
+    ...     return
+    ...     yield
+    >>> HttpxStream(no_batches()).call_id is None
+    True
+    """
+
+    call_id: str | None = None
+
+    def __init__(self, batches: AsyncGenerator[list[_Item], None]) -> None:
+        self._batches = batches
+        self._waiting: list[_Item] = []
+        self._closed = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> _Item:
+        while not self._waiting:
+            # Raises StopAsyncIteration at the end of the reply.
+            self._waiting = [] if self._closed else list(reversed(await self._batches.__anext__()))
+            if self._closed:
+                raise StopAsyncIteration
+        return self._waiting.pop()
+
+    def batches(self) -> AsyncGenerator[list[_Item], None]:
+        """The same stream as an asynchronous iterator over lists: all items that have arrived, at least one."""
+
+        async def filled() -> AsyncGenerator[list[_Item], None]:
+            async for batch in self._batches:
+                if batch:
+                    yield batch
+
+        return filled()
+
+    def close(self) -> None:
+        """No item comes after this. The connection ends when the stream is dropped, or with `aclose`."""
+        self._closed = True
+        self._waiting = []
+
+    async def aclose(self) -> None:
+        """Ends the request if it is still under way."""
+        self.close()
+        await self._batches.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_exception: object) -> None:
+        await self.aclose()
+
+
+class HttpxReply:
+    """The awaitable of a whole reply over httpx. It has no record, and so no ``call_id``.
+
+    >>> async def reply():
+    ...     return 1
+    >>> import asyncio
+    >>> async def main():
+    ...     return await HttpxReply(reply())
+    >>> asyncio.run(main())
+    1
+    """
+
+    call_id: str | None = None
+
+    def __init__(self, work: Coroutine[Any, Any, Any]) -> None:
+        self._work = work
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._work.__await__()

@@ -1,0 +1,442 @@
+"""The base of all types of requests and replies: a JSON object with attribute and item access.
+
+A record wraps the dict that was received and copies nothing; the dicts in a list of records become records there, when
+the list is first asked for, so that a change of the list or of what is in it takes effect. ``reply.message.content``
+and ``reply["message"]["content"]`` are the same; a field that Ollama left out is its default (``None``, mostly) as an
+attribute and a ``KeyError`` as an item, as in ollama-python. What the class does not declare stays reachable in both
+ways, and is part of dumps.
+
+There are two ways to make one. ``Message({"role": "user"})`` is a view of an object that a server sent, and nothing of
+it is looked at. ``Message(role="user")`` is what a program writes: it is checked against the annotations of the class
+(`kinds`), as ollama-python's classes, which are pydantic's, check theirs.
+
+The pieces of a stream are the hot objects here. For a content line the core (``src/py/objects/slot_layout.rs``) makes
+no dict: it fills the slots in which ``ChatResponse``, ``GenerateResponse`` and ``Message`` keep what such a line says,
+so that a plain read of them runs no code of ours. Everything else asks for ``_data``; the dict is then made from the
+slots, the slots are emptied, and from there on the record is like any other.
+"""
+
+from __future__ import annotations
+
+from metagpt_ollama_rs import _core, kinds
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import Any, Literal, Union
+
+    from typing_extensions import Self
+
+    from metagpt_ollama_rs.kinds import Field
+    from metagpt_ollama_rs.record_dumps import Dump
+
+    Fields = dict[str, Any]
+    Names = dict[str, str]
+    # What `include` and `exclude` take: names, or what of each name.
+    Selection = Union[set[str], set[int], Mapping[str, Any], Mapping[int, Any], None]
+
+
+class _ModelFields:
+    """``model_fields`` of each class."""
+
+    def __get__(self, record: Any, cls: type[Record]) -> dict[str, Field]:
+        return kinds.fields_of(cls)
+
+
+class Record:
+    """A JSON object. Two records are equal if their classes and fields are; a record can be pickled and copied.
+
+    >>> record = Record({"model": "llama3.2", "details": {"family": "llama"}})
+    >>> record.model, record["details"]
+    ('llama3.2', {'family': 'llama'})
+    >>> record.get("size", 0), "size" in record
+    (0, False)
+    >>> dict(record)
+    {'model': 'llama3.2', 'details': {'family': 'llama'}}
+    >>> record.model_dump_json()
+    '{"model":"llama3.2","details":{"family":"llama"}}'
+    """
+
+    __slots__ = ("_data",)
+    _data: Fields
+    # The fields in their order, in a subclass after those of its bases: which class declares each, with its annotation.
+    _fields: Mapping[str, tuple[type[Record], Any]] = {}
+    # What stands for a field that is not set, where that is not None, and what has to be set although None is allowed.
+    _defaults: Fields = {}
+    _required: frozenset[str] = frozenset()
+    # The server's name of a field, where it has another one.
+    _aliases: Names = {}
+    # Names that servers send and ollama-python does not declare: None where they are missing, and in no schema.
+    _beyond: frozenset[str] = frozenset()
+    # The classes of fields that are objects, or lists of objects, and functions that read other fields.
+    _nested: Mapping[str, type[Record]] = {}
+    _readers: Mapping[str, Callable[[Any], Any]] = {}
+    # What a content line always says, and its keys whose values are in slots, in the order in which Ollama writes them.
+    _always: Fields = {}
+    _content_line: tuple[str, ...] = ()
+
+    model_config: Fields = {"extra": "allow"}
+    model_computed_fields: Fields = {}
+    model_fields = _ModelFields()
+
+    def __init_subclass__(cls) -> None:
+        own = {name: hint for name, hint in cls.__annotations__.items() if not name.startswith(("_", "model_config"))}
+        declared = {name: (cls, hint) for name, hint in own.items() if name not in cls._beyond}
+        cls._fields = {**cls._fields, **declared}
+        defaults = {name: vars(cls)[name] for name in own if name in vars(cls) and not _is_slot(vars(cls)[name])}
+        if defaults:
+            cls._defaults = {**cls._defaults, **defaults}
+            for name in defaults:
+                # An attribute of the class would hide what an instance has.
+                delattr(cls, name)
+
+    def __init__(self, data: Mapping[str, Any] | None = None, /, **fields: Any) -> None:
+        if data is None or fields:
+            data = kinds.check_fields(type(self), {**(data or {}), **fields})
+        object.__setattr__(self, "_data", data if isinstance(data, dict) else dict(data))
+
+    @classmethod
+    def _prepare(cls, fields: Fields) -> Fields:
+        """What a program gave, before it is checked."""
+        return fields
+
+    def _wrap(self, name: str, value: Any) -> Any:
+        nested = self._nested.get(name)
+        if nested is None:
+            read = self._readers.get(name)
+            return value if read is None else read(value)
+        if isinstance(value, dict):
+            return nested(value)
+        if isinstance(value, list):
+            # In place, so that there is one list: whoever changes it changes this record.
+            for index, item in enumerate(value):
+                if isinstance(item, dict):
+                    value[index] = nested(item)
+        return value
+
+    def _make_dict(self) -> Fields:
+        """The dict of a record whose values are in slots; it is the record's from then on, and the slots are empty."""
+        read = object.__getattribute__
+        data = dict(self._always)
+        try:
+            for name in self._content_line:
+                value = read(self, name)
+                data[name] = value._data if isinstance(value, Record) else value
+        except AttributeError:
+            # Another thread has emptied the slots.
+            return read(self, "_data")  # type: ignore[no-any-return]
+        return _core.adopt_dict(self, data, self._content_line)
+
+    def _entries(self) -> Iterator[tuple[str, str, Any, bool]]:
+        """Of each field, and of what else is there: its name, the server's name, the value, and whether it is set."""
+        data, fields, aliases = self._data, self._fields, self._aliases
+        for name in fields:
+            key = aliases.get(name, name)
+            held = key if key in data else name
+            if held in data:
+                yield name, key, self._wrap(name, data[held]), True
+            else:
+                yield name, key, self._default(name), False
+        others = fields if not aliases else {*fields, *aliases.values()}
+        for name in data:
+            if name not in others:
+                yield name, name, self._wrap(name, data[name]), True
+
+    def _default(self, name: str) -> Any:
+        value = self._defaults.get(name)
+        if value is None or isinstance(value, str):
+            return value
+        import copy
+
+        return copy.deepcopy(value)
+
+    def _key(self, name: str) -> str:
+        """The key of ``name`` in the dict."""
+        alias = self._aliases.get(name)
+        return name if alias is None or (name in self._data and alias not in self._data) else alias
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "_data":
+            return self._make_dict()
+        data = self._data
+        if name in data:
+            return self._wrap(name, data[name])
+        if name in self._fields:
+            key = self._key(name)
+            return self._wrap(name, data[key]) if key in data else self._default(name)
+        if name in self._beyond:
+            return None
+        # What a server sends may be long, and not only text.
+        names = _core.excerpt(", ".join(map(str, {**self._fields, **data})), 200)
+        raise AttributeError(f"{type(self).__name__} has no field {name!r}; it has {names}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._data[self._key(name)] = value
+
+    def __delattr__(self, name: str) -> None:
+        try:
+            del self._data[self._key(name)]
+        except KeyError:
+            raise AttributeError(f"{type(self).__name__}.{name} is not set") from None
+
+    def __getitem__(self, name: str) -> Any:
+        data = self._data
+        if name in data:
+            return self._wrap(name, data[name])
+        if name in self:
+            return getattr(self, name)
+        raise KeyError(name)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self._data[self._key(name)] = value
+
+    def __delitem__(self, name: str) -> None:
+        del self._data[self._key(name)]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._data or (
+            isinstance(name, str) and (self._key(name) in self._data or self._defaults.get(name) is not None)
+        )
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        """The name and the value of each field, set or not, and of what else is there."""
+        return ((name, value) for name, _, value, _ in self._entries())
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The field, or ``default`` if it is not set and has no default of its own."""
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Record):
+            return type(self) is type(other) and dict(self) == dict(other)
+        return NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={value!r}" for name, _, value, is_set in self._entries() if is_set)
+        return f"{type(self).__name__}({fields})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (self._data,))
+
+    def __copy__(self) -> Self:
+        return type(self)(dict(self._data))
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        import copy
+
+        return type(self)(copy.deepcopy(self._data, memo))
+
+    # What pydantic's models have, by the same names.
+
+    @property
+    def model_fields_set(self) -> set[str]:
+        """The names of the fields that are set."""
+        return {name for name, _, _, is_set in self._entries() if is_set}
+
+    @property
+    def model_extra(self) -> Fields:
+        """What is there beyond the fields of the class."""
+        return {name: value for name, _, value, _ in self._entries() if name not in self._fields}
+
+    def model_dump(
+        self,
+        *,
+        mode: Literal["json", "python"] | str = "python",
+        include: Selection = None,
+        exclude: Selection = None,
+        context: Any = None,
+        by_alias: bool | None = None,
+        exclude_unset: bool = False,
+        exclude_defaults: bool = False,
+        exclude_none: bool = False,
+        exclude_computed_fields: bool = False,
+        round_trip: bool = False,
+        warnings: bool | Literal["none", "warn", "error"] = True,
+        fallback: Callable[[Any], Any] | None = None,
+        serialize_as_any: bool = False,
+        polymorphic_serialization: bool | None = None,
+    ) -> Fields:
+        """A new dict of all fields, set or not, and of what else is there; records in it become dicts, too.
+
+        ``exclude_unset=True`` gives what the server sent. The arguments are pydantic's; ``context``,
+        ``exclude_computed_fields``, ``round_trip``, ``warnings``, ``serialize_as_any`` and
+        ``polymorphic_serialization`` change nothing here.
+        """
+        from metagpt_ollama_rs.record_dumps import Dump
+
+        dump = Dump(mode, by_alias, exclude_unset, exclude_defaults, exclude_none, fallback)
+        return self._dump(dump, include, exclude)  # type: ignore[no-any-return]
+
+    def model_dump_json(
+        self,
+        *,
+        indent: int | None = None,
+        ensure_ascii: bool = False,
+        include: Selection = None,
+        exclude: Selection = None,
+        context: Any = None,
+        by_alias: bool | None = None,
+        exclude_unset: bool = False,
+        exclude_defaults: bool = False,
+        exclude_none: bool = False,
+        exclude_computed_fields: bool = False,
+        round_trip: bool = False,
+        warnings: bool | Literal["none", "warn", "error"] = True,
+        fallback: Callable[[Any], Any] | None = None,
+        serialize_as_any: bool = False,
+        polymorphic_serialization: bool | None = None,
+    ) -> str:
+        """The same as JSON text. Times are in ISO 8601, and a number that JSON does not have is ``null``."""
+        from metagpt_ollama_rs.record_dumps import Dump
+
+        dump = Dump("json", by_alias, exclude_unset, exclude_defaults, exclude_none, fallback, is_text=True)
+        value = self._dump(dump, include, exclude)
+        if indent is None and not ensure_ascii:
+            return _core.dumps(value).decode()
+        import json
+
+        separators = (",", ":") if indent is None else None
+        return json.dumps(value, indent=indent, ensure_ascii=ensure_ascii, separators=separators)
+
+    def _dump(self, dump: Dump, include: Any, exclude: Any) -> Any:
+        return dump.of(self, include, exclude)
+
+    @classmethod
+    def model_validate(
+        cls,
+        obj: Any,
+        *,
+        strict: bool | None = None,
+        extra: str | None = None,
+        from_attributes: bool | None = None,
+        context: Any = None,
+        by_alias: bool | None = None,
+        by_name: bool | None = None,
+    ) -> Self:
+        """A record of a dict, or of a model with the same fields, that was checked; a record of this class as it is.
+
+        The arguments are pydantic's: ``from_attributes`` takes any object with these attributes, ``extra`` is
+        ``allow``, ``ignore`` or ``forbid``; ``context``, ``by_alias`` and ``by_name`` change nothing here.
+        Raises ValidationError (a ValueError).
+        """
+        if isinstance(obj, cls):
+            return obj
+        return cls(kinds.check_object(cls, obj, bool(strict), extra, bool(from_attributes)))
+
+    @classmethod
+    def model_validate_json(
+        cls,
+        json_data: str | bytes | bytearray,
+        *,
+        strict: bool | None = None,
+        extra: str | None = None,
+        context: Any = None,
+        by_alias: bool | None = None,
+        by_name: bool | None = None,
+    ) -> Self:
+        """As `model_validate`, of JSON text."""
+        return cls.model_validate(kinds.check_json(cls, json_data), extra=extra)
+
+    @classmethod
+    def model_validate_strings(
+        cls,
+        obj: Any,
+        *,
+        strict: bool | None = None,
+        extra: str | None = None,
+        context: Any = None,
+        by_alias: bool | None = None,
+        by_name: bool | None = None,
+    ) -> Self:
+        """As `model_validate`, of a dict whose values are texts."""
+        return cls.model_validate(obj, extra=extra)
+
+    @classmethod
+    def model_construct(cls, _fields_set: set[str] | None = None, **values: Any) -> Self:
+        """A record of ``values``, none of which is looked at."""
+        return cls({cls._aliases.get(name, name): value for name, value in values.items()})
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy, with ``update`` in it, which is not checked. With ``deep`` it shares nothing with this record."""
+        copied = self.__deepcopy__() if deep else self.__copy__()
+        for name, value in (update or {}).items():
+            copied[name] = value
+        return copied
+
+    @classmethod
+    def model_json_schema(
+        cls,
+        by_alias: bool = True,
+        ref_template: str = "#/$defs/{model}",
+        schema_generator: Any = None,
+        mode: Literal["validation", "serialization"] = "validation",
+        *,
+        union_format: str = "any_of",
+    ) -> Fields:
+        """The JSON Schema of the class. ``schema_generator`` and ``union_format`` are pydantic's, and change
+        nothing."""
+        page = kinds.Page(ref_template, by_alias, mode == "serialization")
+        schema = page.describe(cls)
+        return {"$defs": page.definitions, **schema} if page.definitions else schema
+
+    @classmethod
+    def model_rebuild(cls, **_: Any) -> bool | None:
+        """Does nothing: there are no references to be resolved."""
+        return None
+
+    def dict(self, **arguments: Any) -> Fields:
+        """The older name of `model_dump`."""
+        return self.model_dump(**arguments)
+
+    def json(self, **arguments: Any) -> str:
+        """The older name of `model_dump_json`."""
+        return self.model_dump_json(**arguments)
+
+    def copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """The older name of `model_copy`."""
+        return self.model_copy(update=update, deep=deep)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        from metagpt_ollama_rs.pydantic_schemas import core_schema_of
+
+        return core_schema_of(cls, handler)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: Any) -> Any:
+        from metagpt_ollama_rs.pydantic_schemas import json_schema_of
+
+        return json_schema_of(cls, core_schema, handler)
+
+
+def table_of(make: Callable[[dict[str, Any]], Any]) -> Callable[[Any], Any]:
+    """A reader of a field that is a dict of objects, which ``make`` makes records of. They stay in that dict."""
+
+    def read(value: Any) -> Any:
+        if isinstance(value, dict):
+            for name, item in value.items():
+                if isinstance(item, dict):
+                    value[name] = make(item)
+        return value
+
+    return read
+
+
+def tagged_class(tag: str, classes: Mapping[str, type[Record]]) -> Callable[[dict[str, Any]], Any]:
+    """Makes a record of the one of ``classes`` that the value of ``tag`` names; any other object stays."""
+
+    def make(item: dict[str, Any]) -> Any:
+        found = classes.get(item.get(tag, ""))
+        return item if found is None else found(item)
+
+    return make
+
+
+def _is_slot(value: Any) -> bool:
+    """Whether an attribute of a class stands for a slot."""
+    return type(value).__name__ == "member_descriptor"

@@ -1,0 +1,108 @@
+"""Numbers of bytes and times as fields of records have them: ``ByteSize`` and ``datetime``, read from what a server
+sends, such as ``2019393189`` and ``"2025-05-04T17:37:44.706015396-07:00"``."""
+
+from __future__ import annotations
+
+import re
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from datetime import datetime
+    from typing import Any
+
+__all__ = ["ByteSize", "parse_byte_size", "parse_time", "read_byte_size", "read_time"]
+
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d)(?:[Tt_ ](\d\d:\d\d)(:\d\d)?(?:[.,](\d+))?\s*([Zz]|[+-]\d\d:?\d\d)?)?")
+_SIZE = re.compile(r"(\d*\.?\d+)\s*(\w+)?")
+_UNITS: dict[str, int] = {
+    "b": 1,
+    **{f"{letter}b": 1000**power for power, letter in enumerate("kmgtpe", 1)},
+    **{f"{letter}ib": 1024**power for power, letter in enumerate("kmgtpe", 1)},
+}
+
+
+class ByteSize(int):
+    """A number of bytes, as pydantic's class of this name.
+
+    >>> ByteSize(2_019_393_189).human_readable(), ByteSize(2_019_393_189).human_readable(decimal=True)
+    ('1.9GiB', '2.0GB')
+    >>> ByteSize(1_500_000).to("MB")
+    1.5
+    """
+
+    def human_readable(self, decimal: bool = False, separator: str = "") -> str:
+        """The size with one digit after the point, in units of 1024, or of 1000 with ``decimal``."""
+        step, infix = (1000.0, "") if decimal else (1024.0, "i")
+        number = float(self)
+        if abs(number) < step:
+            return f"{number:0.0f}{separator}B"
+        for letter in "KMGTPE":
+            number /= step
+            if abs(number) < step or letter == "E":
+                break
+        return f"{number:0.1f}{separator}{letter}{infix}B"
+
+    def to(self, unit: str) -> float:
+        """The size in ``unit``, such as ``MB`` (1,000,000 bytes) or ``MiB`` (1,048,576 bytes).
+
+        Raises ValueError for a unit that there is not."""
+        return self / _unit(unit)
+
+
+def _unit(name: str) -> int:
+    size = _UNITS.get(name.lower())
+    if size is None:
+        raise ValueError(f"{name!r} is no unit of bytes")
+    return size
+
+
+def parse_byte_size(text: str) -> ByteSize:
+    """A text such as ``1.5 GiB`` as a number of bytes. Raises ValueError for what is none.
+
+    >>> parse_byte_size("1.5 KiB")
+    1536
+    """
+    found = _SIZE.fullmatch(text.strip())
+    if found is None:
+        raise ValueError(f"{text!r} is no number of bytes")
+    return ByteSize(float(found[1]) * _unit(found[2] or "b"))
+
+
+def read_byte_size(value: Any) -> Any:
+    """A number of bytes as a `ByteSize`; what is no number stays."""
+    return ByteSize(value) if type(value) is int else value
+
+
+def parse_time(text: str) -> datetime:
+    """A time in ISO 8601, to the microsecond. Raises ValueError for what is none.
+
+    >>> parse_time("2025-05-04T17:37:44.706015396-07:00").isoformat()
+    '2025-05-04T17:37:44.706015-07:00'
+    """
+    from datetime import datetime, timezone
+
+    found = _TIME.fullmatch(text.strip())
+    if found is None:
+        raise ValueError(f"{text!r} is no time")
+    day, time, seconds, fraction, zone = found.groups()
+    if zone is not None:
+        zone = "+0000" if zone in "Zz" else zone.replace(":", "")
+    moment = datetime.strptime(
+        f"{day} {time or '00:00'}{seconds or ':00'}{zone or ''}", f"%Y-%m-%d %H:%M:%S{'%z' if zone else ''}"
+    )
+    moment = moment.replace(microsecond=int(f"{(fraction or '')[:6]:0<6}"))
+    return moment.replace(tzinfo=timezone.utc) if zone == "+0000" else moment
+
+
+def read_time(value: Any) -> Any:
+    """A time in ISO 8601 as a ``datetime``; what is none stays.
+
+    >>> read_time("soon")
+    'soon'
+    """
+    if isinstance(value, str):
+        try:
+            return parse_time(value)
+        except ValueError:
+            pass
+    return value
