@@ -4,7 +4,7 @@ Each has a folder of its own (``make target/packages/NAME/.done`` fills it) and 
 that run in a process of their own, with that folder on its path: once with PyPI's `ollama`, once with this package in
 its place. The scenarios themselves say what has to come out; here the two runs are compared, answers and requests.
 
-What the two send may differ in what Ollama reads alike (`meaning`), and in nothing else.
+`assert_same` says in what the two may differ, and they may in nothing else.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ SCENARIOS = {file.stem.removeprefix("scenarios_").replace("_", "-"): file for fi
 SECONDS = 300
 # The packages under which the command puts this one; under the others `install` does.
 BY_COMMAND = {"autogen"}
+
+# What the original loses of calls of tools, of their results and schemas, and of log probabilities, and this package keeps.
+KEPT = {"id", "type", "index", "tool_call_id", "default", "title", "bytes"}
 
 # Neither the machine's settings nor what packages send home.
 LEFT_OUT = ("OLLAMA_HOST", "OLLAMA_API_KEY", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "PYTEST_ADDOPTS")
@@ -87,31 +90,36 @@ class Run:
         return [json.loads(line) for line in self.records.read_text(encoding="utf-8").splitlines()]
 
 
-def meaning(requests: list[Any]) -> list[str]:
-    """Requests without what means nothing to Ollama, in an order that does not depend on their arrival.
-
-    The original leaves out the `id` and `type` of a tool call, and an empty text beside one, which Ollama reads as no
-    text. Both clients send some values that the package has left at None, and Ollama takes a null for a value that is
-    not there. When a model is missing, this package asks which ones there are, to name them in the error.
-    """
-    kept = []
-    for number, (method, path, body, headers) in enumerate(requests):
-        if path == "/api/tags" and number and requests[number - 1][0] == "POST":
-            continue
-        for message in (body or {}).get("messages", ()):
-            if message.get("content") == "":
-                del message["content"]
-            for call in message.get("tool_calls") or ():
-                call.pop("id", None)
-                call.pop("type", None)
-        kept.append(json.dumps([method, path, without_null(body), headers], sort_keys=True))
-    return sorted(kept)
+def assert_same(theirs: Any, ours: Any, place: str = "") -> None:
+    """Compares what came out with either client, or what was sent: null and what is not there are alike, and in the
+    places of `KEPT` ours may have more."""
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        for key in {**theirs, **ours}:
+            one, other = theirs.get(key), ours.get(key)
+            if one is None and (key in KEPT or other in (None, "", [])):
+                continue
+            assert_same(one, other, f"{place}/{key}")
+    elif isinstance(theirs, list) and isinstance(ours, list):
+        assert len(theirs) == len(ours), place
+        for number, (one, other) in enumerate(zip(theirs, ours)):
+            assert_same(one, other, f"{place}/{number}")
+    else:
+        assert theirs == ours, place
 
 
-def without_null(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: without_null(item) for key, item in value.items() if item is not None}
-    return [without_null(item) for item in value] if isinstance(value, list) else value
+def in_order(requests: list[Any]) -> list[Any]:
+    """Requests in an order that does not depend on their arrival. When a model is missing, this package asks which ones
+    there are, to name them in the error; that request is left out."""
+
+    def asked(request: Any) -> str:
+        return json.dumps([message.get("content") for message in (request[2] or {}).get("messages", ())])
+
+    found = [
+        request
+        for before, request in zip([None, *requests], requests)
+        if not (request[1] == "/api/tags" and before and before[0] == "POST")
+    ]
+    return sorted(found, key=asked)
 
 
 @pytest.mark.timeout(SECONDS)
@@ -124,5 +132,5 @@ def test_both_clients_give_and_send_the_same(name, tmp_path, embedded):
     assert [line["scenario"] for line in ours] == [line["scenario"] for line in real]
     assert len(real) > 5
     for theirs, line in zip(real, ours):
-        assert line["kept"] == theirs["kept"], line["scenario"]
-        assert meaning(line["requests"]) == meaning(theirs["requests"]), line["scenario"]
+        assert_same(theirs["kept"], line["kept"], f"kept by {line['scenario']}")
+        assert_same(in_order(theirs["requests"]), in_order(line["requests"]), f"sent by {line['scenario']}")
