@@ -26,12 +26,14 @@ from metagpt_ollama_rs.endpoints import CHAT, Endpoint, endpoint_at
 from metagpt_ollama_rs.errors import ConnectError, OllamaError, ResponseError
 from metagpt_ollama_rs.limits import Timeout
 from metagpt_ollama_rs.ollama_compat._types import *  # noqa: F403
+from metagpt_ollama_rs.ollama_compat._types import Image, Message, Tool
+from metagpt_ollama_rs.ollama_compat._utils import convert_function_to_tool
 from metagpt_ollama_rs.ollama_compat.httpx_view import HttpxView
 from metagpt_ollama_rs.ollama_compat.stand_in import API_VERSION
 from metagpt_ollama_rs.over_httpx import HttpxCarrier
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from metagpt_ollama_rs.limits import TimeoutLike
 
@@ -228,3 +230,21 @@ def _parse_host(host: str | None) -> str:
         max_line=None,
         max_body=None,
     ).url
+
+
+def _copy_images(images: Any) -> Iterator[Image]:
+    for image in images or ():
+        yield image if isinstance(image, Image) else Image(value=image)
+
+
+def _copy_messages(messages: Any) -> Iterator[Message]:
+    for message in messages or ():
+        fields = {name: value for name, value in dict(message).items() if value}
+        if "images" in fields:
+            fields["images"] = list(_copy_images(fields["images"]))
+        yield Message.model_validate(fields)
+
+
+def _copy_tools(tools: Any = None) -> Iterator[Tool]:
+    for tool in tools or ():
+        yield convert_function_to_tool(tool) if callable(tool) else Tool.model_validate(tool)

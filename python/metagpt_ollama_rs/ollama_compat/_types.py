@@ -1,9 +1,36 @@
-"""ollama-python's module of this name: its types, which are those of `metagpt_ollama_rs.responses` and of `errors`."""
+"""ollama-python's module of this name: its types, which are this package's."""
 
 from __future__ import annotations
 
-from metagpt_ollama_rs.errors import RequestError, ResponseError
+from metagpt_ollama_rs.errors import (
+    RequestError,
+    ResponseError,
+)
+from metagpt_ollama_rs.inputs import (
+    Image,
+    Options,
+    Tool,
+)
+from metagpt_ollama_rs.record import (
+    Record as SubscriptableBaseModel,
+)
+from metagpt_ollama_rs.request_types import (
+    BaseGenerateRequest,
+    BaseRequest,
+    BaseStreamableRequest,
+    ChatRequest,
+    CopyRequest,
+    CreateRequest,
+    DeleteRequest,
+    EmbeddingsRequest,
+    EmbedRequest,
+    GenerateRequest,
+    PullRequest,
+    PushRequest,
+    ShowRequest,
+)
 from metagpt_ollama_rs.responses import (
+    BaseGenerateResponse,
     ChatResponse,
     EmbeddingsResponse,
     EmbedResponse,
@@ -16,21 +43,79 @@ from metagpt_ollama_rs.responses import (
     ProgressResponse,
     ShowResponse,
     StatusResponse,
+    TokenLogprob,
+)
+from metagpt_ollama_rs.systemone_types import (
+    SystemOneAnswer,
+    SystemOneChoiceAnswer,
+    SystemOneChoiceQuestion,
+    SystemOneContent,
+    SystemOneNoulAnswer,
+    SystemOneNoulQuestion,
+    SystemOneQuestion,
+    SystemOneRequest,
+    SystemOneResponse,
+    SystemOneScoreAnswer,
+    SystemOneScoreQuestion,
+    SystemOneUsage,
+)
+from metagpt_ollama_rs.web_types import (
+    WebFetchRequest,
+    WebFetchResponse,
+    WebSearchRequest,
+    WebSearchResponse,
+    WebSearchResult,
 )
 
 __all__ = [
+    "BaseGenerateRequest",
+    "BaseGenerateResponse",
+    "BaseRequest",
+    "BaseStreamableRequest",
+    "ChatRequest",
     "ChatResponse",
+    "CopyRequest",
+    "CreateRequest",
+    "DeleteRequest",
+    "EmbedRequest",
     "EmbedResponse",
+    "EmbeddingsRequest",
     "EmbeddingsResponse",
+    "GenerateRequest",
     "GenerateResponse",
+    "Image",
     "ListResponse",
     "Logprob",
     "Message",
     "ModelDetails",
+    "Options",
     "ProcessResponse",
     "ProgressResponse",
+    "PullRequest",
+    "PushRequest",
     "RequestError",
     "ResponseError",
+    "ShowRequest",
     "ShowResponse",
     "StatusResponse",
+    "SubscriptableBaseModel",
+    "SystemOneAnswer",
+    "SystemOneChoiceAnswer",
+    "SystemOneChoiceQuestion",
+    "SystemOneContent",
+    "SystemOneNoulAnswer",
+    "SystemOneNoulQuestion",
+    "SystemOneQuestion",
+    "SystemOneRequest",
+    "SystemOneResponse",
+    "SystemOneScoreAnswer",
+    "SystemOneScoreQuestion",
+    "SystemOneUsage",
+    "TokenLogprob",
+    "Tool",
+    "WebFetchRequest",
+    "WebFetchResponse",
+    "WebSearchRequest",
+    "WebSearchResponse",
+    "WebSearchResult",
 ]
