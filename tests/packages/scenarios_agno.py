@@ -138,7 +138,7 @@ def test_embeddings(server, keep):
     keep(vector)
 
 
-def test_a_real_model(embedded, keep):
+def test_a_real_model(embedded):
     options = {"temperature": 0, "seed": 1, "num_predict": 6, "num_thread": 1}
     made = Agent(model=Ollama(id=MODEL, host=embedded, options=options), telemetry=False)
     whole = made.run("Say hi.").content
@@ -146,4 +146,3 @@ def test_a_real_model(embedded, keep):
     assert "".join(event.content or "" for event in made.run("Say hi.", stream=True)) == whole
     vector = OllamaEmbedder(id=f"{MODEL}-embed", host=embedded, dimensions=576).get_embedding("Cats purr.")
     assert len(vector) == 576
-    keep([whole, vector])

@@ -164,7 +164,7 @@ def test_errors(model, server, keep):
         asyncio.run(model().create(MESSAGES))
 
 
-def test_a_real_model(embedded, keep):
+def test_a_real_model(embedded):
     options = {"temperature": 0, "seed": 1, "num_predict": 6, "num_thread": 1}
     made = OllamaChatCompletionClient(model=MODEL, host=embedded, model_info=INFO, options=options)
 
@@ -176,4 +176,3 @@ def test_a_real_model(embedded, keep):
     whole, parts, result = asyncio.run(ask())
     assert whole.content.strip()
     assert "".join(parts) == result.content == whole.content
-    keep(whole.content)

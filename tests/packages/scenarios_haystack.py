@@ -201,7 +201,7 @@ def test_embeddings(server, keep):
     keep([one, vectors, found["meta"]])
 
 
-def test_a_real_model(embedded, keep):
+def test_a_real_model(embedded):
     chunks = []
     generator = OllamaChatGenerator(
         MODEL, embedded, generation_kwargs={"temperature": 0, "seed": 1, "num_predict": 6, "num_thread": 1}
@@ -212,4 +212,3 @@ def test_a_real_model(embedded, keep):
     assert streamed.text == whole.text == "".join(chunk.content for chunk in chunks)
     vector = OllamaTextEmbedder(f"{MODEL}-embed", embedded).run("Cats purr.")["embedding"]
     assert len(vector) == 576
-    keep([whole.text, vector])

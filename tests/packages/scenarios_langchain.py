@@ -334,7 +334,7 @@ def test_embeddings(server, keep):
     keep([one, both])
 
 
-def test_a_real_model(embedded, keep):
+def test_a_real_model(embedded):
     options = {"model": MODEL, "base_url": embedded, "temperature": 0, "seed": 1, "num_predict": 6, "num_thread": 1}
     chat = ChatOllama(**options)
     answer = chat.invoke("Say hi.")
@@ -346,4 +346,3 @@ def test_a_real_model(embedded, keep):
     assert completed.strip()
     vector = OllamaEmbeddings(model=f"{MODEL}-embed", base_url=embedded).embed_query("Cats purr.")
     assert len(vector) == 576
-    keep([answer.content, completed, vector])

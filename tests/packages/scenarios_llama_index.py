@@ -256,7 +256,7 @@ def test_embeddings(server, keep):
     keep(vectors)
 
 
-def test_a_real_model(embedded, keep):
+def test_a_real_model(embedded):
     options = {"temperature": 0, "seed": 1, "num_predict": 6, "num_thread": 1}
     llm = Ollama(model=MODEL, base_url=embedded, additional_kwargs=options)
     answer = llm.chat([ChatMessage(role="user", content="Say hi.")]).message.content
@@ -266,4 +266,3 @@ def test_a_real_model(embedded, keep):
     assert llm.context_window > 0
     vector = OllamaEmbedding(f"{MODEL}-embed", embedded).get_text_embedding("Cats purr.")
     assert len(vector) == 576
-    keep([answer, vector])
