@@ -78,7 +78,9 @@ help:
 demo: $(METAGPT)/.package
 	@$(METAGPT)/bin/python examples/demo.py $(if $(PROMPT),--prompt "$(PROMPT)")
 
-test: test-rust instructions test-python test-metagpt test-general test-packages
+# The suites of Python wait more than they work, so two run at a time. Each prints what it says when it has ended.
+test: test-rust instructions
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-python test-metagpt test-general test-packages
 
 test-rust:
 	cargo test --locked --quiet --all-targets
