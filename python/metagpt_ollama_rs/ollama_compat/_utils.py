@@ -17,8 +17,8 @@ def convert_function_to_tool(func: Callable[..., Any]) -> Tool:
     """The description of a function, as `tools.function_tool` makes it, as a `Tool`.
 
     As ollama-python's, it joins the types that an argument may have to one text, and of a function without arguments
-    it says None for what is required. Beyond it there are the items of lists, literals, and the fields of classes. Raises ConfigurationError for
-    what has no name or no signature.
+    it says None for what is required. Beyond it there are the items of lists, literals, and the fields of classes.
+    Raises ConfigurationError for what has no name or no signature.
 
     >>> def add(a: int, b: "int | str" = 0) -> int:
     ...     \"\"\"Adds two numbers.\"\"\"
