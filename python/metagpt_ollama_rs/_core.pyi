@@ -1,6 +1,8 @@
 """The compiled core. Use the names of the package instead: what is not exported there may change."""
 
+from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Generator
+from os import PathLike
 from typing import Any, Generic, TypeVar, final
 
 from typing_extensions import Self, disjoint_base
@@ -38,6 +40,7 @@ __all__ = [
     "observe_all_calls",
     "parse_tool_arguments",
     "refuse_repetition",
+    "running_loop",
     "stats_clear",
     "stats_fail",
     "stats_pending",
@@ -107,6 +110,14 @@ def dumps(value: Any) -> bytes:
 
     >>> dumps({"a": [1, None, "ü"]}).decode()
     '{"a":[1,null,"ü"]}'
+    """
+
+def running_loop() -> AbstractEventLoop:
+    """``asyncio.get_running_loop()``. Where none runs, the RuntimeError says what to do instead.
+
+    >>> running_loop()
+    Traceback (most recent call last):
+    RuntimeError: AsyncClient needs a running event loop of asyncio: await it in what asyncio.run runs, or use Client
     """
 
 def refuse_repetition(content: str, thinking: str, model: str) -> None:
@@ -483,6 +494,30 @@ class NativeClient:
         raw_lines: bool = False,
     ) -> BlockingStream[Any]:
         """As `stream`, as an ordinary iterator."""
+    def upload(
+        self,
+        endpoint: Endpoint,
+        path: str | PathLike[str],
+        item_class: Callable[[Any], Any] | None,
+        settings: _Settings | None,
+    ) -> Stream[Any]:
+        """Sends the file at ``path`` as the body, in pieces, and returns the reports of its progress as a `Stream` of
+        the running loop: ``{"status": "uploading", "total": …, "completed": …}``, in bytes and at most twenty a second,
+        and at the end ``{"status": "success"}``, once the server has answered with a status of success.
+
+        They are made into ``item_class`` as those of `stream`. While the file is sent, the limit for pauses bounds each
+        time in which the server takes nothing of it; then that for the first token bounds the wait for the answer.
+        Closing the stream ends the request. A retry sends the file from its beginning. Raises the OSError that ``open``
+        raises, and ConfigurationError for what is no file, such as a pipe.
+        """
+    def upload_blocking(
+        self,
+        endpoint: Endpoint,
+        path: str | PathLike[str],
+        item_class: Callable[[Any], Any] | None,
+        settings: _Settings | None,
+    ) -> BlockingStream[Any]:
+        """As `upload`, as an ordinary iterator."""
     def close(self) -> None:
         """Closes the idle connections. Streams under way go on to their end; new requests raise ClosedError."""
     def aclose(self) -> Awaitable[None]:

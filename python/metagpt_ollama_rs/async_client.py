@@ -22,8 +22,11 @@ from metagpt_ollama_rs.endpoints import (
     PULL,
     PUSH,
     SHOW,
+    SYSTEMONE,
     TAGS,
     VERSION,
+    WEB_FETCH,
+    WEB_SEARCH,
     Endpoint,
     endpoint_at,
 )
@@ -34,7 +37,9 @@ from metagpt_ollama_rs.payloads import (
     embed_payload,
     embeddings_payload,
     generate_payload,
+    require_text,
     streamed,
+    systemone_payload,
 )
 from metagpt_ollama_rs.vectors import Vectors, check_count, check_vector, check_vectors, send_batch
 
@@ -74,6 +79,8 @@ if TYPE_CHECKING:
         ShowResponse,
         StatusResponse,
     )
+    from metagpt_ollama_rs.systemone_types import SystemOneContent, SystemOneQuestion, SystemOneResponse
+    from metagpt_ollama_rs.web_types import WebFetchResponse, WebSearchResponse
 
     _Call = TypeVar("_Call", _core.NativeAwaitable, _core.Stream[Any])
 
@@ -113,6 +120,8 @@ class AsyncClient(BaseClient):
     async def close(self) -> None:
         """Closes the connections that are not in use. The client cannot be used afterwards."""
         await self._native.aclose()
+        if self._web is not None:
+            await self._web[1]._native.aclose()
 
     aclose = close
 
@@ -444,6 +453,49 @@ class AsyncClient(BaseClient):
         """Gives the model ``source`` a second name."""
         payload = {"source": source, "destination": destination}
         return cast("StatusResponse", await self._send(COPY, payload, settings=call_settings(AsyncClient.copy, call)))
+
+    async def web_search(self, query: str, max_results: int = 3, **call: Unpack[CallOptions]) -> WebSearchResponse:
+        """Searches the web, by ollama.com.
+
+        Args:
+            query: what to search for
+            max_results: how many results there may be
+
+        Raises:
+            ConfigurationError: there is no key; it is a ValueError, too. `web_access` says which key counts.
+        """
+        settings = call_settings(AsyncClient.web_search, call)
+        web = self._web_client("search", settings)
+        payload = {"query": require_text(query, "query"), "max_results": max_results}
+        return cast("WebSearchResponse", await web._send(WEB_SEARCH, payload, settings=settings))
+
+    async def web_fetch(self, url: str, **call: Unpack[CallOptions]) -> WebFetchResponse:
+        """Fetches a page of the web as text, by ollama.com.
+
+        Args:
+            url: the address of the page
+
+        Raises:
+            ConfigurationError: there is no key, as for `web_search`.
+        """
+        settings = call_settings(AsyncClient.web_fetch, call)
+        web = self._web_client("fetch", settings)
+        return cast(
+            "WebFetchResponse", await web._send(WEB_FETCH, {"url": require_text(url, "url")}, settings=settings)
+        )
+
+    async def systemone(
+        self,
+        model: str,
+        state: SystemOneContent,
+        questions: Mapping[str, SystemOneQuestion | Mapping[str, Any]],
+        keep_alive: KeepAlive = None,
+        **call: Unpack[CallOptions],
+    ) -> SystemOneResponse:
+        """``POST /v1/systemone``: what a System One model thinks of ``state``, an answer to each of ``questions``."""
+        settings = call_settings(AsyncClient.systemone, call)
+        payload = systemone_payload(model, state, questions, keep_alive)
+        return cast("SystemOneResponse", await self._send(SYSTEMONE, payload, settings=settings))
 
     async def stream_text(
         self,

@@ -30,8 +30,11 @@ from metagpt_ollama_rs.endpoints import (
     PULL,
     PUSH,
     SHOW,
+    SYSTEMONE,
     TAGS,
     VERSION,
+    WEB_FETCH,
+    WEB_SEARCH,
     Endpoint,
     endpoint_at,
 )
@@ -42,7 +45,9 @@ from metagpt_ollama_rs.payloads import (
     embed_payload,
     embeddings_payload,
     generate_payload,
+    require_text,
     streamed,
+    systemone_payload,
 )
 from metagpt_ollama_rs.vectors import Vectors, check_count, check_vector, check_vectors, send_batch_blocking
 
@@ -81,6 +86,8 @@ if TYPE_CHECKING:
         ShowResponse,
         StatusResponse,
     )
+    from metagpt_ollama_rs.systemone_types import SystemOneContent, SystemOneQuestion, SystemOneResponse
+    from metagpt_ollama_rs.web_types import WebFetchResponse, WebSearchResponse
 
 __all__ = ["Client"]
 
@@ -133,6 +140,8 @@ class Client(BaseClient):
     def close(self) -> None:
         """Closes the connections that are not in use. The client cannot be used afterwards."""
         self._native.close()
+        if self._web is not None:
+            self._web[1]._native.close()
 
     @overload
     def chat(
@@ -456,6 +465,47 @@ class Client(BaseClient):
         """Gives the model ``source`` a second name."""
         payload = {"source": source, "destination": destination}
         return cast("StatusResponse", self._send(COPY, payload, settings=call_settings(Client.copy, call)))
+
+    def web_search(self, query: str, max_results: int = 3, **call: Unpack[CallOptions]) -> WebSearchResponse:
+        """Searches the web, by ollama.com.
+
+        Args:
+            query: what to search for
+            max_results: how many results there may be
+
+        Raises:
+            ConfigurationError: there is no key; it is a ValueError, too. `web_access` says which key counts.
+        """
+        settings = call_settings(Client.web_search, call)
+        web = self._web_client("search", settings)
+        payload = {"query": require_text(query, "query"), "max_results": max_results}
+        return cast("WebSearchResponse", web._send(WEB_SEARCH, payload, settings=settings))
+
+    def web_fetch(self, url: str, **call: Unpack[CallOptions]) -> WebFetchResponse:
+        """Fetches a page of the web as text, by ollama.com.
+
+        Args:
+            url: the address of the page
+
+        Raises:
+            ConfigurationError: there is no key, as for `web_search`.
+        """
+        settings = call_settings(Client.web_fetch, call)
+        web = self._web_client("fetch", settings)
+        return cast("WebFetchResponse", web._send(WEB_FETCH, {"url": require_text(url, "url")}, settings=settings))
+
+    def systemone(
+        self,
+        model: str,
+        state: SystemOneContent,
+        questions: Mapping[str, SystemOneQuestion | Mapping[str, Any]],
+        keep_alive: KeepAlive = None,
+        **call: Unpack[CallOptions],
+    ) -> SystemOneResponse:
+        """``POST /v1/systemone``: what a System One model thinks of ``state``, an answer to each of ``questions``."""
+        settings = call_settings(Client.systemone, call)
+        payload = systemone_payload(model, state, questions, keep_alive)
+        return cast("SystemOneResponse", self._send(SYSTEMONE, payload, settings=settings))
 
     def stream_text(
         self,

@@ -33,6 +33,8 @@ from metagpt_ollama_rs.responses import (
     ShowResponse,
     StatusResponse,
 )
+from metagpt_ollama_rs.systemone_types import SystemOneResponse
+from metagpt_ollama_rs.web_types import WebFetchResponse, WebSearchResponse
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -57,8 +59,11 @@ __all__ = [
     "PUSH",
     "SHOW",
     "STATUS",
+    "SYSTEMONE",
     "TAGS",
     "VERSION",
+    "WEB_FETCH",
+    "WEB_SEARCH",
     "Endpoint",
     "endpoint_at",
 ]
@@ -159,6 +164,11 @@ CREATE = Endpoint(
 COPY = Endpoint("/api/copy", reply=StatusResponse, may_be_empty=True)
 DELETE = Endpoint("/api/delete", "DELETE", reply=StatusResponse, may_be_empty=True)
 
+SYSTEMONE = Endpoint("/v1/systemone", changes=False, reply=SystemOneResponse, fields=("answers",))
+# Of ollama.com, not of a local server.
+WEB_SEARCH = Endpoint("/api/web_search", changes=False, reply=WebSearchResponse, fields=("results",))
+WEB_FETCH = Endpoint("/api/web_fetch", changes=False, reply=WebFetchResponse)
+
 # The clients have no method for it.
 STATUS = Endpoint("/api/status", "GET", lines="any")
 
@@ -178,6 +188,9 @@ ENDPOINTS: dict[str, Endpoint] = {
         CREATE,
         COPY,
         DELETE,
+        SYSTEMONE,
+        WEB_SEARCH,
+        WEB_FETCH,
         STATUS,
         # Those that Ollama shares with other servers. The clients have no methods for them.
         Endpoint("/v1/models", "GET", lines="any", operation="list"),

@@ -17,7 +17,7 @@ import stat
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from metagpt_ollama_rs._core import excerpt
+from metagpt_ollama_rs._core import excerpt, running_loop
 from metagpt_ollama_rs.errors import ConfigurationError
 
 __all__ = [
@@ -107,9 +107,8 @@ async def encode_images_in_thread(payload: dict[str, Any]) -> dict[str, Any]:
     lists = image_lists(payload)
     if not any(isinstance(image, UnreadImage) for images in lists for image in images):
         return payload
-    import asyncio
-
-    return await asyncio.to_thread(_encode_images, payload, lists)
+    encoded: dict[str, Any] = await running_loop().run_in_executor(None, _encode_images, payload, lists)
+    return encoded
 
 
 def _encode_images(payload: dict[str, Any], lists: list[list[Any]]) -> dict[str, Any]:

@@ -196,6 +196,9 @@ class _TaggedChoice(Choice):
     def check(self, value: Any, place: Place, problems: Problems, strict: bool = False) -> Any:
         of: Any = value if isinstance(value, Mapping) else record_fields(value)
         tag: Any = of.get(self._tag) if isinstance(of, Mapping) else None
+        if tag is None and not isinstance(value, Mapping):
+            # An object's may be the one that holds where none is set.
+            tag = getattr(value, self._tag, None)
         known = self._by_tag()
         if tag in known:
             return known[tag].check(value, (*place, tag), problems, strict)

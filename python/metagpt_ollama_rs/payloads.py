@@ -16,6 +16,7 @@ from metagpt_ollama_rs.errors import ConfigurationError
 from metagpt_ollama_rs.images import BYTES, unread_images
 from metagpt_ollama_rs.responses import Record
 from metagpt_ollama_rs.spelling import near_miss
+from metagpt_ollama_rs.systemone_types import SystemOneRequest
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -106,6 +107,17 @@ def embeddings_payload(model: Any, prompt: Any, options: Any, keep_alive: Any) -
     fields = {"prompt": prompt, "options": options, "keep_alive": keep_alive}
     several = "embeddings() takes one text; embed() takes several"
     return _fill({"model": require_text(model, "model")}, fields, hint=several)
+
+
+def systemone_payload(model: Any, state: Any, questions: Any, keep_alive: Any) -> dict[str, Any]:
+    """The payload of ``/v1/systemone``. Raises what `SystemOneRequest` does for questions that are none.
+
+    >>> questions = {"broken": {"type": "noul", "instructions": "Is it broken?"}}
+    >>> systemone_payload("m", "The cup fell.", questions, None)["questions"]
+    {'broken': {'type': 'noul', 'instructions': 'Is it broken?'}}
+    """
+    request = SystemOneRequest(model=require_text(model, "model"), state=state, questions=questions)
+    return _fill(request.model_dump(exclude_none=True), {"keep_alive": keep_alive})
 
 
 def create_payload(model: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -277,4 +289,5 @@ __all__ = [
     "plain_text",
     "require_text",
     "streamed",
+    "systemone_payload",
 ]

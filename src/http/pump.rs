@@ -5,6 +5,7 @@
 //! one read:  {"response":"","done":true}\n                                     ->  a batch of one delta; the inbox ends
 //! ```
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use super::fault;
 use super::request::Request;
 use super::sink::{DeltaSink, ExpectedLines, PumpMode, RawLineSink, Sink};
 use super::transport::Transport;
+use super::upload::UploadFile;
 use crate::error::{Error, Kind};
 use crate::excerpt::excerpt;
 use crate::inbox::Inbox;
@@ -92,6 +94,9 @@ async fn stream(
     let guarded = request.repetition_guard;
     let trace = request.trace.clone();
     let trace = trace.as_deref();
+    if let Some(file) = request.upload.clone() {
+        return upload(transport, request, &file, inbox, url).await;
+    }
     let mut exchange = Exchange::open(transport, request, url).await?;
     let status = exchange.status();
     let end = match mode {
@@ -104,6 +109,45 @@ async fn stream(
         }
     };
     end.map_err(|error| exchange.at_redirected_url(error.after(status)))
+}
+
+/// Sends `request`, whose body is `file`, and reports its progress to `inbox` as lines in the form of Ollama's own reports.
+/// What a server answers to a file beside its status is of no interest.
+async fn upload(
+    transport: &Transport,
+    request: Request,
+    file: &UploadFile,
+    inbox: &Inbox,
+    url: &str,
+) -> Result<(), Error> {
+    let max_line = transport.config().max_line;
+    let mut sink = DeltaSink::new(max_line, ExpectedLines::Progress, false);
+    let report = |sink: &mut DeltaSink| {
+        let (total, completed) = (file.length(), file.sent());
+        let line =
+            format!("{{\"status\":\"uploading\",\"total\":{total},\"completed\":{completed}}}\n");
+        sink.feed(line.as_bytes())
+            .map(|()| Sink::flush(sink, inbox))
+    };
+    let mut opening = pin!(Exchange::open(transport, request, url));
+    let mut exchange = loop {
+        tokio::select! {
+            biased;
+            opened = &mut opening => break opened?,
+            () = file.moved() => report(&mut sink)?,
+        }
+        // A reader that is busy gets the next report once it has taken those that wait.
+        tokio::select! {
+            biased;
+            opened = &mut opening => break opened?,
+            () = inbox.wait_for_room() => {}
+        }
+    };
+    exchange.whole(transport.config().max_body).await?;
+    report(&mut sink)?;
+    sink.feed(b"{\"status\":\"success\"}\n")?;
+    sink.flush(inbox);
+    Ok(())
 }
 
 /// Moves the body through `sink` into `inbox`.

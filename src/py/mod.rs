@@ -36,6 +36,7 @@ use crate::wire::scripts::SCRIPTS;
 #[pymodule(gil_used = true)]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     refuse_other_interpreters(module.py())?;
+    refuse_free_threads(module.py())?;
     runtime::register_shutdown(module.py())?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("DEBUG_BUILD", cfg!(debug_assertions))?;
@@ -74,6 +75,10 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module
     )?)?;
     module.add_function(wrap_pyfunction!(refuse_repetition, module)?)?;
+    module.add_function(wrap_pyfunction!(
+        asyncio::event_loop::running_loop_for_python,
+        module
+    )?)?;
     decode::add(module)?;
     module.add_function(wrap_pyfunction!(decode::get_choice, module)?)?;
     module.add_function(wrap_pyfunction!(decode::get_response_choice, module)?)?;
@@ -90,6 +95,20 @@ fn refuse_other_interpreters(py: Python<'_>) -> PyResult<()> {
         )),
         _ => Ok(()),
     }
+}
+
+/// The unsafe code here relies on the GIL. CPython builds without it switch it on for this module (`gil_used`), unless they
+/// were told not to.
+fn refuse_free_threads(py: Python<'_>) -> PyResult<()> {
+    let Some(is_enabled) = py.import("sys")?.getattr_opt("_is_gil_enabled")? else {
+        return Ok(());
+    };
+    if is_enabled.call0()?.is_truthy()? {
+        return Ok(());
+    }
+    Err(PyImportError::new_err(
+        "metagpt_ollama_rs needs the GIL, which is switched off: start Python without -X gil=0 and PYTHON_GIL=0",
+    ))
 }
 
 /// Raises `IncompleteError` for an answer of `model` whose text or thinking goes in circles.

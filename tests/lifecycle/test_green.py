@@ -8,7 +8,7 @@ import pytest
 
 from metagpt_ollama_rs.testing import Reply, Request, ScriptedServer
 
-from .conftest import Run
+from .conftest import Outcome, Run, Start
 
 pytest.importorskip("gevent")
 
@@ -55,9 +55,7 @@ def test_others_run_while_one_waits(run: Run, ollama_server: ScriptedServer, rel
         """,
         before=GEVENT,
     )
-    assert (outcome.code, outcome.out) == (0, "released 1\n['Hello world', 'Hello world', 'Hello world']\n"), (
-        outcome.err
-    )
+    assert outcome == Outcome(0, "released 1\n['Hello world', 'Hello world', 'Hello world']\n")
 
 
 @pytest.mark.parametrize("kind", ["call", "stream"])
@@ -90,15 +88,14 @@ def test_who_gives_up_ends_the_request(run: Run, ollama_server: ScriptedServer, 
         """,
         before=GEVENT,
     )
-    assert (outcome.code, outcome.out) == (0, f"{how}\n"), outcome.err
+    assert outcome == Outcome(0, f"{how}\n")
     ollama_server.wait_for_hangup()
 
 
-def test_ctrl_c_ends_a_wait(run: Run, ollama_server: ScriptedServer) -> None:
+def test_ctrl_c_ends_a_wait(start: Start, ollama_server: ScriptedServer) -> None:
     ollama_server.on("POST", "/api/chat", Reply.chat("Hello").gated(0))
-    outcome = run(
-        f"""
-        gevent.spawn_later(0.3, os.kill, os.getpid(), {int(signal.SIGINT)})
+    live = start(
+        """
         try:
             Client(URL).chat("m", MESSAGES)
         except KeyboardInterrupt:
@@ -106,7 +103,9 @@ def test_ctrl_c_ends_a_wait(run: Run, ollama_server: ScriptedServer) -> None:
         """,
         before=GEVENT,
     )
-    assert (outcome.code, outcome.out) == (0, "interrupted\n"), outcome.err
+    ollama_server.wait_for_request()
+    live.send_signal(signal.SIGINT)
+    assert live.finish() == Outcome(0, "interrupted\n")
     ollama_server.wait_for_hangup()
 
 
@@ -133,7 +132,7 @@ def test_many_at_once(run: Run, ollama_server: ScriptedServer) -> None:
         """,
         before=GEVENT,
     )
-    assert (outcome.code, outcome.out) == (0, "True\n"), outcome.err
+    assert outcome == Outcome(0, "True\n")
 
 
 def test_asyncio_on_top(run: Run, ollama_server: ScriptedServer, release: str) -> None:
@@ -150,4 +149,4 @@ def test_asyncio_on_top(run: Run, ollama_server: ScriptedServer, release: str) -
         """,
         before=GEVENT,
     )
-    assert (outcome.code, outcome.out) == (0, "Hello world 1\n"), outcome.err
+    assert outcome == Outcome(0, "Hello world 1\n")

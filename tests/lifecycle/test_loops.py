@@ -13,8 +13,6 @@ import pytest
 from metagpt_ollama_rs import AsyncClient, errors
 from metagpt_ollama_rs.testing import Reply, ScriptedServer
 
-from .conftest import Run
-
 MESSAGES = [{"role": "user", "content": "hi"}]
 
 
@@ -151,37 +149,3 @@ def test_callbacks_run_in_the_callers_context(ollama_server: ScriptedServer) -> 
 
     asyncio.run(both())
     assert "".join(seen["a"]) == "".join(seen["b"]) == "one two three four"
-
-
-def test_a_callback_that_runs_the_loop_again(run: Run, ollama_server: ScriptedServer) -> None:
-    """MetaGPT's RAG applies nest_asyncio: the loop is entered again inside a callback. It patches asyncio for good."""
-    pytest.importorskip("nest_asyncio")
-    ollama_server.answer("one two three four")
-    outcome = run(
-        """
-        import nest_asyncio
-        nest_asyncio.apply()
-        client = AsyncClient(URL)
-        seen, inner = [], []
-
-        async def nested():
-            texts = []
-            await client.stream_text("/api/chat", {"model": "m", "messages": MESSAGES}, texts.append)
-            items = [part.message.content async for part in await client.chat("m", MESSAGES, stream=True)]
-            return "".join(texts) == "".join(items) == (await client.chat("m", MESSAGES)).message.content
-
-        def on_text(text):
-            if not inner:
-                inner.append("entered")
-                inner.append(asyncio.get_event_loop().run_until_complete(nested()))
-            seen.append(text)
-
-        async def main():
-            await client.stream_text("/api/chat", {"model": "m", "messages": MESSAGES}, on_text)
-
-        asyncio.run(main())
-        print(inner, "".join(seen))
-        """
-    )
-    assert (outcome.code, outcome.out) == (0, "['entered', True] one two three four\n"), outcome.err
-    assert outcome.err == ""

@@ -11,7 +11,7 @@ import pytest
 
 from metagpt_ollama_rs.testing import ScriptedServer
 
-from .conftest import Run
+from .conftest import Outcome, Run
 
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux") or shutil.which("cc") is None, reason="needs LD_PRELOAD and a C compiler"
@@ -88,7 +88,7 @@ asyncio.run(main())
 print(Client(URL).chat("m", MESSAGES).message.content, threads() <= 12)
 """
     )
-    assert (outcome.code, outcome.out, outcome.err) == (0, "True\nHello True\nTrue\nHello True\n", "")
+    assert outcome == Outcome(0, "True\nHello True\nTrue\nHello True\n")
 
 
 def test_one_name_that_hangs_holds_up_no_other(run: Run, ollama_server: ScriptedServer) -> None:
@@ -103,7 +103,7 @@ async def main():
 print(asyncio.run(main()))
 """
     )
-    assert (outcome.code, outcome.out, outcome.err) == (0, "Hello\n", "")
+    assert outcome == Outcome(0, "Hello\n")
 
 
 def test_a_child_has_lookups_of_its_own(run: Run, ollama_server: ScriptedServer) -> None:
@@ -122,4 +122,4 @@ if child == 0:
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
     )
-    assert (outcome.code, outcome.out, outcome.err) == (0, "0\n", "")
+    assert outcome == Outcome(0, "0\n")

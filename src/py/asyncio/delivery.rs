@@ -37,7 +37,7 @@ pub struct Delivery {
     context: Py<PyAny>,
     /// The method `run` of a [`DrainCallback`] of this delivery.
     drain: OnceLock<Py<PyAny>>,
-    /// The loop has a handle by which it will call `drain`, or is calling it by that.
+    /// The loop has a handle by which it will call `drain`, or `drain` is being called.
     scheduled: AtomicBool,
     /// The answer, or what was raised: not as a `PyErr`, which the cycle collector cannot look into.
     outcome: Mutex<Option<Result<Py<PyAny>, Py<PyBaseException>>>>,
@@ -145,7 +145,7 @@ impl Resumable for Delivery {
         let event_loop = self.parked_task.event_loop(py);
         let patched = vectorcall::has_attribute(event_loop, intern!(py, "_nest_patched"))?;
         match self.drain.get() {
-            Some(drain) if !patched && !self.scheduled.load(Ordering::Relaxed) => {
+            Some(drain) if !patched && !self.scheduled.swap(true, Ordering::Relaxed) => {
                 let context = self.context.bind(py);
                 vectorcall::call_method(context, intern!(py, "run"), drain.bind(py)).map(drop)
             }

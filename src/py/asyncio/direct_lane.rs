@@ -11,29 +11,31 @@ use std::sync::{Arc, Weak};
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use super::event_loop::{PerLoop, watch};
+use super::event_loop::{PerLoop, ReaderCallbackRun, watch};
 use super::resumable::{Resumable, ResumeQueue};
 use crate::http::direct::Reactor;
 use crate::py::interpreter::exit::enter;
 use crate::py::interpreter::process::ProcessOwned;
 use crate::py::interpreter::wake_descriptor::cannot_watch;
 
+static CALLBACKS: PerLoop = PerLoop::new();
+
 /// The direct lane of one event loop, as its requests know it.
 pub struct DirectLane {
     reactor: Reactor,
     queue: ResumeQueue,
-    /// The reader callback is running, and looks at the queue before it ends.
+    /// The reader callback is running, and looks at the queue before it ends; and the loop has no other handle for it.
     in_callback: AtomicBool,
 }
 
 impl DirectLane {
     /// The direct lane of `event_loop`, which is made when it is first asked for; `None` if the loop can have none.
     pub fn of(event_loop: &Bound<'_, PyAny>) -> PyResult<Option<Arc<Self>>> {
-        static CALLBACKS: PerLoop = PerLoop::new();
         let known = CALLBACKS.get(event_loop)?;
         if let Ok(callback) = known.cast::<ReactorCallback>()
             && let Ok(lane) = callback.get().lane.get()
         {
+            lane.allow_nested_runs(event_loop, callback)?;
             return Ok(Some(Arc::clone(lane)));
         }
         // A loop that can have no direct lane has its own class in the place of a callback, so that it is asked once.
@@ -47,6 +49,33 @@ impl DirectLane {
         };
         CALLBACKS.set(event_loop, &callback)?;
         Ok(Some(Arc::clone(&callback.get().lane)))
+    }
+
+    /// Lets `event_loop` be run again inside the reader callback of its direct lane, if it has one and that runs.
+    pub fn prepare_nested_run(event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
+        let known = CALLBACKS.get(event_loop)?;
+        match known.cast::<ReactorCallback>() {
+            Ok(callback) => match callback.get().lane.get() {
+                Ok(lane) => lane.allow_nested_runs(event_loop, callback),
+                Err(_) => Ok(()),
+            },
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Gives `event_loop` another handle for `callback`, if `callback` is being run by the one that it has.
+    fn allow_nested_runs(
+        &self,
+        event_loop: &Bound<'_, PyAny>,
+        callback: &Bound<'_, ReactorCallback>,
+    ) -> PyResult<()> {
+        if ReaderCallbackRun::is_under_way() && self.in_callback.swap(false, Ordering::AcqRel) {
+            let run = callback.getattr(intern!(event_loop.py(), "run"))?;
+            watch(event_loop, self.reactor.descriptor(), &run)?;
+            // What waited for the end of the callback is due in the nested run.
+            self.reactor.wake();
+        }
+        Ok(())
     }
 
     pub fn reactor(&self) -> &Reactor {
@@ -75,6 +104,7 @@ impl ReactorCallback {
         let Ok(lane) = self.lane.get() else {
             return Ok(());
         };
+        let _run = ReaderCallbackRun::begin();
         lane.in_callback.store(true, Ordering::Release);
         // First what has become due since the last run.
         let mut result = lane.queue.resume_all(py);

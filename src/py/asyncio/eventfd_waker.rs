@@ -13,11 +13,13 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyWeakrefReference;
 
-use super::event_loop::{PerLoop, watch};
+use super::event_loop::{PerLoop, ReaderCallbackRun, watch};
 use super::resumable::{Resumable, ResumeQueue};
 use crate::py::interpreter::exit::enter;
 use crate::py::interpreter::process::ProcessOwned;
 use crate::py::interpreter::wake_descriptor::{WakeDescriptor, cannot_watch};
+
+static CALLBACKS: PerLoop = PerLoop::new();
 
 /// The waker of one event loop, as the I/O thread knows it.
 pub struct EventfdWaker {
@@ -25,6 +27,8 @@ pub struct EventfdWaker {
     /// The loop was told, and its reader callback has not run yet.
     armed: AtomicBool,
     queue: ResumeQueue,
+    /// The reader callback is running, and the loop has no other handle for it.
+    in_callback: AtomicBool,
 }
 
 enum Signal {
@@ -39,16 +43,45 @@ enum Signal {
 impl EventfdWaker {
     /// The waker of `event_loop`, which is made when it is first asked for.
     pub fn of(event_loop: &Bound<'_, PyAny>) -> PyResult<Arc<Self>> {
-        static CALLBACKS: PerLoop = PerLoop::new();
         let known = CALLBACKS.get(event_loop)?;
         if let Ok(callback) = known.cast::<EventfdCallback>()
             && let Ok(waker) = callback.get().waker.get()
         {
+            waker.allow_nested_runs(event_loop, callback)?;
             return Ok(Arc::clone(waker));
         }
         let callback = new_callback(event_loop)?;
         CALLBACKS.set(event_loop, &callback)?;
         Ok(Arc::clone(&callback.get().waker))
+    }
+
+    /// Lets `event_loop` be run again inside the reader callback of its waker, if it has one and that runs.
+    pub fn prepare_nested_run(event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
+        let known = CALLBACKS.get(event_loop)?;
+        match known.cast::<EventfdCallback>() {
+            Ok(callback) => match callback.get().waker.get() {
+                Ok(waker) => waker.allow_nested_runs(event_loop, callback),
+                Err(_) => Ok(()),
+            },
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Gives `event_loop` another handle for `callback`, if `callback` is being run by the one that it has.
+    fn allow_nested_runs(
+        &self,
+        event_loop: &Bound<'_, PyAny>,
+        callback: &Bound<'_, EventfdCallback>,
+    ) -> PyResult<()> {
+        if let Signal::Descriptor(descriptor) = &self.signal
+            && ReaderCallbackRun::is_under_way()
+            && self.in_callback.swap(false, Ordering::AcqRel)
+        {
+            watch(event_loop, descriptor.as_raw_fd(), callback)?;
+            // What waited for the end of the callback is due in the nested run.
+            descriptor.notify();
+        }
+        Ok(())
     }
 
     /// Lets the loop resume `resumable`. Called by any thread.
@@ -94,7 +127,11 @@ impl EventfdCallback {
             descriptor.reset();
         }
         waker.armed.store(false, Ordering::Release);
-        waker.queue.resume_all(py)
+        let _run = ReaderCallbackRun::begin();
+        waker.in_callback.store(true, Ordering::Release);
+        let result = waker.queue.resume_all(py);
+        waker.in_callback.store(false, Ordering::Release);
+        result
     }
 }
 
@@ -105,6 +142,7 @@ fn new_callback<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Even
             signal,
             armed: AtomicBool::new(false),
             queue: ResumeQueue::default(),
+            in_callback: AtomicBool::new(false),
         }));
         Bound::new(py, EventfdCallback { waker })
     };

@@ -6,7 +6,9 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
 
-use super::event_loop::running_loop;
+use super::direct_lane::DirectLane;
+use super::event_loop::{ReaderCallbackRun, running_loop};
+use super::eventfd_waker::EventfdWaker;
 use crate::error::{Error, Kind};
 use crate::py::interpreter::errors;
 use crate::sync::lock;
@@ -46,6 +48,10 @@ impl ParkedTask {
             return Err(errors::runtime_error(
                 "another task is already waiting for this stream: read it from one task at a time",
             ));
+        }
+        if ReaderCallbackRun::is_under_way() {
+            DirectLane::prepare_nested_run(event_loop)?;
+            EventfdWaker::prepare_nested_run(event_loop)?;
         }
         let future = event_loop.call_method0(intern!(py, "create_future"))?;
         // So a task knows that the future was yielded by an awaitable (`asyncio/futures.py`).

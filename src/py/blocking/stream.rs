@@ -1,6 +1,8 @@
-//! A stream for code without an event loop: an ordinary iterator.
+//! A stream for code without an event loop: an ordinary iterator. Threads that read one stream share its items.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
@@ -16,7 +18,11 @@ use crate::py::interpreter::runtime::handle;
 use crate::py::replies::observed_call::ObservedCall;
 use crate::py::replies::stream_reader::{ItemFormat, NextItem, ReaderCell};
 
-/// A reply as it arrives, as an iterator. Closing or dropping it ends the request on the server.
+/// How long a thread waits that has found another one taking an item.
+const TAKING_INTERVAL: Duration = Duration::from_micros(50);
+
+/// A reply as it arrives, as an iterator. Closing or dropping it ends the request on the server. Of several threads that
+/// read it, each item goes to one.
 #[pyclass(frozen, module = "metagpt_ollama_rs._core")]
 pub struct BlockingStream {
     inbox: ProcessOwned<Arc<Inbox>>,
@@ -24,6 +30,16 @@ pub struct BlockingStream {
     call: ObservedCall,
     format: ItemFormat,
     green: Option<GreenThread>,
+    /// The number of the thread that uses the reader, or has used it last. Set and read with the GIL held.
+    taking_thread: AtomicUsize,
+}
+
+/// A number of the calling thread, which no other living thread has.
+fn thread_number() -> usize {
+    thread_local! {
+        static MARK: u8 = const { 0 };
+    }
+    MARK.with(|mark| std::ptr::from_ref(mark).addr())
 }
 
 impl BlockingStream {
@@ -44,9 +60,22 @@ impl BlockingStream {
             call,
             format,
             green,
+            taking_thread: AtomicUsize::new(0),
         };
         handle(py)?.spawn(async move { client.pump(request, inbox, mode).await });
         Ok(stream)
+    }
+
+    /// Lets the thread that uses the reader, and has lost the GIL meanwhile, finish. Refuses the code that this thread
+    /// runs while it takes an item, which would wait for itself.
+    fn wait_for_other_thread(&self, py: Python<'_>) -> PyResult<()> {
+        if self.taking_thread.load(Ordering::Relaxed) == thread_number() {
+            return Err(runtime_error(
+                "this stream is being read already: an item of it is being made by this thread",
+            ));
+        }
+        py.detach(|| std::thread::sleep(TAKING_INTERVAL));
+        py.check_signals()
     }
 
     fn here(&self, py: Python<'_>) -> PyResult<&Arc<Inbox>> {
@@ -83,15 +112,15 @@ impl BlockingStream {
         enter();
         let inbox = self.here(py)?;
         loop {
-            let next = self
-                .reader
-                .with(|stream| stream.next_item(py, inbox, &self.format));
-            let next = next.ok_or_else(|| {
-                runtime_error(
-                    "this stream is being read already: read it from one thread at a time",
-                )
-            })??;
-            match next {
+            let next = self.reader.with(|stream| {
+                self.taking_thread.store(thread_number(), Ordering::Relaxed);
+                stream.next_item(py, inbox, &self.format)
+            });
+            let Some(next) = next else {
+                self.wait_for_other_thread(py)?;
+                continue;
+            };
+            match next? {
                 NextItem::Item(item) => return Ok(Some(item)),
                 NextItem::End => return Ok(None),
                 NextItem::NotYet => {
