@@ -68,6 +68,7 @@ DIFFERENT = {
         "an unknown argument": {"text"},
         **each(
             (
+                "a question of an unknown type",
                 "chat without a model",
                 "chat of a text",
                 "a message without a role",
