@@ -2,6 +2,7 @@
 
 from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Generator
+from os import PathLike
 from typing import Any, Generic, TypeVar, final
 
 from typing_extensions import Self, disjoint_base
@@ -344,15 +345,21 @@ class Endpoint:
 
     ``lines`` is what the lines of its streamed reply are: ``"answer"``, ``"progress"``, ``"any"``, or None where it
     has no streamed reply. ``changes`` says whether a request may change something on the server, so that it must not
-    be sent twice; None: unless the method is GET or HEAD. A method that is none of GET, POST, DELETE and HEAD counts
-    as POST. Raises ValueError for other lines.
+    be sent twice; None: unless the method is GET or HEAD. ``resumes`` says that it is a transfer that goes on where it
+    stopped when it is asked for again. A method that is none of GET, POST, DELETE and HEAD counts as POST. Raises
+    ValueError for other lines.
 
     >>> Endpoint("/api/chat", lines="answer", changes=False)
     Endpoint('/api/chat', 'POST', lines='answer', changes=False)
     """
 
     def __new__(
-        cls, path: str, method: str = "POST", lines: str | None = None, changes: bool | None = None
+        cls,
+        path: str,
+        method: str = "POST",
+        lines: str | None = None,
+        changes: bool | None = None,
+        resumes: bool = False,
     ) -> Self: ...
     @property
     def path(self) -> str:
@@ -365,7 +372,10 @@ class Endpoint:
         """What the lines of its streamed reply are; None where it has none."""
     @property
     def changes(self) -> bool:
-        """Whether a request may change something on the server."""
+        """Whether a request may change something on the server, so that it must not be sent twice."""
+    @property
+    def resumes(self) -> bool:
+        """Whether it is a transfer that goes on where it stopped when it is asked for again."""
 
 @final
 class NativeClient:
@@ -493,6 +503,30 @@ class NativeClient:
         raw_lines: bool = False,
     ) -> BlockingStream[Any]:
         """As `stream`, as an ordinary iterator."""
+    def upload(
+        self,
+        endpoint: Endpoint,
+        path: str | PathLike[str],
+        item_class: Callable[[Any], Any] | None,
+        settings: _Settings | None,
+    ) -> Stream[Any]:
+        """Sends the file at ``path`` as the body, in pieces, and returns the reports of its progress as a `Stream` of
+        the running loop: ``{"status": "uploading", "total": …, "completed": …}``, in bytes and at most twenty a second,
+        and at the end ``{"status": "success"}``, once the server has answered with a status of success.
+
+        They are made into ``item_class`` as those of `stream`. While the file is sent, the limit for pauses bounds each
+        time in which the server takes nothing of it; then that for the first token bounds the wait for the answer.
+        Closing the stream ends the request. A retry sends the file from its beginning. Raises the OSError that ``open``
+        raises, and ConfigurationError for what is no file, such as a pipe.
+        """
+    def upload_blocking(
+        self,
+        endpoint: Endpoint,
+        path: str | PathLike[str],
+        item_class: Callable[[Any], Any] | None,
+        settings: _Settings | None,
+    ) -> BlockingStream[Any]:
+        """As `upload`, as an ordinary iterator."""
     def close(self) -> None:
         """Closes the idle connections. Streams under way go on to their end; new requests raise ClosedError."""
     def aclose(self) -> Awaitable[None]:

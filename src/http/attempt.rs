@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::upload::UploadFile;
+
 /// A server that had a request for longer than this before it closed the connection may have been at work on it.
 const STALE_WINDOW: Duration = Duration::from_secs(1);
 
@@ -21,6 +23,8 @@ pub(super) struct Attempt {
     connected: OnceLock<NewConnection>,
     /// The name that kept this attempt from having a connection.
     unresolved: OnceLock<UnresolvedName>,
+    /// The file that is sent.
+    upload: Option<UploadFile>,
 }
 
 /// A name of which no address is known.
@@ -53,9 +57,10 @@ impl Drop for ConnectingGuard {
 pub(super) struct ConnectTimeout(pub(super) Duration);
 
 impl Attempt {
-    /// An attempt that begins now; a connection may take `limit`.
-    pub(super) fn new(limit: Duration) -> Arc<Self> {
+    /// An attempt that begins now; a connection may take `limit`. `upload` is the file that is sent, if there is one.
+    pub(super) fn new(limit: Duration, upload: Option<UploadFile>) -> Arc<Self> {
         Arc::new(Self {
+            upload,
             limit,
             begun: Instant::now(),
             connecting: AtomicBool::new(false),
@@ -94,17 +99,24 @@ impl Attempt {
         })
     }
 
-    /// When the request could be sent on a connection made for it: `now` while that is still being made, `None` when
+    /// When the request could be sent on a connection made for it, or the last piece of a file that is sent: `now` while that is still being made, `None` when
     /// one of the pool is used. A pooled connection may have become free while another was being made, which nothing
     /// tells; so the making counts for no longer than its limit.
     pub(super) fn ready_since(&self, now: Instant) -> Option<Instant> {
         let made = self.connected.get().map(|new| new.since);
+        let moved = self.upload.as_ref().map(UploadFile::last_moved);
+        let made = made.max(moved.filter(|_| !self.is_connecting()));
         let latest = self.begun.checked_add(self.limit).unwrap_or(now);
-        made.or_else(|| {
-            self.connecting
-                .load(Ordering::Acquire)
-                .then(|| now.min(latest))
-        })
+        made.or_else(|| self.is_connecting().then(|| now.min(latest)))
+    }
+
+    fn is_connecting(&self) -> bool {
+        self.connecting.load(Ordering::Acquire)
+    }
+
+    /// Whether a file is being sent, and its end has not been reached.
+    pub(super) fn is_uploading(&self) -> bool {
+        self.upload.as_ref().is_some_and(|file| !file.is_sent()) && !self.is_connecting()
     }
 
     /// Notes that the lookup of a name failed, which a connection for this attempt needs: the server's or the proxy's.

@@ -20,6 +20,8 @@ pub(super) struct ExchangeClock {
     since: Instant,
     /// Whether no payload has arrived yet.
     awaits_first: bool,
+    /// Whether a file is being sent: then the idle limit counts, from one piece of it to the next.
+    uploading: bool,
     timer: Timer,
 }
 
@@ -32,6 +34,7 @@ impl ExchangeClock {
             total: limits.total.and_then(|limit| asked.checked_add(limit)),
             since: now,
             awaits_first: true,
+            uploading: false,
             timer: lane.timer(now),
         };
         clock.arm();
@@ -57,6 +60,7 @@ impl ExchangeClock {
         attempt: Option<&Attempt>,
     ) -> Result<T, Error> {
         tokio::pin!(work);
+        self.uploading = attempt.is_some_and(Attempt::is_uploading);
         self.arm();
         loop {
             tokio::select! {
@@ -67,6 +71,7 @@ impl ExchangeClock {
                     if let Some(sent) = attempt.and_then(|attempt| attempt.ready_since(now)) {
                         self.since = sent;
                     }
+                    self.uploading = attempt.is_some_and(Attempt::is_uploading);
                     if let Some(error) = self.expired(now) {
                         return Err(error);
                     }
@@ -87,7 +92,7 @@ impl ExchangeClock {
 
     /// The limit that counts now besides the total one.
     fn phase(&self) -> (Duration, Phase) {
-        if self.awaits_first {
+        if self.awaits_first && !self.uploading {
             (self.limits.first_token, Phase::FirstToken)
         } else {
             (self.limits.idle, Phase::Idle)
@@ -108,10 +113,10 @@ impl ExchangeClock {
             return Some(Error::timeout(Phase::Total, limit, "the whole reply"));
         }
         let (limit, phase) = self.phase();
-        let what = if self.awaits_first {
-            "the first token"
-        } else {
-            "more of the reply"
+        let what = match (self.uploading, self.awaits_first) {
+            (true, _) => "the server taking more of the file",
+            (false, true) => "the first token",
+            (false, false) => "more of the reply",
         };
         (now >= later(self.since, limit)).then(|| Error::timeout(phase, limit, what))
     }

@@ -141,7 +141,7 @@ impl Exchange {
     ) -> Result<Self, Error> {
         let lane = transport.lane().clone();
         let mut clock = ExchangeClock::start(&lane, limits, asked);
-        let attempt = Attempt::new(limits.connect);
+        let attempt = Attempt::new(limits.connect, prepared.upload.clone());
         // Boxed, because it is large, and what holds it is moved on the stack of whoever asks, which may be small.
         let sending = Box::pin(transport.send(prepared, &attempt));
         let mut response = clock.run(sending, Some(&attempt)).await??;

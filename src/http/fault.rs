@@ -15,6 +15,7 @@ use reqwest::StatusCode;
 use super::attempt::{ConnectTimeout, UnresolvedName};
 use super::proxy::ProxyInfo;
 use super::refusal::{refusal, shortened};
+use super::upload::UnreadableFile;
 use crate::error::{Cause, Error, Kind, Phase, Repeat};
 
 /// A violation of HTTP or of Ollama's API.
@@ -63,6 +64,9 @@ fn describe_send_error(
         return Error::timeout(Phase::Connect, *limit, &format!("a connection{through}"));
     }
     let root = root_cause(error);
+    if cause::<UnreadableFile>(error).is_some() {
+        return Error::new(Kind::Config, format!("The request cannot be sent: {root}."));
+    }
     if error.is_builder() {
         let message = format!("The request cannot be sent: {root}.");
         return Error::new(Kind::Config, message);

@@ -190,7 +190,7 @@ impl Lanes {
         Arc::clone(&lock(&self.general))
     }
 
-    /// Sends `request` in `lane`, or in the general lane where the direct one does not lead to the server.
+    /// Sends `request` in `lane`, or in the general lane where the direct one does not lead to the server, and a file.
     pub(super) async fn send(
         &self,
         lane: &Lane,
@@ -203,7 +203,7 @@ impl Lanes {
                 .send(request, attempt)
                 .await
                 .map(Response::General),
-            Lane::Direct(handle, _) if self.plain => {
+            Lane::Direct(handle, _) if self.plain && request.upload.is_none() => {
                 direct::send(handle, self.client, request, attempt)
                     .await
                     .map(|response| Response::Direct(Box::new(response)))

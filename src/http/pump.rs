@@ -5,6 +5,7 @@
 //! one read:  {"response":"","done":true}\n                                     ->  a batch of one delta; the inbox ends
 //! ```
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,8 +14,10 @@ use super::exchange::Exchange;
 use super::explain::explain;
 use super::fault;
 use super::request::Request;
+use super::resumption::{Completed, Resumption};
 use super::sink::{DeltaSink, ExpectedLines, PumpMode, RawLineSink, Sink};
 use super::transport::Transport;
+use super::upload::UploadFile;
 use crate::error::{Error, Kind};
 use crate::excerpt::excerpt;
 use crate::inbox::Inbox;
@@ -74,13 +77,43 @@ async fn stream_and_explain(
     }
 }
 
-/// Sends `request` and moves the reply into `inbox` until it ends or fails.
+/// Sends `request` and moves the reply into `inbox` until it ends or fails. A transfer goes on where it broke off: its reader
+/// sees the reports of the next reply after those of the one before. A reader of raw lines decides on that itself.
 async fn stream(
+    transport: &Transport,
+    mut request: Request,
+    inbox: &Inbox,
+    mode: PumpMode,
+    url: &str,
+) -> Result<(), Error> {
+    let config = transport.config();
+    let resumption = Resumption::of(&request, config.retry, config.timeouts);
+    let Some(mut resumption) = resumption.filter(|_| mode != PumpMode::RawLines) else {
+        return stream_once(transport, request, inbox, mode, url, None).await;
+    };
+    let secrets = transport.secrets_of(&request);
+    loop {
+        let mut completed = Completed::new();
+        let once = stream_once(transport, request, inbox, mode, url, Some(&mut completed));
+        let error = match Box::pin(once).await {
+            Ok(()) => return Ok(()),
+            Err(error) => secrets.redact(error),
+        };
+        resumption.note_completed(completed);
+        request = resumption
+            .wait_for_next(error, transport.lane(), || inbox.nudge())
+            .await?;
+    }
+}
+
+/// Sends `request` and moves the reply into `inbox` until it ends or fails. How far a transfer comes goes into `completed`.
+async fn stream_once(
     transport: &Transport,
     request: Request,
     inbox: &Inbox,
     mode: PumpMode,
     url: &str,
+    completed: Option<&mut Completed>,
 ) -> Result<(), Error> {
     let max_line = transport.config().max_line;
     let expected = match (request.endpoint.lines, mode) {
@@ -92,18 +125,64 @@ async fn stream(
     let guarded = request.repetition_guard;
     let trace = request.trace.clone();
     let trace = trace.as_deref();
+    if let Some(file) = request.upload.clone() {
+        return upload(transport, request, &file, inbox, url).await;
+    }
     let mut exchange = Exchange::open(transport, request, url).await?;
     let status = exchange.status();
     let end = match mode {
         PumpMode::Deltas | PumpMode::Records(_) => {
             let mut sink = DeltaSink::new(max_line, expected, guarded);
-            relay(&mut exchange, &mut sink, inbox, trace).await
+            let end = relay(&mut exchange, &mut sink, inbox, trace).await;
+            if let Some(completed) = completed {
+                *completed = sink.into_completed();
+            }
+            end
         }
         PumpMode::RawLines => {
             relay(&mut exchange, &mut RawLineSink::new(max_line), inbox, trace).await
         }
     };
     end.map_err(|error| exchange.at_redirected_url(error.after(status)))
+}
+
+/// Sends `request`, whose body is `file`, and reports its progress to `inbox` as lines in the form of Ollama's own reports.
+/// What a server answers to a file beside its status is of no interest.
+async fn upload(
+    transport: &Transport,
+    request: Request,
+    file: &UploadFile,
+    inbox: &Inbox,
+    url: &str,
+) -> Result<(), Error> {
+    let max_line = transport.config().max_line;
+    let mut sink = DeltaSink::new(max_line, ExpectedLines::Progress, false);
+    let report = |sink: &mut DeltaSink| {
+        let (total, completed) = (file.length(), file.sent());
+        let line =
+            format!("{{\"status\":\"uploading\",\"total\":{total},\"completed\":{completed}}}\n");
+        sink.feed(line.as_bytes())
+            .map(|()| Sink::flush(sink, inbox))
+    };
+    let mut opening = pin!(Exchange::open(transport, request, url));
+    let mut exchange = loop {
+        tokio::select! {
+            biased;
+            opened = &mut opening => break opened?,
+            () = file.moved() => report(&mut sink)?,
+        }
+        // A reader that is busy gets the next report once it has taken those that wait.
+        tokio::select! {
+            biased;
+            opened = &mut opening => break opened?,
+            () = inbox.wait_for_room() => {}
+        }
+    };
+    exchange.whole(transport.config().max_body).await?;
+    report(&mut sink)?;
+    sink.feed(b"{\"status\":\"success\"}\n")?;
+    sink.flush(inbox);
+    Ok(())
 }
 
 /// Moves the body through `sink` into `inbox`.

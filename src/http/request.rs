@@ -30,6 +30,7 @@ use reqwest::header::{
 use super::config::{Config, real_key};
 use super::endpoint::{Endpoint, Method};
 use super::policy::{Retry, Timeouts};
+use super::upload::UploadFile;
 use crate::error::{Error, Kind};
 use crate::excerpt::excerpt;
 use crate::stats::Trace;
@@ -59,6 +60,8 @@ pub struct Request {
     pub endpoint: Arc<Endpoint>,
     /// JSON text.
     pub body: Option<Vec<u8>>,
+    /// A file that is sent as the body, in the place of `body`. It goes over the general lane.
+    pub upload: Option<UploadFile>,
     /// Replace those of the client.
     pub timeouts: Option<Timeouts>,
     /// Replaces that of the client.
@@ -95,6 +98,7 @@ impl Request {
         Self {
             endpoint: endpoint.into(),
             body: None,
+            upload: None,
             timeouts: None,
             retry: None,
             headers: Vec::new(),
@@ -109,6 +113,8 @@ impl Request {
 pub(super) struct Prepared {
     pub(super) head: Arc<Head>,
     pub(super) body: Option<Bytes>,
+    /// A file in the place of the body.
+    pub(super) upload: Option<UploadFile>,
     /// Whether the request may change something on the server, so that it must not be sent again once the server may have
     /// got it.
     pub(super) changing: bool,
@@ -123,10 +129,15 @@ pub(super) struct Head {
     /// Those of the headers that the call has given, not the client. After a redirect to another origin they are not
     /// among the headers, but may be again after the next one.
     pub(super) of_call: Vec<(String, String)>,
+    /// The media type of the body that comes with it, unless the headers say another.
+    pub(super) body_type: BodyType,
 }
 
-/// What tells two heads of one client apart: the endpoint, and whether a body comes with it.
-type HeadKey = (Arc<Endpoint>, bool);
+/// The media type of a body.
+type BodyType = Option<&'static str>;
+
+/// What tells two heads of one client apart: the endpoint, and what kind of body comes with it.
+type HeadKey = (Arc<Endpoint>, BodyType);
 
 /// Makes the heads of the requests of one client, and keeps them: making one costs as much as sending it.
 pub(super) struct Heads {
@@ -163,14 +174,18 @@ impl Heads {
     /// `request` as the lanes send it to `url`.
     pub(super) fn prepare(&self, request: Request, url: &str) -> Result<Prepared, Error> {
         let changing = request.endpoint.changes;
-        let has_body = request.body.is_some();
+        let body_type = match (&request.body, &request.upload) {
+            (_, Some(_)) => Some("application/octet-stream"),
+            (Some(_), None) => Some("application/json"),
+            (None, None) => None,
+        };
         let head = if request.headers.is_empty() {
-            let key = (request.endpoint, has_body);
+            let key = (request.endpoint, body_type);
             let kept = self.kept().get(&key).map(Arc::clone);
             if let Some(head) = kept {
                 head
             } else {
-                let head = Arc::new(self.head(&key.0, has_body, Vec::new(), url)?);
+                let head = Arc::new(self.head(&key.0, body_type, Vec::new(), url)?);
                 let mut kept = self.kept();
                 if kept.len() >= MAX_HEADS {
                     kept.clear();
@@ -179,11 +194,12 @@ impl Heads {
                 head
             }
         } else {
-            Arc::new(self.head(&request.endpoint, has_body, request.headers, url)?)
+            Arc::new(self.head(&request.endpoint, body_type, request.headers, url)?)
         };
         Ok(Prepared {
             head,
             body: request.body.map(Bytes::from),
+            upload: request.upload,
             changing,
         })
     }
@@ -191,7 +207,7 @@ impl Heads {
     fn head(
         &self,
         endpoint: &Endpoint,
-        has_body: bool,
+        body_type: BodyType,
         of_call: Vec<(String, String)>,
         url: &str,
     ) -> Result<Head, Error> {
@@ -206,12 +222,13 @@ impl Heads {
             Method::Delete => reqwest::Method::DELETE,
             Method::Head => reqwest::Method::HEAD,
         };
-        let headers = self.headers(has_body, &of_call, &url)?;
+        let headers = self.headers(body_type, &of_call, &url)?;
         Ok(Head {
             method,
             url,
             headers,
             of_call,
+            body_type,
         })
     }
 
@@ -229,17 +246,19 @@ impl Heads {
             request.head.headers.clone()
         } else {
             let sent = if trusted { of_call.as_slice() } else { &[] };
-            self.headers(request.body.is_some(), sent, &target)?
+            self.headers(request.head.body_type, sent, &target)?
         };
         let head = Head {
             method: request.head.method.clone(),
             url: target,
             headers,
             of_call,
+            body_type: request.head.body_type,
         };
         Ok(Prepared {
             head: Arc::new(head),
             body: request.body.clone(),
+            upload: request.upload.clone(),
             changing: request.changing,
         })
     }
@@ -247,13 +266,15 @@ impl Heads {
     /// The headers of a request to `url`: those of the client's settings, `more`, and what every request has.
     fn headers(
         &self,
-        has_body: bool,
+        body_type: BodyType,
         more: &[(String, String)],
         url: &Url,
     ) -> Result<HeaderMap, Error> {
         let mut headers = self.headers.clone();
-        if has_body && !headers.contains_key(CONTENT_TYPE) {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(body_type) = body_type
+            && !headers.contains_key(CONTENT_TYPE)
+        {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(body_type));
         }
         add_headers(&mut headers, more)?;
         for (name, value) in [(ACCEPT, "*/*"), (USER_AGENT, OWN_NAME)] {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
-use reqwest::header::HeaderMap;
+use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Response as Received, StatusCode};
 
@@ -119,10 +119,21 @@ impl General {
 }
 
 fn for_reqwest(request: &Prepared) -> reqwest::Request {
-    let Prepared { head, body, .. } = request;
+    let Prepared {
+        head, body, upload, ..
+    } = request;
     let mut request = reqwest::Request::new(head.method.clone(), head.url.clone());
     request.headers_mut().clone_from(&head.headers);
-    *request.body_mut() = body.clone().map(reqwest::Body::from);
+    *request.body_mut() = match upload {
+        // hyper says no length of a body that has ended before it began.
+        Some(file) if file.length() == 0 => {
+            let zero = HeaderValue::from_static("0");
+            request.headers_mut().insert(CONTENT_LENGTH, zero);
+            None
+        }
+        Some(file) => Some(reqwest::Body::wrap(file.body())),
+        None => body.clone().map(reqwest::Body::from),
+    };
     request
 }
 

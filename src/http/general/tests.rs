@@ -82,7 +82,7 @@ fn a_prepared_request_is_sent_and_its_response_read() {
     });
     let (general, prepared) = lane(&address.to_string());
     run(async {
-        let attempt = Attempt::new(PATIENCE);
+        let attempt = Attempt::new(PATIENCE, None);
         let response = general.send(&prepared, &attempt).await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(response.content_length(), Some(2));
@@ -102,7 +102,7 @@ fn failures_are_values_and_have_a_source() {
     let address = free.local_addr().unwrap();
     drop(free);
     let (general, prepared) = lane(&address.to_string());
-    let sent = run(async { general.send(&prepared, &Attempt::new(PATIENCE)).await });
+    let sent = run(async { general.send(&prepared, &Attempt::new(PATIENCE, None)).await });
     let error = sent.err().unwrap();
     assert_eq!(error.kind, Kind::Connect);
     let source = error
@@ -111,7 +111,7 @@ fn failures_are_values_and_have_a_source() {
     assert!(source.is_some_and(|source| source.is_connect() && source.url().is_none()));
 
     let (general, prepared) = lane("http://ollama.invalid");
-    let attempt = Attempt::new(PATIENCE);
+    let attempt = Attempt::new(PATIENCE, None);
     let sent = run(async { general.send(&prepared, &attempt).await });
     assert_eq!(sent.err().unwrap().cause, Some(Cause::UnknownName));
     assert_eq!(
@@ -147,12 +147,12 @@ fn a_pooled_connection_is_stale_also_if_another_one_was_being_made() {
     let (general, prepared) = lane(&address);
     run(async {
         let response = general
-            .send(&prepared, &Attempt::new(PATIENCE))
+            .send(&prepared, &Attempt::new(PATIENCE, None))
             .await
             .unwrap();
         // The first connection is in use, so the second request has one made. Nobody looks at that one once it stands,
         // until the first connection is back in the pool: hyper sends the request there.
-        let attempt = Attempt::new(PATIENCE);
+        let attempt = Attempt::new(PATIENCE, None);
         let mut second = pin!(general.send(&prepared, &attempt));
         poll_fn(|context| {
             assert!(second.as_mut().poll(context).is_pending());

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyOSError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 use pyo3::{PyTraverseError, PyVisit};
@@ -18,6 +18,7 @@ use crate::error::{Error, Kind};
 use crate::http::config::resolve_key;
 use crate::http::{
     AddressSetting, BaseUrl, Client, ClientCertificate, Config, ProxyRule, Request, Secrets,
+    UploadFile,
 };
 use crate::py::asyncio::awaitable::NativeAwaitable;
 use crate::py::asyncio::delivery::Delivery;
@@ -179,6 +180,24 @@ fn model_of(py: Python<'_>, payload: Option<&Bound<'_, PyAny>>) -> PyResult<Stri
             .or_else(|_| json_writer::join_surrogates(model)),
         _ => Ok(String::new()),
     }
+}
+
+/// The file at `path`, to be sent. Raises what Python's `open` raises, and `ConfigurationError` for a pipe or a device.
+fn open_file(py: Python<'_>, path: PathBuf) -> PyResult<UploadFile> {
+    UploadFile::open(&path).map_err(|error| match error.raw_os_error() {
+        Some(number) => {
+            let words = error.to_string();
+            let words = words.split(" (os error").next().unwrap_or_default();
+            PyOSError::new_err((number, words.to_owned(), path.into_os_string()))
+        }
+        None if path.is_dir() => {
+            PyOSError::new_err((libc::EISDIR, "Is a directory", path.into_os_string()))
+        }
+        None => {
+            let message = format!("{} is no file that can be sent.", path.display());
+            errors::to_python(py, Error::new(Kind::Config, message))
+        }
+    })
 }
 
 /// The error for a payload that has no JSON form. Other kinds of errors, which an object in it raised, come through.
@@ -449,6 +468,48 @@ impl NativeClient {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.on_event)
+    }
+
+    /// Sends the file at `path` as the body, and returns the reports of its progress as a `Stream` of the running loop:
+    /// `{"status": "uploading", "total": …, "completed": …}` in bytes, and at the end `{"status": "success"}`. `item_class` is
+    /// the class of the items (`None`: dicts).
+    #[pyo3(signature = (endpoint, path, item_class, settings))]
+    fn upload(
+        &self,
+        py: Python<'_>,
+        endpoint: &Bound<'_, EndpointRow>,
+        path: PathBuf,
+        item_class: Option<Py<PyAny>>,
+        settings: Option<CallSettings>,
+    ) -> PyResult<Stream> {
+        enter();
+        let file = open_file(py, path)?;
+        let (mut request, call) = self.request(py, endpoint, None, settings, true)?;
+        request.upload = Some(file);
+        let format = ItemFormat::of_lines(py, item_class, false);
+        let placement = told(py, &call, self.placement(py))?;
+        let stream = Stream::start(py, placement, request, format, call.clone());
+        told(py, &call, stream)
+    }
+
+    /// As `upload`, as an ordinary iterator.
+    #[pyo3(signature = (endpoint, path, item_class, settings))]
+    fn upload_blocking(
+        &self,
+        py: Python<'_>,
+        endpoint: &Bound<'_, EndpointRow>,
+        path: PathBuf,
+        item_class: Option<Py<PyAny>>,
+        settings: Option<CallSettings>,
+    ) -> PyResult<BlockingStream> {
+        enter();
+        let file = open_file(py, path)?;
+        let (mut request, call) = self.request(py, endpoint, None, settings, true)?;
+        request.upload = Some(file);
+        let format = ItemFormat::of_lines(py, item_class, false);
+        let client = told(py, &call, self.client(py))?;
+        let stream = BlockingStream::start(py, client, request, format, call.clone());
+        told(py, &call, stream)
     }
 
     /// Closes the idle connections. Streams under way go on to their end; new requests raise `ClosedError`.

@@ -29,8 +29,10 @@ fn prepared(listener: &TcpListener, body: &[u8]) -> Prepared {
             url: Url::parse(&format!("http://{address}/api/chat?x=1")).unwrap(),
             headers,
             of_call: Vec::new(),
+            body_type: None,
         }),
         body: Some(Bytes::copy_from_slice(body)),
+        upload: None,
         changing: false,
     }
 }
@@ -40,7 +42,7 @@ async fn exchange(
     reactor: ReactorHandle,
     request: Prepared,
 ) -> Result<(u16, Vec<u8>), DirectError> {
-    let mut response = send(&reactor, 7, &request, &Attempt::new(PATIENCE)).await?;
+    let mut response = send(&reactor, 7, &request, &Attempt::new(PATIENCE, None)).await?;
     let mut body = Vec::new();
     let status = response.head().status.as_u16();
     let mut read = |piece: &[u8]| {
@@ -165,7 +167,7 @@ fn a_connection_may_take_so_long_and_no_longer() {
     let request = prepared(&deaf.listener, b"{}");
     let handle = reactor.handle();
     let failed = block_on(&reactor, async move {
-        let attempt = Attempt::new(Duration::from_millis(10));
+        let attempt = Attempt::new(Duration::from_millis(10), None);
         send(&handle, 7, &request, &attempt).await.err()
     });
     assert!(
