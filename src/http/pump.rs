@@ -51,7 +51,7 @@ pub(super) async fn run(
     let end = tokio::select! {
         biased;
         () = inbox.aborted() => Err(Error::new(Kind::Closed, "The stream was closed by its reader.")),
-        end = stream_and_explain(transport, request, inbox, mode, &url) => end,
+        end = stream_and_explain(transport, request, inbox, mode) => end,
     };
     let end = end.map_err(|error| secrets.redact(error.at(&url)));
     if let Some(trace) = trace {
@@ -66,11 +66,10 @@ async fn stream_and_explain(
     request: Request,
     inbox: &Inbox,
     mode: PumpMode,
-    url: &str,
 ) -> Result<(), Error> {
     let trace = request.trace.clone();
     let headers = request.headers.clone();
-    match Box::pin(stream(transport, request, inbox, mode, url)).await {
+    match Box::pin(stream(transport, request, inbox, mode)).await {
         Ok(()) => Ok(()),
         Err(error) => Err(Box::pin(explain(transport, trace.as_deref(), headers, error)).await),
     }
@@ -82,7 +81,6 @@ async fn stream(
     request: Request,
     inbox: &Inbox,
     mode: PumpMode,
-    url: &str,
 ) -> Result<(), Error> {
     let max_line = transport.config().max_line;
     let expected = match (request.endpoint.lines, mode) {
@@ -95,9 +93,9 @@ async fn stream(
     let trace = request.trace.clone();
     let trace = trace.as_deref();
     if let Some(file) = request.upload.clone() {
-        return upload(transport, request, &file, inbox, url).await;
+        return upload(transport, request, &file, inbox).await;
     }
-    let mut exchange = Exchange::open(transport, request, url).await?;
+    let mut exchange = Exchange::open(transport, request).await?;
     let status = exchange.status();
     let end = match mode {
         PumpMode::Deltas | PumpMode::Records(_) => {
@@ -118,7 +116,6 @@ async fn upload(
     request: Request,
     file: &UploadFile,
     inbox: &Inbox,
-    url: &str,
 ) -> Result<(), Error> {
     let max_line = transport.config().max_line;
     let mut sink = DeltaSink::new(max_line, ExpectedLines::Progress, false);
@@ -129,7 +126,7 @@ async fn upload(
         sink.feed(line.as_bytes())
             .map(|()| Sink::flush(sink, inbox))
     };
-    let mut opening = pin!(Exchange::open(transport, request, url));
+    let mut opening = pin!(Exchange::open(transport, request));
     let mut exchange = loop {
         tokio::select! {
             biased;

@@ -22,14 +22,10 @@ pub struct Reply {
     pub endpoint: Arc<Endpoint>,
 }
 
-/// Sends `request` to `url` and reads the whole reply.
-pub(super) async fn fetch(
-    transport: &Transport,
-    request: Request,
-    url: &str,
-) -> Result<Reply, Error> {
+/// Sends `request` and reads the whole reply.
+pub(super) async fn fetch(transport: &Transport, request: Request) -> Result<Reply, Error> {
     let endpoint = Arc::clone(&request.endpoint);
-    let mut exchange = Exchange::open(transport, request, url).await?;
+    let mut exchange = Exchange::open(transport, request).await?;
     let body = exchange.whole(transport.config().max_body).await?;
     Ok(Reply {
         status: exchange.status(),
