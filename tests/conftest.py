@@ -1,4 +1,4 @@
-"""What tests of several folders share: TLS in front of the scripted server, with certificates that lie beside it."""
+"""What tests share: TLS in front of the scripted server, with certificates that lie beside it, and tunnels to that."""
 
 from __future__ import annotations
 
@@ -15,6 +15,15 @@ import pytest
 from metagpt_ollama_rs.testing import ScriptedServer
 
 CERTIFICATES = Path(__file__).parent / "certificates"
+
+
+def copy(source: socket.socket, target: socket.socket) -> None:
+    """Passes on what comes from one connection to another, to its end."""
+    with contextlib.suppress(OSError, ValueError):
+        while data := source.recv(1 << 16):
+            target.sendall(data)
+    with contextlib.suppress(OSError):
+        target.shutdown(socket.SHUT_RDWR)
 
 
 class Front:
@@ -52,17 +61,10 @@ class Front:
             client = self._context.wrap_socket(sock, server_side=True)
             with client, socket.create_connection(("127.0.0.1", self._backend)) as server:
                 self._open += [client, server]
-                back = threading.Thread(target=self._copy, args=(server, client), daemon=True)
+                back = threading.Thread(target=copy, args=(server, client), daemon=True)
                 back.start()
-                self._copy(client, server)
+                copy(client, server)
                 back.join()
-
-    def _copy(self, source: socket.socket, target: socket.socket) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            while data := source.recv(1 << 16):
-                target.sendall(data)
-        with contextlib.suppress(OSError):
-            target.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.fixture
@@ -84,3 +86,35 @@ def tls_front(ollama_server: ScriptedServer) -> Iterator[Callable[..., Front]]:
     yield start
     for front in fronts:
         front.stop()
+
+
+@pytest.fixture
+def tunnel() -> Iterator[Callable[..., str]]:
+    """Starts a proxy that answers CONNECT with ``answer``, and with 200 leads to ``port``, whatever the host."""
+    with contextlib.ExitStack() as stack:
+
+        def start(answer: bytes, port: int = 0) -> str:
+            listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+
+            def accept() -> None:
+                with contextlib.suppress(OSError):
+                    while True:
+                        sock, _ = listener.accept()
+                        threading.Thread(target=serve, args=(sock,), daemon=True).start()
+
+            def serve(client: socket.socket) -> None:
+                with contextlib.suppress(OSError), client:
+                    head = b""
+                    while b"\r\n\r\n" not in head:
+                        head += client.recv(1 << 16)
+                    client.sendall(answer)
+                    if port:
+                        with socket.create_connection(("127.0.0.1", port)) as server:
+                            threading.Thread(target=copy, args=(server, client), daemon=True).start()
+                            copy(client, server)
+
+            threading.Thread(target=accept, daemon=True).start()
+            stack.callback(listener.shutdown, socket.SHUT_RDWR)
+            return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+        yield start

@@ -36,7 +36,10 @@ if TYPE_CHECKING:
     from metagpt_ollama_rs.default_client import pull as pull
     from metagpt_ollama_rs.default_client import push as push
     from metagpt_ollama_rs.default_client import show as show
+    from metagpt_ollama_rs.default_client import systemone as systemone
     from metagpt_ollama_rs.default_client import version as version
+    from metagpt_ollama_rs.default_client import web_fetch as web_fetch
+    from metagpt_ollama_rs.default_client import web_search as web_search
     from metagpt_ollama_rs.inputs import Image, Options, Tool
     from metagpt_ollama_rs.limits import Retry, Timeout
     from metagpt_ollama_rs.responses import (
@@ -84,7 +87,10 @@ _FUNCTIONS = (
     "pull",
     "push",
     "show",
+    "systemone",
     "version",
+    "web_fetch",
+    "web_search",
 )
 _LAZY = {
     **dict.fromkeys(_FUNCTIONS, "default_client"),

@@ -22,8 +22,11 @@ from metagpt_ollama_rs.endpoints import (
     PULL,
     PUSH,
     SHOW,
+    SYSTEMONE,
     TAGS,
     VERSION,
+    WEB_FETCH,
+    WEB_SEARCH,
     Endpoint,
     endpoint_at,
 )
@@ -34,8 +37,11 @@ from metagpt_ollama_rs.payloads import (
     embed_payload,
     embeddings_payload,
     generate_payload,
+    require_text,
     streamed,
+    systemone_payload,
 )
+from metagpt_ollama_rs.progress import check_on_progress, report_progress
 from metagpt_ollama_rs.vectors import Vectors, check_count, check_vector, check_vectors, send_batch
 
 if TYPE_CHECKING:
@@ -63,6 +69,7 @@ if TYPE_CHECKING:
     )
     from metagpt_ollama_rs.limits import CallSettings
     from metagpt_ollama_rs.payloads import KeepAlive, Text
+    from metagpt_ollama_rs.progress import OnProgress
     from metagpt_ollama_rs.responses import (
         ChatResponse,
         EmbeddingsResponse,
@@ -74,6 +81,8 @@ if TYPE_CHECKING:
         ShowResponse,
         StatusResponse,
     )
+    from metagpt_ollama_rs.systemone_types import SystemOneContent, SystemOneQuestion, SystemOneResponse
+    from metagpt_ollama_rs.web_types import WebFetchResponse, WebSearchResponse
 
     _Call = TypeVar("_Call", _core.NativeAwaitable, _core.Stream[Any])
 
@@ -113,6 +122,8 @@ class AsyncClient(BaseClient):
     async def close(self) -> None:
         """Closes the connections that are not in use. The client cannot be used afterwards."""
         await self._native.aclose()
+        if self._web is not None:
+            await self._web[1]._native.aclose()
 
     aclose = close
 
@@ -325,7 +336,13 @@ class AsyncClient(BaseClient):
 
     @overload
     async def pull(
-        self, model: str, *, insecure: bool = False, stream: Literal[False] = False, **call: Unpack[CallOptions]
+        self,
+        model: str,
+        *,
+        insecure: bool = False,
+        stream: Literal[False] = False,
+        on_progress: OnProgress | None = None,
+        **call: Unpack[CallOptions],
     ) -> ProgressResponse: ...
 
     @overload
@@ -334,18 +351,30 @@ class AsyncClient(BaseClient):
     ) -> Stream[ProgressResponse]: ...
 
     async def pull(
-        self, model: str, *, insecure: bool = False, stream: bool = False, **call: Unpack[CallOptions]
+        self,
+        model: str,
+        *,
+        insecure: bool = False,
+        stream: bool = False,
+        on_progress: OnProgress | None = None,
+        **call: Unpack[CallOptions],
     ) -> Any:
         """Fetches ``model``: a `ProgressResponse`, or with ``stream`` an asynchronous iterator over them.
 
-        It may take as long as it takes, unless ``timeout`` is given; so may `push` and `create`.
+        ``on_progress`` may be a coroutine function, which is awaited. All else is as of `Client.pull`.
         """
         settings = self._transfer_settings(call_settings(AsyncClient.pull, call))
-        return await self._send(PULL, {"model": model, "insecure": insecure}, stream, settings)
+        return await self._transfer(PULL, {"model": model, "insecure": insecure}, stream, settings, on_progress)
 
     @overload
     async def push(
-        self, model: str, *, insecure: bool = False, stream: Literal[False] = False, **call: Unpack[CallOptions]
+        self,
+        model: str,
+        *,
+        insecure: bool = False,
+        stream: Literal[False] = False,
+        on_progress: OnProgress | None = None,
+        **call: Unpack[CallOptions],
     ) -> ProgressResponse: ...
 
     @overload
@@ -354,11 +383,17 @@ class AsyncClient(BaseClient):
     ) -> Stream[ProgressResponse]: ...
 
     async def push(
-        self, model: str, *, insecure: bool = False, stream: bool = False, **call: Unpack[CallOptions]
+        self,
+        model: str,
+        *,
+        insecure: bool = False,
+        stream: bool = False,
+        on_progress: OnProgress | None = None,
+        **call: Unpack[CallOptions],
     ) -> Any:
         """Uploads ``model``: a `ProgressResponse`, or with ``stream`` an asynchronous iterator over them."""
         settings = self._transfer_settings(call_settings(AsyncClient.push, call))
-        return await self._send(PUSH, {"model": model, "insecure": insecure}, stream, settings)
+        return await self._transfer(PUSH, {"model": model, "insecure": insecure}, stream, settings, on_progress)
 
     @overload
     async def create(
@@ -375,6 +410,7 @@ class AsyncClient(BaseClient):
         messages: Messages = None,
         *,
         stream: Literal[False] = False,
+        on_progress: OnProgress | None = None,
         **fields: Unpack[CreateFields],
     ) -> ProgressResponse: ...
 
@@ -410,6 +446,7 @@ class AsyncClient(BaseClient):
         messages: Messages = None,
         *,
         stream: bool = False,
+        on_progress: OnProgress | None = None,
         renderer: str | None = None,
         parser: str | None = None,
         requires: str | None = None,
@@ -433,7 +470,8 @@ class AsyncClient(BaseClient):
             "parser": parser,
             "requires": requires,
         }
-        return await self._send(CREATE, await encode_images_in_thread(create_payload(model, fields)), stream, settings)
+        payload = await encode_images_in_thread(create_payload(model, fields))
+        return await self._transfer(CREATE, payload, stream, settings, on_progress)
 
     async def delete(self, model: str, **call: Unpack[CallOptions]) -> StatusResponse:
         """Removes ``model`` from the server's disk."""
@@ -444,6 +482,49 @@ class AsyncClient(BaseClient):
         """Gives the model ``source`` a second name."""
         payload = {"source": source, "destination": destination}
         return cast("StatusResponse", await self._send(COPY, payload, settings=call_settings(AsyncClient.copy, call)))
+
+    async def web_search(self, query: str, max_results: int = 3, **call: Unpack[CallOptions]) -> WebSearchResponse:
+        """Searches the web, by ollama.com.
+
+        Args:
+            query: what to search for
+            max_results: how many results there may be
+
+        Raises:
+            ConfigurationError: there is no key; it is a ValueError, too. `web_access` says which key counts.
+        """
+        settings = call_settings(AsyncClient.web_search, call)
+        web = self._web_client("search", settings)
+        payload = {"query": require_text(query, "query"), "max_results": max_results}
+        return cast("WebSearchResponse", await web._send(WEB_SEARCH, payload, settings=settings))
+
+    async def web_fetch(self, url: str, **call: Unpack[CallOptions]) -> WebFetchResponse:
+        """Fetches a page of the web as text, by ollama.com.
+
+        Args:
+            url: the address of the page
+
+        Raises:
+            ConfigurationError: there is no key, as for `web_search`.
+        """
+        settings = call_settings(AsyncClient.web_fetch, call)
+        web = self._web_client("fetch", settings)
+        return cast(
+            "WebFetchResponse", await web._send(WEB_FETCH, {"url": require_text(url, "url")}, settings=settings)
+        )
+
+    async def systemone(
+        self,
+        model: str,
+        state: SystemOneContent,
+        questions: Mapping[str, SystemOneQuestion | Mapping[str, Any]],
+        keep_alive: KeepAlive = None,
+        **call: Unpack[CallOptions],
+    ) -> SystemOneResponse:
+        """``POST /v1/systemone``: what a System One model thinks of ``state``, an answer to each of ``questions``."""
+        settings = call_settings(AsyncClient.systemone, call)
+        payload = systemone_payload(model, state, questions, keep_alive)
+        return cast("SystemOneResponse", await self._send(SYSTEMONE, payload, settings=settings))
 
     async def stream_text(
         self,
@@ -517,6 +598,20 @@ class AsyncClient(BaseClient):
                 yield line
         finally:
             stream.close()
+
+    async def _transfer(
+        self,
+        endpoint: Endpoint,
+        payload: Mapping[str, Any],
+        stream: bool,
+        settings: CallSettings,
+        on_progress: OnProgress | None,
+    ) -> Any:
+        """As `_send`, or with ``on_progress`` the last report of a transfer whose others that has got."""
+        if on_progress is None:
+            return await self._send(endpoint, payload, stream, settings)
+        check_on_progress(on_progress, stream)
+        return await report_progress(await self._send(endpoint, payload, True, settings), on_progress)
 
     async def _send(
         self,

@@ -13,6 +13,7 @@ from metagpt_ollama_rs.limits import Retry, read_retries, read_size, read_timeou
 from metagpt_ollama_rs.payloads import header_pairs, plain_text
 from metagpt_ollama_rs.reply_checks import check_answer, check_success, require_field
 from metagpt_ollama_rs.trust import read_cert, read_verify, warn_unverified
+from metagpt_ollama_rs.web_access import require_key, web_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,6 +56,7 @@ class BaseClient:
         on_event: EventHook | None = None,
         **httpx_only: Any,
     ) -> None:
+        self._web: tuple[dict[str, Any], BaseClient] | None = None
         mapped = MappedArguments(type(self).__name__, BaseClient.__init__, httpx_only)
         given_proxy = proxy_url(mapped.others.get("proxy", proxy))
         follow_redirects = mapped.others.get("follow_redirects", follow_redirects)
@@ -118,6 +120,22 @@ class BaseClient:
         connecting is bounded."""
         limits, retries, headers = settings or (None, None, None)
         return (limits or (self._native.limits[0], None, None, None), retries, headers)
+
+    def _web_client(self, what: str, settings: CallSettings | None) -> Any:
+        """The client of ollama.com for web search, or this one if it is that; it is kept.
+
+        Raises ConfigurationError where neither it nor the call has a key. ``what`` is search or fetch.
+        """
+        web: BaseClient = self
+        if not _core.is_cloud(self.base_url):
+            arguments, known = self._arguments, self._web
+            # Other arguments may have been given to this client meanwhile, or the environment a key.
+            if known is None or known[0] is not arguments or not known[1]._native.authorized:
+                self._web = known = (arguments, type(self)(**web_arguments(arguments, self.base_url)))
+            web = known[1]
+        if not web._native.authorized:
+            require_key(what, settings)
+        return web
 
     def _format_of(self, endpoint: Endpoint, guarded: bool) -> str:
         """The core's name for what a whole reply of ``endpoint`` becomes."""

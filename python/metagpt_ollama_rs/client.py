@@ -30,8 +30,11 @@ from metagpt_ollama_rs.endpoints import (
     PULL,
     PUSH,
     SHOW,
+    SYSTEMONE,
     TAGS,
     VERSION,
+    WEB_FETCH,
+    WEB_SEARCH,
     Endpoint,
     endpoint_at,
 )
@@ -42,8 +45,11 @@ from metagpt_ollama_rs.payloads import (
     embed_payload,
     embeddings_payload,
     generate_payload,
+    require_text,
     streamed,
+    systemone_payload,
 )
+from metagpt_ollama_rs.progress import check_on_progress, report_progress_blocking
 from metagpt_ollama_rs.vectors import Vectors, check_count, check_vector, check_vectors, send_batch_blocking
 
 if TYPE_CHECKING:
@@ -70,6 +76,7 @@ if TYPE_CHECKING:
     )
     from metagpt_ollama_rs.limits import CallSettings
     from metagpt_ollama_rs.payloads import KeepAlive, Text
+    from metagpt_ollama_rs.progress import OnProgress
     from metagpt_ollama_rs.responses import (
         ChatResponse,
         EmbeddingsResponse,
@@ -81,6 +88,8 @@ if TYPE_CHECKING:
         ShowResponse,
         StatusResponse,
     )
+    from metagpt_ollama_rs.systemone_types import SystemOneContent, SystemOneQuestion, SystemOneResponse
+    from metagpt_ollama_rs.web_types import WebFetchResponse, WebSearchResponse
 
 __all__ = ["Client"]
 
@@ -133,6 +142,8 @@ class Client(BaseClient):
     def close(self) -> None:
         """Closes the connections that are not in use. The client cannot be used afterwards."""
         self._native.close()
+        if self._web is not None:
+            self._web[1]._native.close()
 
     @overload
     def chat(
@@ -341,7 +352,13 @@ class Client(BaseClient):
 
     @overload
     def pull(
-        self, model: str, *, insecure: bool = False, stream: Literal[False] = False, **call: Unpack[CallOptions]
+        self,
+        model: str,
+        *,
+        insecure: bool = False,
+        stream: Literal[False] = False,
+        on_progress: OnProgress | None = None,
+        **call: Unpack[CallOptions],
     ) -> ProgressResponse: ...
 
     @overload
@@ -349,17 +366,37 @@ class Client(BaseClient):
         self, model: str, *, insecure: bool = False, stream: Literal[True], **call: Unpack[CallOptions]
     ) -> BlockingStream[ProgressResponse]: ...
 
-    def pull(self, model: str, *, insecure: bool = False, stream: bool = False, **call: Unpack[CallOptions]) -> Any:
+    def pull(
+        self,
+        model: str,
+        *,
+        insecure: bool = False,
+        stream: bool = False,
+        on_progress: OnProgress | None = None,
+        **call: Unpack[CallOptions],
+    ) -> Any:
         """Fetches ``model``: a `ProgressResponse`, or with ``stream`` an iterator over them.
 
-        It may take as long as it takes, unless ``timeout`` is given; so may `push` and `create`.
+        ``on_progress`` is called with each `ProgressResponse` as it arrives; what it raises ends the transfer and comes
+        out. `progress.ProgressTotal` adds them up. It may take as long as it takes, unless ``timeout`` is given. All
+        this holds of `push` and `create`, too.
+
+        Where the connection breaks off, or the server loses the registry, the request is sent again up to ``retries``
+        times, after waits of seconds, and the server goes on where it stopped; once it has come further than before,
+        the retries count anew. Each retry is logged, and an event. So it is with `push`.
         """
         settings = self._transfer_settings(call_settings(Client.pull, call))
-        return self._send(PULL, {"model": model, "insecure": insecure}, stream, settings)
+        return self._transfer(PULL, {"model": model, "insecure": insecure}, stream, settings, on_progress)
 
     @overload
     def push(
-        self, model: str, *, insecure: bool = False, stream: Literal[False] = False, **call: Unpack[CallOptions]
+        self,
+        model: str,
+        *,
+        insecure: bool = False,
+        stream: Literal[False] = False,
+        on_progress: OnProgress | None = None,
+        **call: Unpack[CallOptions],
     ) -> ProgressResponse: ...
 
     @overload
@@ -367,10 +404,18 @@ class Client(BaseClient):
         self, model: str, *, insecure: bool = False, stream: Literal[True], **call: Unpack[CallOptions]
     ) -> BlockingStream[ProgressResponse]: ...
 
-    def push(self, model: str, *, insecure: bool = False, stream: bool = False, **call: Unpack[CallOptions]) -> Any:
+    def push(
+        self,
+        model: str,
+        *,
+        insecure: bool = False,
+        stream: bool = False,
+        on_progress: OnProgress | None = None,
+        **call: Unpack[CallOptions],
+    ) -> Any:
         """Uploads ``model``: a `ProgressResponse`, or with ``stream`` an iterator over them."""
         settings = self._transfer_settings(call_settings(Client.push, call))
-        return self._send(PUSH, {"model": model, "insecure": insecure}, stream, settings)
+        return self._transfer(PUSH, {"model": model, "insecure": insecure}, stream, settings, on_progress)
 
     @overload
     def create(
@@ -387,6 +432,7 @@ class Client(BaseClient):
         messages: Messages = None,
         *,
         stream: Literal[False] = False,
+        on_progress: OnProgress | None = None,
         **fields: Unpack[CreateFields],
     ) -> ProgressResponse: ...
 
@@ -422,6 +468,7 @@ class Client(BaseClient):
         messages: Messages = None,
         *,
         stream: bool = False,
+        on_progress: OnProgress | None = None,
         renderer: str | None = None,
         parser: str | None = None,
         requires: str | None = None,
@@ -445,7 +492,8 @@ class Client(BaseClient):
             "parser": parser,
             "requires": requires,
         }
-        return self._send(CREATE, encode_images(create_payload(model, fields)), stream, settings)
+        payload = encode_images(create_payload(model, fields))
+        return self._transfer(CREATE, payload, stream, settings, on_progress)
 
     def delete(self, model: str, **call: Unpack[CallOptions]) -> StatusResponse:
         """Removes ``model`` from the server's disk."""
@@ -456,6 +504,47 @@ class Client(BaseClient):
         """Gives the model ``source`` a second name."""
         payload = {"source": source, "destination": destination}
         return cast("StatusResponse", self._send(COPY, payload, settings=call_settings(Client.copy, call)))
+
+    def web_search(self, query: str, max_results: int = 3, **call: Unpack[CallOptions]) -> WebSearchResponse:
+        """Searches the web, by ollama.com.
+
+        Args:
+            query: what to search for
+            max_results: how many results there may be
+
+        Raises:
+            ConfigurationError: there is no key; it is a ValueError, too. `web_access` says which key counts.
+        """
+        settings = call_settings(Client.web_search, call)
+        web = self._web_client("search", settings)
+        payload = {"query": require_text(query, "query"), "max_results": max_results}
+        return cast("WebSearchResponse", web._send(WEB_SEARCH, payload, settings=settings))
+
+    def web_fetch(self, url: str, **call: Unpack[CallOptions]) -> WebFetchResponse:
+        """Fetches a page of the web as text, by ollama.com.
+
+        Args:
+            url: the address of the page
+
+        Raises:
+            ConfigurationError: there is no key, as for `web_search`.
+        """
+        settings = call_settings(Client.web_fetch, call)
+        web = self._web_client("fetch", settings)
+        return cast("WebFetchResponse", web._send(WEB_FETCH, {"url": require_text(url, "url")}, settings=settings))
+
+    def systemone(
+        self,
+        model: str,
+        state: SystemOneContent,
+        questions: Mapping[str, SystemOneQuestion | Mapping[str, Any]],
+        keep_alive: KeepAlive = None,
+        **call: Unpack[CallOptions],
+    ) -> SystemOneResponse:
+        """``POST /v1/systemone``: what a System One model thinks of ``state``, an answer to each of ``questions``."""
+        settings = call_settings(Client.systemone, call)
+        payload = systemone_payload(model, state, questions, keep_alive)
+        return cast("SystemOneResponse", self._send(SYSTEMONE, payload, settings=settings))
 
     def stream_text(
         self,
@@ -527,6 +616,20 @@ class Client(BaseClient):
         if on_call is not None and stream.call_id is not None:
             on_call(stream.call_id)
         return stream
+
+    def _transfer(
+        self,
+        endpoint: Endpoint,
+        payload: Mapping[str, Any],
+        stream: bool,
+        settings: CallSettings,
+        on_progress: OnProgress | None,
+    ) -> Any:
+        """As `_send`, or with ``on_progress`` the last report of a transfer whose others that has got."""
+        if on_progress is None:
+            return self._send(endpoint, payload, stream, settings)
+        check_on_progress(on_progress, stream)
+        return report_progress_blocking(self._send(endpoint, payload, True, settings), on_progress)
 
     def _send(
         self,

@@ -33,12 +33,15 @@ __all__ = [
     "pull",
     "push",
     "show",
+    "systemone",
     "version",
+    "web_fetch",
+    "web_search",
 ]
 
 
 class DefaultClient(Client):
-    """A client that is made of its arguments, and of the environment, when it is first used.
+    """A client that, made without arguments, reads the environment when it is first used.
 
     >>> client = DefaultClient()
     >>> vars(client)
@@ -47,8 +50,9 @@ class DefaultClient(Client):
     True
     """
 
-    def __init__(self) -> None:
-        pass
+    def __init__(self, host: str | None = None, **arguments: Any) -> None:
+        if host is not None or arguments:
+            super().__init__(host, **arguments)
 
     if not TYPE_CHECKING:
 
@@ -61,10 +65,6 @@ class DefaultClient(Client):
                 return vars(self)[name]
             except KeyError:
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}") from None
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # What is pickled has the arguments of this one, and is not the other process's default client.
-        return Client.__reduce__(Client(**self._arguments))
 
 
 default_client = DefaultClient()
@@ -97,3 +97,6 @@ copy = default_client.copy
 show = default_client.show
 ps = default_client.ps
 version = default_client.version
+web_search = default_client.web_search
+web_fetch = default_client.web_fetch
+systemone = default_client.systemone

@@ -33,6 +33,8 @@ from metagpt_ollama_rs.responses import (
     ShowResponse,
     StatusResponse,
 )
+from metagpt_ollama_rs.systemone_types import SystemOneResponse
+from metagpt_ollama_rs.web_types import WebFetchResponse, WebSearchResponse
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -57,8 +59,11 @@ __all__ = [
     "PUSH",
     "SHOW",
     "STATUS",
+    "SYSTEMONE",
     "TAGS",
     "VERSION",
+    "WEB_FETCH",
+    "WEB_SEARCH",
     "Endpoint",
     "endpoint_at",
 ]
@@ -74,6 +79,8 @@ class Endpoint(_core.Endpoint):
             which says ``success``), or ``any``. None: its reply is one object, and its requests have no ``stream``.
         changes: whether a request may change something on the server, so that it must not be sent twice. None: unless
             the method is GET or HEAD.
+        resumes: it is a transfer that goes on where it stopped when it is asked for again. Its requests may be sent
+            twice.
         reply: the class of its whole reply, and of the items of its stream.
         fields: one of these must be in a whole reply.
         may_be_empty: an empty reply says that all went well.
@@ -103,6 +110,7 @@ class Endpoint(_core.Endpoint):
         *,
         lines: Lines | None = None,
         changes: bool | None = None,
+        resumes: bool = False,
         reply: type[Record] = Record,
         fields: tuple[str, ...] = (),
         may_be_empty: bool = False,
@@ -110,7 +118,7 @@ class Endpoint(_core.Endpoint):
         when_broken_off: str = "",
         operation: str = "",
     ) -> Self:
-        row = super().__new__(cls, path, method, lines, changes)
+        row = super().__new__(cls, path, method, lines, changes, resumes)
         row.reply = reply
         row.fields = fields
         row.may_be_empty = may_be_empty
@@ -141,12 +149,16 @@ VERSION = Endpoint("/api/version", "GET", fields=("version",))
 PULL = Endpoint(
     "/api/pull",
     lines="progress",
+    changes=False,
+    resumes=True,
     reply=ProgressResponse,
     when_broken_off="the download broke off: pull again, it goes on where it stopped",
 )
 PUSH = Endpoint(
     "/api/push",
     lines="progress",
+    changes=False,
+    resumes=True,
     reply=ProgressResponse,
     when_broken_off="the upload broke off: push again, it goes on where it stopped",
 )
@@ -158,6 +170,11 @@ CREATE = Endpoint(
 )
 COPY = Endpoint("/api/copy", reply=StatusResponse, may_be_empty=True)
 DELETE = Endpoint("/api/delete", "DELETE", reply=StatusResponse, may_be_empty=True)
+
+SYSTEMONE = Endpoint("/v1/systemone", changes=False, reply=SystemOneResponse, fields=("answers",))
+# Of ollama.com, not of a local server.
+WEB_SEARCH = Endpoint("/api/web_search", changes=False, reply=WebSearchResponse, fields=("results",))
+WEB_FETCH = Endpoint("/api/web_fetch", changes=False, reply=WebFetchResponse)
 
 # The clients have no method for it.
 STATUS = Endpoint("/api/status", "GET", lines="any")
@@ -178,6 +195,9 @@ ENDPOINTS: dict[str, Endpoint] = {
         CREATE,
         COPY,
         DELETE,
+        SYSTEMONE,
+        WEB_SEARCH,
+        WEB_FETCH,
         STATUS,
         # Those that Ollama shares with other servers. The clients have no methods for them.
         Endpoint("/v1/models", "GET", lines="any", operation="list"),

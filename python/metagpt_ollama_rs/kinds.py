@@ -68,14 +68,11 @@ class Tagged:
         # Only pydantic calls this.
         from pydantic_core import core_schema
 
-        def tag_of(value: Any) -> Any:
-            return value.get(self.tag) if hasattr(value, "get") else getattr(value, self.tag, None)
-
         choices: dict[Any, Any] = {}
         for cls in typing.get_args(source):
             schema = handler.generate_schema(cls)
             choices.update((value, schema) for value in getattr(fields_of(cls)[self.tag].kind, "values", ()))
-        return core_schema.tagged_union_schema(choices, discriminator=tag_of)
+        return core_schema.tagged_union_schema(choices, discriminator=self.tag)
 
 
 class _Row(ValueKind):
@@ -196,6 +193,9 @@ class _TaggedChoice(Choice):
     def check(self, value: Any, place: Place, problems: Problems, strict: bool = False) -> Any:
         of: Any = value if isinstance(value, Mapping) else record_fields(value)
         tag: Any = of.get(self._tag) if isinstance(of, Mapping) else None
+        if tag is None and not isinstance(value, Mapping):
+            # An object's may be the one that holds where none is set.
+            tag = getattr(value, self._tag, None)
         known = self._by_tag()
         if tag in known:
             return known[tag].check(value, (*place, tag), problems, strict)

@@ -85,7 +85,19 @@ class HttpxCarrier:
     def redact(self, text: str, settings: CallSettings | None = None) -> str:
         return self.native.redact(text, settings)
 
-    def call_blocking(self, endpoint: Endpoint, payload: Any, format: str, settings: CallSettings | None) -> Any:
+    @property
+    def authorized(self) -> bool:
+        return self.native.authorized
+
+    # There are no records here, so no `on_call` is told of one.
+    def call_blocking(
+        self,
+        endpoint: Endpoint,
+        payload: Any,
+        format: str,
+        settings: CallSettings | None,
+        on_call: Callable[[str], object] | None = None,
+    ) -> Any:
         exchange = _Exchange(self, endpoint, payload, settings)
         _refuse_guard(format == "guarded")
         with exchange:
@@ -99,9 +111,11 @@ class HttpxCarrier:
         item_class: MakeItem | None,
         settings: CallSettings | None,
         guarded: bool = False,
+        raw_lines: bool = False,
     ) -> HttpxBlockingStream[Any]:
         _refuse_guard(guarded)
-        return HttpxBlockingStream(self._lines(_Exchange(self, endpoint, payload, settings), item_class))
+        exchange = _Exchange(self, endpoint, payload, settings)
+        return HttpxBlockingStream(self._lines(exchange, _RawLines() if raw_lines else _Items(exchange, item_class)))
 
     def call(self, endpoint: Endpoint, payload: Any, format: str, settings: CallSettings | None) -> HttpxReply:
         _refuse_guard(format == "guarded")
@@ -141,19 +155,31 @@ class HttpxCarrier:
         self, exchange: _Exchange, on_text: Callable[[str], object], on_thinking: Callable[[str], object] | None
     ) -> dict[str, Any]:
         items = _Items(exchange, None, deltas=True)
-        replaced = False
+        callbacks = _Callbacks(on_text, on_thinking)
         async for deltas in self._batches(exchange, items):
             for delta in deltas:
-                if delta.thinking and on_thinking is not None:
-                    on_thinking(delta.thinking)
-                if delta.content:
-                    other = on_text(delta.content)
-                    if callable(other) and not replaced:
-                        on_text, replaced = other, True
+                callbacks.tell(delta)
         return items.folded()
 
-    def _lines(self, exchange: _Exchange, item_class: MakeItem | None) -> Generator[Any, None, None]:
-        items = _Items(exchange, item_class)
+    def deliver_blocking(
+        self,
+        endpoint: Endpoint,
+        payload: Any,
+        on_text: Callable[[str], object],
+        on_thinking: Callable[[str], object] | None,
+        settings: CallSettings | None,
+        guarded: bool = False,
+        on_call: Callable[[str], object] | None = None,
+    ) -> dict[str, Any]:
+        _refuse_guard(guarded)
+        exchange = _Exchange(self, endpoint, payload, settings)
+        items = _Items(exchange, None, deltas=True)
+        callbacks = _Callbacks(on_text, on_thinking)
+        for delta in self._lines(exchange, items):
+            callbacks.tell(delta)
+        return items.folded()
+
+    def _lines(self, exchange: _Exchange, items: _RawLines | _Items) -> Generator[Any, None, None]:
         with exchange, self.client.stream(**exchange.arguments) as response:
             if response.status_code >= 300:
                 response.read()
@@ -177,6 +203,23 @@ class HttpxCarrier:
 
     def aclose(self) -> Awaitable[None]:
         return self.client.aclose()  # type: ignore[no-any-return]
+
+
+class _Callbacks:
+    """What is called with the pieces of an answer. A callable that the first one returns takes its place, once."""
+
+    def __init__(self, on_text: Callable[[str], object], on_thinking: Callable[[str], object] | None) -> None:
+        self._on_text = on_text
+        self._on_thinking = on_thinking
+        self._replaced = False
+
+    def tell(self, delta: _core.Delta) -> None:
+        if delta.thinking and self._on_thinking is not None:
+            self._on_thinking(delta.thinking)
+        if delta.content:
+            other = self._on_text(delta.content)
+            if callable(other) and not self._replaced:
+                self._on_text, self._replaced = other, True
 
 
 def _refuse_guard(guarded: bool) -> None:
@@ -442,6 +485,8 @@ class HttpxBlockingStream(Generic[_Item]):
     ...     list(stream)
     []
     """
+
+    call_id: str | None = None
 
     def __init__(self, lines: Any) -> None:
         self._lines = lines

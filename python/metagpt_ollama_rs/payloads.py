@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, Union
 
 from metagpt_ollama_rs.errors import ConfigurationError
 from metagpt_ollama_rs.images import BYTES, unread_images
-from metagpt_ollama_rs.responses import Record
+from metagpt_ollama_rs.record import Record
+from metagpt_ollama_rs.record_dumps import plain_fields
 from metagpt_ollama_rs.spelling import near_miss
+from metagpt_ollama_rs.systemone_types import SystemOneRequest
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -108,6 +110,17 @@ def embeddings_payload(model: Any, prompt: Any, options: Any, keep_alive: Any) -
     return _fill({"model": require_text(model, "model")}, fields, hint=several)
 
 
+def systemone_payload(model: Any, state: Any, questions: Any, keep_alive: Any) -> dict[str, Any]:
+    """The payload of ``/v1/systemone``. Raises what `SystemOneRequest` does for questions that are none.
+
+    >>> questions = {"broken": {"type": "noul", "instructions": "Is it broken?"}}
+    >>> systemone_payload("m", "The cup fell.", questions, None)["questions"]
+    {'broken': {'type': 'noul', 'instructions': 'Is it broken?'}}
+    """
+    request = SystemOneRequest(model=require_text(model, "model"), state=state, questions=questions)
+    return _fill(request.model_dump(exclude_none=True), {"keep_alive": keep_alive})
+
+
 def create_payload(model: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
     """The payload of ``/api/create``, whose keys ``fields`` has.
 
@@ -138,6 +151,10 @@ def _fill(payload: dict[str, Any], fields: Mapping[str, Any], hint: str = "give 
             value = _keep_alive(value)
         elif name in _TEXTS:
             value = require_text(value, name, hint=hint)
+        elif name == "format" and not isinstance(value, (str, dict)):
+            from metagpt_ollama_rs.tools import answer_format
+
+            value = answer_format(value)
         payload[name] = value
     return payload
 
@@ -170,7 +187,7 @@ def _messages(messages: Any) -> list[dict[str, Any]]:
 
 
 def _message(message: Any, index: int) -> dict[str, Any]:
-    record = _message_dict(message) if hasattr(message, "model_dump") else message
+    record = _message_dict(message) if hasattr(message, "model_dump") else plain_fields(message)
     if not isinstance(record, Mapping):
         raise ConfigurationError(
             f"messages[{index}] is a {type(message).__name__}",
@@ -230,7 +247,7 @@ def _options(options: Any, where: str) -> dict[str, Any]:
     does not know is ignored in silence."""
     from metagpt_ollama_rs.model_options import KNOWN_OPTIONS
 
-    record = options.model_dump(exclude_none=True) if hasattr(options, "model_dump") else options
+    record = plain_fields(options)
     if not isinstance(record, Mapping):
         raise ConfigurationError(
             f"{where} is a {type(options).__name__}", hint='options are a dict such as {"num_predict": 200}'
@@ -277,4 +294,5 @@ __all__ = [
     "plain_text",
     "require_text",
     "streamed",
+    "systemone_payload",
 ]

@@ -62,6 +62,7 @@ make("server", authority)
 make("expired", authority, until=LAST_YEAR)
 make("early", authority, since=IN_A_CENTURY)
 make("elsewhere", authority, names=(x509.DNSName("ollama.example"), x509.DNSName("*.lan.example")))
+make("cloud", authority, names=(x509.DNSName("ollama.com"),))
 make("nameless", authority, names=())
 # What `openssl req -x509` makes, and the same without the mark of an authority.
 make("itself", authority=True)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
 
@@ -188,45 +185,6 @@ def test_the_socks_family(proxy: str, hint: str) -> None:
         assert isinstance(error, errors.ConnectError)
         assert error.proxy == proxy
         assert hint in error.hint
-
-
-@pytest.fixture
-def tunnel() -> Iterator[Callable[..., str]]:
-    """Starts a proxy that answers CONNECT with ``answer``, and with 200 leads to ``port``, whatever the host."""
-    with contextlib.ExitStack() as stack:
-
-        def start(answer: bytes, port: int = 0) -> str:
-            listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-
-            def accept() -> None:
-                with contextlib.suppress(OSError):
-                    while True:
-                        sock, _ = listener.accept()
-                        threading.Thread(target=serve, args=(sock,), daemon=True).start()
-
-            def serve(client: socket.socket) -> None:
-                with contextlib.suppress(OSError), client:
-                    head = b""
-                    while b"\r\n\r\n" not in head:
-                        head += client.recv(1 << 16)
-                    client.sendall(answer)
-                    if port:
-                        with socket.create_connection(("127.0.0.1", port)) as server:
-                            threading.Thread(target=copy, args=(server, client), daemon=True).start()
-                            copy(client, server)
-
-            threading.Thread(target=accept, daemon=True).start()
-            stack.callback(listener.shutdown, socket.SHUT_RDWR)
-            return f"http://127.0.0.1:{listener.getsockname()[1]}"
-
-        yield start
-
-
-def copy(source: socket.socket, target: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while data := source.recv(1 << 16):
-            target.sendall(data)
-        target.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.mark.parametrize(

@@ -188,3 +188,22 @@ def test_a_stream_of_lines_is_closed(ollama_server: ScriptedServer) -> None:
     with Client(ollama_server.url).stream_lines("/api/chat", CHAT) as lines:
         assert b'"a"' in next(lines)
     assert ollama_server.last.hung_up.wait(10)
+
+
+def test_they_are_there_over_an_httpx_client_too() -> None:
+    httpx = pytest.importorskip("httpx")
+    seen: list[Any] = []
+
+    def handle(request: Any) -> Any:
+        seen.append((request.url.path, json.loads(request.content)))
+        lines = [{"message": {"thinking": "Hm"}}, {"message": {"content": "Hel"}}, {"message": {"content": "lo"}}]
+        lines += [{"message": {"content": ""}, "done": True}]
+        return httpx.Response(200, content=b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+
+    client = Client(transport=httpx.MockTransport(handle))
+    texts: list[str] = []
+    thoughts: list[str] = []
+    reply = client.stream_text("/api/chat", CHAT, texts.append, on_thinking=thoughts.append)
+    assert (texts, thoughts, reply["message"]["content"]) == (["Hel", "lo"], ["Hm"], "Hello")
+    assert json.loads(next(client.stream_lines("/api/chat", CHAT)))["message"] == {"thinking": "Hm"}
+    assert seen == [("/api/chat", {**CHAT, "stream": True})] * 2

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, cast
 from metagpt_ollama_rs import _core, async_client, client
 from metagpt_ollama_rs._core import __version__ as _own_version
 from metagpt_ollama_rs.base import BaseClient
-from metagpt_ollama_rs.endpoints import CHAT, Endpoint, endpoint_at
+from metagpt_ollama_rs.endpoints import CHAT, WEB_FETCH, WEB_SEARCH, Endpoint, endpoint_at
 from metagpt_ollama_rs.errors import ConnectError, OllamaError, ResponseError
 from metagpt_ollama_rs.limits import Timeout
 from metagpt_ollama_rs.ollama_compat._types import *  # noqa: F403
@@ -31,6 +31,7 @@ from metagpt_ollama_rs.ollama_compat._utils import convert_function_to_tool
 from metagpt_ollama_rs.ollama_compat.httpx_view import HttpxView
 from metagpt_ollama_rs.ollama_compat.stand_in import API_VERSION
 from metagpt_ollama_rs.over_httpx import HttpxCarrier
+from metagpt_ollama_rs.web_access import WEB_HOST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -111,6 +112,11 @@ def _sent(endpoint: Endpoint, payload: Any) -> Any:
     return {**payload, "tools": []} if endpoint is CHAT and "tools" not in payload else payload
 
 
+def _url_of(endpoint: Endpoint) -> str:
+    """What ``_request`` is called with."""
+    return f"{WEB_HOST}{endpoint.path}" if endpoint in (WEB_SEARCH, WEB_FETCH) else endpoint.path
+
+
 def _told(error: OllamaError) -> OllamaError:
     """``error``, with the text that ollama-python's has."""
     if isinstance(error, ConnectError):
@@ -142,7 +148,7 @@ class Client(_Manners, client.Client):
         if _is_replaced(self, Client):
             body = {**payload, "stream": stream} if payload is not None and endpoint.streams else payload
             given = {} if body is None else {"json": body}
-            return self._request(endpoint.reply, endpoint.method, endpoint.path, stream=stream, **given)
+            return self._request(endpoint.reply, endpoint.method, _url_of(endpoint), stream=stream, **given)
         try:
             return super()._send(endpoint, payload, stream, *rest, **more)
         except OllamaError as error:
@@ -183,7 +189,7 @@ class AsyncClient(_Manners, async_client.AsyncClient):
         if _is_replaced(self, AsyncClient):
             body = {**payload, "stream": stream} if payload is not None and endpoint.streams else payload
             given = {} if body is None else {"json": body}
-            return await self._request(endpoint.reply, endpoint.method, endpoint.path, stream=stream, **given)
+            return await self._request(endpoint.reply, endpoint.method, _url_of(endpoint), stream=stream, **given)
         try:
             return await super()._send(endpoint, payload, stream, *rest, **more)
         except OllamaError as error:
