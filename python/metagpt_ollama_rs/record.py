@@ -24,6 +24,7 @@ from metagpt_ollama_rs import _core
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import inspect
     from collections.abc import Callable, Iterator, Mapping
     from typing import Any, Literal, Union
 
@@ -52,6 +53,26 @@ class _ModelFields:
         from metagpt_ollama_rs.kinds import fields_of
 
         return fields_of(cls)
+
+
+class _SignatureOfFields:
+    """``__signature__`` of each class: what `inspect.signature` and editors show, the fields as keyword arguments."""
+
+    def __get__(self, record: Any, cls: type[Record]) -> inspect.Signature:
+        import inspect
+
+        from metagpt_ollama_rs.kinds import fields_of
+
+        empty, kind = inspect.Parameter.empty, inspect.Parameter.KEYWORD_ONLY
+        return inspect.Signature(
+            [
+                inspect.Parameter(
+                    name, kind, default=empty if field.required else field.default, annotation=field.annotation
+                )
+                for name, field in fields_of(cls).items()
+            ],
+            return_annotation=None,
+        )
 
 
 class Record:
@@ -91,6 +112,7 @@ class Record:
     model_config: Fields = {"extra": "allow"}
     model_computed_fields: Fields = {}
     model_fields = _ModelFields()
+    __signature__ = _SignatureOfFields()
 
     def __init_subclass__(cls) -> None:
         own = {name: hint for name, hint in cls.__annotations__.items() if not name.startswith(("_", "model_config"))}
@@ -306,6 +328,14 @@ class Record:
         import copy
 
         return type(self)(copy.deepcopy(self._data, memo))
+
+    def __dir__(self) -> list[str]:
+        return sorted({*object.__dir__(self), *self._fields, *map(str, self._data)})
+
+    @property
+    def __dict__(self) -> Fields:  # type: ignore[override]
+        """What ``vars()`` gives: a new dict of all fields."""
+        return dict(self)
 
     # What pydantic's models have, by the same names.
 
