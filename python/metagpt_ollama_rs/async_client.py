@@ -256,7 +256,9 @@ class AsyncClient(BaseClient):
             "truncate": truncate,
             "shift": shift,
         }
-        payload = await encode_images_in_thread(generate_payload(model, fields))
+        payload = generate_payload(model, fields)
+        if images is not None:
+            payload = await encode_images_in_thread(payload)
         return await self._send(GENERATE, payload, stream, call_settings(AsyncClient.generate, call), repetition_guard)
 
     async def embed(

@@ -274,7 +274,9 @@ class Client(BaseClient):
             "truncate": truncate,
             "shift": shift,
         }
-        payload = encode_images(generate_payload(model, fields))
+        payload = generate_payload(model, fields)
+        if images is not None:
+            payload = encode_images(payload)
         return self._send(GENERATE, payload, stream, call_settings(Client.generate, call), repetition_guard)
 
     def embed(

@@ -148,7 +148,7 @@ def _fill(payload: dict[str, Any], fields: Mapping[str, Any], hint: str = "give 
             value = _options(value, name)
         elif name == "keep_alive":
             value = _keep_alive(value)
-        elif name in _TEXTS:
+        elif name in _TEXTS and type(value) is not str:
             value = require_text(value, name, hint=hint)
         payload[name] = value
     return payload
@@ -173,7 +173,10 @@ def _texts_to_embed(given: Any) -> str | list[str]:
 def _messages(messages: Any) -> list[dict[str, Any]]:
     if messages is None:
         return []
-    if isinstance(messages, (str, *BYTES, Mapping)) or not isinstance(messages, Iterable):
+    # What a list and a dict are is seen at once; asking abstract classes takes as long as all else here together.
+    if type(messages) is not list and (
+        isinstance(messages, (str, *BYTES, Mapping)) or not isinstance(messages, Iterable)
+    ):
         raise ConfigurationError(
             f"messages is a {type(messages).__name__}, not a list of messages",
             hint='write [{"role": "user", "content": "Hello"}]',
@@ -182,8 +185,9 @@ def _messages(messages: Any) -> list[dict[str, Any]]:
 
 
 def _message(message: Any, index: int) -> dict[str, Any]:
-    record = _message_dict(message) if hasattr(message, "model_dump") else message
-    if not isinstance(record, Mapping):
+    plain = type(message) is dict
+    record = _message_dict(message) if not plain and hasattr(message, "model_dump") else message
+    if not plain and not isinstance(record, Mapping):
         raise ConfigurationError(
             f"messages[{index}] is a {type(message).__name__}",
             hint='a message is a dict such as {"role": "user", "content": "Hello"}',
