@@ -38,6 +38,11 @@ SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md LICENSE THIRD_PARTY_NO
 # Tests in these folders need MetaGPT; all others run where it is not installed.
 METAGPT_TESTS := tests/metagpt tests/examples tests/switch tests/real
 
+# Other people's packages that talk to Ollama, each in a folder of its own with all that it requires: their tests run in
+# processes with that folder on the path, so that no package gets a version of something that it would not choose.
+PACKAGES := $(patsubst requirements/packages-%.in,%,$(wildcard requirements/packages-*.in))
+PACKAGE_FOLDERS := $(PACKAGES:%=target/packages/%/.done)
+
 # `make bench QUICK=1` ends within two minutes; RESULTS names the file that gets every number. METAGPT_OLLAMA_LANE of
 # the environment reaches our clients, except where a peer has a lane of its own.
 QUICK ?=
@@ -47,12 +52,13 @@ RESULTS ?= target/bench.json
 SECONDS ?= 60
 TARGETS ?= decoder vectors framing last_value
 
-.PHONY: help demo test test-rust test-python test-metagpt test-general fuzz instructions instructions-baseline bench bench-report bench-structured bench-token-estimates bench-metagpt lint lint-rust lint-python format wheel notices lock clean
+.PHONY: help demo test test-rust test-python test-metagpt test-general test-packages fuzz instructions instructions-baseline bench bench-report bench-structured bench-token-estimates bench-metagpt bench-packages lint lint-rust lint-python format wheel notices lock clean
 
 help:
 	@echo 'make demo     a MetaGPT role answers through this provider, from a real model'
 	@echo 'make test     every test: Rust, Python, Python with MetaGPT'
 	@echo 'make test-general  what does I/O, over the general lane (part of make test)'
+	@echo "make test-packages  other people's packages with this one in the place of ollama (part of make test)"
 	@echo 'make lint     formatting, clippy, ruff, mypy, the stub against the binary'
 	@echo 'make format   what of that can be mended by itself'
 	@echo 'make bench    CPU time and latency beside the original provider and ollama-python (QUICK=1: two minutes)'
@@ -62,6 +68,7 @@ help:
 	@echo 'make bench-structured  how many answers MetaGPT parses at the first try, by the original provider and by ours'
 	@echo 'make bench-token-estimates  how far estimates of tokens are off, for four tokenizers'
 	@echo "make bench-metagpt  how far MetaGPT's own programs get, by the original provider and by ours"
+	@echo "make bench-packages  what a token costs other people's packages, on ollama and on this one (QUICK=1: a minute)"
 	@echo 'make fuzz     parsers against their oracles, SECONDS=60 for each (TARGETS="framing last_value" for some)'
 	@echo 'make wheel    the wheel to publish, in dist/'
 	@echo 'make notices  THIRD_PARTY_NOTICES, after a change of Cargo.lock'
@@ -71,7 +78,9 @@ help:
 demo: $(METAGPT)/.package
 	@$(METAGPT)/bin/python examples/demo.py $(if $(PROMPT),--prompt "$(PROMPT)")
 
-test: test-rust instructions test-python test-metagpt test-general
+# The suites of Python wait more than they work, so two run at a time. Each prints what it says when it has ended.
+test: test-rust instructions
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-python test-metagpt test-general test-packages
 
 test-rust:
 	cargo test --locked --quiet --all-targets
@@ -85,10 +94,13 @@ instructions-baseline:
 	@$(PYTHON) benches/instructions/check.py --renew
 
 test-python: $(VENV)/.package
-	$(VENV)/bin/pytest tests $(addprefix --ignore=,$(METAGPT_TESTS)) $(PYTEST_ARGS)
+	$(VENV)/bin/pytest tests $(addprefix --ignore=,$(METAGPT_TESTS) tests/packages) $(PYTEST_ARGS)
 
 test-metagpt: $(METAGPT)/.package target/llama-index/.done
 	$(METAGPT)/bin/pytest $(METAGPT_TESTS) $(PYTEST_ARGS)
+
+test-packages: $(VENV)/.package $(PACKAGE_FOLDERS)
+	$(VENV)/bin/pytest tests/packages $(PYTEST_ARGS)
 
 # The flags that instrument the code are nightly's, and RUSTC_BOOTSTRAP lends them to a stable compiler. What a target finds
 # and what it learns stays under fuzz/; recorded replies are its first inputs.
@@ -156,6 +168,17 @@ bench-token-estimates: $(METAGPT)/.package target/llama-index/.done
 bench-metagpt: $(METAGPT)/.package
 	@$(METAGPT)/bin/python -m benches.metagpt_runs $(if $(findstring --results,$(ARGUMENTS)),,--results target/metagpt-runs.json) $(ARGUMENTS)
 
+# The tables of docs/compatibility.md and its Chinese twin are written anew by `ARGUMENTS="--into docs/compatibility.md
+# docs/compatibility.zh.md"`. Like the other benches it measures what is published, unless QUICK is set.
+bench-packages: $(VENV)/.package $(PACKAGE_FOLDERS) $(if $(QUICK),,wheel)
+ifeq ($(QUICK),)
+	rm -rf target/bench
+	$(UV) pip install --quiet --no-deps --target target/bench dist/*.whl
+	PYTHONPATH=target/bench $(VENV)/bin/python -m benches.packages $(ARGUMENTS)
+else
+	$(VENV)/bin/python -m benches.packages --quick $(ARGUMENTS)
+endif
+
 wheel: target/.wheel
 
 notices:
@@ -169,9 +192,17 @@ lock: $(VENV)/.uv
 	$(UV) pip compile --quiet --upgrade --python-version 3.11 --no-emit-index-url --constraint requirements/metagpt.txt \
 	    $(shell sed -n 's/^\([a-z0-9._-]*\)==.*/--no-emit-package \1/p' requirements/metagpt.txt) \
 	    --custom-compile-command "make lock" requirements/rag.in -o requirements/rag.txt
+	for package in $(PACKAGES); do \
+	    $(UV) pip compile --quiet --upgrade --python-version 3.11 --no-emit-index-url \
+	        $(addprefix --no-emit-package ,$(OF_PYTEST)) --custom-compile-command "make lock" \
+	        requirements/packages-$$package.in -o requirements/packages-$$package.txt; \
+	done
 
 # Half a gigabyte that MetaGPT 0.8.2 asks for and loads in its document stores only, which no test touches.
 UNUSED := faiss-cpu lancedb lance-namespace lance-namespace-urllib3-client pyarrow
+
+# LlamaIndex asks for a pytest; the one that runs its tests is that of the tools.
+OF_PYTEST := iniconfig pluggy pytest pytest-asyncio
 
 clean:
 	rm -rf $(VENV) $(METAGPT) target fuzz/target dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -197,6 +228,11 @@ $(METAGPT)/.tools: requirements/metagpt.txt requirements/model.txt $(VENV)/.uv
 target/llama-index/.done: requirements/rag.txt $(METAGPT)/.tools
 	rm -rf target/llama-index
 	$(UV) pip install --quiet --python $(METAGPT)/bin/python --no-deps --target target/llama-index -r requirements/rag.txt
+	@touch $@
+
+target/packages/%/.done: requirements/packages-%.txt $(VENV)/.uv
+	rm -rf $(@D)
+	$(UV) pip install --quiet --python $(VENV)/bin/python --no-deps --target $(@D) -r $<
 	@touch $@
 
 target/.wheel-quick: $(VENV)/.tools $(SOURCES)

@@ -87,12 +87,9 @@ class Workers:
 
 
 @contextlib.contextmanager
-def workers() -> Iterator[Workers]:
-    """The replay server, and workers that talk to it."""
-    with tempfile.TemporaryDirectory(prefix="metagpt-ollama-bench-") as scratch, contextlib.ExitStack() as stack:
-        # MetaGPT writes logs into METAGPT_PROJECT_ROOT and reads the configuration in HOME. The workers inherit the
-        # environment, METAGPT_OLLAMA_LANE included.
-        os.environ.update({"HOME": scratch, "METAGPT_PROJECT_ROOT": scratch})
+def replay_server() -> Iterator[str]:
+    """The address of a replay server of one's own, which ends with the block."""
+    with contextlib.ExitStack() as stack:
         server = stack.enter_context(
             subprocess.Popen(
                 [sys.executable, "-m", "benches.replay"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -101,7 +98,16 @@ def workers() -> Iterator[Workers]:
         # The server ends with its standard input, for which Popen's exit would otherwise wait when the coordinator
         # fails.
         stack.callback(cast("Any", server.stdin).close)
-        port = int(cast("Any", server.stdout).readline())
-        pool = Workers(f"http://127.0.0.1:{port}")
+        yield f"http://127.0.0.1:{int(cast('Any', server.stdout).readline())}"
+
+
+@contextlib.contextmanager
+def workers() -> Iterator[Workers]:
+    """The replay server, and workers that talk to it."""
+    with tempfile.TemporaryDirectory(prefix="metagpt-ollama-bench-") as scratch, contextlib.ExitStack() as stack:
+        # MetaGPT writes logs into METAGPT_PROJECT_ROOT and reads the configuration in HOME. The workers inherit the
+        # environment, METAGPT_OLLAMA_LANE included.
+        os.environ.update({"HOME": scratch, "METAGPT_PROJECT_ROOT": scratch})
+        pool = Workers(stack.enter_context(replay_server()))
         stack.callback(pool.stop)
         yield pool

@@ -79,6 +79,8 @@ struct InboxState {
     /// How the reply has ended, once the inbox is closed.
     end: Option<Result<(), Error>>,
     waker: Option<Arc<dyn ReaderWaker>>,
+    /// The reader is to look although nothing has come for it, once.
+    nudged: bool,
     /// How many threads block in `wait_timeout`: to notify a condition variable is a system call even if nobody waits
     /// for it.
     blocked: usize,
@@ -183,17 +185,26 @@ impl Inbox {
         Received::Items
     }
 
-    /// Blocks until items have come or the inbox is closed, at most for `timeout`. Returns whether one of these is the
-    /// case.
+    /// Wakes the reader although nothing has come for it: there is something to be known of the call.
+    pub fn nudge(&self) {
+        let mut state = lock(&self.state);
+        state.nudged = true;
+        self.unlock_and_wake(state);
+    }
+
+    /// Blocks until items have come, the inbox is closed or the reader is nudged, at most for `timeout`. Returns whether
+    /// one of these is the case.
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
         let mut state = lock(&self.state);
         state.blocked += 1;
         let (mut state, _) = self
             .filled
-            .wait_timeout_while(state, timeout, |state| !state.is_readable())
+            .wait_timeout_while(state, timeout, |state| {
+                !state.is_readable() && !state.nudged
+            })
             .unwrap_or_else(PoisonError::into_inner);
         state.blocked -= 1;
-        state.is_readable()
+        mem::take(&mut state.nudged) || state.is_readable()
     }
 
     /// The reader has gone: drops what is queued, makes every push do nothing, and resolves [`Inbox::aborted`].

@@ -345,15 +345,21 @@ class Endpoint:
 
     ``lines`` is what the lines of its streamed reply are: ``"answer"``, ``"progress"``, ``"any"``, or None where it
     has no streamed reply. ``changes`` says whether a request may change something on the server, so that it must not
-    be sent twice; None: unless the method is GET or HEAD. A method that is none of GET, POST, DELETE and HEAD counts
-    as POST. Raises ValueError for other lines.
+    be sent twice; None: unless the method is GET or HEAD. ``resumes`` says that it is a transfer that goes on where it
+    stopped when it is asked for again. A method that is none of GET, POST, DELETE and HEAD counts as POST. Raises
+    ValueError for other lines.
 
     >>> Endpoint("/api/chat", lines="answer", changes=False)
     Endpoint('/api/chat', 'POST', lines='answer', changes=False)
     """
 
     def __new__(
-        cls, path: str, method: str = "POST", lines: str | None = None, changes: bool | None = None
+        cls,
+        path: str,
+        method: str = "POST",
+        lines: str | None = None,
+        changes: bool | None = None,
+        resumes: bool = False,
     ) -> Self: ...
     @property
     def path(self) -> str:
@@ -366,7 +372,10 @@ class Endpoint:
         """What the lines of its streamed reply are; None where it has none."""
     @property
     def changes(self) -> bool:
-        """Whether a request may change something on the server."""
+        """Whether a request may change something on the server, so that it must not be sent twice."""
+    @property
+    def resumes(self) -> bool:
+        """Whether it is a transfer that goes on where it stopped when it is asked for again."""
 
 @final
 class NativeClient:

@@ -41,6 +41,7 @@ from metagpt_ollama_rs.payloads import (
     streamed,
     systemone_payload,
 )
+from metagpt_ollama_rs.progress import check_on_progress, report_progress
 from metagpt_ollama_rs.vectors import Vectors, check_count, check_vector, check_vectors, send_batch
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     )
     from metagpt_ollama_rs.limits import CallSettings
     from metagpt_ollama_rs.payloads import KeepAlive, Text
+    from metagpt_ollama_rs.progress import OnProgress
     from metagpt_ollama_rs.responses import (
         ChatResponse,
         EmbeddingsResponse,
@@ -336,7 +338,13 @@ class AsyncClient(BaseClient):
 
     @overload
     async def pull(
-        self, model: str, *, insecure: bool = False, stream: Literal[False] = False, **call: Unpack[CallOptions]
+        self,
+        model: str,
+        *,
+        insecure: bool = False,
+        stream: Literal[False] = False,
+        on_progress: OnProgress | None = None,
+        **call: Unpack[CallOptions],
     ) -> ProgressResponse: ...
 
     @overload
@@ -345,18 +353,30 @@ class AsyncClient(BaseClient):
     ) -> Stream[ProgressResponse]: ...
 
     async def pull(
-        self, model: str, *, insecure: bool = False, stream: bool = False, **call: Unpack[CallOptions]
+        self,
+        model: str,
+        *,
+        insecure: bool = False,
+        stream: bool = False,
+        on_progress: OnProgress | None = None,
+        **call: Unpack[CallOptions],
     ) -> Any:
         """Fetches ``model``: a `ProgressResponse`, or with ``stream`` an asynchronous iterator over them.
 
-        It may take as long as it takes, unless ``timeout`` is given; so may `push` and `create`.
+        ``on_progress`` may be a coroutine function, which is awaited. All else is as of `Client.pull`.
         """
         settings = self._transfer_settings(call_settings(AsyncClient.pull, call))
-        return await self._send(PULL, {"model": model, "insecure": insecure}, stream, settings)
+        return await self._transfer(PULL, {"model": model, "insecure": insecure}, stream, settings, on_progress)
 
     @overload
     async def push(
-        self, model: str, *, insecure: bool = False, stream: Literal[False] = False, **call: Unpack[CallOptions]
+        self,
+        model: str,
+        *,
+        insecure: bool = False,
+        stream: Literal[False] = False,
+        on_progress: OnProgress | None = None,
+        **call: Unpack[CallOptions],
     ) -> ProgressResponse: ...
 
     @overload
@@ -365,11 +385,17 @@ class AsyncClient(BaseClient):
     ) -> Stream[ProgressResponse]: ...
 
     async def push(
-        self, model: str, *, insecure: bool = False, stream: bool = False, **call: Unpack[CallOptions]
+        self,
+        model: str,
+        *,
+        insecure: bool = False,
+        stream: bool = False,
+        on_progress: OnProgress | None = None,
+        **call: Unpack[CallOptions],
     ) -> Any:
         """Uploads ``model``: a `ProgressResponse`, or with ``stream`` an asynchronous iterator over them."""
         settings = self._transfer_settings(call_settings(AsyncClient.push, call))
-        return await self._send(PUSH, {"model": model, "insecure": insecure}, stream, settings)
+        return await self._transfer(PUSH, {"model": model, "insecure": insecure}, stream, settings, on_progress)
 
     @overload
     async def create(
@@ -386,6 +412,7 @@ class AsyncClient(BaseClient):
         messages: Messages = None,
         *,
         stream: Literal[False] = False,
+        on_progress: OnProgress | None = None,
         **fields: Unpack[CreateFields],
     ) -> ProgressResponse: ...
 
@@ -421,6 +448,7 @@ class AsyncClient(BaseClient):
         messages: Messages = None,
         *,
         stream: bool = False,
+        on_progress: OnProgress | None = None,
         renderer: str | None = None,
         parser: str | None = None,
         requires: str | None = None,
@@ -444,7 +472,8 @@ class AsyncClient(BaseClient):
             "parser": parser,
             "requires": requires,
         }
-        return await self._send(CREATE, await encode_images_in_thread(create_payload(model, fields)), stream, settings)
+        payload = await encode_images_in_thread(create_payload(model, fields))
+        return await self._transfer(CREATE, payload, stream, settings, on_progress)
 
     async def delete(self, model: str, **call: Unpack[CallOptions]) -> StatusResponse:
         """Removes ``model`` from the server's disk."""
@@ -571,6 +600,20 @@ class AsyncClient(BaseClient):
                 yield line
         finally:
             stream.close()
+
+    async def _transfer(
+        self,
+        endpoint: Endpoint,
+        payload: Mapping[str, Any],
+        stream: bool,
+        settings: CallSettings,
+        on_progress: OnProgress | None,
+    ) -> Any:
+        """As `_send`, or with ``on_progress`` the last report of a transfer whose others that has got."""
+        if on_progress is None:
+            return await self._send(endpoint, payload, stream, settings)
+        check_on_progress(on_progress, stream)
+        return await report_progress(await self._send(endpoint, payload, True, settings), on_progress)
 
     async def _send(
         self,

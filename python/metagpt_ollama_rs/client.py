@@ -49,6 +49,7 @@ from metagpt_ollama_rs.payloads import (
     streamed,
     systemone_payload,
 )
+from metagpt_ollama_rs.progress import check_on_progress, report_progress_blocking
 from metagpt_ollama_rs.vectors import Vectors, check_count, check_vector, check_vectors, send_batch_blocking
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
     )
     from metagpt_ollama_rs.limits import CallSettings
     from metagpt_ollama_rs.payloads import KeepAlive, Text
+    from metagpt_ollama_rs.progress import OnProgress
     from metagpt_ollama_rs.responses import (
         ChatResponse,
         EmbeddingsResponse,
@@ -352,7 +354,13 @@ class Client(BaseClient):
 
     @overload
     def pull(
-        self, model: str, *, insecure: bool = False, stream: Literal[False] = False, **call: Unpack[CallOptions]
+        self,
+        model: str,
+        *,
+        insecure: bool = False,
+        stream: Literal[False] = False,
+        on_progress: OnProgress | None = None,
+        **call: Unpack[CallOptions],
     ) -> ProgressResponse: ...
 
     @overload
@@ -360,17 +368,37 @@ class Client(BaseClient):
         self, model: str, *, insecure: bool = False, stream: Literal[True], **call: Unpack[CallOptions]
     ) -> BlockingStream[ProgressResponse]: ...
 
-    def pull(self, model: str, *, insecure: bool = False, stream: bool = False, **call: Unpack[CallOptions]) -> Any:
+    def pull(
+        self,
+        model: str,
+        *,
+        insecure: bool = False,
+        stream: bool = False,
+        on_progress: OnProgress | None = None,
+        **call: Unpack[CallOptions],
+    ) -> Any:
         """Fetches ``model``: a `ProgressResponse`, or with ``stream`` an iterator over them.
 
-        It may take as long as it takes, unless ``timeout`` is given; so may `push` and `create`.
+        ``on_progress`` is called with each `ProgressResponse` as it arrives; what it raises ends the transfer and comes
+        out. `progress.ProgressTotal` adds them up. It may take as long as it takes, unless ``timeout`` is given. All
+        this holds of `push` and `create`, too.
+
+        Where the connection breaks off, or the server loses the registry, the request is sent again up to ``retries``
+        times, after waits of seconds, and the server goes on where it stopped; once it has come further than before,
+        the retries count anew. Each retry is logged, and an event. So it is with `push`.
         """
         settings = self._transfer_settings(call_settings(Client.pull, call))
-        return self._send(PULL, {"model": model, "insecure": insecure}, stream, settings)
+        return self._transfer(PULL, {"model": model, "insecure": insecure}, stream, settings, on_progress)
 
     @overload
     def push(
-        self, model: str, *, insecure: bool = False, stream: Literal[False] = False, **call: Unpack[CallOptions]
+        self,
+        model: str,
+        *,
+        insecure: bool = False,
+        stream: Literal[False] = False,
+        on_progress: OnProgress | None = None,
+        **call: Unpack[CallOptions],
     ) -> ProgressResponse: ...
 
     @overload
@@ -378,10 +406,18 @@ class Client(BaseClient):
         self, model: str, *, insecure: bool = False, stream: Literal[True], **call: Unpack[CallOptions]
     ) -> BlockingStream[ProgressResponse]: ...
 
-    def push(self, model: str, *, insecure: bool = False, stream: bool = False, **call: Unpack[CallOptions]) -> Any:
+    def push(
+        self,
+        model: str,
+        *,
+        insecure: bool = False,
+        stream: bool = False,
+        on_progress: OnProgress | None = None,
+        **call: Unpack[CallOptions],
+    ) -> Any:
         """Uploads ``model``: a `ProgressResponse`, or with ``stream`` an iterator over them."""
         settings = self._transfer_settings(call_settings(Client.push, call))
-        return self._send(PUSH, {"model": model, "insecure": insecure}, stream, settings)
+        return self._transfer(PUSH, {"model": model, "insecure": insecure}, stream, settings, on_progress)
 
     @overload
     def create(
@@ -398,6 +434,7 @@ class Client(BaseClient):
         messages: Messages = None,
         *,
         stream: Literal[False] = False,
+        on_progress: OnProgress | None = None,
         **fields: Unpack[CreateFields],
     ) -> ProgressResponse: ...
 
@@ -433,6 +470,7 @@ class Client(BaseClient):
         messages: Messages = None,
         *,
         stream: bool = False,
+        on_progress: OnProgress | None = None,
         renderer: str | None = None,
         parser: str | None = None,
         requires: str | None = None,
@@ -456,7 +494,8 @@ class Client(BaseClient):
             "parser": parser,
             "requires": requires,
         }
-        return self._send(CREATE, encode_images(create_payload(model, fields)), stream, settings)
+        payload = encode_images(create_payload(model, fields))
+        return self._transfer(CREATE, payload, stream, settings, on_progress)
 
     def delete(self, model: str, **call: Unpack[CallOptions]) -> StatusResponse:
         """Removes ``model`` from the server's disk."""
@@ -579,6 +618,20 @@ class Client(BaseClient):
         if on_call is not None and stream.call_id is not None:
             on_call(stream.call_id)
         return stream
+
+    def _transfer(
+        self,
+        endpoint: Endpoint,
+        payload: Mapping[str, Any],
+        stream: bool,
+        settings: CallSettings,
+        on_progress: OnProgress | None,
+    ) -> Any:
+        """As `_send`, or with ``on_progress`` the last report of a transfer whose others that has got."""
+        if on_progress is None:
+            return self._send(endpoint, payload, stream, settings)
+        check_on_progress(on_progress, stream)
+        return report_progress_blocking(self._send(endpoint, payload, True, settings), on_progress)
 
     def _send(
         self,

@@ -24,6 +24,8 @@ _ARGUMENTS = (
 _OUTCOMES = ("return", "returns", "yield", "yields", "raise", "raises")
 
 _GOOGLE = re.compile(r"\*{0,2}(\w+)\s*(?:\(.*?\))?\s*:(?:\s+|$)(.*)")
+# The same without a space after the colon, which counts for the name of an argument only.
+_GOOGLE_DENSE = re.compile(r"\*{0,2}(\w+)\s*(?:\(.*?\))?\s*:(.*)")
 _NUMPY = re.compile(r"(\*{0,2}\w+(?:\s*,\s*\*{0,2}\w+)*)\s*(?::.*)?$")
 _SPHINX = re.compile(r"[:@](\w+)\b([^:]*):\s*(.*)")
 
@@ -100,6 +102,9 @@ def _read_block(
             continue
         if margin is None or _indent(line) <= margin:
             match = entry.match(text)
+            if entry is _GOOGLE and match is None:
+                dense = _GOOGLE_DENSE.match(text)
+                match = dense if dense and dense[1] in arguments else None
             if match:
                 margin = _indent(line)
                 current = []

@@ -79,6 +79,8 @@ class Endpoint(_core.Endpoint):
             which says ``success``), or ``any``. None: its reply is one object, and its requests have no ``stream``.
         changes: whether a request may change something on the server, so that it must not be sent twice. None: unless
             the method is GET or HEAD.
+        resumes: it is a transfer that goes on where it stopped when it is asked for again. Its requests may be sent
+            twice.
         reply: the class of its whole reply, and of the items of its stream.
         fields: one of these must be in a whole reply.
         may_be_empty: an empty reply says that all went well.
@@ -108,6 +110,7 @@ class Endpoint(_core.Endpoint):
         *,
         lines: Lines | None = None,
         changes: bool | None = None,
+        resumes: bool = False,
         reply: type[Record] = Record,
         fields: tuple[str, ...] = (),
         may_be_empty: bool = False,
@@ -115,7 +118,7 @@ class Endpoint(_core.Endpoint):
         when_broken_off: str = "",
         operation: str = "",
     ) -> Self:
-        row = super().__new__(cls, path, method, lines, changes)
+        row = super().__new__(cls, path, method, lines, changes, resumes)
         row.reply = reply
         row.fields = fields
         row.may_be_empty = may_be_empty
@@ -146,12 +149,16 @@ VERSION = Endpoint("/api/version", "GET", fields=("version",))
 PULL = Endpoint(
     "/api/pull",
     lines="progress",
+    changes=False,
+    resumes=True,
     reply=ProgressResponse,
     when_broken_off="the download broke off: pull again, it goes on where it stopped",
 )
 PUSH = Endpoint(
     "/api/push",
     lines="progress",
+    changes=False,
+    resumes=True,
     reply=ProgressResponse,
     when_broken_off="the upload broke off: push again, it goes on where it stopped",
 )

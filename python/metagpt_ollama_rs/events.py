@@ -15,8 +15,9 @@ and metrics of the same events. The events of a call, in their order:
 ``begin``
     The request is about to be sent. What the hook puts into ``event.headers`` is sent with it.
 ``retry``
-    The request was sent again; ``event.text`` says why. It is told where the caller is reached next: with the first
-    item of a stream, or at the end of a whole reply. ``event.time`` is when it happened.
+    The request is sent again; ``event.text`` says why. It is told where the caller is reached next: with the first
+    item of a stream, or at the end of a whole reply; of a streamed pull or push that goes on, at once. ``event.time``
+    is when it was decided.
 ``first_token``
     A stream has brought its first item. ``event.seconds`` is when its first byte arrived.
 ``end``
@@ -193,7 +194,7 @@ class CallObserver:
         self._tell(self._event("first_token", seconds))
 
     def retry(self, seconds: float, text: str) -> None:
-        """Tells that the request was sent again, for the reason ``text``."""
+        """Tells that the request is sent again, for the reason ``text``."""
         self._tell(self._event("retry", seconds, text=text))
 
     def end(

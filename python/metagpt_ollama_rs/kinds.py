@@ -68,14 +68,11 @@ class Tagged:
         # Only pydantic calls this.
         from pydantic_core import core_schema
 
-        def tag_of(value: Any) -> Any:
-            return value.get(self.tag) if hasattr(value, "get") else getattr(value, self.tag, None)
-
         choices: dict[Any, Any] = {}
         for cls in typing.get_args(source):
             schema = handler.generate_schema(cls)
             choices.update((value, schema) for value in getattr(fields_of(cls)[self.tag].kind, "values", ()))
-        return core_schema.tagged_union_schema(choices, discriminator=tag_of)
+        return core_schema.tagged_union_schema(choices, discriminator=self.tag)
 
 
 class _Row(ValueKind):

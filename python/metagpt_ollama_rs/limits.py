@@ -63,9 +63,12 @@ class Retry(NamedTuple):
 
     A server that is down so costs about one second. MetaGPT tries three times itself.
 
-    Apart from this, a kept connection that turns out to be dead is replaced at once, for requests that change nothing.
-    Those that change something (pull, push, create, copy, delete) are never sent again once the server may have got
-    them.
+    Apart from this, a kept connection that turns out to be dead is replaced at once, for requests that may be sent
+    twice. Those that change something (create, copy, delete) are never sent again once the server may have got them.
+
+    A pull or push that breaks off goes on: its request is sent again ``retries`` times, counted anew whenever it has
+    come further, and five times ``first`` is the first wait (the next ones grow fivefold, up to 30 seconds). It has no
+    ``budget``.
 
     >>> Retry(retries=5)
     Retry(retries=5, first=0.2, budget=3.0, retry_after=10.0)

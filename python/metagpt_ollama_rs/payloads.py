@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Union
 
 from metagpt_ollama_rs.errors import ConfigurationError
 from metagpt_ollama_rs.images import BYTES, unread_images
-from metagpt_ollama_rs.responses import Record
+from metagpt_ollama_rs.record import Record
+from metagpt_ollama_rs.record_dumps import plain_fields
 from metagpt_ollama_rs.spelling import near_miss
 from metagpt_ollama_rs.systemone_types import SystemOneRequest
 
@@ -150,6 +151,10 @@ def _fill(payload: dict[str, Any], fields: Mapping[str, Any], hint: str = "give 
             value = _keep_alive(value)
         elif name in _TEXTS and type(value) is not str:
             value = require_text(value, name, hint=hint)
+        elif name == "format" and not isinstance(value, (str, dict)):
+            from metagpt_ollama_rs.tools import answer_format
+
+            value = answer_format(value)
         payload[name] = value
     return payload
 
@@ -186,7 +191,7 @@ def _messages(messages: Any) -> list[dict[str, Any]]:
 
 def _message(message: Any, index: int) -> dict[str, Any]:
     plain = type(message) is dict
-    record = _message_dict(message) if not plain and hasattr(message, "model_dump") else message
+    record = message if plain else _message_dict(message) if hasattr(message, "model_dump") else plain_fields(message)
     if not plain and not isinstance(record, Mapping):
         raise ConfigurationError(
             f"messages[{index}] is a {type(message).__name__}",
@@ -246,7 +251,7 @@ def _options(options: Any, where: str) -> dict[str, Any]:
     does not know is ignored in silence."""
     from metagpt_ollama_rs.model_options import KNOWN_OPTIONS
 
-    record = options.model_dump(exclude_none=True) if hasattr(options, "model_dump") else options
+    record = plain_fields(options)
     if not isinstance(record, Mapping):
         raise ConfigurationError(
             f"{where} is a {type(options).__name__}", hint='options are a dict such as {"num_predict": 200}'

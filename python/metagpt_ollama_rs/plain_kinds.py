@@ -14,7 +14,7 @@ import typing
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Union
 
-from metagpt_ollama_rs.values import ByteSize, parse_byte_size, parse_time
+from metagpt_ollama_rs.values import BYTE_SIZE, ByteSize, parse_byte_size, parse_time
 
 if typing.TYPE_CHECKING:
     from metagpt_ollama_rs.errors import Problem
@@ -226,6 +226,9 @@ class Anything(ValueKind):
     def describe(self, page: SchemaPage) -> dict[str, Any]:
         return {}
 
+    def label(self) -> str:
+        return "any"
+
 
 class Nothing(ValueKind):
     def is_exact(self, value: Any) -> bool:
@@ -344,7 +347,7 @@ class Choice(ValueKind):
 
 
 TEXT = Plain("string", (str,), {"type": "string"}, _read_str)
-_BYTE_SIZE = {"anyOf": [{"pattern": r"^\s*(\d*\.?\d+)\s*(\w+)?", "type": "string"}, {"minimum": 0, "type": "integer"}]}
+_BYTE_SIZE = {"anyOf": [{"pattern": BYTE_SIZE, "type": "string"}, {"minimum": 0, "type": "integer"}]}
 PLAIN_KINDS: dict[Any, ValueKind] = {
     None: Nothing(),
     type(None): Nothing(),

@@ -39,6 +39,8 @@ def core_schema_of(cls: RecordClass, handler: Any) -> Any:
             exclude_none=info.exclude_none,
         )
 
+    # Messages of pydantic's name the validator.
+    validate.__name__ = cls.__name__
     fields = {
         field.alias or name: core_schema.typed_dict_field(
             handler.generate_schema(field.annotation), required=field.required

@@ -18,7 +18,7 @@ slots, the slots are emptied, and from there on the record is like any other.
 
 from __future__ import annotations
 
-from metagpt_ollama_rs import _core, kinds
+from metagpt_ollama_rs import _core
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +40,9 @@ class _ModelFields:
     """``model_fields`` of each class."""
 
     def __get__(self, record: Any, cls: type[Record]) -> dict[str, Field]:
-        return kinds.fields_of(cls)
+        from metagpt_ollama_rs.kinds import fields_of
+
+        return fields_of(cls)
 
 
 class Record:
@@ -92,7 +94,9 @@ class Record:
 
     def __init__(self, data: Mapping[str, Any] | None = None, /, **fields: Any) -> None:
         if data is None or fields:
-            data = kinds.check_fields(type(self), {**(data or {}), **fields})
+            from metagpt_ollama_rs.kinds import check_fields
+
+            data = check_fields(type(self), {**(data or {}), **fields})
         object.__setattr__(self, "_data", data if isinstance(data, dict) else dict(data))
 
     @classmethod
@@ -162,8 +166,8 @@ class Record:
         if name in data:
             return self._wrap(name, data[name])
         if name in self._fields:
-            key = self._key(name)
-            return self._wrap(name, data[key]) if key in data else self._default(name)
+            alias = self._aliases.get(name)
+            return self._wrap(name, data[alias]) if alias in data else self._default(name)
         if name in self._beyond:
             return None
         # What a server sends may be long, and not only text.
@@ -324,9 +328,11 @@ class Record:
         ``allow``, ``ignore`` or ``forbid``; ``context``, ``by_alias`` and ``by_name`` change nothing here.
         Raises ValidationError (a ValueError).
         """
+        from metagpt_ollama_rs.kinds import check_object
+
         if isinstance(obj, cls):
             return obj
-        return cls(kinds.check_object(cls, obj, bool(strict), extra, bool(from_attributes)))
+        return cls(check_object(cls, obj, bool(strict), extra, bool(from_attributes)))
 
     @classmethod
     def model_validate_json(
@@ -340,7 +346,9 @@ class Record:
         by_name: bool | None = None,
     ) -> Self:
         """As `model_validate`, of JSON text."""
-        return cls.model_validate(kinds.check_json(cls, json_data), extra=extra)
+        from metagpt_ollama_rs.kinds import check_json
+
+        return cls.model_validate(check_json(cls, json_data), extra=extra)
 
     @classmethod
     def model_validate_strings(
@@ -380,7 +388,9 @@ class Record:
     ) -> Fields:
         """The JSON Schema of the class. ``schema_generator`` and ``union_format`` are pydantic's, and change
         nothing."""
-        page = kinds.Page(ref_template, by_alias, mode == "serialization")
+        from metagpt_ollama_rs.kinds import Page
+
+        page = Page(ref_template, by_alias, mode == "serialization")
         schema = page.describe(cls)
         return {"$defs": page.definitions, **schema} if page.definitions else schema
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["Dump"]
+__all__ = ["Dump", "plain_fields"]
 
 
 class Dump:
@@ -129,6 +129,23 @@ class Dump:
         if self._fallback is not None:
             return self.value(self._fallback(value))
         raise TypeError(f"a {type(value).__name__} has no form in JSON")
+
+
+def plain_fields(value: Any) -> Any:
+    """The fields of a record, a pydantic model or a dataclass that are not None, as a dict; anything else as it is.
+
+    >>> from metagpt_ollama_rs import Options
+    >>> plain_fields(Options(seed=1)), plain_fields({"seed": 1})
+    ({'seed': 1}, {'seed': 1})
+    """
+    if isinstance(value, (dict, type)):
+        return value
+    if hasattr(value, "model_dump"):
+        return value.model_dump(exclude_none=True)
+    if hasattr(value, "__dataclass_fields__"):
+        fields = {name: getattr(value, name) for name in value.__dataclass_fields__}
+        return {name: item for name, item in fields.items() if item is not None}
+    return value
 
 
 def _key(value: Any) -> str:

@@ -186,6 +186,12 @@ class CreateRequest(BaseStreamableRequest):
     parameters: Mapping[str, Any] | Options | None
     messages: Sequence[Mapping[str, Any] | Message] | None
 
+    @classmethod
+    def _prepare(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        if "from" in fields:
+            fields.setdefault("from_", fields.pop("from"))
+        return fields
+
     def _dump(self, dump: Dump, include: Any, exclude: Any) -> Any:
         found = dump.of(self, include, exclude)
         if "from_" in found:

@@ -18,8 +18,10 @@ from typing import Any
 
 from metagpt_ollama_rs.docstrings import parse_docstring
 from metagpt_ollama_rs.errors import ConfigurationError
+from metagpt_ollama_rs.images import BYTES
+from metagpt_ollama_rs.record_dumps import plain_fields
 
-__all__ = ["function_tool", "sent_calls", "sent_tools"]
+__all__ = ["answer_format", "function_tool", "sent_calls", "sent_tools"]
 
 _SIMPLE: dict[type, str] = {
     str: "string",
@@ -60,6 +62,8 @@ def _tool(tool: Any, where: str) -> Any:
         return tool
     if hasattr(tool, "model_dump") and not isinstance(tool, type):
         return tool.model_dump(mode="json", by_alias=True, exclude_none=True)
+    if hasattr(tool, "__dataclass_fields__") and not callable(tool):
+        return plain_fields(tool)
     if isinstance(tool, (staticmethod, classmethod)):
         tool = tool.__get__(None, object)
     if callable(tool):
@@ -430,6 +434,37 @@ def _inlined(schema: Any, definitions: Mapping[str, Any], inside: tuple[str, ...
     return rest
 
 
+def answer_format(format: Any) -> Any:
+    """The JSON Schema for ``format`` of a request: of a pydantic model (as pydantic writes it) or ``TypeAdapter``, a
+    dataclass, a TypedDict, a named tuple, an enum or a type such as ``list[int]``. A schema stays as it is.
+
+    Raises ConfigurationError for what is none of these.
+
+    >>> import dataclasses
+    >>> @dataclasses.dataclass
+    ... class Pet:
+    ...     name: str
+    ...     age: int = 0
+    >>> answer_format(Pet)
+    {'type': 'object', 'properties': {'name': {'type': 'string'}, 'age': {'type': 'integer'}}, 'required': ['name']}
+    """
+    if isinstance(format, BYTES):
+        return bytes(format).decode()
+    if isinstance(format, (str, Mapping)):
+        return format
+    is_class = isinstance(format, type)
+    if is_class and _is_model(format):
+        return format.model_json_schema() if hasattr(format, "model_json_schema") else format.schema()
+    if hasattr(format, "json_schema") and hasattr(format, "validate_python"):
+        return format.json_schema()
+    if is_class or typing.get_origin(format) is not None or type(format).__name__ == "UnionType":
+        return _schema(format)
+    raise ConfigurationError(
+        f"format is a {type(format).__name__}",
+        hint="give 'json', a JSON schema (a dict), or the class that the answer is to become",
+    )
+
+
 def sent_calls(calls: Any, where: str) -> list[Any]:
     """``tool_calls`` of a message in a history as they are sent: the arguments of each are an object.
 
@@ -442,8 +477,8 @@ def sent_calls(calls: Any, where: str) -> list[Any]:
 
 
 def _call(call: Any, where: str) -> Any:
-    call = _dumped(call)
-    function = _dumped(call.get("function")) if isinstance(call, Mapping) else None
+    call = plain_fields(call)
+    function = plain_fields(call.get("function")) if isinstance(call, Mapping) else None
     if not isinstance(function, Mapping):
         raise ConfigurationError(
             f"{where} has no function", hint='a call is {"function": {"name": "add", "arguments": {"a": 1}}}'
@@ -452,16 +487,12 @@ def _call(call: Any, where: str) -> Any:
     return {**call, "function": {**function, "arguments": arguments}}
 
 
-def _dumped(record: Any) -> Any:
-    return record.model_dump(exclude_none=True) if hasattr(record, "model_dump") else record
-
-
 def _arguments(arguments: Any, where: str) -> Any:
     if arguments is None:
         return {}
     if isinstance(arguments, memoryview):
         arguments = arguments.tobytes()
-    arguments = _dumped(arguments)
+    arguments = plain_fields(arguments)
     if isinstance(arguments, Mapping):
         return arguments
     hint = "Ollama takes an object: give a dict, or the JSON of one"

@@ -3,17 +3,16 @@ sends, such as ``2019393189`` and ``"2025-05-04T17:37:44.706015396-07:00"``."""
 
 from __future__ import annotations
 
-import re
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
-__all__ = ["ByteSize", "parse_byte_size", "parse_time", "read_byte_size", "read_time"]
+__all__ = ["BYTE_SIZE", "ByteSize", "parse_byte_size", "parse_time", "read_byte_size", "read_time"]
 
-_TIME = re.compile(r"(\d{4}-\d\d-\d\d)(?:[Tt_ ](\d\d:\d\d)(:\d\d)?(?:[.,](\d+))?\s*([Zz]|[+-]\d\d:?\d\d)?)?")
-_SIZE = re.compile(r"(\d*\.?\d+)\s*(\w+)?")
+_TIME = r"(\d{4}-\d\d-\d\d)(?:[Tt_ ](\d\d:\d\d)(:\d\d)?(?:[.,](\d+))?\s*([Zz]|[+-]\d\d:?\d\d)?)?"
+# Numbers of bytes as texts, in JSON Schema, too.
+BYTE_SIZE = r"^\s*(\d*\.?\d+)\s*(\w+)?"
 _UNITS: dict[str, int] = {
     "b": 1,
     **{f"{letter}b": 1000**power for power, letter in enumerate("kmgtpe", 1)},
@@ -48,6 +47,25 @@ class ByteSize(int):
         Raises ValueError for a unit that there is not."""
         return self / _unit(unit)
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        # Only pydantic calls this.
+        from pydantic_core import core_schema
+
+        def read(value: Any) -> ByteSize:
+            return parse_byte_size(value) if isinstance(value, str) else cls(value)
+
+        sizes = core_schema.union_schema(
+            [core_schema.str_schema(pattern=BYTE_SIZE), core_schema.int_schema(ge=0)], mode="left_to_right"
+        )
+        return core_schema.no_info_after_validator_function(
+            read,
+            sizes,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                int, return_schema=core_schema.int_schema(ge=0)
+            ),
+        )
+
 
 def _unit(name: str) -> int:
     size = _UNITS.get(name.lower())
@@ -62,7 +80,9 @@ def parse_byte_size(text: str) -> ByteSize:
     >>> parse_byte_size("1.5 KiB")
     1536
     """
-    found = _SIZE.fullmatch(text.strip())
+    import re
+
+    found = re.fullmatch(BYTE_SIZE, text.rstrip())
     if found is None:
         raise ValueError(f"{text!r} is no number of bytes")
     return ByteSize(float(found[1]) * _unit(found[2] or "b"))
@@ -79,9 +99,10 @@ def parse_time(text: str) -> datetime:
     >>> parse_time("2025-05-04T17:37:44.706015396-07:00").isoformat()
     '2025-05-04T17:37:44.706015-07:00'
     """
+    import re
     from datetime import datetime, timezone
 
-    found = _TIME.fullmatch(text.strip())
+    found = re.fullmatch(_TIME, text.strip())
     if found is None:
         raise ValueError(f"{text!r} is no time")
     day, time, seconds, fraction, zone = found.groups()

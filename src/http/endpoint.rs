@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! POST /api/chat    changes nothing    its lines are parts of an answer
-//! POST /api/pull    changes a model    its lines report progress
+//! POST /api/pull    may be sent twice  its lines report progress    goes on where it stopped
 //! ```
 
 /// The verbs that Ollama's routes use.
@@ -40,6 +40,8 @@ pub struct Endpoint {
     /// Whether a request may change something on the server. Such a request is not sent twice when the server may have
     /// carried it out already.
     pub changes: bool,
+    /// Whether it is a transfer that goes on where it stopped when it is asked for again.
+    pub resumes: bool,
 }
 
 impl Endpoint {
@@ -51,6 +53,7 @@ impl Endpoint {
             path: path.into(),
             lines: Some(ReplyLines::Any),
             changes: method.may_change(),
+            resumes: false,
         }
     }
 

@@ -14,7 +14,7 @@
 //! * What an exchange is. `clock` keeps its time limits, `retry_plan` says when a request is sent again, `redirect` which
 //!   redirects are followed; `transport` carries the requests of one client to its server. `exchange` is one request and its
 //!   checked reply, read piece by piece.
-//! * What becomes of a reply. `reply` reads it whole. `explain` asks the server about a failure. `repetition` is the error of an
+//! * What becomes of a reply. `resumption` says when a transfer that broke off goes on. `reply` reads it whole. `explain` asks the server about a failure. `repetition` is the error of an
 //!   answer that repeats itself, `sink` makes items or lines of the pieces of a body, `pump` moves these into an inbox.
 //! * [`client`] is the pooled client with its two verbs: `call` (the whole reply) and `pump` (a stream into an inbox).
 //!
@@ -44,6 +44,7 @@ mod refusal;
 mod repetition;
 mod reply;
 mod request;
+mod resumption;
 mod retry_plan;
 mod sink;
 mod transport;

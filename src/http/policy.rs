@@ -14,6 +14,12 @@ const GROWTH: u32 = 4;
 /// The longest wait of our own choice.
 const LONGEST: Duration = Duration::from_secs(1);
 
+/// The same for a transfer that goes on where it stopped: the first wait is so many times [`Retry::first`], each further one
+/// so many times the one before, up to [`LONGEST_OF_TRANSFER`]. A server that is being restarted takes seconds, a network
+/// longer.
+const GROWTH_OF_TRANSFER: u32 = 5;
+const LONGEST_OF_TRANSFER: Duration = Duration::from_secs(30);
+
 /// As good as no limit, and within what the clock can express.
 pub(super) const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
@@ -86,10 +92,31 @@ impl Retry {
             return (wait <= self.retry_after).then_some(wait.min(YEAR));
         }
         let first = self.first.min(YEAR);
-        let grown = first.saturating_mul(GROWTH.saturating_pow(taken));
-        let wait = grown.min(LONGEST.max(first)).mul_f64(0.75 + 0.5 * roll);
+        let wait = spread(first, GROWTH.saturating_pow(taken), LONGEST, roll);
         (spent.saturating_add(wait) <= self.budget).then_some(wait)
     }
+
+    /// How long to wait before a transfer goes on for the time number `taken` (from 0) since it came further; `None`: give
+    /// up. A transfer takes as long as it takes, so it has no budget.
+    pub(super) fn transfer_wait(
+        &self,
+        taken: u32,
+        asked: Option<f64>,
+        roll: f64,
+    ) -> Option<Duration> {
+        if asked.is_some() {
+            return self.wait(taken, Duration::ZERO, asked, roll);
+        }
+        let grown = GROWTH_OF_TRANSFER.saturating_pow(taken.saturating_add(1));
+        let wait = spread(self.first.min(YEAR), grown, LONGEST_OF_TRANSFER, roll);
+        (taken < self.count).then_some(wait)
+    }
+}
+
+/// `first` times `factor`, at most `longest` (or `first`, where that is longer), give or take a quarter.
+fn spread(first: Duration, factor: u32, longest: Duration, roll: f64) -> Duration {
+    let grown = first.saturating_mul(factor);
+    grown.min(longest.max(first)).mul_f64(0.75 + 0.5 * roll)
 }
 
 impl Default for Retry {
@@ -151,6 +178,32 @@ mod tests {
                 None
             ]
         );
+    }
+
+    #[test]
+    fn a_transfer_is_waited_for_longer() {
+        let policy = Retry {
+            count: 5,
+            budget: Duration::ZERO,
+            ..Retry::default()
+        };
+        let waits: Vec<_> = (0..6)
+            .map(|taken| {
+                policy
+                    .transfer_wait(taken, None, 0.5)
+                    .map(|wait| wait.as_secs())
+            })
+            .collect();
+        assert_eq!(
+            waits,
+            [Some(1), Some(5), Some(25), Some(30), Some(30), None]
+        );
+        assert_eq!(
+            milliseconds(policy.transfer_wait(0, Some(7.0), 0.5)),
+            Some(7000)
+        );
+        assert_eq!(policy.transfer_wait(0, Some(10.5), 0.5), None);
+        assert_eq!(Retry::OFF.transfer_wait(0, None, 0.5), None);
     }
 
     #[test]

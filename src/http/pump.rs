@@ -14,6 +14,7 @@ use super::exchange::Exchange;
 use super::explain::explain;
 use super::fault;
 use super::request::Request;
+use super::resumption::{Completed, Resumption};
 use super::sink::{DeltaSink, ExpectedLines, PumpMode, RawLineSink, Sink};
 use super::transport::Transport;
 use super::upload::UploadFile;
@@ -76,13 +77,43 @@ async fn stream_and_explain(
     }
 }
 
-/// Sends `request` and moves the reply into `inbox` until it ends or fails.
+/// Sends `request` and moves the reply into `inbox` until it ends or fails. A transfer goes on where it broke off: its reader
+/// sees the reports of the next reply after those of the one before. A reader of raw lines decides on that itself.
 async fn stream(
+    transport: &Transport,
+    mut request: Request,
+    inbox: &Inbox,
+    mode: PumpMode,
+    url: &str,
+) -> Result<(), Error> {
+    let config = transport.config();
+    let resumption = Resumption::of(&request, config.retry, config.timeouts);
+    let Some(mut resumption) = resumption.filter(|_| mode != PumpMode::RawLines) else {
+        return stream_once(transport, request, inbox, mode, url, None).await;
+    };
+    let secrets = transport.secrets_of(&request);
+    loop {
+        let mut completed = Completed::new();
+        let once = stream_once(transport, request, inbox, mode, url, Some(&mut completed));
+        let error = match Box::pin(once).await {
+            Ok(()) => return Ok(()),
+            Err(error) => secrets.redact(error),
+        };
+        resumption.note_completed(completed);
+        request = resumption
+            .wait_for_next(error, transport.lane(), || inbox.nudge())
+            .await?;
+    }
+}
+
+/// Sends `request` and moves the reply into `inbox` until it ends or fails. How far a transfer comes goes into `completed`.
+async fn stream_once(
     transport: &Transport,
     request: Request,
     inbox: &Inbox,
     mode: PumpMode,
     url: &str,
+    completed: Option<&mut Completed>,
 ) -> Result<(), Error> {
     let max_line = transport.config().max_line;
     let expected = match (request.endpoint.lines, mode) {
@@ -102,7 +133,11 @@ async fn stream(
     let end = match mode {
         PumpMode::Deltas | PumpMode::Records(_) => {
             let mut sink = DeltaSink::new(max_line, expected, guarded);
-            relay(&mut exchange, &mut sink, inbox, trace).await
+            let end = relay(&mut exchange, &mut sink, inbox, trace).await;
+            if let Some(completed) = completed {
+                *completed = sink.into_completed();
+            }
+            end
         }
         PumpMode::RawLines => {
             relay(&mut exchange, &mut RawLineSink::new(max_line), inbox, trace).await

@@ -6,6 +6,7 @@ use super::endpoint::Endpoint;
 use super::exchange::Exchange;
 use super::redact::Secrets;
 use super::request::Request;
+use super::resumption::Resumption;
 use super::transport::Transport;
 use crate::error::Error;
 
@@ -22,12 +23,30 @@ pub struct Reply {
     pub endpoint: Arc<Endpoint>,
 }
 
-/// Sends `request` to `url` and reads the whole reply.
+/// Sends `request` to `url` and reads the whole reply. A transfer goes on where it broke off.
 pub(super) async fn fetch(
     transport: &Transport,
-    request: Request,
+    mut request: Request,
     url: &str,
 ) -> Result<Reply, Error> {
+    let config = transport.config();
+    let Some(mut resumption) = Resumption::of(&request, config.retry, config.timeouts) else {
+        return fetch_once(transport, request, url).await;
+    };
+    let secrets = transport.secrets_of(&request);
+    loop {
+        let fetched = Box::pin(fetch_once(transport, request, url)).await;
+        let error = match fetched {
+            Ok(reply) => return Ok(reply),
+            Err(error) => secrets.redact(error),
+        };
+        request = resumption
+            .wait_for_next(error, transport.lane(), || {})
+            .await?;
+    }
+}
+
+async fn fetch_once(transport: &Transport, request: Request, url: &str) -> Result<Reply, Error> {
     let endpoint = Arc::clone(&request.endpoint);
     let mut exchange = Exchange::open(transport, request, url).await?;
     let body = exchange.whole(transport.config().max_body).await?;

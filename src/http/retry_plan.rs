@@ -2,7 +2,8 @@
 //!
 //! Only before the first byte of an answer, only for failures that pass ([`Repeat`]), and briefly: `MetaGPT` tries
 //! three times itself, and a server that is down should cost it seconds only. A time limit that ran out is never tried
-//! again: a client that leaves ends the loading of its model, and would start it anew with every try.
+//! again: a client that leaves ends the loading of its model, and would start it anew with every try. Transfers are more
+//! patient ([`super::resumption`]).
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
@@ -100,7 +101,7 @@ impl RetryPlan {
 }
 
 /// A number from 0 to 1 that differs from client to client: the hasher's keys are random.
-fn random_fraction() -> f64 {
+pub(super) fn random_fraction() -> f64 {
     let bits = RandomState::new().hash_one(0_u8) >> 32;
     u32::try_from(bits).map_or(0.5, |bits| f64::from(bits) / f64::from(u32::MAX))
 }

@@ -13,6 +13,7 @@ use memchr::memchr_iter;
 
 use super::refusal;
 use super::repetition::repetition_error;
+use super::resumption::Completed;
 use crate::error::{Cause, Error, Kind};
 use crate::inbox::Inbox;
 use crate::stats::ReplyEnd;
@@ -76,6 +77,8 @@ pub(super) struct DeltaSink {
     says_done: Option<bool>,
     /// Whether the last line of a report of progress has the status `success`.
     succeeded: bool,
+    /// How far each blob has come, by the reports of progress.
+    completed: Completed,
     end: ReplyEnd,
     repetition_guard: Option<Box<RepetitionGuard>>,
 }
@@ -90,9 +93,15 @@ impl DeltaSink {
             done: false,
             says_done: None,
             succeeded: false,
+            completed: Completed::new(),
             end: ReplyEnd::default(),
             repetition_guard: guarded.then(Box::default),
         }
+    }
+
+    /// How far each blob has come, by the reports of progress.
+    pub(super) fn into_completed(self) -> Completed {
+        self.completed
     }
 
     /// Decodes, then looks for the last line and for error lines among what is new.
@@ -139,7 +148,9 @@ impl DeltaSink {
             if delta.model.is_some() && (delta.done || delta.done_reason.is_some()) {
                 self.end.model.clone_from(&delta.model);
             }
-            self.succeeded = self.expected == ExpectedLines::Progress && is_success(delta);
+            if self.expected == ExpectedLines::Progress {
+                self.succeeded = note_progress(&delta.line, &mut self.completed);
+            }
         }
         if keep < self.batch.items.len() {
             // What stands after the last line, or is an error, is no item.
@@ -311,11 +322,20 @@ fn undecodable(error: &WireError) -> Error {
     )
 }
 
-/// Whether a line of progress is the last one.
-fn is_success(delta: &Delta) -> bool {
-    let line: Option<serde_json::Value> = serde_json::from_slice(&delta.line).ok();
-    line.as_ref()
-        .and_then(|line| line.get("status"))
-        .and_then(serde_json::Value::as_str)
-        == Some("success")
+/// Notes in `completed` how far a blob has come by a report of progress. True: it is the last report.
+fn note_progress(line: &[u8], completed: &mut Completed) -> bool {
+    let Ok(report) = serde_json::from_slice::<serde_json::Value>(line) else {
+        return false;
+    };
+    let text = |name| report.get(name).and_then(serde_json::Value::as_str);
+    let bytes = report.get("completed").and_then(serde_json::Value::as_u64);
+    if let (Some(digest), Some(bytes)) = (text("digest"), bytes) {
+        match completed.get_mut(digest) {
+            Some(known) => *known = bytes.max(*known),
+            None => {
+                completed.insert(digest.to_owned(), bytes);
+            }
+        }
+    }
+    text("status") == Some("success")
 }

@@ -14,11 +14,22 @@ __all__ = ["convert_function_to_tool"]
 
 
 def convert_function_to_tool(func: Callable[..., Any]) -> Tool:
-    """The description of ``func``, by its signature and its docstring.
+    """The description of a function, as `tools.function_tool` makes it, as a `Tool`.
 
-    >>> def add(a: int) -> int:
-    ...     '''Adds one.'''
-    >>> convert_function_to_tool(add).function.name
-    'add'
+    As ollama-python's, it joins the types that an argument may have to one text, and says None where nothing is
+    required. Beyond it there are the items of lists, literals, and the fields of classes. Raises ConfigurationError for
+    what has no name or no signature.
+
+    >>> def add(a: int, b: "int | str" = 0) -> int:
+    ...     \"\"\"Adds two numbers.\"\"\"
+    >>> tool = convert_function_to_tool(add)
+    >>> tool.function.parameters.required, tool.function.parameters.properties["b"].type
+    (['a'], 'integer, string')
     """
-    return Tool.model_validate(function_tool(func))
+    described = function_tool(func)
+    parameters = described["function"]["parameters"]
+    parameters["required"] = parameters["required"] or None
+    for part in parameters["properties"].values():
+        if isinstance(part.get("type"), list):
+            part["type"] = ", ".join(part["type"])
+    return Tool(**described)

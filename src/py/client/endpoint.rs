@@ -12,7 +12,8 @@ use crate::py::interpreter::exit::enter;
 ///
 /// `lines` is what the lines of its streamed reply are: `"answer"`, `"progress"`, `"any"`, or None where it has no
 /// streamed reply. `changes` says whether a request may change something on the server, so that it must not be sent
-/// twice; None: unless the method is GET or HEAD. A method that is none of GET, POST, DELETE and HEAD counts as POST.
+/// twice; None: unless the method is GET or HEAD. `resumes` says that it is a transfer that goes on where it stopped when
+/// it is asked for again. A method that is none of GET, POST, DELETE and HEAD counts as POST.
 /// Raises `ValueError` for other lines.
 #[pyclass(
     frozen,
@@ -34,12 +35,13 @@ impl EndpointRow {
 #[pymethods]
 impl EndpointRow {
     #[new]
-    #[pyo3(signature = (path, method="POST", lines=None, changes=None))]
+    #[pyo3(signature = (path, method="POST", lines=None, changes=None, resumes=false))]
     fn new(
         path: String,
         method: &str,
         lines: Option<&str>,
         changes: Option<bool>,
+        resumes: bool,
     ) -> PyResult<Self> {
         enter();
         let method = Method::named(method);
@@ -54,6 +56,7 @@ impl EndpointRow {
             path,
             lines: lines.transpose()?,
             changes: changes.unwrap_or(method.may_change()),
+            resumes,
         };
         Ok(Self {
             endpoint: Arc::new(endpoint),
@@ -86,6 +89,13 @@ impl EndpointRow {
     fn changes(&self) -> bool {
         enter();
         self.endpoint.changes
+    }
+
+    /// Whether it is a transfer that goes on where it stopped when it is asked for again.
+    #[getter]
+    fn resumes(&self) -> bool {
+        enter();
+        self.endpoint.resumes
     }
 
     fn __repr__(&self) -> String {

@@ -169,6 +169,7 @@ impl StreamReader {
                 return Err(self.end_unconverted(py, error));
             }
             if !self.refill(inbox) {
+                self.call.tell_notes(py)?;
                 return Ok(NextItem::NotYet);
             }
             self.tell_notes(py)?;
