@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Union
 
 from metagpt_ollama_rs.errors import ConfigurationError
 from metagpt_ollama_rs.images import BYTES, unread_images
+from metagpt_ollama_rs.model_files import file_table
 from metagpt_ollama_rs.record import Record
 from metagpt_ollama_rs.record_dumps import plain_fields
 from metagpt_ollama_rs.spelling import near_miss
@@ -122,12 +123,15 @@ def systemone_payload(model: Any, state: Any, questions: Any, keep_alive: Any) -
 
 
 def create_payload(model: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The payload of ``/api/create``, whose keys ``fields`` has.
+    """The payload of ``/api/create``, whose keys ``fields`` has. Files wait in it to be sent (`model_files`).
 
     >>> create_payload("mario", {"from": "llama3.2", "system": "You are Mario.", "quantize": None})
     {'model': 'mario', 'from': 'llama3.2', 'system': 'You are Mario.'}
     """
     payload = {name: value for name, value in fields.items() if value is not None}
+    for where in ("files", "adapters"):
+        if where in payload:
+            payload[where] = file_table(payload[where], where)
     if "parameters" in payload:
         payload["parameters"] = _options(payload["parameters"], "parameters")
     if "messages" in payload:
