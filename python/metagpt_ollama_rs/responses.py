@@ -12,10 +12,12 @@ from metagpt_ollama_rs.values import ByteSize, read_byte_size, read_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
     from typing import Any
+
+    from typing_extensions import Self
 
     # `bytes` is also the name of a field.
     Bytes = bytes
@@ -140,6 +142,22 @@ class BaseGenerateResponse(Record):
     eval_count: int | None
     eval_duration: int | None
 
+    @classmethod
+    def of_parts(cls, parts: Iterable[Self]) -> Self:
+        """The whole reply of the parts of a stream: texts and thinking joined, calls of tools and log probabilities in
+        one list, all else as the last part that has it says. Raises ValueError for no parts.
+
+        >>> parts = [ChatResponse(message={"role": "assistant", "content": text}) for text in ("Hello", " world")]
+        >>> ChatResponse.of_parts(parts).message
+        Message(role='assistant', content='Hello world')
+        """
+        whole: dict[str, Any] = {}
+        for part in parts:
+            _add_part(whole, dict(part._data))
+        if not whole:
+            raise ValueError(f"{cls.__name__}.of_parts() needs one part at least")
+        return cls(whole)
+
     @property
     def tokens_per_second(self) -> float | None:
         """Tokens of the answer per second of generation; None if the server gave no counts."""
@@ -166,6 +184,21 @@ class BaseGenerateResponse(Record):
     def answer_tokens(self) -> int | None:
         """Tokens of the answer, thinking among them; None if the server did not say."""
         return self.eval_count
+
+
+def _add_part(whole: dict[str, Any], part: Mapping[str, Any]) -> None:
+    """Adds what ``part``, or its message, says to ``whole``, and changes nothing of the part."""
+    for name, value in part.items():
+        known = whole.get(name)
+        if name == "message" and value is not None:
+            message = whole.setdefault(name, {})
+            _add_part(message, value._data if isinstance(value, Record) else value)
+        elif name in ("content", "thinking", "response") and isinstance(value, str):
+            whole[name] = (known or "") + value
+        elif name in ("tool_calls", "images", "logprobs") and isinstance(value, list):
+            whole[name] = [*(known or ()), *value]
+        elif value is not None or name not in whole:
+            whole[name] = value
 
 
 class ChatResponse(BaseGenerateResponse):

@@ -151,9 +151,15 @@ def _signature(function: Any, inner: Any, name: str) -> tuple[str, dict[str, Any
     for parameter in wanted:
         hint = hints.get(parameter.name, parameter.annotation)
         schema, optional = _without_null(_schema(str if hint is parameter.empty else hint))
-        schema["description"] = texts.get(parameter.name) or schema.get("description", "")
+        default = parameter.default
+        needs = default is parameter.empty
+        field_text = ""
+        if hasattr(default, "is_required") and hasattr(default, "description"):
+            # pydantic's `Field(…)` in the place of a default.
+            needs, field_text = default.is_required(), default.description or ""
+        schema["description"] = texts.get(parameter.name) or schema.get("description") or field_text
         properties[parameter.name] = schema
-        if parameter.default is parameter.empty and not optional:
+        if needs and not optional:
             needed.append(parameter.name)
     return description, properties, needed
 

@@ -323,3 +323,40 @@ def test_arguments_of_other_servers_are_put_together(ollama_server: ScriptedServ
     reply = Client(ollama_server.url).chat("m", [{"role": "user", "content": "?"}])
     found = [(call.function.name, call.function.arguments) for call in reply.message.tool_calls or ()]
     assert found == [("f", {"a": 1}), ("g", {})]
+
+
+def test_parts_of_a_stream_make_a_whole_reply(ollama_server: ScriptedServer) -> None:
+    calls = [{"function": {"name": name, "arguments": {"a": 1}}} for name in "fgh"]
+    messages: list[dict[str, Any]] = [
+        {"role": "assistant", "content": "", "thinking": "Well"},
+        {"role": "assistant", "content": "", "thinking": ", hm"},
+        {"role": "assistant", "content": "One"},
+        {"role": "assistant", "content": " two", "tool_calls": calls[:1]},
+        {"role": "assistant", "content": "", "tool_calls": calls[1:]},
+    ]
+    sent = [{"model": "m", "created_at": str(at), "message": messages[at], "done": False} for at in range(5)]
+    last = {**sent[0], "message": {"role": "assistant", "content": ""}, "done": True, "eval_count": 5}
+    ollama_server.queue(Reply.ndjson([*sent, last]))
+    parts = list(Client(ollama_server.url).chat("m", [{"role": "user", "content": "?"}], stream=True))
+    before = copy.deepcopy(parts)
+    whole = ChatResponse.of_parts(parts)
+    assert parts == before
+    assert whole.message.model_dump(exclude_none=True) == {
+        "role": "assistant",
+        "content": "One two",
+        "thinking": "Well, hm",
+        "tool_calls": calls,
+    }
+    assert (whole.done, whole.eval_count, whole.model) == (True, 5, "m")
+    ollama_server.answer("ok")
+    Client(ollama_server.url).chat("m", [whole.message])
+    assert ollama_server.last.json()["messages"][0]["tool_calls"] == calls
+    with pytest.raises(ValueError, match="one part at least"):
+        ChatResponse.of_parts([])
+
+
+def test_parts_of_a_generation_make_a_whole_reply(ollama_server: ScriptedServer) -> None:
+    parts, objects = generate_pieces(ollama_server, TEXTS)
+    whole = GenerateResponse.of_parts(iter(parts))
+    assert whole.response == "".join(TEXTS)
+    assert whole.model_dump(exclude_unset=True) == {**objects[-1], "response": whole.response}

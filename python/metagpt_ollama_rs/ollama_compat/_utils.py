@@ -16,9 +16,9 @@ __all__ = ["convert_function_to_tool"]
 def convert_function_to_tool(func: Callable[..., Any]) -> Tool:
     """The description of a function, as `tools.function_tool` makes it, as a `Tool`.
 
-    As ollama-python's, it joins the types that an argument may have to one text, and says None where nothing is
-    required. Beyond it there are the items of lists, literals, and the fields of classes. Raises ConfigurationError for
-    what has no name or no signature.
+    As ollama-python's, it joins the types that an argument may have to one text, and of a function without arguments
+    it says None for what is required. Beyond it there are the items of lists, literals, and the fields of classes.
+    Raises ConfigurationError for what has no name or no signature.
 
     >>> def add(a: int, b: "int | str" = 0) -> int:
     ...     \"\"\"Adds two numbers.\"\"\"
@@ -28,7 +28,8 @@ def convert_function_to_tool(func: Callable[..., Any]) -> Tool:
     """
     described = function_tool(func)
     parameters = described["function"]["parameters"]
-    parameters["required"] = parameters["required"] or None
+    if not parameters["properties"]:
+        parameters["required"] = None
     for part in parameters["properties"].values():
         if isinstance(part.get("type"), list):
             part["type"] = ", ".join(part["type"])
