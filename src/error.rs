@@ -108,6 +108,8 @@ pub enum Cause {
     UnknownProxyName,
     /// `Connect`: the connection was closed before a reply.
     Closed,
+    /// `Connect`: the Unix socket of the server cannot be connected to.
+    UnixSocket,
     /// `Connect`, TLS: nobody whom this machine trusts has signed the certificate.
     Untrusted,
     /// `Connect`, TLS: the certificate has expired.
@@ -134,6 +136,7 @@ impl Cause {
             Self::UnknownName => "unknown_name",
             Self::UnknownProxyName => "unknown_proxy_name",
             Self::Closed => "closed",
+            Self::UnixSocket => "unix_socket",
             Self::Untrusted => "untrusted",
             Self::Expired => "expired",
             Self::NotYetValid => "not_yet_valid",

@@ -85,7 +85,7 @@ class BaseClient:
             "max_line": max_line,
             "max_body": max_body,
             "on_event": _checked_hook(on_event),
-            **httpx_only,
+            **mapped.kept,
         }
         address = host or plain_text(os.environ.get("OLLAMA_HOST", ""), "OLLAMA_HOST")
         self._native = _core.NativeClient(

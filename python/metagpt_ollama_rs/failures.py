@@ -209,6 +209,8 @@ _HINTS_BY_CAUSE = {
     "unknown_proxy_name": "is the proxy right and running? Correct its name in proxy (or HTTP_PROXY, HTTPS_PROXY, "
     "ALL_PROXY), or leave it out and add the host to NO_PROXY",
     "closed": _SERVER_LOG,
+    "unix_socket": "is the path in base_url (or OLLAMA_HOST) right, does a server listen there, and may this user "
+    "write to the socket?",
     "untrusted": "name the file of its CA, or of the certificate itself, with verify (in config2.yaml: "
     "`extra_fields: {verify: /path/ca.pem}`) or SSL_CERT_FILE",
     "expired": "renew the server's certificate; or is this machine's clock wrong?",

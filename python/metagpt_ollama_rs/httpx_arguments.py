@@ -48,6 +48,7 @@ class MappedArguments:
     """The arguments that only httpx has, as far as ours stand for them.
 
     Attributes:
+        kept: the arguments in a form that can be pickled, if they can.
         headers: to be sent with every request, in the place of those of the same names.
         others: further arguments of our clients.
         carried: whether the requests have to go over httpx.
@@ -62,6 +63,7 @@ class MappedArguments:
 
     def __init__(self, called: str, constructor: Callable[..., Any], given: Mapping[str, Any]) -> None:
         refuse_unknown(called, constructor, {name: value for name, value in given.items() if name not in ARGUMENTS})
+        self.kept = dict(given)
         self.headers: dict[str, str] = {}
         self.others: dict[str, Any] = {}
         self.carried = any(_needs_httpx(name, value) for name, value in given.items())
@@ -132,6 +134,7 @@ def _take_cookies(mapped: MappedArguments, value: Any) -> None:
         pairs = [(cookie.name, cookie.value) for cookie in getattr(value, "jar", value)]
     else:
         pairs = list(value.items() if isinstance(value, Mapping) else value)
+    mapped.kept["cookies"] = pairs
     if pairs:
         mapped.headers["Cookie"] = "; ".join(f"{name}={text}" for name, text in pairs)
 

@@ -17,11 +17,11 @@ import re
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from metagpt_ollama_rs import _core
-from metagpt_ollama_rs.errors import ConfigurationError
+from metagpt_ollama_rs.errors import ConfigurationError, DecodeError, OllamaError
 from metagpt_ollama_rs.failures import from_core
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterable, Iterator
     from types import TracebackType
 
     from typing_extensions import Self
@@ -228,8 +228,10 @@ class HttpxCarrier:
                     await response.aread()
                 exchange.check(response)
                 async for piece in response.aiter_bytes():
-                    yield items.feed(piece)
-                yield items.finish()
+                    for batch in _all_of(items.feed(piece)):
+                        yield batch
+                for batch in _all_of(items.finish()):
+                    yield batch
 
     def close(self) -> None:
         self.client.close()
@@ -253,6 +255,19 @@ class _Callbacks:
             other = self._on_text(delta.content)
             if callable(other) and not self._replaced:
                 self._on_text, self._replaced = other, True
+
+
+def _all_of(items: Iterable[Any]) -> Iterator[list[Any]]:
+    """The items as one list, also those before an exception, which is raised after it."""
+    found: list[Any] = []
+    failure = None
+    try:
+        found.extend(items)
+    except OllamaError as error:
+        failure = error
+    yield found
+    if failure is not None:
+        raise failure
 
 
 def _refuse_guard(guarded: bool) -> None:
@@ -351,8 +366,8 @@ class _Exchange:
             if format == "vectors" or not self.endpoint.streams:
                 raise self.error("decode", message=f"The reply cannot be decoded: {error}.") from error
             items = _Items(self, None)
-            items.feed(body)
-            items.finish()
+            for _ in (*items.feed(body), *items.finish()):
+                pass
             return items.folded()
         if not isinstance(reply, dict):
             raise self.error("protocol", message=f"The reply is no object but {json.dumps(reply)[:80]}.")
@@ -449,17 +464,22 @@ class _Items:
         self._done = self._says_done = False
         self.text = self.thinking = ""
 
-    def feed(self, piece: bytes) -> list[Any]:
+    def feed(self, piece: bytes) -> Iterator[Any]:
+        """The items that a piece of the body completes; what is wrong comes after those before it."""
         if self._decoder is None:
-            return [item for line in self._lines.feed(piece) for item in self._loose(line)]
-        return [item for delta in self._decoder.feed(piece) for item in self._read(delta)]
+            for line in self._lines.feed(piece):
+                yield from self._loose(line)
+        else:
+            yield from self._decode(self._decoder.feed, piece)
 
-    def finish(self) -> list[Any]:
+    def finish(self) -> Iterator[Any]:
+        """The items that the end of the body completes. Raises the error of one that has ended too early."""
         if self._decoder is None:
-            return [item for line in self._lines.finish() for item in self._loose(line)]
-        items = [item for delta in self._decoder.finish() for item in self._read(delta)]
-        progress = self._exchange.endpoint.lines == "progress"
-        if progress:
+            for line in self._lines.finish():
+                yield from self._loose(line)
+            return
+        yield from self._decode(self._decoder.finish)
+        if self._exchange.endpoint.lines == "progress":
             complete, last = self._last.get("status") == "success", "`status: success`"
         else:
             # An answer none of whose lines says `done` has no last line to wait for.
@@ -467,7 +487,18 @@ class _Items:
         if not complete:
             message = f"The reply ended without a last line ({last}): it is cut short."
             raise self._exchange.error("incomplete", message=message)
-        return items
+
+    def _decode(self, work: Callable[..., list[_core.Delta]], *piece: bytes) -> Iterator[Any]:
+        failure = None
+        try:
+            deltas = work(*piece)
+        except DecodeError as error:
+            deltas, failure = error.deltas, error  # type: ignore[attr-defined]
+        for delta in deltas:
+            yield from self._read(delta)
+        if failure is not None and not self._done:
+            failure.url, failure.model, failure.status = self._exchange.url, self._exchange.model, self._exchange.status
+            raise failure
 
     def _loose(self, line: bytes) -> list[Any]:
         text = line.strip()

@@ -93,7 +93,7 @@ class Plain(ValueKind):
             if strict and not self.is_exact(value):
                 raise _Refused(f"{self._name}_type")
             return self._read(value)
-        except (ValueError, OverflowError) as error:
+        except (ValueError, TypeError, ArithmeticError) as error:
             code = error.code if isinstance(error, _Refused) else f"{self._name}_parsing"
             problems.append((place, code, f"Input should be a valid {_WORDS.get(self._name, self._name)}", value))
             return None
@@ -126,23 +126,32 @@ def _read_str(value: Any) -> str:
 
     if isinstance(value, (bytes, bytearray)):
         return value.decode()
+    if isinstance(value, enum.Enum):
+        return str(value.value)
     if isinstance(value, str):
-        return str(value.value if isinstance(value, enum.Enum) else value)
+        return str(value)
     raise _Refused("string_type")
 
 
 def _read_int(value: Any) -> int:
     import decimal
+    import operator
 
-    if isinstance(value, (int, str, bytes, bytearray)):
-        return int(value)
-    if isinstance(value, (float, decimal.Decimal)) and value == int(value):
-        return int(value)
-    raise _Refused("int_from_float" if isinstance(value, float) else "int_type")
+    if isinstance(value, (str, bytes, bytearray)):
+        text = value if isinstance(value, str) else value.decode()
+        whole, _, fraction = text.strip().partition(".")
+        return int(text if fraction.strip("0") else whole)
+    if isinstance(value, (float, decimal.Decimal)):
+        if value == int(value):
+            return int(value)
+        raise _Refused("int_from_float")
+    if hasattr(value, "__index__"):
+        return operator.index(value)
+    raise _Refused("int_type")
 
 
 def _read_float(value: Any) -> float:
-    if isinstance(value, (int, float, str, bytes, bytearray)) or hasattr(value, "__float__"):
+    if isinstance(value, (str, bytes, bytearray)) or hasattr(value, "__float__") or hasattr(value, "__index__"):
         return float(value)
     raise _Refused("float_type")
 
@@ -172,7 +181,9 @@ def _read_path(value: Any) -> Any:
     import os
     from pathlib import Path
 
-    if isinstance(value, (str, os.PathLike)):
+    if isinstance(value, str):
+        return Path(_read_str(value))
+    if isinstance(value, os.PathLike):
         return Path(value)
     raise _Refused("path_type")
 
@@ -184,9 +195,15 @@ def _read_datetime(value: Any) -> Any:
         return value
     if isinstance(value, date):
         return datetime(value.year, value.month, value.day)
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
+    if isinstance(value, (bytes, bytearray)):
+        value = value.decode()
+    try:
+        seconds = None if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        seconds = None
+    if seconds is not None:
         # Numbers of more than eleven digits are milliseconds.
-        return datetime.fromtimestamp(value / 1000 if abs(value) > 2e10 else value, timezone.utc)
+        return datetime.fromtimestamp(seconds / 1000 if abs(seconds) > 2e10 else seconds, timezone.utc)
     if isinstance(value, str):
         return parse_time(value)
     raise _Refused("datetime_type")

@@ -14,7 +14,8 @@
 //! Accepted: `host`, `host:port`, `:port`, `http(s)://…`, IPv6 with or without brackets, a path, a trailing slash, white
 //! space and quotes around it all. A path that ends in an endpoint (`/api`, `/v1`, `/api/chat`, `/v1/chat/completions`, …)
 //! was copied from somewhere, and loses that; what stands before the endpoint is a reverse proxy's prefix and is kept.
-//! `user:password@` is kept for basic authentication and never shown. Anything else is an error that says what to write.
+//! `user:password@` is kept for basic authentication and never shown. A server that listens on a Unix socket is
+//! `unix:///path/to.sock` ([`UnixSocket`]). Anything else is an error that says what to write.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -22,6 +23,8 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use reqwest::Url;
 
+use super::percent::percent_decoded;
+use super::unix_socket::{self, UnixSocket};
 use crate::error::{Error, Kind};
 use crate::excerpt::excerpt;
 
@@ -50,6 +53,9 @@ pub struct BaseUrl {
     /// The prefix of a reverse proxy: empty, or `/prefix` without a slash at its end.
     prefix: String,
     credentials: Option<(String, String)>,
+    /// The socket on which the server listens, if it does not listen on a port: then the host is `localhost`, for the header
+    /// `Host`.
+    socket: Option<UnixSocket>,
 }
 
 impl BaseUrl {
@@ -67,6 +73,9 @@ impl BaseUrl {
                 "it contains the control character U+{:04X}",
                 u32::from(bad)
             )));
+        }
+        if let Some(address) = unix_socket::address(text) {
+            return Self::on_socket(&address?);
         }
         let (scheme, rest) = match text.split_once("://") {
             Some((scheme, rest)) => (Some(scheme.to_ascii_lowercase()), rest),
@@ -126,6 +135,16 @@ impl BaseUrl {
         Self::assemble(https, &host, port, path, credentials)
     }
 
+    /// The base URL of a server that listens on a Unix socket.
+    fn on_socket(address: &unix_socket::UnixAddress<'_>) -> Result<Self, Error> {
+        let credentials = address.user.map(credentials);
+        let base = Self::assemble(false, "localhost", 80, address.prefix, credentials)?;
+        Ok(Self {
+            socket: Some(UnixSocket::at(&address.path)?),
+            ..base
+        })
+    }
+
     /// This base URL without the endpoint with which somebody has copied it: without one of the paths `endpoints`, or the
     /// beginning of one, at the end of its own path. What stands before it is the prefix of a reverse proxy, and is kept.
     #[must_use]
@@ -141,10 +160,32 @@ impl BaseUrl {
         self
     }
 
-    /// The URL of `path` (such as `/api/chat`) on this server, without credentials.
+    /// The URL of `path` (such as `/api/chat`) on this server, without credentials, as messages show it.
     pub fn url(&self, path: &str) -> String {
         let slash = if path.starts_with('/') { "" } else { "/" };
-        format!("{self}{slash}{path}")
+        // What follows the path of a socket is told from it by a colon.
+        let colon = if self.socket.is_some() && self.prefix.is_empty() {
+            ":"
+        } else {
+            ""
+        };
+        format!("{self}{colon}{slash}{path}")
+    }
+
+    /// The URL of `path` as it is requested: that of [`BaseUrl::url`], but for a Unix socket, which is no part of a request.
+    pub(super) fn request_url(&self, path: &str) -> String {
+        match &self.socket {
+            Some(_) => {
+                let slash = if path.starts_with('/') { "" } else { "/" };
+                format!("http://{}{}{slash}{path}", self.host, self.prefix)
+            }
+            None => self.url(path),
+        }
+    }
+
+    /// The socket on which the server listens, if it does not listen on a port.
+    pub(super) fn socket(&self) -> Option<&UnixSocket> {
+        self.socket.as_ref()
     }
 
     /// The canonical form, without credentials.
@@ -174,7 +215,8 @@ impl BaseUrl {
 
     /// Whether this is the same scheme, host and port as `other`.
     pub(super) fn is_at(&self, other: &Self) -> bool {
-        (self.https, &self.host, self.port) == (other.https, &other.host, other.port)
+        (self.https, &self.host, self.port, &self.socket)
+            == (other.https, &other.host, other.port, &other.socket)
     }
 
     /// This place with the user and password of `other`.
@@ -239,6 +281,7 @@ impl BaseUrl {
             port,
             prefix: path_of(segments(url.path())),
             credentials,
+            socket: None,
         })
     }
 }
@@ -251,6 +294,7 @@ impl Default for BaseUrl {
             port: DEFAULT_PORT,
             prefix: String::new(),
             credentials: None,
+            socket: None,
         }
     }
 }
@@ -258,6 +302,13 @@ impl Default for BaseUrl {
 /// The canonical form, without credentials.
 impl fmt::Display for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(socket) = &self.socket {
+            write!(f, "unix://{}", socket.shown())?;
+            if !self.prefix.is_empty() {
+                write!(f, ":{}", self.prefix)?;
+            }
+            return Ok(());
+        }
         let (scheme, usual) = if self.https {
             ("https", 443)
         } else {
@@ -306,27 +357,6 @@ fn trim(mut text: &str) -> &str {
 fn credentials(text: &str) -> (String, String) {
     let (user, password) = text.split_once(':').unwrap_or((text, ""));
     (percent_decoded(user), percent_decoded(password))
-}
-
-pub(super) fn percent_decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, tail)) = rest.split_first() {
-        if let (b'%', Some((high, low))) = (first, tail.first().zip(tail.get(1)))
-            && let (Some(high), Some(low)) = (
-                char::from(*high).to_digit(16),
-                char::from(*low).to_digit(16),
-            )
-            && let Ok(byte) = u8::try_from(high * 16 + low)
-        {
-            bytes.push(byte);
-            rest = tail.get(2..).unwrap_or_default();
-        } else {
-            bytes.push(first);
-            rest = tail;
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Splits `host:port`, `[v6]:port`, a bare IPv6 address, or a host alone.

@@ -55,7 +55,7 @@ impl Client {
         let trace = request.trace.clone();
         let headers = request.headers.clone();
         let secrets = self.0.secrets_of(&request);
-        match reply::fetch(&self.0, request, &url).await {
+        match reply::fetch(&self.0, request).await {
             Ok(reply) => Ok(reply),
             Err(error) => {
                 let explained = Box::pin(explain(&self.0, trace.as_deref(), headers, error)).await;

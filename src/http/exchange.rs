@@ -63,19 +63,15 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    /// Sends `request` to `url` until a reply begins or no further try is due, and checks the head of the reply. A
+    /// Sends `request` until a reply begins or no further try is due, and checks the head of the reply. A
     /// status that is no success is an error.
-    pub(super) async fn open(
-        transport: &Transport,
-        request: Request,
-        url: &str,
-    ) -> Result<Self, Error> {
+    pub(super) async fn open(transport: &Transport, request: Request) -> Result<Self, Error> {
         let limits = request.timeouts.unwrap_or(transport.config().timeouts);
         let policy = request.retry.unwrap_or(transport.config().retry);
         let trace = request.trace.clone();
         let mut plan = RetryPlan::new(policy, &request, limits.total);
         let secrets = transport.secrets_of(&request);
-        let prepared = transport.prepare(request, url)?;
+        let prepared = transport.prepare(request)?;
         loop {
             let failure =
                 match Self::send_and_follow(transport, &prepared, limits, plan.since()).await {
@@ -175,15 +171,23 @@ impl Exchange {
             let refusal = self.refusal().await;
             return Err(self.at_redirected_url(refusal));
         }
-        let Head { method, url, .. } = &*request.head;
+        let Head {
+            method,
+            url,
+            socket,
+            ..
+        } = &*request.head;
+        let head_socket = socket.is_some();
         let checked = if status.is_redirection() {
             let endpoints = &transport.config().endpoints;
             let target = redirect::target(method, url, status, self.response.headers(), endpoints);
             target.and_then(|target| {
-                if transport.config().follow_redirects {
-                    return Ok(Some(target));
-                }
-                let why = "the client has follow_redirects=False";
+                let leaves_socket = head_socket && target.origin() != url.origin();
+                let why = match (transport.config().follow_redirects, leaves_socket) {
+                    (false, _) => "the client has follow_redirects=False",
+                    (true, true) => "it leads away from the Unix socket",
+                    (true, false) => return Ok(Some(target)),
+                };
                 Err(redirect::refused(url, status, &target, why))
             })
         } else {

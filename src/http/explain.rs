@@ -86,8 +86,7 @@ async fn names(
         headers,
         ..Request::to(Endpoint::unknown(Method::Get, path))
     };
-    let url = transport.config().base.url(path);
-    let reply = fetch(transport, request, &url).await?;
+    let reply = fetch(transport, request).await?;
     let listed: Option<Value> = serde_json::from_slice(&reply.body).ok();
     let models = listed
         .as_ref()

@@ -15,6 +15,7 @@ use reqwest::StatusCode;
 use super::attempt::{ConnectTimeout, UnresolvedName};
 use super::proxy::ProxyInfo;
 use super::refusal::{refusal, shortened};
+use super::unix_socket::UnixSocket;
 use super::upload::UnreadableFile;
 use crate::error::{Cause, Error, Kind, Phase, Repeat};
 
@@ -23,13 +24,21 @@ pub(super) fn protocol(message: impl Into<String>) -> Error {
     Error::new(Kind::Protocol, message)
 }
 
-/// A request that got no reply head, in the general lane. `unresolved` is the name whose lookup failed, if one has.
+/// A request that got no reply head, in the general lane. `socket` is that of the server, if it has one; `unresolved` is the
+/// name whose lookup failed, if one has.
 pub(super) fn send_error(
     error: reqwest::Error,
     https: bool,
     proxy: Option<&ProxyInfo>,
+    socket: Option<&UnixSocket>,
     unresolved: Option<&UnresolvedName>,
 ) -> Error {
+    if let Some(socket) = socket.filter(|_| error.is_connect())
+        && cause::<ConnectTimeout>(&error).is_none()
+        && let Some(io) = innermost_io(&error)
+    {
+        return socket.unreachable(io).with_source(error.without_url());
+    }
     let mut failure = describe_send_error(&error, https, proxy, unresolved);
     // What a certificate says is the server's matter; only one of an unknown issuer may be that of a proxy that opens TLS.
     let of_server = https
@@ -379,12 +388,16 @@ fn chain<'a>(
     })
 }
 
+/// The innermost I/O error.
+fn innermost_io<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a std::io::Error> {
+    chain(error)
+        .filter_map(<dyn StdError>::downcast_ref::<std::io::Error>)
+        .last()
+}
+
 /// The kind of the innermost I/O error.
 fn io_kind(error: &(dyn StdError + 'static)) -> Option<ErrorKind> {
-    chain(error)
-        .filter_map(<dyn StdError>::downcast_ref)
-        .map(std::io::Error::kind)
-        .last()
+    innermost_io(error).map(std::io::Error::kind)
 }
 
 /// The innermost cause in words, without a full stop. Such words name no URL.

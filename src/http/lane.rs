@@ -152,6 +152,12 @@ pub(super) struct Lanes {
 impl Lanes {
     pub(super) fn new(config: &Config) -> Result<Self, Error> {
         let proxy = config.proxy.resolve(&config.base)?;
+        if proxy.is_some() && config.base.socket().is_some() {
+            return Err(Error::new(
+                Kind::Config,
+                "The proxy cannot be used: no proxy leads to a Unix socket. Leave one of the two out.",
+            ));
+        }
         Ok(Self {
             plain: proxy.is_none() && !config.base.is_https(),
             general: Mutex::new(Arc::new(General::new(config, proxy)?)),

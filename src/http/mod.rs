@@ -2,7 +2,7 @@
 //!
 //! From the bottom up; each file or folder uses those above it only:
 //!
-//! * What a client is made from. [`base`] reads whatever a user wrote as base URL and turns it into one canonical form,
+//! * What a client is made from. `percent` decodes parts of URLs, `unix_socket` is the address of a server without a port, [`base`] reads whatever a user wrote as base URL and turns it into one canonical form,
 //!   [`proxy`] says when a proxy is used, `pem_file` reads files of certificates, `client_certificate` is the client's own,
 //!   [`trust`] says whose certificates are believed; `policy` has the values of time limits and retries; [`config`] holds all of these. `redact` keeps the secrets among them out of errors.
 //! * What is asked. `endpoint` is what differs between endpoints, `upload` is a file that is sent as a body, `request`
@@ -35,6 +35,7 @@ mod general;
 mod lane;
 mod names;
 mod pem_file;
+mod percent;
 mod policy;
 pub mod proxy;
 mod pump;
@@ -49,6 +50,7 @@ mod retry_plan;
 mod sink;
 mod transport;
 pub mod trust;
+mod unix_socket;
 mod upload;
 
 pub use base::{AddressSetting, BaseUrl};

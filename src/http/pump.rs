@@ -52,7 +52,7 @@ pub(super) async fn run(
     let end = tokio::select! {
         biased;
         () = inbox.aborted() => Err(Error::new(Kind::Closed, "The stream was closed by its reader.")),
-        end = stream_and_explain(transport, request, inbox, mode, &url) => end,
+        end = stream_and_explain(transport, request, inbox, mode) => end,
     };
     let end = end.map_err(|error| secrets.redact(error.at(&url)));
     if let Some(trace) = trace {
@@ -67,11 +67,10 @@ async fn stream_and_explain(
     request: Request,
     inbox: &Inbox,
     mode: PumpMode,
-    url: &str,
 ) -> Result<(), Error> {
     let trace = request.trace.clone();
     let headers = request.headers.clone();
-    match Box::pin(stream(transport, request, inbox, mode, url)).await {
+    match Box::pin(stream(transport, request, inbox, mode)).await {
         Ok(()) => Ok(()),
         Err(error) => Err(Box::pin(explain(transport, trace.as_deref(), headers, error)).await),
     }
@@ -84,17 +83,16 @@ async fn stream(
     mut request: Request,
     inbox: &Inbox,
     mode: PumpMode,
-    url: &str,
 ) -> Result<(), Error> {
     let config = transport.config();
     let resumption = Resumption::of(&request, config.retry, config.timeouts);
     let Some(mut resumption) = resumption.filter(|_| mode != PumpMode::RawLines) else {
-        return stream_once(transport, request, inbox, mode, url, None).await;
+        return stream_once(transport, request, inbox, mode, None).await;
     };
     let secrets = transport.secrets_of(&request);
     loop {
         let mut completed = Completed::new();
-        let once = stream_once(transport, request, inbox, mode, url, Some(&mut completed));
+        let once = stream_once(transport, request, inbox, mode, Some(&mut completed));
         let error = match Box::pin(once).await {
             Ok(()) => return Ok(()),
             Err(error) => secrets.redact(error),
@@ -112,7 +110,6 @@ async fn stream_once(
     request: Request,
     inbox: &Inbox,
     mode: PumpMode,
-    url: &str,
     completed: Option<&mut Completed>,
 ) -> Result<(), Error> {
     let max_line = transport.config().max_line;
@@ -126,9 +123,9 @@ async fn stream_once(
     let trace = request.trace.clone();
     let trace = trace.as_deref();
     if let Some(file) = request.upload.clone() {
-        return upload(transport, request, &file, inbox, url).await;
+        return upload(transport, request, &file, inbox).await;
     }
-    let mut exchange = Exchange::open(transport, request, url).await?;
+    let mut exchange = Exchange::open(transport, request).await?;
     let status = exchange.status();
     let end = match mode {
         PumpMode::Deltas | PumpMode::Records(_) => {
@@ -153,7 +150,6 @@ async fn upload(
     request: Request,
     file: &UploadFile,
     inbox: &Inbox,
-    url: &str,
 ) -> Result<(), Error> {
     let max_line = transport.config().max_line;
     let mut sink = DeltaSink::new(max_line, ExpectedLines::Progress, false);
@@ -164,7 +160,7 @@ async fn upload(
         sink.feed(line.as_bytes())
             .map(|()| Sink::flush(sink, inbox))
     };
-    let mut opening = pin!(Exchange::open(transport, request, url));
+    let mut opening = pin!(Exchange::open(transport, request));
     let mut exchange = loop {
         tokio::select! {
             biased;

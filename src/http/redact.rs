@@ -13,8 +13,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use reqwest::Url;
 
-use super::base::percent_decoded;
 use super::config::{Config, real_key};
+use super::percent::percent_decoded;
 use super::proxy::ProxyRule;
 use crate::error::Error;
 use crate::excerpt::{MESSAGE, excerpt};

@@ -23,19 +23,15 @@ pub struct Reply {
     pub endpoint: Arc<Endpoint>,
 }
 
-/// Sends `request` to `url` and reads the whole reply. A transfer goes on where it broke off.
-pub(super) async fn fetch(
-    transport: &Transport,
-    mut request: Request,
-    url: &str,
-) -> Result<Reply, Error> {
+/// Sends `request` and reads the whole reply. A transfer goes on where it broke off.
+pub(super) async fn fetch(transport: &Transport, mut request: Request) -> Result<Reply, Error> {
     let config = transport.config();
     let Some(mut resumption) = Resumption::of(&request, config.retry, config.timeouts) else {
-        return fetch_once(transport, request, url).await;
+        return fetch_once(transport, request).await;
     };
     let secrets = transport.secrets_of(&request);
     loop {
-        let fetched = Box::pin(fetch_once(transport, request, url)).await;
+        let fetched = Box::pin(fetch_once(transport, request)).await;
         let error = match fetched {
             Ok(reply) => return Ok(reply),
             Err(error) => secrets.redact(error),
@@ -46,9 +42,9 @@ pub(super) async fn fetch(
     }
 }
 
-async fn fetch_once(transport: &Transport, request: Request, url: &str) -> Result<Reply, Error> {
+async fn fetch_once(transport: &Transport, request: Request) -> Result<Reply, Error> {
     let endpoint = Arc::clone(&request.endpoint);
-    let mut exchange = Exchange::open(transport, request, url).await?;
+    let mut exchange = Exchange::open(transport, request).await?;
     let body = exchange.whole(transport.config().max_body).await?;
     Ok(Reply {
         status: exchange.status(),

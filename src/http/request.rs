@@ -27,9 +27,11 @@ use reqwest::header::{
     ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
 };
 
+use super::base::BaseUrl;
 use super::config::{Config, real_key};
 use super::endpoint::{Endpoint, Method};
 use super::policy::{Retry, Timeouts};
+use super::unix_socket::UnixSocket;
 use super::upload::UploadFile;
 use crate::error::{Error, Kind};
 use crate::excerpt::excerpt;
@@ -131,6 +133,8 @@ pub(super) struct Head {
     pub(super) of_call: Vec<(String, String)>,
     /// The media type of the body that comes with it, unless the headers say another.
     pub(super) body_type: BodyType,
+    /// The socket on which the server listens, if it does not listen on a port.
+    pub(super) socket: Option<UnixSocket>,
 }
 
 /// The media type of a body.
@@ -143,6 +147,7 @@ type HeadKey = (Arc<Endpoint>, BodyType);
 pub(super) struct Heads {
     /// What the client's settings say: its key, its headers.
     headers: HeaderMap,
+    base: BaseUrl,
     kept: Mutex<HashMap<HeadKey, Arc<Head>>>,
 }
 
@@ -162,6 +167,7 @@ impl Heads {
         add_headers(&mut headers, &config.headers)?;
         Ok(Self {
             headers,
+            base: config.base.clone(),
             kept: Mutex::default(),
         })
     }
@@ -171,8 +177,8 @@ impl Heads {
         !self.headers.is_empty()
     }
 
-    /// `request` as the lanes send it to `url`.
-    pub(super) fn prepare(&self, request: Request, url: &str) -> Result<Prepared, Error> {
+    /// `request` as the lanes send it.
+    pub(super) fn prepare(&self, request: Request) -> Result<Prepared, Error> {
         let changing = request.endpoint.changes;
         let body_type = match (&request.body, &request.upload) {
             (_, Some(_)) => Some("application/octet-stream"),
@@ -185,7 +191,7 @@ impl Heads {
             if let Some(head) = kept {
                 head
             } else {
-                let head = Arc::new(self.head(&key.0, body_type, Vec::new(), url)?);
+                let head = Arc::new(self.head(&key.0, body_type, Vec::new())?);
                 let mut kept = self.kept();
                 if kept.len() >= MAX_HEADS {
                     kept.clear();
@@ -194,7 +200,7 @@ impl Heads {
                 head
             }
         } else {
-            Arc::new(self.head(&request.endpoint, body_type, request.headers, url)?)
+            Arc::new(self.head(&request.endpoint, body_type, request.headers)?)
         };
         Ok(Prepared {
             head,
@@ -209,13 +215,12 @@ impl Heads {
         endpoint: &Endpoint,
         body_type: BodyType,
         of_call: Vec<(String, String)>,
-        url: &str,
     ) -> Result<Head, Error> {
         let unusable = || {
             let message = format!("{:?} is no path of a URL.", endpoint.path);
             Error::new(Kind::Config, message)
         };
-        let url = Url::parse(url).map_err(|_| unusable())?;
+        let url = Url::parse(&self.base.request_url(&endpoint.path)).map_err(|_| unusable())?;
         let method = match endpoint.method {
             Method::Get => reqwest::Method::GET,
             Method::Post => reqwest::Method::POST,
@@ -229,6 +234,7 @@ impl Heads {
             headers,
             of_call,
             body_type,
+            socket: self.base.socket().cloned(),
         })
     }
 
@@ -254,6 +260,7 @@ impl Heads {
             headers,
             of_call,
             body_type: request.head.body_type,
+            socket: self.base.socket().cloned(),
         };
         Ok(Prepared {
             head: Arc::new(head),

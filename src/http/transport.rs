@@ -94,9 +94,9 @@ impl Transport {
         self.shared.secrets.with_headers(&request.headers)
     }
 
-    /// `request` as the lanes send it to `url`.
-    pub(super) fn prepare(&self, request: Request, url: &str) -> Result<Prepared, Error> {
-        self.shared.heads.prepare(request, url)
+    /// `request` as the lanes send it.
+    pub(super) fn prepare(&self, request: Request) -> Result<Prepared, Error> {
+        self.shared.heads.prepare(request)
     }
 
     /// Sends `request` and waits for the head of the response. The future is that of the lanes itself, because one around
@@ -122,7 +122,7 @@ impl Transport {
         request: &Prepared,
         target: Url,
     ) -> Result<(Self, Prepared, bool), Error> {
-        let home = Url::parse(&self.config().base.display()).ok();
+        let home = Url::parse(&self.config().base.request_url("")).ok();
         let is_home = home
             .as_ref()
             .is_some_and(|home| home.origin() == target.origin());

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import metagpt_ollama_rs
+from metagpt_ollama_rs import ollama_compat
 from metagpt_ollama_rs.testing import Reply, Request, ScriptedServer
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "clients.md").read_text(encoding="utf-8")
@@ -67,6 +69,11 @@ def guide_server(ollama_server: ScriptedServer, monkeypatch: pytest.MonkeyPatch,
     (tmp_path / "dot.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     (tmp_path / "model.gguf").write_bytes(MODEL)
     metagpt_ollama_rs.configure()
+    # What other tests have imported, and made, is there again afterwards.
+    for name in [name for name in sys.modules if name.partition(".")[0] == "ollama"]:
+        monkeypatch.delitem(sys.modules, name)
+    for name in ("_client", "chat"):
+        monkeypatch.delitem(vars(ollama_compat), name, raising=False)
     return ollama_server
 
 

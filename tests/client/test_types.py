@@ -6,13 +6,18 @@ What a new version adds makes a test here fail.
 from __future__ import annotations
 
 import copy
+import datetime
+import decimal
+import enum
 import inspect
 import json
+import pathlib
 import pickle
 import typing
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import ollama
 import pydantic
 import pytest
@@ -151,6 +156,82 @@ def test_the_methods_take_pydantics_arguments() -> None:
         responses.Message(role="user").model_dump(exclude_nones=True)  # type: ignore[call-arg]
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_signatures_are_theirs(name: str) -> None:
+    ours, wanted = inspect.signature(ours_of(name)), inspect.signature(theirs_of(name))
+    # Theirs shows a field by its alias, if that is a name of Python.
+    names = [theirs_of(name).model_fields[key].alias or key for key in ours.parameters]
+    names = [short if short.isidentifier() else key for short, key in zip(names, ours.parameters)]
+    assert names == list(wanted.parameters)
+    for parameter, expected in zip(ours.parameters.values(), wanted.parameters.values()):
+        assert parameter.kind == expected.kind
+        assert (parameter.default is parameter.empty) == (expected.default is expected.empty)
+
+
+def test_fields_are_listed_for_whoever_types() -> None:
+    assert {"role", "content", "tool_calls", "model_dump"} <= set(dir(responses.Message(role="user")))
+
+
+class Word(str, enum.Enum):
+    ONE = "one"
+
+
+class Number:
+    def __index__(self) -> int:
+        return 3
+
+
+VALUES: list[Any] = [
+    None, True, False, 0, 1, 2, -5, 10**30, 1.0, 1.5, "", "a", "1", "1.0", " 7 ", "0x1", "true", "YES", "off", b"a",
+    b"1", b"\xff", Word.ONE, Number(), decimal.Decimal("1.5"), decimal.Decimal(3), np.int64(3),
+    np.float32(1.5), [], [1], ["a"], (1,), {"a": 1}, {"a": "b"}, {}, object(), pathlib.Path("x"),
+    datetime.datetime(2020, 1, 1), datetime.date(2020, 1, 1), "2020-01-01", "2020-01-01T00:00:00Z", "2020-01-01 10:00",
+    "2020-01-01T00:00:00.5+02:00", "2020-13-01", "1600000000", 1600000000.5, 1600000000000, "5 MiB", "5 parsecs",
+]  # fmt: skip
+FIELDS = [
+    ("Options", "num_ctx"), ("Options", "temperature"), ("Options", "numa"), ("Options", "stop"), ("Message", "role"),
+    ("Message", "content"), ("Image", "value"), ("ListResponse.Model", "modified_at"), ("ListResponse.Model", "size"),
+    ("GenerateRequest", "think"), ("GenerateRequest", "keep_alive"), ("GenerateRequest", "format"),
+    ("GenerateRequest", "context"), ("GenerateRequest", "options"), ("EmbedRequest", "input"),
+    ("CreateRequest", "files"),
+    ("CreateRequest", "license"), ("Tool.Function.Parameters", "type"), ("Tool.Function.Parameters.Property", "type"),
+    ("Message.ToolCall.Function", "arguments"), ("SystemOneScoreQuestion", "instructions"),
+    ("SystemOneChoiceQuestion", "criteria"), ("SystemOneScoreAnswer", "score"), ("DeleteRequest", "model"),
+]  # fmt: skip
+FILLERS = {"model": "m", "role": "user", "name": "f", "input": "a", "arguments": {}, "instructions": "i"}
+
+
+def is_spared(field: str, value: Any) -> bool:
+    """JSON text of arguments, which ours reads; a time between blanks, and what of a date begins as a size does."""
+    if field == "size":
+        return str(value).startswith("2020-")
+    return (field == "arguments" and isinstance(value, str)) or (field, value) == ("modified_at", " 7 ")
+
+
+@pytest.mark.parametrize(("name", "field"), FIELDS)
+def test_values_are_read_as_pydantic_reads_them(name: str, field: str) -> None:
+    wanted_class = theirs_of(name)
+    rest = {key: FILLERS[key] for key in wanted_class.model_fields if key in FILLERS and key != field}
+    wanted_class = pydantic.create_model("One", value=(wanted_class.model_fields[field].annotation, ...))
+    for value in VALUES:
+        if is_spared(field, value):
+            continue
+        try:
+            wanted: Any = wanted_class(value=value).value
+        except pydantic.ValidationError:
+            wanted = pydantic.ValidationError
+        kind = ours_of(name).model_fields[field].kind
+        problems: list[Any] = []
+        found = kind.check(value, (), problems)
+        if problems:
+            assert wanted is pydantic.ValidationError or (name, value) == ("DeleteRequest", ""), value
+            with pytest.raises(errors.ValidationError):
+                ours_of(name)(**rest, **{field: value})
+        else:
+            assert as_plain(found) == as_plain(wanted), value
+            assert type(found).__name__ == type(wanted).__name__, value
+
+
 CALL = {"function": {"name": "add", "arguments": {"a": 1, "deep": [{"b": None}]}}}
 PARAMETERS = {"$defs": {"A": 1}, "properties": {"q": {"type": ["string", "null"], "enum": ["a"]}}, "required": ["q"]}
 TIME = "2025-05-04T17:37:44.706015396-07:00"
@@ -238,6 +319,7 @@ LOOKS: dict[str, Callable[[Any], Any]] = {
     "items": lambda model: {name: model[name] for name in keys_of(model) if name in model},
     "get": lambda model: {name: model.get(name) for name in keys_of(model)},
     "get with a default": lambda model: model.get("nothing", 7),
+    "vars": vars,
     "fields set": lambda model: model.model_fields_set,
     "dump": lambda model: model.model_dump(),
     "dump as JSON's types": lambda model: model.model_dump(mode="json"),

@@ -3,8 +3,10 @@
 The clients are those of `metagpt_ollama_rs`, and keep to ollama-python's manners where the two are of different minds:
 
 * No time limit holds unless one is given, and a number counts for connecting as for the rest, as httpx has it.
-* ``OLLAMA_API_KEY`` is sent to the host that the client is for, whichever it is.
-* A chat without tools says so (``"tools": []``), and requests have ollama-python's ``User-Agent``, with ours behind it.
+* ``OLLAMA_API_KEY`` is sent to the host that the client is for, whichever it is. ``OLLAMA_HOST`` is read as the
+  argument ``host`` is: ``http://`` without a port means port 80.
+* A chat without tools says so (``"tools": []``), empty fields of a message are left out, and requests have
+  ollama-python's ``User-Agent``, with ours behind it.
 * The text of an error is ollama-python's (``model 'm' not found (status code: 404)``). What our errors say besides is
   in their attributes (``message``, ``hint``, ``url``), and in the traceback from Python 3.11 on. Errors of a stream
   keep their own text.
@@ -19,11 +21,11 @@ import os
 import platform
 from typing import TYPE_CHECKING, Any, cast
 
-from metagpt_ollama_rs import _core, async_client, client
+from metagpt_ollama_rs import async_client, client
 from metagpt_ollama_rs._core import __version__ as _own_version
 from metagpt_ollama_rs.base import BaseClient
 from metagpt_ollama_rs.endpoints import CHAT, WEB_FETCH, WEB_SEARCH, Endpoint, endpoint_at
-from metagpt_ollama_rs.errors import ConnectError, OllamaError, ResponseError
+from metagpt_ollama_rs.errors import ConfigurationError, ConnectError, OllamaError, ResponseError
 from metagpt_ollama_rs.limits import Timeout
 from metagpt_ollama_rs.ollama_compat._types import *  # noqa: F403
 from metagpt_ollama_rs.ollama_compat._types import Image, Message, Tool
@@ -36,6 +38,7 @@ from metagpt_ollama_rs.web_access import WEB_HOST
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from metagpt_ollama_rs import _core
     from metagpt_ollama_rs.limits import TimeoutLike
 
 __version__ = API_VERSION
@@ -72,9 +75,11 @@ class _Manners(BaseClient):
         key = os.environ.get("OLLAMA_API_KEY")
         if key and not sent.get("authorization"):
             sent["authorization"] = f"Bearer {key}"
-        super().__init__(host, headers=sent, timeout=_read_timeout(timeout), **arguments)
-        # A pickle has what was given, without a key of the environment's.
-        self._arguments.update(headers=own or None, timeout=timeout)
+        # As an argument, a URL without a port has that of its scheme, for OLLAMA_HOST, too.
+        address = host or os.environ.get("OLLAMA_HOST") or None
+        super().__init__(address, headers=sent, timeout=_read_timeout(timeout), **arguments)
+        # A pickle has what was given, without what the environment says.
+        self._arguments.update(host=host, headers=own or None, timeout=timeout)
         self._view = HttpxView(self.base_url, sent, timeout, self._with_headers)
 
     @property
@@ -109,7 +114,18 @@ def _read_timeout(timeout: Any) -> Any:
 
 
 def _sent(endpoint: Endpoint, payload: Any) -> Any:
-    return {**payload, "tools": []} if endpoint is CHAT and "tools" not in payload else payload
+    """``payload`` as ollama-python sends it. Raises ConfigurationError for one that names no model."""
+    if not isinstance(payload, dict):
+        return payload
+    if payload.get("model") == "":
+        raise ConfigurationError("model is empty", hint="name a model, such as llama3.2 or qwen3:8b")
+    if endpoint is not CHAT:
+        return payload
+    messages = [
+        message if all(message.values()) else {name: value for name, value in message.items() if value}
+        for message in payload["messages"]
+    ]
+    return {**payload, "messages": messages, "tools": payload.get("tools", [])}
 
 
 def _url_of(endpoint: Endpoint) -> str:
@@ -217,25 +233,17 @@ _REQUESTS = {cls: cls.__dict__["_request"] for cls in (Client, AsyncClient)}
 
 
 def _parse_host(host: str | None) -> str:
-    """The base URL for a value in the manner of ``OLLAMA_HOST``.
+    """The base URL, with its port, for what ``OLLAMA_HOST`` or the argument ``host`` says.
 
     >>> from metagpt_ollama_rs.ollama_compat._client import _parse_host
-    >>> _parse_host(":56789")
-    'http://127.0.0.1:56789'
+    >>> _parse_host(":56789"), _parse_host("https://example.com/path/")
+    ('http://127.0.0.1:56789', 'https://example.com:443/path')
     """
-    return _core.NativeClient(
-        host or "",
-        is_host=True,
-        endpoints=[],
-        headers=[],
-        api_key=None,
-        proxy=None,
-        verify=True,
-        limits=None,
-        retries=None,
-        max_line=None,
-        max_body=None,
-    ).url
+    scheme, _, rest = BaseClient(host or "127.0.0.1", trust_env=False).base_url.partition("://")
+    address, slash, path = rest.partition("/")
+    # An IPv6 address has colons of its own, before its closing bracket.
+    port = "" if ":" in address.rpartition("]")[2] else ":443" if scheme == "https" else ":80"
+    return f"{scheme}://{address}{port}{slash}{path}"
 
 
 def _copy_images(images: Any) -> Iterator[Image]:

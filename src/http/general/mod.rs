@@ -22,6 +22,7 @@ use super::fault;
 use super::policy::POOL_IDLE;
 use super::proxy::{ProxyInfo, UsableProxy};
 use super::request::Prepared;
+use super::unix_socket::UnixSocket;
 use crate::error::{Error, Kind};
 
 /// How many pieces, and how many bytes of them, are taken together when they are there already.
@@ -33,6 +34,7 @@ pub(super) struct General {
     http: reqwest::Client,
     https: bool,
     proxy: Option<ProxyInfo>,
+    socket: Option<UnixSocket>,
 }
 
 impl General {
@@ -55,6 +57,10 @@ impl General {
         } else {
             builder = builder.tls_certs_only([]);
         }
+        #[cfg(unix)]
+        if let Some(socket) = config.base.socket() {
+            builder = builder.unix_socket(socket.path());
+        }
         let mut info = None;
         if let Some(proxy) = proxy {
             builder = builder.proxy(proxy.setting);
@@ -68,6 +74,7 @@ impl General {
             http,
             https,
             proxy: info,
+            socket: config.base.socket().cloned(),
         })
     }
 
@@ -110,6 +117,7 @@ impl General {
                         error,
                         self.https,
                         self.proxy.as_ref(),
+                        self.socket.as_ref(),
                         attempt.unresolved(),
                     ));
                 }

@@ -27,8 +27,7 @@ fn lane(address: &str) -> (General, Prepared) {
     let proxy = ProxyRule::Direct.resolve(&config.base).unwrap();
     let mut request = Request::to(Endpoint::unknown(Method::Post, "/api/chat"));
     request.body = Some(b"{}".to_vec());
-    let url = config.base.url("/api/chat");
-    let mut prepared = Heads::new(&config).unwrap().prepare(request, &url).unwrap();
+    let mut prepared = Heads::new(&config).unwrap().prepare(request).unwrap();
     // Such a request may be sent twice.
     prepared.changing = false;
     (General::new(&config, proxy).unwrap(), prepared)

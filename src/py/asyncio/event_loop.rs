@@ -52,7 +52,7 @@ thread_local! {
     static READER_CALLBACKS: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Lives as long as a reader callback runs. What it calls may run the loop again (nest_asyncio), and then the handle of the
+/// Lives as long as a reader callback runs. What it calls may run the loop again (`nest_asyncio`), and then the handle of the
 /// callback cannot be run: its context (`contextvars`) is entered already.
 pub struct ReaderCallbackRun(());
 

@@ -15,7 +15,9 @@ use super::error::DirectError;
 use super::poll_evented::PollEvented;
 use super::reactor::ReactorHandle;
 use super::scheduled_io::WRITABLE;
+use super::socket::Socket;
 use crate::http::names;
+use crate::http::unix_socket::UnixSocket;
 
 /// How long one address is tried before the next is tried as well (RFC 8305's Connection Attempt Delay).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
@@ -33,6 +35,20 @@ pub(super) async fn connect(
             .map_err(DirectError::UnknownName)?,
     };
     connect_any(reactor, addresses).await
+}
+
+/// A connection to the server that listens on `socket`.
+pub(super) async fn connect_to_socket(
+    reactor: &ReactorHandle,
+    socket: &UnixSocket,
+) -> Result<PollEvented, DirectError> {
+    let failed = |error| DirectError::Socket(socket.clone(), error);
+    let stream = mio::net::UnixStream::connect(socket.path()).map_err(failed)?;
+    let connection = PollEvented::new(reactor.io(), Socket::Unix(stream)).map_err(failed)?;
+    poll_fn(|context| connection.poll_ready(context, WRITABLE)).await;
+    connect_result(&connection).map_err(failed)?;
+    connection.scheduled.clear_waker();
+    Ok(connection)
 }
 
 /// A connection to the first of `addresses` that answers.
@@ -81,7 +97,7 @@ pub(super) async fn connect_any(
         if let Some(connection) = connected {
             connection.scheduled.clear_waker();
             // Without TCP_NODELAY a request may wait for the acknowledgement of the one before.
-            let _ = connection.stream.set_nodelay(true);
+            connection.stream.set_nodelay();
             return Ok(connection);
         }
         if connecting.is_empty() && addresses.is_empty() {
@@ -93,14 +109,15 @@ pub(super) async fn connect_any(
 }
 
 fn start_connecting(reactor: &ReactorHandle, address: SocketAddr) -> io::Result<PollEvented> {
-    PollEvented::new(reactor.io(), mio::net::TcpStream::connect(address)?)
+    let stream = mio::net::TcpStream::connect(address)?;
+    PollEvented::new(reactor.io(), Socket::Tcp(stream))
 }
 
 /// Whether `socket` is connected; it has to be writable.
 fn connect_result(socket: &PollEvented) -> io::Result<()> {
     match socket.stream.take_error()? {
         Some(error) => Err(error),
-        None => socket.stream.peer_addr().map(drop),
+        None => socket.stream.check_connected(),
     }
 }
 

@@ -7,6 +7,7 @@ use crate::http::attempt::ConnectTimeout;
 use crate::http::direct::chunked::ChunkedError;
 use crate::http::direct::head_parser::HeadError;
 use crate::http::fault;
+use crate::http::unix_socket::UnixSocket;
 
 /// Why there is no response, or not all of it.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub(in crate::http) enum DirectError {
     UnknownName(io::Error),
     /// None of the server's addresses can be connected to.
     Unreachable(io::Error),
+    /// The server's Unix socket cannot be connected to.
+    Socket(UnixSocket, io::Error),
     /// The connection ended before the head of the response was complete.
     Closed {
         cause: io::Error,
@@ -47,6 +50,7 @@ impl From<DirectError> for Error {
                 "The server cannot be reached",
             )
             .with_source(cause),
+            DirectError::Socket(socket, cause) => socket.unreachable(&cause).with_source(cause),
             DirectError::Closed { cause, .. } => {
                 fault::closed(&cause.to_string(), "The server").with_source(cause)
             }

@@ -10,11 +10,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use mio::net::TcpStream;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Registry, Token};
 
 use super::scheduled_io::ScheduledIo;
+use super::socket::Socket;
 use crate::sync::lock;
 
 /// How many bytes one read may bring, and how many all reads of an iteration may, so that they share them. A burst is
@@ -155,7 +155,7 @@ impl IoHandle {
     /// Watches `stream` from now on, whose events go to `scheduled`. The token is for [`IoHandle::deregister`].
     pub(super) fn register(
         &self,
-        stream: &mut TcpStream,
+        stream: &mut Socket,
         scheduled: &Arc<ScheduledIo>,
     ) -> io::Result<Token> {
         let driver = self.driver()?;
@@ -173,7 +173,7 @@ impl IoHandle {
     }
 
     /// Watches `stream` no longer.
-    pub(super) fn deregister(&self, stream: &mut TcpStream, token: Token) {
+    pub(super) fn deregister(&self, stream: &mut Socket, token: Token) {
         if let Some(driver) = self.0.upgrade() {
             let scheduled = lock(&driver.sockets).by_token.remove(&token);
             drop(scheduled);

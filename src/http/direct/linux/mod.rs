@@ -1,7 +1,7 @@
 //! The sockets, connections and requests of the direct lane. Each of these files uses those above it only:
 //!
-//! * `scheduled_io`: what is known of one socket; `io_driver`: the epoll instance that finds it out; `poll_evented`: a
-//!   socket with reads and writes that wait;
+//! * `socket`: a socket of either kind; `scheduled_io`: what is known of one; `io_driver`: the epoll instance that finds it
+//!   out; `poll_evented`: a socket with reads and writes that wait;
 //! * `timerfd`: a descriptor for a time; `timer`: times to wait for; `scheduler`: the tasks that wait;
 //! * `pool`: connections between two requests;
 //! * [`reactor`]: all of these behind one descriptor;
@@ -19,6 +19,7 @@ mod response;
 mod scheduled_io;
 mod scheduler;
 mod send;
+mod socket;
 #[cfg(test)]
 mod tests;
 mod timer;

@@ -1,19 +1,18 @@
 //! A socket that an [`IoDriver`](super::io_driver::IoDriver) watches, with reads and writes that wait.
 
 use std::io;
-use std::net::Shutdown;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use mio::Token;
-use mio::net::TcpStream;
 
 use super::io_driver::IoHandle;
 use super::scheduled_io::{READ_CLOSED, READABLE, ScheduledIo, WRITABLE};
+use super::socket::Socket;
 
 /// A connection that is watched until it is dropped.
 pub(super) struct PollEvented {
-    pub(super) stream: TcpStream,
+    pub(super) stream: Socket,
     pub(super) scheduled: Arc<ScheduledIo>,
     driver: IoHandle,
     token: Token,
@@ -22,14 +21,14 @@ pub(super) struct PollEvented {
 impl Drop for PollEvented {
     fn drop(&mut self) {
         // To close the socket would not be enough: a forked child may hold it open, and then the server sees no end.
-        let _ = self.stream.shutdown(Shutdown::Both);
+        self.stream.shutdown();
         self.driver.deregister(&mut self.stream, self.token);
     }
 }
 
 impl PollEvented {
     /// Watches `stream` from now on.
-    pub(super) fn new(driver: IoHandle, mut stream: TcpStream) -> io::Result<Self> {
+    pub(super) fn new(driver: IoHandle, mut stream: Socket) -> io::Result<Self> {
         let scheduled = Arc::new(ScheduledIo::default());
         let token = driver.register(&mut stream, &scheduled)?;
         Ok(Self {
@@ -56,7 +55,7 @@ impl PollEvented {
         &self,
         context: &Context<'_>,
         flag: usize,
-        mut operation: impl FnMut(&TcpStream) -> io::Result<T>,
+        mut operation: impl FnMut(&Socket) -> io::Result<T>,
         is_drained: impl Fn(&T) -> bool,
     ) -> Poll<io::Result<T>> {
         loop {
@@ -90,7 +89,7 @@ impl PollEvented {
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         let length = buffer.len();
-        let read = |mut stream: &TcpStream| io::Read::read(&mut stream, buffer);
+        let read = |stream: &Socket| stream.read(buffer);
         self.poll_io(context, READABLE, read, |count| *count < length)
     }
 
@@ -116,7 +115,7 @@ impl PollEvented {
         context: &Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let write = |mut stream: &TcpStream| io::Write::write(&mut stream, bytes);
+        let write = |stream: &Socket| stream.write(bytes);
         self.poll_io(context, WRITABLE, write, |count| *count < bytes.len())
     }
 }

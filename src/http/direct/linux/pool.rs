@@ -2,7 +2,6 @@
 //! closes is noticed at once and its descriptor goes.
 
 use std::collections::HashMap;
-use std::io::ErrorKind;
 use std::sync::Mutex;
 
 use tokio::time::Instant;
@@ -84,8 +83,7 @@ impl Pool {
 /// Whether nothing has come: neither an end nor bytes that answer no request.
 fn is_silent(connection: &PollEvented) -> bool {
     let seen = connection.scheduled.readiness();
-    let peeked = connection.stream.peek(&mut [0]);
-    let silent = matches!(peeked, Err(error) if error.kind() == ErrorKind::WouldBlock);
+    let silent = connection.stream.is_silent();
     if silent {
         connection.scheduled.clear_readiness(seen, READABLE);
     }

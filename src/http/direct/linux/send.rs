@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use tokio::time::Instant;
 
-use super::connect::connect;
+use super::connect::{connect, connect_to_socket};
 use super::error::DirectError;
 use super::poll_evented::PollEvented;
 use super::reactor::ReactorHandle;
@@ -58,9 +58,15 @@ async fn connect_in_time(
     let port = url.port_or_known_default().unwrap_or(80);
     let limit = attempt.limit();
     let _connecting = attempt.connecting();
+    let connecting = async {
+        match &request.head.socket {
+            Some(socket) => connect_to_socket(reactor, socket).await,
+            None => connect(reactor, host, port).await,
+        }
+    };
     tokio::select! {
         biased;
-        connected = connect(reactor, host, port) => connected,
+        connected = connecting => connected,
         () = reactor.timer(later(Instant::now(), limit)) => Err(DirectError::Timeout(ConnectTimeout(limit))),
     }
 }

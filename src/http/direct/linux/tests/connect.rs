@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpListener};
 use super::super::connect::{connect, connect_any, interleave_families};
 use super::super::error::DirectError;
 use super::super::reactor::Reactor;
-use super::{DeafListener, block_on};
+use super::{DeafListener, block_on, tcp};
 
 /// An address where nothing listens.
 fn dead() -> SocketAddr {
@@ -20,7 +20,7 @@ fn port_after_connecting(addresses: impl Into<VecDeque<SocketAddr>>) -> Result<u
     let (handle, addresses) = (reactor.handle(), addresses.into());
     block_on(&reactor, async move {
         let connected = connect_any(&handle, addresses).await?;
-        Ok(connected.stream.peer_addr().unwrap().port())
+        Ok(tcp(&connected).peer_addr().unwrap().port())
     })
 }
 

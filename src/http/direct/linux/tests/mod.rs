@@ -25,6 +25,7 @@ use tokio::time::Instant;
 
 use super::poll_evented::PollEvented;
 use super::reactor::{Reactor, ReactorHandle};
+use super::socket::Socket;
 
 /// No step takes this long unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -113,11 +114,19 @@ fn counted(polls: &Count, waker: &Arc<Mutex<Option<Waker>>>) -> impl Future<Outp
     })
 }
 
+/// The TCP socket of a connection.
+fn tcp(connection: &PollEvented) -> &mio::net::TcpStream {
+    match &connection.stream {
+        Socket::Tcp(stream) => stream,
+        Socket::Unix(_) => panic!("no TCP"),
+    }
+}
+
 /// A connection that `handle` watches, and its other side.
 fn pair(handle: &ReactorHandle) -> (PollEvented, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let stream = mio::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let watched = PollEvented::new(handle.io(), stream).unwrap();
+    let watched = PollEvented::new(handle.io(), Socket::Tcp(stream)).unwrap();
     let (peer, _) = listener.accept().unwrap();
     peer.set_read_timeout(Some(PATIENCE)).unwrap();
     (watched, peer)

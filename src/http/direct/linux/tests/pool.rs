@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::super::pool::Pool;
 use super::super::reactor::Reactor;
 use super::super::scheduled_io::READABLE;
-use super::{PATIENCE, drive, is_readable_within, pair, sees_end};
+use super::{PATIENCE, drive, is_readable_within, pair, sees_end, tcp};
 use crate::http::policy::POOL_IDLE;
 
 #[test]
@@ -39,7 +39,7 @@ fn an_idle_connection_that_the_server_closes_or_talks_on_is_dropped_by_the_next_
     });
     let kept = handle.checkout(7).unwrap();
     assert_eq!(
-        kept.stream.local_addr().unwrap(),
+        tcp(&kept).local_addr().unwrap(),
         silent_peer.peer_addr().unwrap()
     );
     assert!(handle.checkout(7).is_none());
@@ -50,7 +50,7 @@ fn a_pool_gives_out_nothing_dead_even_before_an_iteration() {
     let reactor = Reactor::new().unwrap();
     let handle = reactor.handle();
     let (closed, peer) = pair(&handle);
-    let known = closed.stream.as_raw_fd();
+    let known = tcp(&closed).as_raw_fd();
     peer.shutdown(Shutdown::Write).unwrap();
     assert!(is_readable_within(known, PATIENCE));
     handle.put_idle(7, closed);
@@ -75,7 +75,7 @@ fn connections_that_nobody_has_needed_for_long_go_when_another_is_kept() {
     assert!(sees_end(&unused_peer));
     let kept = pool.checkout(7).unwrap();
     assert_eq!(
-        kept.stream.local_addr().unwrap(),
+        tcp(&kept).local_addr().unwrap(),
         used_peer.peer_addr().unwrap()
     );
 }

@@ -30,6 +30,7 @@ fn prepared(listener: &TcpListener, body: &[u8]) -> Prepared {
             headers,
             of_call: Vec::new(),
             body_type: None,
+            socket: None,
         }),
         body: Some(Bytes::copy_from_slice(body)),
         upload: None,

@@ -1,10 +1,11 @@
 //! Sockets: what is known of them, and that no event is lost.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Write};
 use std::task::{Context, Poll, Waker};
 
 use super::super::reactor::Reactor;
 use super::super::scheduled_io::{READABLE, WRITABLE};
+use super::super::socket::Socket;
 use super::{PATIENCE, drive, pair, wait_and_run};
 
 #[test]
@@ -36,7 +37,7 @@ fn an_event_during_a_read_is_kept() {
         peer.write_all(b"a").unwrap();
         drive(&reactor, || connection.scheduled.is(READABLE));
         let mut reads = 0;
-        let mut read = |mut stream: &mio::net::TcpStream| {
+        let mut read = |stream: &Socket| {
             reads += 1;
             let done = stream.read(&mut [0; 8]);
             if reads == 1 {
