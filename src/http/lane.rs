@@ -32,12 +32,12 @@ pub(super) enum Lane {
     /// A tokio runtime polls them; the request has to run there.
     General,
     /// A reactor polls them; the request has to run there.
-    Direct(DirectLane),
+    Direct(ReactorLane),
 }
 
 /// A reactor that polls the sockets of requests.
 #[derive(Clone)]
-pub(super) struct DirectLane {
+pub(super) struct ReactorLane {
     pub(super) reactor: ReactorHandle,
     /// For an origin that needs TLS or a proxy, to which a redirect may lead.
     pub(super) runtime: GetRuntime,
@@ -182,7 +182,7 @@ impl Lanes {
 
     /// Notes that connections may be left on the reactor of `lane`.
     pub(super) fn remember(&self, lane: &Lane) {
-        if let Lane::Direct(DirectLane {
+        if let Lane::Direct(ReactorLane {
             reactor: handle, ..
         }) = lane
         {
@@ -227,7 +227,7 @@ impl Lanes {
                     .map(|response| Response::Direct(Box::new(response)))
                     .map_err(Error::from)
             }
-            Lane::Direct(DirectLane { runtime, .. }) => {
+            Lane::Direct(ReactorLane { runtime, .. }) => {
                 let general = self.general();
                 let (request, attempt) = (request.clone(), Arc::clone(attempt));
                 let sending = async move { general.send(&request, &attempt).await };

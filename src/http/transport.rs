@@ -10,7 +10,7 @@ use super::attempt::Attempt;
 use super::base::{AddressSetting, BaseUrl};
 use super::config::Config;
 use super::direct::Reactor;
-use super::lane::{DirectLane, GetRuntime, Lane, Lanes, Response};
+use super::lane::{GetRuntime, Lane, Lanes, ReactorLane, Response};
 use super::redact::Secrets;
 use super::request::{Heads, Prepared, Request};
 use crate::error::Error;
@@ -65,7 +65,7 @@ impl Transport {
         runtime: GetRuntime,
         may_block: bool,
     ) -> Option<Self> {
-        let lane = || DirectLane {
+        let lane = || ReactorLane {
             reactor: reactor.handle(),
             runtime,
             may_block,

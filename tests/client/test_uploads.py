@@ -239,7 +239,7 @@ def test_a_server_that_takes_nothing_runs_into_the_limit_for_pauses(way: Way, tm
 
 def test_a_slow_server_does_not_run_into_the_limits(way: Way, tmp_path: Path) -> None:
     """The limit for the first token begins with the end of the file, and that for pauses with each piece."""
-    pieces = 8
+    pieces = 12
     file = tmp_path / "large"
     with file.open("wb") as made:
         made.truncate(64 * MB)
@@ -247,11 +247,11 @@ def test_a_slow_server_does_not_run_into_the_limits(way: Way, tmp_path: Path) ->
     def serve(sock: socket.socket, sink: Sink) -> None:
         while sink.taken < sink.length:
             sink.read(sock, -(-sink.length // pieces))
-            threading.Event().wait(0.1)
+            threading.Event().wait(0.15)
         sock.sendall(CREATED)
 
     sink = Sink(serve)
-    assert way(sink.url, file, read_settings(Timeout(first_token=0.5, idle=0.5)))[-1] == {"status": "success"}
+    assert way(sink.url, file, read_settings(Timeout(first_token=1.5, idle=1.5)))[-1] == {"status": "success"}
     sink.join()
 
 
