@@ -12,8 +12,10 @@ it is looked at. ``Message(role="user")`` is what a program writes: it is checke
 
 The pieces of a stream are the hot objects here. For a content line the core (``src/py/objects/slot_layout.rs``) makes
 no dict: it fills the slots in which ``ChatResponse``, ``GenerateResponse`` and ``Message`` keep what such a line says,
-so that a plain read of them runs no code of ours. Everything else asks for ``_data``; the dict is then made from the
-slots, the slots are emptied, and from there on the record is like any other.
+so that a plain read of them runs no code of ours. Reads of other fields, items and dumps are answered from the slots,
+too (`_peek`, `_line_fields`): packages that are built on ollama-python read many fields of each piece. Everything
+else asks for ``_data``; the dict is then made from the slots, the slots are emptied, and from there on the record is
+like any other.
 """
 
 from __future__ import annotations
@@ -35,6 +37,13 @@ if TYPE_CHECKING:
     Names = dict[str, str]
     # What `include` and `exclude` take: names, or what of each name.
     Selection = Union[set[str], set[int], Mapping[str, Any], Mapping[int, Any], None]
+
+
+# Reads a slot, and calls no `__getattr__` where it is empty.
+_read = object.__getattribute__
+# What `_peek` finds: no value, or none that it could find.
+_UNSET: Any = object()
+_ELSEWHERE: Any = object()
 
 
 class _ModelFields:
@@ -97,6 +106,8 @@ class Record:
     # What a content line always says, and its keys whose values are in slots, in the order in which Ollama writes them.
     _always: Fields = {}
     _content_line: tuple[str, ...] = ()
+    # Of a class with slots: each field in its order, with what stands for it where it is not set.
+    _blank: Fields = {}
 
     model_config: Fields = {"extra": "allow"}
     model_computed_fields: Fields = {}
@@ -113,6 +124,8 @@ class Record:
             for name in defaults:
                 # An attribute of the class would hide what an instance has.
                 delattr(cls, name)
+        if cls._content_line:
+            cls._blank = {name: cls._defaults.get(name) for name in cls._fields}
 
     def __init__(self, data: Mapping[str, Any] | None = None, /, **fields: Any) -> None:
         if data is None or fields:
@@ -142,16 +155,51 @@ class Record:
 
     def _make_dict(self) -> Fields:
         """The dict of a record whose values are in slots; it is the record's from then on, and the slots are empty."""
-        read = object.__getattribute__
         data = dict(self._always)
         try:
             for name in self._content_line:
-                value = read(self, name)
+                value = _read(self, name)
                 data[name] = value._data if isinstance(value, Record) else value
         except AttributeError:
             # Another thread has emptied the slots.
-            return read(self, "_data")  # type: ignore[no-any-return]
+            return _read(self, "_data")  # type: ignore[no-any-return]
         return _core.adopt_dict(self, data, self._content_line)
+
+    def _peek(self, name: object) -> Any:
+        """What a record whose values are in slots has under a name, or `_UNSET`; `_ELSEWHERE` if it has a dict."""
+        line = self._content_line
+        if not line:
+            return _ELSEWHERE
+        try:
+            if name in line:
+                return _read(self, name)
+            _read(self, line[0])
+        except AttributeError:
+            return _ELSEWHERE
+        return self._always.get(name, _UNSET)  # type: ignore[call-overload]
+
+    def _line_fields(self) -> Fields | None:
+        """A new dict of all fields of a record whose values are in slots; None if it has a dict."""
+        line = self._content_line
+        if not line:
+            return None
+        found = {**self._blank, **self._always}
+        try:
+            for name in line:
+                found[name] = _read(self, name)
+        except AttributeError:
+            return None
+        return found
+
+    def _dump_line(self) -> Fields | None:
+        """As `_line_fields`, with a dict for the message. What a content line says is text and true or false, which is
+        the same in every mode."""
+        found = self._line_fields()
+        if found is not None:
+            for name in self._content_line:
+                if isinstance(found[name], Record):
+                    found[name] = found[name].model_dump()
+        return found
 
     def _entries(self) -> Iterator[tuple[str, str, Any, bool]]:
         """Of each field, and of what else is there: its name, the server's name, the value, and whether it is set."""
@@ -184,6 +232,14 @@ class Record:
     def __getattr__(self, name: str) -> Any:
         if name == "_data":
             return self._make_dict()
+        found = self._peek(name)
+        if found is _UNSET and name in self._blank:
+            return self._blank[name]
+        if found is not _UNSET and found is not _ELSEWHERE:
+            return found
+        if name == "keys" and (found is _UNSET or name not in self._data):
+            # `dict(record)` asks for it each time, and the text of the error below would be most of what that costs.
+            raise AttributeError(name)
         data = self._data
         if name in data:
             return self._wrap(name, data[name])
@@ -206,6 +262,11 @@ class Record:
             raise AttributeError(f"{type(self).__name__}.{name} is not set") from None
 
     def __getitem__(self, name: str) -> Any:
+        found = self._peek(name)
+        if found is _UNSET and self._defaults.get(name) is None:
+            raise KeyError(name)
+        if found is not _UNSET and found is not _ELSEWHERE:
+            return found
         data = self._data
         if name in data:
             return self._wrap(name, data[name])
@@ -220,16 +281,27 @@ class Record:
         del self._data[self._key(name)]
 
     def __contains__(self, name: object) -> bool:
+        found = self._peek(name)
+        if found is not _ELSEWHERE:
+            return found is not _UNSET or self._defaults.get(name) is not None  # type: ignore[call-overload]
         return name in self._data or (
             isinstance(name, str) and (self._key(name) in self._data or self._defaults.get(name) is not None)
         )
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
         """The name and the value of each field, set or not, and of what else is there."""
+        found = self._line_fields()
+        if found is not None:
+            return iter(found.items())
         return ((name, value) for name, _, value, _ in self._entries())
 
     def get(self, name: str, default: Any = None) -> Any:
         """The field, or ``default`` if it is not set and has no default of its own."""
+        found = self._peek(name)
+        if found is _UNSET and self._defaults.get(name) is None:
+            return default
+        if found is not _UNSET and found is not _ELSEWHERE:
+            return found
         try:
             return self[name]
         except KeyError:
@@ -301,6 +373,10 @@ class Record:
         ``exclude_computed_fields``, ``round_trip``, ``warnings``, ``serialize_as_any`` and
         ``polymorphic_serialization`` change nothing here.
         """
+        if include is exclude is None and not (exclude_unset or exclude_defaults or exclude_none):
+            found = self._dump_line()
+            if found is not None:
+                return found
         from metagpt_ollama_rs.record_dumps import Dump
 
         dump = Dump(mode, by_alias, exclude_unset, exclude_defaults, exclude_none, fallback)
@@ -326,6 +402,11 @@ class Record:
         polymorphic_serialization: bool | None = None,
     ) -> str:
         """The same as JSON text. Times are in ISO 8601, and a number that JSON does not have is ``null``."""
+        whole = include is exclude is None and not (exclude_unset or exclude_defaults or exclude_none)
+        if whole and indent is None and not ensure_ascii:
+            found = self._dump_line()
+            if found is not None:
+                return _core.dumps(found).decode()
         from metagpt_ollama_rs.record_dumps import Dump
 
         dump = Dump("json", by_alias, exclude_unset, exclude_defaults, exclude_none, fallback, is_text=True)

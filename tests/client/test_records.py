@@ -33,6 +33,13 @@ def generate_pieces(server: ScriptedServer, texts: list[str]) -> tuple[list[Gene
     return list(Client(server.url).generate("m", "?", stream=True)), [json.loads(line) for line in sent]
 
 
+def item_or_error(part: Any, name: str) -> Any:
+    try:
+        return part[name]
+    except KeyError as error:
+        return repr(error)
+
+
 both = pytest.mark.parametrize("pieces", [chat_pieces, generate_pieces])
 
 LOOKS: dict[str, Callable[[Any], Any]] = {
@@ -45,6 +52,15 @@ LOOKS: dict[str, Callable[[Any], Any]] = {
     "in": lambda part: [name in part for name in ("model", "message", "response", "done", "eval_count", "content")],
     "dump": lambda part: json.dumps(part.model_dump()),
     "dump as JSON": lambda part: part.model_dump_json(),
+    "dumps of other kinds": lambda part: [
+        part.model_dump(mode="json"),
+        part.model_dump(exclude_none=True),
+        part.model_dump(include={"done"}),
+        part.model_dump_json(indent=1),
+        part.model_dump_json(ensure_ascii=True),
+        part.model_dump_json(exclude={"done"}),
+    ],
+    "items": lambda part: [part["done"], *(item_or_error(part, name) for name in ("eval_count", "logprobs", "keys"))],
     "dump of what is set": lambda part: part.model_dump(exclude_unset=True),
     "attributes": lambda part: (part.model, part.created_at, part.done, part.done_reason, part.eval_count),
     "text": lambda part: (
