@@ -315,8 +315,8 @@ def _data_uri(text: str, where: str) -> str:
 
 
 def _standard(text: str, where: str) -> str:
-    """Base64 in any of its spellings as Ollama wants it. ``my_picture`` is none: the URL-safe spelling has to be that of
-    an image."""
+    """Base64 in any of its spellings as Ollama wants it. ``my_picture`` is none: the URL-safe spelling has to be an
+    image's."""
     given = "".join(text.split())
     bare = given.translate(_URL_SAFE).rstrip("=")
     padded = bare + "=" * (-len(bare) % 4)
