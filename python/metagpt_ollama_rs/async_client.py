@@ -98,6 +98,9 @@ class AsyncClient(BaseClient):
     Arguments and errors of the constructor are those of `Client`. A streamed reply is awaited, too, and then an
     asynchronous iterator.
 
+    Connections outlive an event loop (``asyncio.run`` for each call) on the general lane; on the direct lane (plain
+    ``http://`` on Linux) they close with it, because their sockets live in the loop.
+
     >>> import asyncio
     >>> from metagpt_ollama_rs.testing import ScriptedServer
     >>> async def main(url):

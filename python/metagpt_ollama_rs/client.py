@@ -101,8 +101,8 @@ class Client(BaseClient):
     """A client for code without an event loop. Ctrl-C ends a wait at once.
 
     Args:
-        host: ``http://host:port``, ``host``, ``host:port``, with or without ``/api`` or ``/v1``; default:
-            ``OLLAMA_HOST``, else ``http://127.0.0.1:11434``.
+        host: ``http://host:port``, ``host``, ``host:port``, with or without ``/api`` or ``/v1``, or the Unix socket
+            ``unix:///path``; default: ``OLLAMA_HOST``, else ``http://127.0.0.1:11434``.
         headers: sent with every request.
         timeout: a number of seconds (or a timedelta) for the first token and each pause, or a `Timeout`; of an
             ``httpx.Timeout`` its ``connect`` and ``read`` count.
