@@ -393,16 +393,20 @@ def _check_class(
 ) -> dict[str, Any]:
     fields, names = fields_of(cls), cls._names
     checked: dict[str, Any] = {}
+    wrong: Problems = []
     for key, value in cls._prepare(dict(given)).items():
         field = fields.get(names.get(key, key))
         if field is None:
             checked[key] = value
         else:
             key = field.alias or key
-            checked[key] = field.kind.check(value, (*place, key), problems, strict)
+            checked[key] = field.kind.check(value, (*place, key), wrong, strict)
     for name, field in fields.items():
         if field.required and (field.alias or name) not in checked:
-            problems.append(((*place, field.alias or name), "missing", "Field required", given))
+            wrong.append(((*place, field.alias or name), "missing", "Field required", given))
+    if wrong:
+        order = [field.alias or name for name, field in fields.items()]
+        problems += sorted(wrong, key=lambda problem: order.index(str(problem[0][len(place)])))
     return checked
 
 
