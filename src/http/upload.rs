@@ -112,11 +112,11 @@ impl UploadFile {
     pub(super) fn body(&self) -> FileBody {
         self.note(0);
         let (pieces, taken) = mpsc::channel(PIECES_AHEAD);
-        let open = Arc::clone(&self.0);
+        let file = self.clone();
         // Without a thread, which drops the sender, the body is an error.
         let _ = Builder::new()
             .name("ollama-file".to_owned())
-            .spawn(move || read_pieces(&open, &pieces));
+            .spawn(move || read_pieces(&file, &pieces));
         FileBody {
             file: self.clone(),
             pieces: taken,
@@ -155,10 +155,10 @@ pub(super) struct UnreadableFile {
 }
 
 /// Reads the file until its announced length is reached, or nobody takes what was read.
-fn read_pieces(open: &OpenFile, pieces: &mpsc::Sender<Result<Bytes, UnreadableFile>>) {
+fn read_pieces(file: &UploadFile, pieces: &mpsc::Sender<Result<Bytes, UnreadableFile>>) {
     let mut offset = 0;
-    while offset < open.length {
-        let piece = read_piece(open, offset);
+    while offset < file.length() {
+        let piece = file.read(offset);
         let failed = piece.is_err();
         offset += piece.as_ref().map_or(0, |piece| piece.len() as u64);
         if pieces.blocking_send(piece).is_err() || failed {
