@@ -655,8 +655,10 @@ class AsyncClient(BaseClient):
             payload = {**payload, "stream": stream}
         if stream:
             return self._native.stream(endpoint, payload, endpoint.reply, False, settings, guarded)
-        reply = await self._native.call(endpoint, payload, self._format_of(endpoint, guarded), settings)
-        return self._make_reply(endpoint, reply, settings)
+        format = self._format_of(endpoint, guarded)
+        return await self._native.call(
+            endpoint, payload, format, settings, lambda reply: self._make_reply(endpoint, reply, settings)
+        )
 
 
 def _announced(call: _Call, on_call: OnCall | None) -> _Call:

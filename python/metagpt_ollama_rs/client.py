@@ -667,5 +667,7 @@ class Client(BaseClient):
             payload = {**payload, "stream": stream}
         if stream:
             return self._native.stream_blocking(endpoint, payload, endpoint.reply, settings, guarded)
-        reply = self._native.call_blocking(endpoint, payload, self._format_of(endpoint, guarded), settings)
-        return self._make_reply(endpoint, reply, settings)
+        format = self._format_of(endpoint, guarded)
+        return self._native.call_blocking(
+            endpoint, payload, format, settings, None, lambda reply: self._make_reply(endpoint, reply, settings)
+        )
