@@ -52,7 +52,11 @@ RESULTS ?= target/bench.json
 SECONDS ?= 60
 TARGETS ?= decoder vectors framing last_value
 
-.PHONY: help demo test test-rust test-python test-metagpt test-general test-packages fuzz instructions instructions-baseline bench bench-report bench-structured bench-token-estimates bench-metagpt bench-packages lint lint-rust lint-python format wheel notices lock clean
+# `make soak` lasts so long; SEED repeats an earlier run.
+MINUTES ?= 10
+SEED ?=
+
+.PHONY: help demo test test-rust test-python test-metagpt test-general test-packages fuzz soak instructions instructions-baseline bench bench-report bench-structured bench-token-estimates bench-metagpt bench-packages lint lint-rust lint-python format wheel notices lock clean
 
 help:
 	@echo 'make demo     a MetaGPT role answers through this provider, from a real model'
@@ -70,6 +74,7 @@ help:
 	@echo "make bench-metagpt  how far MetaGPT's own programs get, by the original provider and by ours"
 	@echo "make bench-packages  what a token costs other people's packages, on ollama and on this one (QUICK=1: a minute)"
 	@echo 'make fuzz     parsers against their oracles, SECONDS=60 for each (TARGETS="framing last_value" for some)'
+	@echo 'make soak     all kinds of calls and faults, every answer checked, and nothing may grow (MINUTES=10, SEED=)'
 	@echo 'make wheel    the wheel to publish, in dist/'
 	@echo 'make notices  THIRD_PARTY_NOTICES, after a change of Cargo.lock'
 	@echo 'make lock     pin the newest versions of the requirements'
@@ -117,6 +122,10 @@ test-general: export METAGPT_OLLAMA_LANE := general
 test-general: $(VENV)/.package $(METAGPT)/.package
 	$(VENV)/bin/pytest tests/client tests/lifecycle $(PYTEST_ARGS)
 	$(METAGPT)/bin/pytest $(addprefix tests/metagpt/test_,answers.py embeddings.py replies.py requests.py streaming.py) $(PYTEST_ARGS)
+
+# Two arenas of glibc's allocator, because one for each thread would take minutes to fill.
+soak: $(VENV)/.package
+	@MALLOC_ARENA_MAX=2 $(VENV)/bin/python -m benches.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) --results target/soak.json
 
 lint: lint-rust lint-python
 

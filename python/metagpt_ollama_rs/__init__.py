@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from metagpt_ollama_rs.default_client import configure as configure
     from metagpt_ollama_rs.default_client import copy as copy
     from metagpt_ollama_rs.default_client import create as create
+    from metagpt_ollama_rs.default_client import create_blob as create_blob
     from metagpt_ollama_rs.default_client import delete as delete
     from metagpt_ollama_rs.default_client import embed as embed
     from metagpt_ollama_rs.default_client import embed_array as embed_array
@@ -77,6 +78,7 @@ _FUNCTIONS = (
     "configure",
     "copy",
     "create",
+    "create_blob",
     "delete",
     "embed",
     "embed_array",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast, overload
 
 from metagpt_ollama_rs.arguments import call_settings
 from metagpt_ollama_rs.base import BaseClient
+from metagpt_ollama_rs.blobs import send_blob
 from metagpt_ollama_rs.endpoints import (
     CHAT,
     COPY,
@@ -31,6 +32,7 @@ from metagpt_ollama_rs.endpoints import (
     endpoint_at,
 )
 from metagpt_ollama_rs.images import encode_images_in_thread
+from metagpt_ollama_rs.model_files import unsent_files
 from metagpt_ollama_rs.payloads import (
     chat_payload,
     create_payload,
@@ -68,6 +70,7 @@ if TYPE_CHECKING:
         Tools,
     )
     from metagpt_ollama_rs.limits import CallSettings
+    from metagpt_ollama_rs.model_files import AnyPath
     from metagpt_ollama_rs.payloads import KeepAlive, Text
     from metagpt_ollama_rs.progress import OnProgress
     from metagpt_ollama_rs.responses import (
@@ -258,7 +261,9 @@ class AsyncClient(BaseClient):
             "truncate": truncate,
             "shift": shift,
         }
-        payload = await encode_images_in_thread(generate_payload(model, fields))
+        payload = generate_payload(model, fields)
+        if images is not None:
+            payload = await encode_images_in_thread(payload)
         return await self._send(GENERATE, payload, stream, call_settings(AsyncClient.generate, call), repetition_guard)
 
     async def embed(
@@ -401,8 +406,8 @@ class AsyncClient(BaseClient):
         model: str,
         quantize: str | None = None,
         from_: str | None = None,
-        files: Mapping[str, Any] | None = None,
-        adapters: Mapping[str, Any] | None = None,
+        files: Mapping[str, AnyPath] | None = None,
+        adapters: Mapping[str, AnyPath] | None = None,
         template: str | None = None,
         license: str | Sequence[str] | None = None,
         system: str | None = None,
@@ -420,8 +425,8 @@ class AsyncClient(BaseClient):
         model: str,
         quantize: str | None = None,
         from_: str | None = None,
-        files: Mapping[str, Any] | None = None,
-        adapters: Mapping[str, Any] | None = None,
+        files: Mapping[str, AnyPath] | None = None,
+        adapters: Mapping[str, AnyPath] | None = None,
         template: str | None = None,
         license: str | Sequence[str] | None = None,
         system: str | None = None,
@@ -437,8 +442,8 @@ class AsyncClient(BaseClient):
         model: str,
         quantize: str | None = None,
         from_: str | None = None,
-        files: Mapping[str, Any] | None = None,
-        adapters: Mapping[str, Any] | None = None,
+        files: Mapping[str, AnyPath] | None = None,
+        adapters: Mapping[str, AnyPath] | None = None,
         template: str | None = None,
         license: str | Sequence[str] | None = None,
         system: str | None = None,
@@ -453,9 +458,15 @@ class AsyncClient(BaseClient):
         **call: Unpack[CallOptions],
     ) -> Any:
         """Makes ``model`` from another (``from_``) or from files: a `ProgressResponse`, or with ``stream`` an
-        asynchronous iterator over them. The rest is as in Ollama's ``/api/create``.
+        asynchronous iterator over them.
+
+        ``files`` and ``adapters`` name files by the digests that `create_blob` returned, or by paths on this machine;
+        these are sent first, as `create_blob` does. So never pass on a stranger's text as one. ``parameters`` are
+        options, such as ``{"temperature": 0}``. ``renderer``, ``parser`` and ``requires`` are the Modelfile's.
         """
-        settings = self._transfer_settings(call_settings(AsyncClient.create, call))
+        settings = call_settings(AsyncClient.create, call)
+        if on_progress is not None:
+            check_on_progress(on_progress, stream)
         fields = {
             "quantize": quantize,
             "from": from_,
@@ -471,7 +482,21 @@ class AsyncClient(BaseClient):
             "requires": requires,
         }
         payload = await encode_images_in_thread(create_payload(model, fields))
-        return await self._transfer(CREATE, payload, stream, settings, on_progress)
+        for table, name, path in unsent_files(payload):
+            table[name] = await send_blob(self._native, path, settings, on_progress)
+        return await self._transfer(CREATE, payload, stream, self._transfer_settings(settings), on_progress)
+
+    async def create_blob(
+        self, path: AnyPath, *, on_progress: OnProgress | None = None, **call: Unpack[CallOptions]
+    ) -> str:
+        """Sends the file at ``path`` to the server, for `create`, and returns its digest (``sha256:…``).
+
+        A file that the server has already is not sent again. ``on_progress`` is that of `pull`. Raises the OSError
+        that ``open`` raises, and ConfigurationError for a folder or what else is no file. The event loop goes on while
+        the file is read.
+        """
+        settings = call_settings(AsyncClient.create_blob, call)
+        return await send_blob(self._native, path, settings, on_progress)
 
     async def delete(self, model: str, **call: Unpack[CallOptions]) -> StatusResponse:
         """Removes ``model`` from the server's disk."""

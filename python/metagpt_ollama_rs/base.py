@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from metagpt_ollama_rs import _core
@@ -148,10 +149,8 @@ class BaseClient:
         """
         if endpoint.may_be_empty:
             return endpoint.reply({"status": "success"})
-
-        def redact(text: str) -> str:
-            return self._native.redact(text, settings)
-
+        native = self._native
+        redact = native.redact if settings is None else partial(native.redact, settings=settings)
         if endpoint.lines == "answer":
             check_answer(reply, endpoint, redact=redact)
         elif endpoint.lines == "progress":

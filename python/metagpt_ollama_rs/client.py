@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, cast, overload
 
 from metagpt_ollama_rs.arguments import call_settings
 from metagpt_ollama_rs.base import BaseClient
+from metagpt_ollama_rs.blobs import send_blob_blocking
 from metagpt_ollama_rs.endpoints import (
     CHAT,
     COPY,
@@ -39,6 +40,7 @@ from metagpt_ollama_rs.endpoints import (
     endpoint_at,
 )
 from metagpt_ollama_rs.images import encode_images
+from metagpt_ollama_rs.model_files import unsent_files
 from metagpt_ollama_rs.payloads import (
     chat_payload,
     create_payload,
@@ -75,6 +77,7 @@ if TYPE_CHECKING:
         Tools,
     )
     from metagpt_ollama_rs.limits import CallSettings
+    from metagpt_ollama_rs.model_files import AnyPath
     from metagpt_ollama_rs.payloads import KeepAlive, Text
     from metagpt_ollama_rs.progress import OnProgress
     from metagpt_ollama_rs.responses import (
@@ -276,7 +279,9 @@ class Client(BaseClient):
             "truncate": truncate,
             "shift": shift,
         }
-        payload = encode_images(generate_payload(model, fields))
+        payload = generate_payload(model, fields)
+        if images is not None:
+            payload = encode_images(payload)
         return self._send(GENERATE, payload, stream, call_settings(Client.generate, call), repetition_guard)
 
     def embed(
@@ -423,8 +428,8 @@ class Client(BaseClient):
         model: str,
         quantize: str | None = None,
         from_: str | None = None,
-        files: Mapping[str, Any] | None = None,
-        adapters: Mapping[str, Any] | None = None,
+        files: Mapping[str, AnyPath] | None = None,
+        adapters: Mapping[str, AnyPath] | None = None,
         template: str | None = None,
         license: str | Sequence[str] | None = None,
         system: str | None = None,
@@ -442,8 +447,8 @@ class Client(BaseClient):
         model: str,
         quantize: str | None = None,
         from_: str | None = None,
-        files: Mapping[str, Any] | None = None,
-        adapters: Mapping[str, Any] | None = None,
+        files: Mapping[str, AnyPath] | None = None,
+        adapters: Mapping[str, AnyPath] | None = None,
         template: str | None = None,
         license: str | Sequence[str] | None = None,
         system: str | None = None,
@@ -459,8 +464,8 @@ class Client(BaseClient):
         model: str,
         quantize: str | None = None,
         from_: str | None = None,
-        files: Mapping[str, Any] | None = None,
-        adapters: Mapping[str, Any] | None = None,
+        files: Mapping[str, AnyPath] | None = None,
+        adapters: Mapping[str, AnyPath] | None = None,
         template: str | None = None,
         license: str | Sequence[str] | None = None,
         system: str | None = None,
@@ -475,9 +480,15 @@ class Client(BaseClient):
         **call: Unpack[CallOptions],
     ) -> Any:
         """Makes ``model`` from another (``from_``) or from files: a `ProgressResponse`, or with ``stream`` an iterator
-        over them. The rest is as in Ollama's ``/api/create``.
+        over them.
+
+        ``files`` and ``adapters`` name files by the digests that `create_blob` returned, or by paths on this machine;
+        these are sent first, as `create_blob` does. So never pass on a stranger's text as one. ``parameters`` are
+        options, such as ``{"temperature": 0}``. ``renderer``, ``parser`` and ``requires`` are the Modelfile's.
         """
-        settings = self._transfer_settings(call_settings(Client.create, call))
+        settings = call_settings(Client.create, call)
+        if on_progress is not None:
+            check_on_progress(on_progress, stream)
         fields = {
             "quantize": quantize,
             "from": from_,
@@ -493,7 +504,18 @@ class Client(BaseClient):
             "requires": requires,
         }
         payload = encode_images(create_payload(model, fields))
-        return self._transfer(CREATE, payload, stream, settings, on_progress)
+        for table, name, path in unsent_files(payload):
+            table[name] = send_blob_blocking(self._native, path, settings, on_progress)
+        return self._transfer(CREATE, payload, stream, self._transfer_settings(settings), on_progress)
+
+    def create_blob(self, path: AnyPath, *, on_progress: OnProgress | None = None, **call: Unpack[CallOptions]) -> str:
+        """Sends the file at ``path`` to the server, for `create`, and returns its digest (``sha256:…``).
+
+        A file that the server has already is not sent again. ``on_progress`` is that of `pull`. Raises the OSError
+        that ``open`` raises, and ConfigurationError for a folder or what else is no file.
+        """
+        settings = call_settings(Client.create_blob, call)
+        return send_blob_blocking(self._native, path, settings, on_progress)
 
     def delete(self, model: str, **call: Unpack[CallOptions]) -> StatusResponse:
         """Removes ``model`` from the server's disk."""

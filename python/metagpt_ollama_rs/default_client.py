@@ -22,6 +22,7 @@ __all__ = [
     "configure",
     "copy",
     "create",
+    "create_blob",
     "default_client",
     "delete",
     "embed",
@@ -91,6 +92,7 @@ embeddings = default_client.embeddings
 pull = default_client.pull
 push = default_client.push
 create = default_client.create
+create_blob = default_client.create_blob
 delete = default_client.delete
 list = default_client.list
 copy = default_client.copy

@@ -69,6 +69,15 @@ __all__ = [
 ]
 
 
+def _last_word(path: str) -> str:
+    """
+    >>> _last_word("/api/blobs/sha256:0a1b"), _last_word("/api/new?key=1")
+    ('blobs', 'new')
+    """
+    parts = path.split("?")[0].strip("/").split("/")
+    return next((part for part in reversed(parts) if ":" not in part), "")
+
+
 class Endpoint(_core.Endpoint):
     """A row of the table: an endpoint, as the core takes it, and what the clients know of its replies.
 
@@ -87,7 +96,7 @@ class Endpoint(_core.Endpoint):
         embeds: its replies are vectors of texts.
         when_broken_off: what to do when its reply broke off, for ``hint``; "" for what holds of any other endpoint.
         operation: what events call a request to it: a name of OpenTelemetry's conventions where they have one; "" for
-            the last part of the path.
+            the last part of the path that is the same in all requests.
 
     >>> pull = Endpoint("/api/pull", lines="progress", reply=ProgressResponse)
     >>> pull.method, pull.changes, pull.streams
@@ -125,7 +134,7 @@ class Endpoint(_core.Endpoint):
         row.embeds = embeds
         row.streams = lines is not None
         row.when_broken_off = when_broken_off
-        row.operation = operation or path.split("?")[0].rstrip("/").rpartition("/")[2]
+        row.operation = operation or _last_word(path)
         return row
 
 

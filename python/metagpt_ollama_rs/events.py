@@ -31,7 +31,8 @@ dropped tells its end in the thread that drops it. All events of a call run in o
 there at ``end``, and nowhere else. What a hook raises is logged, once for each hook, and spoils no call; only what is
 no ``Exception``, a KeyboardInterrupt for one, comes out at the caller.
 
-A call that is refused before a request is made (a wrong argument) has no events. One call of a method may be several
+A call that is refused before a request is made (a wrong argument) has no events, and neither has one over an httpx
+client of the caller's (``transport=``). One call of a method may be several
 requests, each with events of its own: `Client.embed` searches a text that the server refuses. What is under way when
 the interpreter exits has no end, and neither has what a forked child inherits. Without hooks a call costs one look at a
 flag.

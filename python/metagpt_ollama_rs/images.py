@@ -93,8 +93,11 @@ def checked_images(images: Any, where: str) -> Iterable[Any]:
 
 def image_lists(payload: Mapping[str, Any]) -> list[list[Any]]:
     """The lists of images in a request's body: of each message, or of the prompt."""
-    holders = [payload, *(payload.get("messages") or ())]
-    return [holder["images"] for holder in holders if isinstance(holder, dict) and holder.get("images")]
+    holders = [holder for holder in payload.get("messages") or () if isinstance(holder, dict)]
+    found = [holder["images"] for holder in holders if holder.get("images")]
+    if payload.get("images"):
+        found.append(payload["images"])
+    return found
 
 
 def encode_images(payload: dict[str, Any]) -> dict[str, Any]:

@@ -35,6 +35,9 @@ __all__ = ["HttpxBlockingStream", "HttpxCarrier", "HttpxReply", "HttpxStream"]
 
 _Item = TypeVar("_Item")
 
+# So much of a file is read at a time.
+_PIECE = 1 << 20
+
 # How the core names what httpx's exceptions tell: before the reply, and in it. A class that is not here counts as the
 # nearest one above it that is.
 _BEFORE_REPLY = {
@@ -178,6 +181,36 @@ class HttpxCarrier:
         for delta in self._lines(exchange, items):
             callbacks.tell(delta)
         return items.folded()
+
+    def upload_blocking(
+        self, endpoint: Endpoint, path: Any, item_class: MakeItem | None, settings: CallSettings | None
+    ) -> HttpxBlockingStream[Any]:
+        return HttpxBlockingStream(self._upload(_Exchange(self, endpoint, None, settings), path, item_class or dict))
+
+    def _upload(self, exchange: _Exchange, path: Any, make: MakeItem) -> Generator[Any, None, None]:
+        with open(path, "rb") as file, exchange:
+            response = self.client.request(**exchange.arguments, content=file)
+        exchange.check(response)
+        yield make({"status": "success"})
+
+    def upload(
+        self, endpoint: Endpoint, path: Any, item_class: MakeItem | None, settings: CallSettings | None
+    ) -> HttpxStream[Any]:
+        exchange = _Exchange(self, endpoint, None, settings)
+        return HttpxStream(self._upload_batches(exchange, path, item_class or dict))
+
+    async def _upload_batches(self, exchange: _Exchange, path: Any, make: MakeItem) -> AsyncGenerator[list[Any], None]:
+        in_thread = _core.running_loop().run_in_executor
+        file = await in_thread(None, open, path, "rb")
+
+        async def pieces() -> AsyncGenerator[bytes, None]:
+            while piece := await in_thread(None, file.read, _PIECE):
+                yield piece
+
+        with file, exchange:
+            response = await self.client.request(**exchange.arguments, content=pieces())
+        exchange.check(response)
+        yield [make({"status": "success"})]
 
     def _lines(self, exchange: _Exchange, items: _RawLines | _Items) -> Generator[Any, None, None]:
         with exchange, self.client.stream(**exchange.arguments) as response:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Union
 
 from metagpt_ollama_rs.errors import ConfigurationError
 from metagpt_ollama_rs.images import BYTES, unread_images
+from metagpt_ollama_rs.model_files import file_table
 from metagpt_ollama_rs.record import Record
 from metagpt_ollama_rs.record_dumps import plain_fields
 from metagpt_ollama_rs.spelling import near_miss
@@ -122,12 +123,15 @@ def systemone_payload(model: Any, state: Any, questions: Any, keep_alive: Any) -
 
 
 def create_payload(model: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The payload of ``/api/create``, whose keys ``fields`` has.
+    """The payload of ``/api/create``, whose keys ``fields`` has. Files wait in it to be sent (`model_files`).
 
     >>> create_payload("mario", {"from": "llama3.2", "system": "You are Mario.", "quantize": None})
     {'model': 'mario', 'from': 'llama3.2', 'system': 'You are Mario.'}
     """
     payload = {name: value for name, value in fields.items() if value is not None}
+    for where in ("files", "adapters"):
+        if where in payload:
+            payload[where] = file_table(payload[where], where)
     if "parameters" in payload:
         payload["parameters"] = _options(payload["parameters"], "parameters")
     if "messages" in payload:
@@ -149,7 +153,7 @@ def _fill(payload: dict[str, Any], fields: Mapping[str, Any], hint: str = "give 
             value = _options(value, name)
         elif name == "keep_alive":
             value = _keep_alive(value)
-        elif name in _TEXTS:
+        elif name in _TEXTS and type(value) is not str:
             value = require_text(value, name, hint=hint)
         elif name == "format" and not isinstance(value, (str, dict)):
             from metagpt_ollama_rs.tools import answer_format
@@ -178,7 +182,10 @@ def _texts_to_embed(given: Any) -> str | list[str]:
 def _messages(messages: Any) -> list[dict[str, Any]]:
     if messages is None:
         return []
-    if isinstance(messages, (str, *BYTES, Mapping)) or not isinstance(messages, Iterable):
+    # What a list and a dict are is seen at once; asking abstract classes takes as long as all else here together.
+    if type(messages) is not list and (
+        isinstance(messages, (str, *BYTES, Mapping)) or not isinstance(messages, Iterable)
+    ):
         raise ConfigurationError(
             f"messages is a {type(messages).__name__}, not a list of messages",
             hint='write [{"role": "user", "content": "Hello"}]',
@@ -187,8 +194,9 @@ def _messages(messages: Any) -> list[dict[str, Any]]:
 
 
 def _message(message: Any, index: int) -> dict[str, Any]:
-    record = _message_dict(message) if hasattr(message, "model_dump") else plain_fields(message)
-    if not isinstance(record, Mapping):
+    plain = type(message) is dict
+    record = message if plain else _message_dict(message) if hasattr(message, "model_dump") else plain_fields(message)
+    if not plain and not isinstance(record, Mapping):
         raise ConfigurationError(
             f"messages[{index}] is a {type(message).__name__}",
             hint='a message is a dict such as {"role": "user", "content": "Hello"}',

@@ -27,10 +27,11 @@ def require_field(reply: dict[str, Any], *names: str, redact: Callable[[str], st
 
     ``redact`` takes secrets out of what is quoted of the reply.
     """
-    if not any(name in reply for name in names):
-        found = _core.excerpt(redact(", ".join(reply)), 200) or "nothing"
-        raise from_core("protocol", message=f"The reply has no {names[0]!r}, only {found}.")
-    return reply
+    for name in names:
+        if name in reply:
+            return reply
+    found = _core.excerpt(redact(", ".join(reply)), 200) or "nothing"
+    raise from_core("protocol", message=f"The reply has no {names[0]!r}, only {found}.")
 
 
 def check_answer(reply: dict[str, Any], endpoint: Endpoint, *, redact: Callable[[str], str]) -> dict[str, Any]:

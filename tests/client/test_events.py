@@ -8,6 +8,8 @@ import gc
 import logging
 import os
 import pickle
+import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -511,6 +513,7 @@ def test_settings_of_a_request_are_attributes() -> None:
         ("/v1/chat/completions", "chat"),
         ("/v1/responses", "chat"),
         ("/api/new?key=secret", "new"),
+        ("/api/blobs/sha256:0a1b", "blobs"),
     ],
 )
 def test_operations_have_the_names_of_the_conventions(path: str, operation: str) -> None:
@@ -557,6 +560,29 @@ def test_a_client_with_a_hook_can_be_pickled_and_collected(ollama_server: Script
 def test_what_is_no_function_is_refused() -> None:
     with pytest.raises(errors.ConfigurationError, match="on_event must be a function"):
         Client("http://127.0.0.1:9", on_event="print")  # type: ignore[arg-type]
+
+
+EXIT = """
+from metagpt_ollama_rs import Client
+from metagpt_ollama_rs.events import add_hook
+from metagpt_ollama_rs.testing import Reply, ScriptedServer
+
+server = ScriptedServer().start()
+server.on("POST", "/api/generate", Reply.generate("Hello world").gated(1))
+add_hook(lambda event: print(event.name, flush=True))
+stream = Client(server.url).generate("m", "Hi", stream=True)
+next(stream)
+class Cycle: pass
+cycle = Cycle()
+cycle.own, cycle.stream = cycle, stream
+"""
+
+
+def test_what_is_under_way_when_the_interpreter_exits_has_no_end() -> None:
+    command = [sys.executable, "-X", "dev", "-W", "error", "-c", EXIT]
+    exited = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert exited.stdout.split() == ["begin", "first_token"]
+    assert not exited.stderr
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")

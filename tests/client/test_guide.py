@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import sys
@@ -23,6 +24,7 @@ EXAMPLES = [
 ]
 
 MODELS = Reply.json({"models": [{"name": "llama3.2:latest", "model": "llama3.2:latest", "size": 1}]})
+MODEL = b"GGUF"
 SUCCESS = Reply.json({"status": "success"})
 REPORTS = [{"status": "pulling 849a", "total": 200, "completed": 50}, {"status": "success"}]
 
@@ -53,13 +55,19 @@ def guide_server(ollama_server: ScriptedServer, monkeypatch: pytest.MonkeyPatch,
             "POST /api/show": Reply.json({"capabilities": ["completion"], "details": {"family": "llama"}}),
             "POST /api/pull": Reply.ndjson(REPORTS),
             "POST /api/create": SUCCESS,
+            "POST /v1/responses": Reply.json({"output": [{"content": [{"text": "Hello from the script"}]}]}),
+            "POST /v1/messages": Reply.sse([{"type": "message_start"}, {"type": "message_stop"}]),
+            "POST /api/me": Reply.json({"name": "ann"}),
             "POST /api/copy": Reply.body(b"", None),
             "DELETE /api/delete": Reply.body(b"", None),
         }
     )
+    ollama_server.on("POST", f"/api/blobs/sha256:{hashlib.sha256(MODEL).hexdigest()}", Reply.body(b"", None, 201))
     monkeypatch.setenv("OLLAMA_HOST", ollama_server.url)
+    monkeypatch.delenv("OLLAMA_API_KEY", raising=False)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "dot.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (tmp_path / "model.gguf").write_bytes(MODEL)
     metagpt_ollama_rs.configure()
     # What other tests have imported, and made, is there again afterwards.
     for name in [name for name in sys.modules if name.partition(".")[0] == "ollama"]:
@@ -77,8 +85,9 @@ def test_all_examples_are_found() -> None:
 def test_an_example_runs(
     section: str, code: str, guide_server: ScriptedServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # The examples name Ollama's usual address.
-    exec(compile(code.replace("http://127.0.0.1:11434", guide_server.url), section, "exec"), {"__name__": "__main__"})
+    # The examples name Ollama's usual address, and a file elsewhere.
+    code = code.replace("http://127.0.0.1:11434", guide_server.url).replace("/models/", "")
+    exec(compile(code, section, "exec"), {"__name__": "__main__"})
     printed = capsys.readouterr()
     assert printed.out.strip()
     if "generate(" in code or "chat(" in code:

@@ -96,6 +96,8 @@ def test_ctrl_c_ends_a_wait(start: Start, ollama_server: ScriptedServer) -> None
     ollama_server.on("POST", "/api/chat", Reply.chat("Hello").gated(0))
     live = start(
         """
+        # Whatever is raised in its hub gevent prints, if it is not one of these, and throws it into the main thread.
+        gevent.hub.Hub.NOT_ERROR += (KeyboardInterrupt,)
         try:
             Client(URL).chat("m", MESSAGES)
         except KeyboardInterrupt:

@@ -199,6 +199,19 @@ class ScriptedServer:
             self._positions.clear()
             self._most_busy = self._busy
 
+    def forget_requests(self) -> int:
+        """Forgets all requests, how many they were is the result; answers and connections stay."""
+        with self._changed:
+            count = len(self._requests)
+            self._requests.clear()
+            return count
+
+    @property
+    def under_way(self) -> int:
+        """How many requests are being answered now."""
+        with self._changed:
+            return self._busy
+
     @property
     def requests(self) -> list[Request]:
         """The requests so far, in order of arrival; a copy."""
