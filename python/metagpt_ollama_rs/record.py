@@ -329,6 +329,10 @@ class Record:
 
         return type(self)(copy.deepcopy(self._data, memo))
 
+    def __replace__(self, **changes: Any) -> Self:
+        """What ``copy.replace`` calls."""
+        return self.model_copy(update=changes)
+
     def __dir__(self) -> list[str]:
         return sorted({*object.__dir__(self), *self._fields, *map(str, self._data)})
 

@@ -47,10 +47,11 @@ class Dump:
     def of(self, record: Any, include: Any, exclude: Any) -> dict[str, Any]:
         """The fields of ``record`` that are wanted."""
         found: dict[str, Any] = {}
+        fields = type(record).model_fields if self.exclude_defaults else {}
         for name, key, value, is_set in record._entries():
             if (self.exclude_unset and not is_set) or (self.exclude_none and value is None):
                 continue
-            if self.exclude_defaults and name in record._fields and value == record._defaults.get(name):
+            if name in fields and not fields[name].required and value == fields[name].default:
                 continue
             wanted, within, without = _selected(name, include, exclude)
             if wanted:

@@ -13,10 +13,12 @@ __all__ = ["BYTE_SIZE", "ByteSize", "parse_byte_size", "parse_time", "read_byte_
 _TIME = r"(\d{4}-\d\d-\d\d)(?:[Tt_ ](\d\d:\d\d)(:\d\d)?(?:[.,](\d+))?\s*([Zz]|[+-]\d\d:?\d\d)?)?"
 # Numbers of bytes as texts, in JSON Schema, too.
 BYTE_SIZE = r"^\s*(\d*\.?\d+)\s*(\w+)?"
-_UNITS: dict[str, int] = {
-    "b": 1,
-    **{f"{letter}b": 1000**power for power, letter in enumerate("kmgtpe", 1)},
-    **{f"{letter}ib": 1024**power for power, letter in enumerate("kmgtpe", 1)},
+_STEPS = [("", 1), *((letter, 1000**power) for power, letter in enumerate("kmgtpe", 1))]
+_STEPS += [(f"{letter}i", 1024**power) for power, letter in enumerate("kmgtpe", 1)]
+_UNITS: dict[str, float] = {
+    **{f"{prefix}b": size for prefix, size in _STEPS},
+    **{f"{prefix}bit": size / 8 for prefix, size in _STEPS},
+    **{letter: size for letter, size in _STEPS if len(letter) == 1},
 }
 
 
@@ -67,7 +69,7 @@ class ByteSize(int):
         )
 
 
-def _unit(name: str) -> int:
+def _unit(name: str) -> float:
     size = _UNITS.get(name.lower())
     if size is None:
         raise ValueError(f"{name!r} is no unit of bytes")

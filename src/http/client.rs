@@ -37,7 +37,12 @@ impl Client {
     /// This client on `reactor`, where its futures have to run from then on; `None` where TLS or a proxy is needed,
     /// which a reactor does not have.
     pub fn on(&self, reactor: &Reactor, runtime: GetRuntime) -> Option<Self> {
-        self.0.on(reactor, runtime).map(Self)
+        self.0.on(reactor, runtime, false).map(Self)
+    }
+
+    /// As [`Client::on`], on a reactor with a thread of its own: files are sent over its sockets, too.
+    pub fn on_own_thread(&self, reactor: &Reactor, runtime: GetRuntime) -> Option<Self> {
+        self.0.on(reactor, runtime, true).map(Self)
     }
 
     /// The proxy that requests go through, without credentials.

@@ -19,6 +19,11 @@ use super::unix_socket::UnixSocket;
 use super::upload::UnreadableFile;
 use crate::error::{Cause, Error, Kind, Phase, Repeat};
 
+/// A file that cannot be sent to its end.
+pub(super) fn unreadable_file(file: &UnreadableFile) -> Error {
+    Error::new(Kind::Config, format!("The request cannot be sent: {file}."))
+}
+
 /// A violation of HTTP or of Ollama's API.
 pub(super) fn protocol(message: impl Into<String>) -> Error {
     Error::new(Kind::Protocol, message)
@@ -73,8 +78,8 @@ fn describe_send_error(
         return Error::timeout(Phase::Connect, *limit, &format!("a connection{through}"));
     }
     let root = root_cause(error);
-    if cause::<UnreadableFile>(error).is_some() {
-        return Error::new(Kind::Config, format!("The request cannot be sent: {root}."));
+    if let Some(file) = cause::<UnreadableFile>(error) {
+        return unreadable_file(file);
     }
     if error.is_builder() {
         let message = format!("The request cannot be sent: {root}.");

@@ -31,16 +31,25 @@ pub type GetRuntime = fn() -> Result<tokio::runtime::Handle, Error>;
 pub(super) enum Lane {
     /// A tokio runtime polls them; the request has to run there.
     General,
-    /// A reactor in an event loop polls them; the request has to run there. The runtime is for an origin that needs TLS or a
-    /// proxy, to which a redirect may lead.
-    Direct(ReactorHandle, GetRuntime),
+    /// A reactor polls them; the request has to run there.
+    Direct(ReactorLane),
+}
+
+/// A reactor that polls the sockets of requests.
+#[derive(Clone)]
+pub(super) struct ReactorLane {
+    pub(super) reactor: ReactorHandle,
+    /// For an origin that needs TLS or a proxy, to which a redirect may lead.
+    pub(super) runtime: GetRuntime,
+    /// Whether the reactor has a thread of its own, which may wait for the disk, and not that of an event loop.
+    pub(super) may_block: bool,
 }
 
 impl Lane {
     pub(super) fn timer(&self, at: Instant) -> Timer {
         match self {
             Self::General => Timer::General(Box::pin(sleep_until(at))),
-            Self::Direct(handle, _) => Timer::Direct(handle.timer(at)),
+            Self::Direct(lane) => Timer::Direct(lane.reactor.timer(at)),
         }
     }
 
@@ -173,7 +182,10 @@ impl Lanes {
 
     /// Notes that connections may be left on the reactor of `lane`.
     pub(super) fn remember(&self, lane: &Lane) {
-        if let Lane::Direct(handle, _) = lane {
+        if let Lane::Direct(ReactorLane {
+            reactor: handle, ..
+        }) = lane
+        {
             let mut reactors = lock(&self.reactors);
             if !reactors.iter().any(|known| known.same_reactor(handle)) {
                 reactors.retain(ReactorHandle::is_alive);
@@ -209,13 +221,13 @@ impl Lanes {
                 .send(request, attempt)
                 .await
                 .map(Response::General),
-            Lane::Direct(handle, _) if self.plain && request.upload.is_none() => {
-                direct::send(handle, self.client, request, attempt)
+            Lane::Direct(lane) if self.plain && (lane.may_block || request.upload.is_none()) => {
+                direct::send(&lane.reactor, self.client, request, attempt)
                     .await
                     .map(|response| Response::Direct(Box::new(response)))
                     .map_err(Error::from)
             }
-            Lane::Direct(_, runtime) => {
+            Lane::Direct(ReactorLane { runtime, .. }) => {
                 let general = self.general();
                 let (request, attempt) = (request.clone(), Arc::clone(attempt));
                 let sending = async move { general.send(&request, &attempt).await };

@@ -10,7 +10,7 @@ use super::attempt::Attempt;
 use super::base::{AddressSetting, BaseUrl};
 use super::config::Config;
 use super::direct::Reactor;
-use super::lane::{GetRuntime, Lane, Lanes, Response};
+use super::lane::{GetRuntime, Lane, Lanes, ReactorLane, Response};
 use super::redact::Secrets;
 use super::request::{Heads, Prepared, Request};
 use crate::error::Error;
@@ -57,10 +57,20 @@ impl Transport {
         self.shared.lanes.is_plain()
     }
 
-    /// This transport in the direct lane of `reactor`; `None` where that lane does not lead to the server.
-    pub(super) fn on(&self, reactor: &Reactor, runtime: GetRuntime) -> Option<Self> {
-        self.is_plain()
-            .then(|| self.in_lane(Lane::Direct(reactor.handle(), runtime)))
+    /// This transport in the direct lane of `reactor`, which has a thread of its own with `may_block`; `None` where that
+    /// lane does not lead to the server.
+    pub(super) fn on(
+        &self,
+        reactor: &Reactor,
+        runtime: GetRuntime,
+        may_block: bool,
+    ) -> Option<Self> {
+        let lane = || ReactorLane {
+            reactor: reactor.handle(),
+            runtime,
+            may_block,
+        };
+        self.is_plain().then(|| self.in_lane(Lane::Direct(lane())))
     }
 
     fn in_lane(&self, lane: Lane) -> Self {

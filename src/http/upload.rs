@@ -1,10 +1,11 @@
 //! A file as the body of a request: read piece by piece while it is sent, however large it is.
 //!
 //! ```text
-//! the file, 3 GB  --a thread reads pieces of 256 KiB, two ahead-->  FileBody  -->  the socket
-//!                                                                     |
-//!                                                                  UploadFile: how much was taken, and when
+//! on a reactor with a thread of its own:  the file, 3 GB  --pieces of 256 KiB-->  the socket
+//! in the general lane:                    the file  --a thread reads, two pieces ahead-->  FileBody  -->  the socket
 //! ```
+//!
+//! Either way [`UploadFile`] knows how much was taken, and when.
 //!
 //! Each try to send the request reads the file from its beginning, through one open descriptor: the file that was opened is
 //! the one that is sent, whatever becomes of its name meanwhile.
@@ -114,7 +115,7 @@ impl UploadFile {
         let open = Arc::clone(&self.0);
         // Without a thread, which drops the sender, the body is an error.
         let _ = Builder::new()
-            .name("metagpt-ollama-file".to_owned())
+            .name("ollama-file".to_owned())
             .spawn(move || read_pieces(&open, &pieces));
         FileBody {
             file: self.clone(),
@@ -123,7 +124,13 @@ impl UploadFile {
         }
     }
 
-    fn note(&self, bytes: u64) {
+    /// The next piece of the file, from `offset` on, which is less than its length.
+    pub(super) fn read(&self, offset: u64) -> Result<Bytes, UnreadableFile> {
+        read_piece(&self.0, offset)
+    }
+
+    /// Notes that the socket has taken so many bytes.
+    pub(super) fn note(&self, bytes: u64) {
         let now = Instant::now();
         let mut sent = lock(&self.0.sent);
         sent.bytes = bytes;

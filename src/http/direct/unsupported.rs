@@ -39,6 +39,10 @@ impl Reactor {
         match self.0 {}
     }
 
+    pub fn run_until_done(&self, _work: impl Future<Output = ()> + Send + 'static) {
+        match self.0 {}
+    }
+
     pub fn wake(&self) {
         match self.0 {}
     }

@@ -14,13 +14,16 @@ use crate::error::{Error, Kind};
 use crate::http::Client;
 use crate::http::direct;
 use crate::py::interpreter::errors;
-use crate::py::interpreter::runtime::{exiting, handle};
+use crate::py::interpreter::runtime::{from_any_thread, handle};
+use crate::py::interpreter::upload_thread;
 
 /// The running loop, the client as it is to be used there, and what wakes the loop.
 pub struct Placement<'py> {
     pub event_loop: Bound<'py, PyAny>,
     pub waker: LoopWaker,
     client: Client,
+    /// Whether the direct lane may send a file, from a thread of its own.
+    upload_directly: bool,
 }
 
 /// The task of a request under way, on either lane.
@@ -30,11 +33,6 @@ pub enum RequestTask {
     Direct(direct::TaskHandle),
 }
 
-/// The runtime for the tasks of a reactor, which are polled with the GIL held or without.
-fn runtime() -> Result<tokio::runtime::Handle, Error> {
-    Python::attach(handle).map_err(|_| exiting())
-}
-
 impl<'py> Placement<'py> {
     /// Where a request of `client` runs that is made in the running loop. `allow_direct` allows the loop's direct lane.
     pub fn of(py: Python<'py>, client: Client, allow_direct: bool) -> PyResult<Self> {
@@ -42,12 +40,13 @@ impl<'py> Placement<'py> {
         if allow_direct
             && client.is_plain()
             && let Some(lane) = DirectLane::of(&event_loop)?
-            && let Some(client) = client.on(lane.reactor(), runtime)
+            && let Some(client) = client.on(lane.reactor(), from_any_thread)
         {
             return Ok(Self {
                 event_loop,
                 waker: LoopWaker::Reactor(Arc::downgrade(&lane)),
                 client,
+                upload_directly: false,
             });
         }
         let waker = EventfdWaker::of(&event_loop)?;
@@ -55,7 +54,25 @@ impl<'py> Placement<'py> {
             event_loop,
             waker: LoopWaker::IoThread(waker),
             client,
+            upload_directly: false,
         })
+    }
+
+    /// As [`Placement::of`], for a request that sends a file: what wakes the loop is not the loop's own thread.
+    pub fn of_upload(py: Python<'py>, client: Client, allow_direct: bool) -> PyResult<Self> {
+        let apart = Self::of(py, client, false)?;
+        Ok(Self {
+            upload_directly: allow_direct,
+            ..apart
+        })
+    }
+
+    /// Starts `work`, which sends a file, with the client.
+    pub fn start_upload<F>(self, py: Python<'py>, work: impl FnOnce(Client) -> F) -> PyResult<()>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        upload_thread::spawn(py, self.client, self.upload_directly, work)
     }
 
     /// Starts `work` with the client.

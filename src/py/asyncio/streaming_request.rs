@@ -43,6 +43,11 @@ impl StreamingRequest {
         let waker = LoopWaker::for_target(&placement.waker, owner);
         self.inbox.set_waker(Some(Arc::new(waker)));
         let inbox = Arc::clone(&self.inbox);
+        if request.upload.is_some() {
+            return placement.start_upload(py, |client| async move {
+                client.pump(request, inbox, mode).await;
+            });
+        }
         let task = placement.start(py, |client| async move {
             client.pump(request, inbox, mode).await;
         })?;

@@ -9,12 +9,13 @@ use pyo3::{PyTraverseError, PyVisit};
 
 use super::green_thread::GreenThread;
 use super::wait::wait_for_items;
-use crate::http::{Client, Request};
+use crate::http::{Client, PumpMode, Request};
 use crate::inbox::{CAPACITY, Inbox};
 use crate::py::interpreter::errors::{self, runtime_error};
 use crate::py::interpreter::exit::enter;
 use crate::py::interpreter::process::ProcessOwned;
 use crate::py::interpreter::runtime::handle;
+use crate::py::interpreter::upload_thread;
 use crate::py::replies::observed_call::ObservedCall;
 use crate::py::replies::stream_reader::{ItemFormat, NextItem, ReaderCell};
 
@@ -51,6 +52,35 @@ impl BlockingStream {
         format: ItemFormat,
         call: ObservedCall,
     ) -> PyResult<Self> {
+        Self::filled(py, format, call, |inbox, mode| {
+            handle(py)?.spawn(async move { client.pump(request, inbox, mode).await });
+            Ok(())
+        })
+    }
+
+    /// As [`BlockingStream::start`], for a request that sends a file, which the direct lane may do with `allow_direct`.
+    pub fn start_upload(
+        py: Python<'_>,
+        client: Client,
+        allow_direct: bool,
+        request: Request,
+        format: ItemFormat,
+        call: ObservedCall,
+    ) -> PyResult<Self> {
+        Self::filled(py, format, call, |inbox, mode| {
+            upload_thread::spawn(py, client, allow_direct, |client| async move {
+                client.pump(request, inbox, mode).await;
+            })
+        })
+    }
+
+    /// A stream whose inbox `start` has filled.
+    fn filled(
+        py: Python<'_>,
+        format: ItemFormat,
+        call: ObservedCall,
+        start: impl FnOnce(Arc<Inbox>, PumpMode) -> PyResult<()>,
+    ) -> PyResult<Self> {
         let (inbox, mode) = (Inbox::new(CAPACITY), format.mode());
         let green = GreenThread::current(py)?;
         inbox.set_waker(green.as_ref().map(GreenThread::waker));
@@ -62,7 +92,7 @@ impl BlockingStream {
             green,
             taking_thread: AtomicUsize::new(0),
         };
-        handle(py)?.spawn(async move { client.pump(request, inbox, mode).await });
+        start(inbox, mode)?;
         Ok(stream)
     }
 

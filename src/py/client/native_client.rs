@@ -487,7 +487,10 @@ impl NativeClient {
         let (mut request, call) = self.request(py, endpoint, None, settings, true)?;
         request.upload = Some(file);
         let format = ItemFormat::of_lines(py, item_class, false);
-        let placement = told(py, &call, self.placement(py))?;
+        let client = self.client(py);
+        let placement =
+            client.and_then(|client| Placement::of_upload(py, client, self.allow_direct));
+        let placement = told(py, &call, placement)?;
         let stream = Stream::start(py, placement, request, format, call.clone());
         told(py, &call, stream)
     }
@@ -508,7 +511,9 @@ impl NativeClient {
         request.upload = Some(file);
         let format = ItemFormat::of_lines(py, item_class, false);
         let client = told(py, &call, self.client(py))?;
-        let stream = BlockingStream::start(py, client, request, format, call.clone());
+        let direct = self.allow_direct;
+        let stream =
+            BlockingStream::start_upload(py, client, direct, request, format, call.clone());
         told(py, &call, stream)
     }
 

@@ -8,5 +8,6 @@ pub mod pending_exception;
 pub mod process;
 pub mod runtime;
 pub mod unary_function;
+pub mod upload_thread;
 pub mod vectorcall;
 pub mod wake_descriptor;

@@ -48,6 +48,11 @@ pub fn handle(py: Python<'_>) -> PyResult<Handle> {
     Ok(handle)
 }
 
+/// As [`handle`], for a thread that need not hold the GIL.
+pub fn from_any_thread() -> Result<Handle, Error> {
+    Python::attach(handle).map_err(|_| exiting())
+}
+
 /// The error of a request that is made while the interpreter shuts down.
 pub fn exiting() -> Error {
     Error::new(

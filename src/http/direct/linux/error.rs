@@ -8,6 +8,7 @@ use crate::http::direct::chunked::ChunkedError;
 use crate::http::direct::head_parser::HeadError;
 use crate::http::fault;
 use crate::http::unix_socket::UnixSocket;
+use crate::http::upload::UnreadableFile;
 
 /// Why there is no response, or not all of it.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub(in crate::http) enum DirectError {
         /// Whether a part of the request had been written.
         written: bool,
     },
+    /// The file that is sent cannot be read.
+    File(UnreadableFile),
     /// The head is no valid HTTP.
     Head(HeadError),
     /// The body is no valid HTTP.
@@ -54,6 +57,7 @@ impl From<DirectError> for Error {
             DirectError::Closed { cause, .. } => {
                 fault::closed(&cause.to_string(), "The server").with_source(cause)
             }
+            DirectError::File(cause) => fault::unreadable_file(&cause),
             DirectError::Head(cause) => fault::no_http(&cause.to_string(), "").with_source(cause),
             DirectError::Body(cause) => {
                 fault::broken_framing(&cause.to_string()).with_source(cause)

@@ -4,7 +4,7 @@
 //!   out; `poll_evented`: a socket with reads and writes that wait;
 //! * `timerfd`: a descriptor for a time; `timer`: times to wait for; `scheduler`: the tasks that wait;
 //! * `pool`: connections between two requests;
-//! * [`reactor`]: all of these behind one descriptor;
+//! * `wait`: waiting for a descriptor; [`reactor`]: all of these behind one;
 //! * `error`: what can go wrong with a connection; `connect`: new connections; `request_bytes`: a request as it is
 //!   written; `response`: the response, whose body is read piece by piece; `send`: from the one to the other.
 
@@ -24,6 +24,7 @@ mod socket;
 mod tests;
 mod timer;
 mod timerfd;
+mod wait;
 
 pub use self::reactor::Reactor;
 pub(in crate::http) use self::reactor::ReactorHandle;

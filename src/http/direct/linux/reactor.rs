@@ -8,6 +8,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use tokio::time::Instant;
@@ -17,6 +18,7 @@ use super::poll_evented::PollEvented;
 use super::pool::Pool;
 use super::scheduler::{Scheduler, TaskHandle};
 use super::timer::{Timer, TimerQueue};
+use super::wait::wait_readable;
 
 /// The tasks, sockets, timers and idle connections of one event loop. Clones share them; dropping the last clone ends
 /// the tasks and closes the sockets.
@@ -85,6 +87,20 @@ impl Reactor {
         core.io.divide_reads(woken);
         core.scheduler.poll_tasks(woken, after_task);
         core.scheduler.end_iteration();
+    }
+
+    /// Runs iterations, and waits between them, until `work` is done. For a thread that has nothing else to do.
+    pub fn run_until_done(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let done = Arc::new(AtomicBool::new(false));
+        let is_done = Arc::clone(&done);
+        self.spawn(async move {
+            work.await;
+            is_done.store(true, Ordering::Release);
+        });
+        while !done.load(Ordering::Acquire) {
+            wait_readable(self.descriptor());
+            self.run_once(|| {});
+        }
     }
 
     /// Makes the descriptor readable, so that the event loop calls [`Reactor::run_once`].

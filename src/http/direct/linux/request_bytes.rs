@@ -13,6 +13,7 @@ use bytes::Bytes;
 use reqwest::Method;
 
 use crate::http::request::Prepared;
+use crate::http::upload::UploadFile;
 
 /// From this length on a body is written from where it is. A shorter one is copied behind its head, so that both take
 /// one system call.
@@ -28,8 +29,11 @@ pub(super) struct RequestBytes<'a> {
 
 impl<'a> RequestBytes<'a> {
     pub(super) fn new(request: &'a Prepared) -> Self {
-        let Prepared { head, body, .. } = request;
+        let Prepared {
+            head, body, upload, ..
+        } = request;
         let length = body.as_ref().map_or(0, Bytes::len);
+        let announced = upload.as_ref().map_or(length as u64, UploadFile::length);
         let body_bytes = body.as_deref().unwrap_or_default();
         let (short_body, long_body): (&[u8], &[u8]) = if length < LONG_BODY {
             (body_bytes, &[])
@@ -55,7 +59,11 @@ impl<'a> RequestBytes<'a> {
             put(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
         }
         if body.is_some() || head.method == Method::POST {
-            put(&[b"content-length: ", length.to_string().as_bytes(), b"\r\n"]);
+            put(&[
+                b"content-length: ",
+                announced.to_string().as_bytes(),
+                b"\r\n",
+            ]);
         }
         put(&[b"\r\n", short_body]);
         Self {

@@ -1,10 +1,13 @@
 //! Sending a request: on an idle connection or on a new one, and reading the head of the response.
+//!
+//! A file as a body is read where it is written, which only a reactor with a thread of its own does.
 
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::connect::{connect, connect_to_socket};
@@ -18,6 +21,10 @@ use crate::http::direct::body_decoder::BodyDecoder;
 use crate::http::direct::head_parser::{HeadError, HeadParser, ResponseHead};
 use crate::http::policy::later;
 use crate::http::request::Prepared;
+use crate::http::upload::{UnreadableFile, UploadFile};
+
+/// How many bytes of a file are written before it is looked whether a response or the end of the request has come.
+const MAX_FILE_WRITES: u64 = 1 << 20;
 
 /// Sends `request` for `client`, on an idle connection if the client has one. If that turns out to be dead, the request
 /// is sent on a new connection at once; a request that changes something only if no byte of it was written.
@@ -80,10 +87,12 @@ async fn send_on(
     request: &Prepared,
     bytes: &RequestBytes<'_>,
 ) -> Result<Response, DirectError> {
-    let mut writer = RequestWriter::new(bytes);
+    let mut writer = RequestWriter::new(bytes, request.upload.as_ref());
     let mut parser = HeadParser::default();
     let (head, unread) = poll_fn(|context| {
-        writer.poll_write(&connection, context);
+        if let Err(error) = writer.poll_write(&connection, context) {
+            return Poll::Ready(Err(DirectError::File(error)));
+        }
         poll_head(&connection, &mut parser, &mut writer, context)
     })
     .await?;
@@ -105,6 +114,12 @@ struct RequestWriter<'a> {
     unsent: &'a [u8],
     /// What is written after that.
     long_body: &'a [u8],
+    /// What is written after that: a file, of which `piece` was read and is written from `piece_at` on.
+    upload: Option<&'a UploadFile>,
+    piece: Bytes,
+    piece_at: usize,
+    /// How many bytes of the file were written.
+    sent: u64,
     /// Whether any byte was written.
     written: bool,
     /// The error that has ended the writing. The server may have responded all the same.
@@ -112,10 +127,17 @@ struct RequestWriter<'a> {
 }
 
 impl<'a> RequestWriter<'a> {
-    fn new(bytes: &'a RequestBytes<'_>) -> Self {
+    fn new(bytes: &'a RequestBytes<'_>, upload: Option<&'a UploadFile>) -> Self {
+        if let Some(file) = upload {
+            file.note(0);
+        }
         Self {
             unsent: &bytes.head,
             long_body: bytes.long_body,
+            upload,
+            piece: Bytes::new(),
+            piece_at: 0,
+            sent: 0,
             written: false,
             error: None,
         }
@@ -123,11 +145,15 @@ impl<'a> RequestWriter<'a> {
 
     /// Whether the whole request was written.
     fn is_done(&self) -> bool {
-        self.unsent.is_empty()
+        self.unsent.is_empty() && self.upload.is_none_or(|file| file.length() == self.sent)
     }
 
-    /// Writes as much as the socket takes.
-    fn poll_write(&mut self, connection: &PollEvented, context: &Context<'_>) {
+    /// Writes as much as the socket takes, of a file no more than its share.
+    fn poll_write(
+        &mut self,
+        connection: &PollEvented,
+        context: &Context<'_>,
+    ) -> Result<(), UnreadableFile> {
         while self.error.is_none() && !self.unsent.is_empty() {
             match connection.poll_write(context, self.unsent) {
                 Poll::Ready(Ok(count)) => {
@@ -138,9 +164,48 @@ impl<'a> RequestWriter<'a> {
                     }
                 }
                 Poll::Ready(Err(error)) => self.error = Some(error),
+                Poll::Pending => return Ok(()),
+            }
+        }
+        match self.upload {
+            Some(file) if self.error.is_none() => self.poll_write_file(file, connection, context),
+            _ => Ok(()),
+        }
+    }
+
+    fn poll_write_file(
+        &mut self,
+        file: &UploadFile,
+        connection: &PollEvented,
+        context: &Context<'_>,
+    ) -> Result<(), UnreadableFile> {
+        let until = self.sent + MAX_FILE_WRITES;
+        while self.sent < file.length() {
+            if self.sent >= until {
+                // What has come is looked at before the next share.
+                context.waker().wake_by_ref();
+                break;
+            }
+            if self.piece_at == self.piece.len() {
+                self.piece = file.read(self.sent)?;
+                self.piece_at = 0;
+            }
+            let unsent = self.piece.get(self.piece_at..).unwrap_or_default();
+            match connection.poll_write(context, unsent) {
+                Poll::Ready(Ok(count)) => {
+                    self.written |= count > 0;
+                    self.piece_at += count;
+                    self.sent += count as u64;
+                    file.note(self.sent);
+                }
+                Poll::Ready(Err(error)) => {
+                    self.error = Some(error);
+                    break;
+                }
                 Poll::Pending => break,
             }
         }
+        Ok(())
     }
 }
 
