@@ -123,9 +123,8 @@ test-general: $(VENV)/.package $(METAGPT)/.package
 	$(VENV)/bin/pytest tests/client tests/lifecycle $(PYTEST_ARGS)
 	$(METAGPT)/bin/pytest $(addprefix tests/metagpt/test_,answers.py embeddings.py replies.py requests.py streaming.py) $(PYTEST_ARGS)
 
-# Two arenas of glibc's allocator, because one for each thread would take minutes to fill.
 soak: $(VENV)/.package
-	@MALLOC_ARENA_MAX=2 $(VENV)/bin/python -m benches.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) --results target/soak.json
+	@$(VENV)/bin/python -m benches.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) --results target/soak.json
 
 lint: lint-rust lint-python
 

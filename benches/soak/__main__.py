@@ -12,7 +12,6 @@ import asyncio
 import gc
 import json
 import logging
-import os
 import random
 import socket
 import subprocess
@@ -58,11 +57,7 @@ class Server:
 
     def __init__(self) -> None:
         command = [sys.executable, "-m", "benches.soak.server"]
-        # Each of its connections has a thread, and an allocator that has an arena for each of these would grow.
-        environment = {**os.environ, "MALLOC_ARENA_MAX": "2"}
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-        )
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._questions, self._answers = self._process.stdin, self._process.stdout

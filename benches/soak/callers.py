@@ -141,7 +141,8 @@ class Planner:
         if manner in (*GIVEN_UP, *LEFT, "batches") and kind.method not in ("chat", "generate"):
             manner = "stream"
         words = choose.choice((1, 2, 5, 12, 40))
-        filler = choose.choices((0, 300, 60_000), (20, 3, 1))[0]
+        # Now and then a line that many reads of the socket bring.
+        filler = choose.choices((0, 300, 3_000, 150_000 // words), (20, 3, 1, 1))[0]
         number = next(self._numbers)
         if manner in GIVEN_UP:
             return Plan(kind, Order(number, "hang", words), manner)

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     import builtins
     from typing import Any
 
+    from metagpt_ollama_rs import events as events
+    from metagpt_ollama_rs import progress as progress
     from metagpt_ollama_rs import stats as stats
+    from metagpt_ollama_rs import telemetry as telemetry
     from metagpt_ollama_rs.async_client import AsyncClient
     from metagpt_ollama_rs.client import Client
     from metagpt_ollama_rs.default_client import chat as chat
@@ -94,6 +97,8 @@ _FUNCTIONS = (
     "web_fetch",
     "web_search",
 )
+# Modules that users name by the package, and that are loaded when they do.
+_MODULES = ("events", "progress", "stats", "telemetry")
 _LAZY = {
     **dict.fromkeys(_FUNCTIONS, "default_client"),
     "AsyncClient": "async_client",
@@ -184,7 +189,7 @@ if _core.DEBUG_BUILD:
 
 
 def __getattr__(name: str) -> Any:
-    module = "stats" if name == "stats" else _LAZY.get(name)
+    module = name if name in _MODULES else _LAZY.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
@@ -197,4 +202,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> builtins.list[str]:
-    return sorted({*globals(), *__all__, *_FUNCTIONS})
+    return sorted({*globals(), *__all__, *_FUNCTIONS, *_MODULES})

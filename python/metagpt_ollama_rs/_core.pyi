@@ -464,13 +464,21 @@ class NativeClient:
         ``on_thinking`` gets the pieces of thinking. A callable that ``on_text`` returns takes its place for the
         rest, once.
         """
-    def call(self, endpoint: Endpoint, payload: Any, format: str, settings: _Settings | None) -> NativeAwaitable:
+    def call(
+        self,
+        endpoint: Endpoint,
+        payload: Any,
+        format: str,
+        settings: _Settings | None,
+        convert: Callable[[Any], Any] | None = None,
+    ) -> NativeAwaitable:
         """Sends a request and gives, awaited, its whole reply in a format.
 
         ``"answer"``: the parsed object (lines are folded into one); ``"guarded"``: the same, unless it repeats
         itself without end; ``"status"``: as ``answer``, or None for an empty body; ``"bytes"``: the body and its
         content type; ``"vectors"``: a bytearray of 32-bit floats, the number of rows, their width, and a dict of the
-        other fields. Raises ValueError for another format.
+        other fields. ``convert``, if given, is called with that, and its result is the one. Raises ValueError for
+        another format.
         """
     def call_blocking(
         self,
@@ -479,6 +487,7 @@ class NativeClient:
         format: str,
         settings: _Settings | None,
         on_call: Callable[[str], object] | None = None,
+        convert: Callable[[Any], Any] | None = None,
     ) -> Any:
         """As `call`, waiting in this thread; signal handlers run meanwhile. ``on_call`` gets the ``id`` in the record
         of the call, before anything is sent."""

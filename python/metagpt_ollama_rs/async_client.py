@@ -98,6 +98,9 @@ class AsyncClient(BaseClient):
     Arguments and errors of the constructor are those of `Client`. A streamed reply is awaited, too, and then an
     asynchronous iterator.
 
+    Connections outlive an event loop (``asyncio.run`` for each call) on the general lane; on the direct lane (plain
+    ``http://`` on Linux) they close with it, because their sockets live in the loop.
+
     >>> import asyncio
     >>> from metagpt_ollama_rs.testing import ScriptedServer
     >>> async def main(url):
@@ -652,8 +655,10 @@ class AsyncClient(BaseClient):
             payload = {**payload, "stream": stream}
         if stream:
             return self._native.stream(endpoint, payload, endpoint.reply, False, settings, guarded)
-        reply = await self._native.call(endpoint, payload, self._format_of(endpoint, guarded), settings)
-        return self._make_reply(endpoint, reply, settings)
+        format = self._format_of(endpoint, guarded)
+        return await self._native.call(
+            endpoint, payload, format, settings, lambda reply: self._make_reply(endpoint, reply, settings)
+        )
 
 
 def _announced(call: _Call, on_call: OnCall | None) -> _Call:

@@ -101,8 +101,8 @@ class Client(BaseClient):
     """A client for code without an event loop. Ctrl-C ends a wait at once.
 
     Args:
-        host: ``http://host:port``, ``host``, ``host:port``, with or without ``/api`` or ``/v1``; default:
-            ``OLLAMA_HOST``, else ``http://127.0.0.1:11434``.
+        host: ``http://host:port``, ``host``, ``host:port``, with or without ``/api`` or ``/v1``, or the Unix socket
+            ``unix:///path``; default: ``OLLAMA_HOST``, else ``http://127.0.0.1:11434``.
         headers: sent with every request.
         timeout: a number of seconds (or a timedelta) for the first token and each pause, or a `Timeout`; of an
             ``httpx.Timeout`` its ``connect`` and ``read`` count.
@@ -667,5 +667,7 @@ class Client(BaseClient):
             payload = {**payload, "stream": stream}
         if stream:
             return self._native.stream_blocking(endpoint, payload, endpoint.reply, settings, guarded)
-        reply = self._native.call_blocking(endpoint, payload, self._format_of(endpoint, guarded), settings)
-        return self._make_reply(endpoint, reply, settings)
+        format = self._format_of(endpoint, guarded)
+        return self._native.call_blocking(
+            endpoint, payload, format, settings, None, lambda reply: self._make_reply(endpoint, reply, settings)
+        )

@@ -318,13 +318,17 @@ def _data_uri(text: str, where: str) -> str:
 
 
 def _standard(text: str, where: str) -> str:
-    """Base64 in any of its spellings as Ollama wants it."""
-    bare = "".join(text.split()).translate(_URL_SAFE).rstrip("=")
+    """Base64 in any of its spellings as Ollama wants it. ``my_picture`` is none: the URL-safe spelling has to be an
+    image's."""
+    given = "".join(text.split())
+    bare = given.translate(_URL_SAFE).rstrip("=")
     padded = bare + "=" * (-len(bare) % 4)
     try:
         decoded = base64.b64decode(padded, validate=True)
     except (binascii.Error, ValueError):
-        raise ConfigurationError(f"{where} is neither a file nor base64 text: {shortened(text)}", hint=_HINT) from None
+        decoded = None
+    if decoded is None or (bare != given.rstrip("=") and not is_known(decoded)):
+        raise ConfigurationError(f"{where} is neither a file nor base64 text: {shortened(text)}", hint=_HINT)
     if not decoded:
         raise ConfigurationError(f"{where} is empty", hint=_HINT)
     return padded

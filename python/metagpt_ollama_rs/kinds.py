@@ -391,17 +391,23 @@ def check_fields(cls: RecordClass, given: Mapping[str, Any], strict: bool = Fals
 def _check_class(
     cls: RecordClass, given: Mapping[str, Any], place: Place, problems: Problems, strict: bool
 ) -> dict[str, Any]:
+    fields, names = fields_of(cls), cls._names
     checked: dict[str, Any] = {}
-    rest = cls._prepare(dict(given))
-    for name, field in fields_of(cls).items():
-        key = field.alias or name
-        if key not in rest and name not in rest:
-            if field.required:
-                problems.append(((*place, key), "missing", "Field required", given))
-            continue
-        value = rest.pop(key) if key in rest else rest.pop(name)
-        checked[key] = field.kind.check(value, (*place, key), problems, strict)
-    return {**checked, **rest}
+    wrong: Problems = []
+    for key, value in cls._prepare(dict(given)).items():
+        field = fields.get(names.get(key, key))
+        if field is None:
+            checked[key] = value
+        else:
+            key = field.alias or key
+            checked[key] = field.kind.check(value, (*place, key), wrong, strict)
+    for name, field in fields.items():
+        if field.required and (field.alias or name) not in checked:
+            wrong.append(((*place, field.alias or name), "missing", "Field required", given))
+    if wrong:
+        order = [field.alias or name for name, field in fields.items()]
+        problems += sorted(wrong, key=lambda problem: order.index(str(problem[0][len(place)])))
+    return checked
 
 
 def check_object(

@@ -100,12 +100,13 @@ class HttpxCarrier:
         format: str,
         settings: CallSettings | None,
         on_call: Callable[[str], object] | None = None,
+        convert: MakeItem | None = None,
     ) -> Any:
         exchange = _Exchange(self, endpoint, payload, settings)
         _refuse_guard(format == "guarded")
         with exchange:
             response = self.client.request(**exchange.arguments)
-        return exchange.read_whole(response, format)
+        return exchange.read_whole(response, format, convert)
 
     def stream_blocking(
         self,
@@ -120,14 +121,21 @@ class HttpxCarrier:
         exchange = _Exchange(self, endpoint, payload, settings)
         return HttpxBlockingStream(self._lines(exchange, _RawLines() if raw_lines else _Items(exchange, item_class)))
 
-    def call(self, endpoint: Endpoint, payload: Any, format: str, settings: CallSettings | None) -> HttpxReply:
+    def call(
+        self,
+        endpoint: Endpoint,
+        payload: Any,
+        format: str,
+        settings: CallSettings | None,
+        convert: MakeItem | None = None,
+    ) -> HttpxReply:
         _refuse_guard(format == "guarded")
-        return HttpxReply(self._call(_Exchange(self, endpoint, payload, settings), format))
+        return HttpxReply(self._call(_Exchange(self, endpoint, payload, settings), format, convert))
 
-    async def _call(self, exchange: _Exchange, format: str) -> Any:
+    async def _call(self, exchange: _Exchange, format: str, convert: MakeItem | None) -> Any:
         with exchange:
             response = await self.client.request(**exchange.arguments)
-        return exchange.read_whole(response, format)
+        return exchange.read_whole(response, format, convert)
 
     def stream(
         self,
@@ -350,8 +358,12 @@ class _Exchange:
             cause="missing_model" if missing else None,
         )
 
-    def read_whole(self, response: Any, format: str) -> Any:
-        """A whole reply in one of the formats of ``NativeClient.call``."""
+    def read_whole(self, response: Any, format: str, convert: MakeItem | None) -> Any:
+        """A whole reply in one of the formats of ``NativeClient.call``, or what ``convert`` makes of that."""
+        reply = self._read(response, format)
+        return reply if convert is None else convert(reply)
+
+    def _read(self, response: Any, format: str) -> Any:
         self.check(response)
         body: bytes = response.content
         if format == "bytes":

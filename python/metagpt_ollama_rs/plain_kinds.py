@@ -333,19 +333,22 @@ class Choice(ValueKind):
         self.kinds: list[ValueKind] = []
         for kind in kinds:
             self.kinds.extend(kind.kinds if type(kind) is Choice else [kind])
+        self._some = [kind for kind in self.kinds if not isinstance(kind, Nothing)]
+        self._admits_none = len(self._some) < len(self.kinds)
 
     def is_exact(self, value: Any) -> bool:
         return any(kind.is_exact(value) for kind in self.kinds)
 
     def check(self, value: Any, place: Place, problems: Problems, strict: bool = False) -> Any:
-        some = [kind for kind in self.kinds if not isinstance(kind, Nothing)]
-        if value is None and len(some) < len(self.kinds):
+        if value is None and self._admits_none:
             return None
+        if len(self._some) == 1:
+            return self._some[0].check(value, place, problems, strict)
         # What needs no conversion goes first; each group is in the order of the annotation.
         tried: Problems = []
-        for kind in sorted(some, key=lambda kind: not kind.is_exact(value)):
+        for kind in sorted(self._some, key=lambda kind: not kind.is_exact(value)):
             wrong: Problems = []
-            found = kind.check(value, place if len(some) == 1 else (*place, kind.label()), wrong, strict)
+            found = kind.check(value, (*place, kind.label()), wrong, strict)
             if not wrong:
                 return found
             tried += wrong

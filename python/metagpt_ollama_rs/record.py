@@ -13,7 +13,7 @@ it is looked at. ``Message(role="user")`` is what a program writes: it is checke
 The pieces of a stream are the hot objects here. For a content line the core (``src/py/objects/slot_layout.rs``) makes
 no dict: it fills the slots in which ``ChatResponse``, ``GenerateResponse`` and ``Message`` keep what such a line says,
 so that a plain read of them runs no code of ours. Reads of other fields, items and dumps are answered from the slots,
-too (`_peek`, `_line_fields`): packages that are built on ollama-python read many fields of each piece. Everything
+too (`_pairs`): packages that are built on ollama-python read many fields of each piece. Everything
 else asks for ``_data``; the dict is then made from the slots, the slots are emptied, and from there on the record is
 like any other.
 """
@@ -39,11 +39,8 @@ if TYPE_CHECKING:
     Selection = Union[set[str], set[int], Mapping[str, Any], Mapping[int, Any], None]
 
 
-# Reads a slot, and calls no `__getattr__` where it is empty.
+# Reads what is in a slot, and raises AttributeError where it is empty: `__getattr__` is not asked.
 _read = object.__getattribute__
-# What `_peek` finds: no value, or none that it could find.
-_UNSET: Any = object()
-_ELSEWHERE: Any = object()
 
 
 class _ModelFields:
@@ -103,11 +100,12 @@ class Record:
     # The classes of fields that are objects, or lists of objects, and functions that read other fields.
     _nested: Mapping[str, type[Record]] = {}
     _readers: Mapping[str, Callable[[Any], Any]] = {}
+    # All fields with their defaults, which are what a record without values says, and the fields by the server's names.
+    _blank: Fields = {}
+    _names: Names = {}
     # What a content line always says, and its keys whose values are in slots, in the order in which Ollama writes them.
     _always: Fields = {}
     _content_line: tuple[str, ...] = ()
-    # Of a class with slots: each field in its order, with what stands for it where it is not set.
-    _blank: Fields = {}
 
     model_config: Fields = {"extra": "allow"}
     model_computed_fields: Fields = {}
@@ -124,8 +122,8 @@ class Record:
             for name in defaults:
                 # An attribute of the class would hide what an instance has.
                 delattr(cls, name)
-        if cls._content_line:
-            cls._blank = {name: cls._defaults.get(name) for name in cls._fields}
+        cls._blank = {name: cls._defaults.get(name) for name in cls._fields}
+        cls._names = {alias: name for name, alias in cls._aliases.items()}
 
     def __init__(self, data: Mapping[str, Any] | None = None, /, **fields: Any) -> None:
         if data is None or fields:
@@ -165,56 +163,48 @@ class Record:
             return _read(self, "_data")  # type: ignore[no-any-return]
         return _core.adopt_dict(self, data, self._content_line)
 
-    def _peek(self, name: object) -> Any:
-        """What a record whose values are in slots has under a name, or `_UNSET`; `_ELSEWHERE` if it has a dict."""
-        line = self._content_line
-        if not line:
-            return _ELSEWHERE
+    def _dump_line(self, without_none: bool) -> Fields | None:
+        """What `model_dump` makes of a record whose values are in slots, without a dict of its own; None if it has one.
+        What a content line says is text and true or false, which is the same in every mode."""
         try:
-            if name in line:
-                return _read(self, name)
-            _read(self, line[0])
+            _read(self, "_data")
         except AttributeError:
-            return _ELSEWHERE
-        return self._always.get(name, _UNSET)  # type: ignore[call-overload]
-
-    def _line_fields(self) -> Fields | None:
-        """A new dict of all fields of a record whose values are in slots; None if it has a dict."""
-        line = self._content_line
-        if not line:
+            if not self._content_line:
+                return None
+        else:
             return None
-        found = {**self._blank, **self._always}
+        found = self._pairs()
+        for name in self._content_line:
+            if isinstance(found[name], Record):
+                found[name] = found[name].model_dump(exclude_none=without_none)
+        return {name: value for name, value in found.items() if value is not None} if without_none else found
+
+    def _pairs(self) -> Fields:
+        """Each field, and what else is there, in a new dict."""
+        pairs = dict(self._blank)
+        for name in self._defaults:
+            pairs[name] = self._default(name)
         try:
-            for name in line:
-                found[name] = _read(self, name)
+            data = _read(self, "_data")
         except AttributeError:
-            return None
-        return found
-
-    def _dump_line(self) -> Fields | None:
-        """As `_line_fields`, with a dict for the message. What a content line says is text and true or false, which is
-        the same in every mode."""
-        found = self._line_fields()
-        if found is not None:
+            # The values are in slots.
+            pairs.update(self._always)
             for name in self._content_line:
-                if isinstance(found[name], Record):
-                    found[name] = found[name].model_dump()
-        return found
+                pairs[name] = getattr(self, name)
+            return pairs
+        names, nested, readers = self._names, self._nested, self._readers
+        for key, value in data.items():
+            if value is not None and (key in nested or key in readers):
+                value = self._wrap(key, value)
+            pairs[names.get(key, key)] = value
+        return pairs
 
     def _entries(self) -> Iterator[tuple[str, str, Any, bool]]:
         """Of each field, and of what else is there: its name, the server's name, the value, and whether it is set."""
-        data, fields, aliases = self._data, self._fields, self._aliases
-        for name in fields:
+        data, aliases = self._data, self._aliases
+        for name, value in self._pairs().items():
             key = aliases.get(name, name)
-            held = key if key in data else name
-            if held in data:
-                yield name, key, self._wrap(name, data[held]), True
-            else:
-                yield name, key, self._default(name), False
-        others = fields if not aliases else {*fields, *aliases.values()}
-        for name in data:
-            if name not in others:
-                yield name, name, self._wrap(name, data[name]), True
+            yield name, key, value, key in data or name in data
 
     def _default(self, name: str) -> Any:
         value = self._defaults.get(name)
@@ -232,15 +222,16 @@ class Record:
     def __getattr__(self, name: str) -> Any:
         if name == "_data":
             return self._make_dict()
-        found = self._peek(name)
-        if found is _UNSET and name in self._blank:
-            return self._blank[name]
-        if found is not _UNSET and found is not _ELSEWHERE:
-            return found
-        if name == "keys" and (found is _UNSET or name not in self._data):
-            # `dict(record)` asks for it each time, and the text of the error below would be most of what that costs.
-            raise AttributeError(name)
-        data = self._data
+        try:
+            data = _read(self, "_data")
+        except AttributeError:
+            if name not in self._content_line:
+                # The values are in slots, and this is none of them.
+                if name in self._always:
+                    return self._always[name]
+                if name in self._fields:
+                    return self._default(name)
+            data = self._data
         if name in data:
             return self._wrap(name, data[name])
         if name in self._fields:
@@ -248,6 +239,9 @@ class Record:
             return self._wrap(name, data[alias]) if alias in data else self._default(name)
         if name in self._beyond:
             return None
+        if name == "keys":
+            # `dict(record)` asks for it each time, and the text of the error below would be most of what that costs.
+            raise AttributeError(name)
         # What a server sends may be long, and not only text.
         names = _core.excerpt(", ".join(map(str, {**self._fields, **data})), 200)
         raise AttributeError(f"{type(self).__name__} has no field {name!r}; it has {names}")
@@ -262,12 +256,12 @@ class Record:
             raise AttributeError(f"{type(self).__name__}.{name} is not set") from None
 
     def __getitem__(self, name: str) -> Any:
-        found = self._peek(name)
-        if found is _UNSET and self._defaults.get(name) is None:
-            raise KeyError(name)
-        if found is not _UNSET and found is not _ELSEWHERE:
-            return found
-        data = self._data
+        try:
+            data = _read(self, "_data")
+        except AttributeError:
+            if name in self._content_line or name in self._always:
+                return getattr(self, name)
+            data = {}
         if name in data:
             return self._wrap(name, data[name])
         if name in self:
@@ -281,35 +275,25 @@ class Record:
         del self._data[self._key(name)]
 
     def __contains__(self, name: object) -> bool:
-        found = self._peek(name)
-        if found is not _ELSEWHERE:
-            return found is not _UNSET or self._defaults.get(name) is not None  # type: ignore[call-overload]
-        return name in self._data or (
-            isinstance(name, str) and (self._key(name) in self._data or self._defaults.get(name) is not None)
+        try:
+            data = _read(self, "_data")
+        except AttributeError:
+            return name in self._content_line or name in self._always or self._defaults.get(str(name)) is not None
+        return name in data or (
+            isinstance(name, str) and (self._key(name) in data or self._defaults.get(name) is not None)
         )
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
         """The name and the value of each field, set or not, and of what else is there."""
-        found = self._line_fields()
-        if found is not None:
-            return iter(found.items())
-        return ((name, value) for name, _, value, _ in self._entries())
+        return iter(self._pairs().items())
 
     def get(self, name: str, default: Any = None) -> Any:
         """The field, or ``default`` if it is not set and has no default of its own."""
-        found = self._peek(name)
-        if found is _UNSET and self._defaults.get(name) is None:
-            return default
-        if found is not _UNSET and found is not _ELSEWHERE:
-            return found
-        try:
-            return self[name]
-        except KeyError:
-            return default
+        return self[name] if name in self else default  # noqa: SIM401
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Record):
-            return type(self) is type(other) and dict(self) == dict(other)
+            return type(self) is type(other) and self._pairs() == other._pairs()
         return NotImplemented
 
     __hash__ = None  # type: ignore[assignment]
@@ -339,7 +323,7 @@ class Record:
     @property
     def __dict__(self) -> Fields:  # type: ignore[override]
         """What ``vars()`` gives: a new dict of all fields."""
-        return dict(self)
+        return self._pairs()
 
     # What pydantic's models have, by the same names.
 
@@ -377,8 +361,8 @@ class Record:
         ``exclude_computed_fields``, ``round_trip``, ``warnings``, ``serialize_as_any`` and
         ``polymorphic_serialization`` change nothing here.
         """
-        if include is exclude is None and not (exclude_unset or exclude_defaults or exclude_none):
-            found = self._dump_line()
+        if include is exclude is None and not (exclude_unset or exclude_defaults):
+            found = self._dump_line(exclude_none)
             if found is not None:
                 return found
         from metagpt_ollama_rs.record_dumps import Dump
@@ -406,9 +390,9 @@ class Record:
         polymorphic_serialization: bool | None = None,
     ) -> str:
         """The same as JSON text. Times are in ISO 8601, and a number that JSON does not have is ``null``."""
-        whole = include is exclude is None and not (exclude_unset or exclude_defaults or exclude_none)
+        whole = include is exclude is None and not (exclude_unset or exclude_defaults)
         if whole and indent is None and not ensure_ascii:
-            found = self._dump_line()
+            found = self._dump_line(exclude_none)
             if found is not None:
                 return _core.dumps(found).decode()
         from metagpt_ollama_rs.record_dumps import Dump

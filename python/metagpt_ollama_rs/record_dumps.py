@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["Dump", "plain_fields"]
 
 
+_PLAIN = frozenset((str, int, bool))
+
+
 class Dump:
     """How records are dumped; the arguments are pydantic's.
 
@@ -43,10 +46,19 @@ class Dump:
         self._fallback = fallback
         # In JSON text there are no infinities.
         self._is_text = is_text
+        self._plainly = not (by_alias or exclude_unset or exclude_defaults)
 
     def of(self, record: Any, include: Any, exclude: Any) -> dict[str, Any]:
         """The fields of ``record`` that are wanted."""
         found: dict[str, Any] = {}
+        if self._plainly and include is None and exclude is None:
+            without_none = self.exclude_none
+            for name, value in record._pairs().items():
+                if value is not None:
+                    found[name] = value if type(value) in _PLAIN else self.value(value)
+                elif not without_none:
+                    found[name] = None
+            return found
         fields = type(record).model_fields if self.exclude_defaults else {}
         for name, key, value, is_set in record._entries():
             if (self.exclude_unset and not is_set) or (self.exclude_none and value is None):
@@ -60,7 +72,7 @@ class Dump:
 
     def value(self, value: Any, include: Any = None, exclude: Any = None) -> Any:
         """A copy of ``value``, and in JSON's types if those are wanted."""
-        if value is None or type(value) in (str, int, bool):
+        if value is None or type(value) in _PLAIN:
             return value
         if isinstance(value, float):
             return None if self._is_text and not math.isfinite(value) else value

@@ -282,6 +282,12 @@ def test_images_in_every_spelling(ollama_server: ScriptedServer, image: Any) -> 
     assert send(ollama_server, "generate", "m", "?", images=(image,))["images"] == [BARE]
 
 
+@pytest.mark.parametrize("image", ["my_picture", "not-a-picture", SimpleNamespace(value="invalid_base64")])
+def test_a_name_is_no_base64(ollama_server: ScriptedServer, image: Any) -> None:
+    """Though with `-` and `_` the URL-safe spelling may have any word."""
+    refused(ollama_server, r"neither a file nor base64", "generate", "m", "?", images=[image])
+
+
 @pytest.mark.parametrize(
     "image",
     [

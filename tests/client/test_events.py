@@ -171,6 +171,17 @@ def test_a_refused_call_fails(ollama_server: ScriptedServer, told: Told, consume
     assert told.end.attributes["http.response.status_code"] == 404
 
 
+@pytest.mark.parametrize("consumer", ["whole", "sync"])
+def test_a_reply_that_is_no_answer_fails_the_call(ollama_server: ScriptedServer, told: Told, consumer: str) -> None:
+    ollama_server.on("POST", "/api/chat", Reply.json({"object": "something else"}))
+    with pytest.raises(errors.ProtocolError) as raised:
+        run(consumer, AsyncClient(ollama_server.url, on_event=told))
+    assert told.names == ["begin", "end"]
+    assert told.end.outcome == "failed"
+    assert told.end.error is raised.value
+    assert told.end.attributes["error.type"] == "ProtocolError"
+
+
 @pytest.mark.parametrize("consumer", sorted(STREAMED - {"lines"}))
 def test_an_error_in_a_stream_fails_the_call(ollama_server: ScriptedServer, told: Told, consumer: str) -> None:
     line = {"model": "m", "message": {"role": "assistant", "content": "Hel"}, "done": False}

@@ -1,14 +1,16 @@
 //! Connections: made, used again, found dead, closed.
 
+use std::io::Write;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::mpsc;
+use std::thread;
 
 use metagpt_ollama_rs::error::{Cause, Kind};
 use metagpt_ollama_rs::http::{AddressSetting, BaseUrl, Config, Method, PumpMode, Request, Retry};
 
 use crate::server::{
-    DONE, Do, PATIENCE, STREAM, Server, block_on, chunk, get, kind, line, made, post, pump,
-    read_all, reply, request, runtime, streamed,
+    DONE, Do, PATIENCE, STREAM, Server, accept, block_on, chunk, get, kind, line, made, post, pump,
+    read_all, read_request, reply, request, runtime, streamed,
 };
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
@@ -87,6 +89,40 @@ fn a_stale_connection_is_replaced_once_at_once() {
         let seen = server.seen();
         assert_eq!(seen[0][0], seen[1][0], "{name}");
     }
+}
+
+/// The next connection of the pool may be dead as well, as all are when a server was started again.
+#[test]
+fn what_replaces_a_stale_connection_is_new() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let same = listener.try_clone().unwrap();
+    let close_when_asked = |stream: TcpStream| {
+        thread::spawn(move || {
+            let _ = stream.peek(&mut [0]);
+            let _ = stream.shutdown(Shutdown::Both);
+        });
+    };
+    // Replies to both requests when both are there, so that the pool has two connections.
+    let two = Do::Call(Box::new(move |first| {
+        let mut second = accept(&same);
+        read_request(&mut second);
+        first.write_all(OK.as_bytes()).unwrap();
+        second.write_all(OK.as_bytes()).unwrap();
+        close_when_asked(first.try_clone().unwrap());
+        close_when_asked(second);
+    }));
+    let scripts = vec![vec![Do::Read, two], vec![Do::Read, Do::send(OK)]];
+    let server = Server::listening(listener, scripts);
+    let (runtime, client) = (runtime(), server.client());
+    let ask = || async {
+        let reply = client.clone().call(post("/api/chat", "{}")).await;
+        reply.unwrap().body
+    };
+    block_on(&runtime, async {
+        assert_eq!(tokio::join!(ask(), ask()), (b"{}".to_vec(), b"{}".to_vec()));
+        assert_eq!(ask().await, b"{}");
+    });
+    server.seen();
 }
 
 /// The server may have done what it was asked before its connection ended, so it is not asked twice; what was never

@@ -134,7 +134,7 @@ impl Server {
     }
 }
 
-fn accept(listener: &TcpListener) -> TcpStream {
+pub fn accept(listener: &TcpListener) -> TcpStream {
     let since = Instant::now();
     loop {
         match listener.accept() {
@@ -185,7 +185,7 @@ fn ended(stream: &mut TcpStream) -> bool {
     }
 }
 
-fn read_request(stream: &mut TcpStream) -> Vec<u8> {
+pub fn read_request(stream: &mut TcpStream) -> Vec<u8> {
     let mut request = Vec::new();
     let mut byte = [0];
     while !request.ends_with(b"\r\n\r\n") {

@@ -11,7 +11,9 @@ import weakref
 import pytest
 
 from metagpt_ollama_rs import AsyncClient, errors
-from metagpt_ollama_rs.testing import Reply, ScriptedServer
+from metagpt_ollama_rs.testing import Reply, Request, ScriptedServer
+
+from .conftest import Outcome, Run
 
 MESSAGES = [{"role": "user", "content": "hi"}]
 
@@ -39,6 +41,69 @@ def test_a_client_of_the_general_lane_keeps_its_connection(
     for _ in range(5):
         assert asyncio.run(streamed(client)) == "Hello world"
     assert ollama_server.connections == 1
+
+
+def test_three_runs_on_one_client(run: Run, ollama_server: ScriptedServer) -> None:
+    ollama_server.answer("Hello world")
+    outcome = run(
+        """
+        client = AsyncClient(URL)
+
+        async def main():
+            texts = []
+            await client.stream_text("/api/chat", {"model": "m", "messages": MESSAGES}, texts.append)
+            items = [part.message.content async for part in await client.chat("m", MESSAGES, stream=True)]
+            gathered = await asyncio.gather(*(client.chat("m", MESSAGES) for _ in range(3)))
+            print("".join(texts), "".join(items), {reply.message.content for reply in gathered})
+
+        asyncio.run(main())
+        asyncio.run(main())
+        asyncio.run(main())
+        """
+    )
+    assert outcome == Outcome(0, "Hello world Hello world {'Hello world'}\n" * 3)
+
+
+def test_a_loop_closed_under_a_stream(run: Run, ollama_server: ScriptedServer) -> None:
+    """The stream is of no use any more, and says so; the client is, and the server sees the end of what is dropped."""
+
+    def pull(request: Request) -> Reply:
+        ollama_server.wait_for_open_connections(1)
+        return Reply.json({"status": "success"})
+
+    ollama_server.on("POST", "/api/chat", lambda request: Reply.chat("Hello world").gated(1))
+    ollama_server.on("POST", "/api/pull", pull)
+    outcome = run(
+        """
+        client, called = AsyncClient(URL), asyncio.Event()
+        loop = asyncio.new_event_loop()
+
+        async def leave():
+            stream = await client.chat("m", MESSAGES, stream=True)
+            task = loop.create_task(client.stream_text("/api/chat", {"model": "m"}, lambda text: called.set()))
+            # asyncio complains of each task that it loses, whatever it waits for.
+            task._log_destroy_pending = False
+            await called.wait()
+            print((await stream.__anext__()).message.content)
+            return stream
+
+        stream = loop.run_until_complete(leave())
+        loop.close()
+
+        async def read():
+            try:
+                await stream.__anext__()
+            except errors.ClosedError as error:
+                print(error.message)
+
+        asyncio.run(read())
+        del stream, loop
+        gc.collect()
+        print(asyncio.run(client.pull("m")).status)
+        """
+    )
+    refusal = "this request was started on another event loop: await it on the loop that started it"
+    assert outcome == Outcome(0, f"Hello\n{refusal}\nsuccess\n")
 
 
 def test_an_unknown_lane_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -185,8 +185,22 @@ def test_files_named_in_documents_exist(document):
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
-# Folders that a command makes.
-MADE = {"fuzz/corpus/", "fuzz/artifacts/"}
+def test_tests_that_the_page_about_reliability_names_exist():
+    page = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    named = [
+        (file, name)
+        for file, names in re.findall(r"`(test_\w+\.py)`: ((?:`test_\w+`(?:, )?)+)", page)
+        for name in re.findall(r"test_\w+", names)
+    ]
+    assert len(named) > 40
+    folder = ROOT / "tests" / "lifecycle"
+    assert [
+        (file, name) for file, name in named if f"def {name}(" not in (folder / file).read_text(encoding="utf-8")
+    ] == []
+
+
+# Folders and files that a command makes.
+MADE = {"fuzz/corpus/", "fuzz/artifacts/", "target/soak.json"}
 
 
 def test_paths_in_backticks_exist():

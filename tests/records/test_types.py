@@ -422,8 +422,8 @@ def test_what_is_wrong_is_found_where_theirs_finds_it(name: str, fields: dict[st
         with pytest.raises(errors.ValidationError) as caught:
             make()
         assert isinstance(caught.value, ValueError)
-        found = {str(problem["loc"][:2]) for problem in caught.value.errors()}
-        assert found == {str(problem["loc"][:2]) for problem in wanted.value.errors()}
+        found = [str(problem["loc"][:2]) for problem in caught.value.errors()]
+        assert list(dict.fromkeys(found)) == list(dict.fromkeys(str(e["loc"][:2]) for e in wanted.value.errors()))
         assert caught.value.title == name.rpartition(".")[2]
         revived = pickle.loads(pickle.dumps(caught.value))
         assert (str(revived), revived.errors()) == (str(caught.value), caught.value.errors())

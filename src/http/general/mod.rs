@@ -7,13 +7,13 @@ mod tests;
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 
 use bytes::Bytes;
 use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
-use reqwest::{Response as Received, StatusCode};
+use reqwest::{ClientBuilder, Response as Received, StatusCode};
 
 use self::connect::{ConnectLayer, Resolver, used_address, with_attempt};
 use super::attempt::Attempt;
@@ -32,6 +32,10 @@ const AT_ONCE: (usize, usize) = (256, 128 << 10);
 #[derive(Clone)]
 pub(super) struct General {
     http: reqwest::Client,
+    /// The same without a pool, for requests whose pooled connection was dead: the next one of the pool may be dead, too.
+    without_pool: OnceLock<reqwest::Client>,
+    config: Config,
+    proxy_setting: Option<reqwest::Proxy>,
     https: bool,
     proxy: Option<ProxyInfo>,
     socket: Option<UnixSocket>,
@@ -39,43 +43,32 @@ pub(super) struct General {
 
 impl General {
     pub(super) fn new(config: &Config, proxy: Option<UsableProxy>) -> Result<Self, Error> {
-        let https = config.base.is_https();
-        let mut builder = reqwest::Client::builder()
-            .redirect(Policy::none())
-            .referer(false)
-            .no_proxy()
-            .dns_resolver(Resolver)
-            .tcp_nodelay(true)
-            .pool_idle_timeout(POOL_IDLE)
-            .http1_only()
-            .connector_layer(ConnectLayer(config.timeouts.connect));
-        // Loading the machine's certificates takes milliseconds, and fails where there are none.
-        if https || proxy.as_ref().is_some_and(|proxy| proxy.info.https) {
-            builder = config
-                .trust
-                .apply(builder, config.client_certificate.as_ref())?;
-        } else {
-            builder = builder.tls_certs_only([]);
-        }
-        #[cfg(unix)]
-        if let Some(socket) = config.base.socket() {
-            builder = builder.unix_socket(socket.path());
-        }
-        let mut info = None;
-        if let Some(proxy) = proxy {
-            builder = builder.proxy(proxy.setting);
-            info = Some(proxy.info);
-        }
-        let http = builder.build().map_err(|error| {
-            let cause = fault::root_cause(&error);
-            Error::new(Kind::Config, format!("TLS cannot be set up on this machine (are CA certificates installed?): {cause}."))
-        })?;
+        let (proxy_setting, proxy) = proxy.map(|proxy| (proxy.setting, proxy.info)).unzip();
         Ok(Self {
-            http,
-            https,
-            proxy: info,
+            http: build(config, proxy_setting.as_ref(), proxy.as_ref(), |builder| {
+                builder
+            })?,
+            without_pool: OnceLock::new(),
+            config: config.clone(),
+            proxy_setting,
+            https: config.base.is_https(),
+            proxy,
             socket: config.base.socket().cloned(),
         })
+    }
+
+    /// As `http`, without a pool. Making that succeeded before; if it no longer does, the pool has to serve.
+    fn without_pool(&self) -> &reqwest::Client {
+        if let Some(made) = self.without_pool.get() {
+            return made;
+        }
+        let (setting, info) = (self.proxy_setting.as_ref(), self.proxy.as_ref());
+        match build(&self.config, setting, info, |builder| {
+            builder.pool_max_idle_per_host(0)
+        }) {
+            Ok(made) => self.without_pool.get_or_init(|| made),
+            Err(_) => &self.http,
+        }
     }
 
     /// The proxy in use, without credentials.
@@ -92,7 +85,7 @@ impl General {
         Some(&proxy.shown)
     }
 
-    /// Sends `request`, once more where a pooled connection was dead. One that changes something is sent once more only
+    /// Sends `request`, once more and on a new connection where a pooled one was dead. One that changes something is sent once more only
     /// if nothing of it was written.
     pub(super) async fn send(
         &self,
@@ -101,7 +94,12 @@ impl General {
     ) -> Result<Response, Error> {
         let mut replaced = false;
         loop {
-            let sending = self.http.execute(for_reqwest(request));
+            let http = if replaced {
+                self.without_pool()
+            } else {
+                &self.http
+            };
+            let sending = http.execute(for_reqwest(request));
             match with_attempt(attempt, sending).await {
                 Ok(response) => return Ok(Response(response)),
                 Err(error)
@@ -124,6 +122,48 @@ impl General {
             }
         }
     }
+}
+
+/// reqwest's client for the server of `config`, through a proxy if there is one. `change` has the last word on its settings.
+fn build(
+    config: &Config,
+    setting: Option<&reqwest::Proxy>,
+    proxy: Option<&ProxyInfo>,
+    change: fn(ClientBuilder) -> ClientBuilder,
+) -> Result<reqwest::Client, Error> {
+    let mut builder = reqwest::Client::builder()
+        .redirect(Policy::none())
+        .referer(false)
+        .no_proxy()
+        .dns_resolver(Resolver)
+        .tcp_nodelay(true)
+        .pool_idle_timeout(POOL_IDLE)
+        .http1_only()
+        .connector_layer(ConnectLayer(config.timeouts.connect));
+    // Loading the machine's certificates takes milliseconds, and fails where there are none.
+    if config.base.is_https() || proxy.is_some_and(|proxy| proxy.https) {
+        builder = config
+            .trust
+            .apply(builder, config.client_certificate.as_ref())?;
+    } else {
+        builder = builder.tls_certs_only([]);
+    }
+    #[cfg(unix)]
+    if let Some(socket) = config.base.socket() {
+        builder = builder.unix_socket(socket.path());
+    }
+    if let Some(setting) = setting {
+        builder = builder.proxy(setting.clone());
+    }
+    change(builder).build().map_err(|error| {
+        let cause = fault::root_cause(&error);
+        Error::new(
+            Kind::Config,
+            format!(
+                "TLS cannot be set up on this machine (are CA certificates installed?): {cause}."
+            ),
+        )
+    })
 }
 
 fn for_reqwest(request: &Prepared) -> reqwest::Request {

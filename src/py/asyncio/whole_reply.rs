@@ -21,23 +21,26 @@ use crate::sync::lock;
 pub struct WholeReply {
     parked_task: ParkedTask,
     format: ReplyFormat,
+    convert: Option<Py<PyAny>>,
     call: ObservedCall,
     reply: Mutex<Option<Result<Reply, Error>>>,
     task: Mutex<Option<RequestTask>>,
 }
 
 impl WholeReply {
-    /// Sends `request`; the reply will be given in `format`.
+    /// Sends `request`; the reply will be given in `format`, and as what `convert` makes of that.
     pub fn start(
         py: Python<'_>,
         placement: Placement<'_>,
         request: Request,
         format: ReplyFormat,
+        convert: Option<Py<PyAny>>,
         call: ObservedCall,
     ) -> PyResult<Arc<Self>> {
         let reply = Arc::new(Self {
             parked_task: ParkedTask::new(&placement.event_loop),
             format,
+            convert,
             call,
             reply: Mutex::new(None),
             task: Mutex::new(None),
@@ -96,9 +99,8 @@ impl Pollable for WholeReply {
             return Ok(None);
         };
         let result = self.format.to_python(py, reply, &self.call);
-        self.call.tell_notes(py)?;
-        self.call.tell_end(py, result.as_ref().err())?;
-        result.map(Some)
+        let convert = self.convert.as_ref().map(|convert| convert.bind(py));
+        self.call.convert_and_end(py, result, convert).map(Some)
     }
 
     fn parked_task(&self) -> &ParkedTask {
@@ -118,6 +120,7 @@ impl Pollable for WholeReply {
     }
 
     fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.convert)?;
         self.call.traverse(visit)?;
         self.parked_task.traverse(visit)
     }

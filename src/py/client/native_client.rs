@@ -378,8 +378,9 @@ impl NativeClient {
 
     /// Sends a request and gives, awaited, its whole reply in a format: `answer` (parsed), `guarded` (the same, unless
     /// it repeats itself), `status` (as `answer`, or `None` for an empty body), `bytes` (`(bytes, content type)`) or
-    /// `vectors` (`(bytearray, rows, width, dict)`).
-    #[pyo3(signature = (endpoint, payload, format, settings))]
+    /// `vectors` (`(bytearray, rows, width, dict)`). What `convert` makes of that is the result.
+    #[pyo3(signature = (endpoint, payload, format, settings, convert=None))]
+    #[expect(clippy::too_many_arguments, reason = "the one caller is Python")]
     fn call(
         &self,
         py: Python<'_>,
@@ -387,17 +388,19 @@ impl NativeClient {
         payload: Option<&Bound<'_, PyAny>>,
         format: &str,
         settings: Option<CallSettings>,
+        convert: Option<Py<PyAny>>,
     ) -> PyResult<NativeAwaitable> {
         enter();
         let format = ReplyFormat::named(format)?;
         let (request, call) = self.request(py, endpoint, payload, settings, false)?;
         let placement = told(py, &call, self.placement(py))?;
-        let reply = WholeReply::start(py, placement, request, format, call.clone());
+        let reply = WholeReply::start(py, placement, request, format, convert, call.clone());
         told(py, &call, reply).map(|reply| NativeAwaitable::new(reply))
     }
 
     /// As `call`, waiting in this thread. `on_call` gets the `id` in the record of the call, before anything is sent.
-    #[pyo3(signature = (endpoint, payload, format, settings, on_call=None))]
+    #[pyo3(signature = (endpoint, payload, format, settings, on_call=None, convert=None))]
+    #[expect(clippy::too_many_arguments, reason = "the one caller is Python")]
     fn call_blocking(
         &self,
         py: Python<'_>,
@@ -406,6 +409,7 @@ impl NativeClient {
         format: &str,
         settings: Option<CallSettings>,
         on_call: Option<&Bound<'_, PyAny>>,
+        convert: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
         enter();
         let format = ReplyFormat::named(format)?;
@@ -415,9 +419,7 @@ impl NativeClient {
         let waited = wait_for(py, async move { client.call(request).await });
         let reply = told(py, &call, waited)?;
         let result = format.to_python(py, reply, &call);
-        call.tell_notes(py)?;
-        call.tell_end(py, result.as_ref().err())?;
-        result
+        call.convert_and_end(py, result, convert)
     }
 
     /// As `deliver`, waiting in this thread; `on_call` is that of `call_blocking`.

@@ -24,6 +24,7 @@ use pyo3::{PyTraverseError, PyVisit};
 use crate::error::{Error, Kind};
 use crate::py::interpreter::exit::{enter, is_exiting};
 use crate::py::interpreter::log;
+use crate::py::interpreter::vectorcall;
 use crate::py::objects::json;
 use crate::stats::Trace;
 
@@ -142,6 +143,24 @@ impl ObservedCall {
         let arguments: Bound<'_, PyTuple> = arguments.into_pyobject(py)?;
         let object = observer.object.bind(py);
         object.call_method1(intern!(py, "end"), arguments).map(drop)
+    }
+
+    /// The end of a call that is answered whole: what `convert` makes of its `result`, after all that is to be told was told.
+    /// A reply that `convert` refuses is one of a call that has failed.
+    pub fn convert_and_end(
+        &self,
+        py: Python<'_>,
+        result: PyResult<Py<PyAny>>,
+        convert: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Py<PyAny>> {
+        self.tell_notes(py)?;
+        let result = match convert {
+            Some(convert) => result
+                .and_then(|value| vectorcall::call(convert, value.bind(py)).map(Bound::unbind)),
+            None => result,
+        };
+        self.tell_end(py, result.as_ref().err())?;
+        result
     }
 
     /// Tells that the call has ended because its result is not wanted any more: the stream was closed, the task was
