@@ -115,7 +115,7 @@ def table(rows: list[dict[str, Any]], heads: tuple[str, ...]) -> str:
         ratios = [ours / real for real, ours in zip(row["real"], row["ours"])]
         middle, low, high = statistics.median(ratios), min(ratios), max(ratios)
         cells = [
-            f"{row['package']} {row['version']}",
+            f"`{row['package']}` {row['version']}",
             f"`{row['way']}`",
             f"`{row['case']}`",
             number(statistics.median(row["real"])),
