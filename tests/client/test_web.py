@@ -12,6 +12,7 @@ from metagpt_ollama_rs import AsyncClient, Client, errors
 from metagpt_ollama_rs.responses import Record
 from metagpt_ollama_rs.testing import Reply, ScriptedServer
 from metagpt_ollama_rs.tools import function_tool
+from metagpt_ollama_rs.web_access import web_arguments
 
 RESULTS = [{"title": "Ollama", "url": "https://ollama.com", "content": "Run models"}]
 PAGE = {"title": "Ollama", "content": "Get up and running", "links": ["https://ollama.com/models"]}
@@ -95,6 +96,28 @@ def test_whose_key_is_sent(
     assert request.header("Authorization") == f"Bearer {sent}"
     if client.get("host") != "https://ollama.com":
         assert request.header("X-Team") is None
+
+
+@pytest.mark.parametrize(
+    ("url", "here"),
+    [
+        ("http://localhost:11434", True),
+        ("http://a.localhost", True),
+        ("http://127.0.0.2:11434/prefix", True),
+        ("http://[::1]:11434", True),
+        ("unix:///run/ollama.sock", True),
+        ("http://gpu-box:11434", False),
+        ("http://localhost.example", False),
+        ("http://10.0.0.1:11434", False),
+        ("https://ollama.example", False),
+    ],
+)
+def test_the_key_of_a_server_on_this_machine_may_be_the_account_s(url: str, here: bool) -> None:
+    arguments = {"host": None, "api_key": "k", "headers": {"authorization": "Bearer h", "X-Team": "t"}, "cookies": {}}
+    found = web_arguments(arguments, url)
+    assert found["api_key"] == ("k" if here else None)
+    assert found["headers"] == ({"authorization": "Bearer h"} if here else None)
+    assert "cookies" not in found
 
 
 @pytest.mark.parametrize("method", ["web_search", "web_fetch"])

@@ -486,3 +486,29 @@ def test_a_child_forked_during_a_callback_exits_at_once(run: Run, ollama_server:
         """
     )
     assert outcome == Outcome(0, "0\n")
+
+
+@FORK
+def test_a_callback_that_forks(run: Run, ollama_server: ScriptedServer) -> None:
+    """The reply is the parent's, who gets all of it; the child is told so."""
+    ollama_server.answer(["a", "b", "c"])
+    outcome = run(
+        """
+        client, children, texts = Client(URL), [], []
+
+        def on_text(text):
+            texts.append(text)
+            if not children:
+                children.append(os.fork())
+
+        try:
+            payload = {"model": "m", "messages": MESSAGES}
+            answer = client.stream_text("/api/chat", payload, on_text)["message"]["content"]
+        except errors.ClosedError as error:
+            assert children == [0] and "fork" in str(error)
+            assert client.chat("m", MESSAGES).message.content == "abc"
+            os._exit(0)
+        print(answer, texts, os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]))
+        """
+    )
+    assert outcome == Outcome(0, "abc ['a', 'b', 'c'] 0\n")

@@ -168,3 +168,11 @@ def test_the_documented_way_to_pull_what_is_missing(ollama_server: ScriptedServe
             client.pull("m")
     assert missing == "model 'm' not found"
     assert ollama_server.last.path == "/api/pull"
+
+
+def test_web_search_wants_a_key_as_there():
+    for package in (ollama, ollama_compat):
+        with package.Client() as client:
+            for call in (client.web_search, client.web_fetch):
+                with pytest.raises(ValueError, match=r"^Authorization header with Bearer token is required"):
+                    call("x")

@@ -149,13 +149,19 @@ def test_exceptions_of_httpx_become_ours(raised, kind, stream):
         assert caught.value.seconds == (5 if kind is errors.ConnectTimeout else 7)
 
 
+QUESTION = {"type": "noul", "instructions": "?"}
+USAGE = {"input_tokens": 1, "output_tokens": 1}
+
+
 def test_every_method_goes_over_httpx(tmp_path):
     asked = []
 
     def handle(request):
         path = request.url.path
-        asked.append((request.method, path))
+        asked.append((request.method, path, request.read()))
         replies = {
+            "/api/web_search": {"results": []},
+            "/v1/systemone": {"model": "m", "answers": {"q": {"type": "noul", "noul": 0.5}}, "usage": USAGE},
             "/api/embed": {"embeddings": [[1.0, 0.5]]},
             "/api/embeddings": {"embedding": [1.0]},
             "/api/tags": {"models": []},
@@ -175,8 +181,13 @@ def test_every_method_goes_over_httpx(tmp_path):
         assert (client.version(), client.generate("m").response) == ("1", "x")
         assert {client.pull("m").status, client.push("m").status, client.create("m", from_="n").status} == {"success"}
         assert (client.delete("m").status, client.copy("m", "n").status) == ("success", "success")
-    assert ("DELETE", "/api/delete") in asked
-    assert len(set(asked)) == 12
+        assert client.systemone("m", "x", {"q": QUESTION}).answers["q"].noul == 0.5
+        (tmp_path / "a.gguf").write_bytes(b"GGUF")
+        digest = client.create_blob(tmp_path / "a.gguf")
+        assert client.web_search("x", headers={"Authorization": "Bearer k"}).results == []
+    assert ("DELETE", "/api/delete", b'{"model":"m"}') in asked
+    assert ("POST", f"/api/blobs/{digest}", b"GGUF") in asked
+    assert len({path for _, path, _ in asked}) == 15
 
 
 def test_callbacks_go_over_httpx():
@@ -196,6 +207,13 @@ def test_callbacks_go_over_httpx():
     assert [json.loads(line) for line in raw] == [*PARTS, END]
     assert "".join(part.message.content for batch in batches for part in batch) == "Hello"
     assert isinstance(kind, str)
+
+
+def test_raw_methods_go_over_httpx():
+    with Client(transport=transport("streamed")) as client:
+        assert [json.loads(line) for line in client.stream_lines("/api/chat", {"model": "m"})] == [*PARTS, END]
+        assert client.request_bytes("/api/chat", {"model": "m"})[0] == lines(*PARTS, END)
+        assert client.request_json("/api/chat", {"model": "m"})["message"]["content"] == "Hello"
 
 
 def test_a_stream_over_httpx_can_be_left():

@@ -42,12 +42,13 @@ pub fn deliver(
     let reader = ReaderCell::new(call);
     let successor = OnceLock::new();
     let on_text = TextCallback::new(on_text, &successor);
+    // A callback may fork: the child has no reply.
+    let here = || {
+        let inbox = ending.0.get();
+        inbox.map_err(|error| errors::to_python(py, error))
+    };
     loop {
-        // A callback may have forked: the child has no reply.
-        let inbox = ending
-            .0
-            .get()
-            .map_err(|error| errors::to_python(py, error))?;
+        let inbox = here()?;
         let outcome = reader.with(|stream| {
             if !stream.refill(inbox) {
                 return None;
@@ -63,7 +64,7 @@ pub fn deliver(
         });
         match outcome.flatten() {
             Some(outcome) => return outcome,
-            None => wait_for_items(py, inbox, green.as_ref())?,
+            None => wait_for_items(py, here()?, green.as_ref())?,
         }
     }
 }
