@@ -12,7 +12,7 @@ import pytest
 
 from metagpt_ollama_rs.switch import edits
 from metagpt_ollama_rs.switch.edits import DROP_IN, EditError
-from metagpt_ollama_rs.switch.environment import RUN_VARIABLE, TRACEBACK_VARIABLE
+from metagpt_ollama_rs.switch.environment import AS_OLLAMA_VARIABLE, RUN_VARIABLE, TRACEBACK_VARIABLE
 from metagpt_ollama_rs.switch.releases import CONFIG, FILES, PROVIDER, RELEASES, module_of, originals, release_of
 
 # Executes a text of llm_config.py in the place of the installed one.
@@ -155,4 +155,4 @@ def test_a_run_takes_unknown_releases_as_far_as_the_edit_fits():
 def test_the_child_which_imports_nothing_spells_the_names_of_the_package():
     text = (Path(edits.__file__).parent / "child" / "sitecustomize.py").read_text(encoding="utf-8")
     strings = {node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant)}
-    assert {RUN_VARIABLE, TRACEBACK_VARIABLE, *FILES, *map(module_of, FILES)} <= strings
+    assert {AS_OLLAMA_VARIABLE, RUN_VARIABLE, TRACEBACK_VARIABLE, *FILES, *map(module_of, FILES)} <= strings
