@@ -380,7 +380,6 @@ impl NativeClient {
     /// it repeats itself), `status` (as `answer`, or `None` for an empty body), `bytes` (`(bytes, content type)`) or
     /// `vectors` (`(bytearray, rows, width, dict)`). What `convert` makes of that is the result.
     #[pyo3(signature = (endpoint, payload, format, settings, convert=None))]
-    #[expect(clippy::too_many_arguments, reason = "the one caller is Python")]
     fn call(
         &self,
         py: Python<'_>,
