@@ -56,8 +56,8 @@ struct Sent {
     bytes: u64,
     /// When the last of them were taken.
     at: Instant,
-    /// When that was reported.
-    reported: Instant,
+    /// When a part of a try was last reported.
+    reported: Option<Instant>,
 }
 
 impl UploadFile {
@@ -72,7 +72,7 @@ impl UploadFile {
         let sent = Sent {
             bytes: 0,
             at: now,
-            reported: now,
+            reported: None,
         };
         Ok(Self(Arc::new(OpenFile {
             path: path.to_owned(),
@@ -112,11 +112,11 @@ impl UploadFile {
     pub(super) fn body(&self) -> FileBody {
         self.note(0);
         let (pieces, taken) = mpsc::channel(PIECES_AHEAD);
-        let open = Arc::clone(&self.0);
+        let file = self.clone();
         // Without a thread, which drops the sender, the body is an error.
         let _ = Builder::new()
             .name("ollama-file".to_owned())
-            .spawn(move || read_pieces(&open, &pieces));
+            .spawn(move || read_pieces(&file, &pieces));
         FileBody {
             file: self.clone(),
             pieces: taken,
@@ -135,10 +135,13 @@ impl UploadFile {
         let mut sent = lock(&self.0.sent);
         sent.bytes = bytes;
         sent.at = now;
-        let report = bytes == self.0.length || now - sent.reported >= REPORT_INTERVAL;
-        if report {
-            sent.reported = now;
-        }
+        let is_due = |reported| now.duration_since(reported) >= REPORT_INTERVAL;
+        let report = bytes > 0 && (bytes == self.0.length || sent.reported.is_none_or(is_due));
+        sent.reported = match (bytes, report) {
+            (0, _) => None,
+            (_, true) => Some(now),
+            (_, false) => sent.reported,
+        };
         drop(sent);
         if report {
             self.0.moved.notify_one();
@@ -155,10 +158,10 @@ pub(super) struct UnreadableFile {
 }
 
 /// Reads the file until its announced length is reached, or nobody takes what was read.
-fn read_pieces(open: &OpenFile, pieces: &mpsc::Sender<Result<Bytes, UnreadableFile>>) {
+fn read_pieces(file: &UploadFile, pieces: &mpsc::Sender<Result<Bytes, UnreadableFile>>) {
     let mut offset = 0;
-    while offset < open.length {
-        let piece = read_piece(open, offset);
+    while offset < file.length() {
+        let piece = file.read(offset);
         let failed = piece.is_err();
         offset += piece.as_ref().map_or(0, |piece| piece.len() as u64);
         if pieces.blocking_send(piece).is_err() || failed {
