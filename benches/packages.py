@@ -96,7 +96,7 @@ def measure(name: str, cases: dict[str, Any], rounds: int) -> Iterator[dict[str,
         distribution, ways = WAYS[name]
         for way in ways:
             for case, (model, streams, repeats, tokens) in cases.items():
-                if streams > 1 and not way.endswith(ASYNCHRONOUS):
+                if streams > 1 and not any(name in way for name in ASYNCHRONOUS):
                     continue
                 costs: dict[str, list[float]] = {client: [] for client in CLIENTS}
                 for worker in workers.values():
@@ -105,8 +105,7 @@ def measure(name: str, cases: dict[str, Any], rounds: int) -> Iterator[dict[str,
                     for client in CLIENTS if turn % 2 else CLIENTS[::-1]:
                         cost = workers[client].cost(way, model, streams, repeats)
                         costs[client].append(1e6 * cost["cpu"] / tokens)
-                version = "" if name == "ollama" else workers["real"].version
-                yield {"package": distribution, "version": version, "way": way, "case": case, **costs}
+                yield {"package": distribution, "version": workers["real"].version, "way": way, "case": case, **costs}
 
 
 def table(rows: list[dict[str, Any]], heads: tuple[str, ...]) -> str:
@@ -116,7 +115,7 @@ def table(rows: list[dict[str, Any]], heads: tuple[str, ...]) -> str:
         ratios = [ours / real for real, ours in zip(row["real"], row["ours"])]
         middle, low, high = statistics.median(ratios), min(ratios), max(ratios)
         cells = [
-            f"{row['package']} {row['version']}".strip(),
+            f"`{row['package']}` {row['version']}",
             f"`{row['way']}`",
             f"`{row['case']}`",
             number(statistics.median(row["real"])),

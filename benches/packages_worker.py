@@ -6,12 +6,14 @@ A line of standard input is `["ChatOllama.stream", {"model": "burst-1000", "stre
 the package, of `WAYS`, and the streams to receive. The answer is a line of standard output, `{"cpu": 0.21, "wall":
 0.22}`, seconds for all of them; the texts have been compared with the server's when it is written.
 
-What a way does with each piece is what an application does that wants the text: it takes it out and keeps it.
+What a way does with each piece is what an application does that wants the text: it takes it out and keeps it. What is
+asked, an object of the package, is made once for each model, before the clocks start.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import importlib.metadata
 import json
@@ -57,8 +59,10 @@ def async_client_chat(address: str) -> Receive:
 def langchain_stream(address: str) -> Receive:
     from langchain_ollama import ChatOllama
 
+    chat = functools.cache(lambda model: ChatOllama(model=model, base_url=address))
+
     async def receive(model: str) -> str:
-        return "".join(part.content for part in ChatOllama(model=model, base_url=address).stream(QUESTION))
+        return "".join(part.content for part in chat(model).stream(QUESTION))
 
     return receive
 
@@ -66,41 +70,36 @@ def langchain_stream(address: str) -> Receive:
 def langchain_astream(address: str) -> Receive:
     from langchain_ollama import ChatOllama
 
-    models: dict[str, Any] = {}
+    chat = functools.cache(lambda model: ChatOllama(model=model, base_url=address))
 
     async def receive(model: str) -> str:
-        chat = models.setdefault(model, ChatOllama(model=model, base_url=address))
-        return "".join([part.content async for part in chat.astream(QUESTION)])
+        return "".join([part.content async for part in chat(model).astream(QUESTION)])
 
     return receive
 
 
-def llama_index_llm(address: str, model: str) -> Any:
-    from llama_index.llms.ollama import Ollama
-
-    return Ollama(model=model, base_url=address, context_window=CONTEXT)
-
-
 def llama_index_stream(address: str) -> Receive:
     from llama_index.core.llms import ChatMessage
+    from llama_index.llms.ollama import Ollama
+
+    llm = functools.cache(lambda model: Ollama(model, address, context_window=CONTEXT))
+    messages = [ChatMessage(role="user", content=QUESTION)]
 
     async def receive(model: str) -> str:
-        parts = llama_index_llm(address, model).stream_chat([ChatMessage(role="user", content=QUESTION)])
-        return "".join(part.delta for part in parts)
+        return "".join(part.delta for part in llm(model).stream_chat(messages))
 
     return receive
 
 
 def llama_index_astream(address: str) -> Receive:
     from llama_index.core.llms import ChatMessage
+    from llama_index.llms.ollama import Ollama
 
-    models: dict[str, Any] = {}
+    llm = functools.cache(lambda model: Ollama(model, address, context_window=CONTEXT))
+    messages = [ChatMessage(role="user", content=QUESTION)]
 
     async def receive(model: str) -> str:
-        if model not in models:
-            models[model] = llama_index_llm(address, model)
-        parts = await models[model].astream_chat([ChatMessage(role="user", content=QUESTION)])
-        return "".join([part.delta async for part in parts])
+        return "".join([part.delta async for part in await llm(model).astream_chat(messages)])
 
     return receive
 
@@ -108,12 +107,11 @@ def llama_index_astream(address: str) -> Receive:
 def haystack_run(address: str) -> Receive:
     from haystack_integrations.components.generators.ollama import OllamaChatGenerator
 
-    models: dict[str, Any] = {}
+    generator = functools.cache(lambda model: OllamaChatGenerator(model, address))
 
     async def receive(model: str) -> str:
         texts: list[str] = []
-        made = models.setdefault(model, OllamaChatGenerator(model, address))
-        made.run(QUESTION, streaming_callback=lambda chunk: texts.append(chunk.content))
+        generator(model).run(QUESTION, streaming_callback=lambda chunk: texts.append(chunk.content))
         return "".join(texts)
 
     return receive
@@ -122,7 +120,7 @@ def haystack_run(address: str) -> Receive:
 def haystack_run_async(address: str) -> Receive:
     from haystack_integrations.components.generators.ollama import OllamaChatGenerator
 
-    models: dict[str, Any] = {}
+    generator = functools.cache(lambda model: OllamaChatGenerator(model, address))
 
     async def receive(model: str) -> str:
         texts: list[str] = []
@@ -130,8 +128,7 @@ def haystack_run_async(address: str) -> Receive:
         async def take(chunk: Any) -> None:
             texts.append(chunk.content)
 
-        made = models.setdefault(model, OllamaChatGenerator(model, address))
-        await made.run_async(QUESTION, streaming_callback=take)
+        await generator(model).run_async(QUESTION, streaming_callback=take)
         return "".join(texts)
 
     return receive
@@ -141,43 +138,38 @@ def autogen_create_stream(address: str) -> Receive:
     from autogen_core.models import UserMessage
     from autogen_ext.models.ollama import OllamaChatCompletionClient
 
-    info = dict.fromkeys(("vision", "function_calling", "json_output", "structured_output"), False)
-    models: dict[str, Any] = {}
+    info: Any = dict.fromkeys(("vision", "function_calling", "json_output", "structured_output"), False)
+    info["family"] = "unknown"
+    client = functools.cache(lambda model: OllamaChatCompletionClient(model=model, host=address, model_info=info))
+    messages = [UserMessage(content=QUESTION, source="user")]
 
     async def receive(model: str) -> str:
-        if model not in models:
-            models[model] = OllamaChatCompletionClient(
-                model=model, host=address, model_info={**info, "family": "unknown"}
-            )
-        parts = [part async for part in models[model].create_stream([UserMessage(content=QUESTION, source="user")])]
-        return "".join(parts[:-1])
+        # The last one is the whole result.
+        return "".join([part async for part in client(model).create_stream(messages)][:-1])
 
     return receive
 
 
-def agno_agent(address: str, model: str) -> Any:
+def agno_run(address: str) -> Receive:
     from agno.agent import Agent
     from agno.models.ollama import Ollama
 
-    return Agent(model=Ollama(id=model, host=address), telemetry=False)
-
-
-def agno_run(address: str) -> Receive:
-    agents: dict[str, Any] = {}
+    agent = functools.cache(lambda model: Agent(model=Ollama(id=model, host=address), telemetry=False))
 
     async def receive(model: str) -> str:
-        agent = agents.setdefault(model, agno_agent(address, model))
-        return "".join(event.content for event in agent.run(QUESTION, stream=True))
+        return "".join(event.content for event in agent(model).run(QUESTION, stream=True))
 
     return receive
 
 
 def agno_arun(address: str) -> Receive:
-    agents: dict[str, Any] = {}
+    from agno.agent import Agent
+    from agno.models.ollama import Ollama
+
+    agent = functools.cache(lambda model: Agent(model=Ollama(id=model, host=address), telemetry=False))
 
     async def receive(model: str) -> str:
-        agent = agents.setdefault(model, agno_agent(address, model))
-        return "".join([event.content async for event in agent.arun(QUESTION, stream=True)])
+        return "".join([event.content async for event in agent(model).arun(QUESTION, stream=True)])
 
     return receive
 

@@ -231,6 +231,9 @@ class Record:
                     return self._always[name]
                 if name in self._fields:
                     return self._default(name)
+                if name == "keys" and self._content_line:
+                    # `dict(record)` asks for it each time.
+                    raise AttributeError(name) from None
             data = self._data
         if name in data:
             return self._wrap(name, data[name])
@@ -240,7 +243,7 @@ class Record:
         if name in self._beyond:
             return None
         if name == "keys":
-            # `dict(record)` asks for it each time, and the text of the error below would be most of what that costs.
+            # The text of the error below would be most of what `dict(record)` costs.
             raise AttributeError(name)
         # What a server sends may be long, and not only text.
         names = _core.excerpt(", ".join(map(str, {**self._fields, **data})), 200)
@@ -256,6 +259,11 @@ class Record:
             raise AttributeError(f"{type(self).__name__}.{name} is not set") from None
 
     def __getitem__(self, name: str) -> Any:
+        if name in self._content_line:
+            try:
+                return _read(self, name)
+            except AttributeError:
+                pass
         try:
             data = _read(self, "_data")
         except AttributeError:
@@ -289,6 +297,11 @@ class Record:
 
     def get(self, name: str, default: Any = None) -> Any:
         """The field, or ``default`` if it is not set and has no default of its own."""
+        if name in self._content_line:
+            try:
+                return _read(self, name)
+            except AttributeError:
+                pass
         return self[name] if name in self else default  # noqa: SIM401
 
     def __eq__(self, other: object) -> bool:

@@ -163,7 +163,9 @@ impl Resumption {
                     )
                 }
                 Kind::Timeout => error.phase != Some(Phase::Total),
-                Kind::Status => error.repeat != Repeat::Never || is_lost_registry(text),
+                // A server that was too busy to begin has said so.
+                Kind::Status if error.repeat == Repeat::Safe => self.resent > 0,
+                Kind::Status => error.repeat == Repeat::Unsure || is_lost_registry(text),
                 Kind::MidStream => is_lost_registry(text),
                 _ => false,
             }
@@ -266,6 +268,7 @@ mod tests {
         let timeout = |phase| Error::timeout(phase, Duration::from_secs(1), "").after(200);
         let refused = || Error::new(Kind::Connect, "").with_repeat(Repeat::Safe, None);
         let busy = || Error::new(Kind::Status, "").with_repeat(Repeat::Safe, None);
+        let gateway = || Error::new(Kind::Status, "").with_repeat(Repeat::Unsure, None);
         let mid = Kind::MidStream;
         // The error, and whether it is a break of the first attempt, and of one that goes on.
         for (error, first, later) in [
@@ -279,7 +282,8 @@ mod tests {
                 true,
             ),
             (busy(), false, true),
-            (busy().after(503), true, true),
+            (busy().after(503), false, true),
+            (gateway().after(504), true, true),
             (timeout(Phase::Idle), true, true),
             (timeout(Phase::Total), false, false),
             (said(mid, "max retries exceeded: EOF"), true, true),

@@ -56,8 +56,8 @@ struct Sent {
     bytes: u64,
     /// When the last of them were taken.
     at: Instant,
-    /// When that was reported.
-    reported: Instant,
+    /// When a part of a try was last reported.
+    reported: Option<Instant>,
 }
 
 impl UploadFile {
@@ -72,7 +72,7 @@ impl UploadFile {
         let sent = Sent {
             bytes: 0,
             at: now,
-            reported: now,
+            reported: None,
         };
         Ok(Self(Arc::new(OpenFile {
             path: path.to_owned(),
@@ -135,10 +135,13 @@ impl UploadFile {
         let mut sent = lock(&self.0.sent);
         sent.bytes = bytes;
         sent.at = now;
-        let report = bytes == self.0.length || now - sent.reported >= REPORT_INTERVAL;
-        if report {
-            sent.reported = now;
-        }
+        let is_due = |reported| now.duration_since(reported) >= REPORT_INTERVAL;
+        let report = bytes > 0 && (bytes == self.0.length || sent.reported.is_none_or(is_due));
+        sent.reported = match (bytes, report) {
+            (0, _) => None,
+            (_, true) => Some(now),
+            (_, false) => sent.reported,
+        };
         drop(sent);
         if report {
             self.0.moved.notify_one();

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from pathlib import Path
 from typing import Any, Callable
 
@@ -184,3 +185,20 @@ def test_a_call_through_tls_has_its_settings(
     ollama_server.answer("Hello")
     way(tls_front().url, read_settings(headers={"X-Trace": "7"}), {"verify": certificates / "authority.pem"})
     assert [request.header("X-Trace") for request in ollama_server.requests] == ["7"]
+
+
+def test_the_login_of_an_address_is_decoded_and_sent(ollama_server: ScriptedServer, way: Way) -> None:
+    ollama_server.answer("Hello")
+    login = "ann%40x:p%40ss%3Aw%2F%C3%B6r%23d%25%20!"
+    for url in (f"http://{login}@127.0.0.1:{ollama_server.port}", f"{login}@127.0.0.1:{ollama_server.port}"):
+        way(url, None, {})
+        scheme, _, encoded = ollama_server.last.header("Authorization", "").partition(" ")
+        assert (scheme, base64.b64decode(encoded).decode()) == ("Basic", "ann@x:p@ss:w/ör#d% !")
+    ollama_server.on("POST", "/api/chat", Reply.error("no such user: p@ss:w/ör#d% !", 401))
+    with pytest.raises(errors.AuthenticationError) as caught:
+        way(url, None, {})
+    assert "w/ör" not in str(caught.value) + repr(vars(caught.value))
+    of_call = read_settings(headers={"Authorization": "Bearer of-the-call"})
+    ollama_server.on("POST", "/api/chat", lambda request: Reply.chat("Hi", stream=request.json()["stream"]))
+    way(url, of_call, {})
+    assert ollama_server.last.header("Authorization") == "Bearer of-the-call"

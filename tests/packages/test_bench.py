@@ -28,7 +28,7 @@ def test_the_bench_measures_a_package_and_writes_its_row_into_a_page(tmp_path):
     [row] = json.loads(numbers.read_text(encoding="utf-8"))
     assert row["package"] == "autogen-ext"
     assert all(cost > 0 for cost in row["real"] + row["ours"])
-    written = f"| autogen-ext {row['version']} | `OllamaChatCompletionClient.create_stream` | `burst` |"
+    written = f"| `autogen-ext` {row['version']} | `OllamaChatCompletionClient.create_stream` | `burst` |"
     assert written in done.stdout
     text = page.read_text(encoding="utf-8")
     assert written in text

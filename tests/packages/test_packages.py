@@ -135,7 +135,12 @@ def test_both_clients_give_and_send_the_same(name, tmp_path, embedded):
     if not (FOLDERS / name / ".done").exists():
         pytest.skip(f"the package is not there: `make target/packages/{name}/.done` fetches it")
     runs = [Run(name, client, tmp_path, embedded) for client in ("real", "ours")]
-    real, ours = [run.result() for run in runs]
+    try:
+        real, ours = [run.result() for run in runs]
+    finally:
+        for run in runs:
+            run.process.kill()
+            run.process.communicate()
     assert len(real) > 5
     assert {*real, WITH_A_MODEL} == {*ours}
     for scenario, theirs in real.items():
