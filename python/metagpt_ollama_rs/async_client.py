@@ -320,9 +320,9 @@ class AsyncClient(BaseClient):
         """``POST /api/embeddings``, the older endpoint: the vector of one text, not normalised."""
         settings = call_settings(AsyncClient.embeddings, call)
         payload = embeddings_payload(model, prompt, options, keep_alive)
-        reply = await self._native.call(EMBEDDINGS, payload, "answer", settings)
+        reply = await self._send(EMBEDDINGS, payload, settings=settings)
         check_vector(reply, payload)
-        return cast("EmbeddingsResponse", EMBEDDINGS.reply(reply))
+        return cast("EmbeddingsResponse", reply)
 
     async def list(self, **call: Unpack[CallOptions]) -> ListResponse:
         """The models on the server's disk."""

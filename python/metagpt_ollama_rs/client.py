@@ -335,9 +335,9 @@ class Client(BaseClient):
         """``POST /api/embeddings``, the older endpoint: the vector of one text, not normalised."""
         settings = call_settings(Client.embeddings, call)
         payload = embeddings_payload(model, prompt, options, keep_alive)
-        reply = self._native.call_blocking(EMBEDDINGS, payload, "answer", settings)
+        reply = self._send(EMBEDDINGS, payload, settings=settings)
         check_vector(reply, payload)
-        return cast("EmbeddingsResponse", EMBEDDINGS.reply(reply))
+        return cast("EmbeddingsResponse", reply)
 
     def list(self, **call: Unpack[CallOptions]) -> ListResponse:
         """The models on the server's disk."""

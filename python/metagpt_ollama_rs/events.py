@@ -37,7 +37,8 @@ requests, each with events of its own: `Client.embed` searches a text that the s
 the interpreter exits has no end, and neither has what a forked child inherits. Without hooks a call costs one look at a
 flag.
 
-No event has anything of a prompt or an answer. ``event.attributes`` has the names of OpenTelemetry
+No event has anything of a prompt or an answer, but for ``event.error``, which is the caller's own exception (the
+``partial`` of a stream that broke off, for one). ``event.attributes`` has the names of OpenTelemetry
 (`event_attributes`).
 """
 

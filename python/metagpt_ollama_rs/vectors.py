@@ -133,7 +133,7 @@ def check_vectors(vectors: Any, payload: Payload) -> None:
 
 def check_vector(reply: Any, payload: Payload) -> None:
     """Raises ProtocolError unless a reply of ``/api/embeddings`` has one vector; none for an empty prompt."""
-    if not isinstance(reply, dict) or "embedding" not in reply:
+    if "embedding" not in reply:
         raise ProtocolError("the server's reply has no 'embedding'", hint=UNUSABLE_VECTORS, model=payload.get("model"))
     vector = reply["embedding"]
     if payload.get("prompt") or not (vector is None or vector == []):

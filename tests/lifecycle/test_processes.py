@@ -130,7 +130,7 @@ def test_a_child_that_exits_in_the_ordinary_way(run: Run, ollama_server: Scripte
     assert outcome == Outcome(0, "True [0, 0, 0, 0]\nHello world\n")
 
 
-@pytest.mark.parametrize("attempt", range(5))
+@pytest.mark.parametrize("attempt", range(3))
 @pytest.mark.parametrize("consumer", ["items", "callback", "blocking", "daemon", "call"])
 def test_exit_with_requests_under_way(run: Run, ollama_server: ScriptedServer, consumer: str, attempt: int) -> None:
     ollama_server.on("POST", "/api/chat", lambda request: Reply.chat("Hello world, how are you").gated(1))
@@ -259,7 +259,7 @@ def test_a_request_in_an_exit_handler(run: Run) -> None:
     assert "the interpreter is shutting down" in refusal
 
 
-@pytest.mark.parametrize("attempt", range(8))
+@pytest.mark.parametrize("attempt", range(5))
 @pytest.mark.parametrize("consumer", ["blocking", "callback", "items"])
 def test_exit_while_daemon_threads_are_busy(
     run: Run, ollama_server: ScriptedServer, consumer: str, attempt: int
@@ -296,7 +296,7 @@ def test_exit_while_daemon_threads_are_busy(
     assert outcome == Outcome(0)
 
 
-@pytest.mark.parametrize("attempt", range(3))
+@pytest.mark.parametrize("attempt", range(2))
 @pytest.mark.parametrize(
     "work",
     [

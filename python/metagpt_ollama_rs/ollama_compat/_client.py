@@ -133,13 +133,12 @@ def _url_of(endpoint: Endpoint) -> str:
     return f"{WEB_HOST}{endpoint.path}" if endpoint in (WEB_SEARCH, WEB_FETCH) else endpoint.path
 
 
-def _told(error: OllamaError) -> OllamaError:
-    """``error``, with the text that ollama-python's has."""
+def _retell(error: OllamaError) -> None:
+    """Gives ``error`` the text that ollama-python's has."""
     if isinstance(error, ConnectError):
         error.replace_text(CONNECTION_ERROR_MESSAGE)
     elif isinstance(error, ResponseError):
         error.replace_text(f"{error.error} (status code: {error.status_code})")
-    return error
 
 
 class Client(_Manners, client.Client):
@@ -168,7 +167,8 @@ class Client(_Manners, client.Client):
         try:
             return super()._send(endpoint, payload, stream, *rest, **more)
         except OllamaError as error:
-            raise _told(error) from error.__cause__
+            _retell(error)
+            raise
 
     def _request(self, cls: Any, method: str, url: str, *, json: Any = None, stream: bool = False) -> Any:
         """A request to any path; ``cls`` makes an object of the reply, or with ``stream`` of each line of it.
@@ -181,7 +181,8 @@ class Client(_Manners, client.Client):
         try:
             return cls(**self._native.call_blocking(row, json, "answer", None))
         except OllamaError as error:
-            raise _told(error) from error.__cause__
+            _retell(error)
+            raise
 
 
 class AsyncClient(_Manners, async_client.AsyncClient):
@@ -209,7 +210,8 @@ class AsyncClient(_Manners, async_client.AsyncClient):
         try:
             return await super()._send(endpoint, payload, stream, *rest, **more)
         except OllamaError as error:
-            raise _told(error) from error.__cause__
+            _retell(error)
+            raise
 
     async def _request(self, cls: Any, method: str, url: str, *, json: Any = None, stream: bool = False) -> Any:
         """As `Client._request`; with ``stream`` an asynchronous iterator."""
@@ -219,17 +221,16 @@ class AsyncClient(_Manners, async_client.AsyncClient):
         try:
             return cls(**await self._native.call(row, json, "answer", None))
         except OllamaError as error:
-            raise _told(error) from error.__cause__
+            _retell(error)
+            raise
 
 
-def _is_replaced(made: Any, cls: Any) -> bool:
-    """Whether somebody has put a function of theirs in the place of ``_request``."""
-    return getattr(made._request, "__func__", None) is not cls.__dict__.get("_request") or _REQUESTS[cls] is not (
-        cls.__dict__.get("_request")
-    )
+_REQUESTS = {Client: Client._request, AsyncClient: AsyncClient._request}
 
 
-_REQUESTS = {cls: cls.__dict__["_request"] for cls in (Client, AsyncClient)}
+def _is_replaced(made: Client | AsyncClient, cls: type[Client | AsyncClient]) -> bool:
+    """Whether somebody has put a function of theirs in the place of ``_request``: on an object or on a class."""
+    return getattr(made._request, "__func__", None) is not _REQUESTS[cls]
 
 
 def _parse_host(host: str | None) -> str:
