@@ -250,6 +250,15 @@ def test_an_error_that_the_run_outlived_is_told_as_such(skeleton):
     ]
 
 
+def test_an_error_before_any_call_that_ended_the_run_is_told_as_such(skeleton):
+    program = "from metagpt_ollama_rs import Client; Client('127.0.0.1:1').chat('m', options={'num_ctxx': 1})"
+    done = ours(skeleton("0.8.2"), sys.executable, "-c", program)
+    assert done.code == 1
+    assert "error: ConfigurationError: options.num_ctxx is not an option" in done.err
+    assert "hint: " in done.err
+    assert "the run went on" not in done.err
+
+
 def test_streams_and_arguments_go_through_untouched(skeleton):
     copy = skeleton("0.8.2")
     program = "import sys; data = sys.stdin.buffer.read(); sys.stdout.buffer.write(data[::-1]); print(sys.argv[1:])"
