@@ -44,7 +44,7 @@ from metagpt_ollama_rs.payloads import (
     systemone_payload,
 )
 from metagpt_ollama_rs.progress import check_on_progress, report_progress
-from metagpt_ollama_rs.vectors import Vectors, check_count, check_vector, check_vectors, send_batch
+from metagpt_ollama_rs.vectors import make_vectors, send_batch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -85,6 +85,7 @@ if TYPE_CHECKING:
         StatusResponse,
     )
     from metagpt_ollama_rs.systemone_types import SystemOneContent, SystemOneQuestion, SystemOneResponse
+    from metagpt_ollama_rs.vectors import Vectors
     from metagpt_ollama_rs.web_types import WebFetchResponse, WebSearchResponse
 
     _Call = TypeVar("_Call", _core.NativeAwaitable, _core.Stream[Any])
@@ -287,7 +288,6 @@ class AsyncClient(BaseClient):
         settings = call_settings(AsyncClient.embed, call)
         payload = embed_payload(model, input, truncate, options, keep_alive, dimensions)
         reply = await send_batch(lambda body: self._send(EMBED, body, settings=settings), payload)
-        check_vectors(reply.embeddings, payload)
         return cast("EmbedResponse", reply)
 
     async def embed_array(
@@ -304,10 +304,11 @@ class AsyncClient(BaseClient):
         faster: no Python object is made for a number."""
         settings = call_settings(AsyncClient.embed_array, call)
         payload = embed_payload(model, input, truncate, options, keep_alive, dimensions)
-        found = await send_batch(lambda body: self._native.call(EMBED, body, "vectors", settings), payload)
-        vectors = Vectors(*found)
-        check_count(len(vectors), payload)
-        return vectors
+
+        def send(body: Mapping[str, Any]) -> _core.NativeAwaitable:
+            return self._native.call(EMBED, body, "vectors", settings, lambda found: make_vectors(found, body))
+
+        return cast("Vectors", await send_batch(send, payload))
 
     async def embeddings(
         self,
@@ -320,9 +321,7 @@ class AsyncClient(BaseClient):
         """``POST /api/embeddings``, the older endpoint: the vector of one text, not normalised."""
         settings = call_settings(AsyncClient.embeddings, call)
         payload = embeddings_payload(model, prompt, options, keep_alive)
-        reply = await self._send(EMBEDDINGS, payload, settings=settings)
-        check_vector(reply, payload)
-        return cast("EmbeddingsResponse", reply)
+        return cast("EmbeddingsResponse", await self._send(EMBEDDINGS, payload, settings=settings))
 
     async def list(self, **call: Unpack[CallOptions]) -> ListResponse:
         """The models on the server's disk."""
@@ -657,7 +656,7 @@ class AsyncClient(BaseClient):
             return self._native.stream(endpoint, payload, endpoint.reply, False, settings, guarded)
         format = self._format_of(endpoint, guarded)
         return await self._native.call(
-            endpoint, payload, format, settings, lambda reply: self._make_reply(endpoint, reply, settings)
+            endpoint, payload, format, settings, lambda reply: self._make_reply(endpoint, reply, payload, settings)
         )
 
 

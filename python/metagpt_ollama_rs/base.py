@@ -14,6 +14,7 @@ from metagpt_ollama_rs.limits import Retry, read_retries, read_size, read_timeou
 from metagpt_ollama_rs.payloads import header_pairs, plain_text
 from metagpt_ollama_rs.reply_checks import check_answer, check_success, require_field
 from metagpt_ollama_rs.trust import read_cert, read_verify, warn_unverified
+from metagpt_ollama_rs.vectors import check_embeddings
 from metagpt_ollama_rs.web_access import require_key, web_arguments
 
 if TYPE_CHECKING:
@@ -132,7 +133,10 @@ class BaseClient:
             arguments, known = self._arguments, self._web
             # Other arguments may have been given to this client meanwhile, or the environment a key.
             if known is None or known[0] is not arguments or not known[1]._native.authorized:
-                self._web = known = (arguments, type(self)(**web_arguments(arguments, self.base_url)))
+                # A subclass elsewhere may have a constructor with arguments of its own.
+                package = __name__.partition(".")[0]
+                cls = next(cls for cls in type(self).__mro__ if cls.__module__.partition(".")[0] == package)
+                self._web = known = (arguments, cls(**web_arguments(arguments, self.base_url)))
             web = known[1]
         if not web._native.authorized:
             require_key(what, settings)
@@ -142,8 +146,10 @@ class BaseClient:
         """The core's name for what a whole reply of ``endpoint`` becomes."""
         return "guarded" if guarded else "status" if endpoint.may_be_empty else "answer"
 
-    def _make_reply(self, endpoint: Endpoint, reply: Any, settings: CallSettings | None = None) -> Record:
-        """A whole reply as an object of the endpoint's class.
+    def _make_reply(
+        self, endpoint: Endpoint, reply: Any, payload: Any = None, settings: CallSettings | None = None
+    ) -> Record:
+        """A whole reply to ``payload`` as an object of the endpoint's class.
 
         Raises ProtocolError for one that answers nothing, IncompleteError for a transfer's that is not its last report.
         """
@@ -157,7 +163,10 @@ class BaseClient:
             check_success(reply, endpoint, base_url=self.base_url)
         elif endpoint.fields:
             require_field(reply, *endpoint.fields, redact=redact)
-        return endpoint.reply(reply)
+        made = endpoint.reply(reply)
+        if endpoint.embeds:
+            check_embeddings(made, payload)
+        return made
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.base_url!r})"

@@ -1,8 +1,8 @@
 """Files sent to a server, for a model that is made of them; what it has already is not sent again.
 
-A blob is known by its digest: ``HEAD /api/blobs/sha256:8fa2…`` asks whether it is there, and ``POST`` sends it. A file
-is read here once for the digest, in a thread where there is an event loop, and a second time by the core, which sends
-it in pieces.
+A blob is known by its digest: ``HEAD /api/blobs/sha256:8fa2…`` asks whether it is there, and ``POST`` sends it, also
+where something between here and the server refuses the question. A file is read here once for the digest, in a thread
+where there is an event loop, and a second time by the core, which sends it in pieces.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from metagpt_ollama_rs._core import running_loop
 from metagpt_ollama_rs.endpoints import Endpoint
-from metagpt_ollama_rs.errors import NotFoundError
+from metagpt_ollama_rs.errors import ResponseError
 from metagpt_ollama_rs.model_files import check_file
 from metagpt_ollama_rs.progress import report_progress, report_progress_blocking
 from metagpt_ollama_rs.responses import ProgressResponse
@@ -41,7 +41,7 @@ def send_blob_blocking(
     if _is_worth_asking(file):
         try:
             native.call_blocking(_blob(digest, "HEAD"), None, "status", settings)
-        except NotFoundError:
+        except ResponseError:
             pass
         else:
             return digest
@@ -64,7 +64,7 @@ async def send_blob(
     if _is_worth_asking(file):
         try:
             await native.call(_blob(digest, "HEAD"), None, "status", settings)
-        except NotFoundError:
+        except ResponseError:
             pass
         else:
             return digest

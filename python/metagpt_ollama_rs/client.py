@@ -52,7 +52,7 @@ from metagpt_ollama_rs.payloads import (
     systemone_payload,
 )
 from metagpt_ollama_rs.progress import check_on_progress, report_progress_blocking
-from metagpt_ollama_rs.vectors import Vectors, check_count, check_vector, check_vectors, send_batch_blocking
+from metagpt_ollama_rs.vectors import make_vectors, send_batch_blocking
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -88,10 +88,12 @@ if TYPE_CHECKING:
         ListResponse,
         ProcessResponse,
         ProgressResponse,
+        Record,
         ShowResponse,
         StatusResponse,
     )
     from metagpt_ollama_rs.systemone_types import SystemOneContent, SystemOneQuestion, SystemOneResponse
+    from metagpt_ollama_rs.vectors import Vectors
     from metagpt_ollama_rs.web_types import WebFetchResponse, WebSearchResponse
 
 __all__ = ["Client"]
@@ -302,7 +304,6 @@ class Client(BaseClient):
         settings = call_settings(Client.embed, call)
         payload = embed_payload(model, input, truncate, options, keep_alive, dimensions)
         reply = send_batch_blocking(lambda body: self._send(EMBED, body, settings=settings), payload)
-        check_vectors(reply.embeddings, payload)
         return cast("EmbedResponse", reply)
 
     def embed_array(
@@ -319,10 +320,14 @@ class Client(BaseClient):
         faster: no Python object is made for a number."""
         settings = call_settings(Client.embed_array, call)
         payload = embed_payload(model, input, truncate, options, keep_alive, dimensions)
-        found = send_batch_blocking(lambda body: self._native.call_blocking(EMBED, body, "vectors", settings), payload)
-        vectors = Vectors(*found)
-        check_count(len(vectors), payload)
-        return vectors
+
+        def send(body: Mapping[str, Any]) -> Any:
+            def make(found: Any) -> Vectors:
+                return make_vectors(found, body)
+
+            return self._native.call_blocking(EMBED, body, "vectors", settings, None, make)
+
+        return cast("Vectors", send_batch_blocking(send, payload))
 
     def embeddings(
         self,
@@ -335,9 +340,7 @@ class Client(BaseClient):
         """``POST /api/embeddings``, the older endpoint: the vector of one text, not normalised."""
         settings = call_settings(Client.embeddings, call)
         payload = embeddings_payload(model, prompt, options, keep_alive)
-        reply = self._send(EMBEDDINGS, payload, settings=settings)
-        check_vector(reply, payload)
-        return cast("EmbeddingsResponse", reply)
+        return cast("EmbeddingsResponse", self._send(EMBEDDINGS, payload, settings=settings))
 
     def list(self, **call: Unpack[CallOptions]) -> ListResponse:
         """The models on the server's disk."""
@@ -668,6 +671,8 @@ class Client(BaseClient):
         if stream:
             return self._native.stream_blocking(endpoint, payload, endpoint.reply, settings, guarded)
         format = self._format_of(endpoint, guarded)
-        return self._native.call_blocking(
-            endpoint, payload, format, settings, None, lambda reply: self._make_reply(endpoint, reply, settings)
-        )
+
+        def make(reply: Any) -> Record:
+            return self._make_reply(endpoint, reply, payload, settings)
+
+        return self._native.call_blocking(endpoint, payload, format, settings, None, make)

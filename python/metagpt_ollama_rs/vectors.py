@@ -125,6 +125,21 @@ def check_count(found: int, payload: Payload) -> None:
         )
 
 
+def make_vectors(found: tuple[bytearray, int, int, dict[str, Any]], payload: Payload) -> Vectors:
+    """The vectors of a reply to ``payload`` as the core gives them; raises ProtocolError unless each input has one."""
+    vectors = Vectors(*found)
+    check_count(len(vectors), payload)
+    return vectors
+
+
+def check_embeddings(reply: Any, payload: Payload) -> None:
+    """Raises ProtocolError for a whole reply of either endpoint that has not the vectors that were asked for."""
+    if "input" in payload:
+        check_vectors(reply.embeddings, payload)
+    else:
+        check_vector(reply, payload)
+
+
 def check_vectors(vectors: Any, payload: Payload) -> None:
     """Raises ProtocolError unless ``vectors`` are lists of finite numbers, all as long, one for each input."""
     _check_numbers([] if vectors is None else vectors, payload)

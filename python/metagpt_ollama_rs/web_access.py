@@ -3,7 +3,7 @@
 The search is a service of ollama.com, not of a local Ollama, and wants a key of an account there. That is, in this
 order, the call's own (``headers={"Authorization": "Bearer …"}``), the client's (``api_key`` or that header) and
 ``OLLAMA_API_KEY``. A key that was given for a server elsewhere is that server's, and is not shown to ollama.com; nor
-are the client's other headers, cookies and certificate.
+are the client's login (``Basic``), other headers, cookies and certificate.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def web_arguments(arguments: Mapping[str, Any], base_url: str) -> dict[str, Any]
     kept: dict[str, Any] = {"api_key": None, "headers": None}
     if _is_here(base_url):
         headers = arguments.get("headers") or {}
-        authorization = {name: value for name, value in headers.items() if name.lower() == "authorization"}
+        authorization = {name: value for name, value in headers.items() if _is_token(name, value)}
         kept = {"api_key": arguments.get("api_key"), "headers": authorization or None}
     others = {name: value for name, value in arguments.items() if name not in ("auth", "cookies")}
     return {**others, "host": WEB_HOST, **kept, "cert": None}
@@ -46,12 +46,17 @@ def require_key(what: str, settings: CallSettings | None) -> None:
     >>> require_key("search", (None, None, [("Authorization", "Bearer k")]))
     """
     headers = (settings and settings[2]) or []
-    if not any(name.lower() == "authorization" and value.startswith("Bearer ") for name, value in headers):
+    if not any(_is_token(name, value) for name, value in headers):
         raise ConfigurationError(
             f"Authorization header with Bearer token is required for web {what}",
             hint="make a key at https://ollama.com/settings/keys and set OLLAMA_API_KEY; the api_key of a client "
             "counts where its server is on this machine",
         )
+
+
+def _is_token(name: str, value: str) -> bool:
+    """Whether a header has a key, and not a user's name and password, which no account at ollama.com has."""
+    return name.lower() == "authorization" and value.startswith("Bearer ")
 
 
 def _is_here(base_url: str) -> bool:

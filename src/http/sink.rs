@@ -49,6 +49,9 @@ pub(super) trait Sink {
     /// Whether the reply's last line has come.
     fn is_done(&self) -> bool;
 
+    /// Whether the last line that has come may only be followed by the end of the body.
+    fn has_succeeded(&self) -> bool;
+
     /// What the last lines say about the reply.
     fn reply_end(&self) -> ReplyEnd;
 
@@ -187,6 +190,10 @@ impl Sink for DeltaSink {
         self.done
     }
 
+    fn has_succeeded(&self) -> bool {
+        self.succeeded
+    }
+
     fn reply_end(&self) -> ReplyEnd {
         self.end.clone()
     }
@@ -283,6 +290,11 @@ impl Sink for RawLineSink {
 
     /// Always false, because the reader of raw lines judges which is the last one.
     fn is_done(&self) -> bool {
+        false
+    }
+
+    /// Always false, for the same reason.
+    fn has_succeeded(&self) -> bool {
         false
     }
 

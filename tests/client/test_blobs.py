@@ -96,6 +96,16 @@ def test_a_small_file_is_sent_without_a_question(ask: Ask, store: Store, small: 
     assert store.asked == [("POST", digest_of(SMALL))]
 
 
+@pytest.mark.parametrize("status", [400, 405, 501])
+def test_a_question_that_is_refused_is_no_obstacle(
+    ask: Ask, store: Store, ollama_server: ScriptedServer, large: Path, status: int
+) -> None:
+    """A proxy may pass on no HEAD."""
+    ollama_server.on("HEAD", f"/api/blobs/{digest_of(LARGE)}", Reply.body(b"", None, status))
+    assert ask("create_blob", large) == digest_of(LARGE)
+    assert store.held == {digest_of(LARGE): LARGE}
+
+
 def test_progress_is_told(ask: Ask, store: Store, large: Path) -> None:
     told: list[Any] = []
     ask("create_blob", large, on_progress=told.append)

@@ -182,6 +182,24 @@ def test_a_reply_that_is_no_answer_fails_the_call(ollama_server: ScriptedServer,
     assert told.end.attributes["error.type"] == "ProtocolError"
 
 
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+@pytest.mark.parametrize("method", ["embed", "embed_array", "embeddings"])
+def test_a_reply_without_the_vectors_fails_the_call(
+    ollama_server: ScriptedServer, told: Told, kind: Any, method: str
+) -> None:
+    ollama_server.script({f"POST /api/{path}": Reply.json({"model": "m"}) for path in ("embed", "embeddings")})
+    client = kind(ollama_server.url, on_event=told)
+
+    async def call() -> None:
+        found = getattr(client, method)("m", "a text")
+        await found if kind is AsyncClient else None
+
+    with pytest.raises(errors.ProtocolError) as raised:
+        asyncio.run(call())
+    assert told.names == ["begin", "end"]
+    assert told.end.error is raised.value
+
+
 @pytest.mark.parametrize("consumer", sorted(STREAMED - {"lines"}))
 def test_an_error_in_a_stream_fails_the_call(ollama_server: ScriptedServer, told: Told, consumer: str) -> None:
     line = {"model": "m", "message": {"role": "assistant", "content": "Hel"}, "done": False}

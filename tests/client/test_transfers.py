@@ -214,6 +214,20 @@ def test_a_line_that_ends_with_the_connection_is_a_break(ollama_server: Scripted
     assert [part.status for part in read("sync", ollama_server.url, "pull")][-1] == "success"
 
 
+@everywhere
+@pytest.mark.parametrize("transfer", ["pull", "create"])
+@pytest.mark.parametrize("fault", [faults.close_after_pieces, faults.reset_after_pieces])
+def test_what_breaks_off_after_success_has_succeeded(
+    ollama_server: ScriptedServer, way: str, transfer: str, fault: Any
+) -> None:
+    """Nothing but the end of the body is missing."""
+    whole = Reply.ndjson([*lines(100), {"status": "success"}, {"status": "never seen"}])
+    ollama_server.on("POST", f"/api/{transfer}", [fault(whole, 3), good(100)])
+    reports = read(way, ollama_server.url, transfer)
+    assert [part.status for part in reports] == ["pulling manifest", "pulling a1", "success"]
+    assert len(ollama_server.requests) == 1
+
+
 def test_other_requests_that_change_something_are_not_sent_again(ollama_server: ScriptedServer) -> None:
     client = Client(ollama_server.url, retries=QUICK)
     ollama_server.on("POST", "/api/create", [cut(10), good(100)])

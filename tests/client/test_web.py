@@ -73,6 +73,8 @@ def test_results_and_pages(ask: Ask, ollama_server: ScriptedServer) -> None:
         ({}, None, "e", "e"),
         ({"api_key": "ollama"}, None, "e", "e"),
         ({"host": "http://localhost:1", "api_key": "a"}, None, "e", "a"),
+        ({"headers": {"authorization": "Basic dXNlcjpzZWNyZXQ="}}, None, "e", "e"),
+        ({"host": "http://user:secret@localhost:1"}, None, "e", "e"),
         ({"host": "http://gpu-box:1", "api_key": "a", "headers": {"X-Team": "t"}}, None, "e", "e"),
         ({"host": "http://gpu-box:1", "headers": {"Authorization": "Bearer h"}}, None, "e", "e"),
         ({"host": "http://gpu-box:1", "api_key": "a"}, {"Authorization": "Bearer c"}, None, "c"),
@@ -142,6 +144,15 @@ def test_a_key_that_comes_later_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OLLAMA_API_KEY", "k")
     assert client._web_client("search", None)._native.authorized
     assert client._web_client("search", None) is client._web_client("fetch", None)
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_a_subclass_may_have_a_constructor_of_its_own(kind: Any) -> None:
+    class Ours(kind):
+        def __init__(self, team: str) -> None:
+            super().__init__(api_key=f"key-of-{team}")
+
+    assert Ours("red")._web_client("search", None)._native.authorized
 
 
 def test_a_refusal_of_the_service(ask: Ask, ollama_server: ScriptedServer) -> None:
