@@ -168,7 +168,9 @@ def test_the_last_lines_of_a_run_are_the_error_and_its_hint(copy, tmp_path, unus
         "error: ConnectError: The server cannot be reached: nothing listens there (connection refused). "
         f"Tried 3 times. [{url}/api/chat]"
     )
-    assert hint == "hint: is Ollama running there? Start it with `ollama serve`, or correct base_url (or OLLAMA_HOST)"
+    assert (
+        hint == "hint: is Ollama running there? Start it with `ollama serve`, or correct base_url (host, OLLAMA_HOST)"
+    )
     assert done.err.count("hint:") == 1
     assert "Traceback" not in done.err
     (kept,) = tmp_path.glob("metagpt-ollama-run-*.txt")
