@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     ModelOptions = Union[Mapping[str, Any], Any, None]
     Think = Union[bool, str, None]
     # A JSON object, or the bytes of a body.
-    RawPayload = Union[Mapping[str, Any], bytes]
+    RawPayload = Union[Mapping[str, Any], bytes, bytearray, memoryview]
     # What is told the id of the record of a call.
     OnCall = Callable[[str], object]
     OnText = Callable[[str], object]
