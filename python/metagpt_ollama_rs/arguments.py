@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from metagpt_ollama_rs.limits import read_settings
+from metagpt_ollama_rs.model_options import KNOWN_OPTIONS
 from metagpt_ollama_rs.spelling import unknown_argument
 
 if TYPE_CHECKING:
@@ -129,5 +130,8 @@ def call_settings(method: Callable[..., Any], call: CallOptions) -> CallSettings
 
             parameters = inspect.signature(method).parameters.values()
             known = [parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD]
-            raise unknown_argument(method.__name__, name, [*known[known[:1] == ["self"] :], *_OPTIONS])
+            known = [*known[known[:1] == ["self"] :], *_OPTIONS]
+            of_model = name in KNOWN_OPTIONS and "options" in known
+            hint = f"; {name} is an option of the model: options={{{name!r}: …}}" if of_model else ""
+            raise unknown_argument(method.__name__, name, known, hint)
     return read_settings(**call)
