@@ -505,6 +505,15 @@ def test_validation_has_pydantics_ways() -> None:
     assert responses.Message.model_validate({"role": "user", "x": 1}).model_extra == {"x": 1}
 
 
+def test_strict_numbers() -> None:
+    strict = inputs.Options.model_validate({"temperature": 1, "seed": 2}, strict=True)
+    assert (strict.temperature, strict.seed) == (1.0, 2)
+    assert isinstance(strict.temperature, float)
+    for field, value in (("temperature", "1"), ("seed", 2.0), ("seed", True), ("numa", 1)):
+        with pytest.raises(errors.ValidationError, match=field):
+            inputs.Options.model_validate({field: value}, strict=True)
+
+
 def test_copies_share_what_pydantics_share() -> None:
     for kind in (responses.Message, ollama.Message):
         message: Any = kind(role="user", tool_calls=[CALL])
