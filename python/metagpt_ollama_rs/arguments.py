@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from metagpt_ollama_rs.limits import read_settings
+from metagpt_ollama_rs.model_options import KNOWN_OPTIONS
 from metagpt_ollama_rs.spelling import unknown_argument
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     ModelOptions = Union[Mapping[str, Any], Any, None]
     Think = Union[bool, str, None]
     # A JSON object, or the bytes of a body.
-    RawPayload = Union[Mapping[str, Any], bytes]
+    RawPayload = Union[Mapping[str, Any], bytes, bytearray, memoryview]
     # What is told the id of the record of a call.
     OnCall = Callable[[str], object]
     OnText = Callable[[str], object]
@@ -129,5 +130,8 @@ def call_settings(method: Callable[..., Any], call: CallOptions) -> CallSettings
 
             parameters = inspect.signature(method).parameters.values()
             known = [parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD]
-            raise unknown_argument(method.__name__, name, [*known[known[:1] == ["self"] :], *_OPTIONS])
+            known = [*known[known[:1] == ["self"] :], *_OPTIONS]
+            of_model = name in KNOWN_OPTIONS and "options" in known
+            hint = f"; {name} is an option of the model: options={{{name!r}: …}}" if of_model else ""
+            raise unknown_argument(method.__name__, name, known, hint)
     return read_settings(**call)

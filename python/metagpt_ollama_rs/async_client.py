@@ -35,10 +35,13 @@ from metagpt_ollama_rs.images import encode_images_in_thread
 from metagpt_ollama_rs.model_files import unsent_files
 from metagpt_ollama_rs.payloads import (
     chat_payload,
+    copy_payload,
     create_payload,
     embed_payload,
     embeddings_payload,
     generate_payload,
+    model_payload,
+    raw_body,
     require_text,
     streamed,
     systemone_payload,
@@ -334,7 +337,7 @@ class AsyncClient(BaseClient):
     async def show(self, model: str, **call: Unpack[CallOptions]) -> ShowResponse:
         """What the server knows of ``model``, its capabilities among it."""
         return cast(
-            "ShowResponse", await self._send(SHOW, {"model": model}, settings=call_settings(AsyncClient.show, call))
+            "ShowResponse", await self._send(SHOW, model_payload(model), settings=call_settings(AsyncClient.show, call))
         )
 
     async def version(self, **call: Unpack[CallOptions]) -> str:
@@ -371,7 +374,7 @@ class AsyncClient(BaseClient):
         ``on_progress`` may be a coroutine function, which is awaited. All else is as of `Client.pull`.
         """
         settings = self._transfer_settings(call_settings(AsyncClient.pull, call))
-        return await self._transfer(PULL, {"model": model, "insecure": insecure}, stream, settings, on_progress)
+        return await self._transfer(PULL, model_payload(model, insecure=insecure), stream, settings, on_progress)
 
     @overload
     async def push(
@@ -400,7 +403,7 @@ class AsyncClient(BaseClient):
     ) -> Any:
         """Uploads ``model``: a `ProgressResponse`, or with ``stream`` an asynchronous iterator over them."""
         settings = self._transfer_settings(call_settings(AsyncClient.push, call))
-        return await self._transfer(PUSH, {"model": model, "insecure": insecure}, stream, settings, on_progress)
+        return await self._transfer(PUSH, model_payload(model, insecure=insecure), stream, settings, on_progress)
 
     @overload
     async def create(
@@ -503,11 +506,11 @@ class AsyncClient(BaseClient):
     async def delete(self, model: str, **call: Unpack[CallOptions]) -> StatusResponse:
         """Removes ``model`` from the server's disk."""
         settings = call_settings(AsyncClient.delete, call)
-        return cast("StatusResponse", await self._send(DELETE, {"model": model}, settings=settings))
+        return cast("StatusResponse", await self._send(DELETE, model_payload(model), settings=settings))
 
     async def copy(self, source: str, destination: str, **call: Unpack[CallOptions]) -> StatusResponse:
         """Gives the model ``source`` a second name."""
-        payload = {"source": source, "destination": destination}
+        payload = copy_payload(source, destination)
         return cast("StatusResponse", await self._send(COPY, payload, settings=call_settings(AsyncClient.copy, call)))
 
     async def web_search(self, query: str, max_results: int = 3, **call: Unpack[CallOptions]) -> WebSearchResponse:
@@ -590,11 +593,13 @@ class AsyncClient(BaseClient):
     ) -> Any:
         """The whole reply of ``path``, parsed. A body of several lines (a server that streams all the same) is folded
         into one. ``payload`` is a JSON value, the bytes of a body, or None for no body; ``method`` one of GET, POST,
-        DELETE and HEAD; ``on_call`` is that of `stream_text`.
+        DELETE and HEAD; ``on_call`` is that of `stream_text`. An empty reply is None for DELETE, HEAD and
+        ``/api/copy``, and else an IncompleteError; `request_bytes` takes any.
         """
         settings = call_settings(AsyncClient.request_json, call)
-        format = "guarded" if repetition_guard else "answer"
-        return await _announced(self._native.call(endpoint_at(path, method), payload, format, settings), on_call)
+        endpoint = endpoint_at(path, method)
+        reply = self._native.call(endpoint, raw_body(payload), self._format_of(endpoint, repetition_guard), settings)
+        return await _announced(reply, on_call)
 
     async def request_bytes(
         self,
@@ -607,13 +612,14 @@ class AsyncClient(BaseClient):
     ) -> tuple[bytes, str]:
         """The body of the reply of ``path`` as it came, and its content type. Arguments as of `request_json`."""
         settings = call_settings(AsyncClient.request_bytes, call)
-        reply = self._native.call(endpoint_at(path, method), payload, "bytes", settings)
+        reply = self._native.call(endpoint_at(path, method), raw_body(payload), "bytes", settings)
         return cast("tuple[bytes, str]", await _announced(reply, on_call))
 
     async def stream_lines(
         self, path: str, payload: RawPayload, *, on_call: OnCall | None = None, **call: Unpack[CallOptions]
     ) -> AsyncGenerator[bytes, None]:
-        """The lines of a streamed reply as they came, without their line ends; nothing in them is looked at.
+        """The lines of a streamed reply as they came, without their line ends; nothing in them is looked at, but
+        whether the first piece is JSON or an event at all (else there is a ProtocolError).
 
         ``payload`` is sent with ``"stream": true``; ``on_call`` is that of `stream_text`.
         """
@@ -651,7 +657,7 @@ class AsyncClient(BaseClient):
         """The reply of ``endpoint``, or with ``stream`` an asynchronous iterator over it, as objects of its class."""
         if payload is not None and endpoint.streams:
             # Always sent, because what holds without it differs by endpoint.
-            payload = {**payload, "stream": stream}
+            payload = {**payload, "stream": bool(stream)}
         if stream:
             return self._native.stream(endpoint, payload, endpoint.reply, False, settings, guarded)
         format = self._format_of(endpoint, guarded)

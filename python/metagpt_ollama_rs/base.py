@@ -72,6 +72,10 @@ class BaseClient:
         for name, value in (("trust_env", trust_env), ("follow_redirects", follow_redirects)):
             if not isinstance(value, bool):
                 raise ConfigurationError(f"{name} must be True or False, and is {value!r:.60}")
+        if on_event is not None:
+            from metagpt_ollama_rs.events import check_hook
+
+            check_hook("on_event", on_event)
         self._arguments: dict[str, Any] = {
             "host": host,
             "headers": dict(pairs) or None,
@@ -85,7 +89,7 @@ class BaseClient:
             "retries": retries,
             "max_line": max_line,
             "max_body": max_body,
-            "on_event": _checked_hook(on_event),
+            "on_event": on_event,
             **mapped.kept,
         }
         address = host or plain_text(os.environ.get("OLLAMA_HOST", ""), "OLLAMA_HOST")
@@ -173,12 +177,6 @@ class BaseClient:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild, (type(self), self._arguments))
-
-
-def _checked_hook(on_event: EventHook | None) -> EventHook | None:
-    if on_event is not None and not callable(on_event):
-        raise ConfigurationError(f"on_event must be a function of one event, and is {on_event!r:.60}")
-    return on_event
 
 
 def _rebuild(cls: type[BaseClient], arguments: dict[str, Any]) -> BaseClient:

@@ -43,10 +43,13 @@ from metagpt_ollama_rs.images import encode_images
 from metagpt_ollama_rs.model_files import unsent_files
 from metagpt_ollama_rs.payloads import (
     chat_payload,
+    copy_payload,
     create_payload,
     embed_payload,
     embeddings_payload,
     generate_payload,
+    model_payload,
+    raw_body,
     require_text,
     streamed,
     systemone_payload,
@@ -352,7 +355,7 @@ class Client(BaseClient):
 
     def show(self, model: str, **call: Unpack[CallOptions]) -> ShowResponse:
         """What the server knows of ``model``, its capabilities among it."""
-        return cast("ShowResponse", self._send(SHOW, {"model": model}, settings=call_settings(Client.show, call)))
+        return cast("ShowResponse", self._send(SHOW, model_payload(model), settings=call_settings(Client.show, call)))
 
     def version(self, **call: Unpack[CallOptions]) -> str:
         """The server's version, such as ``0.33.0``."""
@@ -394,7 +397,7 @@ class Client(BaseClient):
         the retries count anew. Each retry is logged, and an event. So it is with `push`.
         """
         settings = self._transfer_settings(call_settings(Client.pull, call))
-        return self._transfer(PULL, {"model": model, "insecure": insecure}, stream, settings, on_progress)
+        return self._transfer(PULL, model_payload(model, insecure=insecure), stream, settings, on_progress)
 
     @overload
     def push(
@@ -423,7 +426,7 @@ class Client(BaseClient):
     ) -> Any:
         """Uploads ``model``: a `ProgressResponse`, or with ``stream`` an iterator over them."""
         settings = self._transfer_settings(call_settings(Client.push, call))
-        return self._transfer(PUSH, {"model": model, "insecure": insecure}, stream, settings, on_progress)
+        return self._transfer(PUSH, model_payload(model, insecure=insecure), stream, settings, on_progress)
 
     @overload
     def create(
@@ -523,11 +526,11 @@ class Client(BaseClient):
     def delete(self, model: str, **call: Unpack[CallOptions]) -> StatusResponse:
         """Removes ``model`` from the server's disk."""
         settings = call_settings(Client.delete, call)
-        return cast("StatusResponse", self._send(DELETE, {"model": model}, settings=settings))
+        return cast("StatusResponse", self._send(DELETE, model_payload(model), settings=settings))
 
     def copy(self, source: str, destination: str, **call: Unpack[CallOptions]) -> StatusResponse:
         """Gives the model ``source`` a second name."""
-        payload = {"source": source, "destination": destination}
+        payload = copy_payload(source, destination)
         return cast("StatusResponse", self._send(COPY, payload, settings=call_settings(Client.copy, call)))
 
     def web_search(self, query: str, max_results: int = 3, **call: Unpack[CallOptions]) -> WebSearchResponse:
@@ -609,11 +612,13 @@ class Client(BaseClient):
     ) -> Any:
         """The whole reply of ``path``, parsed. A body of several lines (a server that streams all the same) is folded
         into one. ``payload`` is a JSON value, the bytes of a body, or None for no body; ``method`` one of GET, POST,
-        DELETE and HEAD; ``on_call`` is that of `stream_text`.
+        DELETE and HEAD; ``on_call`` is that of `stream_text`. An empty reply is None for DELETE, HEAD and
+        ``/api/copy``, and else an IncompleteError; `request_bytes` takes any.
         """
         settings = call_settings(Client.request_json, call)
-        format = "guarded" if repetition_guard else "answer"
-        return self._native.call_blocking(endpoint_at(path, method), payload, format, settings, on_call)
+        endpoint = endpoint_at(path, method)
+        format = self._format_of(endpoint, repetition_guard)
+        return self._native.call_blocking(endpoint, raw_body(payload), format, settings, on_call)
 
     def request_bytes(
         self,
@@ -626,13 +631,14 @@ class Client(BaseClient):
     ) -> tuple[bytes, str]:
         """The body of the reply of ``path`` as it came, and its content type. Arguments as of `request_json`."""
         settings = call_settings(Client.request_bytes, call)
-        reply = self._native.call_blocking(endpoint_at(path, method), payload, "bytes", settings, on_call)
+        reply = self._native.call_blocking(endpoint_at(path, method), raw_body(payload), "bytes", settings, on_call)
         return cast("tuple[bytes, str]", reply)
 
     def stream_lines(
         self, path: str, payload: RawPayload, *, on_call: OnCall | None = None, **call: Unpack[CallOptions]
     ) -> BlockingStream[bytes]:
-        """The lines of a streamed reply as they came, without their line ends; nothing in them is looked at.
+        """The lines of a streamed reply as they came, without their line ends; nothing in them is looked at, but
+        whether the first piece is JSON or an event at all (else there is a ProtocolError).
 
         ``payload`` is sent with ``"stream": true``; ``on_call`` is that of `stream_text`.
         """
@@ -667,7 +673,7 @@ class Client(BaseClient):
         """The reply of ``endpoint``, or with ``stream`` an iterator over it, as objects of its class."""
         if payload is not None and endpoint.streams:
             # Always sent, because what holds without it differs by endpoint.
-            payload = {**payload, "stream": stream}
+            payload = {**payload, "stream": bool(stream)}
         if stream:
             return self._native.stream_blocking(endpoint, payload, endpoint.reply, settings, guarded)
         format = self._format_of(endpoint, guarded)

@@ -229,4 +229,4 @@ def endpoint_at(path: str, method: str = "POST") -> Endpoint:
         return row
     if method not in METHODS:
         raise ConfigurationError(f"method must be one of {', '.join(METHODS)}, and is {method!r:.60}")
-    return Endpoint(path, method, lines="any")
+    return Endpoint(path, method, lines="any", may_be_empty=method in ("DELETE", "HEAD"))

@@ -87,7 +87,7 @@ class OllamaError(Exception):
     ... except OllamaError as error:
     ...     print(error.message, error.hint, error.url, sep="\\n")
     The server cannot be reached: nothing listens there (connection refused).
-    is Ollama running there? Start it with `ollama serve`, or correct base_url (or OLLAMA_HOST)
+    is Ollama running there? Start it with `ollama serve`, or correct base_url (host, OLLAMA_HOST)
     http://127.0.0.1:1/api/version
     """
 

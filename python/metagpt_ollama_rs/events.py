@@ -8,9 +8,9 @@
 
     client = Client(on_event=on_event)
 
-A hook is a function of one `CallEvent`. It is given to a client (``on_event=``), or with `add_hook` to every client of
-the process, also those that somebody else makes (MetaGPT's provider, for one). `telemetry` makes OpenTelemetry's spans
-and metrics of the same events. The events of a call, in their order:
+A hook is an ordinary function of one `CallEvent`. It is given to a client (``on_event=``), or with `add_hook` to every
+client of the process, also those that somebody else makes (MetaGPT's provider, for one). `telemetry` makes
+OpenTelemetry's spans and metrics of the same events. The events of a call, in their order:
 
 ``begin``
     The request is about to be sent. What the hook puts into ``event.headers`` is sent with it.
@@ -51,7 +51,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from metagpt_ollama_rs import _core
-from metagpt_ollama_rs.errors import ClosedError
+from metagpt_ollama_rs.errors import ClosedError, ConfigurationError
 from metagpt_ollama_rs.event_attributes import request_attributes, result_attributes
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     # What the core keeps of a call that somebody wants to be told of, and the headers that its request gets.
     BegunCall = Optional[tuple["CallObserver", list[tuple[str, str]]]]
 
-__all__ = ["CallEvent", "add_hook", "begin_call", "remove_hook"]
+__all__ = ["CallEvent", "add_hook", "begin_call", "check_hook", "remove_hook"]
 
 
 class CallEvent:
@@ -140,9 +140,25 @@ _hooks: tuple[EventHook, ...] = ()
 _complained: set[str] = set()
 
 
+def check_hook(name: str, hook: object) -> None:
+    """Raises ConfigurationError for an argument ``name`` that is no ordinary function: nothing awaits a coroutine.
+
+    >>> check_hook("hook", print)
+    """
+    import inspect
+
+    if not callable(hook):
+        raise ConfigurationError(f"{name} must be a function of one event, and is {hook!r:.60}")
+    if inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(getattr(hook, "__call__", None)):  # noqa: B004
+        raise ConfigurationError(
+            f"{name} must be an ordinary function, and {hook!r:.60} is a coroutine function",
+            hint="nothing awaits it: let an ordinary function put the event into a queue, or make a task of it",
+        )
+
+
 def add_hook(hook: EventHook) -> None:
     """Tells ``hook`` of every call of this process that begins from now on, of any client. One that was added already
-    is not told twice.
+    is not told twice. Raises ConfigurationError for what is no ordinary function.
 
     >>> from metagpt_ollama_rs import Client
     >>> from metagpt_ollama_rs.testing import ScriptedServer
@@ -157,6 +173,7 @@ def add_hook(hook: EventHook) -> None:
     >>> remove_hook(hook)
     """
     global _hooks
+    check_hook("hook", hook)
     with _lock:
         if hook not in _hooks:
             _hooks = (*_hooks, hook)
@@ -244,6 +261,8 @@ def _tell_all(hooks: tuple[EventHook, ...], event: CallEvent) -> None:
 
 def _complain(hook: object) -> None:
     """Logs the exception that is being handled, the first time that ``hook`` has raised one."""
+    # Of a functools.partial the function has a name.
+    hook = getattr(hook, "func", hook)
     name = f"{getattr(hook, '__module__', '')}.{getattr(hook, '__qualname__', type(hook).__qualname__)}"
     if name in _complained:
         return

@@ -115,7 +115,7 @@ def from_core(
 
     >>> error = from_core("connect", message="nothing listens there", cause="unknown_name")
     >>> type(error).__name__, error.hint
-    ('ConnectError', "is the host's name spelled right? Correct base_url (or OLLAMA_HOST)")
+    ('ConnectError', "is the host's name spelled right? Correct base_url (host, OLLAMA_HOST)")
     """
     text = server_text or ""
     cls = _BY_KIND[kind]
@@ -171,12 +171,15 @@ def _matches(pattern: str, text: str) -> bool:
 # As much is shown of a name, of a list of names or of a URL.
 _NAME, _NAMES, _URL = 100, 600, 300
 
+# The folders of Ollama's paths.
+_API = ("api", "v1")
+
 _SERVER_LOG = "the server's own log says more (`journalctl -u ollama`, or the window of `ollama serve`)"
 
 _HINTS: dict[type[OllamaError], str] = {
     ConfigurationError: "nothing was sent: correct the setting",
-    ConnectError: "is Ollama running there? Start it with `ollama serve`, or correct base_url (or OLLAMA_HOST)",
-    ConnectTimeout: "is the address right and the machine reachable? Correct base_url (or OLLAMA_HOST)",
+    ConnectError: "is Ollama running there? Start it with `ollama serve`, or correct base_url (host, OLLAMA_HOST)",
+    ConnectTimeout: "is the address right and the machine reachable? Correct base_url (host, OLLAMA_HOST)",
     RequestTimeout: "raise timeout",
     ProtocolError: "is base_url the address of an Ollama server, such as http://127.0.0.1:11434?",
     ResponseError: _SERVER_LOG,
@@ -205,11 +208,11 @@ UNUSABLE_VECTORS = "is it an embedding model? Update Ollama, or whatever answers
 
 # What to do about a failure of which the core knows the cause (``Cause`` of ``src/error.rs``), by its name.
 _HINTS_BY_CAUSE = {
-    "unknown_name": "is the host's name spelled right? Correct base_url (or OLLAMA_HOST)",
+    "unknown_name": "is the host's name spelled right? Correct base_url (host, OLLAMA_HOST)",
     "unknown_proxy_name": "is the proxy right and running? Correct its name in proxy (or HTTP_PROXY, HTTPS_PROXY, "
     "ALL_PROXY), or leave it out and add the host to NO_PROXY",
     "closed": _SERVER_LOG,
-    "unix_socket": "is the path in base_url (or OLLAMA_HOST) right, does a server listen there, and may this user "
+    "unix_socket": "is the path in base_url (host, OLLAMA_HOST) right, does a server listen there, and may this user "
     "write to the socket?",
     "untrusted": "name the file of its CA, or of the certificate itself, with verify (in config2.yaml: "
     "`extra_fields: {verify: /path/ca.pem}`) or SSL_CERT_FILE",
@@ -377,7 +380,7 @@ def _explain_refusal(error: ResponseError, endpoint: Endpoint | None, quota: boo
     if isinstance(error, RateLimitError) and error.retry_after is not None:
         return f"the server asks to wait {error.retry_after:g} s, or ask less often"
     if isinstance(error, NotFoundError) and error.url:
-        return f"{excerpt(error.url, _URL)} is no path of an Ollama server: {_HINTS[NotFoundError]}"
+        return _explain_missing_path(error.url)
     if error.status == 405:
         return _HINTS[NotFoundError]
     return _hint_of_text(error.error)
@@ -400,7 +403,7 @@ def _explain_connection(error: ConnectError, cause: str | None) -> str:
         return f"{hint}; a proxy that opens TLS has a CA of its own"
     if cause == "unknown_name" and proxy:
         remote = proxy.replace("socks4:", "socks4a:").replace("socks5:", "socks5h:")
-        return f"write {remote} to have the proxy look up names, or correct base_url (or OLLAMA_HOST)"
+        return f"write {remote} to have the proxy look up names, or correct base_url (host, OLLAMA_HOST)"
     if cause == "closed" and not proxy and not _is_https(error):
         return f"{hint}; or it speaks TLS only: write https://"
     return _PROXY_DOWN if proxy and cause in (None, "closed") else hint
@@ -467,6 +470,15 @@ def _explain_authentication(error: AuthenticationError) -> str:
         "no key, or a wrong one: set api_key (OLLAMA_API_KEY is sent to ollama.com only); "
         "for a model of Ollama's cloud, run `ollama signin` on the server"
     )
+
+
+def _explain_missing_path(url: str) -> str:
+    # A path as the base URL leads to, https://host/api/chat, and not https://host/ollama/api/chat or …/api/api/chat.
+    path = url.partition("://")[2].partition("/")[2]
+    first, _, rest = path.partition("/")
+    if first in _API and rest.partition("/")[0] not in _API:
+        return f"the server does not know /{excerpt(path, _URL)}: update Ollama, if it is one"
+    return f"{excerpt(url, _URL)} is no path of an Ollama server: {_HINTS[NotFoundError]}"
 
 
 def _explain_missing_model(error: ModelNotFoundError, endpoint: Endpoint | None) -> str:

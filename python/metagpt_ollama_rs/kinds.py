@@ -143,7 +143,7 @@ class _Table(ValueKind):
         return {"additionalProperties": values, **names, "type": "object"}
 
     def label(self) -> str:
-        return f"{'dict' if self._only_dicts else 'mapping'}[{self._key.label()},{self._value.label()}]"
+        return f"dict[{self._key.label()},{self._value.label()}]"
 
 
 class _Class(ValueKind):
@@ -197,7 +197,7 @@ class _TaggedChoice(Choice):
             # An object's may be the one that holds where none is set.
             tag = getattr(value, self._tag, None)
         known = self._by_tag()
-        if tag in known:
+        if isinstance(tag, str) and tag in known:
             return known[tag].check(value, (*place, tag), problems, strict)
         if tag is None:
             code, text = "union_tag_not_found", f"Unable to extract tag using discriminator {self._tag!r}"
@@ -449,18 +449,16 @@ class Page:
     Args:
         reference: the text that leads to a definition, with ``{model}`` for its name.
         by_alias: whether fields have the server's names.
-        output: whether it describes dumps, which have every field.
 
     >>> from metagpt_ollama_rs import EmbeddingsResponse
     >>> Page().describe(EmbeddingsResponse)["properties"]
     {'embedding': {'items': {'type': 'number'}, 'type': 'array', 'title': 'Embedding'}}
     """
 
-    def __init__(self, reference: str = "#/$defs/{model}", by_alias: bool = True, output: bool = False) -> None:
+    def __init__(self, reference: str = "#/$defs/{model}", by_alias: bool = True) -> None:
         self.definitions: dict[str, Any] = {}
         self._reference = reference
         self._by_alias = by_alias
-        self._output = output
         self._names: dict[type, str] = {}
 
     def refer(self, cls: RecordClass) -> dict[str, Any]:
@@ -487,7 +485,7 @@ class Page:
             if not field.required:
                 part["default"] = field.default
             properties[key] = part
-            if field.required or self._output:
+            if field.required:
                 required.append(key)
         text = describe_docstring(cls)
         return {

@@ -59,8 +59,10 @@ def _digest_or_file(value: Any, where: str) -> str | LocalFile:
     if isinstance(value, (str, os.PathLike)):
         try:
             return LocalFile(check_file(value))
-        except OSError as error:
-            why = error.strerror
+        except ConfigurationError:
+            raise
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or str(error)
     else:
         why = f"a {type(value).__name__}"
     raise ConfigurationError(
@@ -71,7 +73,7 @@ def _digest_or_file(value: Any, where: str) -> str | LocalFile:
 
 def check_file(path: AnyPath) -> str:
     """``path``, with ``~`` expanded. Raises OSError for what is not there, ConfigurationError for what is no file."""
-    found = os.path.expanduser(os.fspath(path))
+    found = os.path.expanduser(os.fsdecode(path))
     if not stat.S_ISREG(os.stat(found).st_mode):
         folder = os.path.isdir(found)
         hint = "give each of its files by itself" if folder else "give a file"

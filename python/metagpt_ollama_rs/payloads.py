@@ -139,9 +139,32 @@ def create_payload(model: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
     return {"model": require_text(model, "model"), **payload}
 
 
-def streamed(payload: Mapping[str, Any] | bytes) -> Mapping[str, Any] | bytes:
+def raw_body(payload: Any) -> Any:
+    """What a raw method sends: bytes of any kind as they are, anything else as JSON.
+
+    >>> raw_body(bytearray(b"x")), raw_body({"model": "m"})
+    (b'x', {'model': 'm'})
+    """
+    return bytes(payload) if isinstance(payload, BYTES) else payload
+
+
+def streamed(payload: Mapping[str, Any] | bytes | bytearray | memoryview) -> Mapping[str, Any] | bytes:
     """``payload`` with ``"stream": true``; bytes are sent as they are."""
-    return payload if isinstance(payload, bytes) else {**payload, "stream": True}
+    return bytes(payload) if isinstance(payload, BYTES) else {**payload, "stream": True}
+
+
+def model_payload(model: Any, **fields: Any) -> dict[str, Any]:
+    """The payload of an endpoint that wants the name of a model and little else.
+
+    >>> model_payload(b"llama3.2", insecure=False)
+    {'model': 'llama3.2', 'insecure': False}
+    """
+    return {"model": require_text(model, "model"), **fields}
+
+
+def copy_payload(source: Any, destination: Any) -> dict[str, Any]:
+    """The payload of ``/api/copy``."""
+    return {"source": require_text(source, "source"), "destination": require_text(destination, "destination")}
 
 
 def _fill(payload: dict[str, Any], fields: Mapping[str, Any], hint: str = "give a text (str)") -> dict[str, Any]:
@@ -294,12 +317,15 @@ def _check_option_name(name: str, where: str) -> None:
 
 __all__ = [
     "chat_payload",
+    "copy_payload",
     "create_payload",
     "embed_payload",
     "embeddings_payload",
     "generate_payload",
     "header_pairs",
+    "model_payload",
     "plain_text",
+    "raw_body",
     "require_text",
     "streamed",
     "systemone_payload",

@@ -10,6 +10,7 @@ number does not count as a text.
 
 from __future__ import annotations
 
+import re
 import typing
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Union
@@ -105,7 +106,7 @@ class Plain(ValueKind):
         return dict(self._schema)
 
     def label(self) -> str:
-        return {"string": "str", "boolean": "bool"}.get(self._name, self._name)
+        return "str" if self._name == "string" else self._name
 
 
 class _Refused(ValueError):
@@ -116,7 +117,15 @@ class _Refused(ValueError):
         self.code = code
 
 
-_WORDS = {"int": "integer", "float": "number", "path": "path for <class 'pathlib.Path'>"}
+_WORDS = {
+    "int": "integer",
+    "float": "number",
+    "bool": "boolean",
+    "byte_size": "number of bytes",
+    "path": "path for <class 'pathlib.Path'>",
+}
+# As in Python, though in ASCII, and with zeros after the point.
+_WHOLE_NUMBER = re.compile(r"([+-]?[0-9]+(?:_[0-9]+)*)(?:\.0+)?")
 _TRUE = ("1", "on", "t", "true", "y", "yes")
 _FALSE = ("0", "f", "false", "n", "no", "off")
 
@@ -139,8 +148,10 @@ def _read_int(value: Any) -> int:
 
     if isinstance(value, (str, bytes, bytearray)):
         text = value if isinstance(value, str) else value.decode()
-        whole, _, fraction = text.strip().partition(".")
-        return int(text if fraction.strip("0") else whole)
+        found = _WHOLE_NUMBER.fullmatch(text.strip())
+        if found is None:
+            raise ValueError(text)
+        return int(found[1])
     if isinstance(value, (float, decimal.Decimal)):
         if value == int(value):
             return int(value)
@@ -376,9 +387,9 @@ PLAIN_KINDS: dict[Any, ValueKind] = {
     str: TEXT,
     int: Plain("int", (int,), {"type": "integer"}, _read_int),
     float: Plain("float", (float,), {"type": "number"}, _read_float),
-    bool: Plain("boolean", (bool,), {"type": "boolean"}, _read_bool),
+    bool: Plain("bool", (bool,), {"type": "boolean"}, _read_bool),
     bytes: Plain("bytes", (bytes,), {"format": "binary", "type": "string"}, _read_bytes),
-    ByteSize: Plain("byte size", (ByteSize,), _BYTE_SIZE, _read_byte_size),
+    ByteSize: Plain("byte_size", (ByteSize,), _BYTE_SIZE, _read_byte_size),
 }
 LATE_KINDS = {
     ("pathlib", "Path"): Plain("path", (), {"format": "path", "type": "string"}, _read_path, _path_class),

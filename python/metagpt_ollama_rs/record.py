@@ -498,11 +498,11 @@ class Record:
         *,
         union_format: str = "any_of",
     ) -> Fields:
-        """The JSON Schema of the class. ``schema_generator`` and ``union_format`` are pydantic's, and change
+        """The JSON Schema of the class. ``schema_generator``, ``mode`` and ``union_format`` are pydantic's, and change
         nothing."""
         from metagpt_ollama_rs.kinds import Page
 
-        page = Page(ref_template, by_alias, mode == "serialization")
+        page = Page(ref_template, by_alias)
         schema = page.describe(cls)
         return {"$defs": page.definitions, **schema} if page.definitions else schema
 
@@ -553,7 +553,8 @@ def tagged_class(tag: str, classes: Mapping[str, type[Record]]) -> Callable[[dic
     """Makes a record of the one of ``classes`` that the value of ``tag`` names; any other object stays."""
 
     def make(item: dict[str, Any]) -> Any:
-        found = classes.get(item.get(tag, ""))
+        kind = item.get(tag)
+        found = classes.get(kind) if isinstance(kind, str) else None
         return item if found is None else found(item)
 
     return make

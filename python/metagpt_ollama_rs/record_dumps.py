@@ -11,6 +11,8 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from metagpt_ollama_rs.values import duration_text
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -99,7 +101,7 @@ class Dump:
         for key, item in value.items():
             wanted, within, without = _selected(key, include, exclude)
             if wanted:
-                name = key if isinstance(key, str) or not self.json else _key(self._plain(key))
+                name = key if isinstance(key, str) or not self.json else self._key(key)
                 found[name] = self.value(item, within, without)
         return found
 
@@ -112,11 +114,21 @@ class Dump:
                 found.append(self.value(item, within, without))
         return found if self.json or isinstance(value, list) else type(value)(found)  # type: ignore[call-arg]
 
+    def _key(self, key: Any) -> str:
+        """A key of a dict as JSON has it, which knows texts only."""
+        import enum
+
+        if isinstance(key, enum.Enum):
+            return self._key(key.value)
+        if isinstance(key, bool):
+            return "true" if key else "false"
+        return str(key if key is None or isinstance(key, (str, int, float)) else self._plain(key))
+
     def _plain(self, value: Any) -> Any:
         """A value of a class that JSON does not have, as pydantic writes it. Raises TypeError for one of any other."""
         import datetime
-        import decimal
         import enum
+        import numbers
         import os
         import uuid
 
@@ -131,7 +143,9 @@ class Dump:
             return f"{text[:-6]}Z" if text.endswith("+00:00") else text
         if isinstance(value, datetime.date):
             return value.isoformat()
-        if isinstance(value, (decimal.Decimal, uuid.UUID)):
+        if isinstance(value, datetime.timedelta):
+            return duration_text(value)
+        if isinstance(value, (numbers.Number, uuid.UUID)):
             return str(value)
         if isinstance(value, os.PathLike):
             return os.fspath(value)
@@ -159,11 +173,6 @@ def plain_fields(value: Any) -> Any:
         fields = {name: getattr(value, name) for name in value.__dataclass_fields__}
         return {name: item for name, item in fields.items() if item is not None}
     return value
-
-
-def _key(value: Any) -> str:
-    """A key of a dict as JSON has it."""
-    return {True: "true", False: "false", None: "None"}[value] if value in (True, False, None) else str(value)
 
 
 def _copied(value: Any) -> Any:

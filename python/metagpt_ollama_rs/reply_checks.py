@@ -22,16 +22,33 @@ if TYPE_CHECKING:
 __all__ = ["check_answer", "check_success", "join_text_parts", "require_field"]
 
 
+# Fields that hold what was asked for, as a list of objects or an object of them.
+_COLLECTIONS: dict[str, type] = {"models": list, "results": list, "answers": dict}
+
+
 def require_field(reply: dict[str, Any], *names: str, redact: Callable[[str], str]) -> dict[str, Any]:
-    """``reply``, if it has one of the fields. Raises ProtocolError for an object that answers nothing.
+    """``reply``, if it has one of the fields. Raises ProtocolError for an object that answers nothing, and for a field
+    that is to be a collection of objects and is none.
 
     ``redact`` takes secrets out of what is quoted of the reply.
     """
     for name in names:
         if name in reply:
+            wanted = _COLLECTIONS.get(name)
+            if wanted is not None:
+                if reply[name] is None:
+                    # What a server written in Go sends for an empty list.
+                    reply[name] = wanted()
+                if not _is_collection(reply[name], wanted):
+                    raise _wrong_type(name, f"{wanted.__name__} of objects", redact(str(reply[name])))
             return reply
     found = _core.excerpt(redact(", ".join(reply)), 200) or "nothing"
     raise from_core("protocol", message=f"The reply has no {names[0]!r}, only {found}.")
+
+
+def _is_collection(value: Any, wanted: type) -> bool:
+    items = value.values() if isinstance(value, dict) else value
+    return isinstance(value, wanted) and all(isinstance(item, dict) for item in items)
 
 
 def check_answer(reply: dict[str, Any], endpoint: Endpoint, *, redact: Callable[[str], str]) -> dict[str, Any]:

@@ -32,12 +32,12 @@ def near_miss(name: str, known: Iterable[str]) -> str | None:
     return best
 
 
-def unknown_argument(called: str, name: str, known: Iterable[str]) -> TypeError:
-    """The error for an argument that ``called`` does not have."""
+def unknown_argument(called: str, name: str, known: Iterable[str], hint: str = "") -> TypeError:
+    """The error for an argument that ``called`` does not have; ``hint`` is what it says at its end."""
     names = list(known)
     close = near_miss(name, names)
     meant = f"; did you mean {close!r}?" if close else ""
-    return TypeError(f"{called}() has no argument {name!r}{meant}; it has {', '.join(names)}")
+    return TypeError(f"{called}() has no argument {name!r}{meant}; it has {', '.join(names)}{hint}")
 
 
 def refuse_unknown(called: str, function: Callable[..., Any], unknown: Mapping[str, object]) -> None:

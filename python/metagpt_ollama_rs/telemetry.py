@@ -26,7 +26,8 @@ Metrics, of chats, completions and embeddings:
 
 Prompts and answers are never recorded: they are why people run models at home, and the opt-in of the conventions
 (``OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT``) is not heeded. Of an exception whose text may quote an answer
-(`DecodeError`, for one, or what a callback of the caller's has raised) only the class is recorded.
+(`DecodeError`, for one, or what a callback of the caller's has raised) only the class is recorded. What a server says
+of a failure is recorded, but for a tool call that it could not parse, which it quotes.
 """
 
 from __future__ import annotations
@@ -68,6 +69,8 @@ _TOKENS = [1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304
 
 # The exceptions whose texts quote nothing of a reply but what the server says of a failure.
 _PLAIN = (ClosedError, ConnectError, InterruptedStreamError, MidStreamError, RequestTimeout, ResponseError)
+# With these words Ollama quotes what a model has said: "error parsing tool call: raw='{\"city\": …', err=…".
+_QUOTES = "parsing tool call"
 _WITHHELD = "(not recorded: it may quote the reply)"
 
 _installed: _Instrumentation | None = None
@@ -184,7 +187,7 @@ class _Instrumentation:
 
     def _note_failure(self, span: Any, event: CallEvent) -> None:
         error, description = event.error, None
-        if isinstance(error, _PLAIN):
+        if isinstance(error, _PLAIN) and _QUOTES not in str(error):
             span.record_exception(error, timestamp=_nanoseconds(event.time))
             description = str(error)
         elif error is not None:

@@ -21,7 +21,15 @@ from metagpt_ollama_rs.errors import ConfigurationError
 from metagpt_ollama_rs.images import BYTES
 from metagpt_ollama_rs.record_dumps import plain_fields
 
-__all__ = ["answer_format", "function_tool", "sent_calls", "sent_tools"]
+__all__ = [
+    "answer_format",
+    "argument_schema",
+    "evaluated_hints",
+    "function_tool",
+    "has_fields",
+    "sent_calls",
+    "sent_tools",
+]
 
 _SIMPLE: dict[type, str] = {
     str: "string",
@@ -98,7 +106,7 @@ def function_tool(function: Callable[..., Any]) -> dict[str, Any]:
         raise ConfigurationError(
             "a lambda has no name that a model could call it by", hint="define a function with `def`, or set __name__"
         )
-    if isinstance(inner, type) and (_is_model(inner) or _has_fields(inner)):
+    if isinstance(inner, type) and has_fields(inner):
         described_class = _of_class(inner, (), ())
         properties = {
             key: {**part, "description": part.get("description", "")}
@@ -145,12 +153,12 @@ def _signature(function: Any, inner: Any, name: str) -> tuple[str, dict[str, Any
         # Not `getdoc`, which finds that of `type` where there is none.
         text = inspect.cleandoc(code.__doc__ or "") or text
     description, texts = parse_docstring(text or "", {parameter.name for parameter in wanted})
-    hints = _hints(code)
+    hints = evaluated_hints(code)
     properties: dict[str, Any] = {}
     needed = []
     for parameter in wanted:
         hint = hints.get(parameter.name, parameter.annotation)
-        schema, optional = _without_null(_schema(str if hint is parameter.empty else hint))
+        schema, optional = _without_null(argument_schema(str if hint is parameter.empty else hint))
         default = parameter.default
         needs = default is parameter.empty
         field_text = ""
@@ -164,7 +172,7 @@ def _signature(function: Any, inner: Any, name: str) -> tuple[str, dict[str, Any
     return description, properties, needed
 
 
-def _hints(annotated: Any) -> dict[str, Any]:
+def evaluated_hints(annotated: Any) -> dict[str, Any]:
     """The annotations of a function or class; those that cannot be evaluated at all remain texts."""
     try:
         return typing.get_type_hints(annotated, include_extras=True)
@@ -219,7 +227,7 @@ def _evaluated(annotation: str, names: _Names) -> Any:
     return _evaluated(value, names) if isinstance(value, str) else value
 
 
-def _schema(hint: Any, inside: tuple[Any, ...] = ()) -> dict[str, Any]:
+def argument_schema(hint: Any, inside: tuple[Any, ...] = ()) -> dict[str, Any]:
     """The JSON Schema of a type. ``inside`` are the classes that are being described around this place."""
     if hint is Any or hint is object:
         return dict(_ANYTHING)
@@ -228,18 +236,18 @@ def _schema(hint: Any, inside: tuple[Any, ...] = ()) -> dict[str, Any]:
     if hasattr(hint, "__metadata__"):
         return _annotated(hint, inside)
     if arguments and getattr(kind, "_name", None) in _TRANSPARENT:
-        return _schema(arguments[0], inside)
+        return argument_schema(arguments[0], inside)
     if getattr(kind, "_name", None) == "Literal":
         return _enumerated(list(arguments))
     if origin is typing.Union or type(hint).__name__ == "UnionType":
-        return _union([_schema(member, inside) for member in arguments])
+        return _union([argument_schema(member, inside) for member in arguments])
     if hasattr(hint, "__supertype__"):
-        return _schema(hint.__supertype__, inside)
+        return argument_schema(hint.__supertype__, inside)
     if hasattr(kind, "__value__"):
-        return _schema(kind.__value__, inside)
+        return argument_schema(kind.__value__, inside)
     if isinstance(hint, typing.TypeVar):
         members = hint.__constraints__ or ((hint.__bound__,) if hint.__bound__ else ())
-        return _union([_schema(member, inside) for member in members]) if members else dict(_ANYTHING)
+        return _union([argument_schema(member, inside) for member in members]) if members else dict(_ANYTHING)
     if kind is None:
         return {"type": "null"}
     # A name that cannot be evaluated, or something that is no type at all, is taken for what most arguments are.
@@ -256,7 +264,7 @@ def _of_class(kind: type, arguments: tuple[Any, ...], inside: tuple[Any, ...]) -
         return {"type": "object"}
     if _is_model(kind):
         return _of_model(kind)
-    if _has_fields(kind):
+    if has_fields(kind):
         return _of_fields(kind, (*inside, kind))
     for base in kind.__mro__:
         if base in _SIMPLE:
@@ -266,12 +274,12 @@ def _of_class(kind: type, arguments: tuple[Any, ...], inside: tuple[Any, ...]) -
     if issubclass(kind, numbers.Number):
         return {"type": "integer" if issubclass(kind, numbers.Integral) else "number"}
     if issubclass(kind, abc.Mapping):
-        values = {"additionalProperties": _schema(arguments[1], inside)} if len(arguments) == 2 else {}
+        values = {"additionalProperties": argument_schema(arguments[1], inside)} if len(arguments) == 2 else {}
         return {"type": "object", **values}
     if issubclass(kind, tuple):
         return _of_tuple(arguments, inside)
     if issubclass(kind, abc.Iterable):
-        items = {"items": _schema(arguments[0], inside)} if arguments else {}
+        items = {"items": argument_schema(arguments[0], inside)} if arguments else {}
         return {"type": "array", **items, **({"uniqueItems": True} if issubclass(kind, _SETS) else {})}
     return {"type": "string"}
 
@@ -280,17 +288,23 @@ def _of_tuple(arguments: tuple[Any, ...], inside: tuple[Any, ...]) -> dict[str, 
     if not arguments:
         return {"type": "array"}
     if arguments[-1] is Ellipsis:
-        return {"type": "array", "items": _schema(arguments[0], inside)}
-    members = [_schema(member, inside) for member in arguments if member != ()]
+        return {"type": "array", "items": argument_schema(arguments[0], inside)}
+    members = [argument_schema(member, inside) for member in arguments if member != ()]
     # Ollama knows `items` only, so that has to say what may stand anywhere.
     length = {"minItems": len(members), "maxItems": len(members)}
     return {"type": "array", **({"items": _union(members)} if members else {}), **length}
 
 
-def _has_fields(kind: Any) -> bool:
-    """Whether a class is a dataclass, a TypedDict or a named tuple."""
+def has_fields(kind: Any) -> bool:
+    """Whether a class is a pydantic model, a dataclass, a TypedDict or a named tuple.
+
+    >>> import collections
+    >>> has_fields(collections.namedtuple("Point", "x y")), has_fields(tuple)
+    (True, False)
+    """
     return (
-        hasattr(kind, "__dataclass_fields__")
+        _is_model(kind)
+        or hasattr(kind, "__dataclass_fields__")
         or hasattr(kind, "__total__")
         or (issubclass(kind, tuple) and hasattr(kind, "_fields"))
     )
@@ -302,7 +316,7 @@ def _is_model(kind: Any) -> bool:
 
 
 def _of_fields(kind: Any, inside: tuple[Any, ...]) -> dict[str, Any]:
-    hints = _hints(kind)
+    hints = evaluated_hints(kind)
     fields: Mapping[str, Any]
     if hasattr(kind, "__dataclass_fields__"):
         import dataclasses
@@ -330,7 +344,7 @@ def _of_fields(kind: Any, inside: tuple[Any, ...]) -> dict[str, Any]:
     properties: dict[str, Any] = {}
     for name in fields:
         hint = hints.get(name, str)
-        properties[name] = _schema(str if isinstance(hint, str) else hint, inside)
+        properties[name] = argument_schema(str if isinstance(hint, str) else hint, inside)
         if texts.get(name):
             properties[name].setdefault("description", texts[name])
     result: dict[str, Any] = {"type": "object", "properties": properties, "required": needed}
@@ -338,7 +352,7 @@ def _of_fields(kind: Any, inside: tuple[Any, ...]) -> dict[str, Any]:
 
 
 def _annotated(hint: Any, inside: tuple[Any, ...]) -> dict[str, Any]:
-    schema = _schema(hint.__origin__, inside)
+    schema = argument_schema(hint.__origin__, inside)
     for note in hint.__metadata__:
         text = note if isinstance(note, str) else None
         text = text or getattr(note, "description", None) or getattr(note, "documentation", None)
@@ -464,7 +478,7 @@ def answer_format(format: Any) -> Any:
     if hasattr(format, "json_schema") and hasattr(format, "validate_python"):
         return format.json_schema()
     if is_class or typing.get_origin(format) is not None or type(format).__name__ == "UnionType":
-        return _schema(format)
+        return argument_schema(format)
     raise ConfigurationError(
         f"format is a {type(format).__name__}",
         hint="give 'json', a JSON schema (a dict), or the class that the answer is to become",

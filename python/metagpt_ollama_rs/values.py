@@ -1,14 +1,14 @@
 """Numbers of bytes and times as fields of records have them: ``ByteSize`` and ``datetime``, read from what a server
-sends, such as ``2019393189`` and ``"2025-05-04T17:37:44.706015396-07:00"``."""
+sends, such as ``2019393189`` and ``"2025-05-04T17:37:44.706015396-07:00"``, and lengths of time as JSON has them."""
 
 from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
     from typing import Any
 
-__all__ = ["BYTE_SIZE", "ByteSize", "parse_byte_size", "parse_time", "read_byte_size", "read_time"]
+__all__ = ["BYTE_SIZE", "ByteSize", "duration_text", "parse_byte_size", "parse_time", "read_byte_size", "read_time"]
 
 _TIME = r"(\d{4}-\d\d-\d\d)(?:[Tt_ ](\d\d:\d\d)(:\d\d)?(?:[.,](\d+))?\s*([Zz]|[+-]\d\d:?\d\d)?)?"
 # Numbers of bytes as texts, in JSON Schema, too.
@@ -129,3 +129,23 @@ def read_time(value: Any) -> Any:
         except ValueError:
             pass
     return value
+
+
+def duration_text(duration: timedelta) -> str:
+    """A length of time in ISO 8601, with years of 365 days, as pydantic writes it.
+
+    >>> from datetime import timedelta
+    >>> duration_text(timedelta(days=366, minutes=90, milliseconds=5)), duration_text(-timedelta(seconds=1))
+    ('P1Y1DT1H30M0.005S', '-PT1S')
+    """
+    span = abs(duration)
+    years, days = divmod(span.days, 365)
+    minutes, seconds = divmod(span.seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    second = f"{seconds}.{span.microseconds:06}".rstrip("0").rstrip(".") if span.microseconds else str(seconds)
+    date = "".join(f"{count}{unit}" for count, unit in ((years, "Y"), (days, "D")) if count)
+    time = "".join(
+        f"{count}{unit}" for count, unit in ((hours, "H"), (minutes, "M"), (second, "S")) if count not in (0, "0")
+    )
+    text = date + (f"T{time}" if time else "") or "T0S"
+    return f"{'-' if duration < span else ''}P{text}"

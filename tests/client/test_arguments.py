@@ -492,8 +492,9 @@ def test_a_misspelt_argument_of_a_method(ollama_server: ScriptedServer, method: 
 
 
 def test_names_that_are_no_near_misses_are_told_all_the_same(ollama_server: ScriptedServer) -> None:
+    hint = r"; temperature is an option of the model: options=\{'temperature': …\}"
     for method in ("chat", "generate", "embed", "embed_array", "embeddings"):
-        with pytest.raises(TypeError, match=rf"^{method}\(\) has no argument 'temperature'; it has model, "):
+        with pytest.raises(TypeError, match=rf"^{method}\(\) has no argument 'temperature'; it has model, .*{hint}$"):
             getattr(Client(ollama_server.url), method)("m", temperature=1)
     ollama_server.on("POST", "/api/create", Reply.json({"status": "success"}))
     Client(ollama_server.url).create("m", from_="n", renderer="new")
@@ -508,3 +509,20 @@ def test_switches_are_true_or_false(name: str) -> None:
     for value in (None, 1, "false"):
         with pytest.raises(errors.ConfigurationError, match=f"^{name} must be True or False, and is "):
             Client(**{name: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("given", [None, 3, ["m"]])
+def test_a_name_of_a_model_is_a_text(ollama_server: ScriptedServer, given: Any) -> None:
+    for method in ("show", "pull", "push", "delete", "create", "chat", "generate"):
+        refused(ollama_server, f"model is a {type(given).__name__}, not a text", method, given)
+    refused(ollama_server, "source is a .* not a text", "copy", given, "m")
+    refused(ollama_server, "destination is a .* not a text", "copy", "m", given)
+
+
+def test_what_is_true_streams(ollama_server: ScriptedServer) -> None:
+    ollama_server.answer("ok")
+    client: Any = Client(ollama_server.url)
+    list(client.chat("m", [user("Hi")], stream=1))
+    assert ollama_server.last.json()["stream"] is True
+    client.chat("m", [user("Hi")], stream=None)
+    assert ollama_server.last.json()["stream"] is False

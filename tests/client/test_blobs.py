@@ -145,6 +145,7 @@ def test_create_is_streamed_after_the_files(ask: Ask, store: Store, ollama_serve
     [
         ({"a": "nowhere.gguf"}, r"\['a'\] is neither a digest nor a file: 'nowhere.gguf' \(No such file"),
         ({"a": "sha512:12"}, r"\['a'\] is neither a digest nor a file(.|\n)*sha256:…"),
+        ({"a": "nul\0"}, r"\['a'\] is neither a digest nor a file(.|\n)*null byte"),
         ({"a": 3}, r"\['a'\] is neither a digest nor a file: 3 \(a int\)"),
         ({"a": ""}, r"\['a'\] is neither a digest nor a file"),
         (["model.gguf"], "is a list"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import gc
 import logging
 import os
@@ -418,6 +419,23 @@ def test_what_stops_a_program_comes_out_of_a_hook(ollama_server: ScriptedServer)
         Client(ollama_server.url, on_event=hook).chat("m", MESSAGES)
 
 
+@consumers
+def test_what_stops_a_program_at_a_retry_ends_the_call(ollama_server: ScriptedServer, consumer: str) -> None:
+    told = Told()
+
+    def hook(event: CallEvent) -> None:
+        told(event)
+        if event.name == "retry":
+            raise KeyboardInterrupt
+
+    ollama_server.on("POST", "/api/chat", [Reply.error("busy", 503), Reply.chat("Hello", stream=consumer in STREAMED)])
+    with pytest.raises(KeyboardInterrupt):
+        run(consumer, AsyncClient(ollama_server.url, retries=QUICK, on_event=hook))
+    gc.collect()
+    assert told.names == ["begin", "retry", "end"]
+    assert told.end.outcome != "ok"
+
+
 def test_a_hook_can_make_calls_and_end_its_own(ollama_server: ScriptedServer, told: Told) -> None:
     ollama_server.answer("Hello world")
     quiet = Client(ollama_server.url)
@@ -589,6 +607,21 @@ def test_a_client_with_a_hook_can_be_pickled_and_collected(ollama_server: Script
 def test_what_is_no_function_is_refused() -> None:
     with pytest.raises(errors.ConfigurationError, match="on_event must be a function"):
         Client("http://127.0.0.1:9", on_event="print")  # type: ignore[arg-type]
+    with pytest.raises(errors.ConfigurationError, match="hook must be a function"):
+        add_hook(3)  # type: ignore[arg-type]
+
+
+def test_what_nobody_would_await_is_refused() -> None:
+    async def hook(event: CallEvent) -> None: ...
+
+    class Hook:
+        async def __call__(self, event: CallEvent) -> None: ...
+
+    for refused in (hook, Hook(), functools.partial(hook)):
+        with pytest.raises(errors.ConfigurationError, match="is a coroutine function"):
+            AsyncClient("http://127.0.0.1:9", on_event=refused)
+        with pytest.raises(errors.ConfigurationError, match="is a coroutine function"):
+            add_hook(refused)
 
 
 EXIT = """

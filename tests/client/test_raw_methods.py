@@ -70,6 +70,21 @@ def test_bytes_are_a_body_as_they_are(ask: Ask, ollama_server: ScriptedServer) -
     headers = {"Content-Type": "multipart/form-data; boundary=x"}
     assert ask("request_bytes", "/v1/audio/transcriptions", form, headers=headers) == (b"text\n", "text/plain")
     assert (ollama_server.last.body, ollama_server.last.header("Content-Type")) == (form, headers["Content-Type"])
+    for kind in (bytearray, memoryview):
+        ask("request_bytes", "/v1/audio/transcriptions", kind(form), headers=headers)
+        assert ollama_server.last.body == form
+
+
+def test_an_empty_reply_is_none_where_it_may_be(ask: Ask, ollama_server: ScriptedServer) -> None:
+    empty = Reply.body(b"", None)
+    ollama_server.script({"POST /api/copy": empty, "DELETE /api/delete": empty, "DELETE /v1/files/1": empty})
+    ollama_server.script({"HEAD /api/blobs/sha256:12": empty, "POST /api/chat": empty})
+    assert ask("request_json", "/api/copy", {"source": "m", "destination": "n"}) is None
+    assert ask("request_json", "/api/delete", {"model": "m"}, method="DELETE") is None
+    assert ask("request_json", "/v1/files/1", method="DELETE") is None
+    assert ask("request_json", "/api/blobs/sha256:12", method="HEAD") is None
+    with pytest.raises(errors.IncompleteError):
+        ask("request_json", "/api/chat", CHAT)
 
 
 def test_lines_come_as_they_are(ask: Ask, ollama_server: ScriptedServer) -> None:
@@ -78,8 +93,9 @@ def test_lines_come_as_they_are(ask: Ask, ollama_server: ScriptedServer) -> None
     assert lines[0] == b'data: {"type":"response.created"}'
     assert b'data: {"type":"done"}' in lines
     assert ollama_server.last.json() == {"model": "m", "input": "hi", "stream": True}
-    assert ask("stream_lines", "/v1/responses", b'{"model": "m"}') == lines
-    assert ollama_server.last.body == b'{"model": "m"}'
+    for kind in (bytes, bytearray, memoryview):
+        assert ask("stream_lines", "/v1/responses", kind(b'{"model": "m"}')) == lines
+        assert ollama_server.last.body == b'{"model": "m"}'
 
 
 @pytest.mark.parametrize("path", ["/api/chat", "/api/generate", "/v1/chat/completions"])

@@ -78,6 +78,7 @@ OTHERS: list[tuple[int, str, type[errors.OllamaError], str]] = [
     (500, "timed out waiting for llama-server to start - x", errors.ServerError, "OLLAMA_LOAD_TIMEOUT"),
     (500, "unable to load model: failed to load model from file", errors.ServerError, "ollama pull"),
     (404, "model '' not found", errors.ModelNotFoundError, "name a model"),
+    (404, "404 page not found", errors.NotFoundError, "does not know /api/"),
     (400, "invalid model name", errors.BadRequestError, "name a model"),
     (400, 'use either :local or :cloud, not both: "a:local:cloud"', errors.BadRequestError, "suffix"),
     (400, "top_logprobs must be between 0 and 20", errors.BadRequestError, "20"),

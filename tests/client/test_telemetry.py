@@ -228,10 +228,14 @@ def test_a_failed_call_has_an_error(ollama_server: ScriptedServer, exported: Exp
     }
 
 
-@pytest.mark.parametrize("way", ["broken line", "callback", "repetition"])
+@pytest.mark.parametrize("way", ["broken line", "callback", "repetition", "tool call", "tool call in the stream"])
 def test_what_may_quote_an_answer_is_not_recorded(ollama_server: ScriptedServer, exported: Exported, way: str) -> None:
     if way == "broken line":
         ollama_server.on("POST", "/api/chat", Reply.ndjson(["a secret answer"]))
+    elif way.startswith("tool call"):
+        words = "error parsing tool call: raw='a secret answer', err=unexpected end of JSON input"
+        reply = Reply.ndjson([{"error": words}]) if "stream" in way else Reply.error(words, 500)
+        ollama_server.on("POST", "/api/chat", reply)
     else:
         ollama_server.answer("a secret answer" if way == "callback" else "a secret answer " * 1000)
 

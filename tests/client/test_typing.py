@@ -9,7 +9,7 @@ import pytest
 
 CODE = """
 import metagpt_ollama_rs as ollama
-from metagpt_ollama_rs import AsyncClient, Client, chat
+from metagpt_ollama_rs import AsyncClient, Client, chat, ollama_compat
 
 client = Client()
 reveal_type(client.chat("m", []))
@@ -30,6 +30,8 @@ reveal_type(ollama.chat("m", [], stream=True))
 reveal_type(chat("m"))
 reveal_type(ollama.list())
 reveal_type(ollama.embed_array("m", "a").shape)
+reveal_type(ollama_compat.chat("m", [], stream=True))
+reveal_type(ollama_compat.list())
 
 
 async def main(client: AsyncClient) -> None:
@@ -57,6 +59,8 @@ note: Revealed type is "BlockingStream[ChatResponse]"
 note: Revealed type is "ChatResponse"
 note: Revealed type is "ListResponse"
 note: Revealed type is "tuple[int, int]"
+note: Revealed type is "BlockingStream[ChatResponse]"
+note: Revealed type is "ListResponse"
 note: Revealed type is "ChatResponse"
 note: Revealed type is "Stream[GenerateResponse]"
 error: No overload variant of "generate" of "AsyncClient" matches

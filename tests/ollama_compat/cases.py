@@ -333,6 +333,13 @@ REFUSED.update(
             {},
         ),
         "a list without models": case(lambda c: c.list(), {}),
+        "a list that is an object": case(lambda c: c.list(), {"models": {}}),
+        "a list of texts": case(lambda c: c.ps(), {"models": ["m"]}),
+        "a list that is null": case(lambda c: c.list(), {"models": None}),
+        "a count that is a text": case(lambda c: c.chat("m", MESSAGES), {**answer(), "eval_count": "7"}),
+        "a copy that is created": case(
+            lambda c: c.copy("a", "b"), Reply.raw(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")
+        ),
         "an embedding without vectors": case(lambda c: c.embed("m", "x"), {}),
         "a pull that does not end": case(
             lambda c: c.pull("m"),

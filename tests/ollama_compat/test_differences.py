@@ -44,10 +44,15 @@ DIFFERENT = {
                 "a content that is a number",
                 "a web page",
                 "a list without models",
+                "a list that is an object",
+                "a list of texts",
             ),
             {"classes", "text"},
         ),
     },
+    "An empty list": {"a list that is null": RAISES},
+    "The fields of a reply": {"a count that is a text": {"value"}},
+    "have succeeded with any status": {"a copy that is created": {"value"}},
     "An error in a reply of status 200": {"an error with status 200": {"classes", "error", "status_code", "text"}},
     "The text of an error of a stream": each(
         ("a stream of an error", "a pull that is refused in its stream", "a stream of no JSON", "no JSON"), {"text"}

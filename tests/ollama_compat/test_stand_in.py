@@ -145,6 +145,36 @@ def test_the_end_of_a_command_says_what_came_of_it(program, said):
     assert said in done.stderr
 
 
+def test_a_command_that_catches_an_error_keeps_its_status(ollama_server: ScriptedServer):
+    ollama_server.on("GET", "/api/tags", Reply.error("model is busy", 500))
+    done = run(
+        """
+        import ollama
+        try:
+            ollama.list()
+        except ollama.ResponseError as error:
+            print(error.status_code)
+        """,
+        *COMMAND,
+        OLLAMA_HOST=ollama_server.url,
+    )
+    assert (done.returncode, done.stdout) == (0, "500\n")
+    assert done.stderr == "metagpt-ollama: no call to Ollama named a model\n"
+
+
+@pytest.mark.parametrize("status", [404, None])
+def test_a_command_that_an_error_ends_shows_its_traceback(ollama_server: ScriptedServer, status: int | None):
+    ollama_server.on("POST", "/api/show", Reply.error("no such model", 404))
+    program = (
+        "import ollama\nollama.show('m')" if status else "import ollama\nollama.chat('m', options={'num_ctxx': 1})"
+    )
+    done = run(program, *COMMAND, OLLAMA_HOST=ollama_server.url)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Traceback (most recent call last):\n")
+    assert "the run went on" not in done.stderr
+    assert "the tracebacks are in" not in done.stderr
+
+
 def test_without_the_option_a_command_keeps_the_real_one():
     command = [part for part in COMMAND if part != "--as-ollama"]
     assert run("import ollama; print(ollama.Client.__module__)", *command).stdout == "ollama._client\n"

@@ -1,12 +1,20 @@
-"""Functions as tools, beside what the installed ollama-python makes of the same function: the same, or more."""
+"""Functions as tools, beside what the installed ollama-python makes of the same function.
+
+`ollama_compat` makes the same; what the clients send (`function_tool`) says more.
+"""
 
 # No annotation may be a text here: ollama-python takes such a text for the name of a class.
 
+import collections
 import dataclasses
+import datetime
+import decimal
 import enum
 import functools
+import pathlib
+import uuid
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Literal, Optional, Union
+from typing import Annotated, Any, Literal, NewType, Optional, TypeVar, Union
 
 import pydantic
 import pytest
@@ -14,6 +22,7 @@ from ollama import _utils as theirs
 
 from metagpt_ollama_rs import Tool
 from metagpt_ollama_rs.ollama_compat import _utils as ours
+from metagpt_ollama_rs.tools import function_tool
 
 
 def none():
@@ -158,21 +167,6 @@ def names(function: Callable[..., Any]) -> str:
     return function.__name__
 
 
-@pytest.mark.parametrize("function", SAME, ids=names)
-def test_the_description_is_theirs(function: Callable[..., Any]) -> None:
-    found, wanted = ours.convert_function_to_tool(function), theirs.convert_function_to_tool(function)
-    assert isinstance(found, Tool)
-    described, expected = found.model_dump(), wanted.model_dump()
-    for tool in (described, expected):
-        for part in tool["function"]["parameters"]["properties"].values():
-            # Theirs is in the order of a set.
-            part["type"] = sorted(part["type"].split(", "))
-    assert described == expected
-    assert list(described["function"]["parameters"]["properties"]) == list(
-        expected["function"]["parameters"]["properties"]
-    )
-
-
 class Color(enum.Enum):
     RED = "red"
     BLUE = "blue"
@@ -210,6 +204,60 @@ def nested(
     """Nested types."""
 
 
+def described(module: Any, function: Callable[..., Any]) -> Any:
+    """The description as a dict, with the types of an argument in one order: theirs have that of a set."""
+    tool = module.convert_function_to_tool(function).model_dump()
+    for part in tool["function"]["parameters"]["properties"].values():
+        part["type"] = sorted(part["type"].split(", "))
+    return tool
+
+
+@pytest.mark.parametrize("function", [*SAME, nested, Order, Point, Shop.order], ids=names)
+def test_the_description_is_theirs(function: Callable[..., Any]) -> None:
+    found, wanted = described(ours, function), described(theirs, function)
+    assert found == wanted
+    assert list(found["function"]["parameters"]["properties"]) == list(wanted["function"]["parameters"]["properties"])
+    assert isinstance(ours.convert_function_to_tool(function), Tool)
+
+
+TYPES: list[Any] = [
+    str, int, float, bool, bytes, list, dict, tuple, set, frozenset, Any, object, None, list[int], dict[str, int],
+    tuple[int, str], tuple[int, ...], set[int], Optional[int], Optional[Any], Union[int, str, None],
+    Union[list[int], int], Optional[list[int]], Literal["a"], Literal["a", "b"], Literal[1, 2], Literal[1, "a"],
+    Literal[None], Literal["a", None], Optional[Literal["a"]], Color, Optional[Color], Point, Optional[Point], Order,
+    list[Order], Union[Order, str], Union[Order, Point, None], collections.namedtuple("Pair", "a b"),
+    NewType("Number", int), TypeVar("Free"), TypeVar("Bound", bound=int), Annotated[int, "x"],
+    Annotated[Optional[int], "x"], datetime.datetime, datetime.date, datetime.timedelta, uuid.UUID, pathlib.Path,
+    decimal.Decimal, complex, Sequence[str], Mapping[str, Any], collections.deque, collections.OrderedDict,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("annotation", TYPES, ids=str)
+def test_types_are_theirs(annotation: Any) -> None:
+    def function(a, b=None, *args, _hidden=1, **more): ...
+
+    function.__annotations__ = {"a": annotation, "args": int}
+    assert described(ours, function) == described(theirs, function)
+
+
+DOCSTRINGS = [
+    "", "Does.", "Does.\n\nMore: of it.\n\n    deep\n", "Args:\n  a: A\n  b (str): B: with a colon\n  c\n",
+    "Does. Args: a: A", "Does.\nargs:\n  a:A\n  b :B\n    goes on\n\n  unknown: x\nReturns: a: no\n",
+    "Does.\n\nArguments:\n  a: A", "Does.\n\n:param a: A\n:return: x",
+    "Does.\n\nParameters\n----------\na : int\n    A\n", "Args:\n  *args: rest\n  args: all",
+    "Does.\nRaises:\n  Error: b: no\nArgs:\n  a (List[int]): (x) y: z\n  b(str: z\nNote:\n  c: d\nExample:\n  f(a: 1)",
+    "Does.\n\tArgs:\n\ta: A\n\tb: B", "a: no\nYields: x\nb: no\nArgs: c: no\nb: B\n b2",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("docstring", DOCSTRINGS)
+def test_docstrings_are_read_as_theirs(docstring: str) -> None:
+    def function(a: int, b: str, *args: int): ...
+
+    function.__doc__ = docstring
+    assert described(ours, function) == described(theirs, function)
+
+
 POINT = {
     "type": "object",
     "properties": {"x": {"type": "integer"}, "y": {"type": "integer"}},
@@ -228,7 +276,7 @@ ORDER = {
 
 
 def test_what_theirs_leaves_out() -> None:
-    tool = ours.convert_function_to_tool(nested).model_dump(exclude_none=True)["function"]
+    tool = function_tool(nested)["function"]
     assert tool["parameters"]["required"] == ["points", "table", "order", "color", "size"]
     assert tool["parameters"]["properties"] == {
         "points": {"type": "array", "items": POINT, "description": ""},

@@ -168,7 +168,9 @@ def test_the_last_lines_of_a_run_are_the_error_and_its_hint(copy, tmp_path, unus
         "error: ConnectError: The server cannot be reached: nothing listens there (connection refused). "
         f"Tried 3 times. [{url}/api/chat]"
     )
-    assert hint == "hint: is Ollama running there? Start it with `ollama serve`, or correct base_url (or OLLAMA_HOST)"
+    assert (
+        hint == "hint: is Ollama running there? Start it with `ollama serve`, or correct base_url (host, OLLAMA_HOST)"
+    )
     assert done.err.count("hint:") == 1
     assert "Traceback" not in done.err
     (kept,) = tmp_path.glob("metagpt-ollama-run-*.txt")
@@ -248,6 +250,15 @@ def test_an_error_that_the_run_outlived_is_told_as_such(skeleton):
         "metagpt-ollama: the run went on after its last error: "
         "ConnectError: nothing listens there [http://127.0.0.1:1/api/chat]"
     ]
+
+
+def test_an_error_before_any_call_that_ended_the_run_is_told_as_such(skeleton):
+    program = "from metagpt_ollama_rs import Client; Client('127.0.0.1:1').chat('m', options={'num_ctxx': 1})"
+    done = ours(skeleton("0.8.2"), sys.executable, "-c", program)
+    assert done.code == 1
+    assert "error: ConfigurationError: options.num_ctxx is not an option" in done.err
+    assert "hint: " in done.err
+    assert "the run went on" not in done.err
 
 
 def test_streams_and_arguments_go_through_untouched(skeleton):

@@ -18,7 +18,7 @@ name is found in ``sys.modules`` and by ``import``. That client is made when it 
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from metagpt_ollama_rs.ollama_compat import _types as _types
 from metagpt_ollama_rs.ollama_compat import _utils as _utils
@@ -57,6 +57,25 @@ from metagpt_ollama_rs.ollama_compat._types import (
 from metagpt_ollama_rs.ollama_compat.stand_in import API_VERSION as API_VERSION
 from metagpt_ollama_rs.ollama_compat.stand_in import install as install
 from metagpt_ollama_rs.ollama_compat.stand_in import uninstall as uninstall
+
+if TYPE_CHECKING:
+    import builtins
+
+    from metagpt_ollama_rs.default_client import chat as chat
+    from metagpt_ollama_rs.default_client import copy as copy
+    from metagpt_ollama_rs.default_client import create as create
+    from metagpt_ollama_rs.default_client import delete as delete
+    from metagpt_ollama_rs.default_client import embed as embed
+    from metagpt_ollama_rs.default_client import embeddings as embeddings
+    from metagpt_ollama_rs.default_client import generate as generate
+    from metagpt_ollama_rs.default_client import list as list
+    from metagpt_ollama_rs.default_client import ps as ps
+    from metagpt_ollama_rs.default_client import pull as pull
+    from metagpt_ollama_rs.default_client import push as push
+    from metagpt_ollama_rs.default_client import show as show
+    from metagpt_ollama_rs.default_client import systemone as systemone
+    from metagpt_ollama_rs.default_client import web_fetch as web_fetch
+    from metagpt_ollama_rs.default_client import web_search as web_search
 
 # The names that ollama-python lists in its own ``__all__``.
 __all__ = [
@@ -133,5 +152,5 @@ def __getattr__(name: str) -> Any:
     return names.setdefault(name, value)
 
 
-def __dir__() -> list[str]:
+def __dir__() -> builtins.list[str]:
     return sorted({*globals(), *__all__, *_FUNCTIONS, "_client", *_package.__all__})

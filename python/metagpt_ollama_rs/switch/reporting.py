@@ -6,7 +6,8 @@ helps the user is lost among hundreds. A log line or an uncaught exception about
 here; the traceback is appended to `TRACEBACKS` in the folder of the run, and each error to `ERRORS`, as one line of
 JSON:
 
-    {"ended": 1764101234.5, "error": "ConnectError: The server cannot be reached: …", "hint": "is Ollama …"}
+    {"ended": 1764101234.5, "error": "ConnectError: The server cannot be reached: …", "hint": "is Ollama …",
+     "uncaught": false}
 
 `metagpt-ollama run` prints the last of them, once, when the command has ended. No function here raises, because a
 report must never make a run fail.
@@ -38,13 +39,16 @@ _REPORTED = "_reported_to_run"
 _hints: set[str] = set()
 
 
-def report_error(error: OllamaError) -> None:
-    """Writes `error` to the file for the end of the run, once. Does nothing outside of a run."""
-    if getattr(error, _REPORTED, False) or RUN_VARIABLE not in os.environ:
+def report_error(error: OllamaError, *, uncaught: bool = False) -> None:
+    """Writes `error` to the file for the end of the run, once, and again if it ends the process (`uncaught`).
+
+    Does nothing outside of a run.
+    """
+    if (getattr(error, _REPORTED, False) and not uncaught) or RUN_VARIABLE not in os.environ:
         return
     setattr(error, _REPORTED, True)
     _hints.update(error.hint.splitlines()[:1])
-    line = {"ended": time.time(), "error": _one_line(error), "hint": error.hint}
+    line = {"ended": time.time(), "error": _one_line(error), "hint": error.hint, "uncaught": uncaught}
     _append(ERRORS, json.dumps(line) + "\n")
 
 
@@ -56,7 +60,7 @@ def report_uncaught(kind: type[BaseException], value: BaseException, trace: Opti
     error = _ollama_error_behind(value)
     if error is None:
         return False
-    report_error(error)
+    report_error(error, uncaught=True)
     _append(TRACEBACKS, _with_heading("".join(traceback.format_exception(kind, value, trace))))
     with contextlib.suppress(OSError, ValueError, AttributeError):
         sys.stderr.write(f"{_one_line(error)}\n")

@@ -153,7 +153,7 @@ impl ObservedCall {
         result: PyResult<Py<PyAny>>,
         convert: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
-        self.tell_notes(py)?;
+        let result = self.tell_notes(py).and(result);
         let result = match convert {
             Some(convert) => result
                 .and_then(|value| vectorcall::call(convert, value.bind(py)).map(Bound::unbind)),

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ...switch.running import RunResult
 
 NAME = "run"
-SUMMARY = "Run a command that starts Python with this provider, without changing a file."
+SUMMARY = "Run a command that starts Python with this provider (or client, as `ollama`), without changing a file."
 POSITION = 40
 
 _DESCRIPTION = """\
@@ -19,7 +19,8 @@ Runs COMMAND (`metagpt "..."`, `python script.py`, anything that starts Python) 
 MetaGPT's own, in every Python process below it, without changing a file. At the end a summary for each model goes to
 stderr, and after it the error that ended the run, if one did, with its hint; its traceback is in a file that is named.
 Exits with the command's status; with 1 when a provider error ended the run though the command exits with 0, as MetaGPT
-does. Processes started with python -I, -E or -S, or with a fresh environment (sudo, env -i), are not reached.
+does. With --as-ollama a command without MetaGPT keeps its status and its tracebacks. Processes started with python -I,
+-E or -S, or with a fresh environment (sudo, env -i), are not reached.
 """
 
 
@@ -88,7 +89,8 @@ def _print_summary(command: list[str], result: RunResult, *, as_ollama: bool) ->
                 "metagpt-ollama: no call was made to Ollama (`metagpt-ollama status` says which configuration is read)"
             )
         elif result.stood_in:
-            print_message("metagpt-ollama: no call was made to Ollama")
+            what = "no call to Ollama named a model" if result.calls else "no call was made to Ollama"
+            print_message(f"metagpt-ollama: {what}")
         else:
             what = "imported neither ollama nor" if as_ollama else "did not import"
             print_message(f"metagpt-ollama: nothing was switched over: the command {what} MetaGPT's providers")
@@ -96,10 +98,12 @@ def _print_summary(command: list[str], result: RunResult, *, as_ollama: bool) ->
         print_message(f"metagpt-ollama: the tracebacks are in {result.tracebacks}")
     reason = summary.ended_by(result.calls or [])
     last = result.errors[-1] if result.errors else None
-    if last is not None and reason is None and result.calls is not None:
+    ended = reason is not None or (result.status != DONE and last is not None and last.get("uncaught"))
+    if last is not None and not ended and result.calls is not None:
         print_message(f"metagpt-ollama: the run went on after its last error: {_message_of(last)}")
         return result.status
-    if result.status == DONE and reason is not None:
+    # A program that catches the errors of `ollama` knows its own status; MetaGPT stops and exits with 0.
+    if result.status == DONE and reason is not None and (result.switched or not result.stood_in):
         what = f"{command[0]} exited with 0, but a provider error ended its run: {_message_of(last) or reason}"
         raise CliError(what, hint=last["hint"] if last else "what MetaGPT printed above has the details")
     if last is not None:

@@ -23,12 +23,16 @@ _MODULES = {
 
 
 def _install_excepthook() -> None:
-    """Prints an uncaught exception that an error of this package has caused on one line."""
+    """Prints an uncaught exception that an error of this package has caused on one line.
+
+    With `metagpt-ollama run --as-ollama` a program without MetaGPT shows its tracebacks as it does elsewhere.
+    """
     before = sys.excepthook
 
     def report(kind, value, trace):  # type: ignore[no-untyped-def]
         # Only a process that has loaded the errors can have raised one.
-        if "metagpt_ollama_rs.errors" in sys.modules:
+        stands_in = "METAGPT_OLLAMA_AS_OLLAMA" in os.environ and "metagpt" not in sys.modules
+        if "metagpt_ollama_rs.errors" in sys.modules and not stands_in:
             from metagpt_ollama_rs.switch.reporting import report_uncaught
 
             if report_uncaught(kind, value, trace):
