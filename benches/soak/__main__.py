@@ -80,6 +80,8 @@ class Loop:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
+        # One thread for files, which is there from the beginning: the number of threads stays comparable.
+        self._loop.set_default_executor(ThreadPoolExecutor(1))
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
 

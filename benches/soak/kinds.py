@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from benches.soak.orders import Order
+from benches.soak.orders import DIGEST, FILE, Order
 from metagpt_ollama_rs.testing import lines
 
 PLAIN = ("none", "slow", "close", "redirect", "drop", "400", "404", "429", "500", "503")
@@ -130,6 +130,7 @@ KINDS = (
         faults=PLAIN,
         changes=True,
     ),
+    Kind("create_blob", lambda order: {"path": FILE}, lambda reply, order: bool(reply == DIGEST), has_order=False),
     Kind("list", lambda order: {}, lambda reply, order: reply.models[0].model == "scripted:latest", has_order=False),
     Kind("ps", lambda order: {}, lambda reply, order: list(reply.models) == [], has_order=False),
     Kind("version", lambda order: {}, lambda reply, order: reply[0].isdigit(), has_order=False),

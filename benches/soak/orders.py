@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 
 # Words of an answer: of several scripts, with what JSON escapes.
 WORDS = ("plain", "naïve", "中文", "🙂", 'quoted"', "back\\slash", "tab\t", "line\n", "</tag>", "\u2028")
+
+# The file that is sent as a blob: this one.
+FILE = Path(__file__)
+DIGEST = f"sha256:{hashlib.sha256(FILE.read_bytes()).hexdigest()}"
 
 
 @dataclass(frozen=True)

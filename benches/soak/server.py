@@ -12,7 +12,7 @@ from typing import Any
 
 from benches.soak.faults import FAULTS
 from benches.soak.growth import descriptors, resident, threads
-from benches.soak.orders import Order
+from benches.soak.orders import DIGEST, FILE, Order
 from metagpt_ollama_rs.testing import Reply, Request, ScriptedServer, faults, lines
 
 # The calls that were refused once and will come again.
@@ -53,12 +53,18 @@ def answer(request: Request) -> Reply:
     return FAULTS[order.fault].change(good_reply(path, payload, order), order)
 
 
+def take_blob(request: Request) -> Reply:
+    is_whole = request.body == FILE.read_bytes()
+    return Reply.body(b"", None, 201 if is_whole else 400)
+
+
 def main() -> None:
     with ScriptedServer() as server:
         for path in ("chat", "generate", "embed", "embeddings", "show", "pull", "push", "create", "copy"):
             server.on("POST", f"/api/{path}", answer)
         server.on("POST", "/v1/chat/completions", answer)
         server.on("DELETE", "/api/delete", answer)
+        server.on("POST", f"/api/blobs/{DIGEST}", take_blob)
         print(server.url, flush=True)
         served = 0
         for _ in sys.stdin:

@@ -91,7 +91,7 @@ class Plain(ValueKind):
         if type(value) in self._types:
             return value
         try:
-            if strict and not self.is_exact(value):
+            if strict and not (self.is_exact(value) or (float in self._types and type(value) is int)):
                 raise _Refused(f"{self._name}_type")
             return self._read(value)
         except (ValueError, TypeError, ArithmeticError) as error:

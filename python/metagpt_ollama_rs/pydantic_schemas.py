@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pydantic_core import core_schema
+from pydantic_core import SchemaSerializer, core_schema
 
 from metagpt_ollama_rs.kinds import describe_docstring, fields_of, record_fields
 
@@ -16,7 +16,24 @@ if TYPE_CHECKING:
     # A subclass of `record.Record`.
     RecordClass = type[Any]
 
-__all__ = ["core_schema_of", "json_schema_of"]
+__all__ = ["SERIALIZER", "core_schema_of", "json_schema_of"]
+
+
+def _dump_record(record: Any, info: Any) -> Any:
+    return record.model_dump(
+        mode=info.mode,
+        include=info.include,
+        exclude=info.exclude,
+        by_alias=info.by_alias,
+        exclude_unset=info.exclude_unset,
+        exclude_defaults=info.exclude_defaults,
+        exclude_none=info.exclude_none,
+    )
+
+
+_AS_DUMPED = core_schema.plain_serializer_function_ser_schema(_dump_record, info_arg=True)
+# Dumps a record of any class, for places where a value of any type may stand.
+SERIALIZER = SchemaSerializer(core_schema.any_schema(serialization=_AS_DUMPED))
 
 
 def core_schema_of(cls: RecordClass, handler: Any) -> Any:
@@ -27,17 +44,6 @@ def core_schema_of(cls: RecordClass, handler: Any) -> Any:
             return value
         fields = record_fields(value)
         return cls(handle(value if fields is None else cls._prepare(dict(fields))))
-
-    def serialize(record: Any, info: Any) -> Any:
-        return record.model_dump(
-            mode=info.mode,
-            include=info.include,
-            exclude=info.exclude,
-            by_alias=info.by_alias,
-            exclude_unset=info.exclude_unset,
-            exclude_defaults=info.exclude_defaults,
-            exclude_none=info.exclude_none,
-        )
 
     # Messages of pydantic's name the validator.
     validate.__name__ = cls.__name__
@@ -51,7 +57,7 @@ def core_schema_of(cls: RecordClass, handler: Any) -> Any:
         validate,
         core_schema.typed_dict_schema(fields, extra_behavior="allow"),
         ref=f"{cls.__module__}.{cls.__qualname__}:{id(cls)}",
-        serialization=core_schema.plain_serializer_function_ser_schema(serialize, info_arg=True),
+        serialization=_AS_DUMPED,
     )
 
 

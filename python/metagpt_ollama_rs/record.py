@@ -72,6 +72,19 @@ class _SignatureOfFields:
         )
 
 
+class _PydanticSerializer:
+    """``__pydantic_serializer__`` of each class: what pydantic dumps a record by that stands where anything may."""
+
+    def __get__(self, record: Any, cls: type[Record]) -> Any:
+        import sys
+
+        if "pydantic_core" not in sys.modules:
+            raise AttributeError("__pydantic_serializer__")
+        from metagpt_ollama_rs.pydantic_schemas import SERIALIZER
+
+        return SERIALIZER
+
+
 class Record:
     """A JSON object. Two records are equal if their classes and fields are; a record can be pickled and copied.
 
@@ -111,17 +124,26 @@ class Record:
     model_computed_fields: Fields = {}
     model_fields = _ModelFields()
     __signature__ = _SignatureOfFields()
+    __pydantic_serializer__ = _PydanticSerializer()
 
     def __init_subclass__(cls) -> None:
         own = {name: hint for name, hint in cls.__annotations__.items() if not name.startswith(("_", "model_config"))}
         declared = {name: (cls, hint) for name, hint in own.items() if name not in cls._beyond}
         cls._fields = {**cls._fields, **declared}
         defaults = {name: vars(cls)[name] for name in own if name in vars(cls) and not _is_slot(vars(cls)[name])}
-        if defaults:
-            cls._defaults = {**cls._defaults, **defaults}
-            for name in defaults:
-                # An attribute of the class would hide what an instance has.
-                delattr(cls, name)
+        for name, default in list(defaults.items()):
+            # An attribute of the class would hide what an instance has.
+            delattr(cls, name)
+            if hasattr(default, "get_default") and hasattr(default, "is_required"):
+                # pydantic's `Field(…)`, in a subclass of the user's.
+                if default.alias:
+                    cls._aliases = {**cls._aliases, name: default.alias}
+                if default.is_required():
+                    cls._required |= {name}
+                    del defaults[name]
+                else:
+                    defaults[name] = default.get_default(call_default_factory=True)
+        cls._defaults = {**cls._defaults, **defaults}
         cls._blank = {name: cls._defaults.get(name) for name in cls._fields}
         cls._names = {alias: name for name, alias in cls._aliases.items()}
 

@@ -99,9 +99,10 @@ impl Attempt {
         })
     }
 
-    /// When the request could be sent on a connection made for it, or the last piece of a file that is sent: `now` while that is still being made, `None` when
-    /// one of the pool is used. A pooled connection may have become free while another was being made, which nothing
-    /// tells; so the making counts for no longer than its limit.
+    /// Since when the server could have replied: since the connection was made for the request, or since the last piece of
+    /// its file was sent. `now` while the connection is being made; `None` when one of the pool is used for a request
+    /// without a file. A pooled connection may have become free while another was being made, which nothing tells; so the
+    /// making counts for no longer than its limit.
     pub(super) fn ready_since(&self, now: Instant) -> Option<Instant> {
         let made = self.connected.get().map(|new| new.since);
         let moved = self.upload.as_ref().map(UploadFile::last_moved);

@@ -208,7 +208,8 @@ impl Lanes {
         Arc::clone(&lock(&self.general))
     }
 
-    /// Sends `request` in `lane`, or in the general lane where the direct one does not lead to the server, and a file.
+    /// Sends `request` in `lane`. The general lane takes it where the direct one does not lead to the server, and where a
+    /// file would block an event loop.
     pub(super) async fn send(
         &self,
         lane: &Lane,

@@ -2,9 +2,11 @@
 //!
 //! From the bottom up; each file or folder uses those above it only:
 //!
-//! * What a client is made from. `percent` decodes parts of URLs, `unix_socket` is the address of a server without a port, [`base`] reads whatever a user wrote as base URL and turns it into one canonical form,
-//!   [`proxy`] says when a proxy is used, `pem_file` reads files of certificates, `client_certificate` is the client's own,
-//!   [`trust`] says whose certificates are believed; `policy` has the values of time limits and retries; [`config`] holds all of these. `redact` keeps the secrets among them out of errors.
+//! * What a client is made from. `percent` decodes parts of URLs, `unix_socket` is the address of a server without a
+//!   port, [`base`] reads whatever a user wrote as base URL and turns it into one canonical form, [`proxy`] says when a
+//!   proxy is used, `pem_file` reads files of certificates, `client_certificate` is the client's own, [`trust`] says whose
+//!   certificates are believed; `policy` has the values of time limits and retries; [`config`] holds all of these. `redact`
+//!   keeps the secrets among them out of errors.
 //! * What is asked. `endpoint` is what differs between endpoints, `upload` is a file that is sent as a body, `request`
 //!   is a request and what of it goes over the wire.
 //! * How one request is sent. `attempt` tells how far its connection is, `names` looks up names, `refusal` and `fault` turn what
@@ -14,8 +16,9 @@
 //! * What an exchange is. `clock` keeps its time limits, `retry_plan` says when a request is sent again, `redirect` which
 //!   redirects are followed; `transport` carries the requests of one client to its server. `exchange` is one request and its
 //!   checked reply, read piece by piece.
-//! * What becomes of a reply. `resumption` says when a transfer that broke off goes on. `reply` reads it whole. `explain` asks the server about a failure. `repetition` is the error of an
-//!   answer that repeats itself, `sink` makes items or lines of the pieces of a body, `pump` moves these into an inbox.
+//! * What becomes of a reply. `resumption` says when a transfer that broke off goes on. `reply` reads it whole. `explain`
+//!   asks the server about a failure. `repetition` is the error of an answer that repeats itself, `sink` makes items or
+//!   lines of the pieces of a body, `pump` moves these into an inbox.
 //! * [`client`] is the pooled client with its two verbs: `call` (the whole reply) and `pump` (a stream into an inbox).
 //!
 //! Everything here hands out [`crate::error::Error`] only; a malformed reply is an error and never an answer.

@@ -62,7 +62,8 @@ pub struct Request {
     pub endpoint: Arc<Endpoint>,
     /// JSON text.
     pub body: Option<Vec<u8>>,
-    /// A file that is sent as the body, in the place of `body`. It goes over the general lane.
+    /// A file that is sent as the body, in the place of `body`. The direct lane sends it only on a reactor with a thread of
+    /// its own.
     pub upload: Option<UploadFile>,
     /// Replace those of the client.
     pub timeouts: Option<Timeouts>,

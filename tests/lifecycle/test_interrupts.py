@@ -149,6 +149,50 @@ def test_a_handler_that_returns_does_not_disturb(start: Start, ollama_server: Sc
     assert live.finish() == Outcome(0, "Hello world True\n")
 
 
+@pytest.mark.parametrize(
+    ("streamed", "ask"),
+    [
+        (False, 'client.chat("m", MESSAGES).message.content'),
+        (True, '"".join(part.message.content for part in client.chat("m", MESSAGES, stream=True))'),
+        (True, 'client.stream_text("/api/chat", {"model": "m"}, lambda text: None)["message"]["content"]'),
+    ],
+    ids=["call", "stream", "callback"],
+)
+def test_a_handler_that_forks_leaves_the_reply_to_the_parent(
+    start: Start, ollama_server: ScriptedServer, streamed: bool, ask: str
+) -> None:
+    """The child would wait for ever: the thread that does its I/O is the parent's."""
+    ollama_server.answer("Hello world")
+    held = Reply.chat("Hello world", stream=streamed).gated(0)
+    assert held.gate is not None
+    ollama_server.queue(held)
+    live = start(
+        f"""
+        import warnings
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of forks beside threads.
+        children = []
+        signal.signal(signal.SIGUSR1, lambda *_: children.append(os.fork()))
+        client = Client(URL)
+        try:
+            print({ask}, flush=True)
+        except errors.ClosedError as error:
+            assert children == [0], children
+            print("child:", "before the process forked" in str(error), client.chat("m", MESSAGES).message.content)
+            sys.stdout.flush()
+            os._exit(0)
+        os.waitpid(children[0], 0)
+        """
+    )
+    ollama_server.wait_for_request()
+    live.send_signal(signal.SIGUSR1)
+    # The child's own request: by then it has its error.
+    ollama_server.wait_for_request(2)
+    held.gate.open_all()
+    outcome = live.finish()
+    assert sorted(outcome.out.splitlines()) == ["Hello world", "child: True Hello world"]
+    assert (outcome.code, outcome.err) == (0, "")
+
+
 @pytest.mark.parametrize("what", ["sys.exit(3)", "raise KeyboardInterrupt", "raise ValueError", "raise StopIteration"])
 def test_what_a_callback_raises_ends_the_request_and_comes_out(
     run: Run, ollama_server: ScriptedServer, what: str

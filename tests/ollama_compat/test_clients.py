@@ -86,6 +86,15 @@ def test_time_limits_are_those_of_httpx(timeout, limits):
     assert pickle.loads(pickle.dumps(client))._native.limits == limits
 
 
+def test_headers_may_be_bytes_or_pairs(ollama_server: ScriptedServer):
+    ollama_server.on("POST", "/api/chat", Reply.json(answer()))
+    for headers in ({b"X-Team": b"a"}, [("x-team", "a")], {"X-Team": "a", "X-None": None}):
+        ollama_compat.Client(ollama_server.url, headers=headers).chat("m", MESSAGES)
+        sent = {name.lower(): value for name, value in dict(ollama_server.requests[-1].headers).items()}
+        assert sent["x-team"] == "a"
+        assert "x-none" not in sent
+
+
 def test_the_headers_can_be_changed(ollama_server: ScriptedServer):
     ollama_server.on("POST", "/api/chat", Reply.json(answer()))
     client = ollama_compat.Client(ollama_server.url, headers={"X-Team": "a"})

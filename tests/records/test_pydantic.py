@@ -11,6 +11,7 @@ from typing import Any, Literal, Optional
 
 import ollama
 import pydantic
+import pydantic_core
 import pytest
 
 import metagpt_ollama_rs
@@ -75,6 +76,39 @@ def test_dumps_of_a_model_have_its_arguments() -> None:
     text = made.model_dump_json(exclude_none=True)
     assert text.endswith('"new":1},"options":{"temperature":0.0}}')
     assert '"tool_calls":[{"function":{"name":"add","arguments":{"a":1}}}]' in text
+
+
+class Anyhow(pydantic.BaseModel):
+    """A model of a user's that takes anything."""
+
+    value: Any
+    table: dict[str, Any] = {}
+
+
+@pytest.mark.parametrize("mode", ["python", "json"])
+def test_records_are_dumped_where_anything_may_stand(mode: Any) -> None:
+    def dumps(package: Any) -> Any:
+        message = package.Message(role="user", content="x", images=[package.Image(value=b"GIF89a")])
+        made = Anyhow(value=message, table={"replies": [package.ChatResponse(message={"role": "tool"}, done=True)]})
+        whole = made.model_dump(mode=mode), made.model_dump_json(exclude_none=True)
+        return (*whole, made.model_dump(exclude={"value": {"images"}}), pydantic_core.to_json(message))
+
+    assert dumps(metagpt_ollama_rs) == dumps(ollama)
+
+
+def test_a_field_of_pydantics_in_a_subclass() -> None:
+    def made(package: Any) -> Any:
+        class Note(package.Message):  # type: ignore[misc, name-defined]
+            tags: list[str] = pydantic.Field(default_factory=lambda: ["x"])
+            size: int = pydantic.Field(3, alias="Size")
+            title: str = pydantic.Field(...)
+
+        note = Note(role="user", title="t", Size="4")
+        with pytest.raises(ValueError, match="title"):
+            Note(role="user")
+        return note.tags, note.size, note.model_dump(by_alias=True), Note(role="user", title="t").size
+
+    assert made(metagpt_ollama_rs) == made(ollama)
 
 
 def test_errors_have_their_places() -> None:
@@ -241,6 +275,7 @@ def test_pydantic_is_not_imported() -> None:
         "message = Message(role='user', tool_calls=[{'function': {'name': 'f', 'arguments': {}}}])\n"
         "assert Message.model_validate_json(message.model_dump_json()) == message\n"
         "assert Tool.model_json_schema()['title'] == 'Tool'\n"
+        "assert not hasattr(message, '__pydantic_serializer__')\n"
         "assert not [name for name in sys.modules if name.startswith('pydantic')]\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

@@ -33,6 +33,7 @@ from metagpt_ollama_rs.ollama_compat._utils import convert_function_to_tool
 from metagpt_ollama_rs.ollama_compat.httpx_view import HttpxView
 from metagpt_ollama_rs.ollama_compat.stand_in import API_VERSION
 from metagpt_ollama_rs.over_httpx import HttpxCarrier
+from metagpt_ollama_rs.payloads import header_pairs
 from metagpt_ollama_rs.web_access import WEB_HOST
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class _Manners(BaseClient):
         timeout: TimeoutLike = None,
         **arguments: Any,
     ) -> None:
-        own = {str(name).lower(): value for name, value in dict(headers or {}).items() if value is not None}
+        own = {name.lower(): value for name, value in header_pairs(headers or {})}
         sent = {
             **own,
             "content-type": "application/json",

@@ -85,8 +85,8 @@ impl General {
         Some(&proxy.shown)
     }
 
-    /// Sends `request`, once more and on a new connection where a pooled one was dead. One that changes something is sent once more only
-    /// if nothing of it was written.
+    /// Sends `request`, once more and on a new connection where a pooled one was dead. One that changes something is sent
+    /// once more only if nothing of it was written.
     pub(super) async fn send(
         &self,
         request: &Prepared,

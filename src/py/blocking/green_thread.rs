@@ -16,13 +16,15 @@ mod supported {
     use pyo3::types::IntoPyDict;
 
     use crate::inbox::ReaderWaker;
+    use crate::py::interpreter::errors;
+    use crate::py::interpreter::process::ProcessOwned;
     use crate::py::interpreter::wake_descriptor::{WakeDescriptor, cannot_watch};
 
     /// How one green thread waits.
     pub struct GreenThread {
         /// A function of a descriptor: lets other green threads run until that is readable.
         wait_read: Py<PyAny>,
-        waker: Arc<GreenWaker>,
+        waker: ProcessOwned<Arc<GreenWaker>>,
     }
 
     struct GreenWaker {
@@ -52,7 +54,7 @@ mod supported {
             };
             Ok(Some(Self {
                 wait_read: wait_read.unbind(),
-                waker: Arc::new(waker),
+                waker: ProcessOwned::new(Arc::new(waker)),
             }))
         }
 
@@ -62,10 +64,14 @@ mod supported {
         }
 
         /// Lets other green threads run until this one has been woken since its last wait. Raises what is thrown into
-        /// it.
+        /// it. In a child, where green threads live on after a fork, it leaves the wake-up to the parent, with which it
+        /// shares the descriptor, and raises the error of [`ProcessOwned::get`].
         pub fn wait(&self, py: Python<'_>) -> PyResult<()> {
             let descriptor = &self.waker.descriptor;
             self.wait_read.call1(py, (descriptor.as_raw_fd(),))?;
+            self.waker
+                .get()
+                .map_err(|error| errors::to_python(py, error))?;
             descriptor.reset();
             self.waker.armed.store(false, Ordering::Release);
             Ok(())

@@ -74,7 +74,7 @@ impl BlockingStream {
         })
     }
 
-    /// A stream whose inbox `start` has filled.
+    /// A stream whose request `start` begins, which fills the inbox in that mode.
     fn filled(
         py: Python<'_>,
         format: ItemFormat,

@@ -13,14 +13,17 @@ use crate::error::{Error, Kind};
 use crate::inbox::{Inbox, ReaderWaker};
 use crate::py::interpreter::errors;
 use crate::py::interpreter::exit::sleep_if_exiting;
+use crate::py::interpreter::process::ProcessOwned;
 use crate::py::interpreter::runtime::handle;
 use crate::sync::lock;
 
 /// How long a signal waits for its handler at most.
 const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Waits without the GIL until `ready` says so; raises what a signal handler raised.
+/// Waits without the GIL until `ready` says so; raises what a signal handler raised. A handler may fork: the child, where
+/// nothing ever becomes ready, gets the error of [`ProcessOwned::get`].
 fn wait_until(py: Python<'_>, mut ready: impl FnMut() -> bool + Send) -> PyResult<()> {
+    let waiting = ProcessOwned::new(());
     loop {
         let done = py.detach(|| {
             let done = ready();
@@ -28,6 +31,9 @@ fn wait_until(py: Python<'_>, mut ready: impl FnMut() -> bool + Send) -> PyResul
             done
         });
         py.check_signals()?;
+        waiting
+            .get()
+            .map_err(|error| errors::to_python(py, error))?;
         if done {
             return Ok(());
         }
@@ -69,14 +75,15 @@ pub fn wait_for<T: Send + 'static>(
         sender,
         _waker: green.as_ref().map(|green| WakeOnDrop(green.waker())),
     };
-    let task = handle(py)?.spawn(async move {
+    let task = ProcessOwned::new(handle(py)?.spawn(async move {
         let result = work.await;
         let _ = result_sender.sender.send(result);
         drop(result_sender);
-    });
+    }));
+    let receiver = ProcessOwned::new(Mutex::new(receiver));
     let result = match green {
         Some(green) => receive_green(py, &green, &receiver),
-        None => receive(py, receiver),
+        None => receive(py, &receiver),
     };
     match result {
         Ok(Some(result)) => Ok(result),
@@ -88,7 +95,9 @@ pub fn wait_for<T: Send + 'static>(
             Err(errors::to_python(py, error))
         }
         Err(interrupt) => {
-            task.abort();
+            if let Ok(task) = task.get() {
+                task.abort();
+            }
             Err(interrupt)
         }
     }
@@ -97,10 +106,11 @@ pub fn wait_for<T: Send + 'static>(
 fn receive_green<T>(
     py: Python<'_>,
     green: &GreenThread,
-    channel: &Receiver<T>,
+    channel: &Mutex<Receiver<T>>,
 ) -> PyResult<Option<T>> {
     loop {
-        match channel.try_recv() {
+        let received = lock(channel).try_recv();
+        match received {
             Ok(value) => return Ok(Some(value)),
             Err(TryRecvError::Disconnected) => return Ok(None),
             Err(TryRecvError::Empty) => green.wait(py)?,
@@ -108,10 +118,9 @@ fn receive_green<T>(
     }
 }
 
-fn receive<T: Send>(py: Python<'_>, channel: Receiver<T>) -> PyResult<Option<T>> {
+fn receive<T: Send>(py: Python<'_>, channel: &Mutex<Receiver<T>>) -> PyResult<Option<T>> {
     let mut value = None;
-    let channel = Mutex::new(channel);
-    wait_until(py, || match lock(&channel).recv_timeout(SIGNAL_INTERVAL) {
+    wait_until(py, || match lock(channel).recv_timeout(SIGNAL_INTERVAL) {
         Ok(received) => {
             value = Some(received);
             true

@@ -72,7 +72,7 @@ impl<T> ProcessOwned<T> {
         } else {
             Err(Error::new(
                 Kind::Closed,
-                "this stream was opened before the process forked and belongs to the parent; start a new request in the child",
+                "this request was made before the process forked and belongs to the parent; make a new one in the child",
             ))
         }
     }

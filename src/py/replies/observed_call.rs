@@ -56,7 +56,7 @@ type AddedHeaders = Vec<(String, String)>;
 
 impl ObservedCall {
     /// The call `trace` begins, and is told to `hook` and to the hooks of the process. `endpoint` is the row of the table.
-    /// What a hook raises, it is told by `events.py`; here only that comes out which stops a program.
+    /// An exception of a hook is reported by `events.py`; only one that stops the program (`KeyboardInterrupt`) comes out.
     pub fn begin(
         py: Python<'_>,
         trace: Arc<Trace>,

@@ -91,11 +91,20 @@ impl Reactor {
 
     /// Runs iterations, and waits between them, until `work` is done. For a thread that has nothing else to do.
     pub fn run_until_done(&self, work: impl Future<Output = ()> + Send + 'static) {
+        /// Notes the end of the work also where that is a panic.
+        struct Ending(Arc<AtomicBool>);
+
+        impl Drop for Ending {
+            fn drop(&mut self) {
+                self.0.store(true, Ordering::Release);
+            }
+        }
+
         let done = Arc::new(AtomicBool::new(false));
-        let is_done = Arc::clone(&done);
+        let ending = Ending(Arc::clone(&done));
         self.spawn(async move {
+            let _ending = ending;
             work.await;
-            is_done.store(true, Ordering::Release);
         });
         while !done.load(Ordering::Acquire) {
             wait_readable(self.descriptor());

@@ -7,7 +7,7 @@ use std::task::{Poll, Waker};
 
 use super::super::reactor::Reactor;
 use super::super::scheduler::TaskHandle;
-use super::{Count, block_on, counted, drive, is_due};
+use super::{Count, PATIENCE, block_on, counted, drive, is_due};
 
 #[test]
 fn a_task_is_polled_before_spawn_returns() {
@@ -197,6 +197,18 @@ fn a_panic_ends_its_task_only() {
     reactor.run_once(|| {});
     assert_eq!(polls.get(), 2);
     assert!(block_on(&reactor, async { true }));
+}
+
+/// The thread of an upload would wait for ever.
+#[test]
+fn a_panic_ends_the_thread_that_waits_for_the_work() {
+    let (ended, end) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let reactor = Reactor::new().unwrap();
+        reactor.run_until_done(async { panic!("this panic is part of the test") });
+        ended.send(()).unwrap();
+    });
+    end.recv_timeout(PATIENCE).unwrap();
 }
 
 #[test]
