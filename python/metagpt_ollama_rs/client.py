@@ -192,6 +192,9 @@ class Client(BaseClient):
         paths or base64 text. A text may name a file, which is read and sent: never pass on a stranger's text as an
         image, but bytes. ``tools`` may be functions. ``truncate=False`` makes the server refuse a prompt that is
         longer than the context instead of cutting it in silence; ``shift=False`` makes an answer end that outgrows it.
+        ``options`` are those of the model, such as ``{"temperature": 0}``; ``format`` is "json", a schema or a class;
+        ``think`` a bool or "low", "medium", "high"; ``keep_alive`` seconds or a duration such as "10m". What ``call``
+        takes (``timeout``, ``headers``, ``retries``) is in the class's docstring.
 
         ``repetition_guard`` raises IncompleteError when the answer, or its thinking, goes in circles: when its end is
         one block over and over, for 4 to 32 KiB (docs/compatibility.md has the limits). A streamed one is stopped

@@ -76,7 +76,7 @@ class Tagged:
 
 
 class _Row(ValueKind):
-    """A list, or any sequence that is no text and keeps its class."""
+    """A list, for which anything is taken that has items one after the other; or a sequence: a tuple stays one."""
 
     def __init__(self, item: ValueKind, only_lists: bool) -> None:
         self._item = item
@@ -86,15 +86,12 @@ class _Row(ValueKind):
         return isinstance(value, list) or (not self._only_lists and isinstance(value, Sequence) and not _is_text(value))
 
     def check(self, value: Any, place: Place, problems: Problems, strict: bool = False) -> Any:
-        if not self.is_exact(value):
-            loose = isinstance(value, (tuple, set, frozenset)) or (isinstance(value, Iterable) and not _is_text(value))
-            if strict or not loose or isinstance(value, Mapping) or hasattr(value, "model_dump"):
-                name = "list" if self._only_lists else "sequence"
-                problems.append((place, f"{name}_type", f"Input should be a valid {name}", value))
-                return None
-            value = list(value)
+        if not self.is_exact(value) and (strict or not self._only_lists or not _has_items(value)):
+            name = "list" if self._only_lists else "sequence"
+            problems.append((place, f"{name}_type", f"Input should be a valid {name}", value))
+            return None
         items = [self._item.check(item, (*place, index), problems, strict) for index, item in enumerate(value)]
-        return tuple(items) if isinstance(value, tuple) else items
+        return tuple(items) if isinstance(value, tuple) and not self._only_lists else items
 
     def hint(self) -> Any:
         kind: Any = list if self._only_lists else Sequence
@@ -220,6 +217,12 @@ class _TaggedChoice(Choice):
 
 def _is_text(value: Any) -> bool:
     return isinstance(value, (str, bytes, bytearray, memoryview))
+
+
+def _has_items(value: Any) -> bool:
+    """Whether ``value`` can be read as a list; a mapping and a model, which are iterable, cannot."""
+    others = _is_text(value) or isinstance(value, Mapping) or hasattr(value, "model_dump")
+    return isinstance(value, Iterable) and not others
 
 
 def record_fields(value: Any) -> Mapping[str, Any] | None:

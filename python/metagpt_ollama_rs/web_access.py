@@ -3,7 +3,8 @@
 The search is a service of ollama.com, not of a local Ollama, and wants a key of an account there. That is, in this
 order, the call's own (``headers={"Authorization": "Bearer …"}``), the client's (``api_key`` or that header) and
 ``OLLAMA_API_KEY``. A key that was given for a server elsewhere is that server's, and is not shown to ollama.com; nor
-are the client's login (``Basic``), other headers, cookies and certificate.
+are the client's login (``Basic``), other headers, cookies and certificate. With ``verify=False`` for a server at
+``https://``, the certificate of ollama.com is checked all the same.
 """
 
 from __future__ import annotations
@@ -37,6 +38,9 @@ def web_arguments(arguments: Mapping[str, Any], base_url: str) -> dict[str, Any]
         authorization = {name: value for name, value in headers.items() if _is_token(name, value)}
         kept = {"api_key": arguments.get("api_key"), "headers": authorization or None}
     others = {name: value for name, value in arguments.items() if name not in ("auth", "cookies")}
+    if urlsplit(base_url).scheme == "https" and others.get("verify") is False:
+        # It is the certificate of the other server that is not checked.
+        others["verify"] = True
     return {**others, "host": WEB_HOST, **kept, "cert": None}
 
 

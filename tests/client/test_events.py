@@ -323,6 +323,51 @@ def test_a_cancelled_call_ends_at_once(ollama_server: ScriptedServer, told: Told
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("consumer", [name for name in CONSUMERS if not name.startswith("sync")])
+def test_retries_of_a_cancelled_call_are_told_before_its_end(
+    ollama_server: ScriptedServer, told: Told, consumer: str
+) -> None:
+    ollama_server.on("POST", "/api/chat", Reply.error("busy", 503))
+
+    async def main() -> None:
+        client = AsyncClient(ollama_server.url, retries=Retry(100, first=0.001, budget=60), on_event=told)
+        task = asyncio.ensure_future(CONSUMERS[consumer](client))
+        await asyncio.get_running_loop().run_in_executor(None, ollama_server.wait_for_request, 2)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        # Whatever the request does after that is told to nobody.
+        await asyncio.sleep(0.01)
+
+    asyncio.run(main())
+    gc.collect()
+    assert told.names[1] == "retry"
+    assert told.names[-1] == "end"
+    assert told.end.outcome == "closed"
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_the_first_token_of_a_transfer_comes_before_its_retries(
+    ollama_server: ScriptedServer, told: Told, kind: Any
+) -> None:
+    report = {"status": "pulling a1", "digest": "a1", "total": 2}
+    cut = faults.close_after_pieces(Reply.ndjson([{**report, "completed": 1}, {"status": "never seen"}]), 1)
+    ollama_server.on("POST", "/api/pull", [cut, Reply.ndjson([{**report, "completed": 2}, {"status": "success"}])])
+    client = kind(ollama_server.url, retries=QUICK, on_event=told)
+
+    async def main() -> None:
+        found = client.pull("m", stream=True)
+        stream = await found if kind is AsyncClient else found
+        # Both replies are here before the first report is taken.
+        await asyncio.get_running_loop().run_in_executor(None, ollama_server.wait_for_request, 2)
+        await _read(stream) if kind is AsyncClient else list(stream)
+
+    asyncio.run(main())
+    assert told.names == ["begin", "first_token", "retry", "end"]
+    seconds = [event.seconds for event in told]
+    assert seconds == sorted(seconds)
+
+
 def test_a_callback_that_raises_fails_the_call(ollama_server: ScriptedServer, told: Told) -> None:
     ollama_server.answer("Hello world")
 

@@ -122,6 +122,13 @@ def test_the_key_of_a_server_on_this_machine_may_be_the_account_s(url: str, here
     assert "cookies" not in found
 
 
+def test_an_unchecked_certificate_is_that_of_the_other_server() -> None:
+    """A key that is shown to anybody who says that he is ollama.com is lost."""
+    assert web_arguments({"verify": False}, "https://localhost:11434")["verify"] is True
+    assert web_arguments({"verify": "ca.pem"}, "https://localhost:11434")["verify"] == "ca.pem"
+    assert web_arguments({"verify": False}, "http://localhost:11434")["verify"] is False
+
+
 @pytest.mark.parametrize("method", ["web_search", "web_fetch"])
 @pytest.mark.parametrize(
     "client",

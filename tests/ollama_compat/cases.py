@@ -159,6 +159,7 @@ WHOLE = {
         ),
         text(thinking="Hm."),
     ),
+    "generate without an image": case(lambda c: c.generate("m", "Why?", images=[]), text()),
     "generate that loads": case(lambda c: c.generate("m"), text(response="", done_reason="load")),
     "generate an image": case(
         lambda c: c.generate("m", "a cat"), {"model": "m", "image": PNG, "done": True, "completed": 4, "total": 4}

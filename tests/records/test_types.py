@@ -185,6 +185,7 @@ VALUES: list[Any] = [
     b"1", b"\xff", Word.ONE, Number(), decimal.Decimal("1.5"), decimal.Decimal(3), np.int64(3),
     np.float32(1.5), [], [1], ["a"], (1,), {"a": 1}, {"a": "b"}, {}, object(), pathlib.Path("x"),
     datetime.datetime(2020, 1, 1), datetime.date(2020, 1, 1), "2020-01-01", "2020-01-01T00:00:00Z", "2020-01-01 10:00",
+    {"a"}, frozenset(), dict.fromkeys("a").keys(), range(1),
     "2020-01-01T00:00:00.5+02:00", "2020-13-01", "1600000000", 1600000000.5, 1600000000000, "5 MiB", "5 parsecs",
 ]  # fmt: skip
 FIELDS = [

@@ -120,6 +120,8 @@ def _sent(endpoint: Endpoint, payload: Any) -> Any:
         return payload
     if payload.get("model") == "":
         raise ConfigurationError("model is empty", hint="name a model, such as llama3.2 or qwen3:8b")
+    if payload.get("images") == []:
+        return {name: value for name, value in payload.items() if name != "images"}
     if endpoint is not CHAT:
         return payload
     messages = [

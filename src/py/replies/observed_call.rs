@@ -98,21 +98,28 @@ impl ObservedCall {
         &self.trace
     }
 
-    /// Logs and tells what the call has noted since the last time.
-    pub fn tell_notes(&self, py: Python<'_>) -> PyResult<()> {
+    /// Logs and tells what the call has noted since the last time, and with `first_token` that the first items of a
+    /// stream are there: before the retries that came later, because a transfer may have broken off since.
+    pub fn tell_notes(&self, py: Python<'_>, mut first_token: bool) -> PyResult<()> {
         for note in self.trace.take_notes() {
+            if first_token && note.retried_at >= self.trace.first_byte() {
+                first_token = false;
+                self.tell_first_token(py)?;
+            }
             log::log(py, "warning", PyString::new(py, &note.text).as_any())?;
-            if let (Some(observer), Some(at)) = (&self.observer, note.retried_at) {
+            if let (Some(observer), Some(at)) = (self.open_observer(), note.retried_at) {
                 let object = observer.object.bind(py);
                 object.call_method1(intern!(py, "retry"), (at.as_secs_f64(), note.text))?;
             }
         }
+        if first_token {
+            self.tell_first_token(py)?;
+        }
         Ok(())
     }
 
-    /// Tells that the first items of a stream are there.
-    pub fn tell_first_token(&self, py: Python<'_>) -> PyResult<()> {
-        if let (Some(observer), Some(at)) = (&self.observer, self.trace.first_byte()) {
+    fn tell_first_token(&self, py: Python<'_>) -> PyResult<()> {
+        if let (Some(observer), Some(at)) = (self.open_observer(), self.trace.first_byte()) {
             let object = observer.object.bind(py);
             object.call_method1(intern!(py, "first_token"), (at.as_secs_f64(),))?;
         }
@@ -125,13 +132,14 @@ impl ObservedCall {
         let Some(observer) = self.open_observer() else {
             return Ok(());
         };
+        let noted = self.tell_notes(py, false);
         // A call has ended before anybody knows how, but where this cannot be known: nobody has waited for it.
         self.trace.finish(Some(&abandoned()));
         if observer.ended.swap(true, Ordering::AcqRel) {
-            return Ok(());
+            return noted;
         }
         let Some(ended) = self.trace.ended() else {
-            return Ok(());
+            return noted;
         };
         let error = error.map(|error| error.value(py));
         let arguments = (
@@ -142,7 +150,8 @@ impl ObservedCall {
         );
         let arguments: Bound<'_, PyTuple> = arguments.into_pyobject(py)?;
         let object = observer.object.bind(py);
-        object.call_method1(intern!(py, "end"), arguments).map(drop)
+        let ended = object.call_method1(intern!(py, "end"), arguments).map(drop);
+        noted.and(ended)
     }
 
     /// The end of a call that is answered whole: what `convert` makes of its `result`, after all that is to be told was told.
@@ -153,7 +162,7 @@ impl ObservedCall {
         result: PyResult<Py<PyAny>>,
         convert: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
-        let result = self.tell_notes(py).and(result);
+        let result = self.tell_notes(py, false).and(result);
         let result = match convert {
             Some(convert) => result
                 .and_then(|value| vectorcall::call(convert, value.bind(py)).map(Bound::unbind)),

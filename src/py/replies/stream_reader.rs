@@ -132,12 +132,9 @@ impl StreamReader {
 
     /// Tells what the call has noted, and that its first items are there.
     fn tell_notes(&mut self, py: Python<'_>) -> PyResult<()> {
-        self.call.tell_notes(py)?;
-        if !self.told_first && !self.at_end() {
-            self.told_first = true;
-            self.call.tell_first_token(py)?;
-        }
-        Ok(())
+        let first_token = !self.told_first && !self.at_end();
+        self.told_first |= first_token;
+        self.call.tell_notes(py, first_token)
     }
 
     /// The next item as Python sees it. The end of the stream, good or bad, is told.
@@ -169,7 +166,7 @@ impl StreamReader {
                 return Err(self.end_unconverted(py, error));
             }
             if !self.refill(inbox) {
-                self.call.tell_notes(py)?;
+                self.call.tell_notes(py, false)?;
                 return Ok(NextItem::NotYet);
             }
             self.tell_notes(py)?;
