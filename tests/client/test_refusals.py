@@ -241,7 +241,7 @@ def test_a_failed_pull_has_the_registrys_words_and_a_hint_about_pulls(
     ollama_server.on("POST", "/api/pull", Reply.ndjson([{"status": "pulling manifest"}, last][-lines:]))
     for stream in (False, True):
         with pytest.raises(expected) as caught:
-            list(Client(ollama_server.url).pull("m", stream=stream))
+            list(Client(ollama_server.url, retries=Retry(2, first=0.001)).pull("m", stream=stream))
         assert word in caught.value.hint
         assert "repeated itself" not in str(caught.value)
         if "error" in last:
