@@ -83,9 +83,10 @@ help:
 demo: $(METAGPT)/.package
 	@$(METAGPT)/bin/python examples/demo.py $(if $(PROMPT),--prompt "$(PROMPT)")
 
-# The suites of Python wait more than they work, so two run at a time. Each prints what it says when it has ended.
-test: test-rust instructions
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-python test-metagpt test-general test-packages
+# The suites of Python wait more than they work, so two run at a time, the longest one from the beginning: what it needs is
+# set up before. Each prints what it says when it has ended.
+test: test-rust instructions $(VENV)/.package $(METAGPT)/.package target/llama-index/.done
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-metagpt test-python test-general test-packages
 
 test-rust:
 	cargo test --locked --quiet --all-targets
