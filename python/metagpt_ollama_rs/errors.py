@@ -150,6 +150,10 @@ class RequestError(OllamaError):
     def error(self) -> str:
         return self.message
 
+    @error.setter
+    def error(self, text: str) -> None:
+        self.message = text
+
 
 class ConfigurationError(RequestError, ValueError):
     """An address, an option, a header or a key that cannot be used. Nothing was sent.

@@ -288,9 +288,26 @@ def every_error():
 @pytest.mark.parametrize("how", COPIES)
 @pytest.mark.parametrize("cls", every_error(), ids=lambda cls: cls.__name__)
 def test_errors_keep_their_fields(cls, how):
-    error = cls("it failed", hint="do this", url="http://a", model="m", status=500, partial="a", partial_thinking="b")
+    fields = {
+        "hint": "do this",
+        "url": "http://a",
+        "model": "m",
+        "status": 500,
+        "partial": "a",
+        "partial_thinking": "b",
+    }
+    if cls is errors.ValidationError:
+        error = cls("Message", [(("role",), "missing", "Field required", {"content": "a"})])
+        vars(error).update(fields)
+    else:
+        error = cls("it failed", **fields)
     for name, value in vars(cls).items():
-        if not name.startswith("_") and name not in ("message", "hint", "status_code"):
+        if (
+            not name.startswith("_")
+            and name not in ("message", "hint")
+            and not hasattr(value, "fget")
+            and not callable(value)
+        ):
             setattr(error, name, value if value is not None else 3)
     error.phase, error.error, error.body = "idle", "their words", b"{}"
     made = COPIES[how](error)
