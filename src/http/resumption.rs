@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use super::lane::Lane;
 use super::policy::{Retry, Timeouts, later};
 use super::request::Request;
-use super::retry_plan::random_fraction;
+use super::retry_plan::{last_of, note_retry, random_fraction};
 use crate::error::{Cause, Error, Kind, Phase, Repeat};
 
 /// How many bytes of each blob have been transferred, by the blob's digest.
@@ -102,24 +102,13 @@ impl Resumption {
         noted: impl FnOnce(),
     ) -> Result<Request, Error> {
         let Some(wait) = self.next_wait(&error, random_fraction()) else {
-            return Err(match self.resent {
-                0 => error,
-                resent => error.with_sentence(&format!("Tried {} times.", resent + 1)),
-            });
+            return Err(last_of(error, self.resent));
         };
         self.taken += 1;
         self.resent = self.resent.saturating_add(1);
         if let Some(trace) = &self.request.trace {
-            let call = trace.call();
-            trace.note_retry(format!(
-                "retry {} of {} of {}{} after {:.1} s, which goes on where it stopped: {}",
-                self.taken,
-                self.policy.count,
-                call.host,
-                call.endpoint,
-                wait.as_secs_f64(),
-                error.message
-            ));
+            let how = ", which goes on where it stopped";
+            note_retry(trace, self.taken, self.policy, wait, how, &error);
         }
         noted();
         lane.sleep(wait).await;

@@ -58,26 +58,14 @@ impl RetryPlan {
         trace: Option<&Trace>,
     ) -> Result<(), Error> {
         let Some(wait) = self.next_wait(&error, random_fraction()) else {
-            return Err(match self.taken {
-                0 => error,
-                taken => error.with_sentence(&format!("Tried {} times.", taken + 1)),
-            });
+            return Err(last_of(error, self.taken));
         };
         self.taken += 1;
         if error.retry_after.is_some() {
             self.obeyed = self.obeyed.saturating_add(wait);
         }
         if let Some(trace) = trace {
-            let call = trace.call();
-            trace.note_retry(format!(
-                "retry {} of {} of {}{} after {:.1} s: {}",
-                self.taken,
-                self.policy.count,
-                call.host,
-                call.endpoint,
-                wait.as_secs_f64(),
-                error.message
-            ));
+            note_retry(trace, self.taken, self.policy, wait, "", &error);
         }
         lane.sleep(wait).await;
         Ok(())
@@ -98,6 +86,35 @@ impl RetryPlan {
         let in_time = self.end.is_none_or(|end| later(now, wait) < end);
         in_time.then_some(wait)
     }
+}
+
+/// `error`, which ends a request that was sent again `retries` times.
+pub(super) fn last_of(error: Error, retries: u32) -> Error {
+    match retries {
+        0 => error,
+        retries => error.with_sentence(&format!("Tried {} times.", retries + 1)),
+    }
+}
+
+/// Notes for the log that the call of `trace` is sent again after `wait`, because of `error`. `number` counts the retries,
+/// of which `policy` allows so many; `how` may add to what is said of them.
+pub(super) fn note_retry(
+    trace: &Trace,
+    number: u32,
+    policy: Retry,
+    wait: Duration,
+    how: &str,
+    error: &Error,
+) {
+    let call = trace.call();
+    trace.note_retry(format!(
+        "retry {number} of {} of {}{} after {:.1} s{how}: {}",
+        policy.count,
+        call.host,
+        call.endpoint,
+        wait.as_secs_f64(),
+        error.message
+    ));
 }
 
 /// A number from 0 to 1 that differs from client to client: the hasher's keys are random.
