@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import pickle
 import re
 import ssl
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import pytest
 
 from metagpt_ollama_rs import AsyncClient, Client, errors
 from metagpt_ollama_rs.testing import ScriptedServer, faults
 
-Fronts = Callable[..., Any]
-MESSAGES = [{"role": "user", "content": "hi"}]
+from .tls_calls import Fronts, ask, failures
 
 
 @pytest.fixture(autouse=True)
@@ -35,35 +33,11 @@ def parts(certificates: Path, tmp_path: Path) -> tuple[Path, Path]:
     return certificate, key
 
 
-def ask(url: str, **arguments: Any) -> str:
-    """The answer of a server, the same to both clients, streamed and whole."""
-    with Client(url, retries=0, **arguments) as client:
-        answers = {client.chat("m", MESSAGES).message.content}
-        answers.add("".join(part.message.content for part in client.chat("m", MESSAGES, stream=True)))
-
-    async def asked() -> None:
-        async with AsyncClient(url, retries=0, **arguments) as client:
-            answers.add((await client.chat("m", MESSAGES)).message.content)
-            pieces = [part.message.content async for part in await client.chat("m", MESSAGES, stream=True)]
-            answers.add("".join(pieces))
-
-    asyncio.run(asked())
-    assert len(answers) == 1
-    return answers.pop()
-
-
 def refused(url: str, **arguments: Any) -> errors.ConnectError:
     """The failure to reach a server, the same of both clients."""
-    with pytest.raises(errors.ConnectError) as caught:
-        Client(url, retries=0, **arguments).chat("m", MESSAGES)
-
-    async def asked() -> None:
-        await AsyncClient(url, retries=0, **arguments).chat("m", MESSAGES)
-
-    with pytest.raises(errors.ConnectError) as second:
-        asyncio.run(asked())
-    assert second.value.hint == caught.value.hint
-    return caught.value
+    first, second = failures(url, **arguments)
+    assert second.hint == first.hint
+    return first
 
 
 def test_a_server_that_demands_a_certificate_gets_it(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import pickle
 import re
@@ -10,15 +9,14 @@ import socket
 import ssl
 import threading
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import pytest
 
 from metagpt_ollama_rs import AsyncClient, Client, Timeout, errors, trust
 from metagpt_ollama_rs.testing import ScriptedServer
 
-Fronts = Callable[..., Any]
-MESSAGES = [{"role": "user", "content": "hi"}]
+from .tls_calls import Fronts, ask, failures
 
 
 @pytest.fixture(autouse=True)
@@ -27,35 +25,11 @@ def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def ask(url: str, **arguments: Any) -> str:
-    """The answer of a server, the same to both clients, streamed and whole."""
-    with Client(url, retries=0, **arguments) as client:
-        answers = {client.chat("m", MESSAGES).message.content}
-        answers.add("".join(part.message.content for part in client.chat("m", MESSAGES, stream=True)))
-
-    async def asked() -> None:
-        async with AsyncClient(url, retries=0, **arguments) as client:
-            answers.add((await client.chat("m", MESSAGES)).message.content)
-            pieces = [part.message.content async for part in await client.chat("m", MESSAGES, stream=True)]
-            answers.add("".join(pieces))
-
-    asyncio.run(asked())
-    assert len(answers) == 1
-    return answers.pop()
-
-
 def refused(url: str, **arguments: Any) -> errors.ConnectError:
     """The failure to reach a server, the same of both clients."""
-    with pytest.raises(errors.ConnectError) as caught:
-        Client(url, retries=0, **arguments).chat("m", MESSAGES)
-
-    async def asked() -> None:
-        await AsyncClient(url, retries=0, **arguments).chat("m", MESSAGES)
-
-    with pytest.raises(errors.ConnectError) as second:
-        asyncio.run(asked())
-    assert str(second.value) == str(caught.value)
-    return caught.value
+    first, second = failures(url, **arguments)
+    assert str(second) == str(first)
+    return first
 
 
 @pytest.mark.parametrize(
