@@ -96,7 +96,7 @@ KINDS = (
     *(
         Kind(
             method,
-            lambda order: {"model": order.model},
+            lambda order, more=more: {"model": order.model, **more},
             lambda reply, order: bool(reply.status == "success"),
             lambda progress: progress.status,
             lambda order: order.steps,
@@ -104,17 +104,7 @@ KINDS = (
             stream_faults=TRANSFER,
             changes=True,
         )
-        for method in ("pull", "push")
-    ),
-    Kind(
-        "create",
-        lambda order: {"model": order.model, "from_": "m"},
-        lambda reply, order: bool(reply.status == "success"),
-        lambda progress: progress.status,
-        lambda order: order.steps,
-        faults=tuple(fault for fault in TRANSFER if fault != "error-line"),
-        stream_faults=TRANSFER,
-        changes=True,
+        for method, more in (("pull", {}), ("push", {}), ("create", {"from_": "m"}))
     ),
     Kind(
         "delete",
