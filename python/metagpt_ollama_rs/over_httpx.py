@@ -474,7 +474,18 @@ class _Items:
         self._last: dict[str, Any] = {}
         self._tool_calls: list[Any] = []
         self._done = self._says_done = False
-        self.text = self.thinking = ""
+        self._texts: list[str] = []
+        self._thoughts: list[str] = []
+
+    @property
+    def text(self) -> str:
+        """The text of the answer so far."""
+        return "".join(self._texts)
+
+    @property
+    def thinking(self) -> str:
+        """The model's thinking so far."""
+        return "".join(self._thoughts)
 
     def feed(self, piece: bytes) -> Iterator[Any]:
         """The items that a piece of the body completes; what is wrong comes after those before it."""
@@ -536,8 +547,8 @@ class _Items:
         self._last = raw or self._last
         self._done = delta.done
         self._says_done = self._says_done or "done" in raw
-        self.text += delta.content
-        self.thinking += delta.thinking
+        self._texts.append(delta.content)
+        self._thoughts.append(delta.thinking)
         self._tool_calls += delta.tool_calls
         return [delta if self._deltas else raw if self._make is None else self._make(raw)]
 
@@ -546,7 +557,8 @@ class _Items:
         whole = dict(self._last)
         if self._exchange.endpoint.lines != "answer":
             return whole
-        said = {"thinking": self.thinking} if self.thinking else {}
+        thinking = self.thinking
+        said = {"thinking": thinking} if thinking else {}
         if "response" in whole:
             return {**whole, "response": self.text, **said}
         calls = {"tool_calls": self._tool_calls} if self._tool_calls else {}
