@@ -2,33 +2,11 @@
 
 from __future__ import annotations
 
-from metagpt_ollama_rs.errors import (
-    RequestError,
-    ResponseError,
-)
-from metagpt_ollama_rs.inputs import (
-    Image,
-    Options,
-    Tool,
-)
-from metagpt_ollama_rs.record import (
-    Record as SubscriptableBaseModel,
-)
-from metagpt_ollama_rs.request_types import (
-    BaseGenerateRequest,
-    BaseRequest,
-    BaseStreamableRequest,
-    ChatRequest,
-    CopyRequest,
-    CreateRequest,
-    DeleteRequest,
-    EmbeddingsRequest,
-    EmbedRequest,
-    GenerateRequest,
-    PullRequest,
-    PushRequest,
-    ShowRequest,
-)
+from metagpt_ollama_rs import request_types, systemone_types, web_types
+from metagpt_ollama_rs.errors import RequestError, ResponseError
+from metagpt_ollama_rs.inputs import Image, Options, Tool
+from metagpt_ollama_rs.record import Record as SubscriptableBaseModel
+from metagpt_ollama_rs.request_types import *  # noqa: F403
 from metagpt_ollama_rs.responses import (
     BaseGenerateResponse,
     ChatResponse,
@@ -45,43 +23,14 @@ from metagpt_ollama_rs.responses import (
     StatusResponse,
     TokenLogprob,
 )
-from metagpt_ollama_rs.systemone_types import (
-    SystemOneAnswer,
-    SystemOneChoiceAnswer,
-    SystemOneChoiceQuestion,
-    SystemOneContent,
-    SystemOneNoulAnswer,
-    SystemOneNoulQuestion,
-    SystemOneQuestion,
-    SystemOneRequest,
-    SystemOneResponse,
-    SystemOneScoreAnswer,
-    SystemOneScoreQuestion,
-    SystemOneUsage,
-)
-from metagpt_ollama_rs.web_types import (
-    WebFetchRequest,
-    WebFetchResponse,
-    WebSearchRequest,
-    WebSearchResponse,
-    WebSearchResult,
-)
+from metagpt_ollama_rs.systemone_types import *  # noqa: F403
+from metagpt_ollama_rs.web_types import *  # noqa: F403
 
 __all__ = [
-    "BaseGenerateRequest",
     "BaseGenerateResponse",
-    "BaseRequest",
-    "BaseStreamableRequest",
-    "ChatRequest",
     "ChatResponse",
-    "CopyRequest",
-    "CreateRequest",
-    "DeleteRequest",
-    "EmbedRequest",
     "EmbedResponse",
-    "EmbeddingsRequest",
     "EmbeddingsResponse",
-    "GenerateRequest",
     "GenerateResponse",
     "Image",
     "ListResponse",
@@ -91,31 +40,14 @@ __all__ = [
     "Options",
     "ProcessResponse",
     "ProgressResponse",
-    "PullRequest",
-    "PushRequest",
     "RequestError",
     "ResponseError",
-    "ShowRequest",
     "ShowResponse",
     "StatusResponse",
     "SubscriptableBaseModel",
-    "SystemOneAnswer",
-    "SystemOneChoiceAnswer",
-    "SystemOneChoiceQuestion",
-    "SystemOneContent",
-    "SystemOneNoulAnswer",
-    "SystemOneNoulQuestion",
-    "SystemOneQuestion",
-    "SystemOneRequest",
-    "SystemOneResponse",
-    "SystemOneScoreAnswer",
-    "SystemOneScoreQuestion",
-    "SystemOneUsage",
     "TokenLogprob",
     "Tool",
-    "WebFetchRequest",
-    "WebFetchResponse",
-    "WebSearchRequest",
-    "WebSearchResponse",
-    "WebSearchResult",
 ]
+__all__ += request_types.__all__
+__all__ += systemone_types.__all__
+__all__ += web_types.__all__
