@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parents[2]
-NAMES = ("clients", "compatibility", "reliability", "troubleshooting", "wire")
+NAMES = ("clients", "compatibility", "reliability", "tools", "troubleshooting", "wire")
 PAGES = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in NAMES)]
 TWINS = {page: page.with_suffix(".zh.md") for page in PAGES}
 TWINS |= {twin: page for page, twin in TWINS.items()}

@@ -1,0 +1,40 @@
+"""The examples of docs/tools.md (its Chinese twin has the same) run as they stand, against the scripted server."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from metagpt_ollama_rs.testing import ScriptedServer
+
+GUIDE = (Path(__file__).parents[2] / "docs" / "tools.md").read_text(encoding="utf-8")
+SECTIONS = re.split(r"^## ", GUIDE, flags=re.MULTILINE)[1:]
+EXAMPLES = [
+    (section.partition("\n")[0], code)
+    for section in SECTIONS
+    for code in re.findall(r"^```python\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+]
+
+
+def test_all_examples_are_found() -> None:
+    assert len(EXAMPLES) == GUIDE.count("```python")
+
+
+@pytest.mark.parametrize(("section", "code"), EXAMPLES, ids=[section for section, _ in EXAMPLES])
+def test_an_example_runs(
+    section: str,
+    code: str,
+    ollama_server: ScriptedServer,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("OLLAMA_HOST", ollama_server.url)
+    monkeypatch.chdir(tmp_path)
+    ollama_server.answer("Hello from the script")
+    # The examples name Ollama's usual address.
+    code = code.replace("http://127.0.0.1:11434", ollama_server.url)
+    exec(compile(code, section, "exec"), {"__name__": "__main__"})
+    assert capsys.readouterr().out.strip()
