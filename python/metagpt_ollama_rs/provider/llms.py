@@ -51,6 +51,7 @@ from ..replies import (
     thinking_of,
     tool_calls_of,
 )
+from ..thinking import ThinkSplitter, split_thinking
 from .capabilities import check_vision
 from .copying import CopyableLLM
 from .costs import TokenCountingLLM
@@ -81,7 +82,6 @@ from .stats_records import (
 )
 from .streaming import RepetitionMonitor, aclosing
 from .structured import ask_with_fallbacks, put_format, structured_by_environment
-from .thinking import ThinkSplitter, split_thinking
 
 __all__ = ["OllamaGenerate", "OllamaLLM"]
 
