@@ -78,7 +78,7 @@ def extract_code(answer: str, language: Optional[str] = None) -> str:
 def find_code(answer: str, language: Optional[str] = None, *, _depth: int = 0) -> CodeBlock:
     """As `extract_code`, with the programming language."""
     text = re.sub(r"\r\n?", "\n", answer)
-    wanted = _language_of(language or "")
+    wanted = _fence_language(language or "")
     may_be_python = wanted in ("", _PYTHON)
     if may_be_python and not text.lstrip().startswith("~~~"):
         for candidate in (text, textwrap.dedent(text)):
@@ -100,7 +100,7 @@ def find_code(answer: str, language: Optional[str] = None, *, _depth: int = 0) -
     one_line = _ONE_LINE.fullmatch(text)
     if one_line is not None:
         first, _, rest = one_line["code"].partition(" ")
-        has_language = bool(rest.strip()) and _language_of(first) in (_PYTHON, wanted)
+        has_language = bool(rest.strip()) and _fence_language(first) in (_PYTHON, wanted)
         return CodeBlock(wanted or _PYTHON, rest.strip() if has_language else one_line["code"])
     found = without_prose(text) if may_be_python else None
     if found is not None:
@@ -179,7 +179,7 @@ def _fenced_blocks(text: str, depth: int = 0) -> list[CodeBlock]:
         if token.type != "fence" or token.map[0] < end:
             continue
         start, end = token.map
-        language, inside = _language_of(token.info), token.content.removesuffix("\n")
+        language, inside = _fence_language(token.info), token.content.removesuffix("\n")
         is_closed = end - 1 > start and _ends_fence(lines[end - 1], token.markup)
         if not is_closed and inside.rstrip().endswith(token.markup):
             inside = inside.rstrip()[: -len(token.markup)]
@@ -234,8 +234,8 @@ def _line_count(text: str) -> int:
     return sum(1 for line in text.split("\n") if line.strip())
 
 
-def _language_of(info: str) -> str:
-    """The language in a fence's first line, such as ``python3 title="a.py"``, ``{.python}`` or ``src/main.py``."""
+def _fence_language(info: str) -> str:
+    """The language in a fence's first line, such as ``python3 title="a.py"``, ``{.python}`` or ``a.py``."""
     word = re.match(r"[\w+#./-]*", info.strip().lstrip("{.").lower())
     name = word[0].removeprefix("language-").removeprefix("lang-") if word else ""
     return _PYTHON if re.fullmatch(r"(?:i?python|py)[\d.]*|.*\.pyi?", name) else name
