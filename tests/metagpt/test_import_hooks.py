@@ -9,7 +9,7 @@ from importlib.machinery import ModuleSpec
 
 import pytest
 
-from metagpt_ollama_rs.provider.import_hooks import when_imported
+from metagpt_ollama_rs.import_hooks import when_imported
 
 
 @pytest.fixture

@@ -438,7 +438,7 @@ def test_metagpts_rag_gets_it(stand_ins, configured):
 
 
 def test_also_where_rag_was_imported_first(stand_ins, configured, monkeypatch):
-    from metagpt_ollama_rs.provider import import_hooks
+    from metagpt_ollama_rs import import_hooks
     from metagpt_ollama_rs.provider.patches.table import apply_patches
 
     configured()
@@ -455,7 +455,7 @@ def test_also_where_rag_was_imported_first(stand_ins, configured, monkeypatch):
 def test_a_users_own_creator_stays(stand_ins, configured, monkeypatch):
     from metagpt.configs.embedding_config import EmbeddingType
 
-    from metagpt_ollama_rs.provider import import_hooks
+    from metagpt_ollama_rs import import_hooks
     from metagpt_ollama_rs.provider.patches.table import apply_patches
 
     configured()

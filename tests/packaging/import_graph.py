@@ -373,12 +373,13 @@ COMPUTED = {
         )
     },
     ("metagpt_ollama_rs/provider/__init__.py", "import_module(_MODULE_OF[name])"): "the names are in a table above it",
-    ("metagpt_ollama_rs/provider/import_hooks.py", "sys.modules.get(name)"): "a module of MetaGPT's, if it is there",
+    ("metagpt_ollama_rs/import_hooks.py", "sys.modules.get(name)"): "a module of MetaGPT's, if it is there",
     (
         "metagpt_ollama_rs/provider/monkeypatches.py",
         "sys.modules.get(namespace)",
     ): "the modules in which a user may have replaced a function, those above it among them",
     ("metagpt_ollama_rs/provider/patches/patch.py", "sys.modules.values"): "modules of MetaGPT's, by their names",
+    ("metagpt_ollama_rs/slc/extras.py", "import_module(name)"): "an optional library",
     ("metagpt_ollama_rs/tools.py", "sys.modules.get(holder.__module__)"): "the module of a function of the user's",
 }
 IMPORTERS = {"import_module", "__import__"}

@@ -4,7 +4,7 @@ so that its patches never act.
 
 from __future__ import annotations
 
-from ..import_hooks import when_imported
+from ...import_hooks import when_imported
 from . import commands, plans, reports, searches
 from .acting_roles import note_acting_roles
 from .action_nodes import expect_nodes

@@ -1,7 +1,7 @@
 """Post-import hooks: call a function with a module once that module is imported, which may be never.
 
-The provider patches modules of MetaGPT in this way. To import them for that purpose would cost seconds, or fail where
-an extra of MetaGPT is not installed. Standard library only.
+The provider patches modules of MetaGPT in this way, and the tools of `slc` enter MetaGPT's registry. To import the
+modules for that purpose would cost seconds, or fail where an extra of MetaGPT is not installed. Standard library only.
 
 A module may also be half imported when the hook is added: with ``install``, ``metagpt.context`` imports the provider in
 its first lines, and defines its class in the last ones. Python marks such a module in its spec (``_initializing``)
