@@ -73,7 +73,7 @@ def print_error(message: str, hint: str | None) -> None:
 def print_json_error(error: BaseException, message: str, hint: str | None, exit_code: int) -> None:
     """Prints an error for programs on stdout, as a JSON object. What arrived of an answer before it is `partial`:
 
-        {"error": {"type": "InterruptedStreamError", "message": "…", "hint": "…", "exit_code": 1, "partial": "def f("}}
+    {"error": {"type": "InterruptedStreamError", "message": "…", "hint": "…", "exit_code": 1, "partial": "def f("}}
     """
     cause = error.__cause__ or error
     described = {"type": type(cause).__name__, "message": message, "hint": hint or "", "exit_code": exit_code}

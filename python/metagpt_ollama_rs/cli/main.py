@@ -77,7 +77,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _report(
-    error: Exception, message: str, hint: str | None, exit_code: int, given: list[str], parsed: argparse.Namespace | None
+    error: Exception,
+    message: str,
+    hint: str | None,
+    exit_code: int,
+    given: list[str],
+    parsed: argparse.Namespace | None,
 ) -> None:
     if _wants_json(given, parsed):
         print_json_error(error, message, hint, exit_code)

@@ -39,9 +39,7 @@ class CommandParser(argparse.ArgumentParser):
 
     declare: Callable[[CommandParser], None] | None = None
 
-    def parse_known_args(  # type: ignore[override]
-        self, args: Sequence[str] | None = None, namespace: Any = None
-    ) -> tuple[Any, list[str]]:
+    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> tuple[Any, list[str]]:
         """All arguments have to be known here, so that the error names the command that does not know one."""
         if self.declare is not None:
             declare, self.declare = self.declare, None

@@ -53,8 +53,10 @@ def read_file(path: str | None, encoding: str | None) -> InputText:
 
     Raises `CliError` for what cannot be read as text, or has none.
     """
-    name = path if path not in (None, "-") else _STDIN
-    data = _stdin(asked=path == "-") if name == _STDIN else _file(name)
+    if path is None or path == "-":
+        name, data = _STDIN, _stdin(asked=path == "-")
+    else:
+        name, data = path, _file(path)
     if len(data) > _MOST:
         raise CliError(f"{name} has more than {_MOST >> 20} MiB", hint="give the part of it that matters")
     text = decode_input(data, encoding, name)
@@ -91,7 +93,9 @@ def decode_input(data: bytes, encoding: str | None, name: str) -> str:
     """
     marked = next((codec for mark, codec in _MARKS if data.startswith(mark)), None)
     if encoding is None and marked is None and b"\0" in data:
-        raise CliError(f"{name} is binary", hint="only text can be read; for UTF-16 without a mark: --encoding utf-16-le")
+        raise CliError(
+            f"{name} is binary", hint="only text can be read; for UTF-16 without a mark: --encoding utf-16-le"
+        )
     first: UnicodeDecodeError | None = None
     known = encoding or marked
     for codec in [known] if known else ["utf-8", *_other_encodings(data, name)]:

@@ -2,8 +2,8 @@
 
     print_answer(arguments, lambda options: SmartQATool.smart_qa("Why?", **options))
 
-On a terminal the model's words are shown as they arrive. Elsewhere stdout gets the finished result only, such as the code
-in an answer, so that `… > file` is right. With `--json` it is
+On a terminal the model's words are shown as they arrive. Elsewhere stdout gets the finished result only, such as the
+code in an answer, so that `… > file` is right. With `--json` it is
 
     {"tool": "ask", "model": "qwen2.5:7b", "text": "…"}
 """

@@ -1,7 +1,7 @@
 """The tools of `metagpt-ollama tool`, one module each: a module that is put into this folder is a tool.
 
-It has what `cli.main.Command` declares, and `CALLS`, what it calls in `metagpt_ollama_rs.slc`. For example, the whole of
-a tool `metagpt-ollama tool shout`:
+It has what `cli.main.Command` declares, and `CALLS`, what it calls in `metagpt_ollama_rs.slc`. For example, the whole
+of a tool `metagpt-ollama tool shout`:
 
     NAME = "shout"
     SUMMARY = "Say it loud."
