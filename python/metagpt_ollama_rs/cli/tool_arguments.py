@@ -82,9 +82,9 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("model")
     group.add_argument("--model", metavar="NAME", help="such as qwen2.5:7b")
     group.add_argument(
-        "--timeout", type=_positive, metavar="SECONDS", help="for the first token and for each pause after it"
+        "--timeout", type=_above_zero, metavar="SECONDS", help="for the first token and for each pause after it"
     )
-    group.add_argument("--temperature", type=_not_negative, metavar="T", help="0 for the likeliest answer")
+    group.add_argument("--temperature", type=_from_zero_on, metavar="T", help="0 for the likeliest answer")
     group.add_argument("--language", choices=("zh", "en"), help="of the prompt (default: that of the input)")
     group.add_argument(
         "--option",
@@ -152,14 +152,14 @@ def _number(text: str) -> float:
     return number
 
 
-def _positive(text: str) -> float:
+def _above_zero(text: str) -> float:
     number = _number(text)
     if number <= 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not above 0")
     return number
 
 
-def _not_negative(text: str) -> float:
+def _from_zero_on(text: str) -> float:
     number = _number(text)
     if number < 0:
         raise argparse.ArgumentTypeError(f"{text!r} is below 0")

@@ -54,9 +54,9 @@ def read_file(path: str | None, encoding: str | None) -> InputText:
     Raises `CliError` for what cannot be read as text, or has none.
     """
     if path is None or path == "-":
-        name, data = _STDIN, _stdin(asked=path == "-")
+        name, data = _STDIN, _stdin_data(asked=path == "-")
     else:
-        name, data = path, _file(path)
+        name, data = path, _file_data(path)
     if len(data) > _MOST:
         raise CliError(f"{name} has more than {_MOST >> 20} MiB", hint="give the part of it that matters")
     text = decode_input(data, encoding, name)
@@ -121,7 +121,7 @@ def _other_encodings(data: bytes, name: str) -> Iterator[str]:
     yield locale.getpreferredencoding(False)
 
 
-def _stdin(*, asked: bool) -> bytes:
+def _stdin_data(*, asked: bool) -> bytes:
     stdin = sys.stdin
     if stdin is None:
         raise CliError("there is no stdin to read")
@@ -132,7 +132,7 @@ def _stdin(*, asked: bool) -> bytes:
     return stdin.buffer.read(_MOST + 1)
 
 
-def _file(path: str) -> bytes:
+def _file_data(path: str) -> bytes:
     try:
         with open(path, "rb") as file:
             return file.read(_MOST + 1)

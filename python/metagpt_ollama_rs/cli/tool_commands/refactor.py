@@ -33,20 +33,20 @@ def run(arguments: argparse.Namespace) -> int:
     from ...slc import CodeGenerationTool
 
     if arguments.diff and arguments.raw:
-        raise UsageError("--raw gives no code to make a --diff of")
+        raise UsageError("--raw gives no code to make a --diff of", hint="metagpt-ollama tool refactor --help")
     code = tool_inputs.read_file(arguments.file, arguments.encoding)
     instruction = tool_inputs.read_words([arguments.instruction], arguments.encoding, "instruction")
 
     def changed(options: ToolOptions) -> str:
         text = CodeGenerationTool.refactor_code(code.text, instruction, raw=arguments.raw, **options)
-        return _diff(code, text) if arguments.diff else text
+        return _diff_of_code(code, text) if arguments.diff else text
 
     return tool_output.print_answer(arguments, changed)
 
 
-def _diff(before: tool_inputs.InputText, after: str) -> str:
+def _diff_of_code(before: tool_inputs.InputText, after: str) -> str:
     """A unified diff. Line ends are no difference: a model writes one kind only."""
-    lines = difflib.unified_diff(
+    lines = difflib.unified_diff_of_code(
         before.text.splitlines(), after.splitlines(), f"a/{before.name}", f"b/{before.name}", lineterm=""
     )
     return "\n".join(lines)
