@@ -152,7 +152,7 @@ def test_options_reach_the_server(tool, ollama_server):
     body = asked(ollama_server)
     assert (body["model"], body["stream"]) == ("m", False)
     assert body["prompt"].endswith("\n\nWhy so?")
-    assert body["options"] == {"temperature": 0.5, "seed": 1, "stop": "x"}
+    assert body["options"] == {"temperature": 0.5, "seed": 1, "stop": ["x"]}
 
 
 def test_a_configuration_is_named(tool, ollama_server, tmp_path):
@@ -328,7 +328,7 @@ class Terminal:
 
 
 def test_a_terminal_shows_the_answer_as_it_comes(ollama_server):
-    reply = Reply.generate(["Because ", "it ", "does."]).gated(free=2)
+    reply = Reply.generate(["Because ", "it ", "does."]).gated()
     ollama_server.on("POST", "/api/generate", reply)
     terminal = Terminal("ask", "Why?")
     terminal.read_to("Because ")
@@ -368,7 +368,7 @@ def test_a_terminal_acts_on_nothing_that_a_model_says(ollama_server):
 
 
 def test_ctrl_c_keeps_what_came(ollama_server):
-    reply = Reply.generate(["Because ", "it ", "does."]).gated(free=2)
+    reply = Reply.generate(["Because ", "it ", "does."]).gated()
     ollama_server.on("POST", "/api/generate", reply)
     terminal = Terminal("ask", "Why?")
     terminal.read_to("Because ")

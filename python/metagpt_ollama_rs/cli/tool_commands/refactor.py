@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _diff_of_code(before: tool_inputs.InputText, after: str) -> str:
     """A unified diff. Line ends are no difference: a model writes one kind only."""
-    lines = difflib.unified_diff_of_code(
+    lines = difflib.unified_diff(
         before.text.splitlines(), after.splitlines(), f"a/{before.name}", f"b/{before.name}", lineterm=""
     )
     return "\n".join(lines)
