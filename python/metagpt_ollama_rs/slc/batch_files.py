@@ -74,7 +74,7 @@ class BatchReport:
         number: that of the batch, if it was written, for `BatchFileTool.undo`; else None.
 
     >>> print(BatchReport("replace", (), (FileProblem("a.bin", "it is binary"),), looked_at=2))
-    Nothing to change in 2 files.
+    Nothing is changed in 2 files.
     left alone, it is binary: a.bin
     """
 
@@ -107,7 +107,7 @@ class BatchReport:
         if not self.changes:
             if not self.looked_at:
                 return "No file matches the pattern."
-            return f"Nothing {'was written of' if self.problems else 'to change in'} {_files(self.looked_at)}."
+            return f"Nothing is changed in {_count_of_files(self.looked_at)}."
         pairs = [
             count_lines(content_diff(change.path, change.before, change.after))
             for change in self.changes
@@ -115,7 +115,7 @@ class BatchReport:
         ]
         lines = f" (+{sum(added for added, _ in pairs)} -{sum(gone for _, gone in pairs)} lines)" if pairs else ""
         verb = "renamed" if self.action == "rename" else "changed"
-        count = _files(len(self.changes))
+        count = _count_of_files(len(self.changes))
         if self.number is None:
             return f"{count} would be {verb}{lines}. This is a dry run: nothing was written."
         were = "was" if len(self.changes) == 1 else "were"
@@ -289,7 +289,7 @@ class BatchFileTool:
             ConfigurationError: the regular expression or the replacement is not valid, or takes too long.
             BatchError: nothing could be written.
         """
-        return _text(self.plan_replace(pattern, old, new, regex=regex), apply)
+        return _shown_or_applied(self.plan_replace(pattern, old, new, regex=regex), apply)
 
     def rename(
         self, pattern: str, old: str, new: Optional[str] = None, *, regex: bool = False, apply: bool = False
@@ -312,7 +312,7 @@ class BatchFileTool:
             ConfigurationError: the template or the regular expression is not valid.
             BatchError: nothing could be renamed.
         """
-        return _text(self.plan_rename(pattern, old, new, regex=regex), apply)
+        return _shown_or_applied(self.plan_rename(pattern, old, new, regex=regex), apply)
 
     def apply_prompt(
         self,
@@ -341,7 +341,7 @@ class BatchFileTool:
         Raises:
             OllamaError: there is no usable answer for any file; or nothing could be written (BatchError).
         """
-        return _text(self.plan_prompt(pattern, instruction, at_once=at_once, **options), apply)
+        return _shown_or_applied(self.plan_prompt(pattern, instruction, at_once=at_once, **options), apply)
 
     def undo(self, batch: Optional[int] = None, *, force: bool = False) -> str:
         """Puts the files back as they were before a batch, byte for byte, also if the batch was interrupted.
@@ -563,7 +563,7 @@ class BatchFileTool:
         return new is not None and not same
 
 
-def _text(plan: BatchPlan, apply: bool) -> str:
+def _shown_or_applied(plan: BatchPlan, apply: bool) -> str:
     return str(plan.apply() if apply else plan)
 
 
@@ -593,5 +593,5 @@ def _has_dollar_group(replacement: str) -> bool:
     return any(after[:1].isdigit() or after[:1] in ("{", "<", "&") for after in replacement.split("$")[1:])
 
 
-def _files(count: int) -> str:
+def _count_of_files(count: int) -> str:
     return f"{count} file{'' if count == 1 else 's'}"

@@ -1,6 +1,6 @@
 """What a model is to make of a file, and whether its answer can take the file's place.
 
-    new_lines("src/a.py", "a = 1\\n", "```python\\na = 2\\n```")      # "a = 2\\n"
+    new_lines("a.py", "a = 1\\n", "```python\\na = 2\\n```")      # "a = 2\\n"
 
 An answer that cannot be the whole file is an error, so that no file is emptied or cut by it: an empty one, one that
 says "the rest is unchanged" where the rest is to stand, Python that does not parse.
@@ -43,7 +43,7 @@ class UnusableAnswerError(OllamaError):
 def is_prose(path: str) -> bool:
     """Whether the file is a text for people, and no code.
 
-    >>> is_prose("docs/README.md"), is_prose("LICENSE"), is_prose("a.py"), is_prose(".env.json")
+    >>> is_prose("NOTES.MD"), is_prose("LICENSE"), is_prose("a.py"), is_prose(".env.json")
     (True, True, False, False)
     """
     return _suffix(path) in _PROSE

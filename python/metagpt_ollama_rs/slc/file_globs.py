@@ -1,7 +1,7 @@
 """Patterns of paths: ``*``, ``?`` and ``[…]`` within a name, ``**`` for any number of folders.
 
-    glob = PathGlob("src/**/*.py")
-    glob.matches(("src", "a.py")), glob.matches(("src", "b", "c.py"))       # True, True
+    glob = PathGlob("lib/**/*.py")
+    glob.matches(("lib", "a.py")), glob.matches(("lib", "b", "c.py"))       # True, True
     glob.may_match_below(("docs",))                                         # False: not worth looking into
 
 Upper and lower case differ, and braces are ordinary characters. A name that begins with a dot is matched by what begins

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["BatchError", "BatchLog", "FileJournal"]
 
 _BATCHES = f"{STATE_FOLDER}/batches"
+_GITIGNORE = f"{STATE_FOLDER}/.gitignore"
+_LOCK = f"{STATE_FOLDER}/lock"
 # So many batches can be undone; older ones are forgotten.
 KEPT_BATCHES = 100
 # No journal is longer, in bytes.
@@ -157,10 +159,13 @@ class BatchLog:
 
     def _take(self, entry: dict[str, Any]) -> None:
         if "plan" in entry:
+            if not all(map(_is_step, entry["plan"])):
+                raise ValueError(entry)
             self.plan, self.action = entry["plan"], entry["action"]
             return
         event, step = entry["event"], entry.get("step", 0)
-        self.plan[step]
+        if "step" in entry and step not in range(len(self.plan)):
+            raise ValueError(entry)
         if event == "step":
             self.steps.append(step)
         elif event == "skip":
@@ -177,6 +182,14 @@ class BatchLog:
             self.undone = True
         else:
             raise ValueError(event)
+
+
+def _is_step(entry: Any) -> bool:
+    """Whether this is a step of a plan: what it needs is there, and of the right type."""
+    if "new_path" in entry:
+        return isinstance(entry["path"], str) and isinstance(entry["new_path"], str)
+    kinds = {"path": str, "before": str, "after": str, "mode": int}
+    return all(isinstance(entry[name], kind) for name, kind in kinds.items())
 
 
 def _entry(line: bytes) -> Optional[dict[str, Any]]:
@@ -212,20 +225,53 @@ class FileJournal:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Makes the journal's folder, and holds its lock: other threads and processes that want it wait."""
+        """Makes the journal's folder, and holds its lock: other threads and processes that want it wait. A folder
+        without batches is deleted again at the end."""
+        descriptor = None
+        while descriptor is None:
+            descriptor = self._lock_file()
+        try:
+            self._folder.make_folder(_BATCHES)
+            if self._folder.status(_GITIGNORE) is None:
+                with self._folder.parent(_GITIGNORE) as (parent, name):
+                    self._folder.create_at(parent, name, b"*\n", mode=0o644)
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                self._delete_if_empty()
+            os.close(descriptor)
+
+    def _lock_file(self) -> Optional[int]:
+        """A descriptor of the locked file, or None if its last owner has deleted the file meanwhile."""
         import fcntl
 
         self._folder.make_folder(STATE_FOLDER)
-        self._folder.make_folder(_BATCHES)
-        with self._folder.parent(f"{STATE_FOLDER}/lock") as (parent, name):
-            if self._folder.status(f"{STATE_FOLDER}/.gitignore") is None:
-                self._folder.create_at(parent, ".gitignore", b"*\n", mode=0o644)
-            descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=parent)
+        try:
+            with self._folder.parent(_LOCK) as (parent, name):
+                descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=parent)
+        except FileNotFoundError:
+            return None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
+            mine, there = os.fstat(descriptor), self._folder.status(_LOCK)
+            if there is not None and (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino):
+                return descriptor
+        except BaseException:
             os.close(descriptor)
+            raise
+        os.close(descriptor)
+        return None
+
+    def _delete_if_empty(self) -> None:
+        if not self._numbers():
+            self._remove_folder(_BATCHES)
+            self._folder.remove(_GITIGNORE)
+            self._folder.remove(_LOCK)
+            self._remove_folder(STATE_FOLDER)
+
+    def _remove_folder(self, path: str) -> None:
+        with self._folder.parent(path) as (parent, name):
+            os.rmdir(name, dir_fd=parent)
 
     def batches(self) -> list[BatchLog]:
         """The journals of the batches that are there, the newest first. One that is damaged raises BatchError."""
@@ -259,8 +305,7 @@ class FileJournal:
             with self._folder.folder(path_parts(log.path)) as parent:
                 for name in sorted(os.listdir(parent), key="journal".__eq__):
                     os.unlink(name, dir_fd=parent)
-            with self._folder.parent(log.path) as (parent, name):
-                os.rmdir(name, dir_fd=parent)
+            self._remove_folder(log.path)
 
     def _read(self, number: int) -> BatchLog:
         return BatchLog(number, self._folder).read()

@@ -219,7 +219,7 @@ class _Writer:
                 continue
             with self._noted(step):
                 self._check(change)
-                put_into_place(self._folder, self._log, step, change.path)
+                rename_over(self._folder, self._log, step, change.path)
                 self.changed.append(change)
             if self._waiting[step] is None:
                 self._log.note("skip", step)
@@ -382,7 +382,7 @@ class _Undoer:
         if digest(before) != plan["before"]:
             raise PathRefusedError(f"{shown_path(path)}: its copy {self._log.copy_path(step)} is damaged")
         stage(self._folder, self._log, step, path, before, plan["mode"])
-        put_into_place(self._folder, self._log, step, path)
+        rename_over(self._folder, self._log, step, path)
         return True
 
     def _unmove(self, step: int, path: str, new_path: str) -> bool:
@@ -405,7 +405,7 @@ class _Undoer:
 
 
 def ordered_moves(names: dict[str, str], temporary: str) -> list[tuple[str, str]]:
-    """The order in which files get new names, so that none gets one that another still has. In a circle one file gets a
+    """The order in which files get new names, so that none gets one that another still has. In a cycle one file gets a
     temporary name first: ``temporary`` and a number, in its own folder.
 
     >>> ordered_moves({"a": "b", "b": "c"}, "~")
@@ -413,7 +413,7 @@ def ordered_moves(names: dict[str, str], temporary: str) -> list[tuple[str, str]
     >>> ordered_moves({"a": "b", "b": "a"}, "~")
     [('a', '~0'), ('b', 'a'), ('~0', 'b')]
     """
-    waiting, moves, circles = dict(names), [], 0
+    waiting, moves, cycles = dict(names), [], 0
     # Who waits for a name: the file that is to get it.
     wanted = {new: old for old, new in names.items()}
     free = [old for old, new in names.items() if new not in waiting]
@@ -421,8 +421,8 @@ def ordered_moves(names: dict[str, str], temporary: str) -> list[tuple[str, str]
         if not free:
             old = next(iter(waiting))
             new = waiting.pop(old)
-            aside = "/".join([*old.split("/")[:-1], f"{temporary}{circles}"])
-            circles += 1
+            aside = "/".join([*old.split("/")[:-1], f"{temporary}{cycles}"])
+            cycles += 1
             moves.append((old, aside))
             waiting[aside], wanted[new] = new, aside
             if old in wanted:
@@ -450,7 +450,7 @@ def stage(folder: RootedFolder, log: BatchLog, step: int, path: str, data: bytes
             folder.create_at(parent, log.temporary_name(step), data, mode=mode)
 
 
-def put_into_place(folder: RootedFolder, log: BatchLog, step: int, path: str) -> None:
+def rename_over(folder: RootedFolder, log: BatchLog, step: int, path: str) -> None:
     """Renames what `stage` wrote over the file at ``path``."""
     with folder.parent(path) as (parent, name):
         os.rename(log.temporary_name(step), name, src_dir_fd=parent, dst_dir_fd=parent)

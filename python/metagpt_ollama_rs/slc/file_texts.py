@@ -62,7 +62,7 @@ class FileText:
     >>> found.encoding, found.lines
     ('gbk', '第一\n第二\n第三')
     >>> found.encode("第一\n新\n第三\n第四").decode("gbk")
-    '第一\r\n新\n第三\r\n第四'
+    '第一\r\n新\n第三\n第四'
     """
 
     text: str
@@ -98,13 +98,13 @@ def read_text(data: bytes, name: str = "", encoding: Optional[str] = None) -> Fi
     """
     for mark, marked in _MARKS:
         if data.startswith(mark):
-            found = _decoded(data[len(mark) :], marked, mark)
+            found = _exact_text(data[len(mark) :], marked, mark)
             if found is not None:
                 return found
     if b"\0" in data:
         raise NotTextError("it is binary")
-    for candidate in _candidates(data, name, encoding):
-        found = _decoded(data, candidate)
+    for candidate in _possible_encodings(data, name, encoding):
+        found = _exact_text(data, candidate)
         if found is not None:
             return found
     raise NotTextError("its encoding is not known", hint="say encoding=…, if you know it")
@@ -123,7 +123,7 @@ def check_encoding(encoding: str) -> str:
     return encoding
 
 
-def _candidates(data: bytes, name: str, encoding: Optional[str]) -> list[str]:
+def _possible_encodings(data: bytes, name: str, encoding: Optional[str]) -> list[str]:
     found = ["utf-8"]
     if encoding is not None:
         return [*found, encoding]
@@ -138,11 +138,11 @@ def _candidates(data: bytes, name: str, encoding: Optional[str]) -> list[str]:
     return found
 
 
-def _decoded(data: bytes, encoding: str, mark: bytes = b"") -> Optional[FileText]:
+def _exact_text(data: bytes, encoding: str, mark: bytes = b"") -> Optional[FileText]:
     try:
         text = data.decode(encoding)
         return FileText(text, encoding, mark) if text.encode(encoding) == data else None
-    except UnicodeError:
+    except (UnicodeError, LookupError):
         return None
 
 
@@ -160,7 +160,7 @@ def _with_line_ends_of(original: str, lines: str) -> str:
         return lines.replace("\n", usual)
     old, new = _LINE_END.split(original), lines.split("\n")
     kept = [usual] * len(new)
-    for _, start, end, new_start, new_end in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+    for _, start, end, new_start, new_end in difflib.SequenceMatcher(None, old, new).get_opcodes():
         for index, new_index in zip(range(start, min(end, len(ends))), range(new_start, new_end)):
             kept[new_index] = ends[index]
     kept[-1] = ""

@@ -1,7 +1,7 @@
 """Files below one folder, and never outside of it, whatever their paths say and whoever moves things about meanwhile.
 
     folder = RootedFolder("project")
-    folder.read("src/a.py", limit=1 << 20).data     # b"..."
+    folder.read("lib/a.py", limit=1 << 20).data     # b"..."
     folder.read("../secret", limit=1 << 20)         # PathRefusedError
 
 A path is a text relative to the root, with ``/`` between its parts. It is opened part by part, each relative to the
@@ -68,8 +68,8 @@ def path_parts(path: AnyPath) -> tuple[str, ...]:
 
     Raises PathRefusedError for an absolute path, one with ``..``, and an empty one.
 
-    >>> path_parts("src//./a.py")
-    ('src', 'a.py')
+    >>> path_parts("lib//./a.py")
+    ('lib', 'a.py')
     """
     text: Any = os.fspath(path)
     if not isinstance(text, str):
