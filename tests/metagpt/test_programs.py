@@ -10,7 +10,7 @@ from metagpt.actions.di.write_analysis_code import WriteAnalysisCode
 from metagpt.utils.common import CodeParser
 
 from metagpt_ollama_rs import stats
-from metagpt_ollama_rs.provider.program_text import FoundProgram, find_program_text
+from metagpt_ollama_rs.program_text import FoundProgram, find_program_text
 
 PROGRAM = "import math\n\nprint(math.pi)"
 FENCED = f"```python\n{PROGRAM}\n```"

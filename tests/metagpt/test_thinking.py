@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from metagpt_ollama_rs.provider.thinking import BLOCKS, ThinkSplitter, split_thinking
+from metagpt_ollama_rs.thinking import BLOCKS, ThinkSplitter, split_thinking
 
 HARMONY = "<|channel|>analysis<|message|>I wonder<|end|><|start|>assistant<|channel|>final<|message|>Four.<|return|>"
 

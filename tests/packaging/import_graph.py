@@ -379,6 +379,7 @@ COMPUTED = {
         "sys.modules.get(namespace)",
     ): "the modules in which a user may have replaced a function, those above it among them",
     ("metagpt_ollama_rs/provider/patches/patch.py", "sys.modules.values"): "modules of MetaGPT's, by their names",
+    ("metagpt_ollama_rs/slc/extras.py", "import_module(name)"): "an optional library",
     ("metagpt_ollama_rs/tools.py", "sys.modules.get(holder.__module__)"): "the module of a function of the user's",
 }
 IMPORTERS = {"import_module", "__import__"}

@@ -39,6 +39,7 @@ from ..errors import (
 from ..failures import from_core
 from ..images import encode_images_in_thread, image_lists
 from ..payloads import require_text
+from ..thinking import ThinkSplitter, split_thinking
 from .capabilities import check_vision
 from .copying import CopyableLLM
 from .costs import TokenCountingLLM
@@ -81,7 +82,6 @@ from .stats_records import (
 )
 from .streaming import RepetitionMonitor, aclosing
 from .structured import ask_with_fallbacks, put_format, structured_by_environment
-from .thinking import ThinkSplitter, split_thinking
 
 __all__ = ["OllamaGenerate", "OllamaLLM"]
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Optional
 from urllib.parse import urlsplit
 
-__all__ = ["read_configuration"]
+__all__ = ["configuration_paths", "read_configuration"]
 
 _CHECKOUT = (".git", ".project_root", ".gitignore")
 
@@ -30,7 +30,7 @@ def read_configuration(folder: str) -> dict[str, Any]:
     `base_url` (without user and password), None where it does not say; `extra_fields` are the names in that mapping,
     and `unpatched` is its value of this name.
     """
-    paths = [_root(Path(folder)) / "config" / "config2.yaml", Path.home() / ".metagpt" / "config2.yaml"]
+    paths = configuration_paths(Path(folder))
     found: dict[str, Any] = {"searched": [str(path) for path in paths], "read": [], "error": None, "llm": None}
     for path in paths:
         if not path.exists():
@@ -46,12 +46,19 @@ def read_configuration(folder: str) -> dict[str, Any]:
     return found
 
 
-def _root(package: Path) -> Path:
+def configuration_paths(package: Optional[Path]) -> list[Path]:
+    """The files that MetaGPT reads, in its order, whether they exist or not; the sections of a later one take the place
+    of the earlier one's. `package` is the folder of the package `metagpt`, None where there is none."""
+    return [_root(package) / "config" / "config2.yaml", Path.home() / ".metagpt" / "config2.yaml"]
+
+
+def _root(package: Optional[Path]) -> Path:
     given = os.environ.get("METAGPT_PROJECT_ROOT")
     if given:
         return Path(given).absolute()
-    above = package.parent
-    return above if any((above / name).exists() for name in _CHECKOUT) else Path.cwd()
+    if package is not None and any((package.parent / name).exists() for name in _CHECKOUT):
+        return package.parent
+    return Path.cwd()
 
 
 def _sections(path: Path) -> dict[str, Any]:

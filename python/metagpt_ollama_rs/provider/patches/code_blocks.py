@@ -18,7 +18,7 @@ from contextvars import ContextVar
 from types import ModuleType
 from typing import Any, Callable, NamedTuple, Optional
 
-from ..program_text import find_program_text
+from ...program_text import find_program_text
 from ..stats_records import collect_call_ids, record_repairs
 from .patch import is_switched_on, replace_function
 

@@ -39,8 +39,12 @@ _MOST_TRIED = 12
 
 
 class FoundProgram(NamedTuple):
-    """The program, and how it had to be found, in words that are always the same: `fence` (another one than was asked
-    for), `other block`, `unfinished fence`, `indentation`, `prose`."""
+    r"""The program, and how it had to be found, in words that are always the same: `fence` (another one than was asked
+    for), `other block`, `unfinished fence`, `indentation`, `prose`.
+
+    >>> find_program_text("~~~python\nprint(1)\n~~~")
+    FoundProgram(text='print(1)', repairs=('fence',))
+    """
 
     text: str
     repairs: tuple[str, ...]

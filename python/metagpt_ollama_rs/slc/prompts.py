@@ -1,0 +1,149 @@
+"""Every prompt of the tools, in Chinese and English: one table, and the function that fills a prompt in.
+
+    PROMPTS["explain_code"]["en"]    "Explain … $code"
+    PROMPTS["explain_code"]["zh"]    "解释 … $code"
+
+A field is written ``$name``, a dollar sign ``$$``; braces mean nothing. Both languages of a prompt have the same
+fields. Those of `CODE_FIELDS` hold code or other text that is to be worked on, and are put into a fence; the others are
+what the user said, by which the language is chosen. The prompts are short, because small models (7b) follow few rules
+well.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from string import Template
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from metagpt_ollama_rs.slc.prompt_language import PromptLanguage
+
+__all__ = ["CODE_FIELDS", "PROMPTS", "fenced", "render_prompt"]
+
+# The fields whose text is put into a fence.
+CODE_FIELDS = frozenset({"code", "document", "answer"})
+
+PROMPTS: Mapping[str, Mapping[PromptLanguage, str]] = {
+    # --- CodeGenerationTool ---
+    "generate_code": {
+        "en": """\
+Write a program that meets this requirement:
+
+$requirement
+
+Rules:
+- Use the programming language that the requirement names; if it names none, use Python.
+- Write complete code that runs as it is: all imports, no placeholders, no omitted parts.
+- Handle errors where they can happen. Comment only what is not plain from the code.
+- Answer with one code block and nothing else.""",
+        "zh": """\
+请编写满足以下需求的代码：
+
+$requirement
+
+要求：
+- 使用需求中指定的编程语言；没有指定时使用 Python。
+- 代码完整、可直接运行：包含所有导入，没有占位符，不省略任何部分。
+- 处理可能发生的错误；只为不易看懂的地方写注释。
+- 只回答一个代码块，不要写其他内容。""",
+    },
+    "refactor_code": {
+        "en": """\
+Change the code below as the instruction says.
+
+Instruction: $instruction
+
+$code
+
+Rules:
+- Keep the behaviour and the public names, except where the instruction asks for something else.
+- Keep the programming language. Write the whole changed code, with nothing left out.
+- Answer with one code block and nothing else.""",
+        "zh": """\
+请按照说明修改下面的代码。
+
+说明：$instruction
+
+$code
+
+要求：
+- 除非说明另有要求，保持原有行为和公开的名称不变。
+- 保持编程语言不变。写出修改后的全部代码，不省略任何部分。
+- 只回答一个代码块，不要写其他内容。""",
+    },
+    "generate_tests": {
+        "en": """\
+Write unit tests for the code below.
+
+$code
+
+Rules:
+- Use pytest if the code is Python, otherwise the usual test framework of its language.
+- Test the normal cases, the edge cases and the errors. One test function tests one thing; its name says which.
+- Import what is tested as from a module; do not copy the code into the tests.
+- Answer with one code block and nothing else.""",
+        "zh": """\
+请为下面的代码编写单元测试。
+
+$code
+
+要求：
+- 如果是 Python 代码，使用 pytest；否则使用该语言常用的测试框架。
+- 测试正常情况、边界情况和错误情况。每个测试函数只测试一件事，函数名说明测试的内容。
+- 把被测代码当作模块导入，不要把它复制到测试中。
+- 只回答一个代码块，不要写其他内容。""",
+    },
+    "repair_python": {
+        "en": """\
+The Python code below does not parse:
+
+$error
+
+$code
+
+Correct the mistake and change nothing else. Answer with one code block that holds the whole corrected code.""",
+        "zh": """\
+下面的 Python 代码有语法错误：
+
+$error
+
+$code
+
+请改正这个错误，其他内容保持不变。只回答一个代码块，包含改正后的全部代码，不要写其他内容。""",
+    },
+    # --- SmartQATool ---
+    "smart_qa": {
+        "en": "Answer the question below, briefly and precisely. If you do not know the answer, say so.\n\n$question",
+        "zh": "请准确、简洁地回答下面的问题。如果不知道答案，请直接说明。\n\n$question",
+    },
+}
+
+_BACKTICKS = re.compile(r"`{3,}")
+
+
+def fenced(text: str, info: str = "") -> str:
+    """``text`` as a fenced block, whose fence is longer than any row of backticks in it. ``info`` names the language.
+
+    >>> print(fenced("a = 1", "python"))
+    ```python
+    a = 1
+    ```
+    >>> fenced("a\\n```\\nb").split("\\n")[0]
+    '````'
+    """
+    longest = max((len(row) for row in _BACKTICKS.findall(text)), default=2)
+    fence = "`" * (longest + 1)
+    return f"{fence}{info}\n{text}{'' if text.endswith(chr(10)) else chr(10)}{fence}"
+
+
+def render_prompt(name: str, language: PromptLanguage, fields: Mapping[str, str]) -> str:
+    """The prompt of this name with its fields filled in; those of `CODE_FIELDS` stand in a fence.
+
+    Raises KeyError for a prompt that there is not, and for a field that is missing.
+
+    >>> print(render_prompt("repair_python", "en", {"error": "line 1: invalid syntax", "code": "a ="}).splitlines()[4])
+    ```
+    """
+    filled = {key: fenced(value) if key in CODE_FIELDS else value for key, value in fields.items()}
+    return Template(PROMPTS[name][language]).substitute(filled)
