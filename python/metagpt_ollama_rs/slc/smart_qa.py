@@ -61,6 +61,7 @@ class SmartQATool:
         Raises:
             OllamaError: the model could not be asked, or its answer was cut.
         """
+        check_tool_options("code_review", options)
         lines = code_lines(code)
         if not code.strip():
             raise ConfigurationError("there is no code to review")
