@@ -22,7 +22,7 @@ from pathlib import Path
 
 from metagpt_ollama_rs import Client
 from metagpt_ollama_rs.embedded import EmbeddedServer
-from metagpt_ollama_rs.provider.token_estimates import TokenEstimator, learn_counts
+from metagpt_ollama_rs.token_estimates import TokenEstimator, learn_counts
 
 ROOT = Path(__file__).parents[1]
 TEXTS = {

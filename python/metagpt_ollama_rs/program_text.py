@@ -18,13 +18,27 @@ from __future__ import annotations
 import ast
 import re
 import textwrap
+import warnings
 from pathlib import PurePosixPath
 from typing import NamedTuple, Optional
 
-__all__ = ["FoundProgram", "find_program_text"]
+__all__ = [
+    "PARSE_ERRORS",
+    "SHELLS",
+    "FoundProgram",
+    "find_program_text",
+    "has_only_commands",
+    "is_sentence",
+    "parse_python",
+    "parses_as_python",
+    "without_prose",
+]
+
+# What Python's parser raises for a text that is no program, or one that it cannot hold.
+PARSE_ERRORS = (SyntaxError, ValueError, RecursionError, MemoryError)
 
 # Blocks of these languages may tell what to do with the program.
-_SHELLS = frozenset({"bash", "sh", "shell", "zsh", "console", "cmd", "bat", "powershell", "terminal", "text", "txt"})
+SHELLS = frozenset({"bash", "sh", "shell", "zsh", "console", "cmd", "bat", "powershell", "terminal", "text", "txt"})
 # Files that commands may stand in, and files of text, in which a line of tildes is a rule or underlines a heading.
 _SCRIPTS = frozenset({".sh", ".bash", ".zsh", ".fish", ".ksh", ".csh", ".bat", ".cmd", ".ps1", ".command"})
 _TEXTS = frozenset({".rst", ".md", ".markdown", ".txt", ".adoc"})
@@ -34,6 +48,7 @@ _COMMAND = re.compile(
     r"cargo|go|git|cd|mkdir|touch|source|docker|pytest|flask|uvicorn|streamlit|java|javac|mvn|gradle)(?: |$)"
 )
 _PYTHON = frozenset({"python", "py", "python3"})
+_HAN = re.compile(r"[\u3400-\u9fff]")
 # How many lines of prose, at the beginning and at the end, are left out in as many ways as there are.
 _MOST_TRIED = 12
 
@@ -75,14 +90,14 @@ def find_program_text(
     """
     suffix = PurePosixPath(file_name).suffix.lower()
     python = python or suffix == ".py"
-    if python and not text.lstrip().startswith("~~~") and _is_python(text):
+    if python and not text.lstrip().startswith("~~~") and parses_as_python(text):
         return FoundProgram(text, ())
     blocks = _blocks(text, tildes=suffix not in _TEXTS)
     if blocks and "unfinished fence" in blocks[-1].repairs and (cut or "```" in blocks[-1].text):
         # MetaGPT ends a block at the next backticks, wherever in a line they stand.
         return None
     if not blocks:
-        return _without_prose(text) if python else None
+        return without_prose(text) if python else None
     chosen = _choose_block(blocks, python, is_script=not suffix or suffix in _SCRIPTS or suffix in _TEXTS)
     skipped = ("other block",) if chosen is not blocks[0] else ()
     return FoundProgram(chosen.text, (*skipped, *chosen.repairs))
@@ -94,7 +109,7 @@ def _choose_block(blocks: list[_FencedBlock], python: bool, is_script: bool) -> 
     commands_are_none = python or not is_script
     has_python = any(block.language in _PYTHON for block in blocks)
     for block in blocks:
-        if commands_are_none and block.language in _SHELLS and _has_only_commands(block.text):
+        if commands_are_none and block.language in SHELLS and has_only_commands(block.text):
             continue
         if (
             python
@@ -108,7 +123,8 @@ def _choose_block(blocks: list[_FencedBlock], python: bool, is_script: bool) -> 
     return blocks[0]
 
 
-def _has_only_commands(text: str) -> bool:
+def has_only_commands(text: str) -> bool:
+    """Whether all lines, comments aside, are commands that install or run something."""
     lines = [line.strip() for line in text.split("\n")]
     return all(_COMMAND.match(line) for line in lines if line and not line.startswith("#"))
 
@@ -117,8 +133,8 @@ def _can_be_python(text: str) -> bool:
     """Whether ``text`` is a program in Python that does something, whatever language its fence names: data, as JSON
     has, and ``flask==3.0`` do nothing."""
     try:
-        body = ast.parse(text).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        body = parse_python(text).body
+    except PARSE_ERRORS:
         return False
     return any(
         not isinstance(each, ast.Expr) or any(isinstance(part, ast.Call) for part in ast.walk(each)) for each in body
@@ -191,7 +207,7 @@ def _block_of(fence: _Fence, inside: str, is_closed: bool) -> _FencedBlock:
     return _FencedBlock(fence.language, body.rstrip(), tuple(repairs))
 
 
-def _without_prose(text: str) -> Optional[FoundProgram]:
+def without_prose(text: str) -> Optional[FoundProgram]:
     """A program in Python without a fence: lines at the beginning and the end that are sentences are left out, as few
     as possible, until Python's parser takes the rest."""
     lines = text.split("\n")
@@ -200,7 +216,7 @@ def _without_prose(text: str) -> Optional[FoundProgram]:
     for start in starts:
         for end in ends:
             program = "\n".join(lines[start:end]).strip("\n")
-            if start < end and program.strip() and _is_python(program):
+            if start < end and program.strip() and parses_as_python(program):
                 return FoundProgram(program, ("prose",))
     return None
 
@@ -210,21 +226,32 @@ def _after_sentences(lines: list[str]) -> list[int]:
     the last one."""
     counts = []
     for number, line in enumerate(lines, 1):
-        if _is_sentence(line.strip()):
+        if is_sentence(line.strip()):
             counts.append(number)
         elif line.strip():
             break
     return counts if len(counts) <= _MOST_TRIED else [*counts[: _MOST_TRIED - 1], counts[-1]]
 
 
-def _is_sentence(line: str) -> bool:
-    """Whether ``line`` is what no line of a program is: it begins with a letter, has three words and none of the signs
-    of programs, and ends as sentences do."""
-    return line[:1].isalpha() and line[-1] in ".:!?" and not set("=(){}[]") & set(line) and len(line.split()) >= 3
-
-
-def _is_python(text: str) -> bool:
-    try:
-        return bool(ast.parse(text).body)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+def is_sentence(line: str) -> bool:
+    """Whether ``line`` is what no line of a program is: it begins with a letter, has three words (or four Chinese
+    characters) and none of the signs of programs, and ends as sentences do."""
+    if not line[:1].isalpha() or line[-1] not in ".:!?。：！？" or set("=(){}[]") & set(line):
         return False
+    return len(line.split()) >= 3 or len(_HAN.findall(line)) >= 4
+
+
+def parses_as_python(text: str) -> bool:
+    """Whether Python's parser takes ``text``, and finds more than comments in it."""
+    try:
+        return bool(parse_python(text).body)
+    except PARSE_ERRORS:
+        return False
+
+
+def parse_python(text: str) -> ast.Module:
+    """What Python's parser makes of ``text``, without its warnings of escapes that there are not. Raises one of
+    `PARSE_ERRORS`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(text)

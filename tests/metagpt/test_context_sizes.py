@@ -21,9 +21,10 @@ from metagpt.provider.ollama_api import OllamaLLM as OriginalLLM
 from metagpt.utils import text as metagpt_text
 
 import metagpt_ollama_rs.provider as ours
+from metagpt_ollama_rs.context_facts import ContextSize
 from metagpt_ollama_rs.errors import ContextOverflowError
 from metagpt_ollama_rs.provider import warnings_once
-from metagpt_ollama_rs.provider.context_sizes import ContextSize, ask_again_when_loaded, ask_server, context_size
+from metagpt_ollama_rs.provider.context_sizes import ask_again_when_loaded, ask_server, context_size
 from metagpt_ollama_rs.provider.patches.rag_context import replace_rag_sizes
 from metagpt_ollama_rs.testing import Reply
 

@@ -23,10 +23,10 @@ from metagpt.schema import Message
 from metagpt.utils import token_counter
 
 import metagpt_ollama_rs.provider as ours
-from metagpt_ollama_rs.provider import token_estimates
+from metagpt_ollama_rs import token_estimates
 from metagpt_ollama_rs.provider.patches import token_counts
-from metagpt_ollama_rs.provider.token_estimates import TokenEstimator, estimator_of, note_counts
 from metagpt_ollama_rs.testing import Reply
+from metagpt_ollama_rs.token_estimates import TokenEstimator, estimator_of, note_counts
 
 ENGLISH = "The quick brown fox jumps over the lazy dog, and nobody in the village minds. " * 20
 CHINESE = "敏捷的棕色狐狸跳过了懒狗，村里没有人介意这件事。" * 20

@@ -10,15 +10,28 @@ Standard library only; every command's module imports this one, and this one imp
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 
-__all__ = ["DONE", "FIXABLE", "UNEXPECTED", "CliError", "print_error", "print_message"]
+__all__ = [
+    "DONE",
+    "FIXABLE",
+    "INTERRUPTED",
+    "UNEXPECTED",
+    "CliError",
+    "UsageError",
+    "print_error",
+    "print_json_error",
+    "print_message",
+]
 
 # Exit codes: all went well; something that the user can put right; anything else, wrong arguments included.
 DONE = 0
 FIXABLE = 1
 UNEXPECTED = 2
+# Ctrl-C has ended the command. By the convention of shells: 128 and the number of SIGINT.
+INTERRUPTED = 130
 
 
 class CliError(Exception):
@@ -28,9 +41,21 @@ class CliError(Exception):
     'check --gguf'
     """
 
+    exit_code = FIXABLE
+
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
         self.hint = hint
+
+
+class UsageError(CliError):
+    """Wrong arguments. The command exits with 2, as is the custom.
+
+    >>> UsageError("invalid choice: 'sevre'", hint="metagpt-ollama --help").exit_code
+    2
+    """
+
+    exit_code = UNEXPECTED
 
 
 def print_message(message: str) -> None:
@@ -43,6 +68,18 @@ def print_error(message: str, hint: str | None) -> None:
     print_message(f"{_colored('error:', '1;31')} {message}")
     if hint:
         print_message(f"{_colored('hint:', '1;36')} {hint}")
+
+
+def print_json_error(error: BaseException, message: str, hint: str | None, exit_code: int) -> None:
+    """Prints an error for programs on stdout, as a JSON object. What arrived of an answer before it is `partial`:
+
+    {"error": {"type": "InterruptedStreamError", "message": "…", "hint": "…", "exit_code": 1, "partial": "def f("}}
+    """
+    cause = error.__cause__ or error
+    described = {"type": type(cause).__name__, "message": message, "hint": hint or "", "exit_code": exit_code}
+    if partial := getattr(cause, "partial", ""):
+        described["partial"] = partial
+    print(json.dumps({"error": described}), flush=True)
 
 
 def _colored(text: str, code: str) -> str:

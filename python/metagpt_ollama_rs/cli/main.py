@@ -15,14 +15,11 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from ..switch.environment import TRACEBACK_VARIABLE
 from . import commands
-from .console import DONE, FIXABLE, UNEXPECTED, CliError, print_error
+from .console import DONE, INTERRUPTED, UNEXPECTED, CliError, print_error, print_json_error
+from .parsers import CommandParser
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import NoReturn
-
-# The exit code of a program that Ctrl-C has ended, by the convention of shells: 128 and the number of SIGINT.
-_INTERRUPTED = 130
 
 # The names of all commands, in the order of the alphabet.
 COMMANDS = tuple(sorted(module.name for module in pkgutil.iter_modules(commands.__path__)))
@@ -50,18 +47,22 @@ class Command(Protocol):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line `arguments`, by default that of the process, and returns the exit code."""
-    parser = _parser()
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    parsed: argparse.Namespace | None = None
     try:
-        parsed = parser.parse_args(arguments)
+        parser = _parser()
+        parsed = parser.parse_args(given)
         if parsed.command is None:
             parser.print_help(sys.stderr)
             return UNEXPECTED
         return _command(parsed.command).run(parsed)
     except CliError as error:
-        print_error(str(error), error.hint)
-        return FIXABLE
-    except KeyboardInterrupt:
-        return _INTERRUPTED
+        _report(error, str(error), error.hint, error.exit_code, given, parsed)
+        return error.exit_code
+    except KeyboardInterrupt as error:
+        if _wants_json(given, parsed):
+            print_json_error(error, "interrupted", None, INTERRUPTED)
+        return INTERRUPTED
     except BrokenPipeError:
         # The program that reads stdout has closed it. The interpreter must not complain when it flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -69,18 +70,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         wants_traceback = os.environ.get(TRACEBACK_VARIABLE)
         hint = None if wants_traceback else f"{TRACEBACK_VARIABLE}=1 shows where"
-        print_error(f"unexpected: {type(error).__name__}: {error}", hint)
+        _report(error, f"unexpected: {type(error).__name__}: {error}", hint, UNEXPECTED, given, parsed)
         if wants_traceback:
             raise
         return UNEXPECTED
 
 
-class _Parser(argparse.ArgumentParser):
-    """Reports wrong arguments as every other error is reported: a line `error:`, then a line `hint:`."""
+def _report(
+    error: Exception,
+    message: str,
+    hint: str | None,
+    exit_code: int,
+    given: list[str],
+    parsed: argparse.Namespace | None,
+) -> None:
+    if _wants_json(given, parsed):
+        print_json_error(error, message, hint, exit_code)
+    else:
+        print_error(message, hint)
 
-    def error(self, message: str) -> NoReturn:
-        print_error(message, f"{self.prog} --help")
-        raise SystemExit(UNEXPECTED)
+
+def _wants_json(given: list[str], parsed: argparse.Namespace | None) -> bool:
+    """Whether errors, too, are to be JSON on stdout: of the command `tool` alone. `parsed` is None if the arguments
+    `given` are wrong."""
+    if parsed is not None:
+        return parsed.command == "tool" and getattr(parsed, "json", False)
+    options = given[: given.index("--")] if "--" in given else given
+    return options[:1] == ["tool"] and "--json" in options
 
 
 class _Version(argparse.Action):
@@ -94,13 +110,13 @@ class _Version(argparse.Action):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="metagpt-ollama", description="Ollama for MetaGPT: helpers around the provider.")
+    parser = CommandParser(prog="metagpt-ollama", description="Ollama for MetaGPT: helpers around the provider.")
     parser.add_argument("-V", "--version", action=_Version, nargs=0, help="show the version and exit")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for name in sorted(COMMANDS, key=lambda name: _command(name).POSITION):
         command = _command(name)
         subparser = subparsers.add_parser(name, help=command.SUMMARY, description=command.SUMMARY)
-        command.add_arguments(subparser)
+        subparser.declare = command.add_arguments
     return parser
 
 

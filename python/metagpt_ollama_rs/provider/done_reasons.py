@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any, Optional
 
 from ..errors import EmptyAnswerError
-from .replies import count_of
+from ..replies import count_of
 
 __all__ = [
     "CUT_PROMPT_BYTES_PER_TOKEN",

@@ -39,6 +39,18 @@ from ..errors import (
 from ..failures import from_core
 from ..images import encode_images_in_thread, image_lists
 from ..payloads import require_text
+from ..replies import (
+    ReplyAccumulator,
+    count_of,
+    error_of,
+    find_text,
+    from_openai_format,
+    no_text_error,
+    require_object,
+    text_of,
+    thinking_of,
+    tool_calls_of,
+)
 from ..thinking import ThinkSplitter, split_thinking
 from .capabilities import check_vision
 from .copying import CopyableLLM
@@ -57,18 +69,6 @@ from .messages import (
     path_of,
 )
 from .monkeypatches import STOCK_AREQUEST, is_unpatched, patched_or_stock
-from .replies import (
-    ReplyAccumulator,
-    count_of,
-    error_of,
-    find_text,
-    from_openai_format,
-    no_text_error,
-    require_object,
-    text_of,
-    thinking_of,
-    tool_calls_of,
-)
 from .settings import Settings, fields_set, overlay, read_provider_settings
 from .shared_clients import shared_client
 from .sized_llm import SizedLLM

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Callable
 
-from .text_cuts import first_part, last_part
+from ..text_cuts import first_part, last_part
 
 __all__ = ["CUT_TYPES", "CutMessages", "cut_messages"]
 

@@ -15,14 +15,15 @@ from metagpt.logs import logger
 from metagpt.provider.base_llm import BaseLLM
 
 from .. import AsyncClient
+from ..context_facts import note_limit
 from ..errors import ContextOverflowError, OllamaError
+from ..token_estimates import TokenEstimator, estimator_of, note_counts
 from .context_sizes import (
     answer_reserve,
     ask_again_when_loaded,
     ask_server,
     ask_server_if_wanted,
     context_size,
-    note_limit,
     server_of,
 )
 from .done_reasons import cut_prompt_warning
@@ -30,7 +31,6 @@ from .live_llms import LiveLLM
 from .message_cuts import CUT_TYPES, cut_messages
 from .monkeypatches import STOCK_AREQUEST, is_unpatched
 from .patches.patch import is_metagpts_own, is_switched_on
-from .token_estimates import TokenEstimator, estimator_of, note_counts
 
 __all__ = ["SizedLLM"]
 

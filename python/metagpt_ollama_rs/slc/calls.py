@@ -204,13 +204,13 @@ def _tool_request(
     for field, value in fields.items():
         if not isinstance(value, str):
             raise ConfigurationError(f"{field} of {name} is a {type(value).__name__}, not a text")
-    prompt = render_prompt(name, _language_of(fields, options), fields)
+    prompt = render_prompt(name, _asked_language(fields, options), fields)
     if options.get("temperature") is None and temperature is not None:
         options = {**options, "temperature": temperature}
     return _request(prompt, options, None, format)
 
 
-def _language_of(fields: Mapping[str, str], options: ToolOptions) -> PromptLanguage:
+def _asked_language(fields: Mapping[str, str], options: ToolOptions) -> PromptLanguage:
     language = options.get("language") or ollama_config.language
     if language is None:
         prose = [value for name, value in fields.items() if name not in CODE_FIELDS]

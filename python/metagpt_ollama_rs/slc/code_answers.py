@@ -1,43 +1,268 @@
-"""The code in the answer of a model: the block that is meant, without what stands around it.
+r"""The code in the answer of a model: the block that is meant, without what stands around it.
 
->>> extract_code("Here it is:\\n```python\\nprint(1)\\n```\\nIt prints 1.")
-'print(1)'
+>>> extract_code("First ``pip install rich``:\n```bash\npip install rich\n```\nThen:\n```python\nimport rich\n```")
+'import rich'
+
+What a fence is says markdown-it-py, for lists, quotes, tildes and longer fences around shorter ones. Beyond that: a
+Python program may have fences in its docstrings, an answer without any fence may be a program between sentences, and of
+several blocks one is the program. Nothing of the code is changed.
 """
 
 from __future__ import annotations
 
-import ast
-from typing import Optional
+import logging
+import re
+import textwrap
+from functools import lru_cache
+from typing import Any, NamedTuple, Optional
 
-from metagpt_ollama_rs.program_text import find_program_text
+from metagpt_ollama_rs.errors import OllamaError
+from metagpt_ollama_rs.program_text import (
+    PARSE_ERRORS,
+    SHELLS,
+    find_program_text,
+    has_only_commands,
+    is_sentence,
+    parse_python,
+    parses_as_python,
+    without_prose,
+)
 from metagpt_ollama_rs.slc.calls import ToolOptions, ask
+from metagpt_ollama_rs.slc.extras import optional_module
 
-__all__ = ["checked_python", "extract_code", "python_fault"]
+__all__ = ["CodeBlock", "checked_python", "code_from_answer", "extract_code", "find_code", "python_fault"]
+
+_logger = logging.getLogger(__name__)
+
+_PYTHON = "python"
+# Blocks that show what a program reads or prints, where there are others.
+_DATA = frozenset({*SHELLS, "plaintext", "output", "log", "json", "yaml", "yml", "toml", "ini", "csv", "diff"})
+_MARKDOWN = frozenset({"markdown", "md", ""})
+# What may be a fence, also in a quote or a list.
+_FENCE_LINE = re.compile(r"^[ \t>*+\-\d.)]*(?:```|~~~)", re.MULTILINE)
+_ONE_LINE = re.compile(r"\s*`{3,}[ \t]*(?P<code>[^`\n]+?)[ \t]*`{3,}\s*")
+# A line that only Python has.
+_PYTHON_LINE = re.compile(
+    r"^[ \t]*(?:(?:async )?def \w+\(.*:$|class \w+.*:$|from [\w.]+ import |if __name__ ==)", re.MULTILINE
+)
+# A fence in a Python program is looked for behind so many lines that look like its end.
+_MOST_ENDS = 40
+# Blocks within blocks, each in a longer fence than the one in it.
+_DEEPEST = 4
+
+
+class CodeBlock(NamedTuple):
+    """Code, and the name of its programming language in small letters; "" where that is not known.
+
+    >>> find_code("~~~{.python}\\nprint(1)\\n~~~")
+    CodeBlock(language='python', text='print(1)')
+    """
+
+    language: str
+    text: str
 
 
 def extract_code(answer: str, language: Optional[str] = None) -> str:
-    """The code in ``answer``, which is to be in the programming language ``language`` (such as ``python``), None where
-    that is not known. Where no block can be told from other text, the whole answer without white space around it."""
-    found = find_program_text(answer.replace("\r\n", "\n"), python=language in (None, "python"))
-    return found.text if found is not None else answer.strip()
+    """The code in ``answer``, without a fence and without the line end before it.
+
+    ``language`` is the programming language that it is to be in, such as ``python`` or ``C++``; None where that is not
+    known. Of several blocks it is the first in that language (else in the language of the first block that is no
+    command to install something and no data), unless a later one is more than twice as long. Where no code can be told
+    from other text, it is the whole answer without white space around it.
+
+    Raises MissingLibraryError where markdown-it-py is not installed.
+    """
+    return find_code(answer, language).text
+
+
+def find_code(answer: str, language: Optional[str] = None, *, _depth: int = 0) -> CodeBlock:
+    """As `extract_code`, with the programming language."""
+    text = re.sub(r"\r\n?", "\n", answer)
+    wanted = _fence_language(language or "")
+    may_be_python = wanted in ("", _PYTHON)
+    if may_be_python and not text.lstrip().startswith("~~~"):
+        for candidate in (text, textwrap.dedent(text)):
+            if parses_as_python(candidate):
+                return CodeBlock(_PYTHON, candidate.strip("\n"))
+    blocks = _fenced_blocks(text)
+    if blocks:
+        chosen = _chosen_block(blocks, wanted)
+        has_fence = (
+            chosen.language in _MARKDOWN and wanted not in ("markdown", "md") and _FENCE_LINE.search(chosen.text)
+        )
+        if has_fence and _depth < _DEEPEST and not parses_as_python(chosen.text):
+            return find_code(chosen.text, language, _depth=_depth + 1)
+        return CodeBlock(chosen.language or wanted or _guessed_language(chosen.text), chosen.text)
+    # Fences that are indented further than Markdown allows.
+    indented_fence = find_program_text(text, python=wanted == _PYTHON) if _FENCE_LINE.search(text) else None
+    if indented_fence is not None:
+        return CodeBlock(wanted or _guessed_language(indented_fence.text), indented_fence.text)
+    one_line = _ONE_LINE.fullmatch(text)
+    if one_line is not None:
+        first, _, rest = one_line["code"].partition(" ")
+        has_language = bool(rest.strip()) and _fence_language(first) in (_PYTHON, wanted)
+        return CodeBlock(wanted or _PYTHON, rest.strip() if has_language else one_line["code"])
+    found = without_prose(text) if may_be_python else None
+    if found is not None:
+        return CodeBlock(_PYTHON, found.text)
+    indented = _indented_code(text)
+    if indented is not None:
+        return CodeBlock(wanted or _guessed_language(indented), indented)
+    return CodeBlock(_guessed_language(text), text.strip())
+
+
+def code_from_answer(answer: str, options: ToolOptions, language: Optional[str] = None) -> str:
+    """As `extract_code`; code in Python is then that of `checked_python`."""
+    block = find_code(answer, language)
+    return checked_python(block.text, options) if block.language == _PYTHON else block.text
+
+
+def checked_python(code: str, options: ToolOptions) -> str:
+    """``code``, if it parses as Python; else what the model makes of it when it is asked once to correct it.
+
+    Where that does not parse either, or the model cannot be asked, ``code`` as it is, with a warning in the log.
+    ``options`` are those of the tool; ``on_text`` gets nothing of the second answer.
+    """
+    fault = python_fault(code)
+    if fault is None:
+        return code
+    again: ToolOptions = {**options, "on_text": None}
+    try:
+        repaired = extract_code(ask("repair_python", {"error": fault, "code": code}, again), _PYTHON)
+    except OllamaError as error:
+        _logger.warning(
+            "the code does not parse (%s), and the model could not be asked to correct it: %s", fault, error
+        )
+        return code
+    still = python_fault(repaired)
+    if still is None:
+        return repaired
+    _logger.warning("the code does not parse (%s), and neither does what the model made of it (%s)", fault, still)
+    return code
 
 
 def python_fault(code: str) -> Optional[str]:
-    """What Python's parser says against ``code``, such as ``line 1: invalid syntax``; None where it takes it."""
+    """What Python's parser says against ``code``; None where it takes it.
+
+    >>> python_fault("x = 1\\nprint(x))")
+    "line 2: unmatched ')', in: print(x))"
+    """
     try:
-        ast.parse(code)
+        parse_python(code)
     except SyntaxError as error:
-        return f"line {error.lineno}: {error.msg}"
-    except (ValueError, RecursionError, MemoryError) as error:
+        line = (error.text or "").strip()
+        where = f"line {error.lineno}: " if error.lineno else ""
+        return where + error.msg + (f", in: {line}" if line else "")
+    except PARSE_ERRORS as error:
         return str(error) or type(error).__name__
     return None
 
 
-def checked_python(code: str, options: ToolOptions) -> str:
-    """``code``, if it parses as Python; else what the model makes of it when it is asked once to correct it, or
-    ``code`` where that does not parse either."""
-    fault = python_fault(code)
-    if fault is None:
-        return code
-    repaired = extract_code(ask("repair_python", {"error": fault, "code": code}, options), "python")
-    return repaired if python_fault(repaired) is None else code
+@lru_cache(maxsize=1)
+def _markdown() -> Any:
+    # Text within HTML, as in `<details>`, is looked at, too. What is in a paragraph is of no interest.
+    parser = optional_module("markdown_it").MarkdownIt("commonmark")
+    return parser.disable(["html_block", "reference", "lheading", "inline"])
+
+
+def _fenced_blocks(text: str, depth: int = 0) -> list[CodeBlock]:
+    """The blocks in fences that have something in them."""
+    if not _FENCE_LINE.search(text):
+        return []
+    lines = text.split("\n")
+    blocks: list[CodeBlock] = []
+    end = 0
+    for token in _markdown().parse(text):
+        if token.type == "code_block" and depth < _DEEPEST:
+            # A fence that is indented by four spaces is none to Markdown, and was meant as one.
+            blocks += _fenced_blocks(token.content, depth + 1)
+        if token.type != "fence" or token.map[0] < end:
+            continue
+        start, end = token.map
+        language, inside = _fence_language(token.info), token.content.removesuffix("\n")
+        is_closed = end - 1 > start and _ends_fence(lines[end - 1], token.markup)
+        if not is_closed and inside.rstrip().endswith(token.markup):
+            inside = inside.rstrip()[: -len(token.markup)]
+        if language == _PYTHON and not parses_as_python(inside):
+            longer = _longer_program(lines, start, end, token.markup) if token.level == 0 else None
+            if longer is not None:
+                inside, end = longer
+            elif parses_as_python(textwrap.dedent(inside)):
+                inside = textwrap.dedent(inside)
+            elif not is_closed:
+                found = without_prose(inside)
+                inside = found.text if found is not None else inside
+        if inside.strip():
+            blocks.append(CodeBlock(language, inside))
+    return blocks
+
+
+def _ends_fence(line: str, marks: str) -> bool:
+    line = line.lstrip(" \t>").rstrip()
+    return line.startswith(marks) and not line.strip(marks[0])
+
+
+def _longer_program(lines: list[str], start: int, end: int, marks: str) -> Optional[tuple[str, int]]:
+    """The program in Python that begins behind the fence in line ``start`` and goes on behind line ``end``, because the
+    line that seems to end it stands in a docstring; and the line behind its real end."""
+    ends = [number for number in range(end, len(lines)) if _ends_fence(lines[number], marks)][:_MOST_ENDS]
+    for number in ends:
+        program = "\n".join(lines[start + 1 : number])
+        if parses_as_python(program):
+            return program, number + 1
+    return None
+
+
+def _chosen_block(blocks: list[CodeBlock], wanted: str) -> CodeBlock:
+    programs = [block for block in blocks if not (block.language in SHELLS and has_only_commands(block.text))]
+    if wanted:
+        matching = [block for block in blocks if _is_language(block.language, wanted)]
+        matching = matching or [block for block in programs if not block.language] or programs or blocks
+    else:
+        programs = [block for block in programs if block.language not in _DATA] or programs or blocks
+        matching = [block for block in programs if block.language == programs[0].language]
+    if wanted == _PYTHON or matching[0].language == _PYTHON:
+        matching = [block for block in matching if parses_as_python(block.text)] or matching
+    chosen = matching[0]
+    for block in matching[1:]:
+        if _line_count(block.text) > 2 * _line_count(chosen.text):
+            chosen = block
+    return chosen
+
+
+def _line_count(text: str) -> int:
+    return sum(1 for line in text.split("\n") if line.strip())
+
+
+def _fence_language(info: str) -> str:
+    """The language in a fence's first line, such as ``python3 title="a.py"``, ``{.python}`` or ``a.py``."""
+    word = re.match(r"[\w+#./-]*", info.strip().lstrip("{.").lower())
+    name = word[0].removeprefix("language-").removeprefix("lang-") if word else ""
+    return _PYTHON if re.fullmatch(r"(?:i?python|py)[\d.]*|.*\.pyi?", name) else name
+
+
+def _is_language(name: str, wanted: str) -> bool:
+    """Whether both are names of one language, as ``cpp`` and ``c++`` are."""
+    if name == wanted:
+        return True
+    if not name or _PYTHON in (name, wanted):
+        return False
+    find = optional_module("pygments.lexers").find_lexer_class_by_name
+    try:
+        return bool(find(name) is find(wanted))
+    except optional_module("pygments.util").ClassNotFound:
+        return False
+
+
+def _guessed_language(text: str) -> str:
+    return _PYTHON if parses_as_python(text) or _PYTHON_LINE.search(text) else ""
+
+
+def _indented_code(text: str) -> Optional[str]:
+    """The one block of code that is indented, as Markdown has it, in a text whose other lines are sentences."""
+    tokens = _markdown().parse(text)
+    blocks = [token for token in tokens if token.type == "code_block"]
+    prose = [token.content for token in tokens if token.type == "inline"]
+    if len(blocks) != 1 or not all(is_sentence(part.rpartition("\n")[2].strip()) for part in prose):
+        return None
+    return str(blocks[0].content).removesuffix("\n")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Optional
 
 from metagpt_ollama_rs.slc.calls import ToolOptions, ask
-from metagpt_ollama_rs.slc.code_answers import checked_python, extract_code
+from metagpt_ollama_rs.slc.code_answers import code_from_answer, python_fault
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -40,7 +40,7 @@ class CodeGenerationTool:
             OllamaError: the model could not be asked, or its answer was cut.
         """
         answer = ask("generate_code", {"requirement": requirement}, options)
-        return answer if raw else checked_python(extract_code(answer), options)
+        return answer if raw else code_from_answer(answer, options)
 
     @staticmethod
     def refactor_code(code: str, instruction: str, *, raw: bool = False, **options: Unpack[ToolOptions]) -> str:
@@ -58,7 +58,7 @@ class CodeGenerationTool:
             OllamaError: the model could not be asked, or its answer was cut.
         """
         answer = ask("refactor_code", {"code": code, "instruction": instruction}, options)
-        return answer if raw else checked_python(extract_code(answer), options)
+        return answer if raw else code_from_answer(answer, options, _language_of_code(code))
 
     @staticmethod
     def generate_tests(code: str, *, raw: bool = False, **options: Unpack[ToolOptions]) -> str:
@@ -75,4 +75,8 @@ class CodeGenerationTool:
             OllamaError: the model could not be asked, or its answer was cut.
         """
         answer = ask("generate_tests", {"code": code}, options)
-        return answer if raw else checked_python(extract_code(answer), options)
+        return answer if raw else code_from_answer(answer, options, _language_of_code(code))
+
+
+def _language_of_code(code: str) -> Optional[str]:
+    return "python" if python_fault(code) is None else None

@@ -192,8 +192,10 @@ class UnreadConfig(OllamaConfig):
 def _read_now(config: OllamaConfig) -> OllamaConfig:
     if type(config) is UnreadConfig:
         own = object.__getattribute__(config, "__dict__")
-        for name, value in vars(OllamaConfig.from_config_file()).items():
-            own.setdefault(name, value)
+        # Where all fields are assigned, a file that cannot be read is nobody's concern.
+        if not _PARSERS.keys() <= own.keys():
+            for name, value in vars(OllamaConfig.from_config_file()).items():
+                own.setdefault(name, value)
         config.__class__ = OllamaConfig  # type: ignore[assignment]
     return config
 

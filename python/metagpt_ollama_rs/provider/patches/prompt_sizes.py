@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
+from ...text_cuts import parts
 from ..context_sizes import ask_server, context_size, fitting_reserve
 from ..live_llms import LiveLLM
-from ..text_cuts import parts
 from ..warnings_once import warn_once
 from .patch import is_switched_on, replace_function
 from .which_llm import llm_for

@@ -1,7 +1,7 @@
 """Patches MetaGPT's token counts, which download tiktoken's files at the first use and fail offline.
 
 A model of Ollama has a tokenizer of its own anyway. Its tokens are estimated, from the counts that its server has
-returned (``provider/token_estimates.py``). Counts for other models stay MetaGPT's own, network and all.
+returned (``token_estimates.py``). Counts for other models stay MetaGPT's own, network and all.
 
 ``tools/libs/editor.py``, ``tools/libs/index_repo.py`` and ``ext/spo/utils/evaluation_utils.py`` ask for an encoding
 inside their functions, so there the module's name ``tiktoken`` gets a stand-in:

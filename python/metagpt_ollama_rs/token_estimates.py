@@ -5,14 +5,6 @@ so many bytes of each script, and every script has a rate, tokens per byte. The 
 vocabularies, so that they rather count too much. Each finished call tells how many tokens its texts had, and corrects
 the rates by recursive least squares: the more, the more bytes of a script the texts have and the less is known of it.
 
->>> estimator = TokenEstimator()
->>> estimator.tokens("Count the words of this sentence.")
-10
->>> for _ in range(3):
-...     estimator.learn(["Count the words of this sentence. " * 20], 140)
->>> estimator.tokens("Count the words of this sentence.")
-7
-
 What is learned is kept for the life of the process, by the server's address and the model's name: two small tables of
 numbers for each model. Standard library and the compiled core only, no I/O.
 """
@@ -27,7 +19,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .._core import SCRIPTS, count_script_bytes
+from ._core import SCRIPTS, count_script_bytes
 from .replies import count_of, thinking_of, tool_calls_of
 
 __all__ = [
@@ -80,7 +72,16 @@ _MOST_NOTED = 8
 
 
 class TokenEstimator:
-    """The rates of one model. Objects may be used by several threads."""
+    """The rates of one model. Objects may be used by several threads.
+
+    >>> estimator = TokenEstimator()
+    >>> estimator.tokens("Count the words of this sentence.")
+    10
+    >>> for _ in range(3):
+    ...     estimator.learn(["Count the words of this sentence. " * 20], 140)
+    >>> estimator.tokens("Count the words of this sentence.")
+    7
+    """
 
     def __init__(self) -> None:
         rows = [_RATES[script] for script in SCRIPTS]

@@ -18,9 +18,9 @@ from __future__ import annotations
 
 from typing import Any, Optional
 
-from .. import _core
-from ..errors import ProtocolError
-from ..reply_checks import join_text_parts
+from . import _core
+from .errors import ProtocolError
+from .reply_checks import join_text_parts
 
 __all__ = [
     "ReplyAccumulator",

@@ -1,0 +1,34 @@
+"""`metagpt-ollama tool ask`: a question, with a file beside it if there is one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .. import tool_arguments, tool_inputs, tool_output
+
+if TYPE_CHECKING:
+    import argparse
+
+NAME = "ask"
+SUMMARY = "Answer a question, about a file if one is given."
+POSITION = 80
+CALLS = "SmartQATool.smart_qa"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the question, the file, and how the model is asked."""
+    tool_arguments.add_words_argument(parser, "question", "the question")
+    parser.add_argument("--file", metavar="FILE", help="what the question is about; - reads stdin")
+    tool_arguments.add_model_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Prints the answer."""
+    from ...slc import SmartQATool
+
+    question = tool_inputs.read_words(arguments.question, arguments.encoding, "question")
+    if arguments.file is not None:
+        from ...slc.prompts import fenced
+
+        question = f"{question}\n\n{fenced(tool_inputs.read_file(arguments.file, arguments.encoding).text)}"
+    return tool_output.print_answer(arguments, lambda options: SmartQATool.smart_qa(question, **options))

@@ -1,0 +1,143 @@
+"""What the tools of `metagpt-ollama tool` read: files and stdin, as text whatever their encoding, within bounds.
+
+    read_file("main.py", encoding=None)      InputText(name="main.py", text="import os\\n…")
+    read_file("-", encoding=None)            InputText(name="<stdin>", text=…)
+
+A folder, a file that is not there, binary data and an empty text are each a `CliError` that says so.
+"""
+
+from __future__ import annotations
+
+import codecs
+import locale
+import os
+import re
+import sys
+from typing import TYPE_CHECKING, NamedTuple
+
+from .console import CliError, UsageError, print_message
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["InputText", "decode_input", "read_file", "read_words"]
+
+# No model's context holds so many bytes of text. It is also where the reading of an endless stream ends.
+_MOST = 16 << 20
+_STDIN = "<stdin>"
+# The longest come first: the mark of UTF-32 begins with that of UTF-16.
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+# As in PEP 263, and in the mode lines of editors; it stands in one of the first two lines.
+_DECLARED = re.compile(rb"\A(?:[^\n]*\n)?[^\n]*coding[:=][ \t]*([-\w.]+)")
+
+
+class InputText(NamedTuple):
+    """A text that was read, and the name under which messages speak of it.
+
+    >>> InputText("main.py", "import os\\n").name
+    'main.py'
+    """
+
+    name: str
+    text: str
+
+
+def read_file(path: str | None, encoding: str | None) -> InputText:
+    """The text of a file, or of stdin, which "-" stands for, and None where stdin is no terminal.
+
+    Raises `CliError` for what cannot be read as text, or has none.
+    """
+    if path is None or path == "-":
+        name, data = _STDIN, _stdin_data(asked=path == "-")
+    else:
+        name, data = path, _file_data(path)
+    if len(data) > _MOST:
+        raise CliError(f"{name} has more than {_MOST >> 20} MiB", hint="give the part of it that matters")
+    text = decode_input(data, encoding, name)
+    if not text.strip():
+        raise CliError(f"{name} is empty")
+    return InputText(name, text)
+
+
+def read_words(words: Sequence[str], encoding: str | None, about: str) -> str:
+    """A text that was given as `words` on the command line; stdin's where they are "-" or nothing.
+
+    Raises `CliError` for a text of nothing. `about` is what it is, for the message.
+    """
+    if not words or list(words) == ["-"]:
+        return read_file("-" if words else None, encoding).text
+    text = " ".join(words)
+    if not text.strip():
+        raise CliError(f"the {about} is empty")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # Bytes that are not of the locale's encoding are surrogates among Python's arguments.
+        return decode_input(os.fsencode(text), encoding, f"the {about}")
+    return text
+
+
+def decode_input(data: bytes, encoding: str | None, name: str) -> str:
+    """The text that `data` is, in `encoding` or, where that is None, in the one that fits.
+
+    >>> decode_input(codecs.BOM_UTF8 + "变量".encode(), None, "a.py")
+    '变量'
+    >>> decode_input("# coding: gbk\\n变量".encode("gbk"), None, "a.py")
+    '# coding: gbk\\n变量'
+    """
+    marked = next((codec for mark, codec in _MARKS if data.startswith(mark)), None)
+    if encoding is None and marked is None and b"\0" in data:
+        raise CliError(
+            f"{name} is binary", hint="only text can be read; for UTF-16 without a mark: --encoding utf-16-le"
+        )
+    first: UnicodeDecodeError | None = None
+    known = encoding or marked
+    for codec in [known] if known else ["utf-8", *_other_encodings(data, name)]:
+        try:
+            return data.decode(codec).removeprefix("\ufeff")
+        except UnicodeDecodeError as error:
+            first = first or error
+        except LookupError:
+            continue
+    assert first is not None
+    raise CliError(
+        f"{name} is not {first.encoding.upper()}: byte 0x{data[first.start]:02X} at offset {first.start}",
+        hint="give its encoding, such as --encoding gb18030",
+    ) from first
+
+
+def _other_encodings(data: bytes, name: str) -> Iterator[str]:
+    """What a text may be in that is not UTF-8."""
+    if declared := _DECLARED.match(data[:1024]):
+        yield declared[1].decode("ascii")
+    if name == _STDIN and sys.stdin is not None:
+        yield sys.stdin.encoding
+    yield locale.getpreferredencoding(False)
+
+
+def _stdin_data(*, asked: bool) -> bytes:
+    stdin = sys.stdin
+    if stdin is None:
+        raise CliError("there is no stdin to read")
+    if stdin.isatty():
+        if not asked:
+            raise UsageError("nothing to read: stdin is a terminal", hint="name a file, or give - to type the text")
+        print_message("Reading from the terminal; Ctrl-D ends the text.")
+    return stdin.buffer.read(_MOST + 1)
+
+
+def _file_data(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(_MOST + 1)
+    except IsADirectoryError as error:
+        raise CliError(f"{path} is a folder", hint="name a file in it; `summarize` takes a folder, too") from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise CliError(f"{path} cannot be read: {reason}") from error

@@ -1,0 +1,98 @@
+"""How the tools of `metagpt-ollama tool` print: an answer as it comes on a terminal, its result elsewhere, or JSON.
+
+    print_answer(arguments, lambda options: SmartQATool.smart_qa("Why?", **options))
+
+On a terminal the model's words are shown as they arrive. Elsewhere stdout gets the finished result only, such as the
+code in an answer, so that `… > file` is right. With `--json` it is
+
+    {"tool": "ask", "model": "qwen2.5:7b", "text": "…"}
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from typing import TYPE_CHECKING, Any, Callable
+
+from .console import DONE, print_message
+from .tool_arguments import model_name, model_options
+
+if TYPE_CHECKING:
+    import argparse
+
+    from ..slc.calls import ToolOptions
+
+__all__ = ["StreamedAnswer", "for_terminal", "print_answer", "print_json", "print_text"]
+
+# All control characters but line feed and tab: a terminal acts on them, whoever wrote them.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+class StreamedAnswer:
+    """Shows the pieces of an answer on a terminal as they come.
+
+    It is called with each piece; `end` puts the cursor at the start of a line, whatever has come.
+
+    >>> answer = StreamedAnswer()
+    >>> for piece in ("It de", "pends."):
+    ...     answer(piece)
+    It depends.
+    >>> answer.text
+    'It depends.'
+    """
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def __call__(self, piece: str) -> None:
+        self.text += piece
+        sys.stdout.write(for_terminal(piece))
+        sys.stdout.flush()
+
+    def end(self) -> None:
+        """Ends the line that is begun."""
+        if self.text and not self.text.endswith("\n"):
+            sys.stdout.write("\n")
+        sys.stdout.flush()
+
+
+def print_answer(arguments: argparse.Namespace, call: Callable[[ToolOptions], str]) -> int:
+    """Prints the text that `call` returns when it is given the options of a method of `slc`; returns the exit code."""
+    options = model_options(arguments)
+    if arguments.json:
+        text = call(options)
+        print_json({"tool": arguments.tool, "model": model_name(arguments), "text": text})
+    elif not sys.stdout.isatty():
+        print_text(call(options))
+    else:
+        shown = StreamedAnswer()
+        try:
+            text = call({**options, "on_text": shown})
+        finally:
+            shown.end()
+        if text.strip() not in shown.text:
+            # The result is not a part of what the model said, or took more than one answer.
+            print_message("The result:")
+            print_text(text)
+    return DONE
+
+
+def print_text(text: str) -> None:
+    """Prints a text with a line end."""
+    shown = for_terminal(text) if sys.stdout.isatty() else text
+    print(shown, end="" if shown.endswith("\n") else "\n", flush=True)
+
+
+def print_json(value: Any) -> None:
+    """Prints a value as JSON on one line."""
+    print(json.dumps(value), flush=True)
+
+
+def for_terminal(text: str) -> str:
+    """The text with its control characters spelled out.
+
+    >>> print(for_terminal("a\\x1b[2Jb"))
+    a\\x1b[2Jb
+    """
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)

@@ -1,0 +1,445 @@
+"""`metagpt-ollama tool`: of each tool the exit code, stdout and stderr, and what the server is asked."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from metagpt_ollama_rs.cli import main
+from metagpt_ollama_rs.cli import tool_commands as tools
+from metagpt_ollama_rs.slc import ollama_config
+from metagpt_ollama_rs.testing import Reply
+
+ANSWER = "Here it is:\n```python\nprint(1)\n```\nIt prints 1."
+CODE = "print(1)"
+
+
+@pytest.fixture(autouse=True)
+def a_machine_of_its_own(ollama_server, monkeypatch, tmp_path):
+    """The server of the configuration is the scripted one; nothing of the machine's own configuration is read."""
+    home = tmp_path / "home"
+    home.mkdir()
+    for name in [name for name in os.environ if name.startswith(("OLLAMA_", "METAGPT_"))]:
+        monkeypatch.delenv(name)
+    for name in ("HOME", "METAGPT_PROJECT_ROOT"):
+        monkeypatch.setenv(name, str(home))
+    monkeypatch.setenv("OLLAMA_HOST", ollama_server.url)
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.chdir(home)
+    before = dict(vars(ollama_config))
+    ollama_config.base_url = ollama_server.url
+    ollama_server.answer(ANSWER)
+    yield
+    for name, value in before.items():
+        setattr(ollama_config, name, value)
+
+
+@pytest.fixture
+def tool(monkeypatch, capsys):
+    """Runs a tool in this process, with the bytes `stdin`; gives the exit code, stdout and stderr."""
+
+    def command(*arguments, stdin=b"", encoding="utf-8"):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding))
+        code = main(["tool", *map(str, arguments)])
+        return code, *capsys.readouterr()
+
+    return command
+
+
+def asked(server):
+    """The body of the only request."""
+    (request,) = server.requests
+    assert request.path == "/api/generate"
+    return request.json()
+
+
+def failure(outcome):
+    """What an error says as JSON, with nothing beside it."""
+    code, out, err = outcome
+    assert err == ""
+    error = json.loads(out)["error"]
+    assert error["exit_code"] == code
+    return error
+
+
+# --- The frame -------------------------------------------------------------------------------------------------------
+
+
+def test_list_names_every_tool(tool):
+    code, out, err = tool("list")
+    assert (code, err) == (0, "")
+    assert [line.split()[0] for line in out.splitlines()] == [each.NAME for each in tools.all_tools()]
+    assert {"generate", "refactor", "tests", "ask"} <= {line.split()[0] for line in out.splitlines()}
+    listed = json.loads(tool("list", "--json")[1])
+    assert [row["name"] for row in listed] == [each.NAME for each in tools.all_tools()]
+
+
+@pytest.mark.parametrize("name", [each.NAME for each in tools.all_tools()])
+def test_every_tool_has_help_and_calls_what_is_there(tool, capsys, name):
+    with pytest.raises(SystemExit) as exited:
+        tool(name, "--help")
+    assert exited.value.code == 0
+    assert capsys.readouterr().out.startswith(f"usage: metagpt-ollama tool {name} ")
+    each = tools.tool_named(name)
+    assert name == each.NAME
+    assert each.SUMMARY.endswith(".")
+
+
+def test_help_imports_no_tool(run):
+    script = (
+        "import sys\nfrom metagpt_ollama_rs.cli import main\n"
+        "try:\n    main(['tool', sys.argv[1], '--help'])\nexcept SystemExit:\n    pass\n"
+        "print(sorted(name for name in sys.modules if name.startswith(('metagpt_ollama_rs.slc', 'rich', 'yaml'))))"
+    )
+    done = subprocess.run([sys.executable, "-c", script, "review"], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    done = subprocess.run([sys.executable, "-c", script, ""], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_wrong_arguments_exit_2(tool):
+    code, out, err = tool("sumarise")
+    assert (code, out) == (2, "")
+    assert err.startswith("error: argument TOOL: invalid choice: 'sumarise'")
+    assert err.endswith("hint: metagpt-ollama tool --help\n")
+    assert (
+        tool("ask", "q", "--loud")[2] == "error: unrecognized arguments: --loud\nhint: metagpt-ollama tool ask --help\n"
+    )
+    assert tool()[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["sumarise"], "argument TOOL: invalid choice: 'sumarise'"),
+        (["ask", "q", "--loud"], "unrecognized arguments: --loud"),
+        (["ask", "q", "--timeout", "0"], "argument --timeout: '0' is not above 0"),
+        (["ask", "q", "--timeout", "soon"], "argument --timeout: 'soon' is no number"),
+        (["ask", "q", "--temperature", "-1"], "argument --temperature: '-1' is below 0"),
+        (["ask", "q", "--temperature", "nan"], "argument --temperature: 'nan' is no number"),
+        (["ask", "q", "--language", "fr"], "argument --language: invalid choice: 'fr'"),
+        (["ask", "q", "--option", "seed"], "argument --option: 'seed' is not NAME=VALUE"),
+        (["ask", "q", "--encoding", "klingon"], "argument --encoding: 'klingon' is no encoding"),
+        (["ask", "q", "--encoding", "base64"], "argument --encoding: 'base64' is no encoding"),
+        (["refactor", "-"], "the following arguments are required: INSTRUCTION"),
+        (["refactor", "-", "x", "--diff", "--raw"], "--raw gives no code to make a --diff of"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_arguments_are_json_where_it_is_asked_for(tool, arguments, message):
+    error = failure(tool(*arguments, "--json"))
+    assert (error["type"], error["exit_code"]) == ("UsageError", 2)
+    assert error["message"].startswith(message)
+    assert error["hint"].startswith("metagpt-ollama tool")
+
+
+def test_what_stands_behind_two_dashes_is_no_option(tool, ollama_server):
+    assert tool("ask", "--", "--json")[0] == 0
+    assert asked(ollama_server)["prompt"].endswith("--json")
+
+
+def test_options_reach_the_server(tool, ollama_server):
+    arguments = ["--model", "m", "--temperature", "0.5", "--timeout", "9", "--option", "seed=1", "--option", "stop=x"]
+    assert tool("ask", "Why", "so?", *arguments) == (0, f"{ANSWER}\n", "")
+    body = asked(ollama_server)
+    assert (body["model"], body["stream"]) == ("m", False)
+    assert body["prompt"].endswith("\n\nWhy so?")
+    assert body["options"] == {"temperature": 0.5, "seed": 1, "stop": ["x"]}
+
+
+def test_a_configuration_is_named(tool, ollama_server, tmp_path):
+    file = tmp_path / "mine.json"
+    file.write_text(json.dumps({"llm": {"api_type": "ollama", "model": "mine", "base_url": "http://127.0.0.1:1"}}))
+    assert tool("ask", "Why?", "--config", file, "--host", ollama_server.url)[0] == 0
+    assert asked(ollama_server)["model"] == "mine"
+
+
+def test_a_configuration_that_is_not_there(tool, tmp_path):
+    missing = tmp_path / "absent.yaml"
+    assert tool("ask", "Why?", "--config", missing) == (
+        1,
+        "",
+        f"error: {missing}: no such file\nhint: check --config\n",
+    )
+
+
+def test_a_configuration_that_is_wrong(tool, tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("llm:\n  api_type: ollama\n  timeout: soon\n")
+    code, out, err = tool("ask", "Why?", "--config", file)
+    assert (code, out) == (1, "")
+    assert str(file) in err
+    assert "llm.timeout" in err
+
+
+# --- What is read ----------------------------------------------------------------------------------------------------
+
+CHINESE = "# 变量\na = 1\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "encoding"),
+    [
+        (CHINESE.encode(), "utf-8"),
+        (codecs.BOM_UTF8 + CHINESE.encode(), "utf-8"),
+        (CHINESE.encode("utf-16"), "utf-8"),
+        (codecs.BOM_UTF32_LE + CHINESE.encode("utf-32-le"), "utf-8"),
+        (CHINESE.encode("gbk"), "gbk"),
+        (f"# coding: gbk\n{CHINESE}".encode("gbk"), "utf-8"),
+    ],
+    ids=["utf-8", "utf-8 with a mark", "utf-16", "utf-32", "the locale's", "declared"],
+)
+def test_texts_of_any_encoding(tool, ollama_server, data, encoding):
+    assert tool("tests", stdin=data, encoding=encoding) == (0, f"{CODE}\n", "")
+    prompt = asked(ollama_server)["prompt"]
+    assert CHINESE in prompt
+    assert "\ufeff" not in prompt
+    # The prompt is in the language of the code's comments only where these have a few characters.
+
+
+def test_an_encoding_is_named(tool, ollama_server):
+    assert tool("tests", "-", "--encoding", "gb18030", stdin=CHINESE.encode("gb18030"))[0] == 0
+    assert CHINESE in asked(ollama_server)["prompt"]
+
+
+def test_a_text_of_no_known_encoding(tool):
+    assert tool("tests", stdin=b"a = '\xb1\xe4'") == (
+        1,
+        "",
+        "error: <stdin> is not UTF-8: byte 0xB1 at offset 5\nhint: give its encoding, such as --encoding gb18030\n",
+    )
+
+
+def test_what_is_no_text(tool, tmp_path):
+    empty, binary = tmp_path / "empty.py", tmp_path / "a.out"
+    empty.write_text(" \n")
+    binary.write_bytes(b"\x7fELF\x00\x00")
+    missing = tmp_path / "absent.py"
+    for path, message in (
+        (empty, f"error: {empty} is empty"),
+        (binary, f"error: {binary} is binary"),
+        (missing, f"error: {missing} cannot be read: No such file or directory"),
+        (tmp_path, f"error: {tmp_path} is a folder"),
+        ("a\0b", "error: a\0b cannot be read: embedded null byte"),
+    ):
+        code, out, err = tool("tests", path)
+        assert (code, out) == (1, "")
+        assert err.splitlines()[0] == message
+        error = failure(tool("tests", path, "--json"))
+        assert (error["message"], error["exit_code"]) == (message.removeprefix("error: "), 1)
+
+
+def test_an_empty_stdin(tool):
+    assert tool("ask") == (1, "", "error: <stdin> is empty\n")
+    assert tool("ask", " ") == (1, "", "error: the question is empty\n")
+
+
+def test_a_stream_without_an_end(tool):
+    code, out, err = tool("tests", "/dev/zero", "--encoding", "latin-1")
+    assert (code, out) == (1, "")
+    assert err.startswith("error: /dev/zero has more than 16 MiB\nhint: ")
+
+
+# --- What the server does --------------------------------------------------------------------------------------------
+
+
+def test_where_no_ollama_is(tool):
+    code, out, err = tool("ask", "Why?", "--host", "http://127.0.0.1:1")
+    assert (code, out) == (1, "")
+    assert "error: The server cannot be reached: nothing listens there (connection refused)." in err
+    assert "hint: is Ollama running there? Start it with `ollama serve`" in err
+
+
+def test_a_model_that_is_not_there(tool, ollama_server):
+    ollama_server.models = ["llama3.2:latest", "qwen3:8b"]
+    ollama_server.on("POST", "/api/generate", Reply.error("model 'nope' not found", 404))
+    code, out, err = tool("ask", "Why?", "--model", "nope")
+    assert (code, out) == (1, "")
+    assert "ollama pull nope" in err
+    assert "llama3.2" in err
+    error = failure(tool("ask", "Why?", "--model", "nope", "--json"))
+    assert error["type"] == "ModelNotFoundError"
+    assert "ollama pull nope" in error["hint"]
+
+
+def test_what_came_of_an_answer_is_in_the_json(tool, ollama_server):
+    ollama_server.on("POST", "/api/generate", Reply.generate("print(", stream=False, done_reason="length"))
+    error = failure(tool("generate", "print one", "--json"))
+    assert (error["type"], error["exit_code"], error["partial"]) == ("IncompleteError", 1, "print(")
+
+
+def test_an_error_that_nobody_expected_is_json_too(tool, monkeypatch):
+    from metagpt_ollama_rs.slc import SmartQATool
+
+    def fail(*_, **__):
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr(SmartQATool, "smart_qa", staticmethod(fail))
+    error = failure(tool("ask", "Why?", "--json"))
+    assert (error["type"], error["exit_code"]) == ("RuntimeError", 2)
+    assert tool("ask", "Why?")[0] == 2
+
+
+# --- On a terminal ---------------------------------------------------------------------------------------------------
+
+
+class Terminal:
+    """A tool whose stdout and stdin are a terminal. What it shows is `shown`."""
+
+    def __init__(self, *arguments, stdin=None):
+        self._ours, theirs = pty.openpty()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "metagpt_ollama_rs.cli", "tool", *map(str, arguments)],
+            stdin=theirs if stdin is None else stdin,
+            stdout=theirs,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        os.close(theirs)
+        self.shown = ""
+
+    def read_to(self, text):
+        """Reads until `text` is shown."""
+        while text not in self.shown:
+            self.shown += os.read(self._ours, 4096).decode().replace("\r\n", "\n")
+
+    def interrupt(self):
+        self._process.send_signal(signal.SIGINT)
+
+    def end(self):
+        """The exit code and stderr, after the rest has been read."""
+        try:
+            while piece := os.read(self._ours, 4096):
+                self.shown += piece.decode().replace("\r\n", "\n")
+        except OSError:
+            # So Linux tells that nobody holds the other end any more.
+            pass
+        os.close(self._ours)
+        _, err = self._process.communicate(timeout=30)
+        return self._process.returncode, err
+
+
+def test_a_terminal_shows_the_answer_as_it_comes(ollama_server):
+    reply = Reply.generate(["Because ", "it ", "does."]).gated()
+    ollama_server.on("POST", "/api/generate", reply)
+    terminal = Terminal("ask", "Why?")
+    terminal.read_to("Because ")
+    reply.gate.open_all()
+    assert terminal.end() == (0, "")
+    assert terminal.shown == "Because it does.\n"
+
+
+def test_a_terminal_shows_code_with_what_stands_around_it():
+    terminal = Terminal("generate", "print one")
+    assert terminal.end() == (0, "")
+    assert terminal.shown == f"{ANSWER}\n"
+
+
+def test_a_terminal_gets_json_whole():
+    terminal = Terminal("generate", "print one", "--json")
+    assert terminal.end() == (0, "")
+    assert json.loads(terminal.shown)["text"] == CODE
+
+
+def test_a_terminal_shows_a_result_that_the_answer_does_not_have(ollama_server):
+    ollama_server.queue(Reply.generate("```python\nprint(1\n```"), Reply.generate("```python\nprint(1)\n```"))
+    terminal = Terminal("refactor", "-", "print one", "--diff", stdin=subprocess.PIPE)
+    terminal._process.stdin.write("print(0)\n")
+    terminal._process.stdin.close()
+    terminal._process.stdin = None
+    code, err = terminal.end()
+    assert (code, err) == (0, "The result:\n")
+    assert terminal.shown.endswith("\n-print(0)\n+print(1)\n")
+
+
+def test_a_terminal_acts_on_nothing_that_a_model_says(ollama_server):
+    ollama_server.answer("a\x1b]0;title\x07b")
+    terminal = Terminal("ask", "Why?")
+    assert terminal.end() == (0, "")
+    assert terminal.shown == "a\\x1b]0;title\\x07b\n"
+
+
+def test_ctrl_c_keeps_what_came(ollama_server):
+    reply = Reply.generate(["Because ", "it ", "does."]).gated()
+    ollama_server.on("POST", "/api/generate", reply)
+    terminal = Terminal("ask", "Why?")
+    terminal.read_to("Because ")
+    terminal.interrupt()
+    assert terminal.end() == (130, "")
+    assert terminal.shown == "Because \n"
+
+
+def test_a_stream_that_breaks_off_keeps_what_came(ollama_server):
+    ollama_server.on("POST", "/api/generate", Reply.generate(["Because ", "it"], done_reason="length"))
+    terminal = Terminal("ask", "Why?")
+    code, err = terminal.end()
+    assert code == 1
+    assert terminal.shown == "Because it\n"
+    assert err.startswith("error: the answer was cut at its token limit\nhint: ")
+
+
+def test_a_terminal_is_not_waited_for_without_a_word():
+    terminal = Terminal("tests")
+    code, err = terminal.end()
+    assert code == 2
+    assert err.startswith("error: nothing to read: stdin is a terminal\nhint: ")
+
+
+def test_a_reader_that_leaves_is_no_error():
+    command = [sys.executable, "-m", "metagpt_ollama_rs.cli", "tool", "ask", "Why?"]
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, timeout=50, check=False)
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+# --- Each tool -------------------------------------------------------------------------------------------------------
+
+
+def test_generate(tool, ollama_server):
+    assert tool("generate", "a", "program", "that", "prints", "one") == (0, f"{CODE}\n", "")
+    assert "a program that prints one" in asked(ollama_server)["prompt"]
+    assert tool("generate", "--raw", stdin=b"print one") == (0, f"{ANSWER}\n", "")
+    code, out, err = tool("generate", "print one", "--json")
+    assert (code, json.loads(out), err) == (0, {"tool": "generate", "model": ollama_config.model, "text": CODE}, "")
+
+
+def test_generate_asks_in_chinese(tool, ollama_server):
+    assert tool("generate", "写一个排序函数")[0] == 0
+    assert "请编写" in asked(ollama_server)["prompt"]
+    ollama_server.forget_requests()
+    assert tool("generate", "写一个排序函数", "--language", "en")[0] == 0
+    assert "Write a program" in asked(ollama_server)["prompt"]
+
+
+def test_refactor(tool, ollama_server, tmp_path):
+    file = tmp_path / "a.py"
+    file.write_text("print(0)\n")
+    assert tool("refactor", file, "print one") == (0, f"{CODE}\n", "")
+    prompt = asked(ollama_server)["prompt"]
+    assert "print(0)" in prompt
+    assert "print one" in prompt
+    diff = f"--- a/{file}\n+++ b/{file}\n@@ -1 +1 @@\n-print(0)\n+print(1)\n"
+    assert tool("refactor", file, "print one", "--diff") == (0, diff, "")
+    assert file.read_text() == "print(0)\n"
+
+
+def test_tests(tool, ollama_server):
+    assert tool("tests", stdin=b"def one(): return 1") == (0, f"{CODE}\n", "")
+    assert "def one(): return 1" in asked(ollama_server)["prompt"]
+
+
+def test_ask(tool, ollama_server):
+    assert tool("ask", "Why?", "--file", "-", stdin=b"a = `1`") == (0, f"{ANSWER}\n", "")
+    assert asked(ollama_server)["prompt"].endswith("Why?\n\n```\na = `1`\n```")
