@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from metagpt_ollama_rs.slc.programs import ProgramError, find_program, last_line, run_program
+from metagpt_ollama_rs.slc.programs import ProgramError, find_executable, last_line, run_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,7 +92,7 @@ def find_graphics_cards() -> GraphicsReport:
     cards: list[GraphicsCard] = []
     problems: list[str] = []
     for name, ask in (("nvidia-smi", _ask_nvidia), ("rocm-smi", _ask_rocm)):
-        program = find_program(name)
+        program = find_executable(name)
         if program:
             try:
                 cards += ask(program)
@@ -119,26 +119,28 @@ def describe_machine() -> Machine:
 
 
 def _ask_nvidia(program: str) -> Iterator[GraphicsCard]:
-    answer = _ask([program, f"--query-gpu={','.join(_NVIDIA_FIELDS)}", "--format=csv,noheader,nounits"])
+    answer = _ask_driver([program, f"--query-gpu={','.join(_NVIDIA_FIELDS)}", "--format=csv,noheader,nounits"])
     for row in csv.reader(answer.splitlines(), skipinitialspace=True):
         if row:
             name, total, used, load, driver = row
-            yield GraphicsCard(name, _mebibytes(total), _mebibytes(used), _number(load), driver)
+            yield GraphicsCard(name, _mebibytes(total), _mebibytes(used), _whole_number(load), driver)
 
 
 def _ask_rocm(program: str) -> Iterator[GraphicsCard]:
-    answer = _ask([program, "--showproductname", "--showmeminfo", "vram", "--showuse", "--showdriverversion", "--json"])
+    answer = _ask_driver(
+        [program, "--showproductname", "--showmeminfo", "vram", "--showuse", "--showdriverversion", "--json"]
+    )
     # Warnings may stand before it.
     found = json.loads(answer[answer.index("{") :])
     driver = _value(found.get("system", {}), "driver version")
     for key, card in found.items():
         if key.startswith("card"):
             name = _value(card, "card series", "card model", "device name") or key
-            total, used = (_number(_value(card, f"vram total {what} (b)")) for what in ("memory", "used memory"))
-            yield GraphicsCard(name, total, used, _number(_value(card, "gpu use (%)")), driver)
+            total, used = (_whole_number(_value(card, f"vram total {what} (b)")) for what in ("memory", "used memory"))
+            yield GraphicsCard(name, total, used, _whole_number(_value(card, "gpu use (%)")), driver)
 
 
-def _ask(arguments: list[str]) -> str:
+def _ask_driver(arguments: list[str]) -> str:
     done = run_program(arguments, seconds=_PATIENCE)
     if done.exit_code != 0:
         said = last_line(done.stdout) or last_line(done.stderr) or "it said nothing"
@@ -152,14 +154,14 @@ def _value(card: dict[str, Any], *names: str) -> str | None:
     return next((lowered[name] for name in names if lowered.get(name)), None)
 
 
-def _number(text: str | None) -> int | None:
+def _whole_number(text: str | None) -> int | None:
     """A number, or None for "[N/A]" and the like."""
     found = re.fullmatch(r"\s*(\d+)(\.\d+)?\s*", text or "")
     return int(found[1]) if found else None
 
 
 def _mebibytes(text: str) -> int | None:
-    number = _number(text)
+    number = _whole_number(text)
     return None if number is None else number * _MIB
 
 
@@ -173,7 +175,7 @@ def _sysctl(name: str) -> str:
 def _processor_name() -> str:
     if sys.platform == "darwin":
         return _sysctl("machdep.cpu.brand_string")
-    found = re.search(r"^(?:model name|Model|Hardware)\s*:\s*(.+)$", _read("/proc/cpuinfo"), re.MULTILINE)
+    found = re.search(r"^(?:model name|Model|Hardware)\s*:\s*(.+)$", _text_of("/proc/cpuinfo"), re.MULTILINE)
     return found[1].strip() if found else platform.processor()
 
 
@@ -185,17 +187,17 @@ def _memory_size() -> int | None:
 
 
 def _memory_available() -> int | None:
-    found = re.search(r"^MemAvailable:\s*(\d+) kB$", _read("/proc/meminfo"), re.MULTILINE)
+    found = re.search(r"^MemAvailable:\s*(\d+) kB$", _text_of("/proc/meminfo"), re.MULTILINE)
     return int(found[1]) << 10 if found else None
 
 
 def _container_memory() -> tuple[int | None, int]:
     """The limit of the container's memory, or None, and how much of it is in use (control groups, version 2)."""
-    limit, used = (_read(f"/sys/fs/cgroup/memory.{name}").strip() for name in ("max", "current"))
+    limit, used = (_text_of(f"/sys/fs/cgroup/memory.{name}").strip() for name in ("max", "current"))
     return (int(limit) if limit.isdigit() else None), (int(used) if used.isdigit() else 0)
 
 
-def _read(path: str) -> str:
+def _text_of(path: str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8", errors="replace")
     except OSError:

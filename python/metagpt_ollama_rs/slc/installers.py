@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING
 
 from metagpt_ollama_rs.errors import ConfigurationError
 from metagpt_ollama_rs.slc.interpreters import choose_interpreter
-from metagpt_ollama_rs.slc.programs import ProgramError, find_program, last_line, run_program, shown_arguments
+from metagpt_ollama_rs.slc.programs import ProgramError, find_executable, last_line, run_program, shown_arguments
 from metagpt_ollama_rs.slc.python_environments import (
     AskedEnvironment,
     ask_environment,
     environment_kind,
     is_current,
+    normalized_package_name,
     plain_path,
 )
 from metagpt_ollama_rs.slc.requirement_checks import check_requirements
@@ -164,7 +165,7 @@ def create_environment(path: str, python: str | None, seconds: float) -> CreateR
             f"{path} has files in it and is no environment", hint="give the path of a folder that does not exist"
         )
     interpreter = choose_interpreter(python)
-    uv = find_program("uv")
+    uv = find_executable("uv")
     arguments = (
         [uv, "venv", *_UV_MANNERS, "--no-project", "--python", interpreter, "--", path]
         if uv
@@ -197,7 +198,7 @@ def install_packages(
     command = _install_command(environment, installer)
     rest = [*options, *(["--", *wanted] if wanted else [])]
     arguments = [*command, *rest]
-    refusal = _refusal(environment, current, options)
+    refusal = _change_refusal(environment, current, options)
     if not apply:
         changes, problem = _dry_run(environment, command, rest, seconds)
         return InstallReport(str(environment), tuple(arguments), False, changes, problem=problem, refusal=refusal)
@@ -216,7 +217,7 @@ def _install_command(environment: AskedEnvironment, installer: str | None) -> li
     """The command without options and requirements."""
     if installer not in (None, "uv", "pip"):
         raise ConfigurationError(f"installer must be uv or pip, and is {installer!r:.60}")
-    uv = find_program("uv") if installer in (None, "uv") else None
+    uv = find_executable("uv") if installer in (None, "uv") else None
     if uv:
         return [uv, "pip", "install", *_UV_MANNERS, "--python", environment.python]
     if installer != "uv":
@@ -238,7 +239,7 @@ def _version_of(name: str, environment: AskedEnvironment) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", next(versions, ""))[:2])
 
 
-def _refusal(environment: AskedEnvironment, current: bool, options: Sequence[str]) -> str | None:
+def _change_refusal(environment: AskedEnvironment, current: bool, options: Sequence[str]) -> str | None:
     """Why an environment is not to be changed, or None."""
     if is_current(environment) and not current:
         return (
@@ -268,7 +269,7 @@ def _dry_run(
             return _read_uv(done.stderr), None
         before = {package.name: package.version for package in environment.packages}
         after = [each["metadata"] for each in json.loads(done.stdout)["install"]]
-        changes = [(_normalized(each["name"]), each["version"]) for each in after]
+        changes = [(normalized_package_name(each["name"]), each["version"]) for each in after]
         return tuple(PackageChange(name, before.get(name), version) for name, version in changes), None
     except ProgramError as error:
         return (), str(error)
@@ -280,7 +281,7 @@ def _read_uv(text: str) -> tuple[PackageChange, ...]:
     """The changes in uv's lines ` + six==1.16.0`, ` - six==1.15.0`."""
     versions: dict[str, dict[str, str]] = {}
     for sign, name, version in re.findall(r"^ ([-+]) ([\w.-]+)(?:==(\S+)| @ \S+)?.*$", text, re.MULTILINE):
-        versions.setdefault(_normalized(name), {})[sign] = version or "(of a URL)"
+        versions.setdefault(normalized_package_name(name), {})[sign] = version or "(of a URL)"
     return tuple(PackageChange(name, each.get("-"), each.get("+")) for name, each in versions.items())
 
 
@@ -291,10 +292,6 @@ def _differences(before: AskedEnvironment, after: AskedEnvironment) -> tuple[Pac
         for name in sorted({*old, *new})
         if old.get(name) != new.get(name)
     )
-
-
-def _normalized(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _failure(arguments: Sequence[str], exit_code: int, output: str) -> ProgramError:

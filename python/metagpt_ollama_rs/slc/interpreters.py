@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metagpt_ollama_rs.errors import ConfigurationError
-from metagpt_ollama_rs.slc.programs import ProgramError, find_program, last_line, run_program
+from metagpt_ollama_rs.slc.programs import ProgramError, find_executable, last_line, run_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -69,13 +69,13 @@ class Interpreter:
 def find_interpreters() -> list[Interpreter]:
     """All interpreters, the newest first, then those that do not answer."""
     by_file: dict[str, tuple[str, list[str]]] = {}
-    for path, source in _candidates():
+    for path, source in _interpreter_paths():
         # Of several names of one file the first one is kept: it is the one that the user types.
         _, sources = by_file.setdefault(os.path.realpath(path), (path, []))
         if source not in sources:
             sources.append(source)
     with ThreadPoolExecutor(8) as threads:
-        asked = list(threads.map(lambda found: _ask(found[0], tuple(found[1])), by_file.values()))
+        asked = list(threads.map(lambda found: _ask_version(found[0], tuple(found[1])), by_file.values()))
     return sorted(_without_launchers(asked), key=_newest_first)
 
 
@@ -88,7 +88,7 @@ def choose_interpreter(python: str | os.PathLike[str] | None) -> str:
         return _base_of_this()
     wanted = os.fspath(python)
     if not re.fullmatch(r"\d+(\.\d+){0,2}", wanted):
-        by_name = find_program(wanted) if INTERPRETER_NAME.fullmatch(wanted) else None
+        by_name = find_executable(wanted) if INTERPRETER_NAME.fullmatch(wanted) else None
         path = by_name or os.path.abspath(os.path.expanduser(wanted))
         if os.path.isfile(path) and os.access(path, os.X_OK) and INTERPRETER_NAME.fullmatch(os.path.basename(path)):
             return path
@@ -104,7 +104,7 @@ def choose_interpreter(python: str | os.PathLike[str] | None) -> str:
     raise ConfigurationError(f"there is no Python {wanted} here", hint=f"choose one of {versions}, or install it")
 
 
-def _candidates() -> Iterator[tuple[str, str]]:
+def _interpreter_paths() -> Iterator[tuple[str, str]]:
     """Paths of interpreters, each with how it was found."""
     if sys.executable:
         yield _base_of_this(), "running"
@@ -147,7 +147,7 @@ def _base_of_this() -> str:
     return os.path.realpath(base) if base == sys.executable else base
 
 
-def _ask(path: str, sources: tuple[str, ...]) -> Interpreter:
+def _ask_version(path: str, sources: tuple[str, ...]) -> Interpreter:
     try:
         done = run_program([path, "-E", "-s", "-c", _QUESTION], seconds=_PATIENCE)
         executable, version, implementation = json.loads(last_line(done.stdout))

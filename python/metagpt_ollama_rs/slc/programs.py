@@ -27,7 +27,7 @@ from metagpt_ollama_rs.errors import OllamaError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Finished", "ProgramError", "find_program", "last_line", "run_program", "shown_arguments"]
+__all__ = ["Finished", "ProgramError", "find_executable", "last_line", "run_program", "shown_arguments"]
 
 # More output than that, in bytes, is no answer of the programs that are asked here.
 _LONGEST_OUTPUT = 64 << 20
@@ -85,12 +85,12 @@ class ProgramError(OllamaError):
         return "\n".join([first, end if len(end) == len(self.output) else f"…{end}", *hint])
 
 
-def find_program(name: str) -> str | None:
+def find_executable(name: str) -> str | None:
     """The path of the program of this name, or None: in the folders of PATH, then beside this interpreter.
 
     Relative folders of PATH are left out, because what lies in the working folder is not to be run by its name alone.
 
-    >>> find_program("no-such-program") is None
+    >>> find_executable("no-such-program") is None
     True
     """
     folders = [folder for folder in os.environ.get("PATH", "").split(os.pathsep) if os.path.isabs(folder)]
@@ -126,9 +126,9 @@ def run_program(arguments: Sequence[str], *, seconds: float, grace: float = 1.0)
     try:
         problem = _read_to_end(process, written, time.monotonic() + seconds)
         if problem:
-            _end(process, grace)
+            _end_group(process, grace)
     except BaseException:
-        _end(process, grace)
+        _end_group(process, grace)
         raise
     finally:
         for pipe in (process.stdout, process.stderr):
@@ -165,7 +165,7 @@ def _read_to_end(process: subprocess.Popen[bytes], written: dict[str, bytearray]
                 time.sleep(0.005)
 
 
-def _end(process: subprocess.Popen[bytes], grace: float) -> None:
+def _end_group(process: subprocess.Popen[bytes], grace: float) -> None:
     """Ends the process and its group: asked first, so that an installer can clean up, then killed."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGINT)

@@ -35,6 +35,7 @@ __all__ = [
     "find_environments",
     "interpreter_of",
     "is_current",
+    "normalized_package_name",
     "plain_path",
 ]
 
@@ -212,6 +213,15 @@ def is_current(environment: AskedEnvironment) -> bool:
     return os.path.realpath(environment.path) == os.path.realpath(sys.prefix)
 
 
+def normalized_package_name(name: str) -> str:
+    """The one spelling of a package's name, as `packaging.utils` has it, which need not be installed.
+
+    >>> normalized_package_name("Typing.Extensions")
+    'typing-extensions'
+    """
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 def plain_path(path: str | os.PathLike[str], name: str) -> str:
     """An absolute path, with ``~`` expanded, links not followed: that of an environment's python leads out of it.
 
@@ -302,8 +312,7 @@ def _read_packages(answers: list[dict[str, Any]]) -> tuple[Package, ...]:
     """The packages, the first of each name with the versions of those behind it."""
     by_name: dict[str, list[dict[str, Any]]] = {}
     for answer in answers:
-        # As packaging.utils.canonicalize_name has it, which need not be installed here.
-        by_name.setdefault(re.sub(r"[-_.]+", "-", answer["name"]).lower(), []).append(answer)
+        by_name.setdefault(normalized_package_name(answer["name"]), []).append(answer)
     return tuple(
         Package(
             name=name,

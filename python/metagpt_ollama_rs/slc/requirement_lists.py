@@ -82,7 +82,7 @@ def read_requirements(requirements: Requirements, *, includes: bool = False) -> 
         ConfigurationError: something is neither a requirement nor an option, or a file cannot be read.
         MissingLibraryError: `packaging` is not installed.
     """
-    return list(_read(requirements, includes, ()))
+    return list(_each_line(requirements, includes, ()))
 
 
 def check_allowed(lines: Iterable[RequirementLine], *, urls: bool, options: AllowedOptions) -> None:
@@ -107,7 +107,7 @@ def check_allowed(lines: Iterable[RequirementLine], *, urls: bool, options: Allo
                 )
 
 
-def _read(requirements: Requirements, includes: bool, reading: tuple[str, ...]) -> Iterator[RequirementLine]:
+def _each_line(requirements: Requirements, includes: bool, reading: tuple[str, ...]) -> Iterator[RequirementLine]:
     folder = os.getcwd()
     if isinstance(requirements, os.PathLike):
         path = os.path.abspath(requirements)
@@ -127,7 +127,7 @@ def _read(requirements: Requirements, includes: bool, reading: tuple[str, ...]) 
         included = _included(line) if includes else None
         if included:
             option, name = included
-            for inner in _read(Path(folder, name), includes, reading):
+            for inner in _each_line(Path(folder, name), includes, reading):
                 yield RequirementLine(
                     inner.where, inner.requirement, inner.address, inner.options, inner.constraint or option == "-c"
                 )
@@ -176,14 +176,14 @@ def _read_line(where: str, text: str) -> RequirementLine | None:
     if not text:
         return None
     if text.startswith("-"):
-        return RequirementLine(where, options=_words(where, text))
+        return RequirementLine(where, options=_option_words(where, text))
     packaging = optional_module("packaging.requirements")
     own, *behind = _OPTIONS_BEHIND.split(text, maxsplit=1)
     try:
         requirement = packaging.Requirement(own)
     except packaging.InvalidRequirement as error:
         if _ADDRESS.fullmatch(own):
-            return RequirementLine(where, address=own, options=_words(where, " ".join(behind)))
+            return RequirementLine(where, address=own, options=_option_words(where, " ".join(behind)))
         # What follows the first line of the reason only points at the letter.
         reason = str(error).partition("\n")[0]
         raise ConfigurationError(
@@ -195,10 +195,10 @@ def _read_line(where: str, text: str) -> RequirementLine | None:
             f"{where}: {requirement.name!r:.200} is the name of a file, not of a package",
             hint="give Path(…) of a requirements file, or ./… of a package, and allow it",
         )
-    return RequirementLine(where, requirement, options=_words(where, " ".join(behind)))
+    return RequirementLine(where, requirement, options=_option_words(where, " ".join(behind)))
 
 
-def _words(where: str, text: str) -> tuple[str, ...]:
+def _option_words(where: str, text: str) -> tuple[str, ...]:
     try:
         return tuple(shlex.split(text))
     except ValueError as error:
