@@ -1,7 +1,7 @@
 """`metagpt-ollama tool review`: what a reviewer would say of code, as prose, as findings, or as a SARIF log.
 
 $ metagpt-ollama tool review main.py
-$ metagpt-ollama tool review --format lines --fail-on error src/*.py
+$ metagpt-ollama tool review --format lines --fail-on error lib/*.py
 src/main.py:3: error: `total` is used before it is set.
 """
 
