@@ -254,8 +254,10 @@ def test_an_answer_without_a_language_is_python_where_the_code_was(tool_server):
 
 
 def test_an_answer_that_was_cut_is_an_error_with_what_there_is(tool_server):
-    tool_server.queue(Reply.generate("```python\nprint(1", stream=False, done_reason="length", eval_count=2))
-    with pytest.raises(IncompleteError, match="cut off at a limit") as caught:
+    tool_server.queue(
+        Reply.generate("```python\nprint(1", stream=False, done_reason="length", counts={"eval_count": 2})
+    )
+    with pytest.raises(IncompleteError, match="cut at its token limit") as caught:
         CodeGenerationTool.generate_code("Print.", options={"num_predict": 2})
     assert caught.value.partial == "```python\nprint(1"
     assert "raise num_predict in options" in caught.value.hint

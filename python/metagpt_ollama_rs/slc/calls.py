@@ -310,7 +310,7 @@ def _answer_of(request: _Request, reply: Any) -> str:
         )
     if reply.get("done_reason") == "length":
         raise IncompleteError(
-            "the answer was cut off at a limit (done_reason: length); partial has what there is of it",
+            "the answer was cut at its token limit",
             hint=limit_hint(reply, options, _HINTS),
             model=model,
             partial=text,
