@@ -2,11 +2,12 @@
 
 $ metagpt-ollama tool review main.py
 $ metagpt-ollama tool review --format lines --fail-on error lib/*.py
-src/main.py:3: error: `total` is used before it is set.
+lib/main.py:3: error: `total` is used before it is set.
 """
 
 from __future__ import annotations
 
+import functools
 import sys
 from typing import TYPE_CHECKING
 
@@ -66,8 +67,7 @@ def _print_prose(arguments: argparse.Namespace, files: list[InputText]) -> int:
     for index, code in enumerate(files):
         if len(files) > 1:
             tool_output.print_text(f"{chr(10) if index else ''}== {code.name}")
-        text = code.text
-        tool_output.print_answer(arguments, lambda options, text=text: SmartQATool.code_review(text, **options))
+        tool_output.print_answer(arguments, functools.partial(SmartQATool.code_review, code.text))
     return DONE
 
 
