@@ -235,6 +235,7 @@ class FileJournal:
             if self._folder.status(_GITIGNORE) is None:
                 with self._folder.parent(_GITIGNORE) as (parent, name):
                     self._folder.create_at(parent, name, b"*\n", mode=0o644)
+            self._forget_ended()
             yield
         finally:
             with contextlib.suppress(OSError):
@@ -261,6 +262,14 @@ class FileJournal:
             raise
         os.close(descriptor)
         return None
+
+    def _forget_ended(self) -> None:
+        """Forgets batches at whose end a process was killed, or before their plan was written."""
+        for number in self._numbers():
+            log = self._read(number)
+            if log.plan and not log.undone:
+                break
+            self.forget(log)
 
     def _delete_if_empty(self) -> None:
         if not self._numbers():
@@ -289,10 +298,6 @@ class FileJournal:
     def new_batch(self) -> BatchLog:
         """A batch after the newest one, with a folder of its own and no journal yet. Forgets the oldest."""
         numbers = self._numbers()
-        while numbers and (log := self._read(numbers[0])) and (log.undone or not log.plan):
-            # A crash came before the plan was written, or after all was undone.
-            self.forget(log)
-            del numbers[0]
         for number in numbers[KEPT_BATCHES - 1 :]:
             self.forget(self._read(number))
         log = BatchLog(numbers[0] + 1 if numbers else 1, self._folder)
