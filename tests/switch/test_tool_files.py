@@ -249,13 +249,13 @@ def test_where_links_cannot_be_made_the_module_is_moved_to_its_place(skeleton, m
 def test_a_module_that_somebody_makes_at_that_moment_is_not_overwritten(skeleton, monkeypatch):
     copy = skeleton("0.8.2")
     before = copy.state()
-    place = files._place
+    place = files._move_to_free_name
 
     def late(new, path):
         path.write_text(USERS_OWN)
         place(new, path)
 
-    monkeypatch.setattr(files, "_place", late)
+    monkeypatch.setattr(files, "_move_to_free_name", late)
     with pytest.raises(RefusedError, match=r"slc\.py was made by someone else just now"):
         files.install(copy.folder)
     assert copy.path(SLC).read_text() == USERS_OWN

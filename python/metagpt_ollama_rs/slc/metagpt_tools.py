@@ -42,7 +42,7 @@ def register_when_loaded() -> None:
 def register_tools(module: ModuleType) -> None:
     """Registers the tools in `module`, MetaGPT's `metagpt.tools.tool_registry`. A name that it has stays what it is."""
     path = _tool_path(module)
-    for tool, tags in _tools().items():
+    for tool, tags in _tools_with_tags().items():
         name = tool.__name__
         if not module.TOOL_REGISTRY.has_tool(name):
             module.TOOL_REGISTRY.register_tool(
@@ -50,7 +50,7 @@ def register_tools(module: ModuleType) -> None:
             )
 
 
-def _tools() -> dict[Callable[..., Any], tuple[str, ...]]:
+def _tools_with_tags() -> dict[Callable[..., Any], tuple[str, ...]]:
     """The tools and, beside `slc`, the tags by which MetaGPT finds them."""
     from metagpt_ollama_rs.slc.calls import call_ollama
     from metagpt_ollama_rs.slc.code_generation import CodeGenerationTool
@@ -94,7 +94,7 @@ def tool_schema(tool: Callable[..., Any]) -> dict[str, Any]:
         for name, function in inspect.getmembers(tool, inspect.isfunction)
         if not name.startswith("_") or name == "__init__"
     }
-    description = _one_line((inspect.getdoc(tool) or "").partition(">>>")[0])
+    description = _without_breaks((inspect.getdoc(tool) or "").partition(">>>")[0])
     return {"type": "class", "description": description, "methods": methods}
 
 
@@ -102,7 +102,7 @@ def function_schema(function: Callable[..., Any]) -> dict[str, Any]:
     """The schema of a function or a method: its docstring, cut where its arguments begin, and its signature."""
     import inspect
 
-    description, args, parameters = _one_line(inspect.getdoc(function) or "").partition("Args:")
+    description, args, parameters = _without_breaks(inspect.getdoc(function) or "").partition("Args:")
     return {
         "type": "async_function" if inspect.iscoroutinefunction(function) else "function",
         "description": description,
@@ -111,7 +111,7 @@ def function_schema(function: Callable[..., Any]) -> dict[str, Any]:
     }
 
 
-def _one_line(text: str) -> str:
+def _without_breaks(text: str) -> str:
     return " ".join(text.split())
 
 

@@ -140,7 +140,7 @@ def install(folder: Path) -> list[Change]:
         undo = cleanup.enter_context(contextlib.ExitStack())
         for file, new in staged:
             if file.state is State.MISSING:
-                _place(new, file.path)
+                _move_to_free_name(new, file.path)
                 undo.callback(file.path.unlink)
                 continue
             _make_backup(file, undo)
@@ -365,7 +365,7 @@ def _stage(file: File, data: bytes, cleanup: contextlib.ExitStack) -> Path:
     return new
 
 
-def _place(new: Path, path: Path) -> None:
+def _move_to_free_name(new: Path, path: Path) -> None:
     """Gives the file `new` the name `path`, which no other file has. Raises `RefusedError` if one has got it now."""
     try:
         os.link(new, path)

@@ -54,13 +54,13 @@ def probe() -> dict[str, Any]:
         found["error"] = f"{type(error).__name__}: {error}"
         return found
     try:
-        found["tools"] = _tools()
+        found["tools"] = _registered_tools()
     except BaseException as error:
         found["tools_error"] = f"{type(error).__name__}: {error}"
     return found
 
 
-def _tools() -> list[str]:
+def _registered_tools() -> list[str]:
     # Importing the registry imports all tools of MetaGPT, which takes seconds: only where there may be one of ours.
     (folder, *_) = importlib.import_module("metagpt").__path__
     if not os.path.exists(os.path.join(folder, "tools", "libs", "slc.py")):
