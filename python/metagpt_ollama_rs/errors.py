@@ -27,6 +27,7 @@
     │   ├── InterruptedStreamError              the connection broke off
     │   └── DecodeError(ValueError)             a line that is no JSON, not UTF-8 or too long
     ├── EmptyAnswerError                        an answer of nothing: only thinking, only white space, a mere loading
+    ├── UnusableAnswerError(ValueError)         an answer that is not what a tool asked for
     └── ClosedError(RuntimeError)               the client or stream is closed, or belongs to another process or loop
 
 `RequestError` and `ResponseError` have the names, the arguments and the attributes of ollama-python's.
@@ -571,6 +572,24 @@ class EmptyAnswerError(OllamaError):
     """
 
 
+class UnusableAnswerError(OllamaError, ValueError):
+    """An answer that is not what a tool of ``metagpt_ollama_rs.slc`` asked for, such as prose in the place of JSON.
+    ``partial`` has it.
+
+    >>> from metagpt_ollama_rs.slc import SmartQATool, ollama_config
+    >>> from metagpt_ollama_rs.testing import ScriptedServer
+    >>> with ScriptedServer() as server:  # stands in for Ollama
+    ...     ollama_config.base_url = server.url
+    ...     server.answer("It looks fine to me.")
+    ...     try:
+    ...         SmartQATool.code_review_findings("a = 1")
+    ...     except UnusableAnswerError as error:
+    ...         print(error.message, error.partial, sep="\\n")
+    the answer is not a list of findings
+    It looks fine to me.
+    """
+
+
 class ClosedError(OllamaError, RuntimeError):
     """The client or the stream was closed, or belongs to another process (fork) or event loop.
 
@@ -629,5 +648,6 @@ __all__ = [
     "ServerError",
     "StreamError",
     "SubscriptionError",
+    "UnusableAnswerError",
     "ValidationError",
 ]

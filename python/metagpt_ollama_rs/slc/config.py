@@ -27,7 +27,7 @@ from metagpt_ollama_rs.model_options import parse_float, parse_int
 from metagpt_ollama_rs.slc.config_reader import ReadFile, read_config_file
 from metagpt_ollama_rs.switch.config_file import configuration_paths
 
-__all__ = ["OllamaConfig", "ollama_config"]
+__all__ = ["VARIABLES", "ConfigVariable", "OllamaConfig", "ollama_config"]
 
 _logger = logging.getLogger(__name__)
 
@@ -93,21 +93,27 @@ _PARSERS: Mapping[str, Callable[[Any], Any]] = {
 }
 
 
-class _Variable(NamedTuple):
+class ConfigVariable(NamedTuple):
+    """A variable of the environment, and the field that it is in the place of.
+
+    >>> [variable.name for variable in VARIABLES if variable.field == "base_url"]
+    ['METAGPT_OLLAMA_BASE_URL', 'OLLAMA_BASE_URL', 'OLLAMA_HOST']
+    """
+
     name: str
     field: str
 
 
-# The strongest first.
-_VARIABLES = (
+# The strongest first, of those for one field.
+VARIABLES = (
     *(
-        _Variable(f"METAGPT_OLLAMA_{name.upper()}", name)
+        ConfigVariable(f"METAGPT_OLLAMA_{name.upper()}", name)
         for name in ("model", "base_url", "timeout", "temperature", "language")
     ),
-    _Variable("OLLAMA_BASE_URL", "base_url"),
-    _Variable("OLLAMA_HOST", "base_url"),
-    _Variable("OLLAMA_MODEL", "model"),
-    _Variable("OLLAMA_API_KEY", "api_key"),
+    ConfigVariable("OLLAMA_BASE_URL", "base_url"),
+    ConfigVariable("OLLAMA_HOST", "base_url"),
+    ConfigVariable("OLLAMA_MODEL", "model"),
+    ConfigVariable("OLLAMA_API_KEY", "api_key"),
 )
 
 
@@ -266,7 +272,7 @@ def _is_ollama_type(api_type: Any) -> bool:
 
 def _environment_values() -> dict[str, Any]:
     values: dict[str, Any] = {}
-    for variable in _VARIABLES:
+    for variable in VARIABLES:
         value = os.environ.get(variable.name, "").strip()
         if value and variable.field not in values:
             if variable.name == "OLLAMA_HOST":

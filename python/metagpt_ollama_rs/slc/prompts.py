@@ -117,6 +117,56 @@ $code
         "en": "Answer the question below, briefly and precisely. If you do not know the answer, say so.\n\n$question",
         "zh": "请准确、简洁地回答下面的问题。如果不知道答案，请直接说明。\n\n$question",
     },
+    "code_review": {
+        "en": """\
+Review the code below.
+
+$code
+
+Look for bugs, security problems, unhandled errors, wasted time or memory, and what makes the code hard to read or \
+maintain.
+
+Rules:
+- The worst problems first. Say of each where it is, why it is one, and how to solve it.
+- Name only problems that are really there. If the code is good, say so in one sentence.""",
+        "zh": """\
+请审查下面的代码。
+
+$code
+
+检查：错误（bug）、安全问题、未处理的异常、时间或内存的浪费，以及难以阅读或维护的地方。
+
+要求：
+- 先写最严重的问题。对每个问题说明位置、原因和解决办法。
+- 只写确实存在的问题。如果代码没有问题，用一句话说明即可。""",
+    },
+    "code_review_findings": {
+        "en": """\
+Review the code below. Each line begins with its number and a colon, which are not part of the code.
+
+$code
+
+Look for bugs, security problems, unhandled errors, wasted time or memory, and what makes the code hard to read or \
+maintain.
+
+Answer with a JSON list and nothing else. Each element is an object for one problem, with the keys:
+- line: the number of the line, as it stands before that line;
+- severity: "error" if the code is wrong or not safe, "warning" if it may go wrong, "info" if it could be better;
+- text: what is wrong there and how to solve it, in one or two sentences.
+Name only problems that are really there. If there are none, the list is empty.""",
+        "zh": """\
+请审查下面的代码。每行开头的数字和冒号是行号，不属于代码。
+
+$code
+
+检查：错误（bug）、安全问题、未处理的异常、时间或内存的浪费，以及难以阅读或维护的地方。
+
+只回答一个 JSON 列表，不要写其他内容。列表的每个元素是一个对象，对应一个问题，包含以下键：
+- line：该行的行号，即该行开头的数字；
+- severity：代码有错误或不安全时为 "error"，可能出错时为 "warning"，可以改进时为 "info"；
+- text：用一两句中文说明问题和解决办法。
+只写确实存在的问题。如果没有问题，列表为空。""",
+    },
 }
 
 _BACKTICKS = re.compile(r"`{3,}")
