@@ -1,8 +1,10 @@
 """`metagpt-ollama tool review`: what a reviewer would say of code, as prose, as findings, or as a SARIF log.
 
-$ metagpt-ollama tool review main.py
-$ metagpt-ollama tool review --format lines --fail-on error lib/*.py
-lib/main.py:3: error: `total` is used before it is set.
+    $ metagpt-ollama tool review main.py
+    $ metagpt-ollama tool review --format lines --fail-on error lib/*.py
+    lib/main.py:3: error: `total` is used before it is set.
+
+A file that cannot be read is an error before the model is asked about the first one.
 """
 
 from __future__ import annotations
