@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any
 
 from .. import tool_arguments, tool_output
 from ..console import DONE, FIXABLE, UsageError
@@ -40,7 +40,9 @@ def add_arguments(parser: CommandParser) -> None:
         return action
 
     env = "the path of an environment or of its python; 'current' for the one that runs this"
-    describe = add_action("describe", "Describe interpreters, environments, graphics cards, memory, Ollama, its models.")
+    describe = add_action(
+        "describe", "Describe interpreters, environments, graphics cards, memory, Ollama, its models."
+    )
     tool_arguments.add_server_arguments(describe)
     packages = add_action("list", "List the packages of an environment.")
     packages.add_argument("env", nargs="?", default=_CURRENT, metavar="ENV", help=f"{env} (the default)")
@@ -75,7 +77,9 @@ def run(arguments: argparse.Namespace) -> int:
         tool_arguments.take_configuration(arguments)
         return _print_environment_report(arguments, EnvManagerTool.describe_report())
     if arguments.action == "create":
-        return _print_environment_report(arguments, EnvManagerTool.create_report(arguments.env, python=arguments.python))
+        return _print_environment_report(
+            arguments, EnvManagerTool.create_report(arguments.env, python=arguments.python)
+        )
     env = None if arguments.env == _CURRENT else arguments.env
     if arguments.action == "list":
         return _print_environment_report(arguments, EnvManagerTool.list_packages_report(env))
@@ -95,13 +99,14 @@ def run(arguments: argparse.Namespace) -> int:
     return _print_environment_report(arguments, installed)
 
 
-def _requirements(arguments: argparse.Namespace) -> Union[list[str], Path]:
+def _requirements(arguments: argparse.Namespace) -> list[str] | Path:
     """Those of the command line, or the file."""
     if bool(arguments.requirements) == (arguments.file is not None):
         raise UsageError(
             "give requirements, or a file of them by -r", hint=f"metagpt-ollama tool env {arguments.action} --help"
         )
-    return arguments.requirements or arguments.file
+    given: list[str] | Path = arguments.requirements or arguments.file
+    return given
 
 
 def _print_environment_report(arguments: argparse.Namespace, report: Any, **further: Any) -> int:
@@ -109,5 +114,5 @@ def _print_environment_report(arguments: argparse.Namespace, report: Any, **furt
         values = {**dataclasses.asdict(report), **further}
         tool_output.print_json({"tool": NAME, "action": arguments.action, **values})
     else:
-        tool_output.print_text(str(report))
+        tool_output.print_text(tool_output.as_arguments(str(report)))
     return DONE
