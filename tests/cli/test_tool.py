@@ -547,3 +547,61 @@ def test_review_of_a_file_that_is_not_there_asks_nothing(tool, ollama_server, re
 def test_review_refuses_what_contradicts_itself(tool, reviewed, arguments):
     code, _, _ = tool("review", "a.py", *arguments)
     assert code == 2
+
+
+def test_env_describe(tool, ollama_server):
+    loaded = {"name": "m:latest", "model": "m:latest", "size": 7, "size_vram": 7, "expires_at": "2030-01-02T03:04:05Z"}
+    ollama_server.on("GET", "/api/ps", Reply.json({"models": [loaded]}))
+    code, out, err = tool("env", "describe", "--host", ollama_server.url)
+    assert (code, err) == (0, "")
+    assert "Python interpreters\n" in out
+    assert ollama_server.url in out
+    report = json.loads(tool("env", "describe", "--json")[1])
+    assert (report["tool"], report["action"]) == ("env", "describe")
+    assert report["ollama"]["loaded"][0]["expires_at"].startswith("2030-01-02")
+    assert any("running" in each["sources"] for each in report["interpreters"])
+
+
+def test_env_list_and_check(tool):
+    code, out, err = tool("env", "list")
+    assert (code, err) == (0, "")
+    assert "metagpt-ollama-rs" in out
+    assert json.loads(tool("env", "list", "current", "--json")[1])["environment"]["packages"]
+    code, out, _ = tool("env", "check", "current", "metagpt-ollama-rs>999")
+    assert code == 1
+    assert "too old" in out
+    report = json.loads(tool("env", "check", "current", "metagpt-ollama-rs>999", "--json")[1])
+    assert (report["ok"], report["requirements"][0]["status"]) == (False, "too old")
+
+
+def test_env_reads_a_file_of_requirements(tool, tmp_path):
+    file = tmp_path / "needs.txt"
+    file.write_text("metagpt-ollama-rs>999  # comment\n")
+    assert "too old" in tool("env", "check", "current", "-r", file)[1]
+    assert tool("env", "check", "current")[0] == 2
+    assert tool("env", "check", "current", "six", "-r", file)[0] == 2
+    assert failure(tool("env", "check", "current", "-r", tmp_path / "absent", "--json"))["exit_code"] == 1
+
+
+def test_env_create_and_install(tool, tmp_path):
+    folder = tmp_path / "made"
+    code, out, err = tool("env", "create", folder)
+    assert (code, err) == (0, "")
+    assert str(folder) in out
+    assert (folder / "pyvenv.cfg").is_file()
+    # Nothing is asked of a package index for these.
+    error = failure(tool("env", "install", folder, "six @ https://example.com/six.whl", "--json"))
+    assert (error["exit_code"], error["hint"]) == (1, "--allow-urls allows it")
+    assert tool("env", "install", folder, "--index-url=https://example.com", "--apply")[0] == 2
+    file = tmp_path / "needs.txt"
+    file.write_text("--pre\n")
+    assert failure(tool("env", "install", folder, "-r", file, "--json"))["hint"] == "--allow-option=--pre allows it"
+    outcome = tool("env", "install", "current", "metagpt-ollama-rs", "--apply")
+    assert (outcome[0], outcome[1]) == (1, "")
+    assert "--allow-current" in outcome[2]
+
+
+def test_env_of_what_is_none(tool, tmp_path):
+    assert failure(tool("env", "list", tmp_path / "absent", "--json"))["exit_code"] == 1
+    assert tool("env", "create", tmp_path)[0] in (0, 1)
+    assert tool("env")[0] == 2

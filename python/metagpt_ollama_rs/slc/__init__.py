@@ -8,9 +8,14 @@
 Every tool is a class of static methods that return text. Which model answers says `ollama_config`, which is read from
 MetaGPT's ``config2.yaml`` when a tool is first used. Importing this package reads no file and loads no tool; the
 libraries that some of them need come with ``pip install 'metagpt-ollama-rs[slc]'``.
+
+MetaGPT's roles find the tools in its registry, by their names or by the tag ``slc``, whether MetaGPT is loaded before
+this package or after it; by this package it is never loaded.
 """
 
 from __future__ import annotations
+
+from metagpt_ollama_rs.slc import metagpt_tools
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,3 +70,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+metagpt_tools.register_when_loaded()
