@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import re
 
-from metagpt_ollama_rs.errors import OllamaError
+from metagpt_ollama_rs.errors import UnusableAnswerError
 from metagpt_ollama_rs.slc.code_answers import extract_code, python_fault
 
-__all__ = ["UnusableAnswerError", "is_prose", "new_lines"]
+__all__ = ["is_prose", "new_lines"]
 
 # In these files a fenced block is a part of the text, so the answer is taken as a whole.
 _PROSE = frozenset({"", ".txt", ".text", ".md", ".markdown", ".mdx", ".rst", ".adoc", ".org", ".tex"})
@@ -27,17 +27,6 @@ _ELISION = re.compile(
     r"|^\W*(?:\.\.\.|…)?\W*(?:其余|其他|剩余|以下|原有)\w*(?:不变|省略|相同)\W*$",
     re.IGNORECASE,
 )
-
-
-class UnusableAnswerError(OllamaError):
-    """The model's answer cannot be the new text of the file. ``partial`` has the answer.
-
-    >>> try:
-    ...     new_lines("a.txt", "one\\n", " ")
-    ... except UnusableAnswerError as error:
-    ...     print(error)
-    the model's answer is empty
-    """
 
 
 def is_prose(path: str) -> bool:

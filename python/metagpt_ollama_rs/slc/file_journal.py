@@ -14,8 +14,8 @@ before what it announces is done::
     8c3d2a10 {"event": "step", "step": 0}
     0be1f7aa {"event": "done"}
 
-The events, in their order: ``step``, a step begins; ``skip``, it was left out; ``done``, all steps ended; ``undo``, a
-step begins to be undone; ``keep``, it was not undone; ``undone``, the batch is. A batch without ``done`` was
+The events: ``step``, a step begins; ``skip``, it was left out; ``undo``, a step begins to be undone; ``keep``, it was
+not undone; ``done``, all that was begun has ended; ``undone``, the batch is no more. A batch without ``done`` was
 interrupted: the last ``step`` may have been done or not, which is seen from the files (see `file_steps`).
 """
 
@@ -178,6 +178,7 @@ class BatchLog:
             self.last_undo = None
         elif event == "done":
             self.done = True
+            self.last_undo = None
         elif event == "undone":
             self.undone = True
         else:
