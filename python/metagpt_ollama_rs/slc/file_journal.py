@@ -159,7 +159,7 @@ class BatchLog:
 
     def _take(self, entry: dict[str, Any]) -> None:
         if "plan" in entry:
-            if not all(map(_is_step, entry["plan"])):
+            if not all(isinstance(step["path"], str) for step in entry["plan"]):
                 raise ValueError(entry)
             self.plan, self.action = entry["plan"], entry["action"]
             return
@@ -167,6 +167,8 @@ class BatchLog:
         if "step" in entry and step not in range(len(self.plan)):
             raise ValueError(entry)
         if event == "step":
+            if not _can_be_undone(self.plan[step]):
+                raise ValueError(entry)
             self.steps.append(step)
         elif event == "skip":
             self.steps.remove(step)
@@ -185,11 +187,9 @@ class BatchLog:
             raise ValueError(event)
 
 
-def _is_step(entry: Any) -> bool:
-    """Whether this is a step of a plan: what it needs is there, and of the right type."""
-    if "new_path" in entry:
-        return isinstance(entry["path"], str) and isinstance(entry["new_path"], str)
-    kinds = {"path": str, "before": str, "after": str, "mode": int}
+def _can_be_undone(entry: dict[str, Any]) -> bool:
+    """Whether a step of the plan has what its undoing needs. One that was left out has a path only."""
+    kinds = {"new_path": str} if "new_path" in entry else {"before": str, "after": str, "mode": int}
     return all(isinstance(entry[name], kind) for name, kind in kinds.items())
 
 
