@@ -21,6 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from metagpt_ollama_rs.slc.batch_files import BatchFileTool
     from metagpt_ollama_rs.slc.calls import ToolOptions, acall_ollama, call_ollama
     from metagpt_ollama_rs.slc.code_answers import extract_code
     from metagpt_ollama_rs.slc.code_generation import CodeGenerationTool
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 # The public names, by the module that they come from.
 _MODULE_OF = {
+    "BatchFileTool": "batch_files",
     "CodeGenerationTool": "code_generation",
     "EnvManagerTool": "environments",
     "OllamaConfig": "config",
@@ -42,6 +44,7 @@ _MODULE_OF = {
 }
 
 __all__ = [
+    "BatchFileTool",
     "CodeGenerationTool",
     "EnvManagerTool",
     "OllamaConfig",

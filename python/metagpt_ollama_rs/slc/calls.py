@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional, TypedDict
 
 from metagpt_ollama_rs.done_reasons import AnswerHints, cut_prompt_warning, empty_answer_error, limit_hint
 from metagpt_ollama_rs.errors import ConfigurationError, IncompleteError, OllamaError
-from metagpt_ollama_rs.payloads import generate_payload
+from metagpt_ollama_rs.payloads import generate_payload, require_text
 from metagpt_ollama_rs.replies import no_text_error, text_of, thinking_of
 from metagpt_ollama_rs.slc.config import OllamaConfig, ollama_config
 from metagpt_ollama_rs.slc.prompt_language import prompt_language
@@ -245,6 +245,7 @@ def _request(prompt: str, options: ToolOptions, system: Optional[str], format: F
     on_text = options.get("on_text")
     if on_text is not None and not callable(on_text):
         raise ConfigurationError(f"on_text is a {type(on_text).__name__}, not a function")
+    require_text(prompt, "prompt")
     fields = {"prompt": prompt, "system": system, "format": format, "options": sent, "truncate": False, "shift": False}
     payload = generate_payload(options.get("model") or config.model, fields)
     call = {"repetition_guard": True, "timeout": config.timeout if timeout is None else timeout}
