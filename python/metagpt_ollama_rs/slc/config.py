@@ -15,8 +15,9 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple, Optional, cast
 from urllib.parse import urlsplit
@@ -27,7 +28,7 @@ from metagpt_ollama_rs.model_options import parse_float, parse_int
 from metagpt_ollama_rs.slc.config_reader import ReadFile, read_config_file
 from metagpt_ollama_rs.switch.config_file import configuration_paths
 
-__all__ = ["OllamaConfig", "ollama_config"]
+__all__ = ["VARIABLES", "ConfigVariable", "OllamaConfig", "ollama_config"]
 
 _logger = logging.getLogger(__name__)
 
@@ -93,21 +94,27 @@ _PARSERS: Mapping[str, Callable[[Any], Any]] = {
 }
 
 
-class _Variable(NamedTuple):
+class ConfigVariable(NamedTuple):
+    """A variable of the environment, and the field that it is in the place of.
+
+    >>> [variable.name for variable in VARIABLES if variable.field == "base_url"]
+    ['METAGPT_OLLAMA_BASE_URL', 'OLLAMA_BASE_URL', 'OLLAMA_HOST']
+    """
+
     name: str
     field: str
 
 
-# The strongest first.
-_VARIABLES = (
+# The strongest first, of those for one field.
+VARIABLES = (
     *(
-        _Variable(f"METAGPT_OLLAMA_{name.upper()}", name)
+        ConfigVariable(f"METAGPT_OLLAMA_{name.upper()}", name)
         for name in ("model", "base_url", "timeout", "temperature", "language")
     ),
-    _Variable("OLLAMA_BASE_URL", "base_url"),
-    _Variable("OLLAMA_HOST", "base_url"),
-    _Variable("OLLAMA_MODEL", "model"),
-    _Variable("OLLAMA_API_KEY", "api_key"),
+    ConfigVariable("OLLAMA_BASE_URL", "base_url"),
+    ConfigVariable("OLLAMA_HOST", "base_url"),
+    ConfigVariable("OLLAMA_MODEL", "model"),
+    ConfigVariable("OLLAMA_API_KEY", "api_key"),
 )
 
 
@@ -139,6 +146,12 @@ class OllamaConfig:
     api_key: Optional[str] = field(default=None, repr=False)
     context_length: Optional[int] = None
     language: Optional[str] = None
+
+    def __repr__(self) -> str:
+        values = {each.name: getattr(self, each.name) for each in fields(self) if each.repr}
+        # An address may name a user and a password.
+        values["base_url"] = re.sub(r"//[^/]*@", "//", values["base_url"])
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in values.items())})"
 
     def __post_init__(self) -> None:
         for name in _PARSERS:
@@ -266,19 +279,16 @@ def _is_ollama_type(api_type: Any) -> bool:
 
 def _environment_values() -> dict[str, Any]:
     values: dict[str, Any] = {}
-    for variable in _VARIABLES:
+    for variable in VARIABLES:
         value = os.environ.get(variable.name, "").strip()
         if value and variable.field not in values:
-            if variable.name == "OLLAMA_HOST":
-                values["base_url"] = _canonical_url(None)
-            else:
-                values[variable.field] = _parsed(variable.field, value, variable.name)
+            values[variable.field] = _parsed(variable.field, value, variable.name)
     return values
 
 
 def _parsed(name: str, value: Any, where: str) -> Any:
     try:
-        return _PARSERS[name](value)
+        return _canonical_url(None) if where == "OLLAMA_HOST" else _PARSERS[name](value)
     except ConfigurationError as error:
         raise ConfigurationError(f"{where}: {error.message}", hint=error.hint) from None
     except ValueError as error:

@@ -4,8 +4,8 @@
     rules.enter(())                                 # /repository/src/.gitignore
     rules.ignores(("main.log",), is_folder=False)   # True, if one of them says *.log
 
-The user's global file (``core.excludesFile``) is not read, and files that git tracks although they are ignored are taken
-for ignored.
+The user's global file (``core.excludesFile``) is not read, and files that git tracks although they are ignored are
+taken for ignored.
 """
 
 from __future__ import annotations
@@ -89,5 +89,5 @@ def _git_folder(top: Path) -> Path:
             if shared.is_file():
                 return git / shared.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeError):
-        pass
+        return git
     return git

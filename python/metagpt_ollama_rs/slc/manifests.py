@@ -97,9 +97,8 @@ def _pyproject(file: ProjectFile) -> Iterator[EntryPoint]:
             script = _SCRIPT_KINDS.get(group)
             for name, target in _table(entries).items():
                 line = line_of(file.text, _toml_key(name), header)
-                yield EntryPoint(
-                    file.path, line, kind or f"plugin of {group}", _named(name, target), run if kind else ""
-                )
+                run = shlex.quote(name) if script else ""
+                yield EntryPoint(file.path, line, script or f"plugin of {group}", _named(name, target), run)
 
 
 def _named(name: str, target: Any) -> str:

@@ -347,6 +347,55 @@ $document
 - reason：用一句话说明为什么从这里启动，以及如何启动。
 只写由用户、服务器或工具直接启动的文件。如果没有，列表为空。""",
     },
+    # --- BatchFileTool ---
+    "edit_code_file": {
+        "en": """\
+Change the file $path as the instruction says.
+
+Instruction: $instruction
+
+$code
+
+Rules:
+- Change only what the instruction asks for. If it asks for nothing in this file, repeat the file as it is.
+- Write the whole file, from its first line to its last, with nothing left out.
+- Answer with one code block and nothing else.""",
+        "zh": """\
+请按照说明修改文件 $path。
+
+说明：$instruction
+
+$code
+
+要求：
+- 只修改说明要求的内容；如果说明与这个文件无关，原样重复整个文件。
+- 写出整个文件，从第一行到最后一行，不省略任何部分。
+- 只回答一个代码块，不要写其他内容。""",
+    },
+    "edit_text_file": {
+        "en": """\
+Change the file $path as the instruction says.
+
+Instruction: $instruction
+
+$document
+
+Rules:
+- Change only what the instruction asks for. If it asks for nothing in this file, repeat the file as it is.
+- Write the whole text of the file, from its first line to its last, with nothing left out.
+- Answer with this text and nothing else, without a fence around it.""",
+        "zh": """\
+请按照说明修改文件 $path。
+
+说明：$instruction
+
+$document
+
+要求：
+- 只修改说明要求的内容；如果说明与这个文件无关，原样重复整个文件。
+- 写出文件的全部文字，从第一行到最后一行，不省略任何部分。
+- 只回答这些文字，不要写其他内容，也不要放在代码块里。""",
+    },
 }
 
 _BACKTICKS = re.compile(r"`{3,}")

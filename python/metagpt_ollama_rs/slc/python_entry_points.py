@@ -42,7 +42,6 @@ _APPS = {
     "flask.app.Flask": ("wsgi app", "flask --app {target} run"),
     "bottle.Bottle": ("wsgi app", "gunicorn {target}"),
     "falcon.App": ("wsgi app", "gunicorn {target}"),
-    "pyramid.config.Configurator": ("", ""),
     "django.core.wsgi.get_wsgi_application": ("wsgi app", "gunicorn {target}"),
     "typer.Typer": ("typer app", ""),
 }
@@ -106,8 +105,7 @@ class _PythonFile:
                 "make_app",
             ):
                 kinds = [kind for inner in ast.walk(statement) for kind, _ in self._app_of(inner)]
-                kind = next((kind for kind in kinds if kind in _FACTORY), None)
-                if kind:
+                for kind in [kind for kind in kinds if kind in _FACTORY][:1]:
                     run = self._served(_FACTORY[kind], statement.name)
                     yield self._point(statement.lineno, f"{kind} factory", statement.name, run)
 
@@ -120,7 +118,7 @@ class _PythonFile:
 
     def _app_of(self, node: Optional[ast.AST]) -> Iterator[tuple[str, str]]:
         app = _APPS.get(self._full_name(node.func)) if isinstance(node, ast.Call) else None
-        if app and app[0]:
+        if app:
             yield app
 
     def _served(self, run: str, name: str) -> str:
