@@ -180,7 +180,7 @@ class CodeUnderstandingTool:
             root: the path of the project's folder.
 
         Returns:
-            One line for each entry point, such as ``src/main.py:12: main guard: main (python src/main.py)``, and below
+            One line for each entry point, such as ``app/main.py:12: main guard: main (python app/main.py)``, and below
             them what was left out.
 
         Raises:
@@ -258,11 +258,11 @@ def _overview(project: Project, done: dict[str, str], summarizer: Summarizer, la
         return run_to_end(summarizer.of_project(shown(Path(project.root).resolve().name), done))
     except OllamaError as error:
         texts = [f"{shown(path)}:\n{summary}" for path, summary in done.items()]
-        return "\n\n".join([_WORDS["no overview"][language].format(_one_line(str(error))), *texts])
+        return "\n\n".join([_WORDS["no overview"][language].format(_short_text(str(error))), *texts])
 
 
 def _failures(faults: Sequence[str], language: PromptLanguage) -> list[str]:
-    return ["\n".join([_WORDS["failed"][language], *(f"- {_one_line(fault)}" for fault in faults)])] if faults else []
+    return ["\n".join([_WORDS["failed"][language], *(f"- {_short_text(fault)}" for fault in faults)])] if faults else []
 
 
 def _encodings(files: Sequence[ProjectFile], language: PromptLanguage) -> list[str]:
@@ -277,5 +277,5 @@ def _with_notes(text: str, notes: Sequence[str]) -> str:
     return "\n\n".join([text, "---", "\n".join(notes)]) if notes else text
 
 
-def _one_line(text: str) -> str:
+def _short_text(text: str) -> str:
     return excerpt(text.replace("\n", " "), _LONGEST_ERROR)

@@ -18,8 +18,8 @@ class EntryPoint:
         name: of the function, the command or the program.
         run: the command that starts it from the project's root, or "".
 
-    >>> print(EntryPoint("src/main.py", 12, "main guard", "main", "python src/main.py"))
-    src/main.py:12: main guard: main (python src/main.py)
+    >>> print(EntryPoint("app/main.py", 12, "main guard", "main", "python app/main.py"))
+    app/main.py:12: main guard: main (python app/main.py)
     """
 
     path: str

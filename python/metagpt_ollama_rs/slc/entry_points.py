@@ -65,6 +65,8 @@ _MAIN: dict[str, tuple[str, re.Pattern[str], str]] = {
     )
     for ending in endings
 }
+# Files that show what scripts begin with.
+_PROSE = (".txt", ".md", ".rst")
 _SHEBANG = re.compile(r"#!\s*(?:\S*/)?env\s+(?:-S\s+)?([\w.+-]+)|#!\s*(?:\S*/)?([\w.+-]+)")
 # The files that a model is shown the names of.
 _MOST_NAMES = 200
@@ -136,7 +138,7 @@ def _blank(found: re.Match[str]) -> str:
 
 def _shebang(file: ProjectFile) -> Iterator[EntryPoint]:
     """A script, by its first line."""
-    found = _SHEBANG.match(file.text)
+    found = None if file.name.endswith(_PROSE) else _SHEBANG.match(file.text)
     if found:
         interpreter = found[1] or found[2]
         yield EntryPoint(file.path, 1, "script", file.name, f"{interpreter} {shlex.quote(file.path)}")

@@ -1,7 +1,7 @@
 """The text files of a project that somebody has written, in the order of their paths, and what was left out and why.
 
     project = read_project("shop")
-    project.files[0].path, project.files[0].text        # "src/main.py", "import sys\n…"
+    project.files[0].path, project.files[0].text        # "app/main.py", "import sys\n…"
     project.left_out.counts                             # {"hidden": 2, "binary": 1, "ignored": 7}
     print(project.left_out.text("en"))                  # Left out: 2 hidden (.env, .git/); 1 binary (logo.png); …
 
@@ -215,7 +215,7 @@ def read_project(
             is_binary = b"\0" in data[:8192] and not data.startswith(_UTF16_MARKS)
             project.left_out.add("binary" if is_binary else "file size", path)
         else:
-            file = _as_text(path, data)
+            file = _decoded_file(path, data)
             reason = "binary" if file is None else _written_by_nobody(file)
             if file is None or reason:
                 project.left_out.add(reason, path)
@@ -238,7 +238,7 @@ def read_file(path: AnyPath) -> ProjectFile:
     if where.is_dir():
         raise IsADirectoryError(f"{name} is a folder; summarize_project reads folders")
     data = _read_bytes(where)
-    file = None if data is None else _as_text(name, data)
+    file = None if data is None else _decoded_file(name, data)
     if file is None:
         raise ConfigurationError(f"{shown(name)} is no text file")
     return file
@@ -247,8 +247,8 @@ def read_file(path: AnyPath) -> ProjectFile:
 def shown(path: str) -> str:
     """``path`` for people and models: on one line, with escapes for bytes that are no UTF-8.
 
-    >>> print(shown("a\\nb"))
-    a\\nb
+    >>> print(shown("a\\x1bb\\udcff"))
+    a\\x1bb\\xff
     """
     return excerpt(path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"), _LONGEST_NAME)
 
@@ -327,7 +327,7 @@ def _read_bytes(path: Path, limit: int = -1) -> Optional[bytes]:
         return file.read(limit)
 
 
-def _as_text(path: str, data: bytes) -> Optional[ProjectFile]:
+def _decoded_file(path: str, data: bytes) -> Optional[ProjectFile]:
     """The file with its text, None for a binary."""
     try:
         found = read_text(data, path)

@@ -68,7 +68,7 @@ class _PythonFile:
     def __init__(self, file: ProjectFile, files: Mapping[str, ProjectFile], tree: ast.Module) -> None:
         self._path = file.path
         self._tree = tree
-        self._top, self._module = _module_of(file.path, files)
+        self._top, self._module = _dotted_module(file.path, files)
         self._imported = dict(_imports(tree))
 
     def entry_points(self) -> Iterator[EntryPoint]:
@@ -78,7 +78,9 @@ class _PythonFile:
             yield self._point(line, "package main", self._module or ".", self._run_command())
         else:
             for guard in guards[:1]:
-                yield self._point(guard.lineno, "main guard", _called(guard) or self._module, self._run_command())
+                yield self._point(
+                    guard.lineno, "main guard", _called(guard, self._tree) or self._module, self._run_command()
+                )
         yield from self._apps()
         yield from self._commands(bool(guards))
         yield from self._setups()
@@ -220,14 +222,11 @@ def _is_main_guard(statement: ast.stmt) -> bool:
     return names == {"__name__"} and any(isinstance(side, ast.Constant) and side.value == "__main__" for side in sides)
 
 
-def _called(guard: ast.stmt) -> str:
-    """The function that a guard calls: the innermost one of ``sys.exit(main())``."""
-    calls = [
-        node
-        for node in ast.walk(guard)
-        if isinstance(node, ast.Call) and isinstance(node.func, (ast.Name, ast.Attribute))
-    ]
-    return ast.unparse(calls[-1].func) if calls else ""
+def _called(guard: ast.stmt, tree: ast.Module) -> str:
+    """The function of the module that a guard calls, perhaps in ``sys.exit(main())``; "" if it calls none."""
+    defined = {node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))}
+    calls = [node.func for node in ast.walk(guard) if isinstance(node, ast.Call)]
+    return next((call.id for call in calls if isinstance(call, ast.Name) and call.id in defined), "")
 
 
 def _command_name(decorator: ast.expr, function: Function) -> str:
@@ -259,9 +258,9 @@ def _sections(text: str) -> Iterator[tuple[str, str]]:
             lines.append(line)
 
 
-def _module_of(path: str, files: Mapping[str, ProjectFile]) -> tuple[str, str]:
-    """The folder that is to be on Python's path, and the module's name there: ``src`` and ``shop.cli`` for
-    ``src/shop/cli.py``, if ``src/shop/__init__.py`` is there."""
+def _dotted_module(path: str, files: Mapping[str, ProjectFile]) -> tuple[str, str]:
+    """The folder that is to be on Python's path, and the module's name there: ``lib`` and ``shop.cli`` for
+    ``lib/shop/cli.py``, if ``lib/shop/__init__.py`` is there."""
     folder, _, name = path.rpartition("/")
     parts = [] if name == "__main__.py" else [name.rpartition(".")[0]]
     while folder and f"{folder}/__init__.py" in files:

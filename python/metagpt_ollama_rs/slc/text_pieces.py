@@ -50,7 +50,7 @@ def cut_text(name: str, text: str, fits: Callable[[str], bool], first: int = 1) 
     levels = levels or _paragraph_borders(lines)
     pieces, start = [], 0
     while start < len(lines):
-        end = _longest(lines, start, fits)
+        end = _fitting_lines(lines, start, fits)
         if end == start:
             pieces += [Piece(first + start, first + start, part) for part in parts(lines[start], fits)]
             end = start + 1
@@ -61,7 +61,7 @@ def cut_text(name: str, text: str, fits: Callable[[str], bool], first: int = 1) 
     return pieces
 
 
-def _longest(lines: list[str], start: int, fits: Callable[[str], bool]) -> int:
+def _fitting_lines(lines: list[str], start: int, fits: Callable[[str], bool]) -> int:
     """Behind which line the longest piece from ``start`` on ends that fits; ``start`` if not even one line does."""
     least, most = start, start + 1
     while most <= len(lines) and fits("".join(lines[start:most])):
