@@ -18,8 +18,8 @@ from metagpt_ollama_rs.slc.project_files import (
     MAX_TOTAL_BYTES,
     Project,
     ProjectFile,
-    read_file,
     read_project,
+    read_text_file,
     shown,
 )
 from metagpt_ollama_rs.slc.summaries import Summarizer
@@ -105,7 +105,7 @@ class CodeUnderstandingTool:
             OllamaError: the model could not be asked, or its answer was cut.
         """
         check_tool_options("summarize_file", options)
-        file = read_file(path)
+        file = read_text_file(path)
         language = asked_language({"code": file.text}, options)
         summarizer = Summarizer(options, language, at_once)
         summary = run_to_end(summarizer.of_text(file.path, file.text, is_last=True))

@@ -1,7 +1,7 @@
 """The entry points that the manifests of a project declare: what package managers, containers and ``make`` start.
 
     [project.scripts]                   package.json: bin, main, exports, scripts.start
-    shop = "shop.cli:main"              Cargo.toml: [[bin]], src/main.rs, src/bin
+    shop = "shop.cli:main"              Cargo.toml: [[bin]], main.rs, src/bin
                                         Dockerfile: ENTRYPOINT, CMD        Procfile, Makefile
 
 A manifest that cannot be parsed is a ValueError.

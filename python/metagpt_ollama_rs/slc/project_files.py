@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     AnyPath = Union[str, os.PathLike[str]]
 
-__all__ = ["MAX_FILE_BYTES", "MAX_TOTAL_BYTES", "LeftOut", "Project", "ProjectFile", "read_file", "read_project"]
+__all__ = ["MAX_FILE_BYTES", "MAX_TOTAL_BYTES", "LeftOut", "Project", "ProjectFile", "read_project", "read_text_file"]
 
 # The limits of a project that a model reads.
 MAX_FILE_BYTES = 200_000
@@ -205,7 +205,7 @@ def read_project(
     room = max_total_bytes
     for path in _walk(project.root, project.left_out):
         try:
-            data = _read_bytes(project.root / path, max_file_bytes + 1)
+            data = _regular_bytes(project.root / path, max_file_bytes + 1)
         except OSError:
             project.left_out.add("unreadable", path)
             continue
@@ -227,7 +227,7 @@ def read_project(
     return project
 
 
-def read_file(path: AnyPath) -> ProjectFile:
+def read_text_file(path: AnyPath) -> ProjectFile:
     """The text of one file, whatever its name and size are. Its ``path`` is the name as it was given.
 
     Raises OSError if it cannot be read (IsADirectoryError for a folder), and ConfigurationError for one that is no
@@ -237,7 +237,7 @@ def read_file(path: AnyPath) -> ProjectFile:
     where = Path(os.path.expanduser(name))
     if where.is_dir():
         raise IsADirectoryError(f"{name} is a folder; summarize_project reads folders")
-    data = _read_bytes(where)
+    data = _regular_bytes(where)
     file = None if data is None else _decoded_file(name, data)
     if file is None:
         raise ConfigurationError(f"{shown(name)} is no text file")
@@ -319,7 +319,7 @@ def _folder_of_others(folder: Path, names: list[str]) -> Optional[str]:
     return next((reason for marker, reason in _INSIDE.items() if os.path.lexists(folder / marker)), None)
 
 
-def _read_bytes(path: Path, limit: int = -1) -> Optional[bytes]:
+def _regular_bytes(path: Path, limit: int = -1) -> Optional[bytes]:
     """At most ``limit`` bytes of a regular file (-1: all); None for a pipe or a device, which is not opened."""
     if not stat.S_ISREG(path.stat().st_mode):
         return None

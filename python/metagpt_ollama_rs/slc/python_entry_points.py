@@ -165,7 +165,11 @@ class _PythonFile:
                 value = _literal(argument.value)
                 if argument.arg == "entry_points":
                     groups = (
-                        value if isinstance(value, dict) else dict(_sections(value)) if isinstance(value, str) else {}
+                        value
+                        if isinstance(value, dict)
+                        else dict(_setup_groups(value))
+                        if isinstance(value, str)
+                        else {}
                     )
                     for group, entries in groups.items():
                         text = "\n".join(map(str, entries)) if isinstance(entries, (list, tuple)) else str(entries)
@@ -246,7 +250,7 @@ def _literal(node: ast.expr) -> Any:
         return None
 
 
-def _sections(text: str) -> Iterator[tuple[str, str]]:
+def _setup_groups(text: str) -> Iterator[tuple[str, str]]:
     """The sections of ``[console_scripts]\\nshop = shop.cli:main``."""
     group, lines = "", list[str]()
     for line in [*text.splitlines(), "[]"]:
