@@ -47,7 +47,8 @@ def test_the_inbox_does_no_http():
 
 
 def test_metagpt_is_imported_by_the_provider_only():
-    spare = ("python/metagpt_ollama_rs/provider/",)
+    # The edits have an import in the text that they write into MetaGPT's own file.
+    spare = ("python/metagpt_ollama_rs/provider/", "python/metagpt_ollama_rs/switch/edits.py")
     assert mentions(PYTHON, r"^\s*(from|import) metagpt(\.| |$)", suffix=".py", spare=spare) == []
 
 

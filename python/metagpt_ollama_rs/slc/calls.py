@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional, TypedDict
 
 from metagpt_ollama_rs.done_reasons import AnswerHints, cut_prompt_warning, empty_answer_error, limit_hint
 from metagpt_ollama_rs.errors import ConfigurationError, IncompleteError, OllamaError
-from metagpt_ollama_rs.payloads import generate_payload
+from metagpt_ollama_rs.payloads import generate_payload, require_text
 from metagpt_ollama_rs.replies import no_text_error, text_of, thinking_of
 from metagpt_ollama_rs.slc.config import OllamaConfig, ollama_config
 from metagpt_ollama_rs.slc.prompt_language import prompt_language
@@ -36,6 +36,7 @@ __all__ = [
     "aask",
     "acall_ollama",
     "ask",
+    "asked_language",
     "async_client",
     "blocking_client",
     "call_ollama",
@@ -219,13 +220,14 @@ def _tool_request(
     for field, value in fields.items():
         if not isinstance(value, str):
             raise ConfigurationError(f"{field} of {name} is a {type(value).__name__}, not a text")
-    prompt = render_prompt(name, _asked_language(fields, options), fields)
+    prompt = render_prompt(name, asked_language(fields, options), fields)
     if options.get("temperature") is None and temperature is not None:
         options = {**options, "temperature": temperature}
     return _request(prompt, options, None, format)
 
 
-def _asked_language(fields: Mapping[str, str], options: ToolOptions) -> PromptLanguage:
+def asked_language(fields: Mapping[str, str], options: ToolOptions) -> PromptLanguage:
+    """The language of a prompt with these fields: that of the options, else the configuration's, else the fields'."""
     language = options.get("language") or ollama_config.language
     if language is None:
         prose = [value for name, value in fields.items() if name not in CODE_FIELDS]
@@ -245,6 +247,7 @@ def _request(prompt: str, options: ToolOptions, system: Optional[str], format: F
     on_text = options.get("on_text")
     if on_text is not None and not callable(on_text):
         raise ConfigurationError(f"on_text is a {type(on_text).__name__}, not a function")
+    require_text(prompt, "prompt")
     fields = {"prompt": prompt, "system": system, "format": format, "options": sent, "truncate": False, "shift": False}
     payload = generate_payload(options.get("model") or config.model, fields)
     call = {"repetition_guard": True, "timeout": config.timeout if timeout is None else timeout}

@@ -15,8 +15,9 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple, Optional, cast
 from urllib.parse import urlsplit
@@ -145,6 +146,12 @@ class OllamaConfig:
     api_key: Optional[str] = field(default=None, repr=False)
     context_length: Optional[int] = None
     language: Optional[str] = None
+
+    def __repr__(self) -> str:
+        values = {each.name: getattr(self, each.name) for each in fields(self) if each.repr}
+        # An address may name a user and a password.
+        values["base_url"] = re.sub(r"//[^/]*@", "//", values["base_url"])
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in values.items())})"
 
     def __post_init__(self) -> None:
         for name in _PARSERS:
@@ -275,16 +282,13 @@ def _environment_values() -> dict[str, Any]:
     for variable in VARIABLES:
         value = os.environ.get(variable.name, "").strip()
         if value and variable.field not in values:
-            if variable.name == "OLLAMA_HOST":
-                values["base_url"] = _canonical_url(None)
-            else:
-                values[variable.field] = _parsed(variable.field, value, variable.name)
+            values[variable.field] = _parsed(variable.field, value, variable.name)
     return values
 
 
 def _parsed(name: str, value: Any, where: str) -> Any:
     try:
-        return _PARSERS[name](value)
+        return _canonical_url(None) if where == "OLLAMA_HOST" else _PARSERS[name](value)
     except ConfigurationError as error:
         raise ConfigurationError(f"{where}: {error.message}", hint=error.hint) from None
     except ValueError as error:

@@ -1,13 +1,14 @@
 """`metagpt-ollama tool review`: what a reviewer would say of code, as prose, as findings, or as a SARIF log.
 
-$ metagpt-ollama tool review main.py
-$ metagpt-ollama tool review --format lines --fail-on error lib/*.py
-lib/main.py:3: error: `total` is used before it is set.
+    $ metagpt-ollama tool review main.py
+    $ metagpt-ollama tool review --format lines --fail-on error lib/*.py
+    lib/main.py:3: error: `total` is used before it is set.
+
+A file that cannot be read is an error before the model is asked about the first one.
 """
 
 from __future__ import annotations
 
-import functools
 import sys
 from typing import TYPE_CHECKING
 
@@ -66,8 +67,8 @@ def _print_prose(arguments: argparse.Namespace, files: list[InputText]) -> int:
 
     for index, code in enumerate(files):
         if len(files) > 1:
-            tool_output.print_text(f"{chr(10) if index else ''}== {code.name}")
-        tool_output.print_answer(arguments, functools.partial(SmartQATool.code_review, code.text))
+            tool_output.print_text(tool_output.heading(code.name, first=index == 0))
+        tool_output.print_answer(arguments, SmartQATool.code_review, code.text)
     return DONE
 
 
