@@ -79,8 +79,14 @@ def print_answer(arguments: argparse.Namespace, method: Callable[..., str], *val
             text = method(*values, **named, **options, on_text=shown)
         finally:
             shown.end()
-        if text.strip() not in shown.text:
-            # The result is not a part of what the model said, or took more than one answer.
+        said = shown.text.strip()
+        if text.startswith(said) and said:
+            # What the tool itself says below the model's words.
+            further = text[len(said) :].strip("\n")
+            if further:
+                print_text(f"\n{further}")
+        elif text.strip() not in said:
+            # The result took more than one answer, or is none.
             print_message("The result:")
             print_text(text)
     return DONE

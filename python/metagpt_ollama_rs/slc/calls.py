@@ -36,6 +36,7 @@ __all__ = [
     "aask",
     "acall_ollama",
     "ask",
+    "asked_language",
     "async_client",
     "blocking_client",
     "call_ollama",
@@ -221,13 +222,14 @@ def _tool_request(
             raise ConfigurationError(f"{field} of {name} is a {type(value).__name__}, not a text")
     if not any(value.strip() for value in fields.values()):
         raise ConfigurationError(f"{' and '.join(fields)} of {name} must not be empty")
-    prompt = render_prompt(name, _asked_language(fields, options), fields)
+    prompt = render_prompt(name, asked_language(fields, options), fields)
     if options.get("temperature") is None and temperature is not None:
         options = {**options, "temperature": temperature}
     return _request(prompt, options, None, format)
 
 
-def _asked_language(fields: Mapping[str, str], options: ToolOptions) -> PromptLanguage:
+def asked_language(fields: Mapping[str, str], options: ToolOptions) -> PromptLanguage:
+    """The language of a prompt with these fields: that of the options, else the configuration's, else the fields'."""
     language = options.get("language") or ollama_config.language
     if language is None:
         prose = [value for name, value in fields.items() if name not in CODE_FIELDS]
