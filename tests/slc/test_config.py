@@ -392,9 +392,9 @@ first = {name for name in sys.modules if name.startswith("metagpt_ollama_rs.slc.
 from metagpt_ollama_rs.slc import *
 assert isinstance(ollama_config, OllamaConfig) and not isinstance(ollama_config, str)
 ollama_config.model = "m"
-print(first - {"metagpt_ollama_rs.slc.metagpt_tools"}, [name for name in sys.modules if name == "metagpt" or name.startswith("metagpt.")])
+print(first - {"metagpt_ollama_rs.slc.metagpt_tools"}, {"metagpt"} & {name.partition(".")[0] for name in sys.modules})
 """
-    assert run(program) == "set() []\n"
+    assert run(program) == "set() set()\n"
 
 
 def test_a_missing_parser_is_told_with_what_to_install(no_configuration):
