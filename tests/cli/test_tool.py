@@ -14,6 +14,7 @@ from importlib.resources import files
 import jsonschema
 import pytest
 
+from metagpt_ollama_rs import slc
 from metagpt_ollama_rs.cli import tool_commands as tools
 from metagpt_ollama_rs.slc import ollama_config
 from metagpt_ollama_rs.testing import Reply
@@ -46,6 +47,9 @@ def test_every_tool_has_help_and_calls_what_is_there(tool, capsys, name):
     each = tools.tool_named(name)
     assert name == each.NAME
     assert each.SUMMARY.endswith(".")
+    for call in each.CALLS.split(", "):
+        owner, _, method = call.partition(".")
+        assert callable(getattr(getattr(slc, owner), method or "__init__"))
 
 
 def test_help_imports_no_tool(run):
@@ -391,6 +395,51 @@ def test_refactor(tool, ollama_server, tmp_path):
 def test_tests(tool, ollama_server):
     assert tool("tests", stdin=b"def one(): return 1") == (0, f"{CODE}\n", "")
     assert "def one(): return 1" in tool.asked()["prompt"]
+
+
+@pytest.mark.parametrize("name", ["explain", "docs"])
+def test_texts_about_code(tool, ollama_server, name):
+    ollama_server.answer("It adds.")
+    assert tool(name, stdin=b"def add(a, b): return a + b\n") == (0, "It adds.\n", "")
+    assert "def add(a, b)" in tool.asked()["prompt"]
+    assert json.loads(tool(name, "--json", stdin=b"def add(a, b): return a + b\n")[1])["text"] == "It adds."
+
+
+def test_summarize_a_file(tool, ollama_server, tmp_path):
+    ollama_server.answer("It adds.")
+    file = tmp_path / "add.py"
+    file.write_bytes("# 两数之和\nadd = sum\n".encode("gbk"))
+    assert tool("summarize", file) == (0, "It adds.\n", "")
+    (prompt,) = (request.json()["prompt"] for request in ollama_server.requests if request.path == "/api/generate")
+    assert "# 两数之和" in prompt
+    assert "add.py" in prompt
+    assert tool("summarize", stdin=b"add = sum\n") == (0, "It adds.\n", "")
+    assert str(tmp_path) not in prompt
+
+
+def test_summarize_a_folder(tool, ollama_server, tmp_path):
+    ollama_server.answer("It adds.")
+    root = tmp_path / "project"
+    root.mkdir()
+    (root / "add.py").write_text("add = sum\n")
+    (root / "logo.png").write_bytes(b"\x89PNG\0")
+    code, out, err = tool("summarize", root)
+    assert (code, err) == (0, "")
+    assert out.startswith("It adds.\n")
+    assert "logo.png" in out
+    (root / "add.py").unlink()
+    assert tool.failure("summarize", root)["type"] == "ConfigurationError"
+
+
+def test_entry_points(tool, ollama_server, tmp_path):
+    (tmp_path / "shop.py").write_text("def main(): ...\n\nif __name__ == '__main__':\n    main()\n")
+    code, out, err = tool("entry-points", tmp_path)
+    assert (code, err) == (0, "")
+    assert out.startswith("shop.py:3: main guard: main (python shop.py)\n")
+    report = json.loads(tool("entry-points", tmp_path, "--json")[1])
+    assert [(point["path"], point["line"]) for point in report["entry_points"]] == [("shop.py", 3)]
+    assert ollama_server.requests == []
+    assert tool("entry-points", tmp_path / "absent")[0] == 1
 
 
 def test_ask(tool, ollama_server):
