@@ -304,9 +304,9 @@ def _children(folder: Path) -> list[Path]:
 def _conda_environments() -> list[str]:
     """The environments that conda and its relatives have noted in the user's list, and those of the active conda."""
     found = []
-    program = os.environ.get("CONDA_EXE")
-    if program:
-        root = Path(program).parents[1]
+    program = os.environ.get("CONDA_EXE", "")
+    if os.path.isabs(program):
+        root = Path(program).parent.parent
         found += [str(root), *sorted(map(str, _children(root / "envs")))]
     try:
         listed = Path(os.path.expanduser("~"), ".conda", "environments.txt")
