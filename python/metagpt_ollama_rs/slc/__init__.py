@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from metagpt_ollama_rs.slc.calls import ToolOptions, acall_ollama, call_ollama
     from metagpt_ollama_rs.slc.code_answers import extract_code
     from metagpt_ollama_rs.slc.code_generation import CodeGenerationTool
+    from metagpt_ollama_rs.slc.code_understanding import CodeUnderstandingTool
     from metagpt_ollama_rs.slc.config import OllamaConfig, ollama_config
     from metagpt_ollama_rs.slc.environments import EnvManagerTool
     from metagpt_ollama_rs.slc.smart_qa import SmartQATool
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 _MODULE_OF = {
     "BatchFileTool": "batch_files",
     "CodeGenerationTool": "code_generation",
+    "CodeUnderstandingTool": "code_understanding",
     "EnvManagerTool": "environments",
     "OllamaConfig": "config",
     "SmartQATool": "smart_qa",
@@ -46,6 +48,7 @@ _MODULE_OF = {
 __all__ = [
     "BatchFileTool",
     "CodeGenerationTool",
+    "CodeUnderstandingTool",
     "EnvManagerTool",
     "OllamaConfig",
     "SmartQATool",

@@ -36,6 +36,7 @@ __all__ = [
     "aask",
     "acall_ollama",
     "ask",
+    "asked_language",
     "async_client",
     "blocking_client",
     "call_ollama",
@@ -101,7 +102,7 @@ def call_ollama(
         prompt: what the model is asked.
         temperature: in the place of the configuration's.
         model: in the place of the configuration's.
-        timeout: seconds until the answer begins, in the place of the configuration's.
+        timeout: seconds until the answer is there, in the place of the configuration's.
         system: the system prompt, in the place of the model's own.
         format: "json", a JSON schema, or a pydantic model that the answer is to fit.
         on_error: "raise", or "text" to return ``API 调用失败: <HTTP status>`` or ``API 调用异常: <error>`` in the place
@@ -219,13 +220,16 @@ def _tool_request(
     for field, value in fields.items():
         if not isinstance(value, str):
             raise ConfigurationError(f"{field} of {name} is a {type(value).__name__}, not a text")
-    prompt = render_prompt(name, _asked_language(fields, options), fields)
+    if not any(value.strip() for value in fields.values()):
+        raise ConfigurationError(f"{' and '.join(fields)} of {name} must not be empty")
+    prompt = render_prompt(name, asked_language(fields, options), fields)
     if options.get("temperature") is None and temperature is not None:
         options = {**options, "temperature": temperature}
     return _request(prompt, options, None, format)
 
 
-def _asked_language(fields: Mapping[str, str], options: ToolOptions) -> PromptLanguage:
+def asked_language(fields: Mapping[str, str], options: ToolOptions) -> PromptLanguage:
+    """The language of a prompt with these fields: that of the options, else the configuration's, else the fields'."""
     language = options.get("language") or ollama_config.language
     if language is None:
         prose = [value for name, value in fields.items() if name not in CODE_FIELDS]
