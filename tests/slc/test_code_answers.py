@@ -186,5 +186,7 @@ def test_a_fault_names_its_line():
     assert python_fault(PROGRAM) is None
 
 
+@pytest.mark.filterwarnings("default:invalid escape sequence")
 def test_an_escape_that_there_is_not_is_no_fault():
-    assert python_fault(r"x = '\d'") is None
+    with pytest.warns(Warning, match="invalid escape sequence"):
+        assert python_fault(r"x = '\d'") is None

@@ -10,6 +10,7 @@ several blocks one is the program. Nothing of the code is changed.
 
 from __future__ import annotations
 
+import ast
 import itertools
 import logging
 import re
@@ -24,7 +25,6 @@ from metagpt_ollama_rs.program_text import (
     find_program_text,
     has_only_commands,
     is_sentence,
-    parse_python,
     parses_as_python,
     without_prose,
 )
@@ -150,7 +150,7 @@ def python_fault(code: str) -> Optional[str]:
     "line 2: unmatched ')', in: print(x))"
     """
     try:
-        parse_python(code)
+        ast.parse(code)
     except SyntaxError as error:
         line = (error.text or "").strip()
         where = f"line {error.lineno}: " if error.lineno else ""
