@@ -110,7 +110,7 @@ def check_allowed(lines: Iterable[RequirementLine], *, urls: bool, options: Allo
 def _each_line(
     requirements: Requirements, includes: bool | None, reading: tuple[str, ...]
 ) -> Iterator[RequirementLine]:
-    folder = os.getcwd()
+    folder = ""
     if isinstance(requirements, os.PathLike):
         path = os.path.abspath(requirements)
         if path in reading:

@@ -1,8 +1,9 @@
-"""Real environments: one for each test, made by uv within a tenth of a second, and one with pip for all."""
+"""Real environments: one for each test, and one with pip for all."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Callable
 
@@ -49,12 +50,17 @@ def script(tmp_path: Path) -> Script:
     return write
 
 
-@pytest.fixture
-def environment(tmp_path: Path) -> Path:
-    """A virtual environment without packages and without pip."""
-    path = tmp_path / "environment"
+@pytest.fixture(scope="session")
+def made_environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("made") / "environment"
     EnvManagerTool.create(str(path))
     return path
+
+
+@pytest.fixture
+def environment(made_environment: Path, tmp_path: Path) -> Path:
+    """A virtual environment without packages and without pip: a copy of one, whose interpreter finds it by its path."""
+    return Path(shutil.copytree(made_environment, tmp_path / "environment", symlinks=True))
 
 
 @pytest.fixture(scope="session")

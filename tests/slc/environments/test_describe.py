@@ -152,6 +152,21 @@ def test_environments_near_the_working_folder(bare_machine, no_configuration, mo
     assert found[sys.prefix].current
 
 
+def test_a_working_folder_in_an_environment_and_one_that_is_gone(bare_machine, monkeypatch):
+    path = make_environment(bare_machine / "around")
+    (path / "lib" / "deep").mkdir(parents=True)
+    monkeypatch.chdir(path / "lib" / "deep")
+    assert str(path) in [each.path for each in find_environments()]
+    (path / "lib" / "deep").rmdir()
+    assert [each.path for each in find_environments()] == [sys.prefix]
+    assert EnvManagerTool.check(None, "metagpt-ollama-rs")
+
+
+def test_a_user_without_a_home(bare_machine, monkeypatch):
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    assert EnvManagerTool.describe()
+
+
 def test_environments_of_conda(bare_machine, no_configuration, monkeypatch):
     root = make_conda(no_configuration / "miniconda3")
     named = make_conda(root / "envs" / "science", "3.10.2")
