@@ -233,7 +233,9 @@ def _after_sentences(lines: list[str]) -> list[int]:
 
 def is_sentence(line: str) -> bool:
     """Whether ``line`` is what no line of a program is: it begins with a letter, has three words (or four Chinese
-    characters) and none of the signs of programs, and ends as sentences do."""
+    characters) and none of the signs of programs, and ends as sentences do; or it is set in bold, as a heading."""
+    if line.startswith("**") and "**" in line[3:]:
+        return True
     if not line[:1].isalpha() or line[-1] not in ".:!?。：！？" or set("=(){}[]") & set(line):
         return False
     return len(line.split()) >= 3 or len(_HAN.findall(line)) >= 4
