@@ -151,12 +151,14 @@ class InstallReport:
         return "\n".join(lines)
 
 
-def create_environment(path: str, python: str | None, seconds: float) -> CreateReport:
+def create_environment(
+    env: str | os.PathLike[str], python: str | os.PathLike[str] | None, seconds: float
+) -> CreateReport:
     """Makes a virtual environment; what there is of it after a failure is removed.
 
     Raises ConfigurationError for a folder that has something else in it, and ProgramError if the command fails.
     """
-    path = plain_path(path, "env")
+    path = plain_path(env, "env")
     if os.pathsep in path:
         raise ConfigurationError(f"{path} has a {os.pathsep!r} in it, which PATH cannot have")
     if environment_kind(path):
