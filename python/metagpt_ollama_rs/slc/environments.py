@@ -15,7 +15,7 @@ import os
 from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 from metagpt_ollama_rs.errors import ConfigurationError
 from metagpt_ollama_rs.slc.hardware import GraphicsReport, Machine, describe_machine, find_graphics_cards
@@ -251,6 +251,7 @@ class EnvManagerTool:
         allow_current: bool = False,
         installer: Optional[str] = None,
         timeout: float = 600,
+        on_text: Callable[[str], object] | None = None,
     ) -> str:
         """Install packages into an environment, or, without `apply`, show the command and what it would do.
 
@@ -267,6 +268,7 @@ class EnvManagerTool:
             allow_current (bool): Whether the environment that runs this program may be changed.
             installer (str): "uv" or "pip"; None for uv where it is present.
             timeout (float): How long the installer may take, in seconds.
+            on_text (function): Is called with each piece of what the installer writes while it installs.
 
         Returns:
             str: The command as an argument list, and the packages that change.
@@ -284,6 +286,7 @@ class EnvManagerTool:
             allow_current=allow_current,
             installer=installer,
             timeout=timeout,
+            on_text=on_text,
         )
         return str(report)
 
@@ -298,6 +301,7 @@ class EnvManagerTool:
         allow_current: bool = False,
         installer: Optional[str] = None,
         timeout: float = 600,
+        on_text: Callable[[str], object] | None = None,
     ) -> InstallReport:
         """The same as `install`, with the values in fields.
 
@@ -310,6 +314,7 @@ class EnvManagerTool:
             allow_current (bool): Whether the environment that runs this program may be changed.
             installer (str): "uv" or "pip"; None for uv where it is present.
             timeout (float): How long the installer may take, in seconds.
+            on_text (function): Is called with each piece of what the installer writes while it installs.
 
         Returns:
             InstallReport: The command and the changes; `str` of it is the text.
@@ -320,7 +325,13 @@ class EnvManagerTool:
         lines = read_requirements(requirements)
         check_allowed(lines, urls=allow_urls, options=allow_options)
         return install_packages(
-            ask_environment(env), lines, apply=apply, current=allow_current, installer=installer, seconds=timeout
+            ask_environment(env),
+            lines,
+            apply=apply,
+            current=allow_current,
+            installer=installer,
+            seconds=timeout,
+            on_text=on_text,
         )
 
 
