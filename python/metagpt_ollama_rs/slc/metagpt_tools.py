@@ -19,8 +19,9 @@ A model imports a tool from its `tool_path`: MetaGPT's own module of tools where
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Optional
 
 from metagpt_ollama_rs.import_hooks import when_imported
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["function_schema", "register_tools", "register_when_loaded", "tool_schema"]
 
+_FOR_PROGRAMS = re.compile(r"^_|^plan_|_report$")
 _OWN_PATH = "metagpt_ollama_rs/slc"
 _METAGPTS_PATH = "metagpt/tools/libs/slc.py"
 
@@ -52,19 +54,27 @@ def register_tools(module: ModuleType) -> None:
 
 def _tools_with_tags() -> dict[Callable[..., Any], tuple[str, ...]]:
     """The tools and, beside `slc`, the tags by which MetaGPT finds them."""
+    from metagpt_ollama_rs.slc.batch_files import BatchFileTool
     from metagpt_ollama_rs.slc.calls import call_ollama
     from metagpt_ollama_rs.slc.code_generation import CodeGenerationTool
+    from metagpt_ollama_rs.slc.environments import EnvManagerTool
     from metagpt_ollama_rs.slc.smart_qa import SmartQATool
 
     return {
         CodeGenerationTool: ("code generation", "refactoring", "unit tests"),
         SmartQATool: ("question answering", "code review"),
+        BatchFileTool: ("batch files", "file editing"),
+        EnvManagerTool: ("environment management",),
         call_ollama: ("llm",),
     }
 
 
 def tool_schema(tool: Callable[..., Any]) -> dict[str, Any]:
-    """The schema of a class or a function; of a class's docstring what stands before the first example.
+    """The schema of a class or a function.
+
+    What is said of a class is its docstring up to its arguments, which are those of its ``__init__`` unless that has a
+    docstring, and up to its first example. Methods that return an object to go on with in a program (``…_report``,
+    ``plan_…``) are left out, because each has a twin that returns its text.
 
     >>> class Greeter:
     ...     '''Greets people.
@@ -92,17 +102,21 @@ def tool_schema(tool: Callable[..., Any]) -> dict[str, Any]:
     methods = {
         name: function_schema(function)
         for name, function in inspect.getmembers(tool, inspect.isfunction)
-        if not name.startswith("_") or name == "__init__"
+        if name == "__init__" or not _FOR_PROGRAMS.search(name)
     }
-    description = _without_breaks((inspect.getdoc(tool) or "").partition(">>>")[0])
-    return {"type": "class", "description": description, "methods": methods}
+    description, args, parameters = (inspect.getdoc(tool) or "").partition(">>>")[0].partition("Args:")
+    constructor = vars(tool).get("__init__")
+    if constructor is not None and constructor.__doc__ is None:
+        methods["__init__"] = function_schema(constructor, args + parameters)
+    return {"type": "class", "description": _without_breaks(description), "methods": methods}
 
 
-def function_schema(function: Callable[..., Any]) -> dict[str, Any]:
+def function_schema(function: Callable[..., Any], docstring: Optional[str] = None) -> dict[str, Any]:
     """The schema of a function or a method: its docstring, cut where its arguments begin, and its signature."""
     import inspect
 
-    description, args, parameters = _without_breaks(inspect.getdoc(function) or "").partition("Args:")
+    text = docstring if docstring is not None else inspect.getdoc(function) or ""
+    description, args, parameters = _without_breaks(text).partition("Args:")
     return {
         "type": "async_function" if inspect.iscoroutinefunction(function) else "function",
         "description": description,
