@@ -14,6 +14,7 @@ from importlib.resources import files
 import jsonschema
 import pytest
 
+from metagpt_ollama_rs import slc
 from metagpt_ollama_rs.cli import tool_commands as tools
 from metagpt_ollama_rs.slc import ollama_config
 from metagpt_ollama_rs.testing import Reply
@@ -46,6 +47,9 @@ def test_every_tool_has_help_and_calls_what_is_there(tool, capsys, name):
     each = tools.tool_named(name)
     assert name == each.NAME
     assert each.SUMMARY.endswith(".")
+    for call in each.CALLS.split(", "):
+        owner, _, method = call.partition(".")
+        assert callable(getattr(getattr(slc, owner), method or "__init__"))
 
 
 def test_help_imports_no_tool(run):
@@ -137,7 +141,7 @@ def test_a_configuration_that_is_wrong(tool, tmp_path):
 
 # --- What is read ----------------------------------------------------------------------------------------------------
 
-CHINESE = "# 变量\na = 1\n"
+CHINESE = "# 文件大小\na = 1\n"
 
 
 @pytest.mark.parametrize(
@@ -147,17 +151,17 @@ CHINESE = "# 变量\na = 1\n"
         (codecs.BOM_UTF8 + CHINESE.encode(), "utf-8"),
         (CHINESE.encode("utf-16"), "utf-8"),
         (codecs.BOM_UTF32_LE + CHINESE.encode("utf-32-le"), "utf-8"),
-        (CHINESE.encode("gbk"), "gbk"),
-        (f"# coding: gbk\n{CHINESE}".encode("gbk"), "utf-8"),
+        (CHINESE.encode("gbk"), "utf-8"),
+        (CHINESE.encode("big5"), "big5"),
+        (f"# coding: big5\n{CHINESE}".encode("big5"), "utf-8"),
     ],
-    ids=["utf-8", "utf-8 with a mark", "utf-16", "utf-32", "the locale's", "declared"],
+    ids=["utf-8", "utf-8 with a mark", "utf-16", "utf-32", "gbk", "the locale's", "declared"],
 )
 def test_texts_of_any_encoding(tool, ollama_server, data, encoding):
     assert tool("tests", stdin=data, encoding=encoding) == (0, f"{CODE}\n", "")
     prompt = tool.asked()["prompt"]
     assert CHINESE in prompt
     assert "\ufeff" not in prompt
-    # The prompt is in the language of the code's comments only where these have a few characters.
 
 
 def test_an_encoding_is_named(tool, ollama_server):
@@ -166,11 +170,9 @@ def test_an_encoding_is_named(tool, ollama_server):
 
 
 def test_a_text_of_no_known_encoding(tool):
-    assert tool("tests", stdin=b"a = '\xb1\xe4'") == (
-        1,
-        "",
-        "error: <stdin> is not UTF-8: byte 0xB1 at offset 5\nhint: give its encoding, such as --encoding gb18030\n",
-    )
+    said = "error: <stdin>: its encoding is not known\nhint: say --encoding …, if you know it\n"
+    assert tool("tests", stdin=b"a = 'caf\xe9'") == (1, "", said)
+    assert tool("tests", "--encoding", "ascii", stdin=b"a = '\xe9'")[2].startswith("error: <stdin> is not ascii: ")
 
 
 def test_what_is_no_text(tool, tmp_path):
@@ -180,7 +182,7 @@ def test_what_is_no_text(tool, tmp_path):
     missing = tmp_path / "absent.py"
     for path, message in (
         (empty, f"error: {empty} is empty"),
-        (binary, f"error: {binary} is binary"),
+        (binary, f"error: {binary}: it is binary"),
         (missing, f"error: {missing} cannot be read: No such file or directory"),
         (tmp_path, f"error: {tmp_path} is a folder"),
         ("a\0b", "error: a\0b cannot be read: embedded null byte"),
@@ -393,6 +395,51 @@ def test_refactor(tool, ollama_server, tmp_path):
 def test_tests(tool, ollama_server):
     assert tool("tests", stdin=b"def one(): return 1") == (0, f"{CODE}\n", "")
     assert "def one(): return 1" in tool.asked()["prompt"]
+
+
+@pytest.mark.parametrize("name", ["explain", "docs"])
+def test_texts_about_code(tool, ollama_server, name):
+    ollama_server.answer("It adds.")
+    assert tool(name, stdin=b"def add(a, b): return a + b\n") == (0, "It adds.\n", "")
+    assert "def add(a, b)" in tool.asked()["prompt"]
+    assert json.loads(tool(name, "--json", stdin=b"def add(a, b): return a + b\n")[1])["text"] == "It adds."
+
+
+def test_summarize_a_file(tool, ollama_server, tmp_path):
+    ollama_server.answer("It adds.")
+    file = tmp_path / "add.py"
+    file.write_bytes("# 两数之和\nadd = sum\n".encode("gbk"))
+    assert tool("summarize", file) == (0, "It adds.\n", "")
+    (prompt,) = (request.json()["prompt"] for request in ollama_server.requests if request.path == "/api/generate")
+    assert "# 两数之和" in prompt
+    assert "add.py" in prompt
+    assert tool("summarize", stdin=b"add = sum\n") == (0, "It adds.\n", "")
+    assert str(tmp_path) not in prompt
+
+
+def test_summarize_a_folder(tool, ollama_server, tmp_path):
+    ollama_server.answer("It adds.")
+    root = tmp_path / "project"
+    root.mkdir()
+    (root / "add.py").write_text("add = sum\n")
+    (root / "logo.png").write_bytes(b"\x89PNG\0")
+    code, out, err = tool("summarize", root)
+    assert (code, err) == (0, "")
+    assert out.startswith("It adds.\n")
+    assert "logo.png" in out
+    (root / "add.py").unlink()
+    assert tool.failure("summarize", root)["type"] == "ConfigurationError"
+
+
+def test_entry_points(tool, ollama_server, tmp_path):
+    (tmp_path / "shop.py").write_text("def main(): ...\n\nif __name__ == '__main__':\n    main()\n")
+    code, out, err = tool("entry-points", tmp_path)
+    assert (code, err) == (0, "")
+    assert out.startswith("shop.py:3: main guard: main (python shop.py)\n")
+    report = json.loads(tool("entry-points", tmp_path, "--json")[1])
+    assert [(point["path"], point["line"]) for point in report["entry_points"]] == [("shop.py", 3)]
+    assert ollama_server.requests == []
+    assert tool("entry-points", tmp_path / "absent")[0] == 1
 
 
 def test_ask(tool, ollama_server):

@@ -193,7 +193,7 @@ def test_the_code_alone_comes_back_and_raw_the_whole_answer(tool_server):
 
 def test_python_that_does_not_parse_is_corrected_once(tool_server):
     tool_server.queue(
-        Reply.generate("```python\nprint(1\n```", stream=False), Reply.generate(f"```\n{ADD}\n```", stream=False)
+        Reply.generate("```python\nprint(1))\n```", stream=False), Reply.generate(f"```\n{ADD}\n```", stream=False)
     )
     assert CodeGenerationTool.generate_code("Add.") == ADD
     _, second = (request.json() for request in tool_server.requests)
@@ -201,10 +201,10 @@ def test_python_that_does_not_parse_is_corrected_once(tool_server):
         """\
 The Python code below does not parse:
 
-line 1: '(' was never closed, in: print(1
+line 1: unmatched ')', in: print(1))
 
 ```
-print(1
+print(1))
 ```
 
 Correct the mistake and change nothing else. Answer with one code block that holds the whole corrected code."""
@@ -213,25 +213,25 @@ Correct the mistake and change nothing else. Answer with one code block that hol
 
 def test_the_correction_is_asked_for_in_the_language_and_with_the_options_of_the_call(tool_server):
     texts: list[str] = []
-    tool_server.queue(Reply.generate("```python\nprint(1\n```"), Reply.generate(f"```\n{ADD}\n```", stream=False))
+    tool_server.queue(Reply.generate("```python\nprint(1))\n```"), Reply.generate(f"```\n{ADD}\n```", stream=False))
     assert CodeGenerationTool.generate_code("求和", language="zh", model="m", on_text=texts.append) == ADD
     _, second = (request.json() for request in tool_server.requests)
     assert second["model"] == "m"
     assert second["prompt"].startswith("下面的 Python 代码有语法错误")
-    assert "".join(texts) == "```python\nprint(1\n```"
+    assert "".join(texts) == "```python\nprint(1))\n```"
 
 
 def test_code_that_stays_broken_comes_back_with_a_warning(tool_server, caplog):
-    tool_server.answer("```python\nprint(1\n```")
+    tool_server.answer("```python\nprint(1))\n```")
     with caplog.at_level(logging.WARNING):
-        assert CodeGenerationTool.generate_code("Add.") == "print(1"
+        assert CodeGenerationTool.generate_code("Add.") == "print(1))"
     assert len(tool_server.requests) == 2
-    assert "the code does not parse (line 1: '(' was never closed" in caplog.text
+    assert "the code does not parse (line 1: unmatched ')'" in caplog.text
 
 
 def test_code_is_not_lost_where_the_correction_fails(tool_server, caplog):
-    tool_server.queue(Reply.generate("```python\nprint(1\n```", stream=False), Reply.error("no memory", 500))
-    assert CodeGenerationTool.generate_code("Add.") == "print(1"
+    tool_server.queue(Reply.generate("```python\nprint(1))\n```", stream=False), Reply.error("no memory", 500))
+    assert CodeGenerationTool.generate_code("Add.") == "print(1))"
     assert "the model could not be asked to correct it: The server answered 500" in caplog.text
 
 
@@ -274,6 +274,20 @@ def test_what_is_no_text_is_refused(tool_server, call):
     with pytest.raises(
         ValueError, match=r"(requirement of generate_code|question of smart_qa) is a (int|NoneType), not a text"
     ):
+        call()
+    assert tool_server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("call", "named"),
+    [
+        (lambda: CodeGenerationTool.generate_code(" \n"), "requirement of generate_code"),
+        (lambda: CodeGenerationTool.refactor_code("", ""), "code and instruction of refactor_code"),
+        (lambda: SmartQATool.smart_qa(""), "question of smart_qa"),
+    ],
+)
+def test_what_is_empty_is_refused(tool_server, call, named):
+    with pytest.raises(ValueError, match=f"{named} must not be empty"):
         call()
     assert tool_server.requests == []
 

@@ -182,6 +182,14 @@ def test_what_is_wrong_with_a_file_is_told_with_its_place(tmp_path, name, text, 
     assert "1234567" not in str(caught.value)
 
 
+def test_a_misspelt_key_is_told_in_the_log(tmp_path, caplog):
+    path = write(tmp_path, "c.json", '{"modle": "m", "max_token": 1, "time_out": 2, "timeout": 3}')
+    assert OllamaConfig.from_config_file(path) == OllamaConfig(timeout=3)
+    assert [record.message for record in caplog.records] == [
+        f"{path}, line 1, column 2: modle is not a setting; did you mean model?"
+    ]
+
+
 def test_a_folder_and_a_file_that_may_not_be_read_are_told(tmp_path):
     with pytest.raises(ConfigurationError, match="cannot be read: Is a directory"):
         OllamaConfig.from_config_file(str(tmp_path))
@@ -380,13 +388,13 @@ def test_importing_the_tools_reads_nothing_and_needs_nothing(no_configuration):
 import sys
 sys.modules.update(dict.fromkeys(["yaml", "rich", "markdown_it", "pygments", "pathspec", "packaging", "tomli"]))
 import metagpt_ollama_rs.slc
-first = [name for name in sys.modules if name.startswith("metagpt_ollama_rs.slc.")]
+first = {name for name in sys.modules if name.startswith("metagpt_ollama_rs.slc.")}
 from metagpt_ollama_rs.slc import *
 assert isinstance(ollama_config, OllamaConfig) and not isinstance(ollama_config, str)
 ollama_config.model = "m"
-print(first, [name for name in sys.modules if name == "metagpt" or name.startswith("metagpt.")])
+print(first - {"metagpt_ollama_rs.slc.metagpt_tools"}, {"metagpt"} & {name.partition(".")[0] for name in sys.modules})
 """
-    assert run(program) == "[] []\n"
+    assert run(program) == "set() set()\n"
 
 
 def test_a_missing_parser_is_told_with_what_to_install(no_configuration):

@@ -21,19 +21,10 @@ from .tool_arguments import model_name, model_options
 if TYPE_CHECKING:
     import argparse
 
-__all__ = ["StreamedAnswer", "as_arguments", "for_terminal", "heading", "print_answer", "print_json", "print_text"]
+__all__ = ["StreamedAnswer", "for_terminal", "heading", "print_answer", "print_json", "print_text"]
 
 # All control characters but line feed and tab: a terminal acts on them, whoever wrote them.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-
-# Arguments as the messages of `slc` name them, for people who write Python.
-_PYTHON_ARGUMENTS = (
-    (re.compile(r"\ballow_options=\['([^']+)'\]"), r"--allow-option=\1"),
-    (re.compile(r"\b([a-z]+)(?:_([a-z]+))?=True\b"), lambda found: "--" + "-".join(filter(None, found.groups()))),
-    (re.compile(r"\bencoding=…"), "--encoding …"),
-    (re.compile(r"\boptions=\{'(\w+)': …\}"), r"--option \1=…"),
-    (re.compile(r"\bundo\(\)"), "`batch undo`"),
-)
 
 
 class StreamedAnswer:
@@ -105,17 +96,6 @@ def heading(name: str, *, first: bool) -> str:
     '== a.py'
     """
     return f"{'' if first else chr(10)}== {name}"
-
-
-def as_arguments(text: str) -> str:
-    """A text of `slc` with the names of Python's arguments as this command line has them.
-
-    >>> as_arguments("dry run: apply=True runs it; allow_current=True, encoding=…, options={'num_predict': …}, undo()")
-    'dry run: --apply runs it; --allow-current, --encoding …, --option num_predict=…, `batch undo`'
-    """
-    for pattern, replacement in _PYTHON_ARGUMENTS:
-        text = pattern.sub(replacement, text)
-    return text
 
 
 def print_json(value: Any) -> None:

@@ -102,7 +102,7 @@ def call_ollama(
         prompt: what the model is asked.
         temperature: in the place of the configuration's.
         model: in the place of the configuration's.
-        timeout: seconds until the answer begins, in the place of the configuration's.
+        timeout: seconds until the answer is there, in the place of the configuration's.
         system: the system prompt, in the place of the model's own.
         format: "json", a JSON schema, or a pydantic model that the answer is to fit.
         on_error: "raise", or "text" to return ``API 调用失败: <HTTP status>`` or ``API 调用异常: <error>`` in the place
@@ -220,6 +220,8 @@ def _tool_request(
     for field, value in fields.items():
         if not isinstance(value, str):
             raise ConfigurationError(f"{field} of {name} is a {type(value).__name__}, not a text")
+    if not any(value.strip() for value in fields.values()):
+        raise ConfigurationError(f"{' and '.join(fields)} of {name} must not be empty")
     prompt = render_prompt(name, asked_language(fields, options), fields)
     if options.get("temperature") is None and temperature is not None:
         options = {**options, "temperature": temperature}

@@ -10,6 +10,7 @@ several blocks one is the program. Nothing of the code is changed.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import re
 import textwrap
@@ -40,13 +41,13 @@ _DATA = frozenset({*SHELLS, "plaintext", "output", "log", "json", "yaml", "yml",
 _MARKDOWN = frozenset({"markdown", "md", ""})
 # What may be a fence, also in a quote or a list.
 _FENCE_LINE = re.compile(r"^[ \t>*+\-\d.)]*(?:```|~~~)", re.MULTILINE)
-_ONE_LINE = re.compile(r"\s*`{3,}[ \t]*(?P<code>[^`\n]+?)[ \t]*`{3,}\s*")
+_ONE_LINE = re.compile(r"`{3,}(?P<code>[^`\n]+)`{3,}")
 # A line that only Python has.
 _PYTHON_LINE = re.compile(
     r"^[ \t]*(?:(?:async )?def \w+\(.*:$|class \w+.*:$|from [\w.]+ import |if __name__ ==)", re.MULTILINE
 )
 # A fence in a Python program is looked for behind so many lines that look like its end.
-_MOST_ENDS = 40
+_MOST_ENDS = 20
 # Blocks within blocks, each in a longer fence than the one in it.
 _DEEPEST = 4
 
@@ -97,11 +98,12 @@ def find_code(answer: str, language: Optional[str] = None, *, _depth: int = 0) -
     indented_fence = find_program_text(text, python=wanted == _PYTHON) if _FENCE_LINE.search(text) else None
     if indented_fence is not None:
         return CodeBlock(wanted or _guessed_language(indented_fence.text), indented_fence.text)
-    one_line = _ONE_LINE.fullmatch(text)
+    one_line = _ONE_LINE.fullmatch(text.strip())
     if one_line is not None:
-        first, _, rest = one_line["code"].partition(" ")
-        has_language = bool(rest.strip()) and _fence_language(first) in (_PYTHON, wanted)
-        return CodeBlock(wanted or _PYTHON, rest.strip() if has_language else one_line["code"])
+        code = one_line["code"].strip()
+        first, _, rest = code.partition(" ")
+        code = rest.strip() if rest.strip() and _fence_language(first) in (_PYTHON, wanted) else code
+        return CodeBlock(wanted or _guessed_language(code), code)
     found = without_prose(text) if may_be_python else None
     if found is not None:
         return CodeBlock(_PYTHON, found.text)
@@ -205,8 +207,8 @@ def _ends_fence(line: str, marks: str) -> bool:
 def _longer_program(lines: list[str], start: int, end: int, marks: str) -> Optional[tuple[str, int]]:
     """The program in Python that begins behind the fence in line ``start`` and goes on behind line ``end``, because the
     line that seems to end it stands in a docstring; and the line behind its real end."""
-    ends = [number for number in range(end, len(lines)) if _ends_fence(lines[number], marks)][:_MOST_ENDS]
-    for number in ends:
+    ends = (number for number in range(end, len(lines)) if _ends_fence(lines[number], marks))
+    for number in itertools.islice(ends, _MOST_ENDS):
         program = "\n".join(lines[start + 1 : number])
         if parses_as_python(program):
             return program, number + 1

@@ -26,6 +26,7 @@ from metagpt_ollama_rs._core import excerpt
 from metagpt_ollama_rs.errors import ConfigurationError
 from metagpt_ollama_rs.model_options import parse_float, parse_int
 from metagpt_ollama_rs.slc.config_reader import ReadFile, read_config_file
+from metagpt_ollama_rs.spelling import near_miss
 from metagpt_ollama_rs.switch.config_file import configuration_paths
 
 __all__ = ["VARIABLES", "ConfigVariable", "OllamaConfig", "ollama_config"]
@@ -126,7 +127,8 @@ class OllamaConfig:
         model: the name of the model, such as ``qwen2.5:7b``.
         base_url: the server's address in any form that the clients take, with or without ``/api`` or ``/v1``; it is
             brought to its plain form.
-        timeout: seconds until the answer begins, and for each pause in a streamed one.
+        timeout: seconds until the answer is there; of one that is shown as it comes (``on_text``), until it begins, and
+            for each pause.
         temperature: that of `SmartQATool.smart_qa` and of `call_ollama`; the other tools use 0.1.
         api_key: sent as a bearer token; not shown by ``repr``.
         context_length: the size of the context in tokens (``num_ctx``); None leaves it to the server.
@@ -264,6 +266,9 @@ def _section_values(file: ReadFile, *, named: bool) -> dict[str, Any]:
         return {}
     values = {}
     for name, value in section.items():
+        close = None if name in _PARSERS else near_miss(str(name), _PARSERS)
+        if close is not None and close not in section:
+            _logger.warning("%s: %s is not a setting; did you mean %s?", file.where((*above, str(name))), name, close)
         # MetaGPT, too, takes a time limit of 0 for one that is not set.
         if name in _PARSERS and value is not None and value != "" and not (name == "timeout" and value in (0, "0")):
             try:

@@ -12,6 +12,7 @@ Each method returns text, and has a twin with `_report` behind its name, which r
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -120,13 +121,18 @@ class EnvManagerTool:
         Returns:
             MachineReport: The description; `str` of it is the text.
         """
-        return MachineReport(
-            tuple(find_interpreters()),
-            tuple(find_environments()),
-            find_graphics_cards(),
-            describe_machine(),
-            describe_ollama(),
-        )
+        with ThreadPoolExecutor(3) as threads:
+            # Each of these may have to wait for programs or a server that do not answer.
+            interpreters = threads.submit(find_interpreters)
+            graphics = threads.submit(find_graphics_cards)
+            ollama = threads.submit(describe_ollama)
+            return MachineReport(
+                tuple(interpreters.result()),
+                tuple(find_environments()),
+                graphics.result(),
+                describe_machine(),
+                ollama.result(),
+            )
 
     @staticmethod
     def list_packages(env: EnvironmentLike = None) -> str:

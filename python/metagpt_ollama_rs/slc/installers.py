@@ -42,7 +42,10 @@ _UV_MANNERS = ("--no-progress", "--color", "never")
 _PIP_MANNERS = ("--no-input", "--disable-pip-version-check", "--no-color", "--progress-bar", "off")
 # What pip and uv say with which exit code does not matter; these words of theirs do.
 _HINTS = (
-    (r"No matching distribution|not found in the package registry|no version", "check the name and the versions"),
+    (
+        r"No matching distribution|not found in\s+the\s+package\s+registry|there is no version",
+        "check the name and the versions",
+    ),
     (r"ResolutionImpossible|No solution found|unsatisfiable", "the requirements contradict each other: loosen one"),
     (r"ensurepip", "install your system's package for venv (python3-venv), or uv"),
     (
@@ -158,12 +161,8 @@ def create_environment(path: str, python: str | None, seconds: float) -> CreateR
         raise ConfigurationError(f"{path} has a {os.pathsep!r} in it, which PATH cannot have")
     if environment_kind(path):
         return CreateReport(path, str(ask_environment(path)), ())
-    if os.path.lexists(path) and not os.path.isdir(path):
-        raise ConfigurationError(f"{path} is no folder", hint="give the path of a folder that does not exist")
-    if os.path.isdir(path) and os.listdir(path):
-        raise ConfigurationError(
-            f"{path} has files in it and is no environment", hint="give the path of a folder that does not exist"
-        )
+    there = os.path.lexists(path)
+    _check_empty(path)
     interpreter = choose_interpreter(python)
     uv = find_executable("uv")
     arguments = (
@@ -171,7 +170,7 @@ def create_environment(path: str, python: str | None, seconds: float) -> CreateR
         if uv
         else [interpreter, "-I", "-m", "venv", "--", path]
     )
-    with _removed_on_failure(path):
+    with _removed_on_failure(path, there):
         done = run_program(arguments, seconds=seconds, grace=_GRACE)
         if done.exit_code != 0:
             raise _failure(arguments, done.exit_code, f"{done.stdout}\n{done.stderr}")
@@ -301,21 +300,31 @@ def _failure(arguments: Sequence[str], exit_code: int, output: str) -> ProgramEr
     return ProgramError(message, arguments=arguments, exit_code=exit_code, output=output, hint=hint)
 
 
+def _check_empty(path: str) -> None:
+    """Refuses what is there and is no empty folder."""
+    hint = "give the path of a folder that does not exist"
+    if os.path.lexists(path) and not os.path.isdir(path):
+        raise ConfigurationError(f"{path} is no folder", hint=hint)
+    if os.path.isdir(path) and os.listdir(path):
+        raise ConfigurationError(f"{path} has files in it and is no environment", hint=hint)
+
+
 @contextlib.contextmanager
-def _removed_on_failure(path: str) -> Iterator[None]:
-    """Makes the folder, if it is not there; removes after a failure what the block put into it, and what was made."""
+def _removed_on_failure(path: str, there: bool) -> Iterator[None]:
+    """Makes the folder, unless it was there; removes after a failure what the block put into it, and what was made."""
     made: list[Path] = []
-    emptied = os.path.isdir(path)
+    ours = False
     try:
         for folder in (*reversed(Path(path).parents), Path(path)):
             # Of two calls at the same time one makes the folder itself, and the other fails.
-            if (str(folder) == path and not emptied) or not folder.is_dir():
+            if (str(folder) == path and not there) or not folder.is_dir():
                 folder.mkdir()
                 made.append(folder)
-        emptied = True
+        _check_empty(path)
+        ours = True
         yield
     except BaseException as error:
-        for child in Path(path).iterdir() if emptied else ():
+        for child in Path(path).iterdir() if ours else ():
             if child.is_dir() and not child.is_symlink():
                 shutil.rmtree(child, ignore_errors=True)
             else:

@@ -84,9 +84,9 @@ def choose_interpreter(python: str | os.PathLike[str] | None) -> str:
 
     Raises ConfigurationError where there is none.
     """
-    if python is None:
+    if python is None and sys.executable:
         return _base_of_this()
-    wanted = os.fspath(python)
+    wanted = os.fspath(python or "")
     if not re.fullmatch(r"\d+(\.\d+){0,2}", wanted):
         by_name = find_executable(wanted) if INTERPRETER_NAME.fullmatch(wanted) else None
         path = by_name or os.path.abspath(os.path.expanduser(wanted))
@@ -108,7 +108,9 @@ def _interpreter_paths() -> Iterator[tuple[str, str]]:
     """Paths of interpreters, each with how it was found."""
     if sys.executable:
         yield _base_of_this(), "running"
-    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    # Where nobody knows the home of this user, `~` stays, which leads nowhere.
+    home = Path(os.path.expanduser("~"))
+    pyenv = Path(os.environ.get("PYENV_ROOT") or home / ".pyenv")
     shims = os.path.realpath(pyenv / "shims")
     for folder in dict.fromkeys(os.environ.get("PATH", "").split(os.pathsep)):
         # A relative folder is the working folder's, whose programs are not to be run by their names alone. pyenv's
@@ -122,7 +124,7 @@ def _interpreter_paths() -> Iterator[tuple[str, str]]:
         python = pyenv / "versions" / version / "bin" / "python"
         if os.path.lexists(python):
             yield str(python), "pyenv"
-    data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    data = Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share")
     managed = Path(os.environ.get("UV_PYTHON_INSTALL_DIR") or data / "uv" / "python")
     for version in _names(managed, any_name=True):
         for name in _names(managed / version / "bin"):

@@ -114,7 +114,7 @@ def describe_ollama() -> OllamaStatus:
 def _read_installed(model: Any) -> InstalledModel:
     details = model.details
     # What runs in the cloud has an entry of a few hundred bytes.
-    size = None if model.remote_host else model.size
+    size = None if model.remote_host else _checked_size(model.size)
     return InstalledModel(
         model.model or model.name or "?",
         size,
@@ -124,5 +124,12 @@ def _read_installed(model: Any) -> InstalledModel:
 
 
 def _read_loaded(model: Any) -> LoadedModel:
-    share = round(100 * (model.size_vram or 0) / model.size) if model.size else None
-    return LoadedModel(model.model or model.name or "?", model.size, share, model.expires_at, model.context_length)
+    size, on_cards = _checked_size(model.size), _checked_size(model.size_vram)
+    share = round(100 * (on_cards or 0) / size) if size else None
+    return LoadedModel(model.model or model.name or "?", size, share, model.expires_at, model.context_length)
+
+
+def _checked_size(size: Any) -> int | None:
+    if size is None or isinstance(size, int):
+        return size
+    raise ValueError(f"the size of a model is {size!r:.60}")

@@ -31,6 +31,8 @@ __all__ = ["Finished", "ProgramError", "find_executable", "last_line", "run_prog
 
 # More output than that, in bytes, is no answer of the programs that are asked here.
 _LONGEST_OUTPUT = 64 << 20
+# So many characters of it, the last ones, are kept in an error.
+_KEPT_OUTPUT = 1 << 20
 # So many characters of a program's output are shown in an error.
 _SHOWN_OUTPUT = 4000
 # Colours and other escape sequences of terminals, and control characters but line feeds and tabs.
@@ -55,7 +57,8 @@ class ProgramError(OllamaError):
     Attributes:
         arguments: the program and its arguments.
         exit_code: its exit code (negative: the number of a signal), or None if it did not start or not end.
-        output: what it wrote before, without the escape sequences of terminals; its end is part of ``str(error)``.
+        output: the end of what it wrote (at most a million characters), without the escape sequences of terminals. The
+            end of that is part of ``str(error)``.
 
     >>> error = ProgramError("pip failed", arguments=["pip"], exit_code=1, output="ERROR: no such package")
     >>> print(error)
@@ -75,7 +78,7 @@ class ProgramError(OllamaError):
         super().__init__(message, **attributes)
         self.arguments = list(arguments)
         self.exit_code = exit_code
-        self.output = _UNPRINTABLE.sub("", output.replace("\r\n", "\n").replace("\r", "\n")).strip()
+        self.output = _UNPRINTABLE.sub("", re.sub(r"\r\n?", "\n", output[-_KEPT_OUTPUT:])).strip()
 
     def __str__(self) -> str:
         if not self.output:

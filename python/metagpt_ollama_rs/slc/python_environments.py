@@ -131,15 +131,12 @@ class AskedEnvironment:
         return f"{self.path}: {self.implementation} {self.version}"
 
 
-def find_environments(folder: EnvironmentLike = None) -> list[NearEnvironment]:
-    """The current ones, those in ``folder`` (the working folder), the usual ones in its parents, and conda's."""
-    here = Path(folder or os.getcwd())
+def find_environments() -> list[NearEnvironment]:
+    """The current ones, those in the working folder, the usual ones in its parents, and conda's."""
     active = [os.environ.get(name) for name in ("VIRTUAL_ENV", "CONDA_PREFIX")]
     current = [path for path in (sys.prefix, *active) if path]
     found: dict[str, NearEnvironment] = {}
-    children = sorted(str(child) for child in _children(here))
-    above = [str(parent / name) for parent in here.resolve().parents for name in _USUAL_NAMES]
-    for path in (*current, *children, *above, *_conda_environments()):
+    for path in (*current, *_near_folders(), *_conda_environments()):
         real = os.path.realpath(path)
         kind = environment_kind(path)
         if kind and real not in found:
@@ -287,6 +284,16 @@ def _stated_version(path: str, kind: str) -> str | None:
     return next((match[1] for match in found if match), None)
 
 
+def _near_folders() -> list[str]:
+    """The folders that may be environments near the working folder, which may be in one itself."""
+    try:
+        here = Path.cwd()
+    except OSError:  # It was removed.
+        return []
+    above = [folder for parent in here.parents for folder in (parent, *(parent / name for name in _USUAL_NAMES))]
+    return [str(folder) for folder in (here, *sorted(_children(here)), *above)]
+
+
 def _children(folder: Path) -> list[Path]:
     try:
         return [child for child in folder.iterdir() if child.is_dir()]
@@ -297,12 +304,13 @@ def _children(folder: Path) -> list[Path]:
 def _conda_environments() -> list[str]:
     """The environments that conda and its relatives have noted in the user's list, and those of the active conda."""
     found = []
-    program = os.environ.get("CONDA_EXE")
-    if program:
-        root = Path(program).parents[1]
+    program = os.environ.get("CONDA_EXE", "")
+    if os.path.isabs(program):
+        root = Path(program).parent.parent
         found += [str(root), *sorted(map(str, _children(root / "envs")))]
     try:
-        noted = (Path.home() / ".conda" / "environments.txt").read_text(encoding="utf-8", errors="replace")
+        listed = Path(os.path.expanduser("~"), ".conda", "environments.txt")
+        noted = listed.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return found
     return [*found, *(line.strip() for line in noted.splitlines() if os.path.isabs(line.strip()))]

@@ -70,16 +70,16 @@ class RequirementLine:
     constraint: bool = False
 
 
-def read_requirements(requirements: Requirements, *, includes: bool = False) -> list[RequirementLine]:
+def read_requirements(requirements: Requirements, *, includes: bool | None = None) -> list[RequirementLine]:
     """The requirements and options of a list, a text or a file, in order.
 
     Args:
         requirements: one requirement or the text of a requirements file, the path of one (a `Path`), or a list.
-        includes: whether `-r` and `-c` are replaced by what stands in the files that they name; a relative name is
-            relative to the file that says it, or to the working folder.
+        includes: whether `-r` and `-c` may be replaced by what stands in the files that they name (a relative name is
+            relative to the file that says it, or to the working folder); None leaves these options as they are.
 
     Raises:
-        ConfigurationError: something is neither a requirement nor an option, or a file cannot be read.
+        ConfigurationError: something is neither a requirement nor an option, or a file cannot or may not be read.
         MissingLibraryError: `packaging` is not installed.
     """
     return list(_each_line(requirements, includes, ()))
@@ -107,8 +107,10 @@ def check_allowed(lines: Iterable[RequirementLine], *, urls: bool, options: Allo
                 )
 
 
-def _each_line(requirements: Requirements, includes: bool, reading: tuple[str, ...]) -> Iterator[RequirementLine]:
-    folder = os.getcwd()
+def _each_line(
+    requirements: Requirements, includes: bool | None, reading: tuple[str, ...]
+) -> Iterator[RequirementLine]:
+    folder = ""
     if isinstance(requirements, os.PathLike):
         path = os.path.abspath(requirements)
         if path in reading:
@@ -124,9 +126,12 @@ def _each_line(requirements: Requirements, includes: bool, reading: tuple[str, .
         if "\n" in text or any(unicodedata.category(letter) in ("Cc", "Cf", "Zl", "Zp", "Cs") for letter in text):
             raise ConfigurationError(f"{where}: a control character, or more than one line: {text!r:.200}")
         line = _read_line(where, text)
-        included = _included(line) if includes else None
+        included = _included(line) if includes is not None else None
         if included:
             option, name = included
+            if not includes:
+                hint = "allow_includes=True allows it"
+                raise ConfigurationError(f"{where}: {option} reads another file, and is not allowed: {name}", hint=hint)
             for inner in _each_line(Path(folder, name), includes, reading):
                 yield RequirementLine(
                     inner.where, inner.requirement, inner.address, inner.options, inner.constraint or option == "-c"

@@ -81,7 +81,7 @@ def _errors_for_the_user() -> Iterator[None]:
     except OllamaError as error:
         where = f" [{error.url}]" if error.url and error.url not in error.message else ""
         raise CliError(
-            tool_output.as_arguments(f"{error.message}{where}"), hint=tool_output.as_arguments(error.hint) or None
+            tool_arguments.as_arguments(f"{error.message}{where}"), hint=tool_arguments.as_arguments(error.hint) or None
         ) from error
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""

@@ -104,7 +104,7 @@ def _read(tool: BatchFileTool, path: str) -> str:
     try:
         return tool.read(path)
     except NotTextError as error:
-        raise CliError(f"{path}: {error.message}", hint=tool_output.as_arguments(error.hint) or None) from error
+        raise CliError(f"{path}: {error.message}", hint=tool_arguments.as_arguments(error.hint) or None) from error
 
 
 def _planned(arguments: argparse.Namespace, tool: BatchFileTool) -> BatchPlan:
@@ -140,7 +140,7 @@ def _undo(arguments: argparse.Namespace, tool: BatchFileTool) -> int:
     if arguments.json:
         _print_object(arguments, **dataclasses.asdict(undone))
     else:
-        tool_output.print_text(tool_output.as_arguments(str(undone)))
+        tool_output.print_text(tool_arguments.as_arguments(str(undone)))
     return FIXABLE if undone.problems else DONE
 
 
@@ -164,7 +164,7 @@ def _print_report(arguments: argparse.Namespace, report: BatchReport) -> int:
             sys.stdout.buffer.write(report.patch)
             sys.stdout.buffer.flush()
         said = str(report)[len(report.diff) :].strip("\n")
-        print_message(tool_output.as_arguments(said))
+        print_message(tool_arguments.as_arguments(said))
     return FIXABLE if report.problems and arguments.action != "replace" else DONE
 
 

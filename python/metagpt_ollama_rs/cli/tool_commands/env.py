@@ -114,5 +114,5 @@ def _print_environment_report(arguments: argparse.Namespace, report: Any, **furt
         values = {**dataclasses.asdict(report), **further}
         tool_output.print_json({"tool": NAME, "action": arguments.action, **values})
     else:
-        tool_output.print_text(tool_output.as_arguments(str(report)))
+        tool_output.print_text(tool_arguments.as_arguments(str(report)))
     return DONE
