@@ -66,6 +66,11 @@ CASES = [
     case(f"~~~\n{PROGRAM}\n~~~", PROGRAM, name="tildes, no language"),
     case(f"Sure!\n```python\n{PROGRAM}", PROGRAM, name="unclosed"),
     case(f"```python\n{PROGRAM}```", PROGRAM, name="closed at the end of a line"),
+    case(f"```python\n{TESTED}", TESTED, name="unclosed, a fence in a docstring"),
+    case(f"```python\n{PROGRAM}\n```<|im_end|>", PROGRAM, name="closed with a token of the model behind it"),
+    case(f"```go\n{GO}\n```Done.", GO, name="closed with a word behind it"),
+    case(f"python\n{PROGRAM}", PROGRAM, name="no fence, and its language"),
+    case(f"**Solution:**\n\n{PROGRAM}\n\n**Note**", PROGRAM, name="no fence, headings"),
     case("```python print(1)```", "print(1)", name="all in one line"),
     case("```print(1)```", "print(1)", name="all in one line, no language"),
     case(f"```python\n{PROGRAM}\n\nThis function adds two numbers.", PROGRAM, name="unclosed, prose behind it"),
@@ -186,5 +191,7 @@ def test_a_fault_names_its_line():
     assert python_fault(PROGRAM) is None
 
 
+@pytest.mark.filterwarnings("default:invalid escape sequence")
 def test_an_escape_that_there_is_not_is_no_fault():
-    assert python_fault(r"x = '\d'") is None
+    with pytest.warns(Warning, match="invalid escape sequence"):
+        assert python_fault(r"x = '\d'") is None

@@ -211,6 +211,23 @@ Correct the mistake and change nothing else. Answer with one code block that hol
     )
 
 
+def test_the_correction_is_asked_for_in_chinese(tool_server):
+    tool_server.queue(Reply.generate("```python\nprint(1))\n```", stream=False), Reply.generate(ADD, stream=False))
+    assert CodeGenerationTool.generate_code("求和。") == ADD
+    assert tool_server.last.json() == body_of(
+        """\
+下面的 Python 代码有语法错误：
+
+line 1: unmatched ')', in: print(1))
+
+```
+print(1))
+```
+
+请改正这个错误，其他内容保持不变。只回答一个代码块，包含改正后的全部代码，不要写其他内容。"""
+    )
+
+
 def test_the_correction_is_asked_for_in_the_language_and_with_the_options_of_the_call(tool_server):
     texts: list[str] = []
     tool_server.queue(Reply.generate("```python\nprint(1))\n```"), Reply.generate(f"```\n{ADD}\n```", stream=False))

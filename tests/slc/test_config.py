@@ -438,6 +438,16 @@ def test_metagpt_is_looked_for_and_not_imported(tmp_path, no_configuration):
     assert run(program, PYTHONPATH=str(tmp_path), METAGPT_PROJECT_ROOT="") == "llama3.2\n"
 
 
+def test_where_there_is_no_current_folder_the_defaults_hold(tmp_path, monkeypatch, caplog):
+    monkeypatch.delenv("METAGPT_PROJECT_ROOT")
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    assert OllamaConfig.from_config_file() == OllamaConfig()
+    assert "no configuration is looked for" in caplog.text
+
+
 def test_the_log_is_quiet(caplog, tmp_path):
     with caplog.at_level(logging.DEBUG):
         OllamaConfig.from_config_file(write(tmp_path, "c.yaml", YAML))

@@ -10,6 +10,7 @@ several blocks one is the program. Nothing of the code is changed.
 
 from __future__ import annotations
 
+import ast
 import itertools
 import logging
 import re
@@ -24,7 +25,6 @@ from metagpt_ollama_rs.program_text import (
     find_program_text,
     has_only_commands,
     is_sentence,
-    parse_python,
     parses_as_python,
     without_prose,
 )
@@ -81,6 +81,9 @@ def find_code(answer: str, language: Optional[str] = None, *, _depth: int = 0) -
     text = re.sub(r"\r\n?", "\n", answer)
     wanted = _fence_language(language or "")
     may_be_python = wanted in ("", _PYTHON)
+    if may_be_python:
+        # A fence's first line without the fence.
+        text = re.sub(r"\A\s*python3?\n(?=.)", "", text)
     if may_be_python and not text.lstrip().startswith("~~~"):
         for candidate in (text, textwrap.dedent(text)):
             if parses_as_python(candidate):
@@ -150,7 +153,7 @@ def python_fault(code: str) -> Optional[str]:
     "line 2: unmatched ')', in: print(x))"
     """
     try:
-        parse_python(code)
+        ast.parse(code)
     except SyntaxError as error:
         line = (error.text or "").strip()
         where = f"line {error.lineno}: " if error.lineno else ""
@@ -183,8 +186,8 @@ def _fenced_blocks(text: str, depth: int = 0) -> list[CodeBlock]:
         start, end = token.map
         language, inside = _fence_language(token.info), token.content.removesuffix("\n")
         is_closed = end - 1 > start and _ends_fence(lines[end - 1], token.markup)
-        if not is_closed and inside.rstrip().endswith(token.markup):
-            inside = inside.rstrip()[: -len(token.markup)]
+        if not is_closed and language not in _MARKDOWN and not parses_as_python(inside):
+            inside = _before_last_marks(inside, token.markup)
         if language == _PYTHON and not parses_as_python(inside):
             longer = _longer_program(lines, start, end, token.markup) if token.level == 0 else None
             if longer is not None:
@@ -197,6 +200,13 @@ def _fenced_blocks(text: str, depth: int = 0) -> list[CodeBlock]:
         if inside.strip():
             blocks.append(CodeBlock(language, inside))
     return blocks
+
+
+def _before_last_marks(inside: str, marks: str) -> str:
+    """A block without an end, up to the last of its marks that stands at the beginning or the end of a line: the end of
+    the block, with a program's last line before it or a word or a token of the model's behind it."""
+    places = list(re.finditer(rf"^[ \t]*{marks}|{marks}[ \t]*$", inside, re.MULTILINE))
+    return inside[: places[-1].start()].removesuffix("\n") if places else inside
 
 
 def _ends_fence(line: str, marks: str) -> bool:

@@ -242,10 +242,15 @@ def _searched_files() -> list[Path]:
         spec = None
     folders = spec.submodule_search_locations if spec is not None else None
     package = Path(next(iter(folders))) if folders else None
+    try:
+        paths = configuration_paths(package)
+    except (OSError, RuntimeError) as error:
+        _logger.warning("no configuration is looked for, because there is no current folder or no home: %s", error)
+        return []
     found = []
-    for path in configuration_paths(package):
+    for path in paths:
         there = (path.with_suffix(suffix) for suffix in _SUFFIXES)
-        found += [candidate for candidate in there if candidate.is_file()][:1]
+        found += [candidate for candidate in there if os.path.isfile(candidate)][:1]
     return found
 
 

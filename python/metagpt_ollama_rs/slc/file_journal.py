@@ -14,8 +14,8 @@ before what it announces is done::
     8c3d2a10 {"event": "step", "step": 0}
     0be1f7aa {"event": "done"}
 
-The events, in their order: ``step``, a step begins; ``skip``, it was left out; ``done``, all steps ended; ``undo``, a
-step begins to be undone; ``keep``, it was not undone; ``undone``, the batch is. A batch without ``done`` was
+The events: ``step``, a step begins; ``skip``, it was left out; ``undo``, a step begins to be undone; ``keep``, it was
+not undone; ``done``, all that was begun has ended; ``undone``, the batch is no more. A batch without ``done`` was
 interrupted: the last ``step`` may have been done or not, which is seen from the files (see `file_steps`).
 """
 
@@ -159,7 +159,7 @@ class BatchLog:
 
     def _take(self, entry: dict[str, Any]) -> None:
         if "plan" in entry:
-            if not all(map(_is_step, entry["plan"])):
+            if not all(isinstance(step["path"], str) for step in entry["plan"]):
                 raise ValueError(entry)
             self.plan, self.action = entry["plan"], entry["action"]
             return
@@ -167,6 +167,8 @@ class BatchLog:
         if "step" in entry and step not in range(len(self.plan)):
             raise ValueError(entry)
         if event == "step":
+            if not _can_be_undone(self.plan[step]):
+                raise ValueError(entry)
             self.steps.append(step)
         elif event == "skip":
             self.steps.remove(step)
@@ -178,17 +180,16 @@ class BatchLog:
             self.last_undo = None
         elif event == "done":
             self.done = True
+            self.last_undo = None
         elif event == "undone":
             self.undone = True
         else:
             raise ValueError(event)
 
 
-def _is_step(entry: Any) -> bool:
-    """Whether this is a step of a plan: what it needs is there, and of the right type."""
-    if "new_path" in entry:
-        return isinstance(entry["path"], str) and isinstance(entry["new_path"], str)
-    kinds = {"path": str, "before": str, "after": str, "mode": int}
+def _can_be_undone(entry: dict[str, Any]) -> bool:
+    """Whether a step of the plan has what its undoing needs. One that was left out has a path only."""
+    kinds = {"new_path": str} if "new_path" in entry else {"before": str, "after": str, "mode": int}
     return all(isinstance(entry[name], kind) for name, kind in kinds.items())
 
 

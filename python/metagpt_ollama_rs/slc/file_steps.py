@@ -322,8 +322,7 @@ def undo_locked(folder: RootedFolder, journal: FileJournal, log: BatchLog, *, fo
         undoer.undo(step)
     remove_temporaries(folder, log)
     if undoer.problems:
-        if not log.done:
-            log.note("done")
+        log.note("done")
     else:
         log.note("undone")
         journal.forget(log)
@@ -372,12 +371,9 @@ class _Undoer:
             now = None
         if now == plan["before"]:
             return step != self._perhaps_done
-        if now != plan["after"]:
-            if step == self._perhaps_done:
-                return False
-            if not self._force:
-                what = "it is no longer there" if now is None else "it was changed after the batch"
-                raise PathRefusedError(f"{shown_path(path)}: {what}")
+        if now != plan["after"] and not self._force:
+            what = "it is no longer there" if now is None else "it was changed after the batch"
+            raise PathRefusedError(f"{shown_path(path)}: {what}")
         before = self._folder.read(self._log.copy_path(step), limit=1 << 40).data
         if digest(before) != plan["before"]:
             raise PathRefusedError(f"{shown_path(path)}: its copy {self._log.copy_path(step)} is damaged")

@@ -161,7 +161,8 @@ def _with_line_ends_of(original: str, lines: str) -> str:
     old, new = _LINE_END.split(original), lines.split("\n")
     kept = [usual] * len(new)
     for _, start, end, new_start, new_end in difflib.SequenceMatcher(None, old, new).get_opcodes():
-        for index, new_index in zip(range(start, min(end, len(ends))), range(new_start, new_end)):
-            kept[new_index] = ends[index]
+        # From the last line on: what follows a changed text is the end of its last line.
+        for index, new_index in zip(reversed(range(start, end)), reversed(range(new_start, new_end))):
+            kept[new_index] = ends[index] if index < len(ends) else usual
     kept[-1] = ""
     return "".join(line + end for line, end in zip(new, kept))

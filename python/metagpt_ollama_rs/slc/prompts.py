@@ -25,7 +25,7 @@ __all__ = ["CODE_FIELDS", "PROMPTS", "fenced", "render_prompt"]
 CODE_FIELDS = frozenset({"code", "document", "answer"})
 
 PROMPTS: Mapping[str, Mapping[PromptLanguage, str]] = {
-    # --- CodeGenerationTool ---
+    # CodeGenerationTool
     "generate_code": {
         "en": """\
 Write a program that meets this requirement:
@@ -112,7 +112,7 @@ $code
 
 请改正这个错误，其他内容保持不变。只回答一个代码块，包含改正后的全部代码，不要写其他内容。""",
     },
-    # --- SmartQATool ---
+    # SmartQATool
     "smart_qa": {
         "en": "Answer the question below, briefly and precisely. If you do not know the answer, say so.\n\n$question",
         "zh": "请准确、简洁地回答下面的问题。如果不知道答案，请直接说明。\n\n$question",
@@ -167,7 +167,7 @@ $code
 - text：用一两句中文说明问题和解决办法。
 只写确实存在的问题。如果没有问题，列表为空。""",
     },
-    # --- CodeUnderstandingTool ---
+    # CodeUnderstandingTool
     "explain_code": {
         "en": """\
 Explain the code below to a programmer who does not know it.
@@ -347,7 +347,7 @@ $document
 - reason：用一句话说明为什么从这里启动，以及如何启动。
 只写由用户、服务器或工具直接启动的文件。如果没有，列表为空。""",
     },
-    # --- BatchFileTool ---
+    # BatchFileTool
     "edit_code_file": {
         "en": """\
 Change the file $path as the instruction says.

@@ -38,6 +38,15 @@ _UNTOUCHABLE = (".git", STATE_FOLDER)
 
 # Windows has none of these; what uses them is refused there.
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_HAS_FOLDER_DESCRIPTORS = bool(_NOFOLLOW) and os.supports_dir_fd >= {
+    os.link,
+    os.mkdir,
+    os.open,
+    os.rename,
+    os.rmdir,
+    os.stat,
+    os.unlink,
+}
 _AS_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | _NOFOLLOW | getattr(os, "O_CLOEXEC", 0)
 _AS_FILE = (
     os.O_RDONLY | _NOFOLLOW | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
@@ -124,7 +133,7 @@ class RootedFolder:
     _identity: tuple[int, int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if not (_NOFOLLOW and {os.open, os.stat, os.rename, os.link, os.unlink, os.mkdir} <= os.supports_dir_fd):
+        if not _HAS_FOLDER_DESCRIPTORS:
             raise PathRefusedError(
                 "this system cannot open files relative to a folder, without which nothing keeps a path below its root",
                 hint="use it on Linux or macOS, or in WSL",
@@ -254,6 +263,8 @@ def open_regular(parent: int, name: str, shown: str) -> Iterator[int]:
     check_regular(before, shown)
     descriptor = os.open(name, _AS_FILE, dir_fd=parent)
     try:
+        # The number of a file that was deleted is given to the next one.
+        check_regular(os.fstat(descriptor), shown)
         if _identity(os.fstat(descriptor)) != _identity(before):
             raise PathRefusedError(f"{shown}: another file has taken its place just now")
         yield descriptor
