@@ -11,10 +11,11 @@ Each method returns text, and has a twin with `_report` behind its name, which r
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Callable, Optional
 
 from metagpt_ollama_rs.errors import ConfigurationError
 from metagpt_ollama_rs.slc.hardware import GraphicsReport, Machine, describe_machine, find_graphics_cards
@@ -31,10 +32,6 @@ from metagpt_ollama_rs.slc.python_environments import (
 from metagpt_ollama_rs.slc.requirement_checks import CheckReport, check_requirements
 from metagpt_ollama_rs.slc.requirement_lists import check_allowed, read_requirements
 from metagpt_ollama_rs.values import ByteSize
-
-if TYPE_CHECKING:
-    from metagpt_ollama_rs.slc.python_environments import EnvironmentLike
-    from metagpt_ollama_rs.slc.requirement_lists import AllowedOptions, Requirements
 
 __all__ = ["EnvManagerTool", "MachineReport", "PackagesReport"]
 
@@ -135,7 +132,7 @@ class EnvManagerTool:
             )
 
     @staticmethod
-    def list_packages(env: EnvironmentLike = None) -> str:
+    def list_packages(env: str | os.PathLike[str] | None = None) -> str:
         """List the packages that are installed in an environment. It needs no pip.
 
         Args:
@@ -151,7 +148,7 @@ class EnvManagerTool:
         return str(EnvManagerTool.list_packages_report(env))
 
     @staticmethod
-    def list_packages_report(env: EnvironmentLike = None) -> PackagesReport:
+    def list_packages_report(env: str | os.PathLike[str] | None = None) -> PackagesReport:
         """The same as `list_packages`, with the values in fields.
 
         Args:
@@ -163,7 +160,12 @@ class EnvManagerTool:
         return PackagesReport(ask_environment(env))
 
     @staticmethod
-    def check(env: EnvironmentLike, requirements: Requirements, *, allow_includes: bool = False) -> str:
+    def check(
+        env: str | os.PathLike[str] | None,
+        requirements: str | os.PathLike[str] | Iterable[str],
+        *,
+        allow_includes: bool = False,
+    ) -> str:
         """Check whether an environment meets requirements, and whether its packages fit together. Nothing is changed.
 
         Args:
@@ -182,7 +184,12 @@ class EnvManagerTool:
         return str(EnvManagerTool.check_report(env, requirements, allow_includes=allow_includes))
 
     @staticmethod
-    def check_report(env: EnvironmentLike, requirements: Requirements, *, allow_includes: bool = False) -> CheckReport:
+    def check_report(
+        env: str | os.PathLike[str] | None,
+        requirements: str | os.PathLike[str] | Iterable[str],
+        *,
+        allow_includes: bool = False,
+    ) -> CheckReport:
         """The same as `check`, with the values in fields.
 
         Args:
@@ -198,7 +205,7 @@ class EnvManagerTool:
         return check_requirements(ask_environment(env), lines)
 
     @staticmethod
-    def create(env: str, *, python: str | None = None, timeout: float = 300) -> str:
+    def create(env: str | os.PathLike[str], *, python: Optional[str] = None, timeout: float = 300) -> str:
         """Create a virtual environment, by uv if that is present (then without pip), else by venv.
 
         An environment that is there is left as it is. What there is after a failure is removed.
@@ -218,7 +225,9 @@ class EnvManagerTool:
         return str(EnvManagerTool.create_report(env, python=python, timeout=timeout))
 
     @staticmethod
-    def create_report(env: str, *, python: str | None = None, timeout: float = 300) -> CreateReport:
+    def create_report(
+        env: str | os.PathLike[str], *, python: Optional[str] = None, timeout: float = 300
+    ) -> CreateReport:
         """The same as `create`, with the values in fields.
 
         Args:
@@ -233,15 +242,16 @@ class EnvManagerTool:
 
     @staticmethod
     def install(
-        env: EnvironmentLike,
-        requirements: Requirements,
+        env: str | os.PathLike[str] | None,
+        requirements: str | os.PathLike[str] | Iterable[str],
         apply: bool = False,
         *,
         allow_urls: bool = False,
-        allow_options: AllowedOptions = False,
+        allow_options: bool | Collection[str] = False,
         allow_current: bool = False,
-        installer: str | None = None,
+        installer: Optional[str] = None,
         timeout: float = 600,
+        on_text: Callable[[str], object] | None = None,
     ) -> str:
         """Install packages into an environment, or, without `apply`, show the command and what it would do.
 
@@ -258,6 +268,7 @@ class EnvManagerTool:
             allow_current (bool): Whether the environment that runs this program may be changed.
             installer (str): "uv" or "pip"; None for uv where it is present.
             timeout (float): How long the installer may take, in seconds.
+            on_text (function): Is called with each piece of what the installer writes while it installs.
 
         Returns:
             str: The command as an argument list, and the packages that change.
@@ -275,20 +286,22 @@ class EnvManagerTool:
             allow_current=allow_current,
             installer=installer,
             timeout=timeout,
+            on_text=on_text,
         )
         return str(report)
 
     @staticmethod
     def install_report(
-        env: EnvironmentLike,
-        requirements: Requirements,
+        env: str | os.PathLike[str] | None,
+        requirements: str | os.PathLike[str] | Iterable[str],
         apply: bool = False,
         *,
         allow_urls: bool = False,
-        allow_options: AllowedOptions = False,
+        allow_options: bool | Collection[str] = False,
         allow_current: bool = False,
-        installer: str | None = None,
+        installer: Optional[str] = None,
         timeout: float = 600,
+        on_text: Callable[[str], object] | None = None,
     ) -> InstallReport:
         """The same as `install`, with the values in fields.
 
@@ -301,6 +314,7 @@ class EnvManagerTool:
             allow_current (bool): Whether the environment that runs this program may be changed.
             installer (str): "uv" or "pip"; None for uv where it is present.
             timeout (float): How long the installer may take, in seconds.
+            on_text (function): Is called with each piece of what the installer writes while it installs.
 
         Returns:
             InstallReport: The command and the changes; `str` of it is the text.
@@ -311,7 +325,13 @@ class EnvManagerTool:
         lines = read_requirements(requirements)
         check_allowed(lines, urls=allow_urls, options=allow_options)
         return install_packages(
-            ask_environment(env), lines, apply=apply, current=allow_current, installer=installer, seconds=timeout
+            ask_environment(env),
+            lines,
+            apply=apply,
+            current=allow_current,
+            installer=installer,
+            seconds=timeout,
+            on_text=on_text,
         )
 
 
