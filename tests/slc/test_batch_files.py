@@ -103,6 +103,13 @@ def test_what_gitignore_names_is_left_out(root):
     assert "a.log" in BatchFileTool(root, ignored=True).find("**/*")
 
 
+def test_the_gitignore_of_a_folder_above_counts_within_its_repository(tmp_path):
+    write(tmp_path, {".gitignore": "*.log\n", "root/a.log": "", "root/b.txt": ""})
+    assert BatchFileTool(tmp_path / "root").find("**/*") == ["a.log", "b.txt"]
+    (tmp_path / ".git").mkdir()
+    assert BatchFileTool(tmp_path / "root").find("**/*") == ["b.txt"]
+
+
 def test_names_of_any_kind(root):
     names = ["空 格.txt", 'quo"te.txt', "new\nline.txt", os.fsdecode(b"\xff.txt"), "back\\slash.txt", "-dash.txt"]
     tool = write(root, dict.fromkeys(names, "old\n"))

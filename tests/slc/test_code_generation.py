@@ -246,6 +246,13 @@ def test_code_that_stays_broken_comes_back_with_a_warning(tool_server, caplog):
     assert "the code does not parse (line 1: unmatched ')'" in caplog.text
 
 
+def test_a_word_of_regret_is_no_corrected_program(tool_server, caplog):
+    broken = "def add(a, b):\n    return a + b\n\nprint(add(1, 2)))"
+    tool_server.queue(Reply.generate(f"```python\n{broken}\n```", stream=False), Reply.generate("Sorry", stream=False))
+    assert CodeGenerationTool.generate_code("Add.") == broken
+    assert "most of it is missing" in caplog.text
+
+
 def test_code_is_not_lost_where_the_correction_fails(tool_server, caplog):
     tool_server.queue(Reply.generate("```python\nprint(1))\n```", stream=False), Reply.error("no memory", 500))
     assert CodeGenerationTool.generate_code("Add.") == "print(1))"

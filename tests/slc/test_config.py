@@ -182,6 +182,12 @@ def test_what_is_wrong_with_a_file_is_told_with_its_place(tmp_path, name, text, 
     assert "1234567" not in str(caught.value)
 
 
+def test_a_path_may_begin_at_the_home(no_configuration):
+    write(no_configuration, "tools.yaml", YAML)
+    assert OllamaConfig.from_config_file("~/tools.yaml") == READ
+    assert OllamaConfig.from_config_file(no_configuration / "tools.yaml") == READ
+
+
 def test_a_misspelt_key_is_told_in_the_log(tmp_path, caplog):
     path = write(tmp_path, "c.json", '{"modle": "m", "max_token": 1, "time_out": 2, "timeout": 3}')
     assert OllamaConfig.from_config_file(path) == OllamaConfig(timeout=3)

@@ -11,7 +11,6 @@ What may be opened says `rooted_folder`, which bytes are text `file_texts`, how 
 
 from __future__ import annotations
 
-import contextlib
 import string
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
@@ -33,7 +32,7 @@ from metagpt_ollama_rs.slc.file_steps import (
     undo_batch,
 )
 from metagpt_ollama_rs.slc.file_texts import FileText, NotTextError, check_encoding, read_text
-from metagpt_ollama_rs.slc.ignore_rules import IgnoreRules
+from metagpt_ollama_rs.slc.git_ignores import GitIgnores
 from metagpt_ollama_rs.slc.limited_regex import RegexTimeoutError, check_regex, substitute_all
 from metagpt_ollama_rs.slc.parallel import run_all
 from metagpt_ollama_rs.slc.prompt_language import prompt_language
@@ -219,7 +218,10 @@ class BatchFileTool:
         self._regex_seconds = regex_seconds
 
     def find(self, pattern: str = "**/*") -> list[str]:
-        """Lists the files that a pattern matches. Git's own folder, links, and what .gitignore names are left out.
+        """Lists the files that a pattern matches. Git's own folder, links, and what git ignores are left out.
+
+        Outside of the root only git's rules are read: the ``.gitignore`` files of the folders above, up to the top of
+        the repository, and its ``info/exclude``.
 
         Args:
             pattern: a path below the root, such as ``**/*.py``; ``*``, ``?`` and ``[...]`` match within a name, ``**``
@@ -232,18 +234,21 @@ class BatchFileTool:
             PathRefusedError: the pattern leads out of the root.
         """
         glob = PathGlob(pattern, self._hidden)
-        rules = IgnoreRules()
+        rules = None if self._ignored else GitIgnores(self._folder.path)
 
         def enters(parts: tuple[str, ...], _: int) -> bool:
             name = parts[-1] if parts else ""
             if name.casefold() == ".git" or name.startswith(STATE_FOLDER) or not glob.may_match_below(parts):
                 return False
-            if self._ignored:
+            if rules is None:
                 return True
             if parts and rules.ignores(parts, is_folder=True):
                 return False
-            with contextlib.suppress(FileNotFoundError, PathRefusedError):
-                rules.add(parts, self._folder.read("/".join((*parts, ".gitignore")), limit=1 << 20).data)
+            try:
+                data = self._folder.read("/".join((*parts, ".gitignore")), limit=1 << 20).data
+            except (FileNotFoundError, PathRefusedError):
+                data = b""
+            rules.enter(parts, data)
             return True
 
         return sorted(
@@ -251,7 +256,7 @@ class BatchFileTool:
             for parts in self._folder.walk(enters)
             if glob.matches(parts)
             and not parts[-1].startswith(STATE_FOLDER)
-            and (self._ignored or not rules.ignores(parts, is_folder=False))
+            and (rules is None or not rules.ignores(parts, is_folder=False))
         )
 
     def read(self, path: str) -> str:

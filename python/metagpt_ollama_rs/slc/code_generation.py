@@ -14,7 +14,7 @@ __all__ = ["CodeGenerationTool"]
 
 
 class CodeGenerationTool:
-    """Writes code with the configured model.
+    """Writes code with the configured model: new code, changed code, and unit tests for code.
 
     >>> from metagpt_ollama_rs.slc import ollama_config
     >>> from metagpt_ollama_rs.testing import ScriptedServer

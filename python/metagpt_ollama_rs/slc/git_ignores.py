@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Optional
 
 from metagpt_ollama_rs.slc.ignore_rules import IgnoreRules
 
@@ -52,16 +52,18 @@ class GitIgnores:
                 self._top, self._above, self._rules, self._exclude = root, (), IgnoreRules(), b""
                 break
 
-    def enter(self, parts: Sequence[str]) -> None:
-        """Reads the ``.gitignore`` of the folder whose path below the root has these parts."""
-        self._add((*self._above, *parts))
+    def enter(self, parts: Sequence[str], data: Optional[bytes] = None) -> None:
+        """Reads the ``.gitignore`` of the folder whose path below the root has these parts, unless its ``data`` is
+        given."""
+        self._add((*self._above, *parts), data)
 
     def ignores(self, parts: Sequence[str], *, is_folder: bool) -> bool:
         """Whether what has this path below the root is ignored. All folders above it must have been entered."""
         return self._rules.ignores((*self._above, *parts), is_folder=is_folder)
 
-    def _add(self, parts: tuple[str, ...]) -> None:
-        data = _patterns(self._top.joinpath(*parts, ".gitignore"))
+    def _add(self, parts: tuple[str, ...], data: Optional[bytes] = None) -> None:
+        if data is None:
+            data = _patterns(self._top.joinpath(*parts, ".gitignore"))
         if not parts:
             # The weakest of all: what stands in a later line wins.
             data = self._exclude + b"\n" + data.removeprefix(b"\xef\xbb\xbf")

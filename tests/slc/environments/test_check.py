@@ -211,6 +211,8 @@ REFUSED = [
     ("requirements.txt", "is the name of a file"),
     ("pack-1.0.whl", "is the name of a file"),
     ("pack.tar.gz", "is the name of a file"),
+    ("./requirements.txt", "is the name of a file"),
+    ("requirements/dev.in", "is the name of a file"),
     ("six\x00", "a control character"),
     ("six\u2028>=1", "a control character"),
     ("si\u202ex", "a control character"),

@@ -350,6 +350,21 @@ def test_the_users_own_settings_reach_the_installer(environment, script, bare_ma
     assert (tmp_path / "index").read_text(encoding="utf-8") == "https://example.org/simple\n"
 
 
+def test_what_the_installer_writes_is_told_as_it_comes(environment, script, bare_machine):
+    pieces = []
+    script("uv", "echo Resolved; echo Installed >&2")
+    EnvManagerTool.install(environment, "six", on_text=pieces.append)
+    assert pieces == []
+    EnvManagerTool.install(environment, "six", apply=True, on_text=pieces.append)
+    assert sorted("".join(pieces).split()) == ["Installed", "Resolved"]
+
+
+def test_a_failure_that_nobody_knows_shows_the_command(environment, script, bare_machine):
+    script("uv", "exit 77")
+    with pytest.raises(ProgramError, match=r"uv ended with exit code 77: it said nothing\nhint: the command was \["):
+        EnvManagerTool.install(environment, "six", apply=True)
+
+
 def test_passwords_in_the_command_are_not_shown(environment, script, bare_machine):
     script("uv", "exit 0")
     report = EnvManagerTool.install_report(

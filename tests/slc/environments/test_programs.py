@@ -33,6 +33,15 @@ def test_output_and_exit_code(script):
     assert (done.exit_code, done.stdout, done.stderr) == (3, "a b|$(id)|; ls|", "héllo\n")
 
 
+def test_the_output_is_told_as_it_comes(script):
+    pieces = []
+    # A letter of two bytes arrives in two pieces.
+    program = script("program", r"printf 'h\303'; sleep 0.1; printf '\251llo'; sleep 0.1; echo done >&2")
+    done = run_program([str(program)], seconds=10, on_text=pieces.append)
+    assert pieces == ["h", "éllo", "done\n"]
+    assert (done.stdout, done.stderr) == ("héllo", "done\n")
+
+
 def test_a_program_that_is_not_there():
     with pytest.raises(ProgramError, match="cannot be run: No such file") as caught:
         run_program(["/no/such/program"], seconds=10)
