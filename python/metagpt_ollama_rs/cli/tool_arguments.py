@@ -41,6 +41,7 @@ _PYTHON_ARGUMENTS = (
     (re.compile(r"\ballow_options=\['([^']+)'\]"), r"--allow-option=\1"),
     (re.compile(r"\b([a-z]+)(?:_([a-z]+))?=True\b"), lambda found: "--" + "-".join(filter(None, found.groups()))),
     (re.compile(r"\bencoding=…"), "--encoding …"),
+    (re.compile(r"\bsource='(\w+)'"), r"--from \1"),
     (re.compile(r"\boptions=\{'(\w+)': …\}"), r"--option \1=…"),
     (re.compile(r"\bundo\(\)"), "`batch undo`"),
 )
