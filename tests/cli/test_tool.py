@@ -6,6 +6,7 @@ import codecs
 import json
 import os
 import pty
+import shlex
 import signal
 import subprocess
 import sys
@@ -359,6 +360,25 @@ def test_a_reader_that_leaves_is_no_error():
     finally:
         os.close(write)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_where_nothing_can_be_printed():
+    command = [sys.executable, "-m", "metagpt_ollama_rs.cli", "tool", "list"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=50, check=False)
+    assert (done.returncode, done.stderr) == (1, "error: No space left on device\n")
+    script = f"{shlex.join(command)} >&-"
+    done = subprocess.run(["sh", "-c", script], stderr=subprocess.PIPE, text=True, timeout=50, check=False)
+    assert (done.returncode, done.stderr) == (1, "error: stdout is closed: there is nowhere to print to\n")
+
+
+def test_a_library_that_is_missing_is_named(tool, monkeypatch):
+    monkeypatch.setitem(sys.modules, "markdown_it", None)
+    code, out, err = tool("generate", "print one")
+    assert (code, out) == (1, "")
+    assert "markdown_it" in err
+    assert err.endswith("hint: pip install 'metagpt-ollama-rs[slc]'\n")
+    assert tool("ask", "Why?")[0] == 0
 
 
 # --- Each tool -------------------------------------------------------------------------------------------------------

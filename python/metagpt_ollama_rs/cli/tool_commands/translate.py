@@ -29,7 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     target.add_argument("--to", metavar="LANGUAGE", help="a programming language, such as rust, js or C++")
     target.add_argument("--comments-to", metavar="LANGUAGE", help="a human language, such as en, zh or German")
     parser.add_argument(
-        "--from", dest="source", metavar="LANGUAGE", help="the programming language that the code is in (default: detected)"
+        "--from",
+        dest="source",
+        metavar="LANGUAGE",
+        help="the programming language that the code is in (default: detected)",
     )
     tool_arguments.add_raw_argument(parser)
     tool_arguments.add_model_arguments(parser)
