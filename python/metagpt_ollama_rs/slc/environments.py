@@ -238,6 +238,7 @@ class EnvManagerTool:
         Returns:
             What was made; `str` of it is the text.
         """
+        _check_seconds(timeout)
         return create_environment(env, python, timeout)
 
     @staticmethod
@@ -319,6 +320,7 @@ class EnvManagerTool:
         Returns:
             The command and the changes; `str` of it is the text.
         """
+        _check_seconds(timeout)
         _check_flags(apply=apply, allow_urls=allow_urls, allow_current=allow_current)
         if not isinstance(allow_options, (bool, Iterable)) or isinstance(allow_options, (str, bytes)):
             raise ConfigurationError(f"allow_options must be a list of options, or True, and is {allow_options!r:.60}")
@@ -340,6 +342,11 @@ def _check_flags(**flags: Any) -> None:
     for name, value in flags.items():
         if not isinstance(value, bool):
             raise ConfigurationError(f"{name} must be True or False, and is {value!r:.60}")
+
+
+def _check_seconds(timeout: Any) -> None:
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout > 0:
+        raise ConfigurationError(f"timeout must be a positive number of seconds, and is {timeout!r:.60}")
 
 
 def _interpreter_row(interpreter: Interpreter) -> tuple[str, ...]:
