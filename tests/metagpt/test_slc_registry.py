@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 import types
+from pathlib import Path
 
 import pytest
 from metagpt import const
@@ -54,6 +55,14 @@ def test_each_tool_is_there_under_its_name_and_the_tag_of_all():
 def test_a_tag_finds_its_tool(tag, name):
     assert TOOL_REGISTRY.has_tool_tag(tag)
     assert list(validate_tool_names([tag])) == [name]
+
+
+@pytest.mark.parametrize("page", ["tools.md", "tools.zh.md"])
+def test_the_guide_has_all_names_and_tags(page):
+    text = (Path(__file__).parents[2] / "docs" / page).read_text(encoding="utf-8")
+    (section,) = re.findall(r"^## [^\n]* MetaGPT.*?^## ", text, re.MULTILINE | re.DOTALL)
+    rows = [re.findall(r"`([^`]+)`", row) for row in section.splitlines() if row.startswith("| `")]
+    assert {name: ["slc", *tags] for name, *tags in rows} == {name: TOOL_REGISTRY.get_tool(name).tags for name in NAMES}
 
 
 def test_names_and_tags_are_valid_where_metagpt_takes_them():

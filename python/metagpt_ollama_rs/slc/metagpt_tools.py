@@ -57,11 +57,13 @@ def _tools_with_tags() -> dict[Callable[..., Any], tuple[str, ...]]:
     from metagpt_ollama_rs.slc.batch_files import BatchFileTool
     from metagpt_ollama_rs.slc.calls import call_ollama
     from metagpt_ollama_rs.slc.code_generation import CodeGenerationTool
+    from metagpt_ollama_rs.slc.code_understanding import CodeUnderstandingTool
     from metagpt_ollama_rs.slc.environments import EnvManagerTool
     from metagpt_ollama_rs.slc.smart_qa import SmartQATool
 
     return {
         CodeGenerationTool: ("code generation", "refactoring", "unit tests"),
+        CodeUnderstandingTool: ("code understanding", "documentation", "summarization"),
         SmartQATool: ("question answering", "code review"),
         BatchFileTool: ("batch files", "file editing"),
         EnvManagerTool: ("environment management",),
