@@ -75,14 +75,13 @@ class PackagesReport:
 
     def __str__(self) -> str:
         packages = self.environment.packages
+        inside = os.path.join(os.path.realpath(self.environment.path), "")
         rows = []
         for package in packages:
             remarks = [
                 package.editable and f"editable: {package.source or package.location}",
                 not package.editable and package.source and f"from {package.source}",
-                package.location != self.environment.site_packages
-                and not package.editable
-                and f"in {package.location}",
+                not package.editable and not package.location.startswith(inside) and f"in {package.location}",
                 package.shadowed and f"hides {', '.join(package.shadowed)}",
             ]
             rows.append((package.name, package.version, _joined("; ", remarks)))
