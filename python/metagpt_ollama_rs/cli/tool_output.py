@@ -15,16 +15,16 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any, Callable
 
-from .console import DONE, print_message
+from .console import DONE, colored, print_message
 from .tool_arguments import model_name, model_options
 
 if TYPE_CHECKING:
     import argparse
 
-__all__ = ["StreamedAnswer", "for_terminal", "heading", "print_answer", "print_json", "print_text"]
+__all__ = ["StreamedAnswer", "for_terminal", "heading", "print_answer", "print_diff", "print_json", "print_text"]
 
-# All control characters but line feed and tab: a terminal acts on them, whoever wrote them.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# All control characters but tabs and line ends: a terminal acts on them, whoever wrote them.
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|\r(?!\n)")
 
 
 class StreamedAnswer:
@@ -87,6 +87,18 @@ def print_text(text: str) -> None:
     """Prints a text with a line end."""
     shown = for_terminal(text) if sys.stdout.isatty() else text
     print(shown, end="" if shown.endswith("\n") else "\n", flush=True)
+
+
+def print_diff(diff: str) -> None:
+    """Prints a unified diff for people, in colours where stdout is a terminal that has them."""
+    for line in diff.rstrip("\n").split("\n"):
+        print(_colored_line(for_terminal(line) if sys.stdout.isatty() else line))
+    sys.stdout.flush()
+
+
+def _colored_line(line: str) -> str:
+    code = "1" if line.startswith(("+++ ", "--- ", "diff ")) else {"+": "32", "-": "31", "@": "36"}.get(line[:1])
+    return colored(line, code, sys.stdout) if code else line
 
 
 def heading(name: str, *, first: bool) -> str:

@@ -107,7 +107,7 @@ class EnvManagerTool:
         Nothing is changed, and no model is asked. Takes a few seconds at most.
 
         Returns:
-            str: The description, in sections. What cannot be found or reached is said there.
+            The description, in sections. What cannot be found or reached is said there.
         """
         return str(EnvManagerTool.describe_report())
 
@@ -116,7 +116,7 @@ class EnvManagerTool:
         """The same as `describe`, with the values in fields.
 
         Returns:
-            MachineReport: The description; `str` of it is the text.
+            The description; `str` of it is the text.
         """
         with ThreadPoolExecutor(3) as threads:
             # Each of these may have to wait for programs or a server that do not answer.
@@ -136,14 +136,14 @@ class EnvManagerTool:
         """List the packages that are installed in an environment. It needs no pip.
 
         Args:
-            env (str): The path of the environment or of its python; None for the current one.
+            env: the path of the environment or of its python; None for the current one.
 
         Returns:
-            str: A line for each package: its normalized name, its version, and where it is if that is not usual.
+            A line for each package: its normalized name, its version, and where it is if that is not usual.
 
         Raises:
-            ConfigurationError: The path is no environment, or its interpreter is gone or too old (before 3.8).
-            ProgramError: Its interpreter does not answer.
+            ConfigurationError: the path is no environment, or its interpreter is gone or too old (before 3.8).
+            ProgramError: its interpreter does not answer.
         """
         return str(EnvManagerTool.list_packages_report(env))
 
@@ -152,10 +152,10 @@ class EnvManagerTool:
         """The same as `list_packages`, with the values in fields.
 
         Args:
-            env (str): The path of the environment or of its python; None for the current one.
+            env: the path of the environment or of its python; None for the current one.
 
         Returns:
-            PackagesReport: The packages; `str` of it is the text.
+            The packages; `str` of it is the text.
         """
         return PackagesReport(ask_environment(env))
 
@@ -169,17 +169,17 @@ class EnvManagerTool:
         """Check whether an environment meets requirements, and whether its packages fit together. Nothing is changed.
 
         Args:
-            env (str): The path of the environment or of its python; None for the current one.
-            requirements (list): Requirements such as "requests[socks]>=2", or the text of a requirements file, or its
+            env: the path of the environment or of its python; None for the current one.
+            requirements: requirements such as "requests[socks]>=2", or the text of a requirements file, or its
                 Path.
-            allow_includes (bool): Whether `-r` and `-c` in such a text may read the files that they name.
+            allow_includes: whether `-r` and `-c` in such a text may read the files that they name.
 
         Returns:
-            str: Which requirements are met, missing, too old or too new, and the conflicts of installed packages.
+            Which requirements are met, missing, too old or too new, and the conflicts of installed packages.
 
         Raises:
-            ConfigurationError: A requirement cannot be parsed, or the path is no environment.
-            ProgramError: Its interpreter does not answer.
+            ConfigurationError: a requirement cannot be parsed, or the path is no environment.
+            ProgramError: its interpreter does not answer.
         """
         return str(EnvManagerTool.check_report(env, requirements, allow_includes=allow_includes))
 
@@ -193,12 +193,12 @@ class EnvManagerTool:
         """The same as `check`, with the values in fields.
 
         Args:
-            env (str): The path of the environment or of its python; None for the current one.
-            requirements (list): As `check` takes them.
-            allow_includes (bool): Whether `-r` and `-c` may read the files that they name.
+            env: the path of the environment or of its python; None for the current one.
+            requirements: as `check` takes them.
+            allow_includes: whether `-r` and `-c` may read the files that they name.
 
         Returns:
-            CheckReport: What became of each; `ok` says whether all is well; `str` of it is the text.
+            What became of each; `ok` says whether all is well; `str` of it is the text.
         """
         _check_flags(allow_includes=allow_includes)
         lines = read_requirements(requirements, includes=allow_includes)
@@ -211,16 +211,16 @@ class EnvManagerTool:
         An environment that is there is left as it is. What there is after a failure is removed.
 
         Args:
-            env (str): The path of the folder to make.
-            python (str): The interpreter to use: a path, or a version such as "3.11"; None for the running one.
-            timeout (float): How long it may take, in seconds.
+            env: the path of the folder to make.
+            python: the interpreter to use: a path, or a version such as "3.11"; None for the running one.
+            timeout: how long it may take, in seconds.
 
         Returns:
-            str: What was made, and by which command.
+            What was made, and by which command.
 
         Raises:
-            ConfigurationError: The folder has something else in it, or there is no such interpreter.
-            ProgramError: The command failed; it has its output.
+            ConfigurationError: the folder has something else in it, or there is no such interpreter.
+            ProgramError: the command failed; it has its output.
         """
         return str(EnvManagerTool.create_report(env, python=python, timeout=timeout))
 
@@ -231,12 +231,12 @@ class EnvManagerTool:
         """The same as `create`, with the values in fields.
 
         Args:
-            env (str): The path of the folder to make.
-            python (str): The interpreter to use; None for the running one.
-            timeout (float): How long it may take, in seconds.
+            env: the path of the folder to make.
+            python: the interpreter to use; None for the running one.
+            timeout: how long it may take, in seconds.
 
         Returns:
-            CreateReport: What was made; `str` of it is the text.
+            What was made; `str` of it is the text.
         """
         return create_environment(env, python, timeout)
 
@@ -259,23 +259,23 @@ class EnvManagerTool:
         user's configuration of uv or pip.
 
         Args:
-            env (str): The path of the environment or of its python; None for the current one.
-            requirements (list): Requirements such as "requests>=2", or the text of a requirements file.
-            apply (bool): Whether to install. By default nothing is changed.
-            allow_urls (bool): Whether requirements may be URLs and paths.
-            allow_options (list): The installer's options that may stand among the requirements, such as ["--pre"], or
+            env: the path of the environment or of its python; None for the current one.
+            requirements: requirements such as "requests>=2", or the text of a requirements file.
+            apply: whether to install. By default nothing is changed.
+            allow_urls: whether requirements may be URLs and paths.
+            allow_options: the installer's options that may stand among the requirements, such as ["--pre"], or
                 True for all of them.
-            allow_current (bool): Whether the environment that runs this program may be changed.
+            allow_current: whether the environment that runs this program may be changed.
             installer (str): "uv" or "pip"; None for uv where it is present.
-            timeout (float): How long the installer may take, in seconds.
-            on_text (function): Is called with each piece of what the installer writes while it installs.
+            timeout: how long the installer may take, in seconds.
+            on_text: is called with each piece of what the installer writes while it installs.
 
         Returns:
-            str: The command as an argument list, and the packages that change.
+            The command as an argument list, and the packages that change.
 
         Raises:
-            ConfigurationError: A requirement is none or not allowed, or the environment is not to be changed.
-            ProgramError: The installer failed; it has its exit code and its output.
+            ConfigurationError: a requirement is none or not allowed, or the environment is not to be changed.
+            ProgramError: the installer failed; it has its exit code and its output.
         """
         report = EnvManagerTool.install_report(
             env,
@@ -306,18 +306,18 @@ class EnvManagerTool:
         """The same as `install`, with the values in fields.
 
         Args:
-            env (str): The path of the environment or of its python; None for the current one.
-            requirements (list): As `install` takes them.
-            apply (bool): Whether to install.
-            allow_urls (bool): Whether requirements may be URLs and paths.
-            allow_options (list): The installer's options that may stand among the requirements, or True.
-            allow_current (bool): Whether the environment that runs this program may be changed.
+            env: the path of the environment or of its python; None for the current one.
+            requirements: as `install` takes them.
+            apply: whether to install.
+            allow_urls: whether requirements may be URLs and paths.
+            allow_options: the installer's options that may stand among the requirements, or True.
+            allow_current: whether the environment that runs this program may be changed.
             installer (str): "uv" or "pip"; None for uv where it is present.
-            timeout (float): How long the installer may take, in seconds.
-            on_text (function): Is called with each piece of what the installer writes while it installs.
+            timeout: how long the installer may take, in seconds.
+            on_text: is called with each piece of what the installer writes while it installs.
 
         Returns:
-            InstallReport: The command and the changes; `str` of it is the text.
+            The command and the changes; `str` of it is the text.
         """
         _check_flags(apply=apply, allow_urls=allow_urls, allow_current=allow_current)
         if not isinstance(allow_options, (bool, Iterable)) or isinstance(allow_options, (str, bytes)):
