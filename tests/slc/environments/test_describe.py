@@ -114,6 +114,8 @@ def test_an_interpreter_is_chosen_by_version_name_or_path(bare_machine):
         str(bare_machine.parent / "bin" / "python3"),
     ):
         assert os.path.realpath(choose_interpreter(wanted)) == BASE
+    with pytest.raises(ValueError, match=r'python must be a text, such as "3\.11", and is 3\.1'):
+        choose_interpreter(3.10)
     for wanted in ("3.99", f"{major}.{minor[0]}" if len(minor) > 1 else "9", "python4", "/bin/sh", "/", ""):
         with pytest.raises(ValueError, match="no Python"):
             choose_interpreter(wanted)
