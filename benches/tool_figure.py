@@ -7,10 +7,12 @@ what they print with rich. What the model says is what it said: fixed is only th
 from __future__ import annotations
 
 import argparse
+import contextlib
 import glob
 import importlib.util
 import io
 import os
+import pty
 import re
 import subprocess
 import sys
@@ -24,24 +26,33 @@ from rich.text import Text
 from metagpt_ollama_rs.embedded import EmbeddedServer
 
 MODEL = "smollm2"
-WIDTH = 100
-FILES = {
-    "prices.py": "def total(prices):\n    for price in prices:\n        sum += price\n    return sum\n",
-    "report.js": "// 计算总价\nconst total = prices.reduce((a, b) => a + b)\n",
-}
+WIDTH = 112
 COMMANDS = (
-    ["generate", "a Python function that adds two numbers", "--option", "seed=3", "--option", "num_predict=400"],
-    ["ask", "What is a list comprehension? One sentence.", "--option", "seed=3", "--option", "num_predict=200"],
-    ["review", "prices.py", "--format", "lines", "--option", "seed=3", "--option", "num_predict=400"],
+    "metagpt-ollama tool list",
+    'metagpt-ollama tool generate "a Python function that adds two numbers" --option seed=3 > add.py; cat add.py',
+    'metagpt-ollama tool ask "What is a list comprehension? One sentence." --option seed=3',
+    "metagpt-ollama tool batch replace . '*.py' add_numbers plus",
 )
 # rich lets the reader's browser load a font from another host, with one of the machine's in its place.
 FONT_FACE = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 
 
-def shown(arguments: list[str]) -> str:
-    """The command line as it is typed."""
-    quoted = (f'"{word}"' if re.search(r"[ ?*]", word) else word for word in arguments)
-    return " ".join(["metagpt-ollama", "tool", *quoted])
+def shown(command: str, folder: str, environment: dict[str, str]) -> str:
+    """What a terminal shows of a command, with the codes for its colours."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        ["bash", "-c", command], cwd=folder, env=environment, stdin=theirs, stdout=theirs, stderr=theirs
+    ) as process:
+        os.close(theirs)
+        pieces = []
+        # At its end Linux says that nobody holds the other side any more.
+        with contextlib.suppress(OSError):
+            while piece := os.read(ours, 1 << 16):
+                pieces.append(piece)
+        os.close(ours)
+    if process.returncode:
+        sys.exit(f"{command} ended with {process.returncode}")
+    return b"".join(pieces).decode().replace("\r\n", "\n").rstrip("\n")
 
 
 def main() -> None:
@@ -54,21 +65,14 @@ def main() -> None:
     (model_file,) = glob.glob(f"{next(iter(spec.submodule_search_locations or ()))}/*.gguf")
     console = Console(record=True, width=WIDTH, file=io.StringIO(), color_system="truecolor")
     with tempfile.TemporaryDirectory() as folder, EmbeddedServer(model_file, name=MODEL, context_length=2048) as server:
-        for name, text in FILES.items():
-            (Path(folder) / name).write_text(text, encoding="utf-8")
-        environment = {**os.environ, "OLLAMA_HOST": server.url, "METAGPT_OLLAMA_MODEL": MODEL, "HOME": folder}
-        for arguments in COMMANDS:
-            done = subprocess.run(
-                [sys.executable, "-m", "metagpt_ollama_rs.cli", "tool", *arguments],
-                cwd=folder,
-                env=environment,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                check=True,
-            )
-            console.print(Text.assemble(("$ ", "green"), (shown(arguments), "bold")))
-            console.print(Text.from_ansi(done.stdout))
+        programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        environment = {
+            **os.environ, "OLLAMA_HOST": server.url, "METAGPT_OLLAMA_MODEL": MODEL, "HOME": folder, "TERM": "xterm",
+            "PATH": programs,
+        }  # fmt: skip
+        for command in COMMANDS:
+            console.print(Text.assemble(("$ ", "green"), (command, "bold")))
+            console.print(Text.from_ansi(shown(command, folder, environment)))
             console.print()
     picture = console.export_svg(title="metagpt-ollama tool", theme=MONOKAI, unique_id="tools")
     lines = FONT_FACE.sub("", picture).splitlines()

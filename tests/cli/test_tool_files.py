@@ -57,6 +57,16 @@ def test_batch_replace_and_undo(tool, folder):
     assert contents(folder) == before
 
 
+def test_batch_diffs_have_colours_on_a_terminal(tool, folder, monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    _, out, _ = tool("batch", "replace", folder, "*.txt", "two", "\x1b[2J")
+    assert "\x1b[31m-one two\x1b[0m\n\x1b[32m+one \\x1b[2J\x1b[0m\n" in out
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in tool("batch", "replace", folder, "*.txt", "two", "2")[1]
+
+
 def test_batch_replace_as_json(tool, folder):
     report = json.loads(tool("batch", "replace", folder, "**/*", "t.o", "2", "--regex", "--json")[1])
     assert (report["applied"], report["batch"], report["looked_at"]) == (False, None, 3)

@@ -6,12 +6,13 @@ import ast
 import textwrap
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metagpt_ollama_rs.slc.code_answers import extract_code, find_code, python_fault
 from metagpt_ollama_rs.slc.prompts import fenced
 
+DETERMINISTIC = settings(derandomize=True, deadline=None, database=None)
 PROGRAM = 'def add(a, b):\n    """The sum."""\n\n    return a + b'
 TESTED = '''def render(text):
     """Renders Markdown.
@@ -149,12 +150,14 @@ LINES = st.lists(
 )
 
 
+@DETERMINISTIC
 @given(LINES.map("\n".join).filter(lambda text: text.strip()))
 def test_a_text_in_a_fence_comes_back_as_it_was(text):
     answer = f"Here it is:\n\n{fenced(text, 'go')}\n\nThat is all."
     assert extract_code(answer, "go") == text.removesuffix("\n")
 
 
+@DETERMINISTIC
 @given(st.lists(TEXTS, min_size=1, max_size=4))
 def test_a_program_in_python_in_three_backticks_comes_back_as_it_was(texts):
     program = "\n".join(f"value_{number} = {text!r}" for number, text in enumerate(texts)) + f"\n{FLUSH}"
@@ -162,6 +165,7 @@ def test_a_program_in_python_in_three_backticks_comes_back_as_it_was(texts):
     assert extract_code(f"```python\n{program}\n```\n") == program
 
 
+@DETERMINISTIC
 @given(
     st.lists(
         st.sampled_from(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 
 import pytest
 
@@ -246,6 +247,13 @@ def test_code_that_stays_broken_comes_back_with_a_warning(tool_server, caplog):
     assert "the code does not parse (line 1: unmatched ')'" in caplog.text
 
 
+def test_a_word_of_regret_is_no_corrected_program(tool_server, caplog):
+    broken = "def add(a, b):\n    return a + b\n\nprint(add(1, 2)))"
+    tool_server.queue(Reply.generate(f"```python\n{broken}\n```", stream=False), Reply.generate("Sorry", stream=False))
+    assert CodeGenerationTool.generate_code("Add.") == broken
+    assert "most of it is missing" in caplog.text
+
+
 def test_code_is_not_lost_where_the_correction_fails(tool_server, caplog):
     tool_server.queue(Reply.generate("```python\nprint(1))\n```", stream=False), Reply.error("no memory", 500))
     assert CodeGenerationTool.generate_code("Add.") == "print(1))"
@@ -307,6 +315,15 @@ def test_what_is_empty_is_refused(tool_server, call, named):
     with pytest.raises(ValueError, match=f"{named} must not be empty"):
         call()
     assert tool_server.requests == []
+
+
+def test_a_missing_library_is_told_before_the_model_is_asked(tool_server, monkeypatch):
+    monkeypatch.setitem(sys.modules, "markdown_it", None)
+    tool_server.answer("```python\nprint(1)\n```")
+    with pytest.raises(ImportError, match=r"(?s)markdown_it, which is not installed.*metagpt-ollama-rs\[slc\]"):
+        CodeGenerationTool.generate_code("Print.")
+    assert tool_server.requests == []
+    assert CodeGenerationTool.generate_code("Print.", raw=True) == "```python\nprint(1)\n```"
 
 
 def test_an_option_that_there_is_not_is_named(tool_server):

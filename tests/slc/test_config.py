@@ -72,7 +72,8 @@ def test_the_defaults_are_the_guide_s():
         ("yaml", YAML),
         ("json", JSON),
         ("toml", TOML),
-        ("c.conf", TOML),
+        ("c.conf", f"# a = b\n\n{TOML}"),
+        ("c.txt", f"# a = b\n\n{YAML}  proxy: |\n    a = b\n"),
         ("c.yaml", JSON.replace("\t", "  ")),
         ("bom.yaml", b"\xef\xbb\xbf" + YAML.encode()),
         ("bom.json", b"\xef\xbb\xbf" + JSON.encode()),
@@ -180,6 +181,12 @@ def test_what_is_wrong_with_a_file_is_told_with_its_place(tmp_path, name, text, 
         OllamaConfig.from_config_file(path)
     assert caught.value.message.startswith(f"{tmp_path}/{message}")
     assert "1234567" not in str(caught.value)
+
+
+def test_a_path_may_begin_at_the_home(no_configuration):
+    write(no_configuration, "tools.yaml", YAML)
+    assert OllamaConfig.from_config_file("~/tools.yaml") == READ
+    assert OllamaConfig.from_config_file(no_configuration / "tools.yaml") == READ
 
 
 def test_a_misspelt_key_is_told_in_the_log(tmp_path, caplog):

@@ -182,3 +182,30 @@ def skeleton(tmp_path: Path):
         return made
 
     return make
+
+
+# As MetaGPT's, as far as this package's tools need it.
+REGISTRY = """
+class ToolRegistry:
+    paths = {}
+
+    def has_tool(self, name):
+        return name in self.paths
+
+    def register_tool(self, tool_name, tool_path, schemas, tags):
+        self.paths[tool_name] = tool_path
+
+
+TOOL_REGISTRY = ToolRegistry()
+"""
+
+
+@pytest.fixture
+def importable(skeleton) -> Copy:
+    """A skeleton whose tools can be imported, in no time: one tool, and a registry that notes their paths."""
+    made = skeleton("0.8.2")
+    for name in ("__init__.py", "tools/__init__.py", "tools/libs/web_scraping.py"):
+        made.path(name).write_text("")
+    made.path("tools/tool_registry.py").write_text(REGISTRY)
+    made.path("tools/libs/web_scraping.py").write_text("from metagpt.tools.tool_registry import TOOL_REGISTRY\n")
+    return made

@@ -29,10 +29,10 @@ def done_with(changes):
     return {change.relative: change.done for change in changes}
 
 
-def test_the_module_is_one_import():
-    (statement,) = ast.parse(SLC_MODULE).body
-    assert ast.unparse(statement) == "from metagpt_ollama_rs.slc import *"
-    assert SLC_MODULE.startswith("# Written by `metagpt-ollama install`. To undo it: metagpt-ollama uninstall\n")
+def test_the_module_is_one_line_which_says_how_to_undo_it():
+    (line,) = SLC_MODULE.splitlines()
+    assert ast.unparse(ast.parse(line)) == "from metagpt_ollama_rs.slc import *"
+    assert line.endswith(" - `metagpt-ollama uninstall` deletes this file")
 
 
 def test_the_module_is_made_and_listed_and_both_are_undone(skeleton):
@@ -356,6 +356,52 @@ def test_a_process_that_is_killed_anywhere_leaves_what_can_be_undone(skeleton, s
         files.uninstall(copy.folder)
         assert copy.state() == before, number
     assert number > 8
+
+
+IMPORT_TOOLS = """
+    import sys
+
+    {first}
+    import metagpt.tools.libs as libs
+
+    print(hasattr(libs, "web_scraping"), hasattr(libs, "slc"))
+    from metagpt.tools.libs.slc import CodeGenerationTool
+"""
+
+
+def test_metagpt_imports_the_module_from_its_list(importable):
+    files.install(importable.folder)
+    done = importable.python(IMPORT_TOOLS.format(first=""))
+    assert (done.code, done.out, done.err) == (0, "True True\n", "")
+
+
+@pytest.mark.parametrize(
+    ("first", "error"),
+    [
+        pytest.param('sys.modules["metagpt_ollama_rs"] = None', "No module named 'metagpt_ollama_rs", id="gone"),
+        pytest.param('sys.modules["metagpt_ollama_rs.slc"] = None', "import of metagpt_ollama_rs.slc halted", id="old"),
+    ],
+)
+def test_without_this_package_metagpt_has_its_other_tools_and_says_why(importable, first, error):
+    files.install(importable.folder)
+    done = importable.python(IMPORT_TOOLS.format(first=first))
+    assert (done.code, done.out) == (1, "True False\n")
+    warning, *rest = done.err.splitlines()
+    assert "WARNING" in warning
+    assert f"The tools of metagpt_ollama_rs cannot be imported ({error}" in warning
+    assert warning.endswith(
+        "so MetaGPT does without them. Run `pip install metagpt-ollama-rs`, "
+        f"or take the import of slc out of {importable.path(TOOL_LIST)}"
+    )
+    assert rest[-1].startswith("ModuleNotFoundError: ")
+
+
+def test_without_the_module_metagpt_has_its_other_tools(importable):
+    files.install(importable.folder)
+    importable.path(SLC).unlink()
+    done = importable.python(IMPORT_TOOLS.format(first=""))
+    assert done.out == "True False\n"
+    assert "The tools of metagpt_ollama_rs cannot be imported (cannot import name 'slc'" in done.err
 
 
 def test_compiled_modules_are_taken_away(skeleton):

@@ -15,16 +15,16 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any, Callable
 
-from .console import DONE, print_message
+from .console import DONE, colored, print_message
 from .tool_arguments import model_name, model_options
 
 if TYPE_CHECKING:
     import argparse
 
-__all__ = ["StreamedAnswer", "for_terminal", "heading", "print_answer", "print_json", "print_text"]
+__all__ = ["StreamedAnswer", "for_terminal", "heading", "print_answer", "print_diff", "print_json", "print_text"]
 
-# All control characters but line feed and tab: a terminal acts on them, whoever wrote them.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# All control characters but tabs and line ends: a terminal acts on them, whoever wrote them.
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|\r(?!\n)")
 
 
 class StreamedAnswer:
@@ -55,14 +55,16 @@ class StreamedAnswer:
         sys.stdout.flush()
 
 
-def print_answer(arguments: argparse.Namespace, method: Callable[..., str], *values: Any, **named: Any) -> int:
+def print_answer(
+    arguments: argparse.Namespace, method: Callable[..., str], *values: Any, streamed: bool = True, **named: Any
+) -> int:
     """Prints the text that a method of `slc` returns when it is given these values, and its options from the command
-    line; returns the exit code."""
+    line; returns the exit code. `streamed` says that the model's words are for people while they come."""
     options = model_options(arguments)
     if arguments.json:
         text = method(*values, **named, **options)
         print_json({"tool": arguments.tool, "model": model_name(arguments), "text": text})
-    elif not sys.stdout.isatty():
+    elif not (streamed and sys.stdout.isatty()):
         print_text(method(*values, **named, **options))
     else:
         shown = StreamedAnswer()
@@ -87,6 +89,18 @@ def print_text(text: str) -> None:
     """Prints a text with a line end."""
     shown = for_terminal(text) if sys.stdout.isatty() else text
     print(shown, end="" if shown.endswith("\n") else "\n", flush=True)
+
+
+def print_diff(diff: str) -> None:
+    """Prints a unified diff for people, in colours where stdout is a terminal that has them."""
+    for line in diff.rstrip("\n").split("\n"):
+        print(_colored_line(for_terminal(line) if sys.stdout.isatty() else line))
+    sys.stdout.flush()
+
+
+def _colored_line(line: str) -> str:
+    code = "1" if line.startswith(("+++ ", "--- ", "diff ")) else {"+": "32", "-": "31", "@": "36"}.get(line[:1])
+    return colored(line, code, sys.stdout) if code else line
 
 
 def heading(name: str, *, first: bool) -> str:

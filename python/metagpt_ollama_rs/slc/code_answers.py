@@ -97,23 +97,7 @@ def find_code(answer: str, language: Optional[str] = None, *, _depth: int = 0) -
         if has_fence and _depth < _DEEPEST and not parses_as_python(chosen.text):
             return find_code(chosen.text, language, _depth=_depth + 1)
         return CodeBlock(chosen.language or wanted or _guessed_language(chosen.text), chosen.text)
-    # Fences that are indented further than Markdown allows.
-    indented_fence = find_program_text(text, python=wanted == _PYTHON) if _FENCE_LINE.search(text) else None
-    if indented_fence is not None:
-        return CodeBlock(wanted or _guessed_language(indented_fence.text), indented_fence.text)
-    one_line = _ONE_LINE.fullmatch(text.strip())
-    if one_line is not None:
-        code = one_line["code"].strip()
-        first, _, rest = code.partition(" ")
-        code = rest.strip() if rest.strip() and _fence_language(first) in (_PYTHON, wanted) else code
-        return CodeBlock(wanted or _guessed_language(code), code)
-    found = without_prose(text) if may_be_python else None
-    if found is not None:
-        return CodeBlock(_PYTHON, found.text)
-    indented = _indented_code(text)
-    if indented is not None:
-        return CodeBlock(wanted or _guessed_language(indented), indented)
-    return CodeBlock(_guessed_language(text), text.strip())
+    return _code_without_fence(text, wanted)
 
 
 def code_from_answer(answer: str, options: ToolOptions, language: Optional[str] = None) -> str:
@@ -140,9 +124,12 @@ def checked_python(code: str, options: ToolOptions) -> str:
         )
         return code
     still = python_fault(repaired)
+    if still is None and 2 * _line_count(repaired) < _line_count(code):
+        # A word of regret parses as Python, too.
+        still = "most of it is missing"
     if still is None:
         return repaired
-    _logger.warning("the code does not parse (%s), and neither does what the model made of it (%s)", fault, still)
+    _logger.warning("the code does not parse (%s), nor is what the model made of it any better (%s)", fault, still)
     return code
 
 
@@ -161,6 +148,26 @@ def python_fault(code: str) -> Optional[str]:
     except PARSE_ERRORS as error:
         return str(error) or type(error).__name__
     return None
+
+
+def _code_without_fence(text: str, wanted: str) -> CodeBlock:
+    # Fences that are indented further than Markdown allows.
+    indented_fence = find_program_text(text, python=wanted == _PYTHON) if _FENCE_LINE.search(text) else None
+    if indented_fence is not None:
+        return CodeBlock(wanted or _guessed_language(indented_fence.text), indented_fence.text)
+    one_line = _ONE_LINE.fullmatch(text.strip())
+    if one_line is not None:
+        code = one_line["code"].strip()
+        first, _, rest = code.partition(" ")
+        code = rest.strip() if rest.strip() and _fence_language(first) in (_PYTHON, wanted) else code
+        return CodeBlock(wanted or _guessed_language(code), code)
+    found = without_prose(text) if wanted in ("", _PYTHON) else None
+    if found is not None:
+        return CodeBlock(_PYTHON, found.text)
+    indented = _indented_code(text)
+    if indented is not None:
+        return CodeBlock(wanted or _guessed_language(indented), indented)
+    return CodeBlock(_guessed_language(text), text.strip())
 
 
 @lru_cache(maxsize=1)

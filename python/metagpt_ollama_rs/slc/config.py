@@ -221,10 +221,11 @@ ollama_config: OllamaConfig = UnreadConfig.__new__(UnreadConfig)
 
 def _file_values(config_path: Optional[str]) -> dict[str, Any]:
     if config_path is not None:
+        named = os.path.expanduser(config_path)
         try:
-            file = read_config_file(config_path)
+            file = read_config_file(named)
         except FileNotFoundError:
-            _logger.warning("%s is not there: the tools use the defaults", config_path)
+            _logger.warning("%s is not there: the tools use the defaults", named)
             return {}
         return _section_values(file, named=True)
     values: dict[str, Any] = {}

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
+from metagpt_ollama_rs._core import excerpt
+
 __all__ = ["EntryPoint", "line_of"]
+
+# The longest line that is shown, in characters.
+_LONGEST = 500
 
 
 @dataclass(frozen=True, order=True)
@@ -30,7 +36,7 @@ class EntryPoint:
 
     def __str__(self) -> str:
         text = f"{self.path}:{self.line}: {self.kind}: {self.name}" + (f" ({self.run})" if self.run else "")
-        return " ".join(text.encode("utf-8", "backslashreplace").decode("utf-8").split())
+        return excerpt(text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"), _LONGEST)
 
 
 def line_of(text: str, pattern: str, behind: str = "") -> int:
@@ -40,8 +46,6 @@ def line_of(text: str, pattern: str, behind: str = "") -> int:
     >>> line_of("[a]\\nname = 1\\n[b]\\nname = 2\\n", "name", r"\\[b\\]")
     4
     """
-    import re
-
     lines = text.split("\n")
     start = next((index for index, line in enumerate(lines) if behind and re.match(rf"\s*{behind}", line)), 0)
     found = (index for index in range(start, len(lines)) if re.match(rf"\s*{pattern}", lines[index]))

@@ -11,10 +11,11 @@ Each method returns text, and has a twin with `_report` behind its name, which r
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Callable, Optional
 
 from metagpt_ollama_rs.errors import ConfigurationError
 from metagpt_ollama_rs.slc.hardware import GraphicsReport, Machine, describe_machine, find_graphics_cards
@@ -31,10 +32,6 @@ from metagpt_ollama_rs.slc.python_environments import (
 from metagpt_ollama_rs.slc.requirement_checks import CheckReport, check_requirements
 from metagpt_ollama_rs.slc.requirement_lists import check_allowed, read_requirements
 from metagpt_ollama_rs.values import ByteSize
-
-if TYPE_CHECKING:
-    from metagpt_ollama_rs.slc.python_environments import EnvironmentLike
-    from metagpt_ollama_rs.slc.requirement_lists import AllowedOptions, Requirements
 
 __all__ = ["EnvManagerTool", "MachineReport", "PackagesReport"]
 
@@ -78,14 +75,13 @@ class PackagesReport:
 
     def __str__(self) -> str:
         packages = self.environment.packages
+        inside = os.path.join(os.path.realpath(self.environment.path), "")
         rows = []
         for package in packages:
             remarks = [
                 package.editable and f"editable: {package.source or package.location}",
                 not package.editable and package.source and f"from {package.source}",
-                package.location != self.environment.site_packages
-                and not package.editable
-                and f"in {package.location}",
+                not package.editable and not package.location.startswith(inside) and f"in {package.location}",
                 package.shadowed and f"hides {', '.join(package.shadowed)}",
             ]
             rows.append((package.name, package.version, _joined("; ", remarks)))
@@ -110,7 +106,7 @@ class EnvManagerTool:
         Nothing is changed, and no model is asked. Takes a few seconds at most.
 
         Returns:
-            str: The description, in sections. What cannot be found or reached is said there.
+            The description, in sections. What cannot be found or reached is said there.
         """
         return str(EnvManagerTool.describe_report())
 
@@ -119,7 +115,7 @@ class EnvManagerTool:
         """The same as `describe`, with the values in fields.
 
         Returns:
-            MachineReport: The description; `str` of it is the text.
+            The description; `str` of it is the text.
         """
         with ThreadPoolExecutor(3) as threads:
             # Each of these may have to wait for programs or a server that do not answer.
@@ -135,113 +131,127 @@ class EnvManagerTool:
             )
 
     @staticmethod
-    def list_packages(env: EnvironmentLike = None) -> str:
+    def list_packages(env: str | os.PathLike[str] | None = None) -> str:
         """List the packages that are installed in an environment. It needs no pip.
 
         Args:
-            env (str): The path of the environment or of its python; None for the current one.
+            env: the path of the environment or of its python; None for the current one.
 
         Returns:
-            str: A line for each package: its normalized name, its version, and where it is if that is not usual.
+            A line for each package: its normalized name, its version, and where it is if that is not usual.
 
         Raises:
-            ConfigurationError: The path is no environment, or its interpreter is gone or too old (before 3.8).
-            ProgramError: Its interpreter does not answer.
+            ConfigurationError: the path is no environment, or its interpreter is gone or too old (before 3.8).
+            ProgramError: its interpreter does not answer.
         """
         return str(EnvManagerTool.list_packages_report(env))
 
     @staticmethod
-    def list_packages_report(env: EnvironmentLike = None) -> PackagesReport:
+    def list_packages_report(env: str | os.PathLike[str] | None = None) -> PackagesReport:
         """The same as `list_packages`, with the values in fields.
 
         Args:
-            env (str): The path of the environment or of its python; None for the current one.
+            env: the path of the environment or of its python; None for the current one.
 
         Returns:
-            PackagesReport: The packages; `str` of it is the text.
+            The packages; `str` of it is the text.
         """
         return PackagesReport(ask_environment(env))
 
     @staticmethod
-    def check(env: EnvironmentLike, requirements: Requirements, *, allow_includes: bool = False) -> str:
+    def check(
+        env: str | os.PathLike[str] | None,
+        requirements: str | os.PathLike[str] | Iterable[str],
+        *,
+        allow_includes: bool = False,
+    ) -> str:
         """Check whether an environment meets requirements, and whether its packages fit together. Nothing is changed.
 
         Args:
-            env (str): The path of the environment or of its python; None for the current one.
-            requirements (list): Requirements such as "requests[socks]>=2", or the text of a requirements file, or its
+            env: the path of the environment or of its python; None for the current one.
+            requirements: requirements such as "requests[socks]>=2", or the text of a requirements file, or its
                 Path.
-            allow_includes (bool): Whether `-r` and `-c` in such a text may read the files that they name.
+            allow_includes: whether `-r` and `-c` in such a text may read the files that they name.
 
         Returns:
-            str: Which requirements are met, missing, too old or too new, and the conflicts of installed packages.
+            Which requirements are met, missing, too old or too new, and the conflicts of installed packages.
 
         Raises:
-            ConfigurationError: A requirement cannot be parsed, or the path is no environment.
-            ProgramError: Its interpreter does not answer.
+            ConfigurationError: a requirement cannot be parsed, or the path is no environment.
+            ProgramError: its interpreter does not answer.
         """
         return str(EnvManagerTool.check_report(env, requirements, allow_includes=allow_includes))
 
     @staticmethod
-    def check_report(env: EnvironmentLike, requirements: Requirements, *, allow_includes: bool = False) -> CheckReport:
+    def check_report(
+        env: str | os.PathLike[str] | None,
+        requirements: str | os.PathLike[str] | Iterable[str],
+        *,
+        allow_includes: bool = False,
+    ) -> CheckReport:
         """The same as `check`, with the values in fields.
 
         Args:
-            env (str): The path of the environment or of its python; None for the current one.
-            requirements (list): As `check` takes them.
-            allow_includes (bool): Whether `-r` and `-c` may read the files that they name.
+            env: the path of the environment or of its python; None for the current one.
+            requirements: as `check` takes them.
+            allow_includes: whether `-r` and `-c` may read the files that they name.
 
         Returns:
-            CheckReport: What became of each; `ok` says whether all is well; `str` of it is the text.
+            What became of each; `ok` says whether all is well; `str` of it is the text.
         """
         _check_flags(allow_includes=allow_includes)
         lines = read_requirements(requirements, includes=allow_includes)
         return check_requirements(ask_environment(env), lines)
 
     @staticmethod
-    def create(env: str, *, python: str | None = None, timeout: float = 300) -> str:
+    def create(env: str | os.PathLike[str], *, python: Optional[str] = None, timeout: float = 300) -> str:
         """Create a virtual environment, by uv if that is present (then without pip), else by venv.
 
         An environment that is there is left as it is. What there is after a failure is removed.
 
         Args:
-            env (str): The path of the folder to make.
-            python (str): The interpreter to use: a path, or a version such as "3.11"; None for the running one.
-            timeout (float): How long it may take, in seconds.
+            env: the path of the folder to make.
+            python: the interpreter to use: a path, or a version such as "3.11"; None for the running one.
+            timeout: how long it may take, in seconds.
 
         Returns:
-            str: What was made, and by which command.
+            What was made, and by which command.
 
         Raises:
-            ConfigurationError: The folder has something else in it, or there is no such interpreter.
-            ProgramError: The command failed; it has its output.
+            ConfigurationError: the folder has something else in it, or there is no such interpreter.
+            ProgramError: the command failed; it has its output.
         """
         return str(EnvManagerTool.create_report(env, python=python, timeout=timeout))
 
     @staticmethod
-    def create_report(env: str, *, python: str | None = None, timeout: float = 300) -> CreateReport:
+    def create_report(
+        env: str | os.PathLike[str], *, python: Optional[str] = None, timeout: float = 300
+    ) -> CreateReport:
         """The same as `create`, with the values in fields.
 
         Args:
-            env (str): The path of the folder to make.
-            python (str): The interpreter to use; None for the running one.
-            timeout (float): How long it may take, in seconds.
+            env: the path of the folder to make.
+            python: the interpreter to use; None for the running one.
+            timeout: how long it may take, in seconds.
 
         Returns:
-            CreateReport: What was made; `str` of it is the text.
+            What was made; `str` of it is the text.
         """
+        _check_seconds(timeout)
         return create_environment(env, python, timeout)
 
     @staticmethod
     def install(
-        env: EnvironmentLike,
-        requirements: Requirements,
+        env: str | os.PathLike[str] | None,
+        requirements: str | os.PathLike[str] | Iterable[str],
         apply: bool = False,
         *,
         allow_urls: bool = False,
-        allow_options: AllowedOptions = False,
+        allow_options: bool | Collection[str] = False,
         allow_current: bool = False,
-        installer: str | None = None,
+        installer: Optional[str] = None,
         timeout: float = 600,
+        on_text: Callable[[str], object] | None = None,
     ) -> str:
         """Install packages into an environment, or, without `apply`, show the command and what it would do.
 
@@ -249,22 +259,23 @@ class EnvManagerTool:
         user's configuration of uv or pip.
 
         Args:
-            env (str): The path of the environment or of its python; None for the current one.
-            requirements (list): Requirements such as "requests>=2", or the text of a requirements file.
-            apply (bool): Whether to install. By default nothing is changed.
-            allow_urls (bool): Whether requirements may be URLs and paths.
-            allow_options (list): The installer's options that may stand among the requirements, such as ["--pre"], or
+            env: the path of the environment or of its python; None for the current one.
+            requirements: requirements such as "requests>=2", or the text of a requirements file.
+            apply: whether to install. By default nothing is changed.
+            allow_urls: whether requirements may be URLs and paths.
+            allow_options: the installer's options that may stand among the requirements, such as ["--pre"], or
                 True for all of them.
-            allow_current (bool): Whether the environment that runs this program may be changed.
+            allow_current: whether the environment that runs this program may be changed.
             installer (str): "uv" or "pip"; None for uv where it is present.
-            timeout (float): How long the installer may take, in seconds.
+            timeout: how long the installer may take, in seconds.
+            on_text: is called with each piece of what the installer writes while it installs.
 
         Returns:
-            str: The command as an argument list, and the packages that change.
+            The command as an argument list, and the packages that change.
 
         Raises:
-            ConfigurationError: A requirement is none or not allowed, or the environment is not to be changed.
-            ProgramError: The installer failed; it has its exit code and its output.
+            ConfigurationError: a requirement is none or not allowed, or the environment is not to be changed.
+            ProgramError: the installer failed; it has its exit code and its output.
         """
         report = EnvManagerTool.install_report(
             env,
@@ -275,43 +286,53 @@ class EnvManagerTool:
             allow_current=allow_current,
             installer=installer,
             timeout=timeout,
+            on_text=on_text,
         )
         return str(report)
 
     @staticmethod
     def install_report(
-        env: EnvironmentLike,
-        requirements: Requirements,
+        env: str | os.PathLike[str] | None,
+        requirements: str | os.PathLike[str] | Iterable[str],
         apply: bool = False,
         *,
         allow_urls: bool = False,
-        allow_options: AllowedOptions = False,
+        allow_options: bool | Collection[str] = False,
         allow_current: bool = False,
-        installer: str | None = None,
+        installer: Optional[str] = None,
         timeout: float = 600,
+        on_text: Callable[[str], object] | None = None,
     ) -> InstallReport:
         """The same as `install`, with the values in fields.
 
         Args:
-            env (str): The path of the environment or of its python; None for the current one.
-            requirements (list): As `install` takes them.
-            apply (bool): Whether to install.
-            allow_urls (bool): Whether requirements may be URLs and paths.
-            allow_options (list): The installer's options that may stand among the requirements, or True.
-            allow_current (bool): Whether the environment that runs this program may be changed.
+            env: the path of the environment or of its python; None for the current one.
+            requirements: as `install` takes them.
+            apply: whether to install.
+            allow_urls: whether requirements may be URLs and paths.
+            allow_options: the installer's options that may stand among the requirements, or True.
+            allow_current: whether the environment that runs this program may be changed.
             installer (str): "uv" or "pip"; None for uv where it is present.
-            timeout (float): How long the installer may take, in seconds.
+            timeout: how long the installer may take, in seconds.
+            on_text: is called with each piece of what the installer writes while it installs.
 
         Returns:
-            InstallReport: The command and the changes; `str` of it is the text.
+            The command and the changes; `str` of it is the text.
         """
+        _check_seconds(timeout)
         _check_flags(apply=apply, allow_urls=allow_urls, allow_current=allow_current)
         if not isinstance(allow_options, (bool, Iterable)) or isinstance(allow_options, (str, bytes)):
             raise ConfigurationError(f"allow_options must be a list of options, or True, and is {allow_options!r:.60}")
         lines = read_requirements(requirements)
         check_allowed(lines, urls=allow_urls, options=allow_options)
         return install_packages(
-            ask_environment(env), lines, apply=apply, current=allow_current, installer=installer, seconds=timeout
+            ask_environment(env),
+            lines,
+            apply=apply,
+            current=allow_current,
+            installer=installer,
+            seconds=timeout,
+            on_text=on_text,
         )
 
 
@@ -320,6 +341,11 @@ def _check_flags(**flags: Any) -> None:
     for name, value in flags.items():
         if not isinstance(value, bool):
             raise ConfigurationError(f"{name} must be True or False, and is {value!r:.60}")
+
+
+def _check_seconds(timeout: Any) -> None:
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout > 0:
+        raise ConfigurationError(f"timeout must be a positive number of seconds, and is {timeout!r:.60}")
 
 
 def _interpreter_row(interpreter: Interpreter) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ class IgnoreRules:
     """
 
     def __init__(self) -> None:
-        self._specs: dict[tuple[str, ...], Any] = {}
+        self._patterns: dict[tuple[str, ...], list[Any]] = {}
 
     def add(self, folder: Sequence[str], data: bytes) -> None:
         """Adds the ``.gitignore`` of the folder whose path below the root has these parts. What is wrong in it is left
@@ -43,18 +43,31 @@ class IgnoreRules:
         lines = data.decode("utf-8-sig", "surrogateescape").split("\n")
         patterns: list[Any] = []
         for line in lines:
+            if line.rstrip().endswith("/**"):
+                # What is in the folder; pathspec would take the folder itself for a part of it.
+                line = line.rstrip() + "/*"
             try:
                 patterns += pathspec.GitIgnoreSpec.from_lines([line.rstrip("\r")]).patterns
             except ValueError:
                 continue
-        self._specs[tuple(folder)] = pathspec.GitIgnoreSpec(patterns)
+        # The last one that matches decides.
+        self._patterns[tuple(folder)] = [pattern for pattern in reversed(patterns) if pattern.include is not None]
 
     def ignores(self, parts: Sequence[str], *, is_folder: bool) -> bool:
         """Whether what has this path is left out; what the folders above it say is for the caller to ask."""
         for depth in range(len(parts) - 1, -1, -1):
-            spec = self._specs.get(tuple(parts[:depth]))
-            if spec is not None:
-                included = spec.check_file("/".join(parts[depth:]) + "/" * is_folder).include
-                if included is not None:
-                    return bool(included)
+            path = "/".join(parts[depth:]) + "/" * is_folder
+            for pattern in self._patterns.get(tuple(parts[:depth]), ()):
+                if _matches_itself(pattern, path):
+                    return bool(pattern.include)
         return False
+
+
+def _matches_itself(pattern: Any, path: str) -> bool:
+    """Whether a pattern matches ``path`` itself. To pathspec it matches what is in a folder that it matches, too; its
+    group ``ps_d`` is the slash behind that folder."""
+    for found in pattern.regex.finditer(path):
+        slash = found.end("ps_d") if "ps_d" in pattern.regex.groupindex else -1
+        if slash in (-1, len(path)):
+            return True
+    return False

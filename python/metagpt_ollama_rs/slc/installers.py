@@ -14,7 +14,7 @@ import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Callable
 
 from metagpt_ollama_rs.errors import ConfigurationError
 from metagpt_ollama_rs.slc.interpreters import choose_interpreter
@@ -151,12 +151,14 @@ class InstallReport:
         return "\n".join(lines)
 
 
-def create_environment(path: str, python: str | None, seconds: float) -> CreateReport:
+def create_environment(
+    env: str | os.PathLike[str], python: str | os.PathLike[str] | None, seconds: float
+) -> CreateReport:
     """Makes a virtual environment; what there is of it after a failure is removed.
 
     Raises ConfigurationError for a folder that has something else in it, and ProgramError if the command fails.
     """
-    path = plain_path(path, "env")
+    path = plain_path(env, "env")
     if os.pathsep in path:
         raise ConfigurationError(f"{path} has a {os.pathsep!r} in it, which PATH cannot have")
     if environment_kind(path):
@@ -185,6 +187,7 @@ def install_packages(
     current: bool,
     installer: str | None,
     seconds: float,
+    on_text: Callable[[str], object] | None,
 ) -> InstallReport:
     """Installs what was parsed and allowed, or says what would be installed.
 
@@ -203,7 +206,7 @@ def install_packages(
         return InstallReport(str(environment), tuple(arguments), False, changes, problem=problem, refusal=refusal)
     if refusal:
         raise ConfigurationError(refusal, hint="make one with EnvManagerTool.create, and install there")
-    done = run_program(arguments, seconds=seconds, grace=_GRACE)
+    done = run_program(arguments, seconds=seconds, grace=_GRACE, on_text=on_text)
     if done.exit_code != 0:
         raise _failure(arguments, done.exit_code, f"{done.stdout}\n{done.stderr}")
     after = ask_environment(environment.python)
@@ -265,7 +268,9 @@ def _dry_run(
         if done.exit_code != 0:
             raise _failure(arguments, done.exit_code, done.stderr)
         if with_uv:
-            return _read_uv(done.stderr), None
+            found = _read_uv(done.stderr)
+            known = found or "Would make no changes" in done.stderr
+            return found, None if known else f"uv does not say it: {done.stderr.strip()[:1000]}"
         before = {package.name: package.version for package in environment.packages}
         after = [each["metadata"] for each in json.loads(done.stdout)["install"]]
         changes = [(normalized_package_name(each["name"]), each["version"]) for each in after]
@@ -296,6 +301,7 @@ def _differences(before: AskedEnvironment, after: AskedEnvironment) -> tuple[Pac
 def _failure(arguments: Sequence[str], exit_code: int, output: str) -> ProgramError:
     what = os.path.basename(arguments[0])
     hint = next((hint for pattern, hint in _HINTS if re.search(pattern, output)), "")
+    hint = hint or f"the command was {shown_arguments(arguments)}"
     message = f"{what} ended with exit code {exit_code}: {last_line(output) or 'it said nothing'}"
     return ProgramError(message, arguments=arguments, exit_code=exit_code, output=output, hint=hint)
 

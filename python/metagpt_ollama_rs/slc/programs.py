@@ -10,6 +10,7 @@ For POSIX systems. Standard library and this package's `errors` only.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import json
 import os
@@ -20,14 +21,22 @@ import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from metagpt_ollama_rs.errors import OllamaError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Finished", "ProgramError", "find_executable", "last_line", "run_program", "shown_arguments"]
+__all__ = [
+    "Finished",
+    "ProgramError",
+    "find_executable",
+    "hide_passwords",
+    "last_line",
+    "run_program",
+    "shown_arguments",
+]
 
 # More output than that, in bytes, is no answer of the programs that are asked here.
 _LONGEST_OUTPUT = 64 << 20
@@ -102,13 +111,16 @@ def find_executable(name: str) -> str | None:
     return shutil.which(name, path=os.pathsep.join(folders))
 
 
-def run_program(arguments: Sequence[str], *, seconds: float, grace: float = 1.0) -> Finished:
+def run_program(
+    arguments: Sequence[str], *, seconds: float, grace: float = 1.0, on_text: Callable[[str], object] | None = None
+) -> Finished:
     """Runs a program to its end and returns what it wrote.
 
     Args:
         arguments: the program and its arguments.
         seconds: how long it may take.
         grace: how many seconds it gets to clean up when it has to end early; then it is killed.
+        on_text: is called with each piece of what it writes, as it comes.
 
     Raises:
         ProgramError: it cannot be started, takes longer, or writes more than 64 MiB. An exit code other than 0 is none.
@@ -127,7 +139,7 @@ def run_program(arguments: Sequence[str], *, seconds: float, grace: float = 1.0)
         raise ProgramError(f"{arguments[0]} cannot be run: {reason}", arguments=arguments) from error
     written: dict[str, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
     try:
-        problem = _read_to_end(process, written, time.monotonic() + seconds)
+        problem = _read_to_end(process, written, time.monotonic() + seconds, on_text)
         if problem:
             _end_group(process, grace)
     except BaseException:
@@ -144,8 +156,14 @@ def run_program(arguments: Sequence[str], *, seconds: float, grace: float = 1.0)
     return Finished(process.returncode, *texts)
 
 
-def _read_to_end(process: subprocess.Popen[bytes], written: dict[str, bytearray], deadline: float) -> str:
+def _read_to_end(
+    process: subprocess.Popen[bytes],
+    written: dict[str, bytearray],
+    deadline: float,
+    on_text: Callable[[str], object] | None,
+) -> str:
     """Reads both pipes until the process has ended; returns what went wrong, or ""."""
+    decoders = {name: codecs.getincrementaldecoder("utf-8")("replace") for name in written}
     with selectors.DefaultSelector() as selector:
         for name in written:
             selector.register(getattr(process, name), selectors.EVENT_READ, name)
@@ -156,6 +174,9 @@ def _read_to_end(process: subprocess.Popen[bytes], written: dict[str, bytearray]
             for key, _ in ready:
                 data = os.read(key.fd, 1 << 16)
                 written[key.data] += data
+                text = decoders[key.data].decode(data, final=not data) if on_text else ""
+                if on_text and text:
+                    on_text(text)
                 if not data:
                     selector.unregister(key.fileobj)
             if ended and not ready:
@@ -198,4 +219,13 @@ def shown_arguments(arguments: Sequence[str]) -> str:
     >>> shown_arguments(["pip", "a b", "--index-url=https://me:secret@example.org"])
     '["pip", "a b", "--index-url=https://***@example.org"]'
     """
-    return re.sub(r"://[^/@\s\"]+@", "://***@", json.dumps(list(arguments), ensure_ascii=False))
+    return hide_passwords(json.dumps(list(arguments), ensure_ascii=False))
+
+
+def hide_passwords(text: str) -> str:
+    """The text without the users and passwords of the URLs in it.
+
+    >>> hide_passwords("six @ git+https://me:secret@example.org/six")
+    'six @ git+https://***@example.org/six'
+    """
+    return re.sub(r"://[^/@\s\"']+@", "://***@", text)

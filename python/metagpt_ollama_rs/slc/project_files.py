@@ -112,7 +112,7 @@ _FIRST_LINES = 5
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 # What no text has: bytes that could not be read, and control characters. Where they are a larger share, it is none.
 _STRANGE = re.compile("[\ufffd\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
-_MOST_UNREADABLE = 0.1
+_MOST_UNREADABLE = 0.2
 
 
 class ProjectFile(NamedTuple):

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from metagpt_ollama_rs.errors import ConfigurationError
 from metagpt_ollama_rs.slc.extras import optional_module
+from metagpt_ollama_rs.slc.programs import hide_passwords
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -36,10 +37,9 @@ if TYPE_CHECKING:
 
 __all__ = ["RequirementLine", "check_allowed", "read_requirements"]
 
-# Names that installers take for those of files.
-_FILE_NAME = re.compile(
-    r".*\.(whl|egg|zip|tar|tgz|tbz|txz|tlz|tar\.(gz|bz2|xz|lz|lzma|zst)|txt|toml|cfg|py)", re.IGNORECASE
-)
+# Names of packages that installers take for those of files, and files that are no packages.
+_ARCHIVE = re.compile(r".*\.(whl|egg|zip|tar|tgz|tbz|txz|tlz|tar\.(gz|bz2|xz|lz|lzma|zst))", re.IGNORECASE)
+_OTHER_FILE = re.compile(r"[^:]*\.(txt|in|toml|cfg|py)", re.IGNORECASE)
 # A URL, or the path of a file or folder.
 _ADDRESS = re.compile(r"(\w+\+)?\w+:\S+|[./~]\S*|\S+/\S*")
 # Requirements files may give options to one requirement, such as its hashes.
@@ -91,7 +91,7 @@ def check_allowed(lines: Iterable[RequirementLine], *, urls: bool, options: Allo
         if not urls and (line.address or (line.requirement and line.requirement.url)):
             raise ConfigurationError(
                 f"{line.where}: a URL or path says by itself what is installed, and is not allowed: "
-                f"{line.address or line.requirement!s:.200}",
+                f"{hide_passwords(line.address or str(line.requirement)):.200}",
                 hint="allow_urls=True allows it",
             )
         if line.requirement and line.options:
@@ -171,6 +171,8 @@ def _without_comment(text: str) -> str:
 
 def _file_text(path: str) -> str:
     try:
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise OSError(0, "it is no regular file")
         return Path(path).read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8"
@@ -187,15 +189,16 @@ def _read_line(where: str, text: str) -> RequirementLine | None:
     try:
         requirement = packaging.Requirement(own)
     except packaging.InvalidRequirement as error:
-        if _ADDRESS.fullmatch(own):
+        if _ADDRESS.fullmatch(own) and not _OTHER_FILE.fullmatch(own):
             return RequirementLine(where, address=own, options=_option_words(where, " ".join(behind)))
         # What follows the first line of the reason only points at the letter.
-        reason = str(error).partition("\n")[0]
+        reason = "it is the name of a file" if _OTHER_FILE.fullmatch(own) else str(error).partition("\n")[0]
         raise ConfigurationError(
-            f"{where}: {own!r:.200} is no requirement: {reason}",
-            hint="a requirement is a name with versions, such as 'requests>=2,<3'; several are a list, or one a line",
+            f"{where}: {hide_passwords(own)!r:.200} is no requirement: {reason}",
+            hint="a requirement is a name with versions, such as 'requests>=2,<3'; several are a list, or one a line;"
+            " a file of them is a Path",
         ) from error
-    if requirement.url is None and _FILE_NAME.fullmatch(requirement.name):
+    if requirement.url is None and (_ARCHIVE.fullmatch(requirement.name) or _OTHER_FILE.fullmatch(requirement.name)):
         raise ConfigurationError(
             f"{where}: {requirement.name!r:.200} is the name of a file, not of a package",
             hint="give Path(…) of a requirements file, or ./… of a package, and allow it",

@@ -156,9 +156,9 @@ def _print_report(arguments: argparse.Namespace, report: BatchReport) -> int:
             problems=[dataclasses.asdict(problem) for problem in report.problems],
         )
     else:
-        if sys.stdout.isatty():
-            tool_output.print_text(report.diff)
-        else:
+        if report.changes and sys.stdout.isatty():
+            tool_output.print_diff(report.diff)
+        elif report.changes:
             # The bytes of the files, whatever their encoding.
             sys.stdout.flush()
             sys.stdout.buffer.write(report.patch)

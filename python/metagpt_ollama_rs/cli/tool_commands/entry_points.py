@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import argparse
 
 NAME = "entry-points"
-SUMMARY = "Find where the programs of a project are started (a model is asked only where syntax does not tell)."
+SUMMARY = "Find where the programs of a project are started, by syntax first."
 POSITION = 65
 CALLS = "CodeUnderstandingTool.find_entry_points"
 

@@ -11,6 +11,7 @@ ENV is the path of an environment or of its interpreter, and `current` the one t
 from __future__ import annotations
 
 import dataclasses
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,8 +96,16 @@ def run(arguments: argparse.Namespace) -> int:
         allow_options=arguments.allow_option,
         allow_current=arguments.allow_current,
         installer=arguments.installer,
+        # Large packages take minutes, which a person would rather not look at in silence.
+        on_text=_show_progress if sys.stderr.isatty() else None,
     )
     return _print_environment_report(arguments, installed)
+
+
+def _show_progress(text: str) -> None:
+    """Shows what the installer writes, on stderr."""
+    sys.stderr.write(tool_output.for_terminal(text.replace("\r\n", "\n")))
+    sys.stderr.flush()
 
 
 def _requirements(arguments: argparse.Namespace) -> list[str] | Path:
