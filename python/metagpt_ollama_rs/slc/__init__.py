@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from metagpt_ollama_rs.slc.code_answers import extract_code
     from metagpt_ollama_rs.slc.code_generation import CodeGenerationTool
     from metagpt_ollama_rs.slc.config import OllamaConfig, ollama_config
+    from metagpt_ollama_rs.slc.multi_language import MultiLanguageTool
     from metagpt_ollama_rs.slc.smart_qa import SmartQATool
 
 # The public names, by the module that they come from.
 _MODULE_OF = {
     "CodeGenerationTool": "code_generation",
+    "MultiLanguageTool": "multi_language",
     "OllamaConfig": "config",
     "SmartQATool": "smart_qa",
     "ToolOptions": "calls",
@@ -36,6 +38,7 @@ _MODULE_OF = {
 
 __all__ = [
     "CodeGenerationTool",
+    "MultiLanguageTool",
     "OllamaConfig",
     "SmartQATool",
     "ToolOptions",
