@@ -95,6 +95,11 @@ SAMPLES: dict[str, tuple[str, ...]] = {
         "result, err := os.Open(path)\nif err != nil {\n\treturn err\n}\ndefer result.Close()",
         "type Stack[T any] struct {\n\titems []T\n}",
     ),
+    "groovy": (
+        "def names = ['a', 'b']\nnames.each { println it }",
+        "plugins {\n    id 'java'\n}\n\ndependencies {\n    implementation 'org.slf4j:slf4j-api:2.0'\n}",
+        "pipeline {\n    agent any\n    stages {\n        stage('Build') { steps { sh 'make' } }\n    }\n}",
+    ),
     "haskell": (
         'main :: IO ()\nmain = putStrLn "Hello, World!"',
         "quicksort :: Ord a => [a] -> [a]\nquicksort [] = []\nquicksort (x:xs) = quicksort [y | y <- xs, y < x] ++ [x]",

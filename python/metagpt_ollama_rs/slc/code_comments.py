@@ -45,6 +45,8 @@ _FENCE = re.compile(r"```|~~~")
 _DOCTEST = re.compile(r">>>(\s|$)")
 # What would end a comment of one line, or its line, somewhere in the world.
 _CONTROL = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029]+")
+# What Pygments takes for a part of a comment and compilers do not: the end of PHP, and the line ends that Java escapes.
+_HIDDEN_ENDS = re.compile(r"\?>|\\u")
 _LITERAL = re.compile(r"([rRuU]?)(\"\"\"|'''|\"|')")
 _SCRIPT_BLOCK = re.compile(r"^# /// [a-zA-Z0-9-]+$\n(?:^#(?:| .*)$\n)+?^# ///$", re.MULTILINE)
 
@@ -97,6 +99,8 @@ class Comments:
         for piece, before, text in zip(self._pieces, self.texts, texts):
             for line, new in zip(piece, _fitted(text, before.split("\n"))):
                 old = self._code[line.start : line.end]
+                if self._language != "python" and _HIDDEN_ENDS.search(new) and not _HIDDEN_ENDS.search(old):
+                    return None
                 made += [self._code[position : line.start], old if new == old else _spelled(new, old, line, self._code)]
                 position = line.end
         code = "".join([*made, self._code[position:]])
@@ -277,12 +281,15 @@ def _python_comments(code: str) -> Iterator[_Comment]:
     starts = _docstring_starts(code)
     tokens = _python_tokens(code)
     for token, following in zip(tokens, [*tokens[1:], tokens[-1]]):
-        start, end = (offsets[row - 1] + column for row, column in (token.start, token.end))
         if token.type == tokenize.COMMENT:
-            yield _Comment(start, end)
+            quotes, is_raw = "", True
         elif _is_docstring(token, starts, following):
             prefix, quotes = _LITERAL.match(token.string).groups()  # type: ignore[union-attr]
-            yield _Comment(start, end, quotes, prefix in ("r", "R"))
+            is_raw = prefix in ("r", "R")
+        else:
+            continue
+        start, end = (offsets[row - 1] + column for row, column in (token.start, token.end))
+        yield _Comment(start, end, quotes, is_raw)
 
 
 def _pygments_tokens(code: str, language: str) -> Iterator[tuple[int, bool, str]]:

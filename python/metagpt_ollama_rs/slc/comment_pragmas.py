@@ -20,7 +20,7 @@ _PRAGMAS = (
     r"pragma\b", r"nosec\b", r"nosemgrep\b", r"doctest:", r"cython:", r"distutils:", r"pyre-\S+",
     # JavaScript, TypeScript, CSS
     r"eslint\S*\s*", r"(tslint|stylelint|standard|jshint|jslint|jscs|biome|oxlint|deno)[-:\s]", r"prettier-\S+",
-    r"@ts-\S+", r"@(no)?flow\b", r"@jsx\w*\s", r"globals?\s+\w+(:|,|\s*$)", r"(istanbul|c8|v8)\s+ignore",
+    r"@ts-\S+", r"@(no)?flow\b", r"@jsx\w*\s", r"globals?\s+\w+[:,]", r"(istanbul|c8|v8)\s+ignore",
     r"\$FlowFixMe", r"webpack\w*:", r"@vite-\w+", r"[#@]?\s?source(MappingURL|URL)=", r"[#@]__\w+__",
     r"<reference\s", r"@license\b",
     # Go
@@ -33,7 +33,7 @@ _PRAGMAS = (
     r"hadolint\s", r"phpcs:", r"@(phpstan|psalm)-\S+", r"@codeCoverageIgnore\w*", r"noinspection\b",
     r"NOSONAR\b", r"checkstyle[:.]",
     r"(ktlint|detekt)[-:]", r"swiftlint:", r"swift-tools-version", r"swiftformat:", r"(scalafmt|scalastyle|scalafix):",
-    r"(luacheck|selene):", r"(LANGUAGE|OPTIONS_GHC|INLINE|NOINLINE|SPECIALIZE)\s", r"sqlfluff:",
+    r"(luacheck|selene):", r"(?-i:LANGUAGE|OPTIONS_GHC|INLINE|NOINLINE|SPECIALIZE)\s", r"sqlfluff:",
     # files of configuration, markup, all of them
     r"(checkov|tfsec|trivy|cspell|codespell|vale):?\s?[:\w]", r"(syntax|escape)=",
     r"(markdownlint|textlint|spell-?checker)[-:]", r"\[if\s", r"<!\[endif\]", r"\[endif\]",

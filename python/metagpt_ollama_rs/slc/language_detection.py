@@ -49,6 +49,9 @@ _INTERPRETERS = {"node": "javascript", "nodejs": "javascript", "deno": "typescri
                  "runghc": "haskell", "runhaskell": "haskell", "sbcl": "common-lisp", "guile": "scheme",
                  "pypy": "python", "octave": "matlab", "ipython": "python", "luajit": "lua"}  # fmt: skip
 
+# Files that Pygments does not know as ones of a language.
+_MORE_FILES = {"cpp": ("*.h", "*.inl"), "objective-c": ("*.h",)}
+
 
 def detect_code_language(code: str, filename: Optional[str] = None) -> str:
     """The language of ``code``, such as ``python``; ``text`` if it is not known. ``filename`` is that of its file."""
@@ -66,7 +69,7 @@ def _by_shebang(code: str) -> Optional[str]:
     found = _SHEBANG.match(code)
     if found is None:
         return None
-    interpreter = found[1].lower()
+    interpreter = found[1].lower().rstrip("0123456789")
     if interpreter in _INTERPRETERS:
         return _INTERPRETERS[interpreter]
     lexer = optional_module("pygments.lexers").find_lexer_class_by_name
@@ -84,7 +87,8 @@ def _by_filename(code: str, filename: Optional[str]) -> Optional[str]:
     lexers = optional_module("pygments.lexers")
     by_content = lexers.find_lexer_class_by_name(_by_content(code))
     name = PurePath(filename).name
-    if any(fnmatch(name, pattern) for pattern in by_content.filenames):
+    patterns = [*by_content.filenames, *_MORE_FILES.get(own_name(by_content), ())]
+    if any(fnmatch(name, pattern) for pattern in patterns):
         return own_name(by_content)
     try:
         return own_name(type(lexers.guess_lexer_for_filename(name, code)))
