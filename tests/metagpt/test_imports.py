@@ -34,6 +34,7 @@ IMPORTS = {
     "roles first": "import metagpt.roles",
 }
 CHECK = """
+import sys
 import metagpt.provider
 import metagpt.provider.ollama_api as module
 import metagpt_ollama_rs.provider as ours
@@ -53,6 +54,8 @@ assert {cls.__module__ for cls in expected.values()} == {
 config = LLMConfig(api_type="ollama", model="m", api_key="ollama", base_url="http://127.0.0.1:1/api")
 assert type(create_llm_instance(config)) is ours.OllamaLLM
 assert all(name in vars(ours) for name in ours.__all__)
+# What a program does not use costs it nothing.
+assert "metagpt_ollama_rs.slc" not in sys.modules
 """
 CHECK_DROP_IN = """
 assert all(getattr(module, name) is getattr(ours, name) for name in ours.__all__)

@@ -26,15 +26,15 @@ def test_all_examples_are_found() -> None:
 def test_an_example_runs(
     section: str,
     code: str,
-    ollama_server: ScriptedServer,
+    tool_server: ScriptedServer,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("OLLAMA_HOST", ollama_server.url)
+    monkeypatch.setenv("OLLAMA_HOST", tool_server.url)
     monkeypatch.chdir(tmp_path)
-    ollama_server.answer("Hello from the script")
+    tool_server.answer("Hello from the script")
     # The examples name Ollama's usual address.
-    code = code.replace("http://127.0.0.1:11434", ollama_server.url)
+    code = code.replace("http://127.0.0.1:11434", tool_server.url)
     exec(compile(code, section, "exec"), {"__name__": "__main__"})
     assert capsys.readouterr().out.strip()

@@ -1,7 +1,7 @@
 """A private copy of MetaGPT to switch over, and the command and MetaGPT itself in fresh processes.
 
-The copy is a folder on PYTHONPATH in which all of the installed package is linked but the two files that are changed,
-so that it costs nothing and the installed MetaGPT stays as it is. It is found first, as a checkout would be.
+The copy is a folder on PYTHONPATH in which all of the installed package is linked but the files that are changed, so
+that it costs nothing and the installed MetaGPT stays as it is. It is found first, as a checkout would be.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from metagpt_ollama_rs.switch import releases
-from metagpt_ollama_rs.switch.releases import CONFIG, FILES, PROVIDER, Release, originals
+from metagpt_ollama_rs.switch.releases import CONFIG, FILES, PROVIDER, TOOL_FILES, TOOL_LIST, Release, originals
 
 # The machine's own settings must not decide what a test sees.
 LEFT_OUT = ("OLLAMA_HOST", "OLLAMA_API_KEY", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "NO_COLOR", "TERM",
@@ -45,10 +45,10 @@ class Copy:
         return self.folder / relative
 
     def state(self) -> dict[str, str]:
-        """Every file of the two folders by its contents; bytecode left out."""
+        """Every file of the three folders by its contents; bytecode left out."""
         return {
             str(file.relative_to(self.folder)): hashlib.sha256(file.read_bytes()).hexdigest()
-            for relative in FILES
+            for relative in (*FILES, TOOL_LIST)
             for file in sorted(self.path(relative).parent.iterdir())
             if file.is_file()
         }
@@ -97,7 +97,8 @@ def copy(installed: Path, tmp_path: Path) -> Copy:
     """The installed MetaGPT as a private copy."""
     made = Copy(tmp_path / "site", tmp_path / "home")
     made.home.mkdir()
-    real = {made.folder, *(made.path(relative).parent for relative in FILES)}
+    changed = {*FILES, *TOOL_FILES}
+    real = {folder for relative in changed for folder in made.path(relative).parents}
 
     def link(source: Path, target: Path) -> None:
         target.mkdir(parents=True)
@@ -105,7 +106,7 @@ def copy(installed: Path, tmp_path: Path) -> Copy:
             place = target / item.name
             if place in real:
                 link(item, place)
-            elif str(place.relative_to(made.folder)) in FILES:
+            elif str(place.relative_to(made.folder)) in changed:
                 place.write_bytes(item.read_bytes())
             elif item.name != "__pycache__":
                 place.symlink_to(item)
@@ -142,6 +143,9 @@ embedding:
 """
 
 
+# The list of tools of a MetaGPT that is not run.
+LIST_OF_TOOLS = "from metagpt.tools.libs import (\n    web_scraping,\n)\n"
+
 # A version that is known by its sums alone, as those are of which this package carries no copy.
 MADE_UP = {
     PROVIDER: originals(PROVIDER)["0.8.2"].replace("import json\n", "import json\nimport math\n", 1),
@@ -161,7 +165,8 @@ def made_up(monkeypatch) -> dict[str, str]:
 
 @pytest.fixture
 def skeleton(tmp_path: Path):
-    """Makes a package `metagpt` that has nothing but the two files of a release: enough to be changed, not to run."""
+    """Makes a package `metagpt` that has nothing but the files of a release that are changed: enough to be changed, not
+    to run."""
 
     def make(release: str) -> Copy:
         made = Copy(tmp_path / "site", tmp_path / "home")
@@ -172,6 +177,35 @@ def skeleton(tmp_path: Path):
             made.path(relative).parent.mkdir()
             text = MADE_UP[relative] if release == "made-up" else originals(relative)[release]
             made.path(relative).write_text(text, encoding="utf-8")
+        made.path(TOOL_LIST).parent.mkdir(parents=True)
+        made.path(TOOL_LIST).write_text(LIST_OF_TOOLS, encoding="utf-8")
         return made
 
     return make
+
+
+# As MetaGPT's, as far as this package's tools need it.
+REGISTRY = """
+class ToolRegistry:
+    paths = {}
+
+    def has_tool(self, name):
+        return name in self.paths
+
+    def register_tool(self, tool_name, tool_path, schemas, tags):
+        self.paths[tool_name] = tool_path
+
+
+TOOL_REGISTRY = ToolRegistry()
+"""
+
+
+@pytest.fixture
+def importable(skeleton) -> Copy:
+    """A skeleton whose tools can be imported, in no time: one tool, and a registry that notes their paths."""
+    made = skeleton("0.8.2")
+    for name in ("__init__.py", "tools/__init__.py", "tools/libs/web_scraping.py"):
+        made.path(name).write_text("")
+    made.path("tools/tool_registry.py").write_text(REGISTRY)
+    made.path("tools/libs/web_scraping.py").write_text("from metagpt.tools.tool_registry import TOOL_REGISTRY\n")
+    return made

@@ -12,7 +12,7 @@ from metagpt_ollama_rs import __version__
 from metagpt_ollama_rs.cli import main as entry
 from metagpt_ollama_rs.switch import files
 from metagpt_ollama_rs.switch.edits import BACKUP_SUFFIX
-from metagpt_ollama_rs.switch.releases import CONFIG, FILES, PROVIDER, originals
+from metagpt_ollama_rs.switch.releases import CONFIG, FILES, PROVIDER, SLC, TOOL_LIST, originals
 
 ASK = """
 import asyncio
@@ -60,15 +60,21 @@ def test_install_and_uninstall_say_what_they_do(skeleton):
         f"  {PROVIDER}: imports metagpt_ollama_rs now; the original is kept beside it, as ollama_api.py{BACKUP_SUFFIX}",
         f"  {CONFIG}: accepts an empty key for Ollama now; the original is kept beside it, "
         f"as llm_config.py{BACKUP_SUFFIX}",
+        f"  {SLC}: imports the tools of metagpt_ollama_rs now",
+        f"  {TOOL_LIST}: lists slc now; the original is kept beside it, as __init__.py{BACKUP_SUFFIX}",
         "`metagpt-ollama status` proves it; `metagpt-ollama uninstall` undoes it.",
     ]
-    assert copy.command("install").err.splitlines()[1:3] == [
-        f"  {PROVIDER}: switched over already",
-        f"  {CONFIG}: switched over already",
+    assert copy.command("install").err.splitlines()[1:5] == [
+        f"  {relative}: switched over already" for relative in (PROVIDER, CONFIG, SLC, TOOL_LIST)
     ]
     done = copy.command("uninstall")
     assert (done.code, done.out) == (0, "")
-    assert done.err.splitlines()[1:] == [f"  {PROVIDER}: restored", f"  {CONFIG}: restored"]
+    assert done.err.splitlines()[1:] == [
+        f"  {PROVIDER}: restored",
+        f"  {CONFIG}: restored",
+        f"  {SLC}: deleted",
+        f"  {TOOL_LIST}: restored",
+    ]
 
 
 def test_a_refusal_shows_the_diff_and_a_hint(skeleton):
@@ -171,7 +177,11 @@ def test_status_proves_what_is_in_force(copy):
     assert (before.code, before.err) == (0, "")
     assert told["state"] == "original"
     assert told["metagpt"] == {"version": None, "folder": str(copy.folder), "python": sys.executable}
-    assert told["files"] == [{"file": relative, "state": "original", "backup": False} for relative in FILES]
+    assert told["files"] == [
+        {"file": relative, "state": "missing" if relative == SLC else "original", "backup": False}
+        for relative in (*FILES, SLC, TOOL_LIST)
+    ]
+    assert told["tools"] == {"registered": [], "error": None}
     assert told["provider"]["provider"] == "metagpt.provider.ollama_api.OllamaLLM"
     assert (told["provider"]["ours"], told["provider"]["empty_key"]) == (False, False)
 
@@ -180,7 +190,11 @@ def test_status_proves_what_is_in_force(copy):
     told = json.loads(after.out)
     assert (after.code, after.err) == (0, "")
     assert told["state"] == "switched"
-    assert told["files"] == [{"file": relative, "state": "switched", "backup": True} for relative in FILES]
+    assert told["files"] == [
+        {"file": relative, "state": "switched", "backup": relative != SLC} for relative in (*FILES, SLC, TOOL_LIST)
+    ]
+    assert told["tools"]["error"] is None
+    assert {"CodeGenerationTool", "SmartQATool", "call_ollama"} <= set(told["tools"]["registered"])
     assert told["provider"] == {
         "provider": "metagpt_ollama_rs.provider.llms.OllamaLLM",
         "ours": True,

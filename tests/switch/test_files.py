@@ -1,4 +1,4 @@
-"""Switching files over and back: states, backups, refusals, rights. On the two files alone; nothing is imported."""
+"""Switching files over and back: states, backups, refusals, rights. On the files alone; nothing is imported."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ import pytest
 from metagpt_ollama_rs.switch import files
 from metagpt_ollama_rs.switch.edits import BACKUP_SUFFIX, DROP_IN
 from metagpt_ollama_rs.switch.files import RefusedError, State
-from metagpt_ollama_rs.switch.releases import CONFIG, FILES, PROVIDER, originals, sum_of
+from metagpt_ollama_rs.switch.releases import CONFIG, FILES, PROVIDER, SLC, TOOL_LIST, originals, sum_of
 
-BACKUPS = {relative + BACKUP_SUFFIX for relative in FILES}
+BACKUPS = {relative + BACKUP_SUFFIX for relative in (*FILES, TOOL_LIST)}
 
 
 def states(copy):
-    return [file.state for file in files.read(copy.folder)]
+    """Of the provider's two files."""
+    return [file.state for file in files.read(copy.folder)[:2]]
 
 
 def leftovers(copy):
-    """Files besides the two and their backups."""
-    return set(copy.state()) - set(FILES) - BACKUPS
+    """Files besides those that are changed and their backups."""
+    return set(copy.state()) - {*FILES, SLC, TOOL_LIST} - BACKUPS
 
 
 @pytest.mark.parametrize("release", ["0.8.2", "made-up"])
@@ -35,9 +36,9 @@ def test_there_and_back_byte_for_byte(skeleton, release, made_up):
     assert states(copy) == [State.SWITCHED] * 2
     assert copy.path(PROVIDER).read_text() == DROP_IN
     switched = copy.state()
-    assert set(switched) == set(before) | BACKUPS
-    assert [file.release for file in files.read(copy.folder)] == [release] * 2
-    assert {name: switched[name + BACKUP_SUFFIX] for name in FILES} == before
+    assert set(switched) == {*before, *BACKUPS, SLC}
+    assert [file.release for file in files.read(copy.folder)] == [release, release, None, None]
+    assert {name: switched[name + BACKUP_SUFFIX] for name in before} == before
     files.uninstall(copy.folder)
     assert copy.state() == before
 
@@ -46,12 +47,13 @@ def test_there_and_back_byte_for_byte(skeleton, release, made_up):
 def test_twice_changes_nothing(skeleton, release, made_up):
     copy = skeleton(release)
     files.install(copy.folder)
-    once = {relative: (copy.path(relative).stat().st_ino, copy.path(relative).read_bytes()) for relative in FILES}
+    changed = (*FILES, SLC, TOOL_LIST)
+    once = {relative: (copy.path(relative).stat().st_ino, copy.path(relative).read_bytes()) for relative in changed}
     assert {change.done for change in files.install(copy.folder)} == {"switched over already"}
-    assert once == {rel: (copy.path(rel).stat().st_ino, copy.path(rel).read_bytes()) for rel in FILES}
+    assert once == {rel: (copy.path(rel).stat().st_ino, copy.path(rel).read_bytes()) for rel in changed}
     files.uninstall(copy.folder)
     before = copy.state()
-    assert {change.done for change in files.uninstall(copy.folder)} == {"MetaGPT's own already"}
+    assert {change.done for change in files.uninstall(copy.folder)} == {"MetaGPT's own already", "not there"}
     assert copy.state() == before
 
 
@@ -99,13 +101,13 @@ def test_where_links_cannot_be_made_the_backup_is_a_copy(skeleton, monkeypatch):
 
 def test_line_ends_of_a_windows_checkout_are_kept(skeleton):
     copy = skeleton("0.8.2")
-    for relative in FILES:
+    for relative in (*FILES, TOOL_LIST):
         text = copy.path(relative).read_bytes()
         copy.path(relative).write_bytes(text.replace(b"\n", b"\r\n"))
     before = copy.state()
     files.install(copy.folder)
     assert states(copy) == [State.SWITCHED] * 2
-    for relative in FILES:
+    for relative in (*FILES, TOOL_LIST):
         data = copy.path(relative).read_bytes()
         assert data.count(b"\n") == data.count(b"\r\n") > 3
     files.uninstall(copy.folder)
@@ -179,11 +181,12 @@ def test_an_upgrade_to_a_release_without_a_copy_replaces_the_backups(skeleton, m
     files.install(copy.folder)
     for relative, text in made_up.items():
         copy.path(relative).write_text(text)
-    assert [files.is_overwritten(file) for file in files.read(copy.folder)] == [True, True]
+    assert [files.is_overwritten(file) for file in files.read(copy.folder)[:2]] == [True, True]
     upgraded = {relative: copy.state()[relative] for relative in FILES}
     files.install(copy.folder)
     files.uninstall(copy.folder)
-    assert copy.state() == upgraded
+    assert {relative: copy.state()[relative] for relative in FILES} == upgraded
+    assert not leftovers(copy)
 
 
 def test_an_edit_after_the_installation_is_not_lost(skeleton):
@@ -221,11 +224,11 @@ def test_our_line_written_by_hand_is_left_alone(skeleton):
     copy = skeleton("0.8.2")
     copy.path(PROVIDER).write_text("from metagpt_ollama_rs.provider import *\n")
     before = copy.state()
-    first, second = files.install(copy.folder)
+    first, second, *_ = files.install(copy.folder)
     assert first.done == "switched over already, by hand: left as it is"
     assert second.done.startswith("accepts an empty key for Ollama now")
     assert states(copy) == [State.BY_HAND, State.SWITCHED]
-    first, second = files.uninstall(copy.folder)
+    first, second, *_ = files.uninstall(copy.folder)
     assert first.done.endswith("left as it is")
     assert second.done == "restored"
     assert copy.state() == before
@@ -239,13 +242,13 @@ def test_an_upgrade_of_metagpt_is_noticed_and_made_good(skeleton):
     for relative in FILES:
         copy.path(relative).unlink()
         copy.path(relative).write_text(originals(relative)["0.8.2"])
-    assert [files.is_overwritten(file) for file in files.read(copy.folder)] == [True, True]
+    assert [files.is_overwritten(file) for file in files.read(copy.folder)[:2]] == [True, True]
     assert "Run `metagpt-ollama install` again" in files.upgrade_warning(copy.folder)
     upgraded = {relative: copy.state()[relative] for relative in FILES}
     files.install(copy.folder)
     assert files.upgrade_warning(copy.folder) is None
     files.uninstall(copy.folder)
-    assert copy.state() == upgraded
+    assert {relative: copy.state()[relative] for relative in FILES} == upgraded
 
 
 def test_backups_of_an_upgraded_metagpt_are_not_put_back(skeleton):
@@ -253,7 +256,9 @@ def test_backups_of_an_upgraded_metagpt_are_not_put_back(skeleton):
     files.install(copy.folder)
     for relative in FILES:
         copy.path(relative).write_text(originals(relative)["0.8.2"])
-    assert {change.done for change in files.uninstall(copy.folder)} == {"MetaGPT's own already; a backup was removed"}
+    assert {change.done for change in files.uninstall(copy.folder)[:2]} == {
+        "MetaGPT's own already; a backup was removed"
+    }
     assert {rel: copy.path(rel).read_text() for rel in FILES} == {rel: originals(rel)["0.8.2"] for rel in FILES}
     assert leftovers(copy) == set()
     assert files.upgrade_warning(copy.folder) is None

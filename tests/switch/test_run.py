@@ -14,7 +14,8 @@ import time
 import psutil
 import pytest
 
-from metagpt_ollama_rs.switch import running
+from metagpt_ollama_rs.switch import files, running
+from metagpt_ollama_rs.switch.releases import SLC, TOOL_LIST
 from metagpt_ollama_rs.testing import Reply
 
 ASK = """
@@ -88,6 +89,53 @@ def test_the_guides_config_works_and_no_file_is_touched(copy, guides_config, oll
     assert (row[0], row[1], row[-3:]) == ("smollm2", "1", ["0", "0", "0"])
     # Nor is the edited text cached: without `run` MetaGPT is as it was.
     assert "Please set your API key" in copy.python(ASK).err
+
+
+USE_TOOLS = """
+import metagpt.tools.libs as libs
+
+print(hasattr(libs, "web_scraping"), hasattr(libs, "slc"))
+from metagpt.tools.libs.slc import CodeGenerationTool
+from metagpt.tools.tool_registry import TOOL_REGISTRY
+
+print(CodeGenerationTool.__module__, TOOL_REGISTRY.paths.get("CodeGenerationTool"))
+"""
+
+
+def test_metagpts_list_of_tools_has_ours_in_a_run_and_no_file_is_touched(importable):
+    before = importable.state()
+    done = ours(importable, sys.executable, "-c", USE_TOOLS)
+    assert done.code == 0, done.err
+    assert done.out.splitlines() == [
+        "True True",
+        "metagpt_ollama_rs.slc.code_generation metagpt/tools/libs/slc.py",
+    ]
+    assert importable.state() == before
+    # Nor does it last.
+    assert "No module named 'metagpt.tools.libs.slc'" in importable.python(USE_TOOLS).err
+
+
+def test_a_module_of_tools_of_the_users_wins_over_the_one_of_a_run(importable):
+    importable.path(SLC).write_text("class CodeGenerationTool: ...\n")
+    done = ours(importable, sys.executable, "-c", USE_TOOLS)
+    assert done.code == 0, done.err
+    assert done.out.splitlines() == ["True False", "metagpt.tools.libs.slc None"]
+
+
+@pytest.mark.parametrize("by", ["install", "hand"])
+def test_installed_tools_are_no_hindrance_for_a_run(importable, by):
+    if by == "install":
+        files.install(importable.folder)
+    else:
+        importable.path(SLC).write_text("from metagpt_ollama_rs.slc import *\n")
+        with importable.path(TOOL_LIST).open("a") as file:
+            file.write("from . import slc\n")
+    done = ours(importable, sys.executable, "-c", USE_TOOLS)
+    assert done.code == 0, done.err
+    assert done.out.splitlines() == [
+        "True True",
+        "metagpt_ollama_rs.slc.code_generation metagpt/tools/libs/slc.py",
+    ]
 
 
 @pytest.mark.timeout(330)

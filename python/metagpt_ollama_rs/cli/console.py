@@ -13,6 +13,10 @@ from __future__ import annotations
 import json
 import os
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import TextIO
 
 __all__ = [
     "DONE",
@@ -21,6 +25,7 @@ __all__ = [
     "UNEXPECTED",
     "CliError",
     "UsageError",
+    "colored",
     "print_error",
     "print_json_error",
     "print_message",
@@ -65,9 +70,9 @@ def print_message(message: str) -> None:
 
 def print_error(message: str, hint: str | None) -> None:
     """Prints an error for people on stderr, and below it what to do about it, if `hint` says so."""
-    print_message(f"{_colored('error:', '1;31')} {message}")
+    print_message(f"{colored('error:', '1;31')} {message}")
     if hint:
-        print_message(f"{_colored('hint:', '1;36')} {hint}")
+        print_message(f"{colored('hint:', '1;36')} {hint}")
 
 
 def print_json_error(error: BaseException, message: str, hint: str | None, exit_code: int) -> None:
@@ -82,8 +87,10 @@ def print_json_error(error: BaseException, message: str, hint: str | None, exit_
     print(json.dumps({"error": described}), flush=True)
 
 
-def _colored(text: str, code: str) -> str:
-    """`text` in the colour of the ANSI code `code`, where stderr is a terminal and the user did not ask for none."""
-    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not sys.stderr.isatty():
+def colored(text: str, code: str, stream: TextIO | None = None) -> str:
+    """`text` in the colour of the ANSI code `code`, where the stream it is for (stderr, if None) is a terminal and the
+    user did not ask for none."""
+    stream = stream or sys.stderr
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not stream.isatty():
         return text
     return f"\033[{code}m{text}\033[0m"

@@ -59,7 +59,7 @@ def refusals_as_errors() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _signals_deferred() -> Iterator[None]:
-    """Delays signals that would end the process until the end of the block, when both files are in place."""
+    """Delays signals that would end the process until the end of the block, when all files are in place."""
     waiting: list[int] = []
     before: dict[int, Any] = {}
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):

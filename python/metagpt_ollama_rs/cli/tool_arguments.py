@@ -12,6 +12,7 @@ import argparse
 import json
 import math
 import os
+import re
 from typing import TYPE_CHECKING, Any
 
 from .console import CliError
@@ -27,10 +28,22 @@ __all__ = [
     "add_raw_argument",
     "add_server_arguments",
     "add_words_argument",
+    "as_arguments",
     "model_name",
     "model_options",
     "take_configuration",
+    "whole_number_above_zero",
 ]
+
+
+# Arguments as the messages of `slc` name them, for people who write Python.
+_PYTHON_ARGUMENTS = (
+    (re.compile(r"\ballow_options=\['([^']+)'\]"), r"--allow-option=\1"),
+    (re.compile(r"\b([a-z]+)(?:_([a-z]+))?=True\b"), lambda found: "--" + "-".join(filter(None, found.groups()))),
+    (re.compile(r"\bencoding=…"), "--encoding …"),
+    (re.compile(r"\boptions=\{'(\w+)': …\}"), r"--option \1=…"),
+    (re.compile(r"\bundo\(\)"), "`batch undo`"),
+)
 
 
 def add_words_argument(parser: argparse.ArgumentParser, name: str, about: str) -> None:
@@ -53,8 +66,8 @@ def add_encoding_argument(parser: argparse.ArgumentParser) -> None:
         "--encoding",
         type=_encoding,
         metavar="NAME",
-        help="of what is read, such as gb18030 (default: by its byte order mark, UTF-8, what a `coding:` line in it "
-        "says, the locale's)",
+        help="of what is read, such as cp1252 (default: by its byte order mark, UTF-8, by the `coding:` line of "
+        "Python, the locale's, GBK)",
     )
 
 
@@ -166,6 +179,13 @@ def _from_zero_on(text: str) -> float:
     return number
 
 
+def whole_number_above_zero(text: str) -> int:
+    """The type of an argument that counts something."""
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+
+
 def _option(text: str) -> tuple[str, Any]:
     """`num_ctx=8192` as its name and value; a value that is no JSON is a text."""
     name, equals, value = text.partition("=")
@@ -175,3 +195,14 @@ def _option(text: str) -> tuple[str, Any]:
         return name, json.loads(value)
     except ValueError:
         return name, value
+
+
+def as_arguments(text: str) -> str:
+    """A text of `slc` with the names of Python's arguments as this command line has them.
+
+    >>> as_arguments("dry run: apply=True runs it; allow_current=True, encoding=…, options={'num_predict': …}, undo()")
+    'dry run: --apply runs it; --allow-current, --encoding …, --option num_predict=…, `batch undo`'
+    """
+    for pattern, replacement in _PYTHON_ARGUMENTS:
+        text = pattern.sub(replacement, text)
+    return text

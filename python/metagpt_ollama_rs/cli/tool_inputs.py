@@ -11,30 +11,20 @@ from __future__ import annotations
 import codecs
 import locale
 import os
-import re
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from .console import CliError, UsageError, print_message
+from .tool_arguments import as_arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 __all__ = ["InputText", "decode_input", "read_file", "read_words"]
 
 # No model's context holds so many bytes of text. It is also where the reading of an endless stream ends.
 _MOST = 16 << 20
 _STDIN = "<stdin>"
-# The longest come first: the mark of UTF-32 begins with that of UTF-16.
-_MARKS = (
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-# As in PEP 263, and in the mode lines of editors; it stands in one of the first two lines.
-_DECLARED = re.compile(rb"\A(?:[^\n]*\n)?[^\n]*coding[:=][ \t]*([-\w.]+)")
 
 
 class InputText(NamedTuple):
@@ -86,39 +76,23 @@ def read_words(words: Sequence[str], encoding: str | None, about: str) -> str:
 def decode_input(data: bytes, encoding: str | None, name: str) -> str:
     """The text that `data` is, in `encoding` or, where that is None, in the one that fits.
 
-    >>> decode_input(codecs.BOM_UTF8 + "变量".encode(), None, "a.py")
-    '变量'
-    >>> decode_input("# coding: gbk\\n变量".encode("gbk"), None, "a.py")
-    '# coding: gbk\\n变量'
+    >>> decode_input("\ufeff变量".encode(), None, "a.py"), decode_input("# 变量".encode("gbk"), None, "a.py")
+    ('变量', '# 变量')
     """
-    marked = next((codec for mark, codec in _MARKS if data.startswith(mark)), None)
-    if encoding is None and marked is None and b"\0" in data:
-        raise CliError(
-            f"{name} is binary", hint="only text can be read; for UTF-16 without a mark: --encoding utf-16-le"
-        )
-    first: UnicodeDecodeError | None = None
-    known = encoding or marked
-    for codec in [known] if known else ["utf-8", *_other_encodings(data, name)]:
+    from ..slc.file_texts import NotTextError, read_text
+
+    if encoding is not None:
         try:
-            return data.decode(codec).removeprefix("\ufeff")
+            return data.decode(encoding).removeprefix("\ufeff")
         except UnicodeDecodeError as error:
-            first = first or error
-        except LookupError:
-            continue
-    assert first is not None
-    raise CliError(
-        f"{name} is not {first.encoding.upper()}: byte 0x{data[first.start]:02X} at offset {first.start}",
-        hint="give its encoding, such as --encoding gb18030",
-    ) from first
-
-
-def _other_encodings(data: bytes, name: str) -> Iterator[str]:
-    """What a text may be in that is not UTF-8."""
-    if declared := _DECLARED.match(data[:1024]):
-        yield declared[1].decode("ascii")
-    if name == _STDIN and sys.stdin is not None:
-        yield sys.stdin.encoding
-    yield locale.getpreferredencoding(False)
+            raise CliError(f"{name} is not {encoding}: {error.reason} at byte {error.start}") from error
+    usual = sys.stdin.encoding if name == _STDIN else locale.getpreferredencoding(False)
+    try:
+        # What comes by stdin may be Python with a line that says its encoding.
+        file = "stdin.py" if name == _STDIN else name
+        return read_text(data, file, None if codecs.lookup(usual).name == "utf-8" else usual).text
+    except NotTextError as error:
+        raise CliError(f"{name}: {error.message}", hint=as_arguments(error.hint) or None) from error
 
 
 def _stdin_data(*, asked: bool) -> bytes:

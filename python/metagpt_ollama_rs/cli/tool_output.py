@@ -1,6 +1,6 @@
 """How the tools of `metagpt-ollama tool` print: an answer as it comes on a terminal, its result elsewhere, or JSON.
 
-    print_answer(arguments, lambda options: SmartQATool.smart_qa("Why?", **options))
+    print_answer(arguments, SmartQATool.smart_qa, "Why?")
 
 On a terminal the model's words are shown as they arrive. Elsewhere stdout gets the finished result only, such as the
 code in an answer, so that `… > file` is right. With `--json` it is
@@ -15,18 +15,16 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any, Callable
 
-from .console import DONE, print_message
+from .console import DONE, colored, print_message
 from .tool_arguments import model_name, model_options
 
 if TYPE_CHECKING:
     import argparse
 
-    from ..slc.calls import ToolOptions
+__all__ = ["StreamedAnswer", "for_terminal", "heading", "print_answer", "print_diff", "print_json", "print_text"]
 
-__all__ = ["StreamedAnswer", "for_terminal", "print_answer", "print_json", "print_text"]
-
-# All control characters but line feed and tab: a terminal acts on them, whoever wrote them.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# All control characters but tabs and line ends: a terminal acts on them, whoever wrote them.
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|\r(?!\n)")
 
 
 class StreamedAnswer:
@@ -57,22 +55,29 @@ class StreamedAnswer:
         sys.stdout.flush()
 
 
-def print_answer(arguments: argparse.Namespace, call: Callable[[ToolOptions], str]) -> int:
-    """Prints the text that `call` returns when it is given the options of a method of `slc`; returns the exit code."""
+def print_answer(arguments: argparse.Namespace, method: Callable[..., str], *values: Any, **named: Any) -> int:
+    """Prints the text that a method of `slc` returns when it is given these values, and its options from the command
+    line; returns the exit code."""
     options = model_options(arguments)
     if arguments.json:
-        text = call(options)
+        text = method(*values, **named, **options)
         print_json({"tool": arguments.tool, "model": model_name(arguments), "text": text})
     elif not sys.stdout.isatty():
-        print_text(call(options))
+        print_text(method(*values, **named, **options))
     else:
         shown = StreamedAnswer()
         try:
-            text = call({**options, "on_text": shown})
+            text = method(*values, **named, **options, on_text=shown)
         finally:
             shown.end()
-        if text.strip() not in shown.text:
-            # The result is not a part of what the model said, or took more than one answer.
+        said = shown.text.strip()
+        if text.startswith(said) and said:
+            # What the tool itself says below the model's words.
+            further = text[len(said) :].strip("\n")
+            if further:
+                print_text(f"\n{further}")
+        elif text.strip() not in said:
+            # The result took more than one answer, or is none.
             print_message("The result:")
             print_text(text)
     return DONE
@@ -84,9 +89,30 @@ def print_text(text: str) -> None:
     print(shown, end="" if shown.endswith("\n") else "\n", flush=True)
 
 
+def print_diff(diff: str) -> None:
+    """Prints a unified diff for people, in colours where stdout is a terminal that has them."""
+    for line in diff.rstrip("\n").split("\n"):
+        print(_colored_line(for_terminal(line) if sys.stdout.isatty() else line))
+    sys.stdout.flush()
+
+
+def _colored_line(line: str) -> str:
+    code = "1" if line.startswith(("+++ ", "--- ", "diff ")) else {"+": "32", "-": "31", "@": "36"}.get(line[:1])
+    return colored(line, code, sys.stdout) if code else line
+
+
+def heading(name: str, *, first: bool) -> str:
+    """The line above what is printed of one of several files.
+
+    >>> heading("a.py", first=True)
+    '== a.py'
+    """
+    return f"{'' if first else chr(10)}== {name}"
+
+
 def print_json(value: Any) -> None:
-    """Prints a value as JSON on one line."""
-    print(json.dumps(value), flush=True)
+    """Prints a value as JSON on one line; what JSON does not have, such as a time, as its text."""
+    print(json.dumps(value, default=str), flush=True)
 
 
 def for_terminal(text: str) -> str:

@@ -27,6 +27,7 @@ from metagpt.provider.general_api_requestor import GeneralAPIRequestor, OpenAIRe
 from metagpt.utils.cost_manager import TokenCostManager
 
 from .. import AsyncClient, Timeout, _core
+from ..done_reasons import cut_off_warning, empty_answer_error, limit_hint
 from ..endpoints import endpoint_at
 from ..errors import (
     EmptyAnswerError,
@@ -55,7 +56,6 @@ from ..thinking import ThinkSplitter, split_thinking
 from .capabilities import check_vision
 from .copying import CopyableLLM
 from .costs import TokenCountingLLM
-from .done_reasons import cut_off_warning, empty_answer_error, limit_hint
 from .expected_answers import current_question, receive_question
 from .images import fetch_images, leave_images_unread
 from .messages import (

@@ -16,6 +16,7 @@ from metagpt.provider.base_llm import BaseLLM
 
 from .. import AsyncClient
 from ..context_facts import note_limit
+from ..done_reasons import cut_prompt_warning
 from ..errors import ContextOverflowError, OllamaError
 from ..token_estimates import TokenEstimator, estimator_of, note_counts
 from .context_sizes import (
@@ -26,7 +27,6 @@ from .context_sizes import (
     context_size,
     server_of,
 )
-from .done_reasons import cut_prompt_warning
 from .live_llms import LiveLLM
 from .message_cuts import CUT_TYPES, cut_messages
 from .monkeypatches import STOCK_AREQUEST, is_unpatched

@@ -8,24 +8,35 @@
 Every tool is a class of static methods that return text. Which model answers says `ollama_config`, which is read from
 MetaGPT's ``config2.yaml`` when a tool is first used. Importing this package reads no file and loads no tool; the
 libraries that some of them need come with ``pip install 'metagpt-ollama-rs[slc]'``.
+
+MetaGPT's roles find the tools in its registry, by their names or by the tag ``slc``, whether MetaGPT is loaded before
+this package or after it; by this package it is never loaded.
 """
 
 from __future__ import annotations
+
+from metagpt_ollama_rs.slc import metagpt_tools
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from metagpt_ollama_rs.slc.batch_files import BatchFileTool
     from metagpt_ollama_rs.slc.calls import ToolOptions, acall_ollama, call_ollama
     from metagpt_ollama_rs.slc.code_answers import extract_code
     from metagpt_ollama_rs.slc.code_generation import CodeGenerationTool
+    from metagpt_ollama_rs.slc.code_understanding import CodeUnderstandingTool
     from metagpt_ollama_rs.slc.config import OllamaConfig, ollama_config
+    from metagpt_ollama_rs.slc.environments import EnvManagerTool
     from metagpt_ollama_rs.slc.multi_language import MultiLanguageTool
     from metagpt_ollama_rs.slc.smart_qa import SmartQATool
 
 # The public names, by the module that they come from.
 _MODULE_OF = {
+    "BatchFileTool": "batch_files",
     "CodeGenerationTool": "code_generation",
+    "CodeUnderstandingTool": "code_understanding",
+    "EnvManagerTool": "environments",
     "MultiLanguageTool": "multi_language",
     "OllamaConfig": "config",
     "SmartQATool": "smart_qa",
@@ -37,7 +48,10 @@ _MODULE_OF = {
 }
 
 __all__ = [
+    "BatchFileTool",
     "CodeGenerationTool",
+    "CodeUnderstandingTool",
+    "EnvManagerTool",
     "MultiLanguageTool",
     "OllamaConfig",
     "SmartQATool",
@@ -62,3 +76,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+metagpt_tools.register_when_loaded()

@@ -12,10 +12,14 @@ is no part of its answer. Nothing here imports MetaGPT.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional, TypedDict
 
-from metagpt_ollama_rs.errors import ConfigurationError, EmptyAnswerError, IncompleteError, OllamaError
+from metagpt_ollama_rs.done_reasons import AnswerHints, cut_prompt_warning, empty_answer_error, limit_hint
+from metagpt_ollama_rs.errors import ConfigurationError, IncompleteError, OllamaError
+from metagpt_ollama_rs.payloads import generate_payload, require_text
+from metagpt_ollama_rs.replies import no_text_error, text_of, thinking_of
 from metagpt_ollama_rs.slc.config import OllamaConfig, ollama_config
 from metagpt_ollama_rs.slc.prompt_language import prompt_language
 from metagpt_ollama_rs.slc.prompts import CODE_FIELDS, render_prompt
@@ -32,6 +36,7 @@ __all__ = [
     "aask",
     "acall_ollama",
     "ask",
+    "asked_language",
     "async_client",
     "blocking_client",
     "call_ollama",
@@ -40,6 +45,16 @@ __all__ = [
 
 # The temperature of all tools but `smart_qa`.
 TOOL_TEMPERATURE = 0.1
+
+_PATH = "/api/generate"
+_HINTS = AnswerHints(
+    more_tokens="raise num_predict in options",
+    more_context="raise context_length in the configuration (num_ctx)",
+    no_thinking="ask a model that does not think",
+    thoughts="partial_thinking has what it thought",
+)
+
+_logger = logging.getLogger(__name__)
 
 
 class ToolOptions(TypedDict, total=False):
@@ -87,7 +102,7 @@ def call_ollama(
         prompt: what the model is asked.
         temperature: in the place of the configuration's.
         model: in the place of the configuration's.
-        timeout: seconds until the answer begins, in the place of the configuration's.
+        timeout: seconds until the answer is there, in the place of the configuration's.
         system: the system prompt, in the place of the model's own.
         format: "json", a JSON schema, or a pydantic model that the answer is to fit.
         on_error: "raise", or "text" to return ``API 调用失败: <HTTP status>`` or ``API 调用异常: <error>`` in the place
@@ -191,9 +206,10 @@ _async_clients: dict[tuple[str, Optional[str]], AsyncClient] = {}
 
 
 class _Request(NamedTuple):
-    """The arguments of the clients' ``generate``, and who is told the pieces of the answer."""
+    """The payload of ``/api/generate``, what the client is told beside it, and who is told the pieces of the answer."""
 
-    arguments: dict[str, Any]
+    payload: dict[str, Any]
+    call: dict[str, Any]
     on_text: Optional[Callable[[str], object]]
 
 
@@ -204,13 +220,16 @@ def _tool_request(
     for field, value in fields.items():
         if not isinstance(value, str):
             raise ConfigurationError(f"{field} of {name} is a {type(value).__name__}, not a text")
-    prompt = render_prompt(name, _asked_language(fields, options), fields)
+    if not any(value.strip() for value in fields.values()):
+        raise ConfigurationError(f"{' and '.join(fields)} of {name} must not be empty")
+    prompt = render_prompt(name, asked_language(fields, options), fields)
     if options.get("temperature") is None and temperature is not None:
         options = {**options, "temperature": temperature}
     return _request(prompt, options, None, format)
 
 
-def _asked_language(fields: Mapping[str, str], options: ToolOptions) -> PromptLanguage:
+def asked_language(fields: Mapping[str, str], options: ToolOptions) -> PromptLanguage:
+    """The language of a prompt with these fields: that of the options, else the configuration's, else the fields'."""
     language = options.get("language") or ollama_config.language
     if language is None:
         prose = [value for name, value in fields.items() if name not in CODE_FIELDS]
@@ -227,93 +246,85 @@ def _request(prompt: str, options: ToolOptions, system: Optional[str], format: F
     if config.context_length is not None:
         sent["num_ctx"] = config.context_length
     sent.update(options.get("options") or {})
-    arguments = {
-        "model": options.get("model") or config.model,
-        "prompt": prompt,
-        "system": system,
-        "format": format,
-        "options": sent,
-        "truncate": False,
-        "shift": False,
-        "repetition_guard": True,
-        "timeout": config.timeout if timeout is None else timeout,
-    }
-    return _Request(arguments, options.get("on_text"))
+    on_text = options.get("on_text")
+    if on_text is not None and not callable(on_text):
+        raise ConfigurationError(f"on_text is a {type(on_text).__name__}, not a function")
+    require_text(prompt, "prompt")
+    fields = {"prompt": prompt, "system": system, "format": format, "options": sent, "truncate": False, "shift": False}
+    payload = generate_payload(options.get("model") or config.model, fields)
+    call = {"repetition_guard": True, "timeout": config.timeout if timeout is None else timeout}
+    return _Request(payload, call, on_text)
 
 
 def _send_request(request: _Request) -> str:
     client = blocking_client()
-    answer = _Answer(request)
     if request.on_text is None:
-        answer.add(client.generate(**request.arguments))
+        reply = client.request_json(_PATH, {**request.payload, "stream": False}, **request.call)
     else:
-        with client.generate(**request.arguments, stream=True) as stream:
-            for part in stream:
-                answer.add(part)
-    return answer.finish()
+        shown = _ShownText(request.on_text)
+        on_thinking = shown.splitter.pass_through
+        reply = client.stream_text(_PATH, request.payload, shown.add, on_thinking=on_thinking, **request.call)
+        shown.finish()
+    return _answer_of(request, reply)
 
 
 async def _asend_request(request: _Request) -> str:
     client = async_client()
-    answer = _Answer(request)
     if request.on_text is None:
-        answer.add(await client.generate(**request.arguments))
+        reply = await client.request_json(_PATH, {**request.payload, "stream": False}, **request.call)
     else:
-        async with await client.generate(**request.arguments, stream=True) as stream:
-            async for part in stream:
-                answer.add(part)
-    return answer.finish()
+        shown = _ShownText(request.on_text)
+        on_thinking = shown.splitter.pass_through
+        reply = await client.stream_text(_PATH, request.payload, shown.add, on_thinking=on_thinking, **request.call)
+        shown.finish()
+    return _answer_of(request, reply)
 
 
-class _Answer:
-    """Puts an answer together of its pieces, tells them to ``on_text`` without the thinking, and checks the whole."""
+class _ShownText:
+    """Tells the pieces of an answer to a function, without the thinking that a model writes into its text."""
 
-    def __init__(self, request: _Request) -> None:
-        self._request = request
-        self._texts: list[str] = []
-        self._thoughts: list[str] = []
-        self._splitter = ThinkSplitter()
-        self._end = ""
+    def __init__(self, on_text: Callable[[str], object]) -> None:
+        self._on_text = on_text
+        self.splitter = ThinkSplitter()
 
-    def add(self, part: Any) -> None:
-        """Takes a whole reply, or one piece of a streamed one."""
-        if part.thinking:
-            self._thoughts.append(part.thinking)
-            self._splitter.pass_through()
-        if part.response:
-            self._texts.append(part.response)
-            self._tell(self._splitter.feed(part.response))
-        self._end = part.done_reason or self._end
+    def add(self, piece: str) -> None:
+        self._tell(self.splitter.feed(piece))
 
-    def finish(self) -> str:
-        """The text. Raises IncompleteError for one that was cut, EmptyAnswerError for one of nothing."""
-        self._tell(self._splitter.finish())
-        text, thinking = "".join(self._texts), "".join(self._thoughts)
-        if not thinking:
-            text, thinking = split_thinking(text)
-        model = self._request.arguments["model"]
-        if self._end == "length":
-            raise IncompleteError(
-                "the answer was cut at its token limit",
-                hint="give it more tokens (options={'num_predict': …}), or the context more room (context_length)",
-                model=model,
-                partial=text,
-                partial_thinking=thinking,
-            )
-        if not text.strip():
-            raise EmptyAnswerError(
-                "the model stopped after thinking, without an answer" if thinking else "the answer is empty",
-                hint="ask again, or another model",
-                model=model,
-                partial=text,
-                partial_thinking=thinking,
-            )
-        return text
+    def finish(self) -> None:
+        self._tell(self.splitter.finish())
 
     def _tell(self, pieces: list[str]) -> None:
-        if self._request.on_text is not None:
-            for piece in pieces:
-                self._request.on_text(piece)
+        for piece in pieces:
+            self._on_text(piece)
+
+
+def _answer_of(request: _Request, reply: Any) -> str:
+    """The text of a whole reply, without the thinking. Raises IncompleteError for one that was cut at a limit,
+    EmptyAnswerError for one of nothing, ProtocolError for what is no answer at all."""
+    payload = request.payload
+    model, options = payload["model"], payload["options"]
+    found, thinking = text_of(reply, model=model), thinking_of(reply)
+    if found is None and not thinking:
+        raise no_text_error(reply, model=model)
+    text = found or ""
+    if not thinking:
+        text, thinking = split_thinking(text)
+    if not text.strip():
+        raise empty_answer_error(
+            reply, options, text=text, thinking=thinking, formatted="format" in payload, model=model, hints=_HINTS
+        )
+    if reply.get("done_reason") == "length":
+        raise IncompleteError(
+            "the answer was cut at its token limit",
+            hint=limit_hint(reply, options, _HINTS),
+            model=model,
+            partial=text,
+            partial_thinking=thinking,
+        )
+    warning = cut_prompt_warning(payload, reply)
+    if warning is not None:
+        _logger.warning("%s", warning)
+    return text
 
 
 def _check_on_error(on_error: str) -> None:

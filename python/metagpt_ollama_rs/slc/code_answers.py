@@ -10,6 +10,8 @@ several blocks one is the program. Nothing of the code is changed.
 
 from __future__ import annotations
 
+import ast
+import itertools
 import logging
 import re
 import textwrap
@@ -23,7 +25,6 @@ from metagpt_ollama_rs.program_text import (
     find_program_text,
     has_only_commands,
     is_sentence,
-    parse_python,
     parses_as_python,
     without_prose,
 )
@@ -40,13 +41,13 @@ _DATA = frozenset({*SHELLS, "plaintext", "output", "log", "json", "yaml", "yml",
 _MARKDOWN = frozenset({"markdown", "md", ""})
 # What may be a fence, also in a quote or a list.
 _FENCE_LINE = re.compile(r"^[ \t>*+\-\d.)]*(?:```|~~~)", re.MULTILINE)
-_ONE_LINE = re.compile(r"\s*`{3,}[ \t]*(?P<code>[^`\n]+?)[ \t]*`{3,}\s*")
+_ONE_LINE = re.compile(r"`{3,}(?P<code>[^`\n]+)`{3,}")
 # A line that only Python has.
 _PYTHON_LINE = re.compile(
     r"^[ \t]*(?:(?:async )?def \w+\(.*:$|class \w+.*:$|from [\w.]+ import |if __name__ ==)", re.MULTILINE
 )
 # A fence in a Python program is looked for behind so many lines that look like its end.
-_MOST_ENDS = 40
+_MOST_ENDS = 20
 # Blocks within blocks, each in a longer fence than the one in it.
 _DEEPEST = 4
 
@@ -80,6 +81,9 @@ def find_code(answer: str, language: Optional[str] = None, *, _depth: int = 0) -
     text = re.sub(r"\r\n?", "\n", answer)
     wanted = _fence_language(language or "")
     may_be_python = wanted in ("", _PYTHON)
+    if may_be_python:
+        # A fence's first line without the fence.
+        text = re.sub(r"\A\s*python3?\n(?=.)", "", text)
     if may_be_python and not text.lstrip().startswith("~~~"):
         for candidate in (text, textwrap.dedent(text)):
             if parses_as_python(candidate):
@@ -93,22 +97,7 @@ def find_code(answer: str, language: Optional[str] = None, *, _depth: int = 0) -
         if has_fence and _depth < _DEEPEST and not parses_as_python(chosen.text):
             return find_code(chosen.text, language, _depth=_depth + 1)
         return CodeBlock(chosen.language or wanted or _guessed_language(chosen.text), chosen.text)
-    # Fences that are indented further than Markdown allows.
-    indented_fence = find_program_text(text, python=wanted == _PYTHON) if _FENCE_LINE.search(text) else None
-    if indented_fence is not None:
-        return CodeBlock(wanted or _guessed_language(indented_fence.text), indented_fence.text)
-    one_line = _ONE_LINE.fullmatch(text)
-    if one_line is not None:
-        first, _, rest = one_line["code"].partition(" ")
-        has_language = bool(rest.strip()) and _fence_language(first) in (_PYTHON, wanted)
-        return CodeBlock(wanted or _PYTHON, rest.strip() if has_language else one_line["code"])
-    found = without_prose(text) if may_be_python else None
-    if found is not None:
-        return CodeBlock(_PYTHON, found.text)
-    indented = _indented_code(text)
-    if indented is not None:
-        return CodeBlock(wanted or _guessed_language(indented), indented)
-    return CodeBlock(_guessed_language(text), text.strip())
+    return _code_without_fence(text, wanted)
 
 
 def code_from_answer(answer: str, options: ToolOptions, language: Optional[str] = None) -> str:
@@ -135,9 +124,12 @@ def checked_python(code: str, options: ToolOptions) -> str:
         )
         return code
     still = python_fault(repaired)
+    if still is None and 2 * _line_count(repaired) < _line_count(code):
+        # A word of regret parses as Python, too.
+        still = "most of it is missing"
     if still is None:
         return repaired
-    _logger.warning("the code does not parse (%s), and neither does what the model made of it (%s)", fault, still)
+    _logger.warning("the code does not parse (%s), nor is what the model made of it any better (%s)", fault, still)
     return code
 
 
@@ -148,7 +140,7 @@ def python_fault(code: str) -> Optional[str]:
     "line 2: unmatched ')', in: print(x))"
     """
     try:
-        parse_python(code)
+        ast.parse(code)
     except SyntaxError as error:
         line = (error.text or "").strip()
         where = f"line {error.lineno}: " if error.lineno else ""
@@ -156,6 +148,26 @@ def python_fault(code: str) -> Optional[str]:
     except PARSE_ERRORS as error:
         return str(error) or type(error).__name__
     return None
+
+
+def _code_without_fence(text: str, wanted: str) -> CodeBlock:
+    # Fences that are indented further than Markdown allows.
+    indented_fence = find_program_text(text, python=wanted == _PYTHON) if _FENCE_LINE.search(text) else None
+    if indented_fence is not None:
+        return CodeBlock(wanted or _guessed_language(indented_fence.text), indented_fence.text)
+    one_line = _ONE_LINE.fullmatch(text.strip())
+    if one_line is not None:
+        code = one_line["code"].strip()
+        first, _, rest = code.partition(" ")
+        code = rest.strip() if rest.strip() and _fence_language(first) in (_PYTHON, wanted) else code
+        return CodeBlock(wanted or _guessed_language(code), code)
+    found = without_prose(text) if wanted in ("", _PYTHON) else None
+    if found is not None:
+        return CodeBlock(_PYTHON, found.text)
+    indented = _indented_code(text)
+    if indented is not None:
+        return CodeBlock(wanted or _guessed_language(indented), indented)
+    return CodeBlock(_guessed_language(text), text.strip())
 
 
 @lru_cache(maxsize=1)
@@ -181,8 +193,8 @@ def _fenced_blocks(text: str, depth: int = 0) -> list[CodeBlock]:
         start, end = token.map
         language, inside = _fence_language(token.info), token.content.removesuffix("\n")
         is_closed = end - 1 > start and _ends_fence(lines[end - 1], token.markup)
-        if not is_closed and inside.rstrip().endswith(token.markup):
-            inside = inside.rstrip()[: -len(token.markup)]
+        if not is_closed and language not in _MARKDOWN and not parses_as_python(inside):
+            inside = _before_last_marks(inside, token.markup)
         if language == _PYTHON and not parses_as_python(inside):
             longer = _longer_program(lines, start, end, token.markup) if token.level == 0 else None
             if longer is not None:
@@ -197,6 +209,13 @@ def _fenced_blocks(text: str, depth: int = 0) -> list[CodeBlock]:
     return blocks
 
 
+def _before_last_marks(inside: str, marks: str) -> str:
+    """A block without an end, up to the last of its marks that stands at the beginning or the end of a line: the end of
+    the block, with a program's last line before it or a word or a token of the model's behind it."""
+    places = list(re.finditer(rf"^[ \t]*{marks}|{marks}[ \t]*$", inside, re.MULTILINE))
+    return inside[: places[-1].start()].removesuffix("\n") if places else inside
+
+
 def _ends_fence(line: str, marks: str) -> bool:
     line = line.lstrip(" \t>").rstrip()
     return line.startswith(marks) and not line.strip(marks[0])
@@ -205,8 +224,8 @@ def _ends_fence(line: str, marks: str) -> bool:
 def _longer_program(lines: list[str], start: int, end: int, marks: str) -> Optional[tuple[str, int]]:
     """The program in Python that begins behind the fence in line ``start`` and goes on behind line ``end``, because the
     line that seems to end it stands in a docstring; and the line behind its real end."""
-    ends = [number for number in range(end, len(lines)) if _ends_fence(lines[number], marks)][:_MOST_ENDS]
-    for number in ends:
+    ends = (number for number in range(end, len(lines)) if _ends_fence(lines[number], marks))
+    for number in itertools.islice(ends, _MOST_ENDS):
         program = "\n".join(lines[start + 1 : number])
         if parses_as_python(program):
             return program, number + 1

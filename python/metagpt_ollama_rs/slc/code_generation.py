@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING
 
-from metagpt_ollama_rs.slc.calls import ToolOptions, ask
+from metagpt_ollama_rs.slc.calls import ToolOptions, ask, asked_language
 from metagpt_ollama_rs.slc.code_answers import code_from_answer, python_fault
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ __all__ = ["CodeGenerationTool"]
 
 
 class CodeGenerationTool:
-    """Writes code with the configured model.
+    """Writes code with the configured model: new code, changed code, and unit tests for code.
 
     >>> from metagpt_ollama_rs.slc import ollama_config
     >>> from metagpt_ollama_rs.testing import ScriptedServer
@@ -39,8 +39,7 @@ class CodeGenerationTool:
         Raises:
             OllamaError: the model could not be asked, or its answer was cut.
         """
-        answer = ask("generate_code", {"requirement": requirement}, options)
-        return answer if raw else code_from_answer(answer, options)
+        return _ask_for_code("generate_code", {"requirement": requirement}, options, raw)
 
     @staticmethod
     def refactor_code(code: str, instruction: str, *, raw: bool = False, **options: Unpack[ToolOptions]) -> str:
@@ -57,8 +56,7 @@ class CodeGenerationTool:
         Raises:
             OllamaError: the model could not be asked, or its answer was cut.
         """
-        answer = ask("refactor_code", {"code": code, "instruction": instruction}, options)
-        return answer if raw else code_from_answer(answer, options, _language_of_code(code))
+        return _ask_for_code("refactor_code", {"code": code, "instruction": instruction}, options, raw)
 
     @staticmethod
     def generate_tests(code: str, *, raw: bool = False, **options: Unpack[ToolOptions]) -> str:
@@ -74,9 +72,15 @@ class CodeGenerationTool:
         Raises:
             OllamaError: the model could not be asked, or its answer was cut.
         """
-        answer = ask("generate_tests", {"code": code}, options)
-        return answer if raw else code_from_answer(answer, options, _language_of_code(code))
+        return _ask_for_code("generate_tests", {"code": code}, options, raw)
 
 
-def _language_of_code(code: str) -> Optional[str]:
-    return "python" if python_fault(code) is None else None
+def _ask_for_code(prompt_name: str, fields: dict[str, str], options: ToolOptions, raw: bool) -> str:
+    answer = ask(prompt_name, fields, options)
+    if raw:
+        return answer
+    # Code that is changed or tested stays in its language; what is written anew may be in any.
+    is_python = "code" in fields and python_fault(fields["code"]) is None
+    # The prompt that asks for a correction has none of the user's words by which to choose its language.
+    again: ToolOptions = {**options, "language": asked_language(fields, options)}
+    return code_from_answer(answer, again, "python" if is_python else None)

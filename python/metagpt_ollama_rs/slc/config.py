@@ -15,8 +15,9 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple, Optional, cast
 from urllib.parse import urlsplit
@@ -25,9 +26,10 @@ from metagpt_ollama_rs._core import excerpt
 from metagpt_ollama_rs.errors import ConfigurationError
 from metagpt_ollama_rs.model_options import parse_float, parse_int
 from metagpt_ollama_rs.slc.config_reader import ReadFile, read_config_file
+from metagpt_ollama_rs.spelling import near_miss
 from metagpt_ollama_rs.switch.config_file import configuration_paths
 
-__all__ = ["OllamaConfig", "ollama_config"]
+__all__ = ["VARIABLES", "ConfigVariable", "OllamaConfig", "ollama_config"]
 
 _logger = logging.getLogger(__name__)
 
@@ -93,21 +95,27 @@ _PARSERS: Mapping[str, Callable[[Any], Any]] = {
 }
 
 
-class _Variable(NamedTuple):
+class ConfigVariable(NamedTuple):
+    """A variable of the environment, and the field that it is in the place of.
+
+    >>> [variable.name for variable in VARIABLES if variable.field == "base_url"]
+    ['METAGPT_OLLAMA_BASE_URL', 'OLLAMA_BASE_URL', 'OLLAMA_HOST']
+    """
+
     name: str
     field: str
 
 
-# The strongest first.
-_VARIABLES = (
+# The strongest first, of those for one field.
+VARIABLES = (
     *(
-        _Variable(f"METAGPT_OLLAMA_{name.upper()}", name)
+        ConfigVariable(f"METAGPT_OLLAMA_{name.upper()}", name)
         for name in ("model", "base_url", "timeout", "temperature", "language")
     ),
-    _Variable("OLLAMA_BASE_URL", "base_url"),
-    _Variable("OLLAMA_HOST", "base_url"),
-    _Variable("OLLAMA_MODEL", "model"),
-    _Variable("OLLAMA_API_KEY", "api_key"),
+    ConfigVariable("OLLAMA_BASE_URL", "base_url"),
+    ConfigVariable("OLLAMA_HOST", "base_url"),
+    ConfigVariable("OLLAMA_MODEL", "model"),
+    ConfigVariable("OLLAMA_API_KEY", "api_key"),
 )
 
 
@@ -119,7 +127,8 @@ class OllamaConfig:
         model: the name of the model, such as ``qwen2.5:7b``.
         base_url: the server's address in any form that the clients take, with or without ``/api`` or ``/v1``; it is
             brought to its plain form.
-        timeout: seconds until the answer begins, and for each pause in a streamed one.
+        timeout: seconds until the answer is there; of one that is shown as it comes (``on_text``), until it begins, and
+            for each pause.
         temperature: that of `SmartQATool.smart_qa` and of `call_ollama`; the other tools use 0.1.
         api_key: sent as a bearer token; not shown by ``repr``.
         context_length: the size of the context in tokens (``num_ctx``); None leaves it to the server.
@@ -139,6 +148,12 @@ class OllamaConfig:
     api_key: Optional[str] = field(default=None, repr=False)
     context_length: Optional[int] = None
     language: Optional[str] = None
+
+    def __repr__(self) -> str:
+        values = {each.name: getattr(self, each.name) for each in fields(self) if each.repr}
+        # An address may name a user and a password.
+        values["base_url"] = re.sub(r"//[^/]*@", "//", values["base_url"])
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in values.items())})"
 
     def __post_init__(self) -> None:
         for name in _PARSERS:
@@ -206,10 +221,11 @@ ollama_config: OllamaConfig = UnreadConfig.__new__(UnreadConfig)
 
 def _file_values(config_path: Optional[str]) -> dict[str, Any]:
     if config_path is not None:
+        named = os.path.expanduser(config_path)
         try:
-            file = read_config_file(config_path)
+            file = read_config_file(named)
         except FileNotFoundError:
-            _logger.warning("%s is not there: the tools use the defaults", config_path)
+            _logger.warning("%s is not there: the tools use the defaults", named)
             return {}
         return _section_values(file, named=True)
     values: dict[str, Any] = {}
@@ -227,10 +243,15 @@ def _searched_files() -> list[Path]:
         spec = None
     folders = spec.submodule_search_locations if spec is not None else None
     package = Path(next(iter(folders))) if folders else None
+    try:
+        paths = configuration_paths(package)
+    except (OSError, RuntimeError) as error:
+        _logger.warning("no configuration is looked for, because there is no current folder or no home: %s", error)
+        return []
     found = []
-    for path in configuration_paths(package):
+    for path in paths:
         there = (path.with_suffix(suffix) for suffix in _SUFFIXES)
-        found += [candidate for candidate in there if candidate.is_file()][:1]
+        found += [candidate for candidate in there if os.path.isfile(candidate)][:1]
     return found
 
 
@@ -251,6 +272,9 @@ def _section_values(file: ReadFile, *, named: bool) -> dict[str, Any]:
         return {}
     values = {}
     for name, value in section.items():
+        close = None if name in _PARSERS else near_miss(str(name), _PARSERS)
+        if close is not None and close not in section:
+            _logger.warning("%s: %s is not a setting; did you mean %s?", file.where((*above, str(name))), name, close)
         # MetaGPT, too, takes a time limit of 0 for one that is not set.
         if name in _PARSERS and value is not None and value != "" and not (name == "timeout" and value in (0, "0")):
             try:
@@ -266,19 +290,16 @@ def _is_ollama_type(api_type: Any) -> bool:
 
 def _environment_values() -> dict[str, Any]:
     values: dict[str, Any] = {}
-    for variable in _VARIABLES:
+    for variable in VARIABLES:
         value = os.environ.get(variable.name, "").strip()
         if value and variable.field not in values:
-            if variable.name == "OLLAMA_HOST":
-                values["base_url"] = _canonical_url(None)
-            else:
-                values[variable.field] = _parsed(variable.field, value, variable.name)
+            values[variable.field] = _parsed(variable.field, value, variable.name)
     return values
 
 
 def _parsed(name: str, value: Any, where: str) -> Any:
     try:
-        return _PARSERS[name](value)
+        return _canonical_url(None) if where == "OLLAMA_HOST" else _PARSERS[name](value)
     except ConfigurationError as error:
         raise ConfigurationError(f"{where}: {error.message}", hint=error.hint) from None
     except ValueError as error:

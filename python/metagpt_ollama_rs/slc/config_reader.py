@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, Optional
 
 from metagpt_ollama_rs._core import excerpt
 from metagpt_ollama_rs.errors import ConfigurationError
-from metagpt_ollama_rs.slc.extras import MissingLibraryError, optional_module
+from metagpt_ollama_rs.slc.extras import optional_module
 
 __all__ = ["ReadFile", "read_config_file"]
 
@@ -49,7 +49,11 @@ class ReadFile(NamedTuple):
 
     def error(self, key: tuple[str, ...], message: str) -> ConfigurationError:
         """The error for what is wrong with the value of ``key``."""
-        return _error_at(self.path, self.places.get(key), message)
+        return ConfigurationError(f"{self.where(key)}: {message}")
+
+    def where(self, key: tuple[str, ...]) -> str:
+        """The file, and line and column of ``key`` where they are known."""
+        return _file_and_line(self.path, self.places.get(key))
 
 
 def read_config_file(path: str | Path) -> ReadFile:
@@ -76,9 +80,12 @@ def read_config_file(path: str | Path) -> ReadFile:
     return ReadFile(name, values, places)
 
 
+def _file_and_line(path: str, place: Optional[tuple[int, int]]) -> str:
+    return path + (f", line {place[0]}, column {place[1]}" if place else "")
+
+
 def _error_at(path: str, place: Optional[tuple[int, int]], message: str) -> ConfigurationError:
-    where = f", line {place[0]}, column {place[1]}" if place else ""
-    return ConfigurationError(f"{path}{where}: {message}")
+    return ConfigurationError(f"{_file_and_line(path, place)}: {message}")
 
 
 def _decoded(data: bytes, name: str) -> str:
@@ -134,7 +141,7 @@ def _parse_json(text: str, name: str) -> tuple[Any, _Places]:
     try:
         # YAML takes JSON whose white space has no tabs; within texts JSON has none.
         return values, _parse_yaml(text.replace("\t", " "), name)[1]
-    except (ConfigurationError, MissingLibraryError):
+    except ConfigurationError:
         return values, {}
 
 

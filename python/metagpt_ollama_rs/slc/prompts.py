@@ -25,7 +25,7 @@ __all__ = ["CODE_FIELDS", "PROMPTS", "fenced", "render_prompt"]
 CODE_FIELDS = frozenset({"code", "document", "answer"})
 
 PROMPTS: Mapping[str, Mapping[PromptLanguage, str]] = {
-    # --- CodeGenerationTool ---
+    # CodeGenerationTool
     "generate_code": {
         "en": """\
 Write a program that meets this requirement:
@@ -112,7 +112,7 @@ $code
 
 请改正这个错误，其他内容保持不变。只回答一个代码块，包含改正后的全部代码，不要写其他内容。""",
     },
-    # --- SmartQATool ---
+    # SmartQATool
     "smart_qa": {
         "en": "Answer the question below, briefly and precisely. If you do not know the answer, say so.\n\n$question",
         "zh": "请准确、简洁地回答下面的问题。如果不知道答案，请直接说明。\n\n$question",
@@ -227,6 +227,235 @@ $document
 - 只回答一个 JSON 对象，键与原来相同，值为译文，不要写其他内容。
 - 保留换行（\\n）的位置。名称、代码、数字、链接和 @param 之类的标签保持不变。
 - 已经是 $target 的注释保持不变。""",
+    },
+    # CodeUnderstandingTool
+    "explain_code": {
+        "en": """\
+Explain the code below to a programmer who does not know it.
+
+$code
+
+Rules:
+- Say first, in one or two sentences, what it is for. Then explain step by step how it works.
+- Explain what is not plain: algorithms, data structures, special cases, side effects.
+- Explain only what the code shows. Do not repeat the code.""",
+        "zh": """\
+请向不了解这段代码的程序员解释下面的代码。
+
+$code
+
+要求：
+- 先用一两句话说明代码的用途，再逐步说明它是如何工作的。
+- 解释不易看懂的地方：算法、数据结构、特殊情况、副作用。
+- 只解释代码中确实有的内容，不要重复代码。""",
+    },
+    "generate_docs": {
+        "en": """\
+Write the documentation of the code below, in Markdown.
+
+$code
+
+Rules:
+- Begin with a heading and one paragraph: what the code is for.
+- Then one section for each public function and class, with its name as the heading, in backticks: what it does, its \
+parameters, what it returns, which errors it raises.
+- End with a short example of how it is used.
+- Document only what is in the code. Answer with the Markdown and nothing else.""",
+        "zh": """\
+请用 Markdown 为下面的代码编写文档。
+
+$code
+
+要求：
+- 以标题和一段说明开头：代码的用途。
+- 然后为每个公开的函数和类写一节，以反引号中的名称作为标题：它的作用、参数、返回值、会抛出的错误。
+- 最后写一个简短的使用示例。
+- 只写代码中确实有的内容。只回答 Markdown 文档，不要写其他内容。""",
+    },
+    "summarize_file": {
+        "en": """\
+Summarise the file $path below for a programmer who does not know it.
+
+$code
+
+Rules:
+- Say first, in one sentence, what the file is for. Then list its most important parts, each with one short line.
+- Say only what the file shows. Do not repeat it.
+- At most 150 words.""",
+        "zh": """\
+请向不了解该文件的程序员总结下面的文件 $path。
+
+$code
+
+要求：
+- 先用一句话说明文件的用途，再列出其中最重要的部分，每个部分一行。
+- 只写文件中确实有的内容，不要重复原文。
+- 不超过 200 字。""",
+    },
+    "summarize_part": {
+        "en": """\
+Below are lines $lines of the file $path, which is too long to be read at once. Summarise them for a programmer.
+
+$code
+
+Rules:
+- Name the most important functions, classes or topics, and say what each is for.
+- Say only what these lines show. Do not repeat them.
+- At most 120 words.""",
+        "zh": """\
+下面是文件 $path 的第 $lines 行，该文件太长，无法一次读完。请向程序员总结这一部分。
+
+$code
+
+要求：
+- 写出其中最重要的函数、类或主题，并说明各自的用途。
+- 只写这一部分中确实有的内容，不要重复原文。
+- 不超过 150 字。""",
+    },
+    "join_summaries": {
+        "en": """\
+Below are summaries of the parts of the file $path, in their order. Write one summary of the whole file.
+
+$document
+
+Rules:
+- Say first, in one sentence, what the file is for. Then list its most important parts, each with one short line.
+- Say only what the summaries say.
+- At most 200 words.""",
+        "zh": """\
+下面按顺序列出了文件 $path 各部分的摘要。请写出整个文件的摘要。
+
+$document
+
+要求：
+- 先用一句话说明文件的用途，再列出其中最重要的部分，每个部分一行。
+- 只写这些摘要中有的内容。
+- 不超过 250 字。""",
+    },
+    "summarize_folder": {
+        "en": """\
+Below are summaries of what is in the folder $path of a project. Write one summary of the folder.
+
+$document
+
+Rules:
+- Say first, in one sentence, what the folder is for. Then name its most important files and what they do.
+- Say only what the summaries say.
+- At most 150 words.""",
+        "zh": """\
+下面是项目中文件夹 $path 内各项的摘要。请写出该文件夹的摘要。
+
+$document
+
+要求：
+- 先用一句话说明文件夹的用途，再写出其中最重要的文件及其作用。
+- 只写这些摘要中有的内容。
+- 不超过 200 字。""",
+    },
+    "merge_summaries": {
+        "en": """\
+Merge the summaries below into one. Keep the names of files, classes and functions. Say only what the summaries say.
+At most 150 words.
+
+$document""",
+        "zh": """\
+请把下面的多个摘要合并为一个。保留文件、类和函数的名称，只写这些摘要中有的内容，不超过 200 字。
+
+$document""",
+    },
+    "summarize_project": {
+        "en": """\
+Below are summaries of the files and folders of the project $path. Write an overview of the project for a programmer \
+who does not know it.
+
+$document
+
+Write these sections:
+1. Purpose: what the project is for, in one or two sentences.
+2. Structure: the main parts, and how they work together.
+3. Technology: languages, libraries, storage, interfaces.
+4. Where to begin reading, and why.
+Say only what the summaries say. At most 400 words.""",
+        "zh": """\
+下面是项目 $path 中各文件和文件夹的摘要。请为不了解该项目的程序员写一份概述。
+
+$document
+
+请写以下几节：
+1. 用途：用一两句话说明项目的用途。
+2. 结构：主要组成部分，以及它们如何协同工作。
+3. 技术：语言、库、存储、接口。
+4. 从哪里开始阅读，为什么。
+只写这些摘要中有的内容，不超过 500 字。""",
+    },
+    "find_entry_points": {
+        "en": """\
+Below is the list of the files of the project $path. By which files is the program started?
+
+$document
+
+Answer with a JSON list and nothing else. Each element is an object with the keys:
+- path: the path of a file, as it stands in the list;
+- reason: in one sentence, why the program is started there, and how.
+Name only files that a user, a server or a tool starts directly. If there are none, the list is empty.""",
+        "zh": """\
+下面是项目 $path 的文件列表。程序从哪些文件启动？
+
+$document
+
+只回答一个 JSON 列表，不要写其他内容。列表的每个元素是一个对象，包含以下键：
+- path：文件路径，与列表中的写法一致；
+- reason：用一句话说明为什么从这里启动，以及如何启动。
+只写由用户、服务器或工具直接启动的文件。如果没有，列表为空。""",
+    },
+    # BatchFileTool
+    "edit_code_file": {
+        "en": """\
+Change the file $path as the instruction says.
+
+Instruction: $instruction
+
+$code
+
+Rules:
+- Change only what the instruction asks for. If it asks for nothing in this file, repeat the file as it is.
+- Write the whole file, from its first line to its last, with nothing left out.
+- Answer with one code block and nothing else.""",
+        "zh": """\
+请按照说明修改文件 $path。
+
+说明：$instruction
+
+$code
+
+要求：
+- 只修改说明要求的内容；如果说明与这个文件无关，原样重复整个文件。
+- 写出整个文件，从第一行到最后一行，不省略任何部分。
+- 只回答一个代码块，不要写其他内容。""",
+    },
+    "edit_text_file": {
+        "en": """\
+Change the file $path as the instruction says.
+
+Instruction: $instruction
+
+$document
+
+Rules:
+- Change only what the instruction asks for. If it asks for nothing in this file, repeat the file as it is.
+- Write the whole text of the file, from its first line to its last, with nothing left out.
+- Answer with this text and nothing else, without a fence around it.""",
+        "zh": """\
+请按照说明修改文件 $path。
+
+说明：$instruction
+
+$document
+
+要求：
+- 只修改说明要求的内容；如果说明与这个文件无关，原样重复整个文件。
+- 写出文件的全部文字，从第一行到最后一行，不省略任何部分。
+- 只回答这些文字，不要写其他内容，也不要放在代码块里。""",
     },
 }
 

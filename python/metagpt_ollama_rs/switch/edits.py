@@ -1,7 +1,9 @@
-"""What becomes of the text of MetaGPT's two files. No I/O.
+"""What becomes of the text of MetaGPT's files. No I/O.
 
 For example, the line `from pydantic import field_validator` of `configs/llm_config.py` becomes
 `from pydantic import field_validator, model_validator`, and `provider/ollama_api.py` as a whole becomes `DROP_IN`.
+`tools/libs/slc.py`, which MetaGPT does not have, is `SLC_MODULE`, and `tools/libs/__init__.py` gets a block that
+imports it.
 
 The processes of `metagpt-ollama run` load this module when they import MetaGPT, so it imports as little as it can.
 
@@ -16,18 +18,23 @@ from __future__ import annotations
 import ast
 from typing import Optional
 
-from .releases import PROVIDER, release_of
+from .releases import PROVIDER, TOOL_LIST, release_of
 
 __all__ = [
     "BACKUP_SUFFIX",
     "DROP_IN",
     "OLLAMA_TYPES",
+    "SLC_MODULE",
     "EditError",
     "accept_empty_key",
     "edited",
     "edited_for_run",
+    "imports_slc",
     "is_drop_in",
+    "is_slc_module",
     "unedited",
+    "with_slc",
+    "without_slc",
 ]
 
 BACKUP_SUFFIX = ".metagpt-ollama.bak"
@@ -59,6 +66,28 @@ except ModuleNotFoundError as error:
         f"Run `pip install metagpt-ollama-rs`, or move {{original}} back over {{__file__}}"
     )
     exec(compile(original.read_bytes(), str(original), "exec"))
+"""
+
+# The text of the module of tools.
+SLC_MODULE = """\
+# Written by `metagpt-ollama install`. To undo it: metagpt-ollama uninstall
+from metagpt_ollama_rs.slc import *  # noqa: F403
+"""
+
+# What lists that module. Where it cannot be imported, MetaGPT has all its other tools.
+_LISTING = f"""\
+# Written by `metagpt-ollama install`: the tools of metagpt_ollama_rs, which slc.py beside this file imports.
+# To undo it: metagpt-ollama uninstall
+# Or, without that command: move __init__.py{BACKUP_SUFFIX}, beside this file, back over it, and delete slc.py.
+try:
+    from metagpt.tools.libs import slc  # noqa: F401
+except ImportError as error:
+    from loguru import logger
+
+    logger.warning(
+        f"The tools of metagpt_ollama_rs cannot be imported ({{error}}), so MetaGPT does without them. "
+        f"Run `pip install metagpt-ollama-rs`, or take the import of slc out of {{__file__}}"
+    )
 """
 
 # The values of `api_type` that mean Ollama.
@@ -117,14 +146,58 @@ def accept_empty_key(source: str) -> str:
     return with_import.replace(_CHECK, _NO_KEY + _CHECK)
 
 
+def with_slc(data: bytes) -> bytes:
+    """The bytes that `install` writes in the place of `data`, those of the list of tools: one block more at the end.
+
+    >>> without_slc(with_slc(b"from metagpt.tools.libs import web_scraping"))
+    b'from metagpt.tools.libs import web_scraping'
+    """
+    return data + _listing(b"\r\n" if b"\r\n" in data else b"\n")
+
+
+def without_slc(data: bytes) -> Optional[bytes]:
+    """The bytes of which `with_slc` made `data`, which may have been edited elsewhere since; None if it did not."""
+    for end in (b"\r\n", b"\n"):
+        if data.count(_listing(end)) == 1:
+            return data.replace(_listing(end), b"")
+    return None
+
+
+def _listing(end: bytes) -> bytes:
+    # The first line end is that of the line before, which may have none, or an empty line.
+    return ("\n" + _LISTING).encode().replace(b"\n", end)
+
+
+def imports_slc(source: str) -> bool:
+    """Whether the list of tools imports the module of tools, in whatever way.
+
+    >>> imports_slc("from metagpt.tools.libs import (web_scraping, slc)"), imports_slc("from . import web_scraping")
+    (True, False)
+    """
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return False
+    imports = [item for item in ast.walk(tree) if isinstance(item, (ast.Import, ast.ImportFrom))]
+    paths = [f"{getattr(item, 'module', None) or ''}.{name.name}" for item in imports for name in item.names]
+    return any("slc" in path.split(".") for path in paths)
+
+
+def is_slc_module(source: str) -> bool:
+    """Whether a module does nothing but import this package's tools, by `install` or written by hand."""
+    return _only_imports_all_of("metagpt_ollama_rs.slc", source)
+
+
 def is_drop_in(source: str) -> bool:
     """Whether a module does nothing but import this package's provider, by `install` or written by hand.
 
     >>> is_drop_in("from metagpt_ollama_rs.provider import *"), is_drop_in("import metagpt_ollama_rs.provider")
     (True, False)
     """
-    if source == DROP_IN:
-        return True
+    return source == DROP_IN or _only_imports_all_of("metagpt_ollama_rs.provider", source)
+
+
+def _only_imports_all_of(package: str, source: str) -> bool:
     try:
         body = ast.parse(source).body
     except (SyntaxError, ValueError):
@@ -135,13 +208,14 @@ def is_drop_in(source: str) -> bool:
     return (
         all(isinstance(item, ast.ImportFrom) for item in body)
         and len(imports) == 1
-        and (imports[0].module, imports[0].level) == ("metagpt_ollama_rs.provider", 0)
+        and (imports[0].module, imports[0].level) == (package, 0)
         and [name.name for name in imports[0].names] == ["*"]
     )
 
 
 def edited_for_run(relative: str, source: str) -> tuple[str, str]:
-    """The text that `run` executes in the place of `source`, and a warning for the user, or "".
+    """The text that `run` executes in the place of `source`, which has LF as line end, and a warning for the user, or
+    "".
 
     No file is changed by this, so a file of an unknown release is edited as well if the edit fits.
     """
@@ -150,6 +224,8 @@ def edited_for_run(relative: str, source: str) -> tuple[str, str]:
             return source, ""
         known = release_of(relative, source) is not None
         return DROP_IN, "" if known else f"MetaGPT's {relative} is not the one of a known release; it is not in force"
+    if relative == TOOL_LIST:
+        return source if imports_slc(source) else source + _listing(b"\n").decode(), ""
     try:
         return accept_empty_key(source), ""
     except EditError as error:

@@ -1,8 +1,11 @@
-"""MetaGPT's two files on disk: which state they are in, how they are switched over and restored.
+"""MetaGPT's files on disk: which state they are in, how they are switched over and restored.
 
-A file is replaced only if it is that of a known release (see `releases`), byte for byte apart from its line ends, and
-it is restored only if it is what `install` has written. Both files are checked, and both new files are written under
-other names, before the first one is renamed to its place.
+The two files of the provider are replaced only if they are those of a known release (see `releases`), byte for byte
+apart from their line ends, and they are restored only if they are what `install` has written. All files are checked,
+and all new files are written under other names, before the first one is renamed to its place.
+
+The two files of the tools never stand in the way of the provider. `slc.py` is made where there is none, and the list of
+tools gets a block at its end, whatever else it says. Both stay as they are where `slc.py` is the user's.
 
 A package manager may have linked the files to its cache or to other environments, so an existing file is never written
 to. The new file is renamed over the old one, and the old one itself, its inode, becomes the backup
@@ -22,8 +25,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
-from .edits import BACKUP_SUFFIX, DROP_IN, edited, is_drop_in, unedited
-from .releases import FILES, PROVIDER, RELEASES, originals, release_of, sum_of
+from .edits import (
+    BACKUP_SUFFIX,
+    DROP_IN,
+    SLC_MODULE,
+    edited,
+    imports_slc,
+    is_drop_in,
+    is_slc_module,
+    unedited,
+    with_slc,
+    without_slc,
+)
+from .releases import CONFIG, FILES, PROVIDER, RELEASES, SLC, TOOL_FILES, TOOL_LIST, originals, release_of, sum_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,6 +52,8 @@ __all__ = [
     "read",
     "uninstall",
     "upgrade_warning",
+    "waiting_for_install",
+    "waiting_for_uninstall",
 ]
 
 # Stands in the name of a temporary file between the name of the file and the id of the process that has made it.
@@ -50,9 +66,9 @@ _MAX_DIFF_LINES = 200
 class State(enum.Enum):
     """Which text a file has."""
 
-    ORIGINAL = "original"  # that of a known release
+    ORIGINAL = "original"  # that of a known release; for the list of tools, any text that does not import slc
     SWITCHED = "switched"  # that which `install` writes
-    BY_HAND = "by hand"  # the import of this package's provider, written by the user
+    BY_HAND = "by hand"  # the import of this package's provider or tools, written by the user
     OTHER = "other"  # any other text
     MISSING = "missing"  # there is no file
 
@@ -68,11 +84,11 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class File:
-    """One of the two files, as it was read. `relative` is its path below MetaGPT's package, `backup` that of its backup
+    """One of the files, as it was read. `relative` is its path below MetaGPT's package, `backup` what is in its backup,
     or None.
 
     `release` is a key of `releases.RELEASES`: the release of the file, or for a switched file that of its original, or
-    None where neither is known.
+    None where neither is known, as of the files of the tools.
 
     >>> path = Path("metagpt/provider/ollama_api.py")
     >>> file = File("provider/ollama_api.py", path, State.ORIGINAL, b"", release="0.8.2", backup=None)
@@ -102,8 +118,11 @@ class Change:
 
 
 def read(folder: Path) -> list[File]:
-    """The two files below MetaGPT's package `folder`. Raises OSError for one that cannot be read."""
-    return [_read_with_backup(folder, relative) for relative in FILES]
+    """The files below MetaGPT's package `folder`: the two of the provider, then the two of the tools.
+
+    Raises OSError for one that cannot be read.
+    """
+    return [*(_read_with_backup(folder, relative) for relative in FILES), _read_slc(folder), _read_tool_list(folder)]
 
 
 def install(folder: Path) -> list[Change]:
@@ -115,47 +134,86 @@ def install(folder: Path) -> list[Change]:
     files = read(folder)
     _delete_stale_scratch_files(files)
     _refuse_unknown(files, "installed")
-    waiting = [file for file in files if file.state is State.ORIGINAL]
+    waiting = waiting_for_install(files)
     with contextlib.ExitStack() as cleanup:
-        staged = [(file, _stage(file, cleanup)) for file in waiting]
+        staged = [(file, _stage(file, _switched_text(file), cleanup)) for file in waiting]
         undo = cleanup.enter_context(contextlib.ExitStack())
         for file, new in staged:
+            if file.state is State.MISSING:
+                _move_to_free_name(new, file.path)
+                undo.callback(file.path.unlink)
+                continue
             _make_backup(file, undo)
             os.replace(new, file.path)
             undo.callback(os.replace, file.backup_path, file.path)
         undo.pop_all()
     for file in waiting:
         _delete_bytecode(file.path)
-    return [Change(file.relative, _describe_install(file)) for file in files]
+    return [Change(file.relative, _describe_install(file, file in waiting)) for file in files]
 
 
 def uninstall(folder: Path) -> list[Change]:
     """Restores the originals byte for byte and removes the backups. Running it again changes nothing.
 
-    Raises `RefusedError` for a file that was edited after `install` or has no backup, OSError where files cannot be
-    written; the files are then as they were.
+    Raises `RefusedError` for a file of the provider that was edited after `install` or has no backup, OSError where
+    files cannot be written; the files are then as they were.
     """
     files = read(folder)
     _delete_stale_scratch_files(files)
     _refuse_unknown(files, "restored")
-    for file in files:
-        if file.state is State.SWITCHED or (file.state is State.BY_HAND and file.backup is not None):
+    waiting = waiting_for_uninstall(files)
+    for file in waiting:
+        if file.relative in FILES:
             _refuse_without_backup(file, files)
     with contextlib.ExitStack() as cleanup:
-        waiting = [file for file in files if file.backup is not None and file.state is not State.ORIGINAL]
-        staged = [(file, _link_aside(file, cleanup)) for file in waiting]
+        staged = [(file, _link_aside(file, cleanup), _original(file, cleanup)) for file in waiting]
         undo = cleanup.enter_context(contextlib.ExitStack())
-        for file, switched in staged:
-            os.replace(file.backup_path, file.path)
+        # The list of tools comes before the module that it lists.
+        for file, switched, original in reversed(staged):
+            if original is None:
+                file.path.unlink()
+            else:
+                os.replace(original, file.path)
             # In the reverse order: the original goes back to its place first.
             undo.callback(os.replace, switched, file.path)
-            undo.callback(os.replace, file.path, file.backup_path)
+            if original == file.backup_path:
+                undo.callback(os.replace, file.path, file.backup_path)
         undo.pop_all()
     for file in files:
-        if file.backup is not None:
+        if file.backup is not None and not _is_list_by_hand(file):
             file.backup_path.unlink(missing_ok=True)
+        if file.backup is not None or file in waiting:
             _delete_bytecode(file.path)
-    return [Change(file.relative, _describe_uninstall(file)) for file in files]
+    return [Change(file.relative, _describe_uninstall(file, file in waiting)) for file in files]
+
+
+def waiting_for_install(files: Sequence[File]) -> list[File]:
+    """Those of the files that `install` would write.
+
+    The two of the tools are written only where `slc.py` is not the user's and MetaGPT has a list of tools.
+    """
+    states = {file.relative: file.state for file in files}
+    waiting = [file for file in files if file.relative in FILES and file.state is State.ORIGINAL]
+    if states[SLC] is not State.OTHER and states[TOOL_LIST] is not State.MISSING:
+        not_yet = {SLC: State.MISSING, TOOL_LIST: State.ORIGINAL}
+        waiting += [file for file in files if file.state is not_yet.get(file.relative)]
+    return waiting
+
+
+def waiting_for_uninstall(files: Sequence[File]) -> list[File]:
+    """Those of the files that `uninstall` would restore or delete.
+
+    `slc.py` stays where a line of the user's own lists it.
+    """
+    waiting = [
+        file
+        for file in files
+        if file.relative in FILES
+        and (file.state is State.SWITCHED or (file.backup is not None and file.state is State.BY_HAND))
+    ]
+    if not any(_is_list_by_hand(file) for file in files):
+        waiting += [file for file in files if file.relative in TOOL_FILES and file.state is State.SWITCHED]
+    return waiting
 
 
 def is_overwritten(file: File) -> bool:
@@ -166,7 +224,7 @@ def is_overwritten(file: File) -> bool:
 def upgrade_warning(folder: Path) -> Optional[str]:
     """The warning for a program that uses this package while MetaGPT below `folder` is overwritten, or None."""
     with contextlib.suppress(OSError):
-        if any(is_overwritten(file) for file in read(folder)):
+        if any(is_overwritten(file) for file in read(folder) if file.relative in FILES):
             return (
                 "MetaGPT was upgraded or installed anew after `metagpt-ollama install`, which undid it: "
                 "only programs that import metagpt_ollama_rs.provider, as this one does, still use this provider. "
@@ -177,14 +235,7 @@ def upgrade_warning(folder: Path) -> Optional[str]:
 
 def _read_with_backup(folder: Path, relative: str) -> File:
     path = folder / relative
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        data = None
-    try:
-        backup = path.with_name(path.name + BACKUP_SUFFIX).read_bytes()
-    except FileNotFoundError:
-        backup = None
+    data, backup = _bytes_of(path), _bytes_of(path.with_name(path.name + BACKUP_SUFFIX))
     if data is None:
         return File(relative, path, State.MISSING, b"", None, backup)
     text = _text(data)
@@ -200,6 +251,68 @@ def _read_with_backup(folder: Path, relative: str) -> File:
         return File(relative, path, State.SWITCHED, data, release, backup)
     state = State.BY_HAND if relative == PROVIDER and is_drop_in(text) else State.OTHER
     return File(relative, path, state, data, None, backup)
+
+
+def _read_tool_list(folder: Path) -> File:
+    path = folder / TOOL_LIST
+    data, backup = _bytes_of(path), _bytes_of(path.with_name(path.name + BACKUP_SUFFIX))
+    state = State.ORIGINAL
+    if data is None:
+        state = State.MISSING
+    elif without_slc(data) is not None:
+        state = State.SWITCHED
+    elif imports_slc(_text(data)):
+        state = State.BY_HAND
+    return File(TOOL_LIST, path, state, data or b"", None, backup)
+
+
+def _read_slc(folder: Path) -> File:
+    path = folder / SLC
+    try:
+        data = _bytes_of(path)
+    except OSError:
+        # A folder of this name, or a file that only its owner may read, is the user's as well.
+        return File(SLC, path, State.OTHER, b"", None, None)
+    if data is None:
+        # Python prefers a package of the same name. A link that leads nowhere has no bytes.
+        taken = path.is_symlink() or path.with_suffix("").joinpath("__init__.py").exists()
+        return File(SLC, path, State.OTHER if taken else State.MISSING, b"", None, None)
+    text = _text(data)
+    state = State.BY_HAND if is_slc_module(text) else State.OTHER
+    return File(SLC, path, State.SWITCHED if text == SLC_MODULE else state, data, None, None)
+
+
+def _bytes_of(path: Path) -> Optional[bytes]:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def _is_list_by_hand(file: File) -> bool:
+    return file.relative == TOOL_LIST and file.state is State.BY_HAND
+
+
+def _switched_text(file: File) -> bytes:
+    """What `install` writes, with the line ends of the file that was there."""
+    if file.relative == SLC:
+        return SLC_MODULE.encode()
+    if file.relative == TOOL_LIST:
+        return with_slc(file.data)
+    text = edited(file.relative, _text(file.data))
+    return (text.replace("\n", "\r\n") if b"\r\n" in file.data else text).encode("utf-8")
+
+
+def _original(file: File, cleanup: contextlib.ExitStack) -> Optional[Path]:
+    """Where the original of a switched file is, until `cleanup` at least; None where there was no file."""
+    if file.relative == SLC:
+        return None
+    if file.relative == TOOL_LIST:
+        data = without_slc(file.data)
+        if data is not None and data != file.backup:
+            # It was edited after `install`, elsewhere: that is kept.
+            return _stage(file, data, cleanup)
+    return file.backup_path
 
 
 def _text(data: bytes) -> str:
@@ -234,24 +347,33 @@ def _is_running(process: int) -> bool:
     return process != os.getpid()
 
 
-def _stage(file: File, cleanup: contextlib.ExitStack) -> Path:
-    """Writes the new file under a temporary name beside the old one, with the old one's mode, owner and line ends."""
-    text = edited(file.relative, _text(file.data))
-    if b"\r\n" in file.data:
-        text = text.replace("\n", "\r\n")
+def _stage(file: File, data: bytes, cleanup: contextlib.ExitStack) -> Path:
+    """Writes the new file under a temporary name beside the old one, with the old one's mode and owner; where there is
+    no old one, with those of the `__init__.py` beside it."""
     handle, name = tempfile.mkstemp(prefix=f"{_scratch_name(file.path)}-", dir=file.path.parent)
     new = Path(name)
     cleanup.callback(new.unlink, missing_ok=True)
     with open(handle, "wb") as stream:
-        stream.write(text.encode("utf-8"))
+        stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
-    before = file.path.stat()
+    before = (file.path if file.state is not State.MISSING else file.path.with_name("__init__.py")).stat()
     new.chmod(stat.S_IMODE(before.st_mode))
     if hasattr(os, "chown") and (before.st_uid, before.st_gid) != (new.stat().st_uid, new.stat().st_gid):
         with contextlib.suppress(PermissionError):
             os.chown(new, before.st_uid, before.st_gid)
     return new
+
+
+def _move_to_free_name(new: Path, path: Path) -> None:
+    """Gives the file `new` the name `path`, which no other file has. Raises `RefusedError` if one has got it now."""
+    try:
+        os.link(new, path)
+    except FileExistsError:
+        raise RefusedError(f"{path} was made by someone else just now", "run the command again") from None
+    except (OSError, NotImplementedError):
+        # A file system without links.
+        os.rename(new, path)
 
 
 def _make_backup(file: File, undo: contextlib.ExitStack) -> None:
@@ -300,6 +422,8 @@ def _delete_bytecode(path: Path) -> None:
 
 def _refuse_unknown(files: Sequence[File], purpose: str) -> None:
     for file in files:
+        if file.relative not in FILES:
+            continue
         if file.state is State.MISSING:
             raise RefusedError(
                 f"{file.path} is missing: this is no complete MetaGPT",
@@ -388,18 +512,39 @@ def _diff(name: str, text: str, file: File, found: Sequence[str]) -> Iterator[st
         yield line if line.endswith("\n") else f"{line}\n\\ no newline at the end\n"
 
 
-def _describe_install(file: File) -> str:
+# What a file does once it is switched over.
+_DOES = {
+    PROVIDER: "imports metagpt_ollama_rs now",
+    CONFIG: "accepts an empty key for Ollama now",
+    SLC: "imports the tools of metagpt_ollama_rs now",
+    TOOL_LIST: "lists slc now",
+}
+
+
+def _describe_install(file: File, written: bool) -> str:
     if file.state is State.SWITCHED:
         return "switched over already"
     if file.state is State.BY_HAND:
         return "switched over already, by hand: left as it is"
-    what = "imports metagpt_ollama_rs now" if file.relative == PROVIDER else "accepts an empty key for Ollama now"
-    return f"{what}; the original is kept beside it, as {file.backup_path.name}"
+    if file.state is State.OTHER:
+        return "not this package's: left as it is; the tools are in metagpt_ollama_rs.slc"
+    if not written:
+        return "left as it is, without the tools"
+    if file.state is State.MISSING:
+        return _DOES[file.relative]
+    return f"{_DOES[file.relative]}; the original is kept beside it, as {file.backup_path.name}"
 
 
-def _describe_uninstall(file: File) -> str:
-    if file.state is State.BY_HAND and file.backup is None:
-        return "imports metagpt_ollama_rs, but not by `metagpt-ollama install`: left as it is"
-    if file.state is not State.ORIGINAL:
-        return "restored"
+def _describe_uninstall(file: File, restored: bool) -> str:
+    if restored:
+        return "deleted" if file.relative == SLC else "restored"
+    if file.state is State.MISSING:
+        return "not there"
+    if file.state is State.OTHER:
+        return "not this package's: left as it is"
+    if file.state is State.SWITCHED:
+        return f"left as it is, because {TOOL_LIST} lists it, but not by `metagpt-ollama install`"
+    if file.state is State.BY_HAND:
+        what = "lists slc" if file.relative == TOOL_LIST else "imports metagpt_ollama_rs"
+        return f"{what}, but not by `metagpt-ollama install`: left as it is"
     return "MetaGPT's own already; a backup was removed" if file.backup is not None else "MetaGPT's own already"

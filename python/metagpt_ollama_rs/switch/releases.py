@@ -1,4 +1,5 @@
-"""The versions of MetaGPT whose two files are known: by their SHA-256, and those of 0.8.2 by their text as well.
+"""The files of MetaGPT that are changed, and the versions of it in which those of the provider are known: by their
+SHA-256, and those of 0.8.2 by their text as well.
 
 The SHA-256 is enough to recognize a file, so that most versions need no copy of it in this package. The texts are there
 to show how another file differs. No I/O but reading them.
@@ -12,12 +13,31 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple, Optional
 
-__all__ = ["CONFIG", "FILES", "PROVIDER", "RELEASES", "Release", "module_of", "originals", "release_of", "sum_of"]
+__all__ = [
+    "CONFIG",
+    "FILES",
+    "PROVIDER",
+    "RELEASES",
+    "SLC",
+    "TOOL_FILES",
+    "TOOL_LIST",
+    "Release",
+    "module_of",
+    "originals",
+    "release_of",
+    "sum_of",
+]
 
-# The paths of the two files below MetaGPT's package.
+# The paths of the two files of the provider below MetaGPT's package.
 PROVIDER = "provider/ollama_api.py"
 CONFIG = "configs/llm_config.py"
 FILES = (PROVIDER, CONFIG)
+
+# Those of the tools: a module that MetaGPT does not have, and the list of the modules that register tools. Its text may
+# be any, because one block is added to it.
+SLC = "tools/libs/slc.py"
+TOOL_LIST = "tools/libs/__init__.py"
+TOOL_FILES = (SLC, TOOL_LIST)
 
 
 class Release(NamedTuple):

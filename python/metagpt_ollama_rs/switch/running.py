@@ -1,6 +1,6 @@
 """Runs a command whose Python processes use this provider, without a file of MetaGPT being touched.
 
-The environment does it: PYTHONPATH begins with a folder whose `sitecustomize` (see `child`) replaces the two modules
+The environment does it: PYTHONPATH begins with a folder whose `sitecustomize` (see `child`) replaces the modules
 when they are imported. So it reaches every Python process below the command, whichever interpreter starts it, except
 where Python is told not to look (`-I`, `-E`, `-S`) or the environment is dropped on the way (`sudo`, `env -i`).
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import argparse
 
 NAME = "install"
-SUMMARY = "Switch an installed MetaGPT over to this provider (the originals are kept)."
+SUMMARY = "Switch an installed MetaGPT over to this provider and its tools (the originals are kept)."
 POSITION = 10
 
 
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Replaces MetaGPT's provider and lets it accept an empty key; running it again changes nothing."""
+    """Replaces MetaGPT's provider, lets it accept an empty key, and lists the tools; a second run changes nothing."""
     from ...switch import files
 
     installation = installations.find_installation(arguments)

@@ -1,8 +1,9 @@
 """`metagpt-ollama status`: which provider MetaGPT uses, by its files and by importing it in a fresh process, and which
 configuration it would read here.
 
-Exits with 0 when the files are both switched over or both MetaGPT's own, whichever provider `llm:` is about. Exits with
-1 when something is wrong, and says what: that MetaGPT has no configuration, without which it does not start, for one.
+Exits with 0 when the files are all switched over or all MetaGPT's own, whichever provider `llm:` is about; a module of
+tools that is the user's is as good as one that is switched over. Exits with 1 when something is wrong, and says what:
+that MetaGPT has no configuration, without which it does not start, for one.
 """
 
 from __future__ import annotations
@@ -29,6 +30,12 @@ _STATES = {
     "by hand": "switched over, by hand",
     "other": "not the file of a known release",
     "missing": "missing",
+}
+# What differs for the files of the tools.
+_STATES_OF_TOOL_FILES = {
+    "original": "does not import slc.py",
+    "other": "not this package's",
+    "missing": "not there",
 }
 
 
@@ -69,12 +76,14 @@ def _diagnose_files(
 
     For example ``("partly switched", "only one of the two files is switched over", "metagpt-ollama install")``.
     """
-    from ...switch.files import State, is_overwritten
+    from ...switch.files import State, is_overwritten, waiting_for_install, waiting_for_uninstall
+    from ...switch.releases import FILES, TOOL_FILES
 
-    states = {file.state for file in read}
+    of_provider = [file for file in read if file.relative in FILES]
+    states = {file.state for file in of_provider}
     switched = states <= {State.SWITCHED, State.BY_HAND}
     again = "metagpt-ollama install"
-    if any(is_overwritten(file) for file in read):
+    if any(is_overwritten(file) for file in of_provider):
         return (
             "overwritten",
             "MetaGPT was upgraded or installed anew after `metagpt-ollama install`, which undid it",
@@ -86,12 +95,20 @@ def _diagnose_files(
         return "broken", f"MetaGPT cannot be imported: {probed['error']}", _repair_hint(found)
     if not switched and states != {State.ORIGINAL}:
         return "partly switched", "only one of the two files is switched over", again
+    if switched and waiting_for_install(read):
+        return "partly switched", "the provider is switched over, but MetaGPT does not list the tools", again
+    if not switched and waiting_for_uninstall(read):
+        return "partly switched", "only the tools are switched over", f"{again}, or metagpt-ollama uninstall"
     if switched and found.package_error is not None:
         gone = f"the files are switched over, but {found.python} cannot import metagpt_ollama_rs"
         return "broken", f"{gone}: MetaGPT falls back to its own provider", _repair_hint(found)
     if switched and not probed["ours"]:
         other = f"the files are switched over, but MetaGPT makes {probed['provider']}"
         return "broken", other, "something registers another provider: look at what MetaGPT imports"
+    listed = all(file.state in (State.SWITCHED, State.BY_HAND) for file in read if file.relative in TOOL_FILES)
+    if listed and not probed["tools"]:
+        none = f"MetaGPT lists the tools, but registers none: {probed['tools_error'] or 'their import fails'}"
+        return "broken", none, f'{found.python} -c "import metagpt.tools.libs.slc" shows where'
     return ("switched" if switched else "original"), None, None
 
 
@@ -138,6 +155,7 @@ def _as_json_object(
             {"file": file.relative, "state": file.state.value, "backup": file.backup is not None} for file in read
         ],
         "provider": {key: probed[key] for key in ("provider", "ours", "version", "empty_key", "error")},
+        "tools": {"registered": probed["tools"], "error": probed["tools_error"]},
         "configuration": {**configuration, "ollama": _is_ollama(configuration)},
         "wrong": wrong,
         "hint": hint,
@@ -153,7 +171,7 @@ def _is_ollama(configuration: dict[str, Any]) -> bool:
 
 def _as_text(found: Installation, read: list[File], probed: dict[str, Any], configuration: dict[str, Any]) -> str:
     from ...switch.files import State
-    from ...switch.releases import RELEASES
+    from ...switch.releases import FILES, RELEASES
 
     lines = [("MetaGPT", f"{found.version or 'version unknown'}, {found.folder}"), ("Python", found.python)]
     for file in read:
@@ -161,11 +179,13 @@ def _as_text(found: Installation, read: list[File], probed: dict[str, Any], conf
         if file.state is State.ORIGINAL and file.release is not None:
             release = f" (as in {RELEASES[file.release].title})"
         backup = f"; the original is {file.backup_path.name}" if file.backup is not None else ""
-        lines.append((file.relative, f"{_STATES[file.state.value]}{release}{backup}"))
+        states = _STATES if file.relative in FILES else {**_STATES, **_STATES_OF_TOOL_FILES}
+        lines.append((file.relative, f"{states[file.state.value]}{release}{backup}"))
     if probed["error"] is None:
         whose = f"metagpt_ollama_rs {probed['version']}" if probed["ours"] else "MetaGPT's own"
         lines.append(("provider when imported", f"{whose} ({probed['provider']})"))
         lines.append(('api_key: ""', "accepted" if probed["empty_key"] else "refused by MetaGPT"))
+        lines.append(("tools registered", ", ".join(probed["tools"]) or probed["tools_error"] or "none"))
     else:
         lines.append(("provider when imported", "none: the import fails"))
     lines += _configuration_lines(configuration)

@@ -80,7 +80,9 @@ def _errors_for_the_user() -> Iterator[None]:
         raise
     except OllamaError as error:
         where = f" [{error.url}]" if error.url and error.url not in error.message else ""
-        raise CliError(f"{error.message}{where}", hint=error.hint or None) from error
+        raise CliError(
+            tool_arguments.as_arguments(f"{error.message}{where}"), hint=tool_arguments.as_arguments(error.hint) or None
+        ) from error
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         raise CliError(f"{where}{error.strerror or error}") from error

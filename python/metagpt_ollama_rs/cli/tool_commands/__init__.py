@@ -16,7 +16,7 @@ of a tool `metagpt-ollama tool shout`:
         from ...slc import SmartQATool
 
         question = tool_inputs.read_words(arguments.question)
-        return tool_output.print_answer(arguments, lambda options: SmartQATool.smart_qa(question.upper(), **options))
+        return tool_output.print_answer(arguments, SmartQATool.smart_qa, question.upper())
 
 Nothing of `slc` is imported before `run`. Arguments that several tools have are declared by `tool_arguments`, what they
 read comes from `tool_inputs`, what they print goes through `tool_output`.

@@ -31,4 +31,4 @@ def run(arguments: argparse.Namespace) -> int:
         from ...slc.prompts import fenced
 
         question = f"{question}\n\n{fenced(tool_inputs.read_file(arguments.file, arguments.encoding).text)}"
-    return tool_output.print_answer(arguments, lambda options: SmartQATool.smart_qa(question, **options))
+    return tool_output.print_answer(arguments, SmartQATool.smart_qa, question)

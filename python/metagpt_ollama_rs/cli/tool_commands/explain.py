@@ -26,4 +26,4 @@ def run(arguments: argparse.Namespace) -> int:
     from ...slc import CodeUnderstandingTool
 
     code = tool_inputs.read_file(arguments.file, arguments.encoding)
-    return tool_output.print_answer(arguments, lambda options: CodeUnderstandingTool.explain_code(code.text, **options))
+    return tool_output.print_answer(arguments, CodeUnderstandingTool.explain_code, code.text)

@@ -27,6 +27,4 @@ def run(arguments: argparse.Namespace) -> int:
     from ...slc import CodeGenerationTool
 
     requirement = tool_inputs.read_words(arguments.requirement, arguments.encoding, "requirement")
-    return tool_output.print_answer(
-        arguments, lambda options: CodeGenerationTool.generate_code(requirement, raw=arguments.raw, **options)
-    )
+    return tool_output.print_answer(arguments, CodeGenerationTool.generate_code, requirement, raw=arguments.raw)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import tool_arguments, tool_inputs, tool_output
 from ..console import UsageError
 
 if TYPE_CHECKING:
     import argparse
-
-    from ...slc.calls import ToolOptions
 
 NAME = "refactor"
 SUMMARY = "Change code as an instruction says (prints it; `batch apply` writes files)."
@@ -37,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     code = tool_inputs.read_file(arguments.file, arguments.encoding)
     instruction = tool_inputs.read_words([arguments.instruction], arguments.encoding, "instruction")
 
-    def changed(options: ToolOptions) -> str:
+    def changed(**options: Any) -> str:
         text = CodeGenerationTool.refactor_code(code.text, instruction, raw=arguments.raw, **options)
         return _diff_of_code(code, text) if arguments.diff else text
 

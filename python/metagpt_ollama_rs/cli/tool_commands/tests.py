@@ -27,6 +27,4 @@ def run(arguments: argparse.Namespace) -> int:
     from ...slc import CodeGenerationTool
 
     code = tool_inputs.read_file(arguments.file, arguments.encoding)
-    return tool_output.print_answer(
-        arguments, lambda options: CodeGenerationTool.generate_tests(code.text, raw=arguments.raw, **options)
-    )
+    return tool_output.print_answer(arguments, CodeGenerationTool.generate_tests, code.text, raw=arguments.raw)

@@ -1,12 +1,13 @@
-"""Runs at the start of every Python process of `metagpt-ollama run`: replaces two modules of MetaGPT on import.
+"""Runs at the start of every Python process of `metagpt-ollama run`: replaces modules of MetaGPT on import.
 
 This folder is put first on PYTHONPATH, and Python imports `sitecustomize` by itself; if the environment has another
 `sitecustomize`, it is run after this one. Most of the processes never import MetaGPT. So this file only installs two
-finders, and loads nothing of this package before one of the two modules is imported.
+finders, and loads nothing of this package before one of the modules is imported.
 
-One finder finds this package, for a command whose interpreter does not have it. The other gives the two modules a
-loader that compiles the edited text. Its bytecode is never cached: the installation's own stays as it is. With
-`metagpt-ollama run --as-ollama` a third one gives this package's `ollama_compat` for the module `ollama`.
+One finder finds this package, for a command whose interpreter does not have it. The other gives the modules a loader
+that compiles the edited text. Its bytecode is never cached: the installation's own stays as it is. It also finds the
+module of tools, `metagpt.tools.libs.slc`, where the installation has none. With `metagpt-ollama run --as-ollama` a
+third one gives this package's `ollama_compat` for the module `ollama`.
 
 Every Python that the command starts runs this file, old versions too: no syntax in it is newer than Python 3.0.
 """
@@ -19,7 +20,9 @@ _PACKAGE = os.path.dirname(os.path.dirname(_HERE))
 _MODULES = {
     "metagpt.provider.ollama_api": "provider/ollama_api.py",
     "metagpt.configs.llm_config": "configs/llm_config.py",
+    "metagpt.tools.libs": "tools/libs/__init__.py",
 }
+_SLC = "metagpt.tools.libs.slc"
 
 
 def _install_excepthook() -> None:
@@ -43,7 +46,7 @@ def _install_excepthook() -> None:
 
 
 def _install_finders(quiet) -> None:  # type: ignore[no-untyped-def]
-    from importlib.machinery import PathFinder, SourceFileLoader
+    from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
     from importlib.util import spec_from_file_location
 
     class EditedModuleLoader(SourceFileLoader):
@@ -68,11 +71,31 @@ def _install_finders(quiet) -> None:  # type: ignore[no-untyped-def]
                 strip_tracebacks_from_log()
             return code
 
+    class ToolsLoader:
+        @staticmethod
+        def create_module(spec):  # type: ignore[no-untyped-def]
+            return None
+
+        @staticmethod
+        def exec_module(module):  # type: ignore[no-untyped-def]
+            from metagpt_ollama_rs.switch.edits import SLC_MODULE
+
+            exec(SLC_MODULE, vars(module))
+
+    def has_slc(spec) -> bool:  # type: ignore[no-untyped-def]
+        """Whether this is the folder of tools, with a module of tools in it already."""
+        inside = spec.submodule_search_locations
+        return bool(inside) and PathFinder.find_spec(_SLC, inside) is not None
+
     class EditedModuleFinder:
         @staticmethod
         def find_spec(fullname, path=None, target=None):  # type: ignore[no-untyped-def]
+            if fullname == _SLC:
+                # The installation's own, if it has one, whoever wrote it.
+                found = PathFinder.find_spec(fullname, path)
+                return found or ModuleSpec(fullname, ToolsLoader, origin="metagpt-ollama run")  # type: ignore[arg-type]
             spec = PathFinder.find_spec(fullname, path) if fullname in _MODULES else None
-            if spec is not None and isinstance(spec.loader, SourceFileLoader):
+            if spec is not None and isinstance(spec.loader, SourceFileLoader) and not has_slc(spec):
                 spec.loader = EditedModuleLoader(fullname, spec.loader.path)
             return spec
 

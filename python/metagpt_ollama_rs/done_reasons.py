@@ -10,14 +10,15 @@ No I/O, nothing of MetaGPT.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
-from ..errors import EmptyAnswerError
-from ..replies import count_of
+from metagpt_ollama_rs.errors import EmptyAnswerError
+from metagpt_ollama_rs.replies import count_of
 
 __all__ = [
     "CUT_PROMPT_BYTES_PER_TOKEN",
     "CUT_PROMPT_MIN_TOKENS",
+    "AnswerHints",
     "cut_off_warning",
     "cut_prompt_warning",
     "empty_answer_error",
@@ -35,7 +36,23 @@ _ASK_FOR_JSON_HINT = (
 _TEMPLATE_HINT = "does the model's template suit it (`ollama show --template`)?"
 
 
-def limit_hint(reply: dict[str, Any], options: Mapping[str, Any]) -> str:
+class AnswerHints(NamedTuple):
+    """What a user can do about an answer that is cut or empty, in the words of who asked; by default the provider's.
+
+    >>> limit_hint({"eval_count": 9}, {"num_predict": 9}, AnswerHints(more_tokens="raise num_predict"))
+    'raise num_predict, now 9'
+    """
+
+    more_tokens: str = "raise llm.max_token (num_predict)"
+    more_context: str = "raise llm.context_length (num_ctx)"
+    no_thinking: str = "switch thinking off (think: false)"
+    thoughts: str = "llm.reasoning_content has what it thought"
+
+
+_PROVIDER = AnswerHints()
+
+
+def limit_hint(reply: dict[str, Any], options: Mapping[str, Any], hints: AnswerHints = _PROVIDER) -> str:
     """Which setting to raise after a reply whose ``done_reason`` is ``length``; ``options`` are those that were sent.
 
     There are two limits, that of the answer and the context. Where the counts do not tell which of them ended the
@@ -43,8 +60,8 @@ def limit_hint(reply: dict[str, Any], options: Mapping[str, Any]) -> str:
     """
     limit, context = _integer_or_none(options.get("num_predict")), _integer_or_none(options.get("num_ctx"))
     written, prompt = count_of(reply, "eval_count"), count_of(reply, "prompt_eval_count")
-    more_tokens = "raise llm.max_token (num_predict)" + (f", now {limit}" if limit is not None else "")
-    more_context = "raise llm.context_length (num_ctx)" + (f", now {context}" if context is not None else "")
+    more_tokens = hints.more_tokens + (f", now {limit}" if limit is not None else "")
+    more_context = hints.more_context + (f", now {context}" if context is not None else "")
     if written is not None and limit is not None and limit > 0:
         return more_tokens if written >= limit else more_context
     if written is not None and prompt is not None and context is not None:
@@ -94,6 +111,7 @@ def empty_answer_error(
     formatted: bool,
     model: Optional[str],
     endless: bool = False,
+    hints: AnswerHints = _PROVIDER,
 ) -> EmptyAnswerError:
     """The error for an answer without text, or with white space only.
 
@@ -116,14 +134,14 @@ def empty_answer_error(
         hint = "ask with a text: an empty prompt with a keep_alive of 0 is Ollama's way to unload a model"
     elif reason == "length" and text and formatted:
         message = "the model wrote white space only, up to the token limit"
-        hint = f"{_ASK_FOR_JSON_HINT}; if it does say so, {limit_hint(reply, options)}"
+        hint = f"{_ASK_FOR_JSON_HINT}; if it does say so, {limit_hint(reply, options, hints)}"
     elif reason == "length":
         message = "the model used up its tokens without answering"
         message += " (it was still thinking)" if thinking else " (it wrote white space only)" if text else ""
-        hint = limit_hint(reply, options) + (", or switch thinking off (think: false)" if thinking else "")
+        hint = limit_hint(reply, options, hints) + (f", or {hints.no_thinking}" if thinking else "")
     elif thinking:
         message = "the model stopped after thinking, without an answer"
-        hint = "ask again, or switch thinking off (think: false); llm.reasoning_content has what it thought"
+        hint = f"ask again, or {hints.no_thinking}; {hints.thoughts}"
     else:
         message = "the answer is empty" + (": white space only" if text else "")
         hint = f"ask again; if it stays so, {_TEMPLATE_HINT}"

@@ -1,0 +1,22 @@
+"""Tables as plain text, for people and for models: columns of equal width, separated by two blanks."""
+
+from __future__ import annotations
+
+from itertools import zip_longest
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["aligned_rows"]
+
+
+def aligned_rows(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Each row as a line.
+
+    >>> aligned_rows([("six", "1.16.0"), ("typing-extensions", "4.12.2", "editable")])
+    ['six                1.16.0', 'typing-extensions  4.12.2  editable']
+    """
+    filled = list(zip_longest(*rows, fillvalue=""))
+    widths = [max(map(len, column)) for column in filled]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in zip(*filled)]
