@@ -348,10 +348,10 @@ def _fitted(text: str, before: Sequence[str]) -> list[str]:
 def _spelled(text: str, old: str, line: _Line, code: str) -> str:
     """``text`` as it can stand in the place of ``old``: without what would end the line or the docstring."""
     text = _CONTROL.sub(" ", text).strip()
+    # A backslash at the end would reach into what follows.
+    text = text.rstrip("\\ ")
     if not line.is_raw and "\\" not in old:
         text = text.replace("\\", "\\\\")
-    if line.is_raw:
-        text = text.rstrip("\\").rstrip()
     if line.quotes:
         mark = line.quotes[0]
         other = "'" if mark == '"' else '"'
