@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 
 import pytest
 
@@ -314,6 +315,15 @@ def test_what_is_empty_is_refused(tool_server, call, named):
     with pytest.raises(ValueError, match=f"{named} must not be empty"):
         call()
     assert tool_server.requests == []
+
+
+def test_a_missing_library_is_told_before_the_model_is_asked(tool_server, monkeypatch):
+    monkeypatch.setitem(sys.modules, "markdown_it", None)
+    tool_server.answer("```python\nprint(1)\n```")
+    with pytest.raises(ImportError, match=r"(?s)markdown_it, which is not installed.*metagpt-ollama-rs\[slc\]"):
+        CodeGenerationTool.generate_code("Print.")
+    assert tool_server.requests == []
+    assert CodeGenerationTool.generate_code("Print.", raw=True) == "```python\nprint(1)\n```"
 
 
 def test_an_option_that_there_is_not_is_named(tool_server):

@@ -12,6 +12,7 @@ import sys
 import textwrap
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -263,6 +264,23 @@ def test_a_bar_is_drawn_on_a_terminal_and_taken_away_at_the_end(
     assert re.search(r"Six calls .*6/6", err)
     # Back to the start of the line, which is erased.
     assert err.endswith("\x1b[2K")
+
+
+def test_the_summaries_of_a_project_have_a_bar(
+    ollama_server: ScriptedServer, scripts: list[Script], tmp_path: Path
+) -> None:
+    pytest.importorskip("rich")
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text("text", encoding="utf-8")
+    ollama_server.answer("hello")
+    script = f"""
+    from metagpt_ollama_rs.slc import CodeUnderstandingTool
+    print(CodeUnderstandingTool.summarize_project({str(tmp_path)!r}))
+    """
+    scripts.append(Script(script, ollama_server.url, terminal=True, OLLAMA_HOST=ollama_server.url))
+    code, out, err = scripts[0].finish()
+    assert (code, out) == (0, "hello\n\n---\n\nFiles summarised: 2 of 2.\n")
+    assert re.search(r"Summaries .*2/2", err)
 
 
 @pytest.mark.parametrize(

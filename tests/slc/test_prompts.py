@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from string import Template
 
 import pytest
@@ -70,3 +71,15 @@ def test_a_fence_is_longer_than_any_in_the_text():
     assert fenced("a\n") == "```\na\n```"
     assert fenced("``a``", "md") == "```md\n``a``\n```"
     assert fenced("a\n`````python\nb") == "``````\na\n`````python\nb\n``````"
+
+
+TESTS = "\n".join(file.read_text(encoding="utf-8") for file in sorted(Path(__file__).parent.rglob("test_*.py")))
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.parametrize("name", PROMPTS)
+def test_the_words_of_a_prompt_stand_in_a_test(name, language):
+    """The tests of the tools spell out what is sent, so that a prompt does not change unseen."""
+    spelt = TESTS.replace("\\\n", "")
+    literal = [line for line in PROMPTS[name][language].split("\n") if line.strip() and "$" not in line]
+    assert [line for line in literal if line not in spelt] == []

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from metagpt_ollama_rs.slc.calls import ToolOptions, ask, asked_language
 from metagpt_ollama_rs.slc.code_answers import code_from_answer, python_fault
+from metagpt_ollama_rs.slc.extras import optional_module
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -76,9 +77,11 @@ class CodeGenerationTool:
 
 
 def _ask_for_code(prompt_name: str, fields: dict[str, str], options: ToolOptions, raw: bool) -> str:
-    answer = ask(prompt_name, fields, options)
     if raw:
-        return answer
+        return ask(prompt_name, fields, options)
+    # A library that is missing is told before the model has worked for nothing.
+    optional_module("markdown_it")
+    answer = ask(prompt_name, fields, options)
     # Code that is changed or tested stays in its language; what is written anew may be in any.
     is_python = "code" in fields and python_fault(fields["code"]) is None
     # The prompt that asks for a correction has none of the user's words by which to choose its language.

@@ -39,6 +39,7 @@ __all__ = ["CodeUnderstandingTool"]
 # What the results say beside the model's words.
 _WORDS: dict[str, dict[PromptLanguage, str]] = {
     "title": {"en": "Summaries", "zh": "摘要"},
+    "joining": {"en": "Summaries of summaries", "zh": "合并摘要"},
     "counts": {"en": "Files summarised: {} of {}.", "zh": "已总结 {} 个文件，共 {} 个。"},
     "failed": {"en": "Not summarised:", "zh": "未能总结："},
     "no overview": {
@@ -107,7 +108,7 @@ class CodeUnderstandingTool:
         check_tool_options("summarize_file", options)
         file = read_text_file(path)
         language = asked_language({"code": file.text}, options)
-        summarizer = Summarizer(options, language, at_once)
+        summarizer = Summarizer(options, language, at_once, _WORDS["title"][language])
         summary = run_to_end(summarizer.of_text(file.path, file.text, is_last=True))
         return _with_notes(summary.text, [*_failures(summary.faults, language), *_encodings([file], language)])
 
@@ -162,7 +163,8 @@ class CodeUnderstandingTool:
                 faults += [f"{shown(file.path)}, {fault}" for fault in outcome.faults]
         if not done:
             raise next(outcome for outcome in outcomes if isinstance(outcome, Exception))
-        text = _overview(project, done, Summarizer(options, language, at_once), language)
+        joining = Summarizer(options, language, at_once, _WORDS["joining"][language])
+        text = _overview(project, done, joining, language)
         notes = [
             _WORDS["counts"][language].format(len(done), len(files)),
             *_failures(faults, language),

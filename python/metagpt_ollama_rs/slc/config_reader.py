@@ -99,9 +99,9 @@ def _decoded(data: bytes, name: str) -> str:
 
 
 def _parser_by_content(text: str) -> Any:
-    if text.lstrip().startswith("{"):
-        return _parse_json
-    return _parse_toml if _TOML_KEY.search(text) else _parse_yaml
+    lines = (line.strip() for line in text.split("\n"))
+    first = next((line for line in lines if line and not line.startswith("#")), "")
+    return _parse_json if first.startswith("{") else _parse_toml if _TOML_KEY.match(first) else _parse_yaml
 
 
 def _parse_yaml(text: str, name: str) -> tuple[Any, _Places]:

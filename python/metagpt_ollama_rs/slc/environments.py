@@ -75,14 +75,13 @@ class PackagesReport:
 
     def __str__(self) -> str:
         packages = self.environment.packages
+        inside = os.path.join(os.path.realpath(self.environment.path), "")
         rows = []
         for package in packages:
             remarks = [
                 package.editable and f"editable: {package.source or package.location}",
                 not package.editable and package.source and f"from {package.source}",
-                package.location != self.environment.site_packages
-                and not package.editable
-                and f"in {package.location}",
+                not package.editable and not package.location.startswith(inside) and f"in {package.location}",
                 package.shadowed and f"hides {', '.join(package.shadowed)}",
             ]
             rows.append((package.name, package.version, _joined("; ", remarks)))
@@ -238,6 +237,7 @@ class EnvManagerTool:
         Returns:
             What was made; `str` of it is the text.
         """
+        _check_seconds(timeout)
         return create_environment(env, python, timeout)
 
     @staticmethod
@@ -319,6 +319,7 @@ class EnvManagerTool:
         Returns:
             The command and the changes; `str` of it is the text.
         """
+        _check_seconds(timeout)
         _check_flags(apply=apply, allow_urls=allow_urls, allow_current=allow_current)
         if not isinstance(allow_options, (bool, Iterable)) or isinstance(allow_options, (str, bytes)):
             raise ConfigurationError(f"allow_options must be a list of options, or True, and is {allow_options!r:.60}")
@@ -340,6 +341,11 @@ def _check_flags(**flags: Any) -> None:
     for name, value in flags.items():
         if not isinstance(value, bool):
             raise ConfigurationError(f"{name} must be True or False, and is {value!r:.60}")
+
+
+def _check_seconds(timeout: Any) -> None:
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout > 0:
+        raise ConfigurationError(f"timeout must be a positive number of seconds, and is {timeout!r:.60}")
 
 
 def _interpreter_row(interpreter: Interpreter) -> tuple[str, ...]:

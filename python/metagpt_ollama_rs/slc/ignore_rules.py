@@ -58,12 +58,12 @@ class IgnoreRules:
         for depth in range(len(parts) - 1, -1, -1):
             path = "/".join(parts[depth:]) + "/" * is_folder
             for pattern in self._patterns.get(tuple(parts[:depth]), ()):
-                if _matches(pattern, path):
+                if _matches_itself(pattern, path):
                     return bool(pattern.include)
         return False
 
 
-def _matches(pattern: Any, path: str) -> bool:
+def _matches_itself(pattern: Any, path: str) -> bool:
     """Whether a pattern matches ``path`` itself. To pathspec it matches what is in a folder that it matches, too; its
     group ``ps_d`` is the slash behind that folder."""
     for found in pattern.regex.finditer(path):

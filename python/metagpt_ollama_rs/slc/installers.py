@@ -268,7 +268,9 @@ def _dry_run(
         if done.exit_code != 0:
             raise _failure(arguments, done.exit_code, done.stderr)
         if with_uv:
-            return _read_uv(done.stderr), None
+            found = _read_uv(done.stderr)
+            known = found or "Would make no changes" in done.stderr
+            return found, None if known else f"uv does not say it: {done.stderr.strip()[:1000]}"
         before = {package.name: package.version for package in environment.packages}
         after = [each["metadata"] for each in json.loads(done.stdout)["install"]]
         changes = [(normalized_package_name(each["name"]), each["version"]) for each in after]

@@ -86,6 +86,9 @@ def choose_interpreter(python: str | os.PathLike[str] | None) -> str:
     """
     if python is None and sys.executable:
         return _base_of_this()
+    if not isinstance(python, (str, os.PathLike, type(None))):
+        # A number 3.10 would be 3.1.
+        raise ConfigurationError(f'python must be a text, such as "3.11", and is {python!r:.60}')
     wanted = os.fspath(python or "")
     if not re.fullmatch(r"\d+(\.\d+){0,2}", wanted):
         by_name = find_executable(wanted) if INTERPRETER_NAME.fullmatch(wanted) else None
@@ -96,7 +99,9 @@ def choose_interpreter(python: str | os.PathLike[str] | None) -> str:
             f"{wanted!r:.200} is no Python interpreter",
             hint="python is the path of an interpreter, or a version such as 3.11",
         )
+    # Other implementations have the versions of CPython, too, and are chosen by their paths.
     found = [each for each in find_interpreters() if each.version]
+    found.sort(key=lambda each: each.implementation != "CPython")
     for interpreter in found:
         if f"{interpreter.version}.".startswith(f"{wanted}."):
             return interpreter.path

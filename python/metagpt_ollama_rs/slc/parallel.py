@@ -26,7 +26,7 @@ from metagpt_ollama_rs.errors import AuthenticationError, ConfigurationError, Mo
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Coroutine, Iterator, Sequence
 
-__all__ = ["gather_bounded", "run_all", "run_to_end"]
+__all__ = ["gather_bounded", "progress_bar", "run_all", "run_to_end"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -65,7 +65,7 @@ def run_all(
     """
     if isinstance(at_once, bool) or not isinstance(at_once, int) or at_once < 1:
         raise ConfigurationError(f"at_once must be a positive whole number, and is {at_once!r:.60}")
-    with _progress_bar(title, len(work)) as advance:
+    with progress_bar(title, len(work)) as advance:
         return run_to_end(gather_bounded(work, call, at_once=at_once, on_done=advance))
 
 
@@ -186,7 +186,7 @@ def _noted_interrupts() -> Iterator[threading.Event]:
 
 
 @contextlib.contextmanager
-def _progress_bar(title: str, total: int) -> Iterator[Callable[[], object]]:
+def progress_bar(title: str, total: int) -> Iterator[Callable[[], object]]:
     """Shows how many of ``total`` calls have ended, on a terminal. Gives a function that counts one more."""
     if not total or sys.stderr is None or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield lambda: None

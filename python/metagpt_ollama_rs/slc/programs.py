@@ -28,7 +28,15 @@ from metagpt_ollama_rs.errors import OllamaError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Finished", "ProgramError", "find_executable", "last_line", "run_program", "shown_arguments"]
+__all__ = [
+    "Finished",
+    "ProgramError",
+    "find_executable",
+    "hide_passwords",
+    "last_line",
+    "run_program",
+    "shown_arguments",
+]
 
 # More output than that, in bytes, is no answer of the programs that are asked here.
 _LONGEST_OUTPUT = 64 << 20
@@ -211,4 +219,13 @@ def shown_arguments(arguments: Sequence[str]) -> str:
     >>> shown_arguments(["pip", "a b", "--index-url=https://me:secret@example.org"])
     '["pip", "a b", "--index-url=https://***@example.org"]'
     """
-    return re.sub(r"://[^/@\s\"]+@", "://***@", json.dumps(list(arguments), ensure_ascii=False))
+    return hide_passwords(json.dumps(list(arguments), ensure_ascii=False))
+
+
+def hide_passwords(text: str) -> str:
+    """The text without the users and passwords of the URLs in it.
+
+    >>> hide_passwords("six @ git+https://me:secret@example.org/six")
+    'six @ git+https://***@example.org/six'
+    """
+    return re.sub(r"://[^/@\s\"']+@", "://***@", text)

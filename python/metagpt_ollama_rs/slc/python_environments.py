@@ -177,7 +177,9 @@ def ask_environment(env: EnvironmentLike) -> AskedEnvironment:
     text = Path(str(spec and spec.origin)).read_text(encoding="utf-8")
     done = run_program([python, "-I", "-c", text], seconds=_PATIENCE)
     try:
-        answer = json.loads(last_line(done.stdout))
+        # An environment may have code that prints something at the start or at the end.
+        lines = [line for line in done.stdout.splitlines() if line.startswith('{"python": ')]
+        answer = json.loads(lines[-1] if lines else "")
         environment = AskedEnvironment(
             path=answer["prefix"],
             python=python,

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from metagpt_ollama_rs.errors import ConfigurationError
 from metagpt_ollama_rs.slc.extras import optional_module
+from metagpt_ollama_rs.slc.programs import hide_passwords
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -90,7 +91,7 @@ def check_allowed(lines: Iterable[RequirementLine], *, urls: bool, options: Allo
         if not urls and (line.address or (line.requirement and line.requirement.url)):
             raise ConfigurationError(
                 f"{line.where}: a URL or path says by itself what is installed, and is not allowed: "
-                f"{line.address or line.requirement!s:.200}",
+                f"{hide_passwords(line.address or str(line.requirement)):.200}",
                 hint="allow_urls=True allows it",
             )
         if line.requirement and line.options:
@@ -170,6 +171,8 @@ def _without_comment(text: str) -> str:
 
 def _file_text(path: str) -> str:
     try:
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise OSError(0, "it is no regular file")
         return Path(path).read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8"
@@ -191,7 +194,7 @@ def _read_line(where: str, text: str) -> RequirementLine | None:
         # What follows the first line of the reason only points at the letter.
         reason = "it is the name of a file" if _OTHER_FILE.fullmatch(own) else str(error).partition("\n")[0]
         raise ConfigurationError(
-            f"{where}: {own!r:.200} is no requirement: {reason}",
+            f"{where}: {hide_passwords(own)!r:.200} is no requirement: {reason}",
             hint="a requirement is a name with versions, such as 'requests>=2,<3'; several are a list, or one a line;"
             " a file of them is a Path",
         ) from error

@@ -16,7 +16,7 @@ refuses the prompt, says by how much, and the pieces get smaller.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Optional, cast
+from typing import TYPE_CHECKING, NamedTuple, Optional, TypeVar, cast
 
 from metagpt_ollama_rs.context_facts import (
     ask_context,
@@ -28,7 +28,7 @@ from metagpt_ollama_rs.context_facts import (
 from metagpt_ollama_rs.errors import ConfigurationError, ContextOverflowError, OllamaError
 from metagpt_ollama_rs.slc.calls import ToolOptions, aask, async_client
 from metagpt_ollama_rs.slc.config import ollama_config
-from metagpt_ollama_rs.slc.parallel import gather_bounded
+from metagpt_ollama_rs.slc.parallel import gather_bounded, progress_bar
 from metagpt_ollama_rs.slc.project_files import shown
 from metagpt_ollama_rs.slc.prompts import render_prompt
 from metagpt_ollama_rs.slc.text_pieces import Piece, cut_text
@@ -36,9 +36,13 @@ from metagpt_ollama_rs.text_cuts import first_part
 from metagpt_ollama_rs.token_estimates import TokenEstimator, estimator_of, note_counts
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from metagpt_ollama_rs.slc.prompt_language import PromptLanguage
 
 __all__ = ["Summarizer", "Summary"]
+
+Item = TypeVar("Item")
 
 # What an answer gets of the context where the options do not say how long it may be.
 _ANSWER_SHARE = 0.2
@@ -74,6 +78,7 @@ class Summarizer:
         options: those of the call. Their ``on_text`` is told the last summary only.
         language: that of all prompts.
         at_once: how many requests of one file, or of one project's folders, run at the same time.
+        title: of the progress bar of these requests; without one there is no bar.
 
     >>> import asyncio
     >>> from metagpt_ollama_rs.slc import ollama_config
@@ -85,9 +90,10 @@ class Summarizer:
     Summary(text='It prints a greeting.', faults=[])
     """
 
-    def __init__(self, options: ToolOptions, language: PromptLanguage, at_once: int = 1) -> None:
+    def __init__(self, options: ToolOptions, language: PromptLanguage, at_once: int = 1, title: str = "") -> None:
         self._language: PromptLanguage = language
         self._at_once = at_once
+        self._title = title
         self._loud = cast("ToolOptions", {**options, "language": language})
         self._quiet = cast("ToolOptions", {**self._loud, "on_text": None})
         self._model = options.get("model") or ollama_config.model
@@ -110,7 +116,7 @@ class Summarizer:
             except ContextOverflowError as error:
                 self._learn(error, "summarize_file", fields)
         pieces = self._cut(path, text)
-        outcomes = await gather_bounded(pieces, lambda piece: self._of_piece(path, piece), at_once=self._at_once)
+        outcomes = await self._gathered(pieces, lambda piece: self._of_piece(path, piece))
         labels = [_LINES[self._language].format(piece.first, piece.last) for piece in pieces]
         failed = [(label, outcome) for label, outcome in zip(labels, outcomes) if isinstance(outcome, Exception)]
         if len(failed) == len(pieces):
@@ -131,12 +137,16 @@ class Summarizer:
                 inside = path.rstrip("/").count("/") == deepest
                 key = path.rstrip("/").rpartition("/")[0] + "/" if inside else path
                 folders.setdefault(key, []).append((path, summary))
-            outcomes = await gather_bounded(list(folders.items()), self._of_folder, at_once=self._at_once)
+            outcomes = await self._gathered(list(folders.items()), self._of_folder)
             for outcome in outcomes:
                 if isinstance(outcome, Exception):
                     raise outcome
             entries = dict(zip(folders, cast("list[str]", outcomes)))
         return await self._joined("summarize_project", {"path": name}, list(entries.items()), True)
+
+    async def _gathered(self, work: Sequence[Item], call: Callable[[Item], Awaitable[str]]) -> list[str | Exception]:
+        with progress_bar(self._title, len(work) if self._title else 0) as advance:
+            return await gather_bounded(work, call, at_once=self._at_once, on_done=advance)
 
     async def _of_folder(self, folder: tuple[str, list[tuple[str, str]]]) -> str:
         path, entries = folder
@@ -180,7 +190,7 @@ class Summarizer:
                 groups[-1].append(entry)
             else:
                 groups.append([entry])
-        outcomes = await gather_bounded(groups, self._of_group, at_once=self._at_once)
+        outcomes = await self._gathered(groups, self._of_group)
         for outcome in outcomes:
             if isinstance(outcome, Exception):
                 raise outcome

@@ -189,8 +189,11 @@ def test_files_that_cannot_be_read(check, tmp_path):
     (tmp_path / "url.txt").write_text("-r https://example.org/requirements.txt", encoding="utf-8")
     (tmp_path / "nameless.txt").write_text("-r", encoding="utf-8")
     (tmp_path / "latin.txt").write_bytes(b"# caf\xe9\nsix\n")
+    (tmp_path / "endless.txt").write_text("-r /dev/zero", encoding="utf-8")
     for name, said in [
         ("circle.txt", "includes itself"),
+        ("endless.txt", "/dev/zero cannot be read: it is no regular file"),
+        (".", "cannot be read: it is no regular file"),
         ("missing.txt", "no-such-file.txt cannot be read: No such file or directory"),
         ("url.txt", "takes the name of one file"),
         ("nameless.txt", "takes the name of one file"),

@@ -323,8 +323,8 @@ def test_without_an_installer(environment, bare_machine, monkeypatch):
 
 def test_an_installer_that_takes_too_long(environment, script, bare_machine):
     script("uv", "echo downloading; exec sleep 60")
-    with pytest.raises(ProgramError, match=r"did not end within 0\.5 seconds") as caught:
-        EnvManagerTool.install(environment, "six", apply=True, timeout=0.5)
+    with pytest.raises(ProgramError, match="did not end within 2 seconds") as caught:
+        EnvManagerTool.install(environment, "six", apply=True, timeout=2)
     assert caught.value.output == "downloading"
     report = EnvManagerTool.install_report(environment, "six", timeout=0.5)
     assert "did not end within" in report.problem
@@ -350,6 +350,21 @@ def test_the_users_own_settings_reach_the_installer(environment, script, bare_ma
     assert (tmp_path / "index").read_text(encoding="utf-8") == "https://example.org/simple\n"
 
 
+def test_a_dry_run_that_is_not_understood_does_not_say_that_nothing_changes(environment, script, bare_machine):
+    script("uv", "echo 'Would put six into place' >&2")
+    report = EnvManagerTool.install_report(environment, "six")
+    assert report.problem == "uv does not say it: Would put six into place"
+    assert "no package would change" not in str(report)
+
+
+def test_a_time_limit_that_is_none_is_refused(environment):
+    for timeout in (0, -1, "10", None, True, float("nan")):
+        with pytest.raises(ConfigurationError, match="timeout must be a positive number of seconds"):
+            EnvManagerTool.install(environment, "six", timeout=timeout)
+        with pytest.raises(ConfigurationError, match="timeout must be a positive number of seconds"):
+            EnvManagerTool.create("made", timeout=timeout)
+
+
 def test_what_the_installer_writes_is_told_as_it_comes(environment, script, bare_machine):
     pieces = []
     script("uv", "echo Resolved; echo Installed >&2")
@@ -371,4 +386,8 @@ def test_passwords_in_the_command_are_not_shown(environment, script, bare_machin
         environment, ["six", "--index-url https://me:secret@example.org"], allow_options=["--index-url"]
     )
     assert "secret" not in str(report)
+    for refused in ("six @ https://me:secret@example.org/six.whl", "https://me:secret@example.org/six.whl x"):
+        with pytest.raises(ConfigurationError) as caught:
+            EnvManagerTool.install(environment, refused)
+        assert "secret" not in str(caught.value)
     assert "--index-url" in report.arguments

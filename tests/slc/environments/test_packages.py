@@ -156,6 +156,13 @@ def test_the_folder_of_a_project_is_not_its_environment_but_that_is_named(enviro
         EnvManagerTool.list_packages(str(environment.parent))
 
 
+def test_what_an_environment_prints_by_itself_is_passed_over(environment, put_package):
+    site = put_package("one", "1.0").parent
+    text = "import atexit; print('hello'); atexit.register(print, 'goodbye')"
+    (site / "sitecustomize.py").write_text(text, encoding="utf-8")
+    assert lines(environment)[1:] == ["one  1.0"]
+
+
 def test_a_program_with_another_name_is_not_started(tmp_path):
     program = tmp_path / "program"
     program.write_text(f"#!/bin/sh\ntouch {tmp_path}/was-run\n", encoding="utf-8")
