@@ -29,10 +29,10 @@ def done_with(changes):
     return {change.relative: change.done for change in changes}
 
 
-def test_the_module_is_one_import():
-    (statement,) = ast.parse(SLC_MODULE).body
-    assert ast.unparse(statement) == "from metagpt_ollama_rs.slc import *"
-    assert SLC_MODULE.startswith("# Written by `metagpt-ollama install`. To undo it: metagpt-ollama uninstall\n")
+def test_the_module_is_one_line_which_says_how_to_undo_it():
+    (line,) = SLC_MODULE.splitlines()
+    assert ast.unparse(ast.parse(line)) == "from metagpt_ollama_rs.slc import *"
+    assert line.endswith(" - `metagpt-ollama uninstall` deletes this file")
 
 
 def test_the_module_is_made_and_listed_and_both_are_undone(skeleton):

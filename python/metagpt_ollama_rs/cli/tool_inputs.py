@@ -37,6 +37,11 @@ class InputText(NamedTuple):
     name: str
     text: str
 
+    @property
+    def file_name(self) -> str | None:
+        """The name of the file, without its folders; None for stdin."""
+        return None if self.name == _STDIN else os.path.basename(self.name)
+
 
 def read_file(path: str | None, encoding: str | None) -> InputText:
     """The text of a file, or of stdin, which "-" stands for, and None where stdin is no terminal.
