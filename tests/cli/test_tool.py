@@ -422,6 +422,16 @@ def test_generate(tool, ollama_server):
     assert (code, json.loads(out), err) == (0, {"tool": "generate", "model": ollama_config.model, "text": CODE}, "")
 
 
+def test_generate_from_a_file(tool, ollama_server, tmp_path):
+    file = tmp_path / "needs.md"
+    file.write_text("Print one.\n")
+    assert tool("generate", "--file", file) == (0, f"{CODE}\n", "")
+    assert "\n\nPrint one.\n" in tool.asked()["prompt"]
+    ollama_server.forget_requests()
+    assert tool("generate", "Do this:", "--file", "-", stdin=b"Print one.\n")[0] == 0
+    assert "Do this:\n\n```\nPrint one.\n```" in tool.asked()["prompt"]
+
+
 def test_generate_asks_in_chinese(tool, ollama_server):
     assert tool("generate", "写一个排序函数")[0] == 0
     assert "请编写" in tool.asked()["prompt"]

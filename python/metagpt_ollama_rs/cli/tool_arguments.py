@@ -48,10 +48,11 @@ _PYTHON_ARGUMENTS = (
 
 
 def add_words_argument(parser: argparse.ArgumentParser, name: str, about: str) -> None:
-    """Declares a text that is given as words, or comes from stdin."""
+    """Declares a text that is given as words, comes from stdin, or is about a file."""
     parser.add_argument(
-        name, nargs="*", metavar=name.upper(), help=f"{about}; - or nothing reads it from stdin (quote it)"
+        name, nargs="*", metavar=name.upper(), help=f"{about} (quote it); - or nothing reads it from stdin"
     )
+    parser.add_argument("--file", metavar="FILE", help=f"goes with the {name}, or is the {name}; - reads stdin")
     add_encoding_argument(parser)
 
 
