@@ -111,6 +111,21 @@ def test_the_gitignore_of_a_folder_above_counts_within_its_repository(tmp_path):
     assert BatchFileTool(tmp_path / "root").find("**/*") == ["b.txt"]
 
 
+@pytest.mark.parametrize("kind", ["fifo", "folder", "link", "large"])
+def test_a_gitignore_that_is_no_file_says_nothing(root, tmp_path, kind):
+    tool = write(root, {"a.txt": ""})
+    path = root / ".gitignore"
+    (tmp_path / "rules").write_text("a.txt\n")
+    make = {
+        "fifo": lambda: os.mkfifo(path),
+        "folder": path.mkdir,
+        "link": lambda: path.symlink_to(tmp_path / "rules"),
+        "large": lambda: path.write_text("a.txt\n" * 300_000),
+    }
+    make[kind]()
+    assert tool.find("*.txt") == ["a.txt"]
+
+
 def test_names_of_any_kind(root):
     names = ["空 格.txt", 'quo"te.txt', "new\nline.txt", os.fsdecode(b"\xff.txt"), "back\\slash.txt", "-dash.txt"]
     tool = write(root, dict.fromkeys(names, "old\n"))

@@ -255,7 +255,8 @@ class BatchFileTool:
                 return False
             try:
                 data = self._folder.read("/".join((*parts, ".gitignore")), limit=1 << 20).data
-            except (FileNotFoundError, PathRefusedError):
+            except OSError:
+                # There is none, or none that git would read.
                 data = b""
             rules.enter(parts, data)
             return True
