@@ -141,7 +141,7 @@ def test_reading(root):
     tool = write(root, {"a.txt": "一\r\n二", "g.txt": "中文".encode("gbk"), "b.bin": b"\0\1"})
     assert tool.read("a.txt") == "一\r\n二"
     assert tool.read("./g.txt") == "中文"
-    with pytest.raises(NotTextError, match="it is binary"):
+    with pytest.raises(NotTextError, match=r"b\.bin: it is binary"):
         tool.read("b.bin")
     with pytest.raises(FileNotFoundError):
         tool.read("no.txt")
@@ -519,6 +519,8 @@ def test_chains_and_cycles_of_names(root):
         ("a.txt", ("no/such/{name}",), "there is no folder no/such: a.txt"),
         ("a.txt", ("link",), "link is there already: a.txt"),
         ("a.txt", ("lib",), "lib is there already: a.txt"),
+        ("a.txt", ("../x",), "it leads out of the root: a.txt"),
+        ("a.txt", ("x" * 300,), "File name too long: a.txt"),
     ],
 )
 def test_no_file_is_replaced_by_another(root, pattern, arguments, reason):
