@@ -173,12 +173,13 @@ def test_applying_shows_the_same_diff_and_writes_it(root):
     assert tool.replace("*.rs", "old", "new", apply=True) == "No file matches the pattern."
 
 
-def test_a_file_that_changes_after_it_was_shown_is_left_alone_and_named(root):
+@pytest.mark.parametrize("edited", ["OLD", "", "older", "old" * 1000])
+def test_a_file_that_changes_after_it_was_shown_is_left_alone_and_named(root, edited):
     tool = write(root, {"a.txt": "old", "b.txt": "old"})
     plan = tool.plan_replace("*.txt", "old", "new")
-    (root / "a.txt").write_text("OLD")
+    (root / "a.txt").write_text(edited)
     report = plan.apply()
-    assert tree(root) == {"a.txt": b"OLD", "b.txt": b"new"}
+    assert tree(root) == {"a.txt": edited.encode(), "b.txt": b"new"}
     assert [change.path for change in report.changes] == ["b.txt"]
     assert str(report).endswith("left alone, it was changed after it was read: a.txt")
     assert tool.undo() == "Batch 1 (replace) is undone: 1 file is as before."
@@ -640,3 +641,14 @@ def test_diffs_of_random_texts_lead_from_one_to_the_other(root, monkeypatch):
         subprocess.run(["git", "apply", "-"], input=b"".join(diffs), cwd=root, check=True)
         for index, (_, new) in enumerate(pairs):
             assert tree(root).get(f"{index}.txt", b"") == new.encode()
+
+
+def test_without_pathspec_only_a_gitignore_is_an_error(root, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pathspec", None)
+    tool = write(root, {"a.txt": "old"})
+    assert tool.find("*") == ["a.txt"]
+    write(root, {".gitignore": "*.log\n"})
+    with pytest.raises(ImportError, match="This needs the library pathspec") as error:
+        tool.replace("*", "old", "new", apply=True)
+    assert error.value.hint == "pip install 'metagpt-ollama-rs[slc]'"
+    assert BatchFileTool(root, ignored=True).find("*") == ["a.txt"]
