@@ -17,6 +17,7 @@ import pytest
 from metagpt_ollama_rs import ConfigurationError
 from metagpt_ollama_rs.slc import BatchFileTool
 from metagpt_ollama_rs.slc.batch_files import BatchPlan
+from metagpt_ollama_rs.slc.file_diffs import content_diff
 from metagpt_ollama_rs.slc.file_texts import NotTextError, read_text
 
 STATE = ".metagpt-ollama"
@@ -207,7 +208,6 @@ def test_real_programs_take_the_patch(root, tmp_path, program, case):
         pytest.skip(f"{program[0]} is not installed")
     before, after = DIFFS[case]
     write(root, {"lib/a b.txt": before})
-    from metagpt_ollama_rs.slc.file_diffs import content_diff
 
     patch = content_diff("lib/a b.txt", before, after)
     subprocess.run(program, input=patch, cwd=root, check=True, capture_output=True)
@@ -532,7 +532,7 @@ def test_a_name_that_is_taken_after_it_was_shown_is_not_overwritten(root):
     tool = write(root, {"a.txt": "a", "b.txt": "b"})
     plan = tool.plan_rename("*.txt", "{stem}.md")
     (root / "b.md").write_text("mine")
-    with pytest.raises(OSError, match="nothing was written: File exists"):
+    with pytest.raises(OSError, match=r"nothing was written: b\.txt cannot become b\.md: File exists"):
         plan.apply()
     assert tree(root) == {"a.txt": b"a", "b.txt": b"b", "b.md": b"mine"}
 
@@ -592,3 +592,34 @@ def test_line_ends_of_random_texts_are_kept(root):
         before = "".join(draw.choice(["old", "x", "a b", "\n", "\r\n", "\r", ""]) for _ in range(draw.randrange(12)))
         after = re.sub(r"old", "n", before)
         assert read_text(before.encode()).encode(read_text(after.encode()).lines) == after.encode(), before
+
+
+def test_a_diff_of_large_files_takes_no_time_that_grows_with_its_square(root):
+    before = b"".join(b"line %d of old\nsame\n" % number for number in range(6_000))
+    write(root, {"same_count.txt": before, "other_count.txt": before})
+    tool = BatchFileTool(root)
+    copy = root.with_name("copy")
+    shutil.copytree(root, copy)
+    for name, new in (("same_count.txt", "new"), ("other_count.txt", "new\nline")):
+        plan = tool.plan_replace(name, "old", new)
+        subprocess.run(["git", "apply", "-"], input=plan.patch, cwd=copy, check=True)
+        plan.apply()
+    assert tree(root) == tree(copy)
+
+
+def test_diffs_of_random_texts_lead_from_one_to_the_other(root, monkeypatch):
+    """With all three ways to compare lines; the diffs are read by a program that others wrote."""
+    draw = random.Random(5)
+    pairs = [
+        tuple(
+            "".join(draw.choice(["a\n", "b\n", "c\n", "d\r\n", "e"]) for _ in range(draw.randrange(14))) for _ in "12"
+        )
+        for _ in range(60)
+    ]
+    for most in (4_000_000, 0):
+        monkeypatch.setattr("metagpt_ollama_rs.slc.file_diffs._MOST_PAIRS", most)
+        write(root, {f"{index}.txt": old for index, (old, _) in enumerate(pairs)})
+        diffs = [content_diff(f"{index}.txt", old.encode(), new.encode()) for index, (old, new) in enumerate(pairs)]
+        subprocess.run(["git", "apply", "-"], input=b"".join(diffs), cwd=root, check=True)
+        for index, (_, new) in enumerate(pairs):
+            assert tree(root).get(f"{index}.txt", b"") == new.encode()

@@ -15,7 +15,14 @@ import string
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
-from metagpt_ollama_rs.errors import ConfigurationError, OllamaError
+from metagpt_ollama_rs.errors import (
+    ConfigurationError,
+    ContextOverflowError,
+    EmptyAnswerError,
+    OllamaError,
+    StreamError,
+    UnusableAnswerError,
+)
 from metagpt_ollama_rs.slc.calls import ToolOptions, aask, check_tool_options
 from metagpt_ollama_rs.slc.config import ollama_config
 from metagpt_ollama_rs.slc.file_answers import is_prose, new_lines
@@ -57,6 +64,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BatchFileTool", "BatchPlan", "BatchReport", "FileChange", "FileProblem"]
 
+# Failures that say something of the file, and nothing of those to come.
+_OF_ONE_FILE = (ContextOverflowError, EmptyAnswerError, StreamError, UnusableAnswerError)
 # What a template of `rename` may name.
 _TEMPLATE_FIELDS = ("name", "stem", "suffix", "folder", "number")
 
@@ -344,7 +353,7 @@ class BatchFileTool:
             A unified diff, a summary in one line, and the files that were left alone.
 
         Raises:
-            OllamaError: there is no usable answer for any file; or nothing could be written (BatchError).
+            OllamaError: the model could not be asked about any file; or nothing could be written (BatchError).
         """
         return _shown_or_applied(self.plan_prompt(pattern, instruction, at_once=at_once, **options), apply)
 
@@ -436,7 +445,8 @@ class BatchFileTool:
         outcomes = run_all(files, edited, at_once=at_once, title="Files")
         failures = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
         wrong = next((error for error in failures if not isinstance(error, OllamaError)), None)
-        if wrong is not None or (failures and len(failures) == len(files)):
+        of_files = any(isinstance(error, _OF_ONE_FILE) for error in failures)
+        if wrong is not None or (failures and len(failures) == len(files) and not of_files):
             raise wrong or failures[0]
         changes: list[FileChange] = []
         for file, outcome in zip(files, outcomes):

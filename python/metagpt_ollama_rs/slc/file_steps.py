@@ -213,8 +213,7 @@ class _Writer:
                 continue
             self._log.note("step", step)
             if change.new_path is not None:
-                # Files get each other's names, so all are renamed or none.
-                move(self._folder, change.path, change.new_path)
+                self._move(change.path, change.new_path)
                 self.changed.append(change)
                 continue
             with self._noted(step):
@@ -225,6 +224,16 @@ class _Writer:
                 self._log.note("skip", step)
         remove_temporaries(self._folder, self._log)
         self._log.note("done")
+
+    def _move(self, path: str, new_path: str) -> None:
+        """Renames a file. Files get each other's names, so all are renamed or none."""
+        try:
+            move(self._folder, path, new_path)
+        except OSError as error:
+            raise BatchError(
+                f"nothing was written: {shown_path(path)} cannot become {shown_path(new_path)}: "
+                f"{reason_of(path, error)}"
+            ) from error
 
     def discard(self, journal: FileJournal) -> None:
         """Deletes what was written of a batch of which no step was done."""
