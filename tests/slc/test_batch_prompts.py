@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import threading
 from pathlib import Path
 
@@ -240,6 +242,20 @@ def test_so_many_files_are_asked_about_at_once(tool_server, tmp_path):
     assert most == [2]
     with pytest.raises(ConfigurationError, match="at_once"):
         BatchFileTool(tmp_path).apply_prompt("*", "Change it.", at_once=0)
+
+
+def test_a_terminal_shows_a_progress_bar(tool_server, root, monkeypatch):
+    tool_server.answer("x = 1")
+    monkeypatch.setenv("TERM", "xterm")
+    reader, writer = os.openpty()
+    with open(writer, "w") as terminal, open(reader, "rb", buffering=0) as screen:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        BatchFileTool(root).apply_prompt("**/*", "Change it.")
+        monkeypatch.undo()
+        terminal.flush()
+        shown = screen.read(1 << 16)
+    assert b"Files" in shown
+    assert b"2/2" in shown
 
 
 def test_it_may_be_called_in_a_running_event_loop(tool_server, root):

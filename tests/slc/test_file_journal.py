@@ -309,6 +309,25 @@ def test_ctrl_c_in_the_middle_puts_everything_back(tool, tmp_path, monkeypatch):
     assert texts(tmp_path) == before
 
 
+def test_when_a_folder_cannot_be_brought_to_the_disk_everything_is_put_back(tool, tmp_path, monkeypatch):
+    before, real, renamed = texts(tmp_path), os.rename, []
+
+    def rename(*arguments, **keywords):
+        real(*arguments, **keywords)
+        renamed.append(arguments[1])
+
+    def fsync(_: int) -> None:
+        if len(renamed) == 2:
+            monkeypatch.undo()
+            raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "rename", rename)
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(BatchError, match="nothing was written"):
+        tool.replace("**/*", "old", "new", apply=True)
+    assert texts(tmp_path) == before
+
+
 def test_a_rename_that_fails_in_the_middle_is_undone(tool, tmp_path, monkeypatch):
     before = texts(tmp_path)
     failing("link", 2, errno.EACCES, monkeypatch)
@@ -422,8 +441,11 @@ def test_a_journal_that_is_a_link_is_refused(tool, tmp_path, tmp_path_factory):
 def test_old_batches_are_forgotten(tmp_path):
     journal = FileJournal(RootedFolder(tmp_path))
     with journal.lock():
-        for _ in range(KEPT_BATCHES + 2):
+        for number in range(KEPT_BATCHES + 2):
             log = journal.new_batch()
+            if number == 1:
+                # That one of the oldest is damaged keeps nobody from going on.
+                journal_of(tmp_path).write_bytes(b"damaged\n\n")
             log.begin("replace", [{"path": "a", "new_path": "b"}])
             log.note("done")
         assert [log.number for log in journal.batches()] == list(range(KEPT_BATCHES + 2, 2, -1))

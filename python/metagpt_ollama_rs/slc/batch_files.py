@@ -255,7 +255,8 @@ class BatchFileTool:
                 return False
             try:
                 data = self._folder.read("/".join((*parts, ".gitignore")), limit=1 << 20).data
-            except (FileNotFoundError, PathRefusedError):
+            except OSError:
+                # There is none, or none that git would read.
                 data = b""
             rules.enter(parts, data)
             return True
@@ -283,7 +284,10 @@ class BatchFileTool:
             FileNotFoundError: there is no such file.
         """
         data = self._folder.read(path, limit=self._max_bytes).data
-        return read_text(data, str(path), self._encoding).text
+        try:
+            return read_text(data, str(path), self._encoding).text
+        except NotTextError as error:
+            raise NotTextError(f"{shown_path(str(path))}: {error.message}", hint=error.hint) from None
 
     def replace(self, pattern: str, old: str, new: str, *, regex: bool = False, apply: bool = False) -> str:
         r"""Replaces a text in many files.
@@ -411,7 +415,7 @@ class BatchFileTool:
                 self._check_move(path, new_path)
                 names[path] = new_path
             except OSError as error:
-                problems.append(FileProblem(path, str(error)))
+                problems.append(FileProblem(path, reason_of(new_path, error)))
         self._leave_taken_names(names, problems)
         changes = [
             FileChange(path, new_path=new_path, diff=rename_diff(path, new_path).decode())
@@ -540,7 +544,9 @@ class BatchFileTool:
         check_target(new_path)
         status = self._folder.status(path)
         if status is None:
-            raise FileNotFoundError("it is no longer there")
+            raise PathRefusedError("it is no longer there")
+        # A name that is too long for the file system is refused here.
+        self._folder.status(new_path)
         try:
             check_writable(path, status)
         except PathRefusedError as error:
