@@ -6,6 +6,7 @@ import codecs
 import json
 import os
 import pty
+import shlex
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import pytest
 from metagpt_ollama_rs import slc
 from metagpt_ollama_rs.cli import tool_commands as tools
 from metagpt_ollama_rs.slc import ollama_config
-from metagpt_ollama_rs.testing import Reply
+from metagpt_ollama_rs.testing import Reply, faults
 
 ANSWER = "Here it is:\n```python\nprint(1)\n```\nIt prints 1."
 CODE = "print(1)"
@@ -259,6 +260,8 @@ class Terminal:
             stdout=theirs,
             stderr=subprocess.PIPE,
             text=True,
+            # The tests themselves may have been started with SIGINT ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         os.close(theirs)
         self.shown = ""
@@ -332,6 +335,7 @@ def test_ctrl_c_keeps_what_came(ollama_server):
     terminal.interrupt()
     assert terminal.end() == (130, "")
     assert terminal.shown == "Because \n"
+    ollama_server.wait_for_hangup()
 
 
 def test_a_stream_that_breaks_off_keeps_what_came(ollama_server):
@@ -361,6 +365,52 @@ def test_a_reader_that_leaves_is_no_error():
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("arguments", [["ask", "Why?"], ["summarize", "a.py"], ["ask", "Why?", "--json"]], ids=" ".join)
+def test_ctrl_c_where_nobody_looks(ollama_server, tmp_path, arguments):
+    (tmp_path / "a.py").write_text("a = 1\n")
+    ollama_server.on("POST", "/api/generate", faults.never_answer())
+    process = subprocess.Popen(
+        [sys.executable, "-m", "metagpt_ollama_rs.cli", "tool", *arguments],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # The tests themselves may have been started with SIGINT ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    ollama_server.wait_until(
+        lambda: any(request.path == "/api/generate" for request in ollama_server.requests), "nothing was asked"
+    )
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (130, "")
+    if "--json" in arguments:
+        error = json.loads(out)["error"]
+        assert (error["type"], error["exit_code"]) == ("KeyboardInterrupt", 130)
+    else:
+        assert out == ""
+    ollama_server.wait_for_open_connections(0)
+
+
+def test_where_nothing_can_be_printed():
+    command = [sys.executable, "-m", "metagpt_ollama_rs.cli", "tool", "list"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=50, check=False)
+    assert (done.returncode, done.stderr) == (1, "error: No space left on device\n")
+    script = f"{shlex.join(command)} >&-"
+    done = subprocess.run(["sh", "-c", script], stderr=subprocess.PIPE, text=True, timeout=50, check=False)
+    assert (done.returncode, done.stderr) == (1, "error: stdout is closed: there is nowhere to print to\n")
+
+
+def test_a_library_that_is_missing_is_named(tool, monkeypatch):
+    monkeypatch.setitem(sys.modules, "markdown_it", None)
+    code, out, err = tool("generate", "print one")
+    assert (code, out) == (1, "")
+    assert "markdown_it" in err
+    assert err.endswith("hint: pip install 'metagpt-ollama-rs[slc]'\n")
+    assert tool("ask", "Why?")[0] == 0
+
+
 # --- Each tool -------------------------------------------------------------------------------------------------------
 
 
@@ -370,6 +420,16 @@ def test_generate(tool, ollama_server):
     assert tool("generate", "--raw", stdin=b"print one") == (0, f"{ANSWER}\n", "")
     code, out, err = tool("generate", "print one", "--json")
     assert (code, json.loads(out), err) == (0, {"tool": "generate", "model": ollama_config.model, "text": CODE}, "")
+
+
+def test_generate_from_a_file(tool, ollama_server, tmp_path):
+    file = tmp_path / "needs.md"
+    file.write_text("Print one.\n")
+    assert tool("generate", "--file", file) == (0, f"{CODE}\n", "")
+    assert "\n\nPrint one.\n" in tool.asked()["prompt"]
+    ollama_server.forget_requests()
+    assert tool("generate", "Do this:", "--file", "-", stdin=b"Print one.\n")[0] == 0
+    assert "Do this:\n\n```\nPrint one.\n```" in tool.asked()["prompt"]
 
 
 def test_generate_asks_in_chinese(tool, ollama_server):

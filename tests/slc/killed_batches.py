@@ -46,8 +46,8 @@ def rename(root: Path) -> None:
 
 
 def undo(root: Path) -> None:
-    while BatchFileTool(root).undo_report().number is not None:
-        pass
+    for _ in range(3):
+        BatchFileTool(root).undo_report()
 
 
 def make_tree(root: Path) -> None:

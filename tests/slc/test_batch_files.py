@@ -17,6 +17,7 @@ import pytest
 from metagpt_ollama_rs import ConfigurationError
 from metagpt_ollama_rs.slc import BatchFileTool
 from metagpt_ollama_rs.slc.batch_files import BatchPlan
+from metagpt_ollama_rs.slc.file_diffs import content_diff
 from metagpt_ollama_rs.slc.file_texts import NotTextError, read_text
 
 STATE = ".metagpt-ollama"
@@ -110,6 +111,21 @@ def test_the_gitignore_of_a_folder_above_counts_within_its_repository(tmp_path):
     assert BatchFileTool(tmp_path / "root").find("**/*") == ["b.txt"]
 
 
+@pytest.mark.parametrize("kind", ["fifo", "folder", "link", "large"])
+def test_a_gitignore_that_is_no_file_says_nothing(root, tmp_path, kind):
+    tool = write(root, {"a.txt": ""})
+    path = root / ".gitignore"
+    (tmp_path / "rules").write_text("a.txt\n")
+    make = {
+        "fifo": lambda: os.mkfifo(path),
+        "folder": path.mkdir,
+        "link": lambda: path.symlink_to(tmp_path / "rules"),
+        "large": lambda: path.write_text("a.txt\n" * 300_000),
+    }
+    make[kind]()
+    assert tool.find("*.txt") == ["a.txt"]
+
+
 def test_names_of_any_kind(root):
     names = ["空 格.txt", 'quo"te.txt', "new\nline.txt", os.fsdecode(b"\xff.txt"), "back\\slash.txt", "-dash.txt"]
     tool = write(root, dict.fromkeys(names, "old\n"))
@@ -125,7 +141,7 @@ def test_reading(root):
     tool = write(root, {"a.txt": "一\r\n二", "g.txt": "中文".encode("gbk"), "b.bin": b"\0\1"})
     assert tool.read("a.txt") == "一\r\n二"
     assert tool.read("./g.txt") == "中文"
-    with pytest.raises(NotTextError, match="it is binary"):
+    with pytest.raises(NotTextError, match=r"b\.bin: it is binary"):
         tool.read("b.bin")
     with pytest.raises(FileNotFoundError):
         tool.read("no.txt")
@@ -157,12 +173,13 @@ def test_applying_shows_the_same_diff_and_writes_it(root):
     assert tool.replace("*.rs", "old", "new", apply=True) == "No file matches the pattern."
 
 
-def test_a_file_that_changes_after_it_was_shown_is_left_alone_and_named(root):
+@pytest.mark.parametrize("edited", ["OLD", "", "older", "old" * 1000])
+def test_a_file_that_changes_after_it_was_shown_is_left_alone_and_named(root, edited):
     tool = write(root, {"a.txt": "old", "b.txt": "old"})
     plan = tool.plan_replace("*.txt", "old", "new")
-    (root / "a.txt").write_text("OLD")
+    (root / "a.txt").write_text(edited)
     report = plan.apply()
-    assert tree(root) == {"a.txt": b"OLD", "b.txt": b"new"}
+    assert tree(root) == {"a.txt": edited.encode(), "b.txt": b"new"}
     assert [change.path for change in report.changes] == ["b.txt"]
     assert str(report).endswith("left alone, it was changed after it was read: a.txt")
     assert tool.undo() == "Batch 1 (replace) is undone: 1 file is as before."
@@ -207,7 +224,6 @@ def test_real_programs_take_the_patch(root, tmp_path, program, case):
         pytest.skip(f"{program[0]} is not installed")
     before, after = DIFFS[case]
     write(root, {"lib/a b.txt": before})
-    from metagpt_ollama_rs.slc.file_diffs import content_diff
 
     patch = content_diff("lib/a b.txt", before, after)
     subprocess.run(program, input=patch, cwd=root, check=True, capture_output=True)
@@ -504,6 +520,8 @@ def test_chains_and_cycles_of_names(root):
         ("a.txt", ("no/such/{name}",), "there is no folder no/such: a.txt"),
         ("a.txt", ("link",), "link is there already: a.txt"),
         ("a.txt", ("lib",), "lib is there already: a.txt"),
+        ("a.txt", ("../x",), "it leads out of the root: a.txt"),
+        ("a.txt", ("x" * 300,), "File name too long: a.txt"),
     ],
 )
 def test_no_file_is_replaced_by_another(root, pattern, arguments, reason):
@@ -532,7 +550,7 @@ def test_a_name_that_is_taken_after_it_was_shown_is_not_overwritten(root):
     tool = write(root, {"a.txt": "a", "b.txt": "b"})
     plan = tool.plan_rename("*.txt", "{stem}.md")
     (root / "b.md").write_text("mine")
-    with pytest.raises(OSError, match="nothing was written: File exists"):
+    with pytest.raises(OSError, match=r"nothing was written: b\.txt cannot become b\.md: File exists"):
         plan.apply()
     assert tree(root) == {"a.txt": b"a", "b.txt": b"b", "b.md": b"mine"}
 
@@ -592,3 +610,45 @@ def test_line_ends_of_random_texts_are_kept(root):
         before = "".join(draw.choice(["old", "x", "a b", "\n", "\r\n", "\r", ""]) for _ in range(draw.randrange(12)))
         after = re.sub(r"old", "n", before)
         assert read_text(before.encode()).encode(read_text(after.encode()).lines) == after.encode(), before
+
+
+def test_a_diff_of_large_files_takes_no_time_that_grows_with_its_square(root):
+    before = b"".join(b"line %d of old\nsame\n" % number for number in range(6_000))
+    write(root, {"same_count.txt": before, "other_count.txt": before})
+    tool = BatchFileTool(root)
+    copy = root.with_name("copy")
+    shutil.copytree(root, copy)
+    for name, new in (("same_count.txt", "new"), ("other_count.txt", "new\nline")):
+        plan = tool.plan_replace(name, "old", new)
+        subprocess.run(["git", "apply", "-"], input=plan.patch, cwd=copy, check=True)
+        plan.apply()
+    assert tree(root) == tree(copy)
+
+
+def test_diffs_of_random_texts_lead_from_one_to_the_other(root, monkeypatch):
+    """With all three ways to compare lines; the diffs are read by a program that others wrote."""
+    draw = random.Random(5)
+    pairs = [
+        tuple(
+            "".join(draw.choice(["a\n", "b\n", "c\n", "d\r\n", "e"]) for _ in range(draw.randrange(14))) for _ in "12"
+        )
+        for _ in range(60)
+    ]
+    for most in (4_000_000, 0):
+        monkeypatch.setattr("metagpt_ollama_rs.slc.file_diffs._MOST_PAIRS", most)
+        write(root, {f"{index}.txt": old for index, (old, _) in enumerate(pairs)})
+        diffs = [content_diff(f"{index}.txt", old.encode(), new.encode()) for index, (old, new) in enumerate(pairs)]
+        subprocess.run(["git", "apply", "-"], input=b"".join(diffs), cwd=root, check=True)
+        for index, (_, new) in enumerate(pairs):
+            assert tree(root).get(f"{index}.txt", b"") == new.encode()
+
+
+def test_without_pathspec_only_a_gitignore_is_an_error(root, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pathspec", None)
+    tool = write(root, {"a.txt": "old"})
+    assert tool.find("*") == ["a.txt"]
+    write(root, {".gitignore": "*.log\n"})
+    with pytest.raises(ImportError, match="This needs the library pathspec") as error:
+        tool.replace("*", "old", "new", apply=True)
+    assert error.value.hint == "pip install 'metagpt-ollama-rs[slc]'"
+    assert BatchFileTool(root, ignored=True).find("*") == ["a.txt"]

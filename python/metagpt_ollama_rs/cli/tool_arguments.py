@@ -41,16 +41,18 @@ _PYTHON_ARGUMENTS = (
     (re.compile(r"\ballow_options=\['([^']+)'\]"), r"--allow-option=\1"),
     (re.compile(r"\b([a-z]+)(?:_([a-z]+))?=True\b"), lambda found: "--" + "-".join(filter(None, found.groups()))),
     (re.compile(r"\bencoding=…"), "--encoding …"),
+    (re.compile(r"\bsource='(\w+)'"), r"--from \1"),
     (re.compile(r"\boptions=\{'(\w+)': …\}"), r"--option \1=…"),
     (re.compile(r"\bundo\(\)"), "`batch undo`"),
 )
 
 
 def add_words_argument(parser: argparse.ArgumentParser, name: str, about: str) -> None:
-    """Declares a text that is given as words, or comes from stdin."""
+    """Declares a text that is given as words, comes from stdin, or is about a file."""
     parser.add_argument(
-        name, nargs="*", metavar=name.upper(), help=f"{about}; - or nothing reads it from stdin (quote it)"
+        name, nargs="*", metavar=name.upper(), help=f"{about} (quote it); - or nothing reads it from stdin"
     )
+    parser.add_argument("--file", metavar="FILE", help=f"goes with the {name}, or is the {name}; - reads stdin")
     add_encoding_argument(parser)
 
 
@@ -95,7 +97,10 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("model")
     group.add_argument("--model", metavar="NAME", help="such as qwen2.5:7b")
     group.add_argument(
-        "--timeout", type=_above_zero, metavar="SECONDS", help="for the first token and for each pause after it"
+        "--timeout",
+        type=_above_zero,
+        metavar="SECONDS",
+        help="until the answer is there; where it is shown as it comes, until it begins and for each pause",
     )
     group.add_argument("--temperature", type=_from_zero_on, metavar="T", help="0 for the likeliest answer")
     group.add_argument("--language", choices=("zh", "en"), help="of the prompt (default: that of the input)")

@@ -37,6 +37,11 @@ class InputText(NamedTuple):
     name: str
     text: str
 
+    @property
+    def file_name(self) -> str | None:
+        """The name of the file, without its folders; None for stdin."""
+        return None if self.name == _STDIN else os.path.basename(self.name)
+
 
 def read_file(path: str | None, encoding: str | None) -> InputText:
     """The text of a file, or of stdin, which "-" stands for, and None where stdin is no terminal.
@@ -55,11 +60,19 @@ def read_file(path: str | None, encoding: str | None) -> InputText:
     return InputText(name, text)
 
 
-def read_words(words: Sequence[str], encoding: str | None, about: str) -> str:
-    """A text that was given as `words` on the command line; stdin's where they are "-" or nothing.
+def read_words(words: Sequence[str], encoding: str | None, about: str, file: str | None = None) -> str:
+    """A text that was given as `words` on the command line; stdin's where they are "-" or nothing. What is in `file`
+    stands below it in a fence, or is the text where there are no words.
 
     Raises `CliError` for a text of nothing. `about` is what it is, for the message.
     """
+    if file is not None:
+        further = read_file(file, encoding).text
+        if not words:
+            return further
+        from ..slc.prompts import fenced
+
+        return f"{read_words(words, encoding, about)}\n\n{fenced(further)}"
     if not words or list(words) == ["-"]:
         return read_file("-" if words else None, encoding).text
     text = " ".join(words)

@@ -55,14 +55,16 @@ class StreamedAnswer:
         sys.stdout.flush()
 
 
-def print_answer(arguments: argparse.Namespace, method: Callable[..., str], *values: Any, **named: Any) -> int:
+def print_answer(
+    arguments: argparse.Namespace, method: Callable[..., str], *values: Any, streamed: bool = True, **named: Any
+) -> int:
     """Prints the text that a method of `slc` returns when it is given these values, and its options from the command
-    line; returns the exit code."""
+    line; returns the exit code. `streamed` says that the model's words are for people while they come."""
     options = model_options(arguments)
     if arguments.json:
         text = method(*values, **named, **options)
         print_json({"tool": arguments.tool, "model": model_name(arguments), "text": text})
-    elif not sys.stdout.isatty():
+    elif not (streamed and sys.stdout.isatty()):
         print_text(method(*values, **named, **options))
     else:
         shown = StreamedAnswer()

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from metagpt_ollama_rs.slc.code_understanding import CodeUnderstandingTool
     from metagpt_ollama_rs.slc.config import OllamaConfig, ollama_config
     from metagpt_ollama_rs.slc.environments import EnvManagerTool
+    from metagpt_ollama_rs.slc.multi_language import MultiLanguageTool
     from metagpt_ollama_rs.slc.smart_qa import SmartQATool
 
 # The public names, by the module that they come from.
@@ -36,6 +37,7 @@ _MODULE_OF = {
     "CodeGenerationTool": "code_generation",
     "CodeUnderstandingTool": "code_understanding",
     "EnvManagerTool": "environments",
+    "MultiLanguageTool": "multi_language",
     "OllamaConfig": "config",
     "SmartQATool": "smart_qa",
     "ToolOptions": "calls",
@@ -50,6 +52,7 @@ __all__ = [
     "CodeGenerationTool",
     "CodeUnderstandingTool",
     "EnvManagerTool",
+    "MultiLanguageTool",
     "OllamaConfig",
     "SmartQATool",
     "ToolOptions",

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import codecs
 import contextlib
-import difflib
 import io
 import re
 import tokenize
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from metagpt_ollama_rs.errors import ConfigurationError
+from metagpt_ollama_rs.slc.file_diffs import line_opcodes
 
 __all__ = ["FileText", "NotTextError", "check_encoding", "read_text"]
 
@@ -160,7 +160,7 @@ def _with_line_ends_of(original: str, lines: str) -> str:
         return lines.replace("\n", usual)
     old, new = _LINE_END.split(original), lines.split("\n")
     kept = [usual] * len(new)
-    for _, start, end, new_start, new_end in difflib.SequenceMatcher(None, old, new).get_opcodes():
+    for _, start, end, new_start, new_end in line_opcodes(old, new):
         # From the last line on: what follows a changed text is the end of its last line.
         for index, new_index in zip(reversed(range(start, end)), reversed(range(new_start, new_end))):
             kept[new_index] = ends[index] if index < len(ends) else usual

@@ -122,8 +122,9 @@ def _ask_nvidia(program: str) -> Iterator[GraphicsCard]:
     answer = _ask_driver([program, f"--query-gpu={','.join(_NVIDIA_FIELDS)}", "--format=csv,noheader,nounits"])
     for row in csv.reader(answer.splitlines(), skipinitialspace=True):
         if row:
-            name, total, used, load, driver = row
-            yield GraphicsCard(name, _mebibytes(total), _mebibytes(used), _whole_number(load), driver)
+            name, total, *further = row
+            used, load, driver, *_ = [*further, *[""] * 3]
+            yield GraphicsCard(name, _mebibytes(total), _mebibytes(used), _whole_number(load), driver or None)
 
 
 def _ask_rocm(program: str) -> Iterator[GraphicsCard]:
@@ -161,7 +162,7 @@ def _whole_number(text: str | None) -> int | None:
 
 
 def _mebibytes(text: str) -> int | None:
-    number = _whole_number(text)
+    number = _whole_number(text.removesuffix(" MiB"))
     return None if number is None else number * _MIB
 
 

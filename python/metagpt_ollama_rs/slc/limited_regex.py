@@ -25,8 +25,10 @@ __all__ = ["RegexTimeoutError", "check_regex", "substitute_all"]
 FLAGS = re.MULTILINE
 
 _PROGRAM = f"""\
-import json, re, sys
+import json, re, signal, sys
 work = json.load(sys.stdin)
+# Ends this process where nobody is left to kill it.
+signal.setitimer(signal.ITIMER_REAL, work["seconds"] + 1)
 pattern = re.compile(work["pattern"], {int(FLAGS)})
 for text in work["texts"]:
     print(json.dumps(pattern.subn(work["replacement"], text)), flush=True)
@@ -79,7 +81,7 @@ def substitute_all(pattern: str, replacement: str, texts: Sequence[str], *, seco
     check_regex(pattern, replacement)
     if not texts:
         return []
-    work = json.dumps({"pattern": pattern, "replacement": replacement, "texts": list(texts)})
+    work = json.dumps({"pattern": pattern, "replacement": replacement, "texts": list(texts), "seconds": seconds})
     try:
         done = subprocess.run(
             [sys.executable, "-I", "-c", _PROGRAM],

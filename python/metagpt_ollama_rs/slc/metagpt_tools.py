@@ -5,7 +5,7 @@ below its root, which fails where nothing may be written there; and on Python 3.
 `staticmethod` for that of a static method. So the schemas are made here, in MetaGPT's form:
 
     {"type": "class",
-     "description": "Writes code with the configured model.",
+     "description": "Write or generate code for a requirement. …",
      "methods": {"generate_code": {"type": "function",
                                    "description": "Writes a program that meets a requirement.",
                                    "signature": "(requirement: 'str', *, raw: 'bool' = False) -> 'str'",
@@ -44,42 +44,73 @@ def register_when_loaded() -> None:
 def register_tools(module: ModuleType) -> None:
     """Registers the tools in `module`, MetaGPT's `metagpt.tools.tool_registry`. A name that it has stays what it is."""
     path = _tool_path(module)
-    for tool, tags in _tools_with_tags().items():
+    for tool, (purpose, tags) in _tools_with_tags().items():
         name = tool.__name__
         if not module.TOOL_REGISTRY.has_tool(name):
             module.TOOL_REGISTRY.register_tool(
-                tool_name=name, tool_path=path, schemas=tool_schema(tool), tags=["slc", *tags]
+                tool_name=name, tool_path=path, schemas=tool_schema(tool, purpose), tags=["slc", *tags]
             )
 
 
-def _tools_with_tags() -> dict[Callable[..., Any], tuple[str, ...]]:
-    """The tools and, beside `slc`, the tags by which MetaGPT finds them."""
+def _tools_with_tags() -> dict[Callable[..., Any], tuple[str, tuple[str, ...]]]:
+    """The tools, with what each is for and, beside `slc`, the tags by which MetaGPT finds it.
+
+    MetaGPT recalls the tools for a task that have words in common with it, capitals and full stops included, and shows
+    a model their descriptions alone to choose among them. So a purpose says all that a tool does, in words of a task.
+    """
     from metagpt_ollama_rs.slc.batch_files import BatchFileTool
     from metagpt_ollama_rs.slc.calls import call_ollama
     from metagpt_ollama_rs.slc.code_generation import CodeGenerationTool
     from metagpt_ollama_rs.slc.code_understanding import CodeUnderstandingTool
     from metagpt_ollama_rs.slc.environments import EnvManagerTool
+    from metagpt_ollama_rs.slc.multi_language import MultiLanguageTool
     from metagpt_ollama_rs.slc.smart_qa import SmartQATool
 
     return {
-        CodeGenerationTool: ("code generation", "refactoring", "unit tests"),
-        CodeUnderstandingTool: ("code understanding", "documentation", "summarization"),
-        SmartQATool: ("question answering", "code review"),
-        BatchFileTool: ("batch files", "file editing"),
-        EnvManagerTool: ("environment management",),
-        call_ollama: ("llm",),
+        CodeGenerationTool: (
+            "Write or generate code such as a Python program for a requirement. Refactor or change code by an "
+            "instruction. Write or generate unit tests for code.",
+            ("code generation", "refactoring", "unit tests"),
+        ),
+        CodeUnderstandingTool: (
+            "Explain what code does. Summarize a file or a whole project. Write or generate documentation for code. "
+            "Find the entry points of a project.",
+            ("code understanding", "documentation", "summarization"),
+        ),
+        SmartQATool: (
+            "Answer a question or questions. Review code and list the problems or bugs in code with their lines.",
+            ("question answering", "code review"),
+        ),
+        MultiLanguageTool: (
+            "Detect the programming language of code. Translate code into another programming language. Translate the "
+            "comments in code into another language.",
+            ("code translation", "language detection"),
+        ),
+        BatchFileTool: (
+            "Find, read, change or edit many files below a folder. Rename files. Replace text in files. Undo changes.",
+            ("batch files", "file editing"),
+        ),
+        EnvManagerTool: (
+            "Describe this machine. List or check the packages of a Python environment. Create a virtual environment. "
+            "Install packages into an environment.",
+            ("environment management",),
+        ),
+        call_ollama: ("Ask a local model with a prompt of your own.", ("llm",)),
     }
 
 
-def tool_schema(tool: Callable[..., Any]) -> dict[str, Any]:
+def tool_schema(tool: Callable[..., Any], purpose: str) -> dict[str, Any]:
     """The schema of a class or a function.
 
-    What is said of a class is its docstring up to its arguments, which are those of its ``__init__`` unless that has a
-    docstring, and up to its first example. Methods that return an object to go on with in a program (``…_report``,
-    ``plan_…``) are left out, because each has a twin that returns its text.
+    Its description is ``purpose``, in the place of the docstring's first paragraph, and what the docstring says below,
+    up to its arguments and its first example. The arguments of a class are those of its ``__init__`` unless that has a
+    docstring. Methods that return an object to go on with in a program (``…_report``, ``plan_…``) are left out, because
+    each has a twin that returns its text.
 
     >>> class Greeter:
     ...     '''Greets people.
+    ...
+    ...     It is polite.
     ...
     ...     >>> Greeter.greet("Ada")
     ...     'Hello, Ada'
@@ -93,20 +124,22 @@ def tool_schema(tool: Callable[..., Any]) -> dict[str, Any]:
     ...             name: whom to greet.
     ...         '''
     ...         return f"Hello, {name}"
-    >>> schema = tool_schema(Greeter)
+    >>> schema = tool_schema(Greeter, "Greet or welcome people.")
     >>> schema["description"], schema["methods"]["greet"]["parameters"]
-    ('Greets people.', 'Args: name: whom to greet.')
+    ('Greet or welcome people. It is polite.', 'Args: name: whom to greet.')
     """
     import inspect
 
+    below = (inspect.getdoc(tool) or "").partition("\n\n")[2].partition(">>>")[0]
+    docstring = f"{purpose}\n\n{below}"
     if not inspect.isclass(tool):
-        return function_schema(tool)
+        return function_schema(tool, docstring)
     methods = {
         name: function_schema(function)
         for name, function in inspect.getmembers(tool, inspect.isfunction)
         if name == "__init__" or not _FOR_PROGRAMS.search(name)
     }
-    description, args, parameters = (inspect.getdoc(tool) or "").partition(">>>")[0].partition("Args:")
+    description, args, parameters = docstring.partition("Args:")
     constructor = vars(tool).get("__init__")
     if constructor is not None and constructor.__doc__ is None:
         methods["__init__"] = function_schema(constructor, args + parameters)

@@ -167,6 +167,67 @@ $code
 - text：用一两句中文说明问题和解决办法。
 只写确实存在的问题。如果没有问题，列表为空。""",
     },
+    # --- MultiLanguageTool ---
+    "translate_code": {
+        "en": """\
+Translate the code below into $target.
+
+$code
+
+Rules:
+- The translation does the same. Use the standard library and the usual style of $target.
+- Write complete code, with everything that it needs to run, and leave nothing out. Keep the comments.
+- Answer with one code block and nothing else.""",
+        "zh": """\
+请把下面的代码翻译成 $target。
+
+$code
+
+要求：
+- 翻译后的代码行为相同。使用 $target 的标准库和惯用写法。
+- 代码完整，包含运行所需的一切，不省略任何部分。保留注释。
+- 只回答一个代码块，不要写其他内容。""",
+    },
+    "translate_code_from": {
+        "en": """\
+Translate the $source code below into $target.
+
+$code
+
+Rules:
+- The translation does the same. Use the standard library and the usual style of $target.
+- Write complete code, with everything that it needs to run, and leave nothing out. Keep the comments.
+- Answer with one code block and nothing else.""",
+        "zh": """\
+请把下面的 $source 代码翻译成 $target。
+
+$code
+
+要求：
+- 翻译后的代码行为相同。使用 $target 的标准库和惯用写法。
+- 代码完整，包含运行所需的一切，不省略任何部分。保留注释。
+- 只回答一个代码块，不要写其他内容。""",
+    },
+    "translate_comments": {
+        "en": """\
+The JSON object below has the comments of a program. Translate each of them into $target.
+
+$document
+
+Rules:
+- Answer with a JSON object that has the same keys, each with the translation, and nothing else.
+- Keep the line breaks (\\n) where they are. Keep names, code, numbers, links and tags such as @param as they are.
+- A comment that is in $target already stays as it is.""",
+        "zh": """\
+下面的 JSON 对象是一个程序的注释。请把每条注释翻译成 $target。
+
+$document
+
+要求：
+- 只回答一个 JSON 对象，键与原来相同，值为译文，不要写其他内容。
+- 保留换行（\\n）的位置。名称、代码、数字、链接和 @param 之类的标签保持不变。
+- 已经是 $target 的注释保持不变。""",
+    },
     # CodeUnderstandingTool
     "explain_code": {
         "en": """\

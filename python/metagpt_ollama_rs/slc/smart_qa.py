@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Callable, TypeVar
 
-from metagpt_ollama_rs.errors import ConfigurationError, ContextOverflowError, IncompleteError, UnusableAnswerError
+from metagpt_ollama_rs.errors import ConfigurationError, UnusableAnswerError
 from metagpt_ollama_rs.slc.calls import ToolOptions, ask, check_tool_options
 from metagpt_ollama_rs.slc.findings import FINDINGS_SCHEMA, Findings, code_lines, numbered_lines, read_findings
+from metagpt_ollama_rs.slc.halves import in_halves
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -108,24 +109,9 @@ class SmartQATool:
         return Findings((finding for part in parts for finding in part), dropped=sum(part.dropped for part in parts))
 
 
-def _in_parts(lines: list[str], call: Callable[[range], Result]) -> Iterator[Result]:
-    """What ``call`` returns for the numbers of all ``lines``, or of each half of them where the model's context is too
-    small for all, and so on."""
-
-    def call_for(part: range) -> Iterator[Result]:
-        try:
-            result = call(part)
-        except (ContextOverflowError, IncompleteError) as error:
-            if len(part) < 2 or (isinstance(error, IncompleteError) and error.repeated):
-                raise
-        else:
-            yield result
-            return
-        middle = _between_blocks(lines, part)
-        yield from call_for(range(part.start, middle))
-        yield from call_for(range(middle, part.stop))
-
-    return call_for(range(1, len(lines) + 1))
+def _in_parts(lines: list[str], review: Callable[[range], Result]) -> Iterator[Result]:
+    """The reviews of all ``lines``, by their numbers from 1, at once or in parts."""
+    return in_halves(range(1, len(lines) + 1), review, lambda part: _between_blocks(lines, part))
 
 
 def _between_blocks(lines: list[str], part: range) -> int:

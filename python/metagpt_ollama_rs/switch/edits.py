@@ -69,10 +69,7 @@ except ModuleNotFoundError as error:
 """
 
 # The text of the module of tools.
-SLC_MODULE = """\
-# Written by `metagpt-ollama install`. To undo it: metagpt-ollama uninstall
-from metagpt_ollama_rs.slc import *  # noqa: F403
-"""
+SLC_MODULE = "from metagpt_ollama_rs.slc import *  # noqa: F403 - `metagpt-ollama uninstall` deletes this file\n"
 
 # What lists that module. Where it cannot be imported, MetaGPT has all its other tools.
 _LISTING = f"""\

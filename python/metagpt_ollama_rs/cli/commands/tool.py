@@ -49,13 +49,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the tool and returns its exit code."""
+    if sys.stdout is None:
+        raise CliError("stdout is closed: there is nowhere to print to")
     for stream in (sys.stdout, sys.stderr):
         # A character that the terminal's encoding does not have is no reason to lose an answer.
         with contextlib.suppress(AttributeError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    if arguments.tool == _LIST:
-        return _list_tools(as_json=arguments.json)
     with _errors_for_the_user():
+        if arguments.tool == _LIST:
+            return _list_tools(as_json=arguments.json)
         return tool_commands.tool_named(arguments.tool).run(arguments)
 
 

@@ -16,9 +16,8 @@ CALLS = "SmartQATool.smart_qa"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares the question, the file, and how the model is asked."""
+    """Declares the question, and how the model is asked."""
     tool_arguments.add_words_argument(parser, "question", "the question")
-    parser.add_argument("--file", metavar="FILE", help="what the question is about; - reads stdin")
     tool_arguments.add_model_arguments(parser)
 
 
@@ -26,9 +25,5 @@ def run(arguments: argparse.Namespace) -> int:
     """Prints the answer."""
     from ...slc import SmartQATool
 
-    question = tool_inputs.read_words(arguments.question, arguments.encoding, "question")
-    if arguments.file is not None:
-        from ...slc.prompts import fenced
-
-        question = f"{question}\n\n{fenced(tool_inputs.read_file(arguments.file, arguments.encoding).text)}"
+    question = tool_inputs.read_words(arguments.question, arguments.encoding, "question", arguments.file)
     return tool_output.print_answer(arguments, SmartQATool.smart_qa, question)

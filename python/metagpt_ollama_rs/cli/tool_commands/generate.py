@@ -26,5 +26,5 @@ def run(arguments: argparse.Namespace) -> int:
     """Prints the code."""
     from ...slc import CodeGenerationTool
 
-    requirement = tool_inputs.read_words(arguments.requirement, arguments.encoding, "requirement")
+    requirement = tool_inputs.read_words(arguments.requirement, arguments.encoding, "requirement", arguments.file)
     return tool_output.print_answer(arguments, CodeGenerationTool.generate_code, requirement, raw=arguments.raw)
