@@ -28,6 +28,7 @@ from metagpt_ollama_rs.slc.python_environments import (
     plain_path,
 )
 from metagpt_ollama_rs.slc.requirement_checks import check_requirements
+from metagpt_ollama_rs.slc.requirement_lists import option_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -195,7 +196,7 @@ def install_packages(
     """
     if not lines:
         return InstallReport(str(environment), (), applied=False)
-    options = [word for line in lines for word in line.options]
+    options = [argument for line in lines for argument in option_arguments(line)]
     wanted = [str(line.requirement or line.address) for line in lines if line.requirement or line.address]
     command = _install_command(environment, installer)
     rest = [*options, *(["--", *wanted] if wanted else [])]

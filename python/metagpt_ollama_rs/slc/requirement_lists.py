@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     # Which options are let through: none, all, or those with these names.
     AllowedOptions = Union[bool, Collection[str]]
 
-__all__ = ["RequirementLine", "check_allowed", "read_requirements"]
+__all__ = ["RequirementLine", "check_allowed", "option_arguments", "read_requirements"]
 
 # Names of packages that installers take for those of files, and files that are no packages.
 _ARCHIVE = re.compile(r".*\.(whl|egg|zip|tar|tgz|tbz|txz|tlz|tar\.(gz|bz2|xz|lz|lzma|zst))", re.IGNORECASE)
@@ -44,6 +44,8 @@ _OTHER_FILE = re.compile(r"[^:]*\.(txt|in|toml|cfg|py)", re.IGNORECASE)
 _ADDRESS = re.compile(r"(\w+\+)?\w+:\S+|[./~]\S*|\S+/\S*")
 # Requirements files may give options to one requirement, such as its hashes.
 _OPTIONS_BEHIND = re.compile(r"\s+(?=--\w)")
+# The short options of pip and uv that have a value.
+_WITH_VALUE = ("-c", "-e", "-f", "-i", "-r")
 _INCLUDES = {"-r": "-r", "--requirement": "-r", "-c": "-c", "--constraint": "-c"}
 
 
@@ -99,12 +101,44 @@ def check_allowed(lines: Iterable[RequirementLine], *, urls: bool, options: Allo
                 f"{line.where}: installers take options behind a requirement from files only: {line.options[0]:.200}",
                 hint="give the file by -r, and allow that",
             )
-        for name in filter(None, map(_option_name, line.options)):
-            if not (options is True or (options and name in options)):
-                raise ConfigurationError(
-                    f"{line.where}: an option, where a requirement is expected: {name:.200}",
-                    hint=f"allow_options=[{name!r}] allows it",
-                )
+        name = _option_name(line.options[0]) if line.options else ""
+        if name and not (options is True or (options and name in options)):
+            raise ConfigurationError(
+                f"{line.where}: an option, where a requirement is expected: {name:.200}",
+                hint=f"allow_options=[{name!r}] allows it",
+            )
+
+
+def option_arguments(line: RequirementLine) -> list[str]:
+    """The option of a line as arguments, of which none can become a requirement or another option.
+
+    A value is joined to its option, so that an installer refuses it where the option has none.
+    Raises ConfigurationError for more than one option, or a value too many.
+
+    >>> [line] = read_requirements("--index-url https://example.org")
+    >>> option_arguments(line)
+    ['--index-url=https://example.org']
+    """
+    if not line.options:
+        return []
+    first, *values = line.options
+    if first.startswith("--"):
+        arguments = [f"{first}={values[0]}"] if values else [first]
+        most = 0 if "=" in first else 1
+        fits = re.match(r"--\w", first) and len(values) <= most
+    elif first[:2] in _WITH_VALUE:
+        values = [*([first[2:]] if first[2:] else []), *values]
+        arguments, fits = [first[:2], *values], len(values) == 1
+    else:
+        # Of `-Ue.` an installer would make two options.
+        arguments, fits = [first], len(first) == 2 and not values
+    if not fits or any(value.startswith("-") for value in values):
+        shown = hide_passwords(" ".join(line.options))
+        raise ConfigurationError(
+            f"{line.where}: this is not one option with at most one value: {shown:.200}",
+            hint="give each option an element, or a line, of its own",
+        )
+    return arguments
 
 
 def _each_line(

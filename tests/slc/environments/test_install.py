@@ -203,6 +203,18 @@ def test_an_option_is_allowed_by_its_whole_name():
         (["--index-url-x=y"], ["--index-url"]),
         (["--ind=https://example.org"], ["--index-url"]),
         (["-rx"], ["-x"]),
+        # What stands behind an allowed option is its value, and no requirement and no other option.
+        (["--pre=x git+https://example.org/six"], ["--pre"]),
+        (["--pre a git+https://example.org/six"], ["--pre"]),
+        (["-U ./six"], ["-U"]),
+        (["-Ue./six"], ["-U"]),
+        (["-U", "-Ue./six"], True),
+        (["-r"], ["-r"]),
+        (["-r --pre"], ["-r"]),
+        (["-r one.txt two.txt"], ["-r"]),
+        (["--"], True),
+        (["--", "./six"], True),
+        (["-"], True),
         (["--pre --target=/tmp"], ["--pre"]),
         (["six --pre"], ["--pre"]),
         (["--pre"], []),
@@ -212,6 +224,20 @@ def test_an_option_is_allowed_by_its_whole_name():
     ]:
         with pytest.raises(ConfigurationError):
             EnvManagerTool.install(None, ["six", *options], allow_options=allowed)
+
+
+def test_a_value_is_joined_to_its_option(environment):
+    """So that an installer refuses it where the option has none, and does not take it for a requirement."""
+    for installer in ("uv", "pip"):
+        report = EnvManagerTool.install_report(
+            environment, ["--pre git+https://example.org/six"], allow_options=["--pre"], installer=installer
+        )
+        assert report.arguments[-1] == "--pre=git+https://example.org/six"
+        assert "exit code 2" in report.problem
+    report = EnvManagerTool.install_report(
+        environment, ["-rone.txt", "-c two.txt", "--extra-index-url 'https://example.org/a b'"], allow_options=True
+    )
+    assert report.arguments[-5:] == ("-r", "one.txt", "-c", "two.txt", "--extra-index-url=https://example.org/a b")
 
 
 def test_requirements_reach_the_installer_as_arguments_of_their_own(environment, script, bare_machine, tmp_path):
@@ -390,4 +416,4 @@ def test_passwords_in_the_command_are_not_shown(environment, script, bare_machin
         with pytest.raises(ConfigurationError) as caught:
             EnvManagerTool.install(environment, refused)
         assert "secret" not in str(caught.value)
-    assert "--index-url" in report.arguments
+    assert "--index-url=https://me:secret@example.org" in report.arguments
