@@ -111,6 +111,21 @@ def test_the_gitignore_of_a_folder_above_counts_within_its_repository(tmp_path):
     assert BatchFileTool(tmp_path / "root").find("**/*") == ["b.txt"]
 
 
+@pytest.mark.parametrize("kind", ["fifo", "folder", "link", "large"])
+def test_a_gitignore_that_is_no_file_says_nothing(root, tmp_path, kind):
+    tool = write(root, {"a.txt": ""})
+    path = root / ".gitignore"
+    (tmp_path / "rules").write_text("a.txt\n")
+    make = {
+        "fifo": lambda: os.mkfifo(path),
+        "folder": path.mkdir,
+        "link": lambda: path.symlink_to(tmp_path / "rules"),
+        "large": lambda: path.write_text("a.txt\n" * 300_000),
+    }
+    make[kind]()
+    assert tool.find("*.txt") == ["a.txt"]
+
+
 def test_names_of_any_kind(root):
     names = ["空 格.txt", 'quo"te.txt', "new\nline.txt", os.fsdecode(b"\xff.txt"), "back\\slash.txt", "-dash.txt"]
     tool = write(root, dict.fromkeys(names, "old\n"))
@@ -126,7 +141,7 @@ def test_reading(root):
     tool = write(root, {"a.txt": "一\r\n二", "g.txt": "中文".encode("gbk"), "b.bin": b"\0\1"})
     assert tool.read("a.txt") == "一\r\n二"
     assert tool.read("./g.txt") == "中文"
-    with pytest.raises(NotTextError, match="it is binary"):
+    with pytest.raises(NotTextError, match=r"b\.bin: it is binary"):
         tool.read("b.bin")
     with pytest.raises(FileNotFoundError):
         tool.read("no.txt")
@@ -158,12 +173,13 @@ def test_applying_shows_the_same_diff_and_writes_it(root):
     assert tool.replace("*.rs", "old", "new", apply=True) == "No file matches the pattern."
 
 
-def test_a_file_that_changes_after_it_was_shown_is_left_alone_and_named(root):
+@pytest.mark.parametrize("edited", ["OLD", "", "older", "old" * 1000])
+def test_a_file_that_changes_after_it_was_shown_is_left_alone_and_named(root, edited):
     tool = write(root, {"a.txt": "old", "b.txt": "old"})
     plan = tool.plan_replace("*.txt", "old", "new")
-    (root / "a.txt").write_text("OLD")
+    (root / "a.txt").write_text(edited)
     report = plan.apply()
-    assert tree(root) == {"a.txt": b"OLD", "b.txt": b"new"}
+    assert tree(root) == {"a.txt": edited.encode(), "b.txt": b"new"}
     assert [change.path for change in report.changes] == ["b.txt"]
     assert str(report).endswith("left alone, it was changed after it was read: a.txt")
     assert tool.undo() == "Batch 1 (replace) is undone: 1 file is as before."
@@ -504,6 +520,8 @@ def test_chains_and_cycles_of_names(root):
         ("a.txt", ("no/such/{name}",), "there is no folder no/such: a.txt"),
         ("a.txt", ("link",), "link is there already: a.txt"),
         ("a.txt", ("lib",), "lib is there already: a.txt"),
+        ("a.txt", ("../x",), "it leads out of the root: a.txt"),
+        ("a.txt", ("x" * 300,), "File name too long: a.txt"),
     ],
 )
 def test_no_file_is_replaced_by_another(root, pattern, arguments, reason):
@@ -532,7 +550,7 @@ def test_a_name_that_is_taken_after_it_was_shown_is_not_overwritten(root):
     tool = write(root, {"a.txt": "a", "b.txt": "b"})
     plan = tool.plan_rename("*.txt", "{stem}.md")
     (root / "b.md").write_text("mine")
-    with pytest.raises(OSError, match="nothing was written: File exists"):
+    with pytest.raises(OSError, match=r"nothing was written: b\.txt cannot become b\.md: File exists"):
         plan.apply()
     assert tree(root) == {"a.txt": b"a", "b.txt": b"b", "b.md": b"mine"}
 
@@ -623,3 +641,14 @@ def test_diffs_of_random_texts_lead_from_one_to_the_other(root, monkeypatch):
         subprocess.run(["git", "apply", "-"], input=b"".join(diffs), cwd=root, check=True)
         for index, (_, new) in enumerate(pairs):
             assert tree(root).get(f"{index}.txt", b"") == new.encode()
+
+
+def test_without_pathspec_only_a_gitignore_is_an_error(root, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pathspec", None)
+    tool = write(root, {"a.txt": "old"})
+    assert tool.find("*") == ["a.txt"]
+    write(root, {".gitignore": "*.log\n"})
+    with pytest.raises(ImportError, match="This needs the library pathspec") as error:
+        tool.replace("*", "old", "new", apply=True)
+    assert error.value.hint == "pip install 'metagpt-ollama-rs[slc]'"
+    assert BatchFileTool(root, ignored=True).find("*") == ["a.txt"]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import select
+import sys
 import threading
 from pathlib import Path
 
@@ -190,10 +193,10 @@ def test_a_file_without_a_usable_answer_is_left_alone_and_named_and_the_others_a
     }
 
 
-def test_when_no_file_has_a_usable_answer_the_first_failure_comes_out(tool_server, root, monkeypatch):
+def test_when_the_model_cannot_be_asked_the_failure_comes_out(tool_server, root, monkeypatch):
     tool_server.answer("```python\n```")
-    with pytest.raises(UnusableAnswerError, match="the model's answer is empty"):
-        BatchFileTool(root).apply_prompt("**/*.py", "Change it.", apply=True)
+    text = BatchFileTool(root).apply_prompt("**/*.py", "Change it.", apply=True)
+    assert text == "Nothing is changed in 1 file.\nleft alone, the model's answer is empty: lib/a.py"
     monkeypatch.setattr(ollama_config, "base_url", "http://127.0.0.1:1")
     with pytest.raises(ConnectError):
         BatchFileTool(root).apply_prompt("**/*", "Change it.", apply=True)
@@ -240,6 +243,22 @@ def test_so_many_files_are_asked_about_at_once(tool_server, tmp_path):
     assert most == [2]
     with pytest.raises(ConfigurationError, match="at_once"):
         BatchFileTool(tmp_path).apply_prompt("*", "Change it.", at_once=0)
+
+
+def test_a_terminal_shows_a_progress_bar(tool_server, root, monkeypatch):
+    tool_server.answer("x = 1")
+    monkeypatch.setenv("TERM", "xterm")
+    reader, writer = os.openpty()
+    with open(writer, "w") as terminal, open(reader, "rb", buffering=0) as screen:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        BatchFileTool(root).apply_prompt("**/*", "Change it.")
+        monkeypatch.undo()
+        terminal.flush()
+        shown = b""
+        while select.select([screen], [], [], 0)[0]:
+            shown += screen.read(4096)
+    assert b"Files" in shown
+    assert b"2/2" in shown
 
 
 def test_it_may_be_called_in_a_running_event_loop(tool_server, root):

@@ -6,10 +6,12 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -307,11 +309,30 @@ def test_ctrl_c_in_the_middle_puts_everything_back(tool, tmp_path, monkeypatch):
     assert texts(tmp_path) == before
 
 
+def test_when_a_folder_cannot_be_brought_to_the_disk_everything_is_put_back(tool, tmp_path, monkeypatch):
+    before, real, renamed = texts(tmp_path), os.rename, []
+
+    def rename(*arguments, **keywords):
+        real(*arguments, **keywords)
+        renamed.append(arguments[1])
+
+    def fsync(_: int) -> None:
+        if len(renamed) == 2:
+            monkeypatch.undo()
+            raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "rename", rename)
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(BatchError, match="nothing was written"):
+        tool.replace("**/*", "old", "new", apply=True)
+    assert texts(tmp_path) == before
+
+
 def test_a_rename_that_fails_in_the_middle_is_undone(tool, tmp_path, monkeypatch):
     before = texts(tmp_path)
     failing("link", 2, errno.EACCES, monkeypatch)
     failing("rename", -1, errno.EACCES, monkeypatch)
-    with pytest.raises(BatchError, match="nothing was written: Permission denied"):
+    with pytest.raises(BatchError, match=r"nothing was written: \S+ cannot become \S+: Permission denied"):
         tool.rename("**/*.txt", "{stem}.md", apply=True)
     assert texts(tmp_path) == before
 
@@ -332,14 +353,76 @@ def test_a_folder_that_cannot_be_written_to_leaves_its_file_alone(tool, tmp_path
     assert tool.undo() == "Batch 1 (replace) is undone: 2 files are as before."
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_root_that_cannot_be_written_to_is_an_error(tool, tmp_path):
-    tmp_path.chmod(0o555)
+def as_an_ordinary_user(work: Callable[[], None]) -> None:
+    """Runs ``work`` in a process that may not write everywhere, as root may."""
+    process = os.fork()
+    if process == 0:
+        try:
+            if os.geteuid() == 0:
+                os.setgid(65534)
+                os.setuid(65534)
+            work()
+            os._exit(0)
+        except BaseException as error:
+            print(repr(error), file=sys.stderr, flush=True)
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
+
+
+def test_folders_that_may_not_be_written_to():
+    folder = Path(tempfile.mkdtemp())
     try:
-        with pytest.raises(BatchError, match="nothing was written: Permission denied"):
+        folder.chmod(0o777)
+        # What it imports when it is first used may lie where others cannot read.
+        BatchFileTool(folder).undo()
+        BatchFileTool(folder).replace("*", "a", "b", apply=True)
+
+        def work() -> None:
+            (folder / "sub").mkdir()
+            for name in ("a.txt", "sub/b.txt"):
+                (folder / name).write_text("old")
+            tool = BatchFileTool(folder)
+            (folder / "sub").chmod(0o555)
+            assert tool.replace("**/*", "old", "new", apply=True).endswith("left alone, Permission denied: sub/b.txt")
+            assert tool.undo() == "Batch 1 (replace) is undone: 1 file is as before."
+            (folder / "sub").chmod(0o755)
             tool.replace("**/*", "old", "new", apply=True)
+            (folder / "sub").chmod(0o555)
+            assert "left alone, Permission denied: sub/b.txt" in tool.undo()
+            (folder / "sub").chmod(0o755)
+            tool.undo()
+            (folder / "a.txt").chmod(0o200)
+            assert "left alone, Permission denied: a.txt" in tool.replace("**/*", "old", "new")
+            (folder / "a.txt").chmod(0o600)
+            for mode in (0o755, 0o555):
+                (folder / "sub").chmod(mode)
+            with pytest.raises(BatchError, match="nothing was written: Permission denied"):
+                BatchFileTool(folder / "sub").replace("*", "old", "new", apply=True)
+            (folder / "sub").chmod(0o755)
+            assert texts(folder) == {"a.txt": "old", "sub/b.txt": "old"}
+
+        as_an_ordinary_user(work)
     finally:
-        tmp_path.chmod(0o755)
+        shutil.rmtree(folder)
+
+
+def test_who_reads_a_file_meanwhile_sees_the_old_or_the_new_text(tool, tmp_path):
+    old, new = "old" * 100_000, "new" * 100_000
+    (tmp_path / "a.txt").write_text(old)
+    seen, stop = set(), threading.Event()
+
+    def look() -> None:
+        while not stop.is_set():
+            seen.add((tmp_path / "a.txt").read_text())
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    for _ in range(5):
+        tool.replace("a.txt", "old", "new", apply=True)
+        tool.undo()
+    stop.set()
+    thread.join()
+    assert seen <= {old, new}
 
 
 def test_the_errors_of_batches_are_errors_of_this_package():
@@ -358,8 +441,11 @@ def test_a_journal_that_is_a_link_is_refused(tool, tmp_path, tmp_path_factory):
 def test_old_batches_are_forgotten(tmp_path):
     journal = FileJournal(RootedFolder(tmp_path))
     with journal.lock():
-        for _ in range(KEPT_BATCHES + 2):
+        for number in range(KEPT_BATCHES + 2):
             log = journal.new_batch()
+            if number == 1:
+                # That one of the oldest is damaged keeps nobody from going on.
+                journal_of(tmp_path).write_bytes(b"damaged\n\n")
             log.begin("replace", [{"path": "a", "new_path": "b"}])
             log.note("done")
         assert [log.number for log in journal.batches()] == list(range(KEPT_BATCHES + 2, 2, -1))

@@ -82,4 +82,5 @@ def test_the_words_of_a_prompt_stand_in_a_test(name, language):
     """The tests of the tools spell out what is sent, so that a prompt does not change unseen."""
     spelt = TESTS.replace("\\\n", "")
     literal = [line for line in PROMPTS[name][language].split("\n") if line.strip() and "$" not in line]
-    assert [line for line in literal if line not in spelt] == []
+    escaped = [line.replace("\\", "\\\\") for line in literal]
+    assert [line for line in escaped if line not in spelt] == []

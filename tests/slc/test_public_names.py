@@ -17,7 +17,22 @@ def methods(tool: type) -> dict[str, object]:
     }
 
 
+# Those of the guide.
+GUIDE = [
+    "BatchFileTool",
+    "CodeGenerationTool",
+    "CodeUnderstandingTool",
+    "EnvManagerTool",
+    "MultiLanguageTool",
+    "OllamaConfig",
+    "SmartQATool",
+    "call_ollama",
+    "ollama_config",
+]
+
+
 def test_every_public_name_is_there():
+    assert set(GUIDE) <= set(slc.__all__)
     assert sorted(slc.__all__) == slc.__all__
     assert set(slc._MODULE_OF) == set(slc.__all__)
     names: dict[str, object] = {}

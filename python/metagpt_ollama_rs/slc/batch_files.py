@@ -15,7 +15,14 @@ import string
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
-from metagpt_ollama_rs.errors import ConfigurationError, OllamaError
+from metagpt_ollama_rs.errors import (
+    ConfigurationError,
+    ContextOverflowError,
+    EmptyAnswerError,
+    OllamaError,
+    StreamError,
+    UnusableAnswerError,
+)
 from metagpt_ollama_rs.slc.calls import ToolOptions, aask, check_tool_options
 from metagpt_ollama_rs.slc.config import ollama_config
 from metagpt_ollama_rs.slc.file_answers import is_prose, new_lines
@@ -57,6 +64,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BatchFileTool", "BatchPlan", "BatchReport", "FileChange", "FileProblem"]
 
+# Failures that say something of the file, and nothing of those to come.
+_OF_ONE_FILE = (ContextOverflowError, EmptyAnswerError, StreamError, UnusableAnswerError)
 # What a template of `rename` may name.
 _TEMPLATE_FIELDS = ("name", "stem", "suffix", "folder", "number")
 
@@ -246,7 +255,8 @@ class BatchFileTool:
                 return False
             try:
                 data = self._folder.read("/".join((*parts, ".gitignore")), limit=1 << 20).data
-            except (FileNotFoundError, PathRefusedError):
+            except OSError:
+                # There is none, or none that git would read.
                 data = b""
             rules.enter(parts, data)
             return True
@@ -274,7 +284,10 @@ class BatchFileTool:
             FileNotFoundError: there is no such file.
         """
         data = self._folder.read(path, limit=self._max_bytes).data
-        return read_text(data, str(path), self._encoding).text
+        try:
+            return read_text(data, str(path), self._encoding).text
+        except NotTextError as error:
+            raise NotTextError(f"{shown_path(str(path))}: {error.message}", hint=error.hint) from None
 
     def replace(self, pattern: str, old: str, new: str, *, regex: bool = False, apply: bool = False) -> str:
         r"""Replaces a text in many files.
@@ -344,7 +357,7 @@ class BatchFileTool:
             A unified diff, a summary in one line, and the files that were left alone.
 
         Raises:
-            OllamaError: there is no usable answer for any file; or nothing could be written (BatchError).
+            OllamaError: the model could not be asked about any file; or nothing could be written (BatchError).
         """
         return _shown_or_applied(self.plan_prompt(pattern, instruction, at_once=at_once, **options), apply)
 
@@ -402,7 +415,7 @@ class BatchFileTool:
                 self._check_move(path, new_path)
                 names[path] = new_path
             except OSError as error:
-                problems.append(FileProblem(path, str(error)))
+                problems.append(FileProblem(path, reason_of(new_path, error)))
         self._leave_taken_names(names, problems)
         changes = [
             FileChange(path, new_path=new_path, diff=rename_diff(path, new_path).decode())
@@ -436,7 +449,8 @@ class BatchFileTool:
         outcomes = run_all(files, edited, at_once=at_once, title="Files")
         failures = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
         wrong = next((error for error in failures if not isinstance(error, OllamaError)), None)
-        if wrong is not None or (failures and len(failures) == len(files)):
+        of_files = any(isinstance(error, _OF_ONE_FILE) for error in failures)
+        if wrong is not None or (failures and len(failures) == len(files) and not of_files):
             raise wrong or failures[0]
         changes: list[FileChange] = []
         for file, outcome in zip(files, outcomes):
@@ -530,7 +544,9 @@ class BatchFileTool:
         check_target(new_path)
         status = self._folder.status(path)
         if status is None:
-            raise FileNotFoundError("it is no longer there")
+            raise PathRefusedError("it is no longer there")
+        # A name that is too long for the file system is refused here.
+        self._folder.status(new_path)
         try:
             check_writable(path, status)
         except PathRefusedError as error:

@@ -28,7 +28,7 @@ from metagpt_ollama_rs.program_text import (
     parses_as_python,
     without_prose,
 )
-from metagpt_ollama_rs.slc.calls import ToolOptions, ask
+from metagpt_ollama_rs.slc.calls import ToolOptions, ask, asked_language
 from metagpt_ollama_rs.slc.extras import optional_module
 
 __all__ = ["CodeBlock", "checked_python", "code_from_answer", "extract_code", "find_code", "python_fault"]
@@ -115,7 +115,8 @@ def checked_python(code: str, options: ToolOptions) -> str:
     fault = python_fault(code)
     if fault is None:
         return code
-    again: ToolOptions = {**options, "on_text": None}
+    # The parser's words are English in any case: the language is that of the options, or of the comments.
+    again: ToolOptions = {**options, "on_text": None, "language": asked_language({"code": code}, options)}
     try:
         repaired = extract_code(ask("repair_python", {"error": fault, "code": code}, again), _PYTHON)
     except OllamaError as error:

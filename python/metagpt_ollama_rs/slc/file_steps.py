@@ -142,7 +142,7 @@ def apply_changes(
         except BaseException:
             writer.discard(journal)
             raise
-        if not writer.is_worth_it():
+        if not writer.has_work():
             writer.discard(journal)
             return AppliedBatch(None, (), tuple(writer.problems))
         try:
@@ -196,14 +196,14 @@ class _Writer:
                 else:
                     entry.update(new_path=change.new_path)
             plan.append(entry)
-        if self.is_worth_it():
+        if self.has_work():
             self._log.begin(self._action, plan)
             for step, waiting in enumerate(self._waiting):
                 if waiting is not None and waiting.new_path is None:
                     with self._noted(step):
                         stage(self._folder, self._log, step, waiting.path, waiting.after)
 
-    def is_worth_it(self) -> bool:
+    def has_work(self) -> bool:
         """Whether anything is left to be done."""
         return any(change is not None for change in self._waiting)
 
@@ -213,8 +213,7 @@ class _Writer:
                 continue
             self._log.note("step", step)
             if change.new_path is not None:
-                # Files get each other's names, so all are renamed or none.
-                move(self._folder, change.path, change.new_path)
+                self._move(change.path, change.new_path)
                 self.changed.append(change)
                 continue
             with self._noted(step):
@@ -226,6 +225,16 @@ class _Writer:
         remove_temporaries(self._folder, self._log)
         self._log.note("done")
 
+    def _move(self, path: str, new_path: str) -> None:
+        """Renames a file. Files get each other's names, so all are renamed or none."""
+        try:
+            move(self._folder, path, new_path)
+        except OSError as error:
+            raise BatchError(
+                f"nothing was written: {shown_path(path)} cannot become {shown_path(new_path)}: "
+                f"{reason_of(path, error)}"
+            ) from error
+
     def discard(self, journal: FileJournal) -> None:
         """Deletes what was written of a batch of which no step was done."""
         with contextlib.suppress(OSError):
@@ -234,10 +243,12 @@ class _Writer:
 
     def _check(self, change: FileChange) -> os.stat_result:
         """The status of the file, if it is to be written and is as it was."""
-        found = self._folder.read(change.path, limit=len(change.before) + 1)
-        check_writable(change.path, found.status)
-        if found.data != change.before:
+        status = self._folder.status(change.path)
+        has_its_size = status is None or status.st_size == len(change.before) or not stat.S_ISREG(status.st_mode)
+        found = self._folder.read(change.path, limit=len(change.before)) if has_its_size else None
+        if found is None or found.data != change.before:
             raise PathRefusedError(f"{shown_path(change.path)}: it was changed after it was read")
+        check_writable(change.path, found.status)
         return found.status
 
     @contextlib.contextmanager
@@ -450,7 +461,11 @@ def rename_over(folder: RootedFolder, log: BatchLog, step: int, path: str) -> No
     """Renames what `stage` wrote over the file at ``path``."""
     with folder.parent(path) as (parent, name):
         os.rename(log.temporary_name(step), name, src_dir_fd=parent, dst_dir_fd=parent)
-        sync_folder(parent)
+        try:
+            sync_folder(parent)
+        except OSError as error:
+            # The file has its new text: this is no failure of the step alone, which could be left out.
+            raise BatchError(f"nothing was written: {shown_path(path)}: {error.strerror}") from error
 
 
 def move(folder: RootedFolder, path: str, new_path: str) -> None:

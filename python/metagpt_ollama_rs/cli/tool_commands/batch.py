@@ -104,7 +104,7 @@ def _read(tool: BatchFileTool, path: str) -> str:
     try:
         return tool.read(path)
     except NotTextError as error:
-        raise CliError(f"{path}: {error.message}", hint=tool_arguments.as_arguments(error.hint) or None) from error
+        raise CliError(error.message, hint=tool_arguments.as_arguments(error.hint) or None) from error
 
 
 def _planned(arguments: argparse.Namespace, tool: BatchFileTool) -> BatchPlan:
