@@ -607,3 +607,59 @@ def test_review_of_a_file_that_is_not_there_asks_nothing(tool, ollama_server, re
 def test_review_refuses_what_contradicts_itself(tool, reviewed, arguments):
     code, _, _ = tool("review", "a.py", *arguments)
     assert code == 2
+
+
+def test_translate(tool, ollama_server, tmp_path):
+    ollama_server.answer("```rust\nfn main() {}\n```")
+    file = tmp_path / "a.py"
+    file.write_text("def main(): ...\n")
+    assert tool("translate", file, "--to", "rust") == (0, "fn main() {}\n", "")
+    prompt = tool.asked()["prompt"]
+    assert "Rust" in prompt
+    assert "Python" in prompt
+    assert tool("translate", "--to", "rust", "--raw", stdin=b"def main(): ...\n")[1].startswith("```rust\n")
+    assert tool.failure("translate", file, "--to", "klingon")["exit_code"] == 1
+
+
+def test_translate_comments(tool, ollama_server, tmp_path):
+    ollama_server.answer('{"1": "the number"}')
+    file = tmp_path / "a.py"
+    file.write_bytes("x = 1  # 数量\r\n".encode("gbk"))
+    assert tool("translate", file, "--comments-to", "en") == (0, "x = 1  # the number\r\n", "")
+    assert "数量" in tool.asked()["prompt"]
+    ollama_server.answer("y = 2")
+    error = tool.failure("translate", file, "--comments-to", "en")
+    assert (error["type"], error["exit_code"]) == ("UnusableAnswerError", 1)
+    outcome = tool("translate", "--comments-to", "en", stdin=b"nothing in particular\n")
+    assert outcome == (
+        1,
+        "",
+        "error: the programming language of the code is not known\nhint: name it: --from python\n",
+    )
+
+
+def test_translated_comments_come_whole_to_a_terminal(ollama_server, tmp_path):
+    ollama_server.answer('{"1": "the number"}')
+    file = tmp_path / "a.py"
+    file.write_text("x = 1  # 数量\n")
+    terminal = Terminal("translate", file, "--comments-to", "en")
+    assert terminal.end() == (0, "")
+    assert terminal.shown == "x = 1  # the number\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["--to", "rust", "--comments-to", "en"], ["--comments-to", "en", "--raw"]], ids=" ".join
+)
+def test_translate_refuses(tool, arguments):
+    assert tool("translate", "-", *arguments)[:2] == (2, "")
+
+
+def test_detect(tool, ollama_server, tmp_path):
+    (tmp_path / "a.rs").write_text("x\n")
+    (tmp_path / "b").write_text("#!/bin/sh\necho\n")
+    assert tool("detect", stdin=b"fn main() {}\n") == (0, "rust\n", "")
+    files = [tmp_path / "a.rs", tmp_path / "b"]
+    assert tool("detect", *files) == (0, f"{files[0]}: rust\n{files[1]}: bash\n", "")
+    rows = json.loads(tool("detect", *files, "--json")[1])["files"]
+    assert [row["language"] for row in rows] == ["rust", "bash"]
+    assert ollama_server.requests == []

@@ -228,6 +228,8 @@ def test_metagpt_may_come_after_the_tools_which_never_load_it():
         ("Explain what this code does", "CodeUnderstandingTool"),
         ("Summarize the project in the folder app", "CodeUnderstandingTool"),
         ("Write documentation for the code", "CodeUnderstandingTool"),
+        ("Translate the code to Rust", "MultiLanguageTool"),
+        ("Translate the comments into English", "MultiLanguageTool"),
         ("Replace foo by bar in many files below src", "BatchFileTool"),
         ("Rename all files in the folder", "BatchFileTool"),
         ("Create a virtual environment and install requests", "EnvManagerTool"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import sys
 import threading
 from pathlib import Path
@@ -253,7 +254,9 @@ def test_a_terminal_shows_a_progress_bar(tool_server, root, monkeypatch):
         BatchFileTool(root).apply_prompt("**/*", "Change it.")
         monkeypatch.undo()
         terminal.flush()
-        shown = screen.read(1 << 16)
+        shown = b""
+        while select.select([screen], [], [], 0)[0]:
+            shown += screen.read(4096)
     assert b"Files" in shown
     assert b"2/2" in shown
 

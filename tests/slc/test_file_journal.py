@@ -441,8 +441,11 @@ def test_a_journal_that_is_a_link_is_refused(tool, tmp_path, tmp_path_factory):
 def test_old_batches_are_forgotten(tmp_path):
     journal = FileJournal(RootedFolder(tmp_path))
     with journal.lock():
-        for _ in range(KEPT_BATCHES + 2):
+        for number in range(KEPT_BATCHES + 2):
             log = journal.new_batch()
+            if number == 1:
+                # That one of the oldest is damaged keeps nobody from going on.
+                journal_of(tmp_path).write_bytes(b"damaged\n\n")
             log.begin("replace", [{"path": "a", "new_path": "b"}])
             log.note("done")
         assert [log.number for log in journal.batches()] == list(range(KEPT_BATCHES + 2, 2, -1))

@@ -20,6 +20,7 @@ from metagpt_ollama_rs.slc import (
     CodeGenerationTool,
     CodeUnderstandingTool,
     EnvManagerTool,
+    MultiLanguageTool,
     OllamaConfig,
     SmartQATool,
     acall_ollama,
@@ -121,6 +122,20 @@ def test_findings_are_of_lines_that_exist() -> None:
         assert all(finding.line == 1 for finding in findings)
         assert {finding.severity for finding in findings} <= {"error", "warning", "info"}
         assert findings.dropped >= 0
+
+
+def test_translations() -> None:
+    assert MultiLanguageTool.detect_language(CODE) == "python"
+    assert whole_or_part(MultiLanguageTool.translate_code, CODE, "rust", **CUT).strip()
+    commented = "def add(a, b):\n    return a + b  # 两数之和\n"
+    try:
+        translated = MultiLanguageTool.translate_comments(commented, "en", **CUT)
+    except OllamaError:
+        # The answer was cut, or would have changed the code.
+        return
+    assert [line.partition("#")[0] for line in translated.splitlines()] == [
+        line.partition("#")[0] for line in commented.splitlines()
+    ]
 
 
 def test_summaries(tmp_path: Path) -> None:

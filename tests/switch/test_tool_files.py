@@ -11,9 +11,11 @@ import sys
 
 import pytest
 
+from metagpt_ollama_rs.cli.commands import status
 from metagpt_ollama_rs.switch import edits, files
 from metagpt_ollama_rs.switch.edits import BACKUP_SUFFIX, SLC_MODULE
 from metagpt_ollama_rs.switch.files import RefusedError, State
+from metagpt_ollama_rs.switch.installation import Installation
 from metagpt_ollama_rs.switch.releases import FILES, PROVIDER, SLC, TOOL_FILES, TOOL_LIST
 
 USERS_OWN = "class CodeGenerationTool:\n    pass\n"
@@ -141,7 +143,8 @@ def test_what_is_written_by_hand_is_left_alone(skeleton):
     before = copy.state()
     assert states(copy) == (State.BY_HAND, State.BY_HAND)
     told = done_with(files.install(copy.folder))
-    assert told[SLC] == told[TOOL_LIST] == "switched over already, by hand: left as it is"
+    assert told[SLC] == "switched over already, by hand: left as it is"
+    assert told[TOOL_LIST] == "lists slc already, by hand: left as it is"
     told = done_with(files.uninstall(copy.folder))
     assert told[SLC] == "imports metagpt_ollama_rs, but not by `metagpt-ollama install`: left as it is"
     assert told[TOOL_LIST] == "lists slc, but not by `metagpt-ollama install`: left as it is"
@@ -437,3 +440,51 @@ def test_a_run_lists_the_module_in_any_text_once():
     assert (text.splitlines()[0], warning) == ("from . import mine", "")
     assert edits.imports_slc(text)
     assert edits.edited_for_run(TOOL_LIST, text) == (text, "")
+
+
+PROBED = {"error": None, "ours": True, "tools": ["CodeGenerationTool"], "tools_error": None}
+
+
+def diagnosed(copy, **probed):
+    """The state that `status` tells, what is wrong with it, and what to do."""
+    found = Installation(sys.executable, copy.folder, "0.8.2")
+    return status._diagnose_files(files.read(copy.folder), {**PROBED, **probed}, found)
+
+
+def test_status_tells_that_tools_are_missing_and_that_only_they_are_there(skeleton):
+    copy = skeleton("0.8.2")
+    assert diagnosed(copy, ours=False, tools=[]) == ("original", None, None)
+    files.install(copy.folder)
+    assert diagnosed(copy) == ("switched", None, None)
+    copy.path(SLC).unlink()
+    assert diagnosed(copy) == (
+        "partly switched",
+        "the provider is switched over, but MetaGPT does not list the tools",
+        "metagpt-ollama install",
+    )
+    files.install(copy.folder)
+    for relative in FILES:
+        os.replace(copy.path(relative + BACKUP_SUFFIX), copy.path(relative))
+    assert diagnosed(copy, ours=False) == (
+        "partly switched",
+        "only the tools are switched over",
+        "metagpt-ollama install, or metagpt-ollama uninstall",
+    )
+
+
+def test_status_is_content_with_tools_of_the_users(skeleton):
+    copy = skeleton("0.8.2")
+    copy.path(SLC).write_text(USERS_OWN)
+    assert diagnosed(copy, ours=False, tools=[]) == ("original", None, None)
+    files.install(copy.folder)
+    assert diagnosed(copy, tools=[]) == ("switched", None, None)
+
+
+def test_status_tells_tools_that_are_listed_and_not_there(skeleton):
+    copy = skeleton("0.8.2")
+    files.install(copy.folder)
+    state, wrong, hint = diagnosed(copy, tools=[])
+    assert (state, wrong) == ("broken", "MetaGPT lists the tools, but registers none: their import fails")
+    assert hint == f'{sys.executable} -c "import metagpt.tools.libs.slc" shows where'
+    _, wrong, _ = diagnosed(copy, tools=[], tools_error="ModuleNotFoundError: No module named 'playwright'")
+    assert wrong.endswith("registers none: ModuleNotFoundError: No module named 'playwright'")

@@ -300,7 +300,7 @@ class FileJournal:
         """A batch after the newest one, with a folder of its own and no journal yet. Forgets the oldest."""
         numbers = self._numbers()
         for number in numbers[KEPT_BATCHES - 1 :]:
-            self.forget(self._read(number))
+            self.forget(BatchLog(number, self._folder))
         log = BatchLog(numbers[0] + 1 if numbers else 1, self._folder)
         self._folder.make_folder(log.path)
         return log

@@ -63,6 +63,7 @@ def _tools_with_tags() -> dict[Callable[..., Any], tuple[str, tuple[str, ...]]]:
     from metagpt_ollama_rs.slc.code_generation import CodeGenerationTool
     from metagpt_ollama_rs.slc.code_understanding import CodeUnderstandingTool
     from metagpt_ollama_rs.slc.environments import EnvManagerTool
+    from metagpt_ollama_rs.slc.multi_language import MultiLanguageTool
     from metagpt_ollama_rs.slc.smart_qa import SmartQATool
 
     return {
@@ -79,6 +80,11 @@ def _tools_with_tags() -> dict[Callable[..., Any], tuple[str, tuple[str, ...]]]:
         SmartQATool: (
             "Answer a question or questions. Review code and list the problems or bugs in code with their lines.",
             ("question answering", "code review"),
+        ),
+        MultiLanguageTool: (
+            "Detect the programming language of code. Translate code into another programming language. Translate the "
+            "comments in code into another language.",
+            ("code translation", "language detection"),
         ),
         BatchFileTool: (
             "Find, read, change or edit many files below a folder. Rename files. Replace text in files. Undo changes.",

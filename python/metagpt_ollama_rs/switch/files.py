@@ -525,7 +525,8 @@ def _describe_install(file: File, written: bool) -> str:
     if file.state is State.SWITCHED:
         return "switched over already"
     if file.state is State.BY_HAND:
-        return "switched over already, by hand: left as it is"
+        what = "lists slc" if file.relative == TOOL_LIST else "switched over"
+        return f"{what} already, by hand: left as it is"
     if file.state is State.OTHER:
         return "not this package's: left as it is; the tools are in metagpt_ollama_rs.slc"
     if not written:

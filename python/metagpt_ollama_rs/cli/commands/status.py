@@ -31,11 +31,13 @@ _STATES = {
     "other": "not the file of a known release",
     "missing": "missing",
 }
-# What differs for the files of the tools.
-_STATES_OF_TOOL_FILES = {
-    "original": "does not import slc.py",
-    "other": "not this package's",
-    "missing": "not there",
+# What differs for the module of tools, which MetaGPT does not have, and for its list, which may be any text.
+_STATES_OF_SLC = {**_STATES, "other": "not this package's", "missing": "not there"}
+_STATES_OF_TOOL_LIST = {
+    **_STATES,
+    "original": "does not list slc",
+    "switched": "lists slc",
+    "by hand": "lists slc, by hand",
 }
 
 
@@ -171,7 +173,7 @@ def _is_ollama(configuration: dict[str, Any]) -> bool:
 
 def _as_text(found: Installation, read: list[File], probed: dict[str, Any], configuration: dict[str, Any]) -> str:
     from ...switch.files import State
-    from ...switch.releases import FILES, RELEASES
+    from ...switch.releases import RELEASES, SLC, TOOL_LIST
 
     lines = [("MetaGPT", f"{found.version or 'version unknown'}, {found.folder}"), ("Python", found.python)]
     for file in read:
@@ -179,7 +181,7 @@ def _as_text(found: Installation, read: list[File], probed: dict[str, Any], conf
         if file.state is State.ORIGINAL and file.release is not None:
             release = f" (as in {RELEASES[file.release].title})"
         backup = f"; the original is {file.backup_path.name}" if file.backup is not None else ""
-        states = _STATES if file.relative in FILES else {**_STATES, **_STATES_OF_TOOL_FILES}
+        states = {SLC: _STATES_OF_SLC, TOOL_LIST: _STATES_OF_TOOL_LIST}.get(file.relative, _STATES)
         lines.append((file.relative, f"{states[file.state.value]}{release}{backup}"))
     if probed["error"] is None:
         whose = f"metagpt_ollama_rs {probed['version']}" if probed["ours"] else "MetaGPT's own"
