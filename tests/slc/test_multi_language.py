@@ -225,6 +225,11 @@ def test_without_comments_nothing_is_asked(tool_server: ScriptedServer, code: st
     assert tool_server.requests == []
 
 
+def test_a_byte_order_mark_stays(tool_server: ScriptedServer) -> None:
+    translate_with(tool_server, str.upper)
+    assert MultiLanguageTool.translate_comments('\ufeff"""one"""\r\n', "en", "python") == '\ufeff"""ONE"""\r\n'
+
+
 def test_many_comments_are_translated_by_several_requests(tool_server: ScriptedServer) -> None:
     translate_with(tool_server, str.upper)
     code = "".join(f"x = {n}  # number {n}\n" for n in range(45))

@@ -113,7 +113,9 @@ class MultiLanguageTool:
             raise ConfigurationError(
                 "the programming language of the code is not known", hint="name it: source='python'"
             )
-        comments = read_comments(code, language)
+        plain = code[1:] if code.startswith("\ufeff") else code
+        byte_order_mark = code[: len(code) - len(plain)]
+        comments = read_comments(plain, language)
 
         def translate(part: range) -> list[str]:
             asked = {str(number + 1): comments.texts[number] for number in part}
@@ -131,11 +133,11 @@ class MultiLanguageTool:
                 for translated in in_halves(part, translate, has_own_limit=has_own_limit):
                     texts += translated
         except _NoTranslations as error:
-            return _translated_as_a_whole(comments, error.answer, language)
+            return byte_order_mark + _translated_as_a_whole(comments, error.answer, language)
         translated_code = comments.replaced(texts)
         if translated_code is None:
             raise _refused("the translated comments would change the code", "\n".join(texts))
-        return translated_code
+        return byte_order_mark + translated_code
 
 
 class _NoTranslations(Exception):
