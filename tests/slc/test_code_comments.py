@@ -143,6 +143,12 @@ def test_other_texts_keep_marks_indentation_and_lines(language: str) -> None:
         assert len(before) - len(before.lstrip()) == len(after) - len(after.lstrip())
 
 
+def test_spaces_of_other_kinds_are_no_part_of_a_text() -> None:
+    comments = read_comments("#\xa0one\u3000\n#\x0c\nx = 1\n", "python")
+    assert comments.texts == ["one"]
+    assert comments.replaced(["two"]) == "#\xa0two\u3000\n#\x0c\nx = 1\n"
+
+
 def test_mixed_line_ends_stay_where_they_are() -> None:
     code = "# one\r\nx = 1\r# two\ny = '\x0c\u2028'  # three\x0c\r\n"
     made = read_comments(code, "python").replaced(["1", "2", "3"])

@@ -274,6 +274,13 @@ def test_an_answer_without_room_is_asked_for_in_parts(tool_server: ScriptedServe
     assert len(tool_server.requests) == 3
 
 
+def test_an_answer_that_the_caller_has_limited_is_not_asked_for_in_parts(tool_server: ScriptedServer) -> None:
+    tool_server.on("POST", "/api/generate", Reply.generate("[", stream=False, done_reason="length"))
+    with pytest.raises(IncompleteError):
+        SmartQATool.code_review_findings(LONG, options={"num_predict": 10})
+    assert len(tool_server.requests) == 1
+
+
 def test_one_line_that_is_too_long_is_an_error(tool_server: ScriptedServer) -> None:
     tool_server.on("POST", "/api/generate", Reply.error(OVERFLOW.format(9000), 400))
     with pytest.raises(ContextOverflowError):

@@ -18,6 +18,7 @@ import re
 import textwrap
 import tokenize
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Optional
@@ -119,8 +120,8 @@ class Comments:
         plain = _LINE_END.sub("\n", code).rstrip("\n") + self._code[len(self._code.rstrip("\n")) :]
         if not self.has_same_code(plain) or read_comments(plain, self._language).kept != self.kept:
             return None
-        usual = max(self._line_ends, key=self._line_ends.count, default="\n")
-        return plain.replace("\n", usual)
+        usual = Counter(self._line_ends).most_common(1)
+        return plain.replace("\n", usual[0][0] if usual else "\n")
 
     def _with_line_ends(self, code: str) -> str:
         lines = code.split("\n")
@@ -218,13 +219,13 @@ def _text_within(text: str, is_first: bool, comment: _Comment, *, is_last: bool)
     if comment.quotes:
         begin = len(_LITERAL.match(text)[0]) if is_first else 0  # type: ignore[index]
         end = len(text) - (len(comment.quotes) if is_last else 0)
-        begin += len(text[begin:end]) - len(text[begin:end].lstrip())
     else:
         begin = _OPENER.match(text).end()  # type: ignore[union-attr]
         end = _CLOSER.search(text).start()  # type: ignore[union-attr]
         more = next((found for found in _MARK_WITHIN.finditer(text, begin) if is_pragma(text[found.end() :])), None)
         end = end if more is None else more.start()
-    return begin, max(begin, begin + len(text[begin:end].rstrip()))
+    begin += len(text[begin:end]) - len(text[begin:end].lstrip())
+    return begin, begin + len(text[begin:end].rstrip())
 
 
 def _is_kept(words: str, position: int, code: str, comment: _Comment, closed: Sequence[tuple[int, int]]) -> bool:

@@ -17,10 +17,15 @@ Result = TypeVar("Result")
 
 
 def in_halves(
-    part: range, call: Callable[[range], Result], middle_of: Optional[Callable[[range], int]] = None
+    part: range,
+    call: Callable[[range], Result],
+    middle_of: Optional[Callable[[range], int]] = None,
+    *,
+    has_own_limit: bool = False,
 ) -> Iterator[Result]:
     """What ``call`` returns for ``part``, the numbers of some things, or for each half of them if they are too many for
-    the model at once, and so on. ``middle_of`` chooses the number with which the second half begins.
+    the model at once, and so on. ``middle_of`` chooses the number with which the second half begins. ``has_own_limit``
+    says that the caller has limited the answers: one that was cut then says nothing of the context.
 
     >>> def call(part):
     ...     if len(part) > 2:
@@ -32,11 +37,11 @@ def in_halves(
     try:
         result = call(part)
     except (ContextOverflowError, IncompleteError) as error:
-        if len(part) < 2 or (isinstance(error, IncompleteError) and error.repeated):
+        if len(part) < 2 or (isinstance(error, IncompleteError) and (error.repeated or has_own_limit)):
             raise
     else:
         yield result
         return
     middle = middle_of(part) if middle_of else (part.start + part.stop) // 2
-    yield from in_halves(range(part.start, middle), call, middle_of)
-    yield from in_halves(range(middle, part.stop), call, middle_of)
+    for half in (range(part.start, middle), range(middle, part.stop)):
+        yield from in_halves(half, call, middle_of, has_own_limit=has_own_limit)

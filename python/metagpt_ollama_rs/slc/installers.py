@@ -28,7 +28,7 @@ from metagpt_ollama_rs.slc.python_environments import (
     plain_path,
 )
 from metagpt_ollama_rs.slc.requirement_checks import check_requirements
-from metagpt_ollama_rs.slc.requirement_lists import option_arguments
+from metagpt_ollama_rs.slc.requirement_lists import option_arguments, requirement_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -197,7 +197,11 @@ def install_packages(
     if not lines:
         return InstallReport(str(environment), (), applied=False)
     options = [argument for line in lines for argument in option_arguments(line)]
-    wanted = [str(line.requirement or line.address) for line in lines if line.requirement or line.address]
+    wanted = [
+        requirement_text(line.requirement) if line.requirement else line.address
+        for line in lines
+        if line.requirement or line.address
+    ]
     command = _install_command(environment, installer)
     rest = [*options, *(["--", *wanted] if wanted else [])]
     arguments = [*command, *rest]

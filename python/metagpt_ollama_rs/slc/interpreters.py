@@ -49,8 +49,8 @@ class Interpreter:
         sources: how it was found: "running", "PATH", "pyenv", "uv".
         problem: why there is no version, or None.
 
-    >>> Interpreter("/usr/bin/python3", "3.11.2", "CPython", ("PATH",)).minor_version
-    '3.11'
+    >>> Interpreter("/usr/bin/python3", "3.11.2", "CPython", ("PATH",)).problem is None
+    True
     """
 
     path: str
@@ -58,12 +58,6 @@ class Interpreter:
     implementation: str | None = None
     sources: tuple[str, ...] = ()
     problem: str | None = None
-
-    @property
-    def minor_version(self) -> str | None:
-        """The version without what stands behind its second number."""
-        found = re.match(r"\d+\.\d+", self.version or "")
-        return found[0] if found else None
 
 
 def find_interpreters() -> list[Interpreter]:
@@ -90,6 +84,10 @@ def choose_interpreter(python: str | os.PathLike[str] | None) -> str:
         # A number 3.10 would be 3.1.
         raise ConfigurationError(f'python must be a text, such as "3.11", and is {python!r:.60}')
     wanted = os.fspath(python or "")
+    named = re.fullmatch(r"python(\d(?:\.\d+)?)", wanted)
+    if named and _is_launcher(find_executable(wanted) or os.devnull):
+        # pyenv's `python3.9` starts nothing unless that version is switched on.
+        wanted = named[1]
     if not re.fullmatch(r"\d+(\.\d+){0,2}", wanted):
         by_name = find_executable(wanted) if INTERPRETER_NAME.fullmatch(wanted) else None
         path = by_name or os.path.abspath(os.path.expanduser(wanted))

@@ -125,9 +125,10 @@ class MultiLanguageTool:
             return [found.value[number] for number in asked]
 
         texts: list[str] = []
+        has_own_limit = "num_predict" in (options.get("options") or {})
         try:
             for part in _batches(comments.texts):
-                for translated in in_halves(part, translate):
+                for translated in in_halves(part, translate, has_own_limit=has_own_limit):
                     texts += translated
         except _NoTranslations as error:
             return _translated_as_a_whole(comments, error.answer, language)

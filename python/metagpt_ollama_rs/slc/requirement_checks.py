@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from metagpt_ollama_rs.slc.extras import optional_module
 from metagpt_ollama_rs.slc.plain_tables import aligned_rows
+from metagpt_ollama_rs.slc.requirement_lists import requirement_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -153,7 +154,10 @@ class _Checker:
     def check(self, requirement: Requirement, where: str, constraint: bool) -> None:
         package = self._packages.get(self._utils.canonicalize_name(requirement.name))
         status, note = self._compare(requirement, package)
-        if not self._holds(requirement):
+        holds = self._holds(requirement)
+        if holds is None:
+            status, note = UNKNOWN, "its marker cannot be decided"
+        elif not holds:
             status, note = NOT_NEEDED, "its marker does not hold here"
         elif constraint and package is None:
             status, note = NOT_NEEDED, "a constraint of a package that is not installed"
@@ -163,8 +167,8 @@ class _Checker:
         if package is not None and unknown:
             status, note = UNKNOWN, f"{package.name} {package.version} has no extra {', '.join(unknown)}"
         version = package.version if package else None
-        self.checked.append(CheckedRequirement(str(requirement), status, version, where, note))
-        if package is not None and status != NOT_NEEDED:
+        self.checked.append(CheckedRequirement(requirement_text(requirement), status, version, where, note))
+        if package is not None and holds and status != NOT_NEEDED:
             self._check_extras(requirement, package)
 
     def conflicts(self) -> Iterator[Conflict]:
@@ -185,7 +189,7 @@ class _Checker:
                 self._extras_seen.add((package.name, name))
                 for needed in self._requirements_of(package):
                     # What is needed without the extra, too, is for `conflicts`.
-                    if self._holds(needed, extra) and not self._holds(needed):
+                    if self._holds(needed, extra) and self._holds(needed) is False:
                         needed.marker = None
                         self.check(needed, asking, constraint=False)
 
@@ -201,8 +205,13 @@ class _Checker:
                 # Old packages may have what the standard no longer allows, and installers pass over it, too.
                 continue
 
-    def _holds(self, requirement: Requirement, extra: str = "") -> bool:
-        return requirement.marker is None or requirement.marker.evaluate({**self._markers, "extra": extra})
+    def _holds(self, requirement: Requirement, extra: str = "") -> bool | None:
+        """Whether the marker of a requirement holds; None if `packaging` cannot decide it."""
+        try:
+            return requirement.marker is None or requirement.marker.evaluate({**self._markers, "extra": extra})
+        except ValueError:
+            # Such as `platform_release >= "20"` on a system whose release is no version, before packaging 25.
+            return None
 
     def _compare(self, requirement: Requirement, package: Package | None) -> tuple[str, str]:
         """The status of a requirement whose marker holds, and a note."""

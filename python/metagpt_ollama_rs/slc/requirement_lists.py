@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     # Which options are let through: none, all, or those with these names.
     AllowedOptions = Union[bool, Collection[str]]
 
-__all__ = ["RequirementLine", "check_allowed", "option_arguments", "read_requirements"]
+__all__ = ["RequirementLine", "check_allowed", "option_arguments", "read_requirements", "requirement_text"]
 
 # Names of packages that installers take for those of files, and files that are no packages.
 _ARCHIVE = re.compile(r".*\.(whl|egg|zip|tar|tgz|tbz|txz|tlz|tar\.(gz|bz2|xz|lz|lzma|zst))", re.IGNORECASE)
@@ -107,6 +107,16 @@ def check_allowed(lines: Iterable[RequirementLine], *, urls: bool, options: Allo
                 f"{line.where}: an option, where a requirement is expected: {name:.200}",
                 hint=f"allow_options=[{name!r}] allows it",
             )
+
+
+def requirement_text(requirement: Requirement) -> str:
+    """A requirement as it is written anew; releases of `packaging` before 25 leave out a blank before the `@`.
+
+    >>> [line] = read_requirements("Six@https://example.org/six.whl")
+    >>> requirement_text(line.requirement)
+    'Six @ https://example.org/six.whl'
+    """
+    return re.sub(r"^([^\s@]+)@ ", r"\1 @ ", str(requirement))
 
 
 def option_arguments(line: RequirementLine) -> list[str]:

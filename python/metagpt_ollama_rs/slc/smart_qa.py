@@ -73,7 +73,7 @@ class SmartQATool:
             answer = ask("code_review", {"code": shown}, options)
             return answer if is_whole else f"## {part.start}-{part.stop - 1}\n\n{answer}"
 
-        return "\n\n".join(_in_parts(lines, review))
+        return "\n\n".join(_in_parts(lines, review, options))
 
     @staticmethod
     def code_review_findings(code: str, **options: Unpack[ToolOptions]) -> Findings:
@@ -105,13 +105,15 @@ class SmartQATool:
                 )
             return findings
 
-        parts = list(_in_parts(lines, review))
+        parts = list(_in_parts(lines, review, options))
         return Findings((finding for part in parts for finding in part), dropped=sum(part.dropped for part in parts))
 
 
-def _in_parts(lines: list[str], review: Callable[[range], Result]) -> Iterator[Result]:
+def _in_parts(lines: list[str], review: Callable[[range], Result], options: ToolOptions) -> Iterator[Result]:
     """The reviews of all ``lines``, by their numbers from 1, at once or in parts."""
-    return in_halves(range(1, len(lines) + 1), review, lambda part: _between_blocks(lines, part))
+    has_own_limit = "num_predict" in (options.get("options") or {})
+    whole = range(1, len(lines) + 1)
+    return in_halves(whole, review, lambda part: _between_blocks(lines, part), has_own_limit=has_own_limit)
 
 
 def _between_blocks(lines: list[str], part: range) -> int:

@@ -88,6 +88,17 @@ def test_markers_are_decided_for_that_environment():
     assert [each.status for each in report.requirements] == ["missing", "missing", "not needed"]
 
 
+def test_a_marker_that_cannot_be_decided(check, put_package):
+    put_package("pack", "1.0", "other; python_version ~= 'x'", "more; extra == 'some' and python_version ~= 'x'",
+                extras=("some",))  # fmt: skip
+    report = check(["absent; python_version ~= 'x'", "pack[some]"])
+    assert [(each.status, each.note) for each in report.requirements] == [
+        ("unknown", "its marker cannot be decided"),
+        ("met", ""),
+    ]
+    assert report.conflicts == ()
+
+
 def test_extras_bring_requirements_of_their_own(check, put_package):
     put_package(
         "pack", "1.0", "base", "six>=2; extra == 'Big_Number'", "deep[more]; extra == 'big-number'",

@@ -127,6 +127,12 @@ def test_an_interpreter_is_chosen_by_version_name_or_path(bare_machine):
             choose_interpreter(wanted)
 
 
+def test_the_name_of_a_launcher_stands_for_its_version(bare_machine, script):
+    major, minor = sys.version_info[:2]
+    script(f"python{major}.{minor}", "echo 'pyenv: command not found' >&2; exit 127")
+    assert os.path.realpath(choose_interpreter(f"python{major}.{minor}")) == BASE
+
+
 # --- environments
 
 

@@ -226,11 +226,11 @@ def test_an_option_is_allowed_by_its_whole_name():
             EnvManagerTool.install(None, ["six", *options], allow_options=allowed)
 
 
-def test_a_value_is_joined_to_its_option(environment):
+def test_a_value_is_joined_to_its_option(environment, pip_environment):
     """So that an installer refuses it where the option has none, and does not take it for a requirement."""
-    for installer in ("uv", "pip"):
+    for installer, env in (("uv", environment), ("pip", pip_environment)):
         report = EnvManagerTool.install_report(
-            environment, ["--pre git+https://example.org/six"], allow_options=["--pre"], installer=installer
+            env, ["--pre git+https://example.org/six"], allow_options=["--pre"], installer=installer
         )
         assert report.arguments[-1] == "--pre=git+https://example.org/six"
         assert "exit code 2" in report.problem
