@@ -34,9 +34,10 @@ from metagpt_ollama_rs.slc.findings import Findings
 pytestmark = pytest.mark.timeout(240)
 
 CODE = "def add(a, b):\n    return a + b\n"
-# How long these tests take, the model must not decide. The first sentence of prose is a whole answer.
-CUT: dict[str, Any] = {"options": {"num_predict": 24, "seed": 1}}
-SENTENCE: dict[str, Any] = {"options": {"num_predict": 32, "seed": 1, "stop": [".", "。", "\n\n"]}}
+# How long these tests take, the model must not decide; several threads would wait for each other on a busy machine.
+# The first sentence of prose is a whole answer.
+CUT: dict[str, Any] = {"options": {"num_predict": 24, "num_thread": 1, "seed": 1}}
+SENTENCE: dict[str, Any] = {"options": {"num_predict": 32, "num_thread": 1, "seed": 1, "stop": [".", "。", "\n\n"]}}
 QUESTION = "What is 1 plus 1?"
 
 
@@ -116,7 +117,7 @@ def test_an_answer_in_each_language(question: str) -> None:
 
 
 def test_findings_are_of_lines_that_exist() -> None:
-    options = {"num_predict": 48, "seed": 1}
+    options = {"num_predict": 48, "num_thread": 1, "seed": 1}
     findings = whole_or_part(SmartQATool.code_review_findings, "a = 1", options=options)
     if isinstance(findings, Findings):
         assert all(finding.line == 1 for finding in findings)
@@ -173,7 +174,17 @@ def test_the_model_is_described(real_server: EmbeddedServer) -> None:
 def test_the_command(real_server: EmbeddedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "add.py"
     file.write_text(CODE)
-    arguments = ["--host", real_server.url, "--model", "smollm2", "--option", "num_predict=16", "--json"]
+    arguments = [
+        "--host",
+        real_server.url,
+        "--model",
+        "smollm2",
+        "--option",
+        "num_predict=16",
+        "--option",
+        "num_thread=1",
+        "--json",
+    ]
     for tool in (["ask", QUESTION], ["refactor", str(file), "rename a to x"]):
         code = main(["tool", *tool, *arguments])
         answer = json.loads(capsys.readouterr().out)
