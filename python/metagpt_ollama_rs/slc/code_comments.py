@@ -49,6 +49,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029]+")
 # What Pygments takes for a part of a comment and compilers do not: the end of PHP, and the line ends that Java escapes.
 _HIDDEN_ENDS = re.compile(r"\?>|\\u")
 _LITERAL = re.compile(r"([rRuU]?)(\"\"\"|'''|\"|')")
+_CGO = re.compile(r'\n*import "C"')
 _SCRIPT_BLOCK = re.compile(r"^# /// [a-zA-Z0-9-]+$\n(?:^#(?:| .*)$\n)+?^# ///$", re.MULTILINE)
 
 
@@ -238,7 +239,7 @@ def _is_kept(words: str, position: int, code: str, comment: _Comment, closed: Se
         or is_pragma(words)
         or any(start <= position < end for start, end in closed)
         # What cgo compiles.
-        or code[comment.end :].lstrip("\n").startswith('import "C"')
+        or _CGO.match(code, comment.end) is not None
     )
 
 
