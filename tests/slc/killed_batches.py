@@ -18,9 +18,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from metagpt_ollama_rs.slc import BatchFileTool
-from metagpt_ollama_rs.slc.file_journal import FileJournal
-from metagpt_ollama_rs.slc.file_steps import FileChange, apply_changes, ordered_moves
-from metagpt_ollama_rs.slc.rooted_folder import RootedFolder
+from metagpt_ollama_rs.slc.files.file_journal import FileJournal
+from metagpt_ollama_rs.slc.files.file_steps import FileChange, apply_changes, ordered_moves
+from metagpt_ollama_rs.slc.files.rooted_folder import RootedFolder
 
 FILES = {
     "a.txt": b"old a\r\nline\n",

@@ -17,8 +17,8 @@ import pytest
 from metagpt_ollama_rs import ConfigurationError
 from metagpt_ollama_rs.slc import BatchFileTool
 from metagpt_ollama_rs.slc.batch_files import BatchPlan
-from metagpt_ollama_rs.slc.file_diffs import content_diff
-from metagpt_ollama_rs.slc.file_texts import NotTextError, read_text
+from metagpt_ollama_rs.slc.files.file_diffs import content_diff
+from metagpt_ollama_rs.slc.files.file_texts import NotTextError, read_text
 
 STATE = ".metagpt-ollama"
 
@@ -635,7 +635,7 @@ def test_diffs_of_random_texts_lead_from_one_to_the_other(root, monkeypatch):
         for _ in range(60)
     ]
     for most in (4_000_000, 0):
-        monkeypatch.setattr("metagpt_ollama_rs.slc.file_diffs._MOST_PAIRS", most)
+        monkeypatch.setattr("metagpt_ollama_rs.slc.files.file_diffs._MOST_PAIRS", most)
         write(root, {f"{index}.txt": old for index, (old, _) in enumerate(pairs)})
         diffs = [content_diff(f"{index}.txt", old.encode(), new.encode()) for index, (old, new) in enumerate(pairs)]
         subprocess.run(["git", "apply", "-"], input=b"".join(diffs), cwd=root, check=True)

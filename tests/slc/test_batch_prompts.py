@@ -13,7 +13,7 @@ import pytest
 
 from metagpt_ollama_rs import ConfigurationError, ConnectError, UnusableAnswerError
 from metagpt_ollama_rs.slc import BatchFileTool, ollama_config
-from metagpt_ollama_rs.slc.file_answers import new_lines
+from metagpt_ollama_rs.slc.files.file_answers import new_lines
 from metagpt_ollama_rs.testing import Reply
 
 CODE_EN = """\

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import metagpt_ollama_rs
-from metagpt_ollama_rs.slc.code_comments import read_comments
-from metagpt_ollama_rs.slc.comment_pragmas import is_pragma
+from metagpt_ollama_rs.slc.languages.code_comments import read_comments
+from metagpt_ollama_rs.slc.languages.comment_pragmas import is_pragma
 
 PYTHON = '''#!/usr/bin/env python
 # -*- coding: utf-8 -*-

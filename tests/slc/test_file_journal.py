@@ -18,9 +18,9 @@ import pytest
 
 from metagpt_ollama_rs import OllamaError
 from metagpt_ollama_rs.slc import BatchFileTool
-from metagpt_ollama_rs.slc.file_journal import KEPT_BATCHES, BatchError, FileJournal
-from metagpt_ollama_rs.slc.file_steps import ordered_moves
-from metagpt_ollama_rs.slc.rooted_folder import RootedFolder
+from metagpt_ollama_rs.slc.files.file_journal import KEPT_BATCHES, BatchError, FileJournal
+from metagpt_ollama_rs.slc.files.file_steps import ordered_moves
+from metagpt_ollama_rs.slc.files.rooted_folder import RootedFolder
 
 PROGRAM = Path(__file__).with_name("killed_batches.py")
 STATE = ".metagpt-ollama"

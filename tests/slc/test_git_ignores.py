@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from metagpt_ollama_rs.slc.git_ignores import GitIgnores
+from metagpt_ollama_rs.slc.files.git_ignores import GitIgnores
 
 pytest.importorskip("pathspec")
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="compares with git")

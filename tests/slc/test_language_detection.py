@@ -9,7 +9,7 @@ import pytest
 from pygments.lexers import get_lexer_by_name
 
 from metagpt_ollama_rs.slc import MultiLanguageTool
-from metagpt_ollama_rs.slc.language_signs import BUILT_ON, SIGNS, WITH_SEMICOLONS, WITHOUT_SEMICOLONS
+from metagpt_ollama_rs.slc.languages.language_signs import BUILT_ON, SIGNS, WITH_SEMICOLONS, WITHOUT_SEMICOLONS
 
 from .language_samples import SAMPLES
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from metagpt_ollama_rs.errors import ConfigurationError
-from metagpt_ollama_rs.slc.project_files import read_project, read_text_file
+from metagpt_ollama_rs.slc.projects.project_files import read_project, read_text_file
 
 pytest.importorskip("pathspec")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from metagpt_ollama_rs.slc import BatchFileTool
-from metagpt_ollama_rs.slc.rooted_folder import PathRefusedError, RootedFolder, path_parts
+from metagpt_ollama_rs.slc.files.rooted_folder import PathRefusedError, RootedFolder, path_parts
 
 SECRET = "old secret"
 
@@ -283,7 +283,7 @@ def test_a_folder_that_becomes_a_link_again_and_again_leads_nowhere(root, outsid
 
 
 def test_a_system_without_descriptors_of_folders_is_refused(root, monkeypatch):
-    monkeypatch.setattr("metagpt_ollama_rs.slc.rooted_folder._HAS_FOLDER_DESCRIPTORS", False)
+    monkeypatch.setattr("metagpt_ollama_rs.slc.files.rooted_folder._HAS_FOLDER_DESCRIPTORS", False)
     with pytest.raises(PathRefusedError, match="this system cannot open files relative to a folder") as error:
         BatchFileTool(root)
     assert "WSL" in error.value.hint

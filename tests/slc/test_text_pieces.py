@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from metagpt_ollama_rs.slc.text_pieces import cut_text
+from metagpt_ollama_rs.slc.projects.text_pieces import cut_text
 
 PYTHON = '''\
 """A module."""

@@ -92,7 +92,7 @@ def decode_input(data: bytes, encoding: str | None, name: str) -> str:
     >>> decode_input("\ufeff变量".encode(), None, "a.py"), decode_input("# 变量".encode("gbk"), None, "a.py")
     ('变量', '# 变量')
     """
-    from ..slc.file_texts import NotTextError, read_text
+    from ..slc.files.file_texts import NotTextError, read_text
 
     if encoding is not None:
         try:

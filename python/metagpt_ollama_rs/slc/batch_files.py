@@ -25,11 +25,11 @@ from metagpt_ollama_rs.errors import (
 )
 from metagpt_ollama_rs.slc.calls import ToolOptions, aask, check_tool_options
 from metagpt_ollama_rs.slc.config import ollama_config
-from metagpt_ollama_rs.slc.file_answers import is_prose, new_lines
-from metagpt_ollama_rs.slc.file_diffs import content_diff, count_lines, rename_diff
-from metagpt_ollama_rs.slc.file_globs import PathGlob
-from metagpt_ollama_rs.slc.file_journal import FileJournal
-from metagpt_ollama_rs.slc.file_steps import (
+from metagpt_ollama_rs.slc.files.file_answers import is_prose, new_lines
+from metagpt_ollama_rs.slc.files.file_diffs import content_diff, count_lines, rename_diff
+from metagpt_ollama_rs.slc.files.file_globs import PathGlob
+from metagpt_ollama_rs.slc.files.file_journal import FileJournal
+from metagpt_ollama_rs.slc.files.file_steps import (
     FileChange,
     FileProblem,
     apply_changes,
@@ -38,12 +38,10 @@ from metagpt_ollama_rs.slc.file_steps import (
     reason_of,
     undo_batch,
 )
-from metagpt_ollama_rs.slc.file_texts import FileText, NotTextError, check_encoding, read_text
-from metagpt_ollama_rs.slc.git_ignores import GitIgnores
-from metagpt_ollama_rs.slc.limited_regex import RegexTimeoutError, check_regex, substitute_all
-from metagpt_ollama_rs.slc.parallel import run_all
-from metagpt_ollama_rs.slc.prompt_language import prompt_language
-from metagpt_ollama_rs.slc.rooted_folder import (
+from metagpt_ollama_rs.slc.files.file_texts import FileText, NotTextError, check_encoding, read_text
+from metagpt_ollama_rs.slc.files.git_ignores import GitIgnores
+from metagpt_ollama_rs.slc.files.limited_regex import RegexTimeoutError, check_regex, substitute_all
+from metagpt_ollama_rs.slc.files.rooted_folder import (
     STATE_FOLDER,
     PathRefusedError,
     RootedFolder,
@@ -52,6 +50,8 @@ from metagpt_ollama_rs.slc.rooted_folder import (
     path_parts,
     shown_path,
 )
+from metagpt_ollama_rs.slc.parallel import run_all
+from metagpt_ollama_rs.slc.prompt_language import prompt_language
 
 if TYPE_CHECKING:
     import os
@@ -59,8 +59,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from metagpt_ollama_rs.slc.file_steps import UndoneBatch
-    from metagpt_ollama_rs.slc.rooted_folder import FileBytes
+    from metagpt_ollama_rs.slc.files.file_steps import UndoneBatch
+    from metagpt_ollama_rs.slc.files.rooted_folder import FileBytes
 
 __all__ = ["BatchFileTool", "BatchPlan", "BatchReport", "FileChange", "FileProblem"]
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Union
 
 from metagpt_ollama_rs._core import excerpt
 from metagpt_ollama_rs.errors import ConfigurationError, OllamaError
-from metagpt_ollama_rs.slc import entry_points
 from metagpt_ollama_rs.slc.calls import ToolOptions, ask, asked_language, check_tool_options
-from metagpt_ollama_rs.slc.doc_names import invented_names, unfenced_markdown
 from metagpt_ollama_rs.slc.extras import optional_module
 from metagpt_ollama_rs.slc.parallel import run_all, run_to_end
-from metagpt_ollama_rs.slc.project_files import (
+from metagpt_ollama_rs.slc.projects import entry_points
+from metagpt_ollama_rs.slc.projects.doc_names import invented_names, unfenced_markdown
+from metagpt_ollama_rs.slc.projects.project_files import (
     MAX_FILE_BYTES,
     MAX_TOTAL_BYTES,
     Project,
@@ -22,14 +22,14 @@ from metagpt_ollama_rs.slc.project_files import (
     read_text_file,
     shown,
 )
-from metagpt_ollama_rs.slc.summaries import Summarizer
+from metagpt_ollama_rs.slc.projects.summaries import Summarizer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from typing_extensions import Unpack
 
-    from metagpt_ollama_rs.slc.entry_point import EntryPoint
+    from metagpt_ollama_rs.slc.projects.entry_point import EntryPoint
     from metagpt_ollama_rs.slc.prompt_language import PromptLanguage
 
     AnyPath = Union[str, os.PathLike[str]]

@@ -18,19 +18,19 @@ from dataclasses import dataclass
 from typing import Any, Callable, Optional
 
 from metagpt_ollama_rs.errors import ConfigurationError
-from metagpt_ollama_rs.slc.hardware import GraphicsReport, Machine, describe_machine, find_graphics_cards
-from metagpt_ollama_rs.slc.installers import CreateReport, InstallReport, create_environment, install_packages
-from metagpt_ollama_rs.slc.interpreters import Interpreter, find_interpreters
-from metagpt_ollama_rs.slc.ollama_status import OllamaStatus, describe_ollama
-from metagpt_ollama_rs.slc.plain_tables import aligned_rows
-from metagpt_ollama_rs.slc.python_environments import (
+from metagpt_ollama_rs.slc.machine.hardware import GraphicsReport, Machine, describe_machine, find_graphics_cards
+from metagpt_ollama_rs.slc.machine.installers import CreateReport, InstallReport, create_environment, install_packages
+from metagpt_ollama_rs.slc.machine.interpreters import Interpreter, find_interpreters
+from metagpt_ollama_rs.slc.machine.ollama_status import OllamaStatus, describe_ollama
+from metagpt_ollama_rs.slc.machine.plain_tables import aligned_rows
+from metagpt_ollama_rs.slc.machine.python_environments import (
     AskedEnvironment,
     NearEnvironment,
     ask_environment,
     find_environments,
 )
-from metagpt_ollama_rs.slc.requirement_checks import CheckReport, check_requirements
-from metagpt_ollama_rs.slc.requirement_lists import check_allowed, read_requirements
+from metagpt_ollama_rs.slc.machine.requirement_checks import CheckReport, check_requirements
+from metagpt_ollama_rs.slc.machine.requirement_lists import check_allowed, read_requirements
 from metagpt_ollama_rs.values import ByteSize
 
 __all__ = ["EnvManagerTool", "MachineReport", "PackagesReport"]

@@ -10,10 +10,10 @@ from metagpt_ollama_rs.errors import ConfigurationError, UnusableAnswerError
 from metagpt_ollama_rs.json_answers import recover_json
 from metagpt_ollama_rs.slc.calls import ToolOptions, ask, check_tool_options
 from metagpt_ollama_rs.slc.code_answers import checked_python, extract_code
-from metagpt_ollama_rs.slc.code_comments import Comments, read_comments
 from metagpt_ollama_rs.slc.halves import in_halves
-from metagpt_ollama_rs.slc.language_detection import TEXT, detect_code_language
-from metagpt_ollama_rs.slc.language_names import code_language, human_language
+from metagpt_ollama_rs.slc.languages.code_comments import Comments, read_comments
+from metagpt_ollama_rs.slc.languages.language_detection import TEXT, detect_code_language
+from metagpt_ollama_rs.slc.languages.language_names import code_language, human_language
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

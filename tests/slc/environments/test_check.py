@@ -10,9 +10,9 @@ import pytest
 from metagpt_ollama_rs import ConfigurationError
 from metagpt_ollama_rs.slc import EnvManagerTool
 from metagpt_ollama_rs.slc.extras import MissingLibraryError
-from metagpt_ollama_rs.slc.python_environments import ask_environment
-from metagpt_ollama_rs.slc.requirement_checks import check_requirements
-from metagpt_ollama_rs.slc.requirement_lists import read_requirements
+from metagpt_ollama_rs.slc.machine.python_environments import ask_environment
+from metagpt_ollama_rs.slc.machine.requirement_checks import check_requirements
+from metagpt_ollama_rs.slc.machine.requirement_lists import read_requirements
 
 STATUSES = [
     ("pack", "met"),

@@ -13,8 +13,8 @@ import pytest
 
 from metagpt_ollama_rs import ConfigurationError
 from metagpt_ollama_rs.slc import EnvManagerTool, installers
-from metagpt_ollama_rs.slc.programs import ProgramError
-from metagpt_ollama_rs.slc.python_environments import ask_environment
+from metagpt_ollama_rs.slc.machine.programs import ProgramError
+from metagpt_ollama_rs.slc.machine.python_environments import ask_environment
 
 BASE = os.path.realpath(sys.executable)
 

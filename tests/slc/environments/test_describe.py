@@ -10,10 +10,10 @@ import pytest
 
 from metagpt_ollama_rs import ConfigurationError
 from metagpt_ollama_rs.slc import EnvManagerTool, hardware, ollama_config
-from metagpt_ollama_rs.slc.hardware import GraphicsCard, describe_machine, find_graphics_cards
-from metagpt_ollama_rs.slc.interpreters import choose_interpreter, find_interpreters
-from metagpt_ollama_rs.slc.ollama_status import describe_ollama
-from metagpt_ollama_rs.slc.python_environments import find_environments
+from metagpt_ollama_rs.slc.machine.hardware import GraphicsCard, describe_machine, find_graphics_cards
+from metagpt_ollama_rs.slc.machine.interpreters import choose_interpreter, find_interpreters
+from metagpt_ollama_rs.slc.machine.ollama_status import describe_ollama
+from metagpt_ollama_rs.slc.machine.python_environments import find_environments
 from metagpt_ollama_rs.testing import Reply, faults
 
 BASE = os.path.realpath(sys.executable)
@@ -88,7 +88,7 @@ def test_interpreters_that_do_not_answer_are_listed_with_the_reason(bare_machine
 
 
 def test_an_interpreter_that_never_answers_does_not_hold_up_the_others(bare_machine, script, monkeypatch):
-    monkeypatch.setattr("metagpt_ollama_rs.slc.interpreters._PATIENCE", 0.5)
+    monkeypatch.setattr("metagpt_ollama_rs.slc.machine.interpreters._PATIENCE", 0.5)
     path = script("python3", "sleep 60")
     assert [each.problem for each in find_interpreters() if each.path == str(path)] == [
         f"{path} did not end within 0.5 seconds"
@@ -346,7 +346,7 @@ def test_a_server_that_is_not_there(tool_server, monkeypatch):
 
 @pytest.mark.parametrize(("path", "patience"), [("/api/version", 0.5), ("/api/ps", 2.0)])
 def test_a_server_that_does_not_answer_does_not_hold_up_the_description(tool_server, monkeypatch, path, patience):
-    monkeypatch.setattr("metagpt_ollama_rs.slc.ollama_status._PATIENCE", patience)
+    monkeypatch.setattr("metagpt_ollama_rs.slc.machine.ollama_status._PATIENCE", patience)
     tool_server.on("GET", path, faults.never_answer())
     status = describe_ollama()
     assert "within" in status.problem

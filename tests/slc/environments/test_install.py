@@ -15,7 +15,7 @@ import pytest
 
 from metagpt_ollama_rs import ConfigurationError
 from metagpt_ollama_rs.slc import EnvManagerTool, installers
-from metagpt_ollama_rs.slc.programs import ProgramError
+from metagpt_ollama_rs.slc.machine.programs import ProgramError
 
 # A small package of PyPI without dependencies (6 kB), and an older release of it.
 PACKAGE, OLDER = "iniconfig==2.0.0", "iniconfig==1.1.1"

@@ -11,7 +11,7 @@ import pytest
 
 from metagpt_ollama_rs import ConfigurationError
 from metagpt_ollama_rs.slc import EnvManagerTool
-from metagpt_ollama_rs.slc.python_environments import ask_environment, is_current
+from metagpt_ollama_rs.slc.machine.python_environments import ask_environment, is_current
 
 VERSION = ".".join(map(str, sys.version_info[:3]))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from metagpt_ollama_rs.slc.programs import ProgramError, find_executable, run_program
+from metagpt_ollama_rs.slc.machine.programs import ProgramError, find_executable, run_program
 
 
 def is_alive(pid: int) -> bool:
@@ -97,7 +97,8 @@ def test_ctrl_c_ends_the_program_which_may_clean_up(script, tmp_path):
     noted, cleaned = tmp_path / "pid", tmp_path / "cleaned"
     program = script("program", f"trap 'touch {cleaned}; exit 1' INT; echo $$ > {noted}; sleep 60 & wait")
     code = (
-        f"from metagpt_ollama_rs.slc.programs import run_program; run_program([{str(program)!r}], seconds=60, grace=10)"
+        "from metagpt_ollama_rs.slc.machine.programs import run_program; "
+        f"run_program([{str(program)!r}], seconds=60, grace=10)"
     )
     caller = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, start_new_session=True)
     wait_for(lambda: noted.exists() and noted.read_text(encoding="utf-8"))

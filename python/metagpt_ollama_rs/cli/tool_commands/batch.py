@@ -99,7 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _read(tool: BatchFileTool, path: str) -> str:
-    from ...slc.file_texts import NotTextError
+    from ...slc.files.file_texts import NotTextError
 
     try:
         return tool.read(path)

@@ -28,8 +28,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Optional
 
 from metagpt_ollama_rs.errors import OllamaError
-from metagpt_ollama_rs.slc.file_journal import BatchError
-from metagpt_ollama_rs.slc.rooted_folder import (
+from metagpt_ollama_rs.slc.files.file_journal import BatchError
+from metagpt_ollama_rs.slc.files.rooted_folder import (
     STATE_FOLDER,
     PathRefusedError,
     are_two_names,
@@ -45,8 +45,8 @@ from metagpt_ollama_rs.slc.rooted_folder import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from metagpt_ollama_rs.slc.file_journal import BatchLog, FileJournal
-    from metagpt_ollama_rs.slc.rooted_folder import RootedFolder
+    from metagpt_ollama_rs.slc.files.file_journal import BatchLog, FileJournal
+    from metagpt_ollama_rs.slc.files.rooted_folder import RootedFolder
 
 __all__ = [
     "AppliedBatch",

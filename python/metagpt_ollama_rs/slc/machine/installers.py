@@ -17,9 +17,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Callable
 
 from metagpt_ollama_rs.errors import ConfigurationError
-from metagpt_ollama_rs.slc.interpreters import choose_interpreter
-from metagpt_ollama_rs.slc.programs import ProgramError, find_executable, last_line, run_program, shown_arguments
-from metagpt_ollama_rs.slc.python_environments import (
+from metagpt_ollama_rs.slc.machine.interpreters import choose_interpreter
+from metagpt_ollama_rs.slc.machine.programs import (
+    ProgramError,
+    find_executable,
+    last_line,
+    run_program,
+    shown_arguments,
+)
+from metagpt_ollama_rs.slc.machine.python_environments import (
     AskedEnvironment,
     ask_environment,
     environment_kind,
@@ -27,13 +33,13 @@ from metagpt_ollama_rs.slc.python_environments import (
     normalized_package_name,
     plain_path,
 )
-from metagpt_ollama_rs.slc.requirement_checks import check_requirements
-from metagpt_ollama_rs.slc.requirement_lists import option_arguments, requirement_text
+from metagpt_ollama_rs.slc.machine.requirement_checks import check_requirements
+from metagpt_ollama_rs.slc.machine.requirement_lists import option_arguments, requirement_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from metagpt_ollama_rs.slc.requirement_lists import RequirementLine
+    from metagpt_ollama_rs.slc.machine.requirement_lists import RequirementLine
 
 __all__ = ["CreateReport", "InstallReport", "PackageChange", "create_environment", "install_packages"]
 

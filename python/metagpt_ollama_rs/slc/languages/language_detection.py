@@ -25,7 +25,7 @@ from pathlib import PurePath
 from typing import Optional
 
 from metagpt_ollama_rs.slc.extras import optional_module
-from metagpt_ollama_rs.slc.language_signs import BUILT_ON, SIGNS, WITH_SEMICOLONS, WITHOUT_SEMICOLONS
+from metagpt_ollama_rs.slc.languages.language_signs import BUILT_ON, SIGNS, WITH_SEMICOLONS, WITHOUT_SEMICOLONS
 
 __all__ = ["TEXT", "detect_code_language", "own_name"]
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metagpt_ollama_rs.errors import ConfigurationError
-from metagpt_ollama_rs.slc.programs import ProgramError, find_executable, last_line, run_program
+from metagpt_ollama_rs.slc.machine.programs import ProgramError, find_executable, last_line, run_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

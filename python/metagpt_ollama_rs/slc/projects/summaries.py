@@ -29,9 +29,9 @@ from metagpt_ollama_rs.errors import ConfigurationError, ContextOverflowError, O
 from metagpt_ollama_rs.slc.calls import ToolOptions, aask, async_client
 from metagpt_ollama_rs.slc.config import ollama_config
 from metagpt_ollama_rs.slc.parallel import gather_bounded, progress_bar
-from metagpt_ollama_rs.slc.project_files import shown
+from metagpt_ollama_rs.slc.projects.project_files import shown
+from metagpt_ollama_rs.slc.projects.text_pieces import Piece, cut_text
 from metagpt_ollama_rs.slc.prompts import render_prompt
-from metagpt_ollama_rs.slc.text_pieces import Piece, cut_text
 from metagpt_ollama_rs.text_cuts import first_part
 from metagpt_ollama_rs.token_estimates import TokenEstimator, estimator_of, note_counts
 

@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 from metagpt_ollama_rs.errors import ConfigurationError
 from metagpt_ollama_rs.slc.extras import optional_module
-from metagpt_ollama_rs.slc.language_detection import TEXT, own_name
-from metagpt_ollama_rs.slc.language_signs import SIGNS
+from metagpt_ollama_rs.slc.languages.language_detection import TEXT, own_name
+from metagpt_ollama_rs.slc.languages.language_signs import SIGNS
 from metagpt_ollama_rs.spelling import near_miss
 
 __all__ = ["CodeLanguage", "code_language", "human_language"]

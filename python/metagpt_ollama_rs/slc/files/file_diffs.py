@@ -21,7 +21,7 @@ from itertools import groupby, islice, takewhile
 from operator import eq
 from typing import TYPE_CHECKING, Any
 
-from metagpt_ollama_rs.slc.rooted_folder import shown_path
+from metagpt_ollama_rs.slc.files.rooted_folder import shown_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

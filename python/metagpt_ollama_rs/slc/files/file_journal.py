@@ -29,7 +29,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Optional
 
 from metagpt_ollama_rs.errors import OllamaError
-from metagpt_ollama_rs.slc.rooted_folder import STATE_FOLDER, RootedFolder, path_parts, sync_folder
+from metagpt_ollama_rs.slc.files.rooted_folder import STATE_FOLDER, RootedFolder, path_parts, sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

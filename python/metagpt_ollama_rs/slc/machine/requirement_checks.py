@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from metagpt_ollama_rs.slc.extras import optional_module
-from metagpt_ollama_rs.slc.plain_tables import aligned_rows
-from metagpt_ollama_rs.slc.requirement_lists import requirement_text
+from metagpt_ollama_rs.slc.machine.plain_tables import aligned_rows
+from metagpt_ollama_rs.slc.machine.requirement_lists import requirement_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from packaging.specifiers import Specifier
     from packaging.version import Version
 
-    from metagpt_ollama_rs.slc.python_environments import AskedEnvironment, Package
-    from metagpt_ollama_rs.slc.requirement_lists import RequirementLine
+    from metagpt_ollama_rs.slc.machine.python_environments import AskedEnvironment, Package
+    from metagpt_ollama_rs.slc.machine.requirement_lists import RequirementLine
 
 __all__ = ["CheckReport", "CheckedRequirement", "Conflict", "check_requirements"]
 

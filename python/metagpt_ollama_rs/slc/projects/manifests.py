@@ -17,11 +17,11 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from metagpt_ollama_rs.slc.entry_point import EntryPoint, line_of
 from metagpt_ollama_rs.slc.extras import optional_module
+from metagpt_ollama_rs.slc.projects.entry_point import EntryPoint, line_of
 
 if TYPE_CHECKING:
-    from metagpt_ollama_rs.slc.project_files import ProjectFile
+    from metagpt_ollama_rs.slc.projects.project_files import ProjectFile
 
 __all__ = ["entry_point_lines", "manifest_entry_points"]
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metagpt_ollama_rs.errors import ConfigurationError
-from metagpt_ollama_rs.slc.interpreters import INTERPRETER_NAME
-from metagpt_ollama_rs.slc.programs import last_line, run_program
+from metagpt_ollama_rs.slc.machine.interpreters import INTERPRETER_NAME
+from metagpt_ollama_rs.slc.machine.programs import last_line, run_program
 
 if TYPE_CHECKING:
     from typing import Union
@@ -173,7 +173,7 @@ def ask_environment(env: EnvironmentLike) -> AskedEnvironment:
         ProgramError: its interpreter does not answer.
     """
     python = _named_interpreter(env)
-    spec = find_spec("metagpt_ollama_rs.slc.environment_probe")
+    spec = find_spec("metagpt_ollama_rs.slc.machine.environment_probe")
     text = Path(str(spec and spec.origin)).read_text(encoding="utf-8")
     done = run_program([python, "-I", "-c", text], seconds=_PATIENCE)
     try:

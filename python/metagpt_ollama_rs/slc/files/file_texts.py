@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from metagpt_ollama_rs.errors import ConfigurationError
-from metagpt_ollama_rs.slc.file_diffs import line_opcodes
+from metagpt_ollama_rs.slc.files.file_diffs import line_opcodes
 
 __all__ = ["FileText", "NotTextError", "check_encoding", "read_text"]
 

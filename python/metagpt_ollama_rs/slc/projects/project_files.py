@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, NamedTuple, Optional, Union
 
 from metagpt_ollama_rs._core import excerpt
 from metagpt_ollama_rs.errors import ConfigurationError
-from metagpt_ollama_rs.slc.file_texts import NotTextError, read_text
-from metagpt_ollama_rs.slc.git_ignores import GitIgnores
+from metagpt_ollama_rs.slc.files.file_texts import NotTextError, read_text
+from metagpt_ollama_rs.slc.files.git_ignores import GitIgnores
 
 if TYPE_CHECKING:
     from metagpt_ollama_rs.slc.prompt_language import PromptLanguage

@@ -23,8 +23,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Optional
 
-from metagpt_ollama_rs.slc.comment_pragmas import is_pragma
 from metagpt_ollama_rs.slc.extras import optional_module
+from metagpt_ollama_rs.slc.languages.comment_pragmas import is_pragma
 
 __all__ = ["Comments", "read_comments"]
 

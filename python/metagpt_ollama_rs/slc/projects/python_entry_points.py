@@ -18,11 +18,11 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Optional, Union
 
-from metagpt_ollama_rs.slc.entry_point import EntryPoint
-from metagpt_ollama_rs.slc.manifests import entry_point_lines
+from metagpt_ollama_rs.slc.projects.entry_point import EntryPoint
+from metagpt_ollama_rs.slc.projects.manifests import entry_point_lines
 
 if TYPE_CHECKING:
-    from metagpt_ollama_rs.slc.project_files import ProjectFile
+    from metagpt_ollama_rs.slc.projects.project_files import ProjectFile
 
     Function = Union[ast.FunctionDef, ast.AsyncFunctionDef]
 

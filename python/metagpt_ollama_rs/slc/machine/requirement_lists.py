@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from metagpt_ollama_rs.errors import ConfigurationError
 from metagpt_ollama_rs.slc.extras import optional_module
-from metagpt_ollama_rs.slc.programs import hide_passwords
+from metagpt_ollama_rs.slc.machine.programs import hide_passwords
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

@@ -14,7 +14,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
-from metagpt_ollama_rs.slc.ignore_rules import IgnoreRules
+from metagpt_ollama_rs.slc.files.ignore_rules import IgnoreRules
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

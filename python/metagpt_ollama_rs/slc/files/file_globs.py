@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from metagpt_ollama_rs.slc.rooted_folder import path_parts
+from metagpt_ollama_rs.slc.files.rooted_folder import path_parts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 from metagpt_ollama_rs.errors import UnusableAnswerError
 from metagpt_ollama_rs.json_answers import recover_json
 from metagpt_ollama_rs.slc.calls import ToolOptions, ask
-from metagpt_ollama_rs.slc.entry_point import EntryPoint
-from metagpt_ollama_rs.slc.manifests import manifest_entry_points
-from metagpt_ollama_rs.slc.project_files import Project, ProjectFile, shown
-from metagpt_ollama_rs.slc.python_entry_points import python_entry_points
+from metagpt_ollama_rs.slc.projects.entry_point import EntryPoint
+from metagpt_ollama_rs.slc.projects.manifests import manifest_entry_points
+from metagpt_ollama_rs.slc.projects.project_files import Project, ProjectFile, shown
+from metagpt_ollama_rs.slc.projects.python_entry_points import python_entry_points
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,0 +1,1 @@
+"""What `MultiLanguageTool` works with: which language code is in, and where its comments are."""

@@ -1,0 +1,1 @@
+"""What `EnvManagerTool` works with: the Pythons, packages, hardware and Ollama of this machine."""
