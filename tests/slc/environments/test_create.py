@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from metagpt_ollama_rs import ConfigurationError
-from metagpt_ollama_rs.slc import EnvManagerTool, installers
+from metagpt_ollama_rs.slc import EnvManagerTool
+from metagpt_ollama_rs.slc.machine import installers
 from metagpt_ollama_rs.slc.machine.programs import ProgramError
 from metagpt_ollama_rs.slc.machine.python_environments import ask_environment
 

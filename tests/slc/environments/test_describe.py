@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from metagpt_ollama_rs import ConfigurationError
-from metagpt_ollama_rs.slc import EnvManagerTool, hardware, ollama_config
+from metagpt_ollama_rs.slc import EnvManagerTool, ollama_config
+from metagpt_ollama_rs.slc.machine import hardware
 from metagpt_ollama_rs.slc.machine.hardware import GraphicsCard, describe_machine, find_graphics_cards
 from metagpt_ollama_rs.slc.machine.interpreters import choose_interpreter, find_interpreters
 from metagpt_ollama_rs.slc.machine.ollama_status import describe_ollama

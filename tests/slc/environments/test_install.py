@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from metagpt_ollama_rs import ConfigurationError
-from metagpt_ollama_rs.slc import EnvManagerTool, installers
+from metagpt_ollama_rs.slc import EnvManagerTool
+from metagpt_ollama_rs.slc.machine import installers
 from metagpt_ollama_rs.slc.machine.programs import ProgramError
 
 # A small package of PyPI without dependencies (6 kB), and an older release of it.
