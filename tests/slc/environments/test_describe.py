@@ -345,7 +345,7 @@ def test_a_server_that_is_not_there(tool_server, monkeypatch):
     assert lines[2].startswith("  hint: is Ollama running there?")
 
 
-@pytest.mark.parametrize(("path", "patience"), [("/api/version", 0.5), ("/api/ps", 2.0)])
+@pytest.mark.parametrize(("path", "patience"), [("/api/version", 0.5), ("/api/ps", 1.0)])
 def test_a_server_that_does_not_answer_does_not_hold_up_the_description(tool_server, monkeypatch, path, patience):
     monkeypatch.setattr("metagpt_ollama_rs.slc.machine.ollama_status._PATIENCE", patience)
     tool_server.on("GET", path, faults.never_answer())
