@@ -125,7 +125,7 @@ class BatchReport:
         verb = "renamed" if self.action == "rename" else "changed"
         count = _count_of_files(len(self.changes))
         if self.number is None:
-            return f"{count} would be {verb}{lines}. This is a dry run: nothing was written."
+            return f"{count} would be {verb}{lines}. This is a dry run: nothing was written; apply=True writes it."
         were = "was" if len(self.changes) == 1 else "were"
         return f"{count} {were} {verb}{lines}, as batch {self.number}; undo() puts them back."
 
@@ -206,7 +206,7 @@ class BatchFileTool:
     -two
     +2
     <BLANKLINE>
-    1 file would be changed (+1 -1 lines). This is a dry run: nothing was written.
+    1 file would be changed (+1 -1 lines). This is a dry run: nothing was written; apply=True writes it.
     """
 
     def __init__(
