@@ -140,6 +140,7 @@ def test_an_unknown_target_is_refused_with_the_nearest(tool_server: ScriptedServ
         MultiLanguageTool.translate_code(PYTHON, target)
     assert meant in caught.value.message
     assert tool_server.requests == []
+    assert caught.value.hint == "name one such as Rust or c++"
 
 
 def test_an_unknown_source_is_refused(tool_server: ScriptedServer) -> None:
@@ -211,6 +212,7 @@ def test_an_unknown_human_language_is_refused(tool_server: ScriptedServer, targe
         MultiLanguageTool.translate_comments(COMMENTED, target)
     assert meant in caught.value.message
     assert tool_server.requests == []
+    assert caught.value.hint == "name one such as German or zh"
 
 
 def test_code_of_an_unknown_language_is_refused(tool_server: ScriptedServer) -> None:

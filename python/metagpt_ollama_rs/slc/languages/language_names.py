@@ -123,4 +123,5 @@ def human_language(name: str) -> str:
 def _unknown(what: str, name: str, known: Iterable[str]) -> ConfigurationError:
     close = near_miss(name, known) if name.strip() else None
     meant = f"; did you mean {close!r}?" if close else ""
-    return ConfigurationError(f"{name!r:.60} is no {what} that is known here{meant}")
+    hint = "name one such as Rust or c++" if what == "programming language" else "name one such as German or zh"
+    return ConfigurationError(f"{name!r:.60} is no {what} that is known here{meant}", hint=hint)
