@@ -4,6 +4,7 @@ disk."""
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -11,6 +12,8 @@ import subprocess
 import sys
 import tempfile
 import threading
+import tracemalloc
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -396,7 +399,7 @@ def test_folders_that_may_not_be_written_to():
             (folder / "a.txt").chmod(0o600)
             for mode in (0o755, 0o555):
                 (folder / "sub").chmod(mode)
-            with pytest.raises(BatchError, match="nothing was written: Permission denied"):
+            with pytest.raises(BatchError, match=r"nothing was written: \.metagpt-ollama: Permission denied"):
                 BatchFileTool(folder / "sub").replace("*", "old", "new", apply=True)
             (folder / "sub").chmod(0o755)
             assert texts(folder) == {"a.txt": "old", "sub/b.txt": "old"}
@@ -459,3 +462,82 @@ def test_moves_are_ordered_so_that_no_name_is_taken():
         assert new not in there
         there[new] = there.pop(old)
     assert there == {new: old for old, new in names.items()}
+
+
+def plant(root: Path, *entries: dict, copy: bytes = b"planted") -> None:
+    """A journal as a foreign repository may bring it along."""
+    texts = [json.dumps(entry).encode() for entry in entries]
+    journal_of(root).parent.mkdir(parents=True)
+    journal_of(root).write_bytes(b"".join(b"%08x %s\n" % (zlib.crc32(text), text) for text in texts))
+    journal_of(root).with_name("0").write_bytes(copy)
+
+
+def planned(path: str, mode: int = 0o644) -> dict:
+    before, after = (hashlib.sha256(data).hexdigest() for data in (b"planted", b"old"))
+    return {"plan": [{"path": path, "before": before, "after": after, "mode": mode}], "action": "replace"}
+
+
+@pytest.mark.parametrize(
+    "path", ["../outside", "/etc/hostname", ".git/config", "sub/.GIT/config", "\ud800", "a\0b", ""]
+)
+def test_a_planted_journal_changes_nothing_outside_of_the_root_and_nothing_of_git(tool, tmp_path, path):
+    plant(tmp_path, planned(path), {"event": "step", "step": 0}, {"event": "done"})
+    before = texts(tmp_path)
+    for force in (False, True):
+        report = tool.undo_report(force=force)
+        assert [problem.path for problem in report.problems] == [path]
+        str(report).encode()
+    assert {name: text for name, text in texts(tmp_path).items() if STATE not in name} == {
+        name: text for name, text in before.items() if STATE not in name
+    }
+    assert not (tmp_path.parent / "outside").exists()
+
+
+@pytest.mark.parametrize("mode", [0o4755, 0o2755, -1, 1 << 70])
+def test_a_planted_journal_gives_no_file_the_rights_of_its_owner(tool, tmp_path, mode):
+    plant(tmp_path, planned("gone.txt", mode), {"event": "step", "step": 0}, {"event": "done"})
+    tool.undo(force=True)
+    assert (tmp_path / "gone.txt").stat().st_mode & 0o7777 == mode & 0o777
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [planned("a.txt"), {"plan": [], "action": "replace"}],
+        [{**planned("a.txt"), "action": "\x1b[2J"}],
+        [{**planned("a.txt"), "action": 7}],
+    ],
+)
+def test_a_journal_that_no_batch_writes_is_damaged(tool, tmp_path, entries):
+    plant(tmp_path, *entries)
+    with pytest.raises(BatchError, match=f"line {len(entries)} of .* is damaged"):
+        tool.undo()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files of another user")
+def test_the_journal_of_another_user_is_not_used(tool, tmp_path):
+    tool.replace("a.txt", "old", "new", apply=True)
+    os.chown(tmp_path / STATE, 12345, -1)
+    for call in (tool.undo, lambda: tool.replace("b.txt", "old", "new", apply=True)):
+        with pytest.raises(BatchError, match="belongs to another user"):
+            call()
+    # All of the root is theirs.
+    os.chown(tmp_path, 12345, -1)
+    assert "as before" in tool.undo()
+
+
+def test_undo_does_not_read_a_file_that_has_grown_into_memory(tool, tmp_path):
+    tool.replace("a.txt", "old", "new", apply=True)
+    os.truncate(tmp_path / "a.txt", 1 << 29)
+    tracemalloc.start()
+    try:
+        assert "it was changed after the batch: a.txt" in tool.undo()
+        assert tracemalloc.get_traced_memory()[1] < 1 << 26
+    finally:
+        tracemalloc.stop()
+
+
+def test_no_file_gets_the_name_of_a_temporary_one(tool, tmp_path):
+    text = tool.rename("a.txt", f"{STATE}-000002-0", apply=True)
+    assert f"left alone, names that begin with {STATE} are those of temporary files: a.txt" in text
+    assert (tmp_path / "a.txt").exists()

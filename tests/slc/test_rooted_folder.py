@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from metagpt_ollama_rs.slc import BatchFileTool
-from metagpt_ollama_rs.slc.files.rooted_folder import PathRefusedError, RootedFolder, path_parts
+from metagpt_ollama_rs.slc.files.rooted_folder import PathRefusedError, RootedFolder, path_parts, shown_path
 
 SECRET = "old secret"
 
@@ -315,3 +315,11 @@ def test_nothing_is_put_where_it_would_be_run(root, target):
     (root / target).write_text("old")
     assert target not in tool.find("**/*") or target.startswith(".GIT")
     assert tool.find(target) == []
+
+
+def test_half_of_a_pair_of_surrogates_is_no_path(tmp_path):
+    """An escape in a model's JSON can leave one; no file has such a name."""
+    for path in ("\ud83d", "a/\ude00.txt"):
+        with pytest.raises(PathRefusedError, match="no path of a file"):
+            RootedFolder(tmp_path).read(path, limit=1)
+        assert shown_path(path).isascii()

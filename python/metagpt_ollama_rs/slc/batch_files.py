@@ -24,7 +24,7 @@ from metagpt_ollama_rs.errors import (
     UnusableAnswerError,
 )
 from metagpt_ollama_rs.slc.calls import ToolOptions, aask, check_tool_options
-from metagpt_ollama_rs.slc.config import ollama_config
+from metagpt_ollama_rs.slc.config import tool_config
 from metagpt_ollama_rs.slc.files.file_answers import is_prose, new_lines
 from metagpt_ollama_rs.slc.files.file_diffs import content_diff, count_lines, rename_diff
 from metagpt_ollama_rs.slc.files.file_globs import PathGlob
@@ -55,7 +55,7 @@ from metagpt_ollama_rs.slc.prompt_language import prompt_language
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from typing_extensions import Unpack
 
@@ -125,7 +125,7 @@ class BatchReport:
         verb = "renamed" if self.action == "rename" else "changed"
         count = _count_of_files(len(self.changes))
         if self.number is None:
-            return f"{count} would be {verb}{lines}. This is a dry run: nothing was written."
+            return f"{count} would be {verb}{lines}. This is a dry run: nothing was written; apply=True writes it."
         were = "was" if len(self.changes) == 1 else "were"
         return f"{count} {were} {verb}{lines}, as batch {self.number}; undo() puts them back."
 
@@ -206,7 +206,7 @@ class BatchFileTool:
     -two
     +2
     <BLANKLINE>
-    1 file would be changed (+1 -1 lines). This is a dry run: nothing was written.
+    1 file would be changed (+1 -1 lines). This is a dry run: nothing was written; apply=True writes it.
     """
 
     def __init__(
@@ -388,10 +388,15 @@ class BatchFileTool:
             raise ConfigurationError("the text to replace is empty")
         if regex:
             check_regex(old, new)
-        files, problems, count = self._read_all(pattern)
         # Who writes a carriage return means it: line ends are then characters like others.
         exact = "\r" in old + new or (regex and r"\r" in old + new)
-        sources = [file.text.text if exact else file.text.lines for file in files]
+
+        def source_of(text: FileText) -> str:
+            return text.text if exact else text.lines
+
+        # Only the files that change are kept in memory, but for a regular expression, which runs on all at once.
+        files, problems, count = self._read_all(pattern, lambda text: regex or old in source_of(text))
+        sources = [source_of(file.text) for file in files]
         if regex:
             made = [text for text, _ in self._substituted(old, new, sources, [file.path for file in files])]
         else:
@@ -432,7 +437,7 @@ class BatchFileTool:
         check_tool_options("apply_prompt", options)
         if not instruction.strip():
             raise ConfigurationError("the instruction is empty")
-        if options.get("language") is None and ollama_config.language is None:
+        if options.get("language") is None and tool_config().language is None:
             # The paths are no words of the user's.
             options["language"] = prompt_language([instruction])
         files, problems, count = self._read_all(pattern, to_write=True)
@@ -473,9 +478,11 @@ class BatchFileTool:
         ordered = tuple(sorted(problems, key=lambda problem: problem.path))
         return BatchPlan(action, tuple(changes), ordered, looked_at, None, notes, self._folder, steps)
 
-    def _read_all(self, pattern: str, *, to_write: bool = False) -> tuple[list[_ReadFile], list[FileProblem], int]:
-        """The texts that the pattern matches (only those that may be written, if they are ``to_write``), the files that
-        are left alone, and the number of both."""
+    def _read_all(
+        self, pattern: str, wanted: Callable[[FileText], bool] = lambda _: True, *, to_write: bool = False
+    ) -> tuple[list[_ReadFile], list[FileProblem], int]:
+        """The ``wanted`` ones of the texts that the pattern matches (only those that may be written, if they are
+        ``to_write``), the files that are left alone, and how many files the pattern matches."""
         files, problems = [], []
         paths = self.find(pattern)
         for path in paths:
@@ -483,7 +490,9 @@ class BatchFileTool:
                 found = self._folder.read(path, limit=self._max_bytes)
                 if to_write:
                     check_writable(path, found.status)
-                files.append(_ReadFile(path, found, read_text(found.data, path, self._encoding)))
+                text = read_text(found.data, path, self._encoding)
+                if wanted(text):
+                    files.append(_ReadFile(path, found, text))
             except (OSError, NotTextError) as error:
                 problems.append(FileProblem(path, reason_of(path, error)))
         return files, problems, len(paths)
@@ -542,6 +551,9 @@ class BatchFileTool:
         if "/".join(parts) != new_path:
             raise PathRefusedError(f"{new_path!r} is no name of a file")
         check_target(new_path)
+        if any(part.casefold().startswith(STATE_FOLDER) for part in parts):
+            # A batch would take such a file for one of its temporary files, and delete it.
+            raise PathRefusedError(f"names that begin with {STATE_FOLDER} are those of temporary files")
         status = self._folder.status(path)
         if status is None:
             raise PathRefusedError("it is no longer there")

@@ -77,12 +77,14 @@ def test_an_interpreter_that_is_a_launcher_of_another_one_is_listed_once(bare_ma
 def test_interpreters_that_do_not_answer_are_listed_with_the_reason(bare_machine, script, monkeypatch):
     script("python3.1", "echo 'command not found: python3.1' >&2; exit 127")
     script("python3.3", "echo hello")
+    script("python3.6", "echo 7")
+    script("python3.7", "printf '%0200000d' 0 | tr 0 '['")
     (bare_machine.parent / "bin" / "python3.4").symlink_to("/no/such/file")
     (bare_machine.parent / "bin" / "python3.5").write_text("not executable", encoding="utf-8")
     found = {Path(each.path).name: each.problem for each in find_interpreters() if "running" not in each.sources}
     assert found == {
         "python3.1": "exit code 127: command not found: python3.1",
-        "python3.3": "exit code 0: it does not say its version",
+        **{f"python3.{minor}": "exit code 0: it does not say its version" for minor in (3, 6, 7)},
         "python3.4": f"{bare_machine.parent / 'bin' / 'python3.4'} cannot be run: No such file or directory",
     }
     assert "command not found: python3.1" in section("Python interpreters")
@@ -165,6 +167,15 @@ def test_environments_near_the_working_folder(bare_machine, no_configuration, mo
     assert found[str(other)].version == "3.9.1"
     assert [found[str(path)].current for path in (active, inner)] == [True, False]
     assert found[sys.prefix].current
+
+
+def test_an_environment_of_the_project_is_not_run_and_its_name_forges_no_lines(bare_machine):
+    path = make_environment(bare_machine / "env\n  3.99.9\x1b[2J")
+    (path / "bin" / "python").unlink()
+    (path / "bin" / "python").write_text(f"#!/bin/sh\ntouch {bare_machine}/was-run\n", encoding="utf-8")
+    (path / "bin" / "python").chmod(0o755)
+    assert rf"{bare_machine}/env\n  3.99.9\x1b[2J" in section("Virtual environments")
+    assert not (bare_machine / "was-run").exists()
 
 
 def test_a_working_folder_in_an_environment_and_one_that_is_gone(bare_machine, monkeypatch):
@@ -345,7 +356,7 @@ def test_a_server_that_is_not_there(tool_server, monkeypatch):
     assert lines[2].startswith("  hint: is Ollama running there?")
 
 
-@pytest.mark.parametrize(("path", "patience"), [("/api/version", 0.5), ("/api/ps", 2.0)])
+@pytest.mark.parametrize(("path", "patience"), [("/api/version", 0.5), ("/api/ps", 1.0)])
 def test_a_server_that_does_not_answer_does_not_hold_up_the_description(tool_server, monkeypatch, path, patience):
     monkeypatch.setattr("metagpt_ollama_rs.slc.machine.ollama_status._PATIENCE", patience)
     tool_server.on("GET", path, faults.never_answer())

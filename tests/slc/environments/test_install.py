@@ -63,6 +63,19 @@ def test_a_package_of_pypi_by_pip(pip_environment):
     assert packages(pip_environment) == {**before, "iniconfig": "2.0.0"}
 
 
+def test_the_working_folder_does_not_say_which_index_is_asked(environment, script, bare_machine, tmp_path):
+    """uv takes one from the `uv.toml` there; a value of an allowed option may be relative to it."""
+    script("uv", f"pwd > {tmp_path}/folder")
+    for requirements, apply, folder in [
+        (["six"], False, "/"),
+        (["six"], True, "/"),
+        (["six", "-r more.txt"], True, str(bare_machine)),
+        (["./six"], True, str(bare_machine)),
+    ]:
+        EnvManagerTool.install(environment, requirements, apply, allow_options=["-r"], allow_urls=True)
+        assert (tmp_path / "folder").read_text(encoding="utf-8") == f"{folder}\n"
+
+
 def test_what_cannot_be_resolved(environment):
     wanted = "no-such-package-of-anybody-0"
     report = EnvManagerTool.install_report(environment, wanted)

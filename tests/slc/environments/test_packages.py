@@ -163,6 +163,16 @@ def test_what_an_environment_prints_by_itself_is_passed_over(environment, put_pa
     assert lines(environment)[1:] == ["one  1.0"]
 
 
+def test_an_interpreter_that_answers_with_nonsense(environment):
+    python = environment / "bin" / "python"
+    python.unlink()
+    for text in ("echo '{\"python\": 1}'", "printf '{\"python\": '; printf '%0200000d' 0 | tr 0 '['"):
+        python.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
+        python.chmod(0o755)
+        with pytest.raises(ConfigurationError, match="does not describe its environment"):
+            lines(environment)
+
+
 def test_a_program_with_another_name_is_not_started(tmp_path):
     program = tmp_path / "program"
     program.write_text(f"#!/bin/sh\ntouch {tmp_path}/was-run\n", encoding="utf-8")

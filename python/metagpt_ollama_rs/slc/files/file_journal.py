@@ -146,7 +146,7 @@ class BatchLog:
                 try:
                     self._take(entry)
                     continue
-                except (KeyError, TypeError, ValueError):
+                except (AttributeError, KeyError, TypeError, ValueError):
                     pass
             # A crash cuts the last line. When the batch is undone later, others may follow it.
             elif not line or number == len(lines) or (self.plan and _is_cut(line)):
@@ -159,7 +159,9 @@ class BatchLog:
 
     def _take(self, entry: dict[str, Any]) -> None:
         if "plan" in entry:
-            if not all(isinstance(step["path"], str) for step in entry["plan"]):
+            paths = [step["path"] for step in entry["plan"]]
+            # Each journal has one plan.
+            if self.action or not entry["action"].isidentifier() or not all(isinstance(path, str) for path in paths):
                 raise ValueError(entry)
             self.plan, self.action = entry["plan"], entry["action"]
             return
@@ -248,6 +250,13 @@ class FileJournal:
         import fcntl
 
         self._folder.make_folder(STATE_FOLDER)
+        with self._folder.folder(()) as root, self._folder.folder((STATE_FOLDER,)) as state:
+            # Who owns the root can replace all that is in it anyway. Of a mounted disk all files may have one owner.
+            if os.fstat(state).st_uid not in (os.geteuid(), os.fstat(root).st_uid):
+                raise BatchError(
+                    f"{STATE_FOLDER} belongs to another user, who can have written anything into its journal",
+                    hint="delete it, unless that user can undo the batches in it",
+                )
         try:
             with self._folder.parent(_LOCK) as (parent, name):
                 descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=parent)

@@ -377,7 +377,7 @@ class _Undoer:
     def _restore(self, step: int, plan: dict[str, Any]) -> bool:
         path = plan["path"]
         try:
-            now: Optional[str] = digest(self._folder.read(path, limit=1 << 40).data)
+            now: Optional[str] = self._folder.digest(path)
         except FileNotFoundError:
             now = None
         if now == plan["before"]:
@@ -388,7 +388,8 @@ class _Undoer:
         before = self._folder.read(self._log.copy_path(step), limit=1 << 40).data
         if digest(before) != plan["before"]:
             raise PathRefusedError(f"{shown_path(path)}: its copy {self._log.copy_path(step)} is damaged")
-        stage(self._folder, self._log, step, path, before, plan["mode"])
+        # Whoever wrote the journal, no file comes back with the rights of its owner for those who run it.
+        stage(self._folder, self._log, step, path, before, plan["mode"] & 0o777)
         rename_over(self._folder, self._log, step, path)
         return True
 
@@ -495,4 +496,5 @@ def _named_failures(what: str) -> Iterator[None]:
     except (BatchError, PathRefusedError):
         raise
     except OSError as error:
-        raise BatchError(f"{what}: {error.strerror or error}") from error
+        where = f"{error.filename}: " if isinstance(error.filename, str) else ""
+        raise BatchError(f"{what}: {where}{error.strerror or error}") from error

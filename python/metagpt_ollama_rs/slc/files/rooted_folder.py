@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import stat
 from dataclasses import dataclass, field
@@ -88,6 +89,11 @@ def path_parts(path: AnyPath) -> tuple[str, ...]:
         raise PathRefusedError(f"{shown_path(text)}: it leads out of the root")
     if not parts or "\0" in text:
         raise PathRefusedError(f"{shown_path(text)!r}: it is no path of a file")
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError as error:
+        # Half of a pair of surrogates, which an escape in JSON can leave.
+        raise PathRefusedError(f"{text!a}: it is no path of a file") from error
     return parts
 
 
@@ -100,11 +106,13 @@ def shown_path(path: str) -> str:
     """
     if path.isprintable() and not set('"\\') & set(path):
         return path
+    try:
+        encoded = os.fsencode(path)
+    except UnicodeEncodeError:
+        encoded = path.encode("utf-8", "backslashreplace")
     escapes = {0x22: '\\"', 0x5C: "\\\\", 0x09: "\\t", 0x0A: "\\n", 0x0D: "\\r"}
     return '"{}"'.format(
-        "".join(
-            escapes.get(byte) or (chr(byte) if 0x20 <= byte < 0x7F else f"\\{byte:03o}") for byte in os.fsencode(path)
-        )
+        "".join(escapes.get(byte) or (chr(byte) if 0x20 <= byte < 0x7F else f"\\{byte:03o}") for byte in encoded)
     )
 
 
@@ -187,6 +195,15 @@ class RootedFolder:
             if len(data) > limit:
                 raise PathRefusedError(f"{shown}: it has more than {limit} bytes")
             return FileBytes(bytes(data), status)
+
+    def digest(self, path: AnyPath) -> str:
+        """The SHA-256 of the regular file at ``path``, whatever its size. Raises as `read`."""
+        found = hashlib.sha256()
+        shown = shown_path("/".join(path_parts(path)))
+        with self.parent(path) as (parent, name), open_regular(parent, name, shown) as descriptor:
+            while piece := os.read(descriptor, 1 << 20):
+                found.update(piece)
+        return found.hexdigest()
 
     def status(self, path: AnyPath) -> Optional[os.stat_result]:
         """The status of what is at ``path``, of a link itself; None where nothing is."""

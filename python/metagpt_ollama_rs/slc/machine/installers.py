@@ -211,13 +211,16 @@ def install_packages(
     command = _install_command(environment, installer)
     rest = [*options, *(["--", *wanted] if wanted else [])]
     arguments = [*command, *rest]
+    # uv would take an index from the `uv.toml` or `pyproject.toml` of the working folder, which may be anybody's. Paths
+    # that are allowed expressly may be relative to that folder.
+    folder = None if options or any(line.address for line in lines) else os.path.abspath(os.sep)
     refusal = _change_refusal(environment, current, options)
     if not apply:
-        changes, problem = _dry_run(environment, command, rest, seconds)
+        changes, problem = _dry_run(environment, command, rest, seconds, folder)
         return InstallReport(str(environment), tuple(arguments), False, changes, problem=problem, refusal=refusal)
     if refusal:
         raise ConfigurationError(refusal, hint="make one with EnvManagerTool.create, and install there")
-    done = run_program(arguments, seconds=seconds, grace=_GRACE, on_text=on_text)
+    done = run_program(arguments, seconds=seconds, grace=_GRACE, on_text=on_text, folder=folder)
     if done.exit_code != 0:
         raise _failure(arguments, done.exit_code, f"{done.stdout}\n{done.stderr}")
     after = ask_environment(environment.python)
@@ -266,7 +269,7 @@ def _change_refusal(environment: AskedEnvironment, current: bool, options: Seque
 
 
 def _dry_run(
-    environment: AskedEnvironment, command: Sequence[str], rest: Sequence[str], seconds: float
+    environment: AskedEnvironment, command: Sequence[str], rest: Sequence[str], seconds: float, folder: str | None
 ) -> tuple[tuple[PackageChange, ...], str | None]:
     """What would change, or why that is not known."""
     with_uv = command[1] == "pip"
@@ -275,7 +278,7 @@ def _dry_run(
         return (), f"pip {'.'.join(map(str, pip))} cannot do a dry run (22.2 and later can)"
     arguments = [*command, "--dry-run", *([] if with_uv else ["--quiet", "--report", "-"]), *rest]
     try:
-        done = run_program(arguments, seconds=seconds, grace=_GRACE)
+        done = run_program(arguments, seconds=seconds, grace=_GRACE, folder=folder)
         if done.exit_code != 0:
             raise _failure(arguments, done.exit_code, done.stderr)
         if with_uv:

@@ -155,11 +155,11 @@ def _base_of_this() -> str:
 def _ask_version(path: str, sources: tuple[str, ...]) -> Interpreter:
     try:
         done = run_program([path, "-E", "-s", "-c", _QUESTION], seconds=_PATIENCE)
-        executable, version, implementation = json.loads(last_line(done.stdout))
+        executable, version, implementation = map(str, json.loads(last_line(done.stdout)))
         return Interpreter(executable if _is_launcher(path) else path, version, implementation, sources)
     except ProgramError as error:
         return Interpreter(path, sources=sources, problem=error.message)
-    except ValueError:
+    except (RecursionError, TypeError, ValueError):
         said = last_line(done.stderr) or "it does not say its version"
         return Interpreter(path, sources=sources, problem=f"exit code {done.exit_code}: {said:.200}")
 

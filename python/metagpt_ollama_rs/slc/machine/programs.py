@@ -112,7 +112,12 @@ def find_executable(name: str) -> str | None:
 
 
 def run_program(
-    arguments: Sequence[str], *, seconds: float, grace: float = 1.0, on_text: Callable[[str], object] | None = None
+    arguments: Sequence[str],
+    *,
+    seconds: float,
+    grace: float = 1.0,
+    on_text: Callable[[str], object] | None = None,
+    folder: str | None = None,
 ) -> Finished:
     """Runs a program to its end and returns what it wrote.
 
@@ -121,6 +126,7 @@ def run_program(
         seconds: how long it may take.
         grace: how many seconds it gets to clean up when it has to end early; then it is killed.
         on_text: is called with each piece of what it writes, as it comes.
+        folder: its working folder, if that is not the one of this process.
 
     Raises:
         ProgramError: it cannot be started, takes longer, or writes more than 64 MiB. An exit code other than 0 is none.
@@ -132,6 +138,7 @@ def run_program(
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            cwd=folder,
             start_new_session=True,
         )
     except (OSError, ValueError) as error:

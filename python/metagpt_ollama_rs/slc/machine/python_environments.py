@@ -192,7 +192,7 @@ def ask_environment(env: EnvironmentLike) -> AskedEnvironment:
             packages=_read_packages(answer["packages"]),
             unreadable=tuple(answer["unreadable"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, RecursionError, TypeError, ValueError) as error:
         raise ConfigurationError(
             f"the interpreter {python} does not describe its environment: exit code {done.exit_code}"
             f" ({last_line(done.stderr) or 'it said nothing'})",

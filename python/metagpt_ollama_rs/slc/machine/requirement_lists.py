@@ -88,7 +88,7 @@ def read_requirements(requirements: Requirements, *, includes: bool | None = Non
 
 
 def check_allowed(lines: Iterable[RequirementLine], *, urls: bool, options: AllowedOptions) -> None:
-    """Raises ConfigurationError for the first URL, path or option that is not allowed."""
+    """Raises ConfigurationError for the first URL, path or option that is not allowed, or is not one option."""
     for line in lines:
         if not urls and (line.address or (line.requirement and line.requirement.url)):
             raise ConfigurationError(
@@ -107,6 +107,7 @@ def check_allowed(lines: Iterable[RequirementLine], *, urls: bool, options: Allo
                 f"{line.where}: an option, where a requirement is expected: {name:.200}",
                 hint=f"allow_options=[{name!r}] allows it",
             )
+        option_arguments(line)
 
 
 def requirement_text(requirement: Requirement) -> str:
