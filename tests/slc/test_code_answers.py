@@ -137,6 +137,14 @@ CASES = [
     case("```bash\npip install rich\n```", "pip install rich", name="commands only"),
     case("```python\n```\n```python\nprint(1)\n```", "print(1)", name="an empty block first"),
     case("```python\ndef f(:\n```", "def f(:", name="Python that does not parse"),
+    case("`print(1)`", "print(1)", name="between single backticks"),
+    case("Use `print(1)` here.", "Use `print(1)` here.", name="a sentence with code in it"),
+    case(
+        'Here:\n\n<pre><code class="language-js">\nif (a &lt; b) f();\n</code></pre>',
+        "if (a < b) f();",
+        name="HTML's pre",
+    ),
+    case("<div>\n<pre>a</pre>\n</div>", "<div>\n<pre>a</pre>\n</div>", name="a page with pre"),
 ]
 
 

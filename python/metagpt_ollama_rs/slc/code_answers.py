@@ -11,6 +11,7 @@ several blocks one is the program. Nothing of the code is changed.
 from __future__ import annotations
 
 import ast
+import html
 import itertools
 import keyword
 import logging
@@ -44,7 +45,10 @@ _MARKDOWN = frozenset({"markdown", "md", ""})
 _FENCE_LINE = re.compile(r"^[ \t>*+\-\d.)]*(?:```|~~~)", re.MULTILINE)
 # What ends a sentence and has the first line of a fence behind it, in the same line.
 _LATE_FENCE = re.compile(r"^[^`\n]*[.:!?。：！？][ \t]*(?=(?:```|~~~)[\w+#.-]*[ \t]*$)", re.MULTILINE)
-_ONE_LINE = re.compile(r"`{3,}(?P<code>[^`\n]+)`{3,}")
+_ONE_LINE = re.compile(r"(?P<marks>`+)(?P<code>[^`\n]+)(?P=marks)")
+# Code that is shown as HTML, in an answer that is not a page itself.
+_HTML = re.compile(r"<pre\b[^>\n]*>(?:\s*<code\b[^>\n]*>)?\n?(?P<code>[^<]*)(?:</code>\s*)?</pre>")
+_IS_HTML = re.compile(r"\s*<(?:!doctype|html|head|body|div)\b", re.IGNORECASE)
 # A line that only Python has.
 _PYTHON_LINE = re.compile(
     r"^[ \t]*(?:(?:async )?def \w+\(.*:$|class \w+.*:$|from [\w.]+ import |if __name__ ==)", re.MULTILINE
@@ -166,11 +170,16 @@ def _code_without_fence(text: str, wanted: str) -> CodeBlock:
     if one_line is not None:
         code = one_line["code"].strip()
         first, _, rest = code.partition(" ")
-        code = rest.strip() if rest.strip() and _fence_language(first) in (_PYTHON, wanted) else code
+        has_language = len(one_line["marks"]) > 2 and _fence_language(first) in (_PYTHON, wanted)
+        code = rest.strip() if rest.strip() and has_language else code
         return CodeBlock(wanted or _guessed_language(code), code)
     found = without_prose(text) if wanted in ("", _PYTHON) else None
     if found is not None:
         return CodeBlock(_PYTHON, found.text)
+    preformatted = _HTML.search(text) if wanted != "html" and not _IS_HTML.match(text) else None
+    if preformatted is not None and preformatted["code"].strip():
+        code = html.unescape(preformatted["code"]).removesuffix("\n")
+        return CodeBlock(wanted or _guessed_language(code), code)
     indented = _indented_code(text)
     if indented is not None:
         return CodeBlock(wanted or _guessed_language(indented), indented)
