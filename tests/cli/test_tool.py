@@ -196,7 +196,7 @@ def test_what_is_no_text(tool, tmp_path):
 
 
 def test_an_empty_stdin(tool):
-    assert tool("ask") == (1, "", "error: <stdin> is empty\n")
+    assert tool("ask") == (1, "", "error: <stdin> is empty\nhint: give it as an argument, or pipe it in\n")
     assert tool("ask", " ") == (1, "", "error: the question is empty\n")
 
 
@@ -344,7 +344,7 @@ def test_a_stream_that_breaks_off_keeps_what_came(ollama_server):
     code, err = terminal.end()
     assert code == 1
     assert terminal.shown == "Because it\n"
-    assert err.startswith("error: the answer was cut at its token limit\nhint: ")
+    assert err.startswith("error: the answer was cut at its token limit\nhint: raise --option num_predict=N")
 
 
 def test_a_terminal_is_not_waited_for_without_a_word():

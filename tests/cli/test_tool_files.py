@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -33,6 +34,20 @@ def test_batch_find(tool, folder):
     assert found == {"tool": "batch", "action": "find", "files": ["a.txt", "sub/b.txt"]}
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes on Linux alone")
+def test_names_that_are_not_in_the_encoding_of_the_system_can_be_piped(folder):
+    name = "变量.txt".encode("gbk")
+    with open(os.path.join(os.fsencode(folder), name), "w") as file:
+        file.write("中 two\n")
+    command = [sys.executable, "-m", "metagpt_ollama_rs.cli", "tool", "batch"]
+    for encoding, text in (("utf-8", "中".encode()), ("ascii", b"\\u4e2d")):
+        variables = {**os.environ, "PYTHONIOENCODING": encoding}
+        done = subprocess.run([*command, "find", folder, "*.txt"], env=variables, capture_output=True, check=True)
+        assert sorted(done.stdout.splitlines()) == [b"a.txt", name]
+        read = subprocess.run([*command, "read", folder, name], env=variables, capture_output=True, check=True)
+        assert read.stdout == text + b" two\n"
+
+
 def test_batch_read(tool, folder):
     assert tool("batch", "read", folder, "a.txt") == (0, "one two\n", "")
     assert tool("batch", "read", folder, "a.txt", "sub/b.txt")[1] == "== a.txt\none two\n\n== sub/b.txt\n变量 two\r\n"
@@ -48,7 +63,7 @@ def test_batch_replace_and_undo(tool, folder):
     code, out, err = tool("batch", "replace", folder, "*.txt", "two", "2")
     assert (code, contents(folder)) == (0, before)
     assert out.endswith("-one two\n+one 2\n")
-    assert err == "1 file would be changed (+1 -1 lines). This is a dry run: nothing was written.\n"
+    assert err == "1 file would be changed (+1 -1 lines). This is a dry run: nothing was written; --apply writes it.\n"
     code, _, err = tool("batch", "replace", folder, "[ac].*", "two", "2", "--apply")
     assert (code, contents(folder)["a.txt"]) == (0, b"one 2\n")
     assert err.splitlines()[0].endswith("`batch undo` puts them back.")

@@ -158,7 +158,7 @@ def test_a_dry_run_writes_nothing_and_shows_a_diff(root):
     assert tool.replace("**/*.py", "old", "new") == (
         "diff --git a/a.py b/a.py\n--- a/a.py\n+++ b/a.py\n@@ -1,2 +1,2 @@\n"
         "-import old\n-old()\n+import new\n+new()\n\n"
-        "1 file would be changed (+2 -2 lines). This is a dry run: nothing was written."
+        "1 file would be changed (+2 -2 lines). This is a dry run: nothing was written; apply=True writes it."
     )
     assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == before
 

@@ -44,6 +44,7 @@ _PYTHON_ARGUMENTS = (
     (re.compile(r"\bsource='(\w+)'"), r"--from \1"),
     (re.compile(r"\boptions=\{'(\w+)': …\}"), r"--option \1=…"),
     (re.compile(r"\bundo\(\)"), "`batch undo`"),
+    (re.compile(r"\b(num_predict) in options\b"), r"--option \1=N"),
 )
 
 
@@ -58,7 +59,9 @@ def add_words_argument(parser: argparse.ArgumentParser, name: str, about: str) -
 
 def add_file_argument(parser: argparse.ArgumentParser, *, nargs: str | None = "?") -> None:
     """Declares the file that a tool reads."""
-    parser.add_argument("file", nargs=nargs, metavar="FILE", help="the file; - (or nothing) reads stdin")
+    parser.add_argument(
+        "file", nargs=nargs, metavar="FILE", help=f"the file; - {'' if nargs is None else '(or nothing) '}reads stdin"
+    )
     add_encoding_argument(parser)
 
 

@@ -56,7 +56,7 @@ def read_file(path: str | None, encoding: str | None) -> InputText:
         raise CliError(f"{name} has more than {_MOST >> 20} MiB", hint="give the part of it that matters")
     text = decode_input(data, encoding, name)
     if not text.strip():
-        raise CliError(f"{name} is empty")
+        raise CliError(f"{name} is empty", hint="give it as an argument, or pipe it in" if path is None else None)
     return InputText(name, text)
 
 

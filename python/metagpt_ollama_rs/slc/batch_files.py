@@ -24,7 +24,7 @@ from metagpt_ollama_rs.errors import (
     UnusableAnswerError,
 )
 from metagpt_ollama_rs.slc.calls import ToolOptions, aask, check_tool_options
-from metagpt_ollama_rs.slc.config import ollama_config
+from metagpt_ollama_rs.slc.config import tool_config
 from metagpt_ollama_rs.slc.files.file_answers import is_prose, new_lines
 from metagpt_ollama_rs.slc.files.file_diffs import content_diff, count_lines, rename_diff
 from metagpt_ollama_rs.slc.files.file_globs import PathGlob
@@ -125,7 +125,7 @@ class BatchReport:
         verb = "renamed" if self.action == "rename" else "changed"
         count = _count_of_files(len(self.changes))
         if self.number is None:
-            return f"{count} would be {verb}{lines}. This is a dry run: nothing was written."
+            return f"{count} would be {verb}{lines}. This is a dry run: nothing was written; apply=True writes it."
         were = "was" if len(self.changes) == 1 else "were"
         return f"{count} {were} {verb}{lines}, as batch {self.number}; undo() puts them back."
 
@@ -206,7 +206,7 @@ class BatchFileTool:
     -two
     +2
     <BLANKLINE>
-    1 file would be changed (+1 -1 lines). This is a dry run: nothing was written.
+    1 file would be changed (+1 -1 lines). This is a dry run: nothing was written; apply=True writes it.
     """
 
     def __init__(
@@ -437,7 +437,7 @@ class BatchFileTool:
         check_tool_options("apply_prompt", options)
         if not instruction.strip():
             raise ConfigurationError("the instruction is empty")
-        if options.get("language") is None and ollama_config.language is None:
+        if options.get("language") is None and tool_config().language is None:
             # The paths are no words of the user's.
             options["language"] = prompt_language([instruction])
         files, problems, count = self._read_all(pattern, to_write=True)

@@ -11,6 +11,7 @@ errors included (`console.print_json_error`).
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import sys
 from typing import TYPE_CHECKING
@@ -30,6 +31,9 @@ POSITION = 45
 
 # The tool that is none of `slc`'s.
 _LIST = "list"
+
+# The name under which codecs know `_printable`.
+_PRINTABLE = "metagpt-ollama-printable"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,14 +55,26 @@ def run(arguments: argparse.Namespace) -> int:
     """Runs the tool and returns its exit code."""
     if sys.stdout is None:
         raise CliError("stdout is closed: there is nowhere to print to")
+    codecs.register_error(_PRINTABLE, _printable)
     for stream in (sys.stdout, sys.stderr):
         # A character that the terminal's encoding does not have is no reason to lose an answer.
         with contextlib.suppress(AttributeError):
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+            stream.reconfigure(errors="backslashreplace" if stream.isatty() else _PRINTABLE)  # type: ignore[union-attr]
     with _errors_for_the_user():
         if arguments.tool == _LIST:
             return _list_tools(as_json=arguments.json)
         return tool_commands.tool_named(arguments.tool).run(arguments)
+
+
+def _printable(error: UnicodeError) -> tuple[str | bytes, int]:
+    """What is written for a character that an encoding does not have: of a file name that is not in the encoding of the
+    system the byte that it stands for, so that other programs find the file; else its number, as `\\u4e2d`."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    code = ord(error.object[error.start])
+    if 0xDC80 <= code <= 0xDCFF:
+        return bytes([code - 0xDC00]), error.start + 1
+    return error.object[error.start].encode("ascii", "backslashreplace").decode(), error.start + 1
 
 
 def _list_tools(*, as_json: bool) -> int:

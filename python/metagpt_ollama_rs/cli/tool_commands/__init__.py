@@ -9,13 +9,13 @@ of a tool `metagpt-ollama tool shout`:
     CALLS = "SmartQATool.smart_qa"
 
     def add_arguments(parser):
-        tool_arguments.add_words_argument(parser, "question")
+        tool_arguments.add_words_argument(parser, "question", "the question")
         tool_arguments.add_model_arguments(parser)
 
     def run(arguments):
         from ...slc import SmartQATool
 
-        question = tool_inputs.read_words(arguments.question)
+        question = tool_inputs.read_words(arguments.question, arguments.encoding, "question", arguments.file)
         return tool_output.print_answer(arguments, SmartQATool.smart_qa, question.upper())
 
 Nothing of `slc` is imported before `run`. Arguments that several tools have are declared by `tool_arguments`, what they
