@@ -148,9 +148,9 @@ def test_summaries(tmp_path: Path) -> None:
 
 def test_a_file_that_outgrows_the_context(tmp_path: Path) -> None:
     file = tmp_path / "adders.py"
-    file.write_text("".join(f"def add_{number}(a):\n    return a + {number}\n\n\n" for number in range(60)))
-    # The first sentence is a whole answer, for which there is room.
-    options = {"num_predict": 128, "num_thread": 1, "seed": 1, "stop": [".", "。", "\n\n"]}
+    file.write_text("".join(f"def add_{number}(a):\n    return a + {number}\n\n\n" for number in range(22)))
+    # The first clause is a whole answer, for which there is room.
+    options = {"num_ctx": 512, "num_predict": 96, "num_thread": 1, "seed": 1, "stop": [".", ",", ":", "\n\n"]}
     pieces: list[str] = []
     summary = CodeUnderstandingTool.summarize_file(file, at_once=1, options=options, on_text=pieces.append)
     # Nothing is noted below it: no piece has failed.
