@@ -373,6 +373,7 @@ COMPUTED = {
         )
     },
     ("metagpt_ollama_rs/provider/__init__.py", "import_module(_MODULE_OF[name])"): "the names are in a table above it",
+    ("metagpt_ollama_rs/slc/config.py", "sys.modules[_PACKAGE]"): "the package, for a name that a user may assign",
     ("metagpt_ollama_rs/import_hooks.py", "sys.modules.get(name)"): "a module of MetaGPT's, if it is there",
     (
         "metagpt_ollama_rs/provider/monkeypatches.py",

@@ -29,8 +29,9 @@ from metagpt_ollama_rs import (
     RequestTimeout,
     ServerBusyError,
     ServerError,
+    slc,
 )
-from metagpt_ollama_rs.slc import SmartQATool, acall_ollama, call_ollama, ollama_config
+from metagpt_ollama_rs.slc import OllamaConfig, SmartQATool, acall_ollama, call_ollama, ollama_config
 from metagpt_ollama_rs.slc.calls import aask, ask
 from metagpt_ollama_rs.testing import CLOSE, HANG, Reply
 
@@ -393,3 +394,12 @@ def test_another_server_gets_another_client(tool_server, monkeypatch):
     monkeypatch.setattr(ollama_config, "base_url", f"http://127.0.0.1:{port}")
     with pytest.raises(ConnectError):
         call_ollama("Hi")
+
+
+def test_a_configuration_that_is_assigned_to_the_package_is_used(ollama_server, monkeypatch):
+    ollama_server.answer("hello")
+    monkeypatch.setattr(slc, "ollama_config", OllamaConfig("llama3.2", ollama_server.url, temperature=0.7))
+    assert by_both("Hi") == "hello"
+    assert SmartQATool.smart_qa("Hi") == "hello"
+    for request in ollama_server.requests:
+        assert (request.json()["model"], request.json()["options"]) == ("llama3.2", {"temperature": 0.7})

@@ -49,6 +49,11 @@ CASES = [
         "make all\nmake test",
         name="indented block",
     ),
+    case("The code:\n\n    x = 1\n    print(x)\n\nDone.", "x = 1\nprint(x)", name="indented block, short remarks"),
+    case("代码如下：\n\n    print(1)\n\n完成。", "print(1)", name="indented block, short remarks in Chinese"),
+    case("else:\n\n    x = 1", "else:\n\n    x = 1", name="no indented block, but half a program"),
+    case("Here it is: ```python\nx = 1\n```\nIt works.", "x = 1", name="a fence behind a sentence"),
+    case("代码如下：```python\nx = 1\n```", "x = 1", name="a fence behind a Chinese sentence"),
     case("I cannot do that.", "I cannot do that.", name="no code"),
     case("", "", name="nothing"),
     case(f"```python\n{PROGRAM}\n```", PROGRAM, name="one fence"),
@@ -132,6 +137,14 @@ CASES = [
     case("```bash\npip install rich\n```", "pip install rich", name="commands only"),
     case("```python\n```\n```python\nprint(1)\n```", "print(1)", name="an empty block first"),
     case("```python\ndef f(:\n```", "def f(:", name="Python that does not parse"),
+    case("`print(1)`", "print(1)", name="between single backticks"),
+    case("Use `print(1)` here.", "Use `print(1)` here.", name="a sentence with code in it"),
+    case(
+        'Here:\n\n<pre><code class="language-js">\nif (a &lt; b) f();\n</code></pre>',
+        "if (a < b) f();",
+        name="HTML's pre",
+    ),
+    case("<div>\n<pre>a</pre>\n</div>", "<div>\n<pre>a</pre>\n</div>", name="a page with pre"),
 ]
 
 

@@ -319,3 +319,41 @@ def test_the_code_of_any_program_is_the_same(program: str, translations: list[st
     assert made is not None
     assert code_of(made.replace("\r\n", "\n")) == before
     assert made.count(end) == code.count(end)
+
+
+@pytest.mark.parametrize(
+    ("language", "code"),
+    [
+        ("c", '#define URL "http://example.org"  // the address\n'),
+        ("cpp", '#define MARK "/* text */"\n'),
+        ("jsx", "const a = <a>http://example.org</a>;\n"),
+        ("typescript", "const a = <a>http://example.org</a>;\n"),
+        ("php", "<?php f(); // the end ?> <b>bold</b>\n"),
+        ("sql", "CREATE FUNCTION f() AS $$ SELECT 1 -- one $$ LANGUAGE sql;\n"),
+        ("ini", "path = /bin ; /usr/bin\n"),
+    ],
+)
+def test_what_is_code_to_compilers_is_no_comment(language: str, code: str) -> None:
+    assert read_comments(code, language).texts == []
+
+
+def test_a_directive_without_texts_has_comments() -> None:
+    assert read_comments("#define N 1  // how many\n#include <a.h>  /* why */\n", "c").texts == ["how many", "why"]
+
+
+# Most take minutes where the time grows with the square of the length.
+@pytest.mark.parametrize(
+    ("language", "code"),
+    [
+        ("c", "/* a" + " " * 200_000 + "b */"),
+        ("c", "/* a" + "*" * 200_000 + "b */"),
+        ("c", "/* a" + " x" * 100_000 + " \\" * 100_000 + "b */"),
+        ("python", "# a" + " " * 200_000 + "b"),
+        ("python", "# /// script\n" * 20_000),
+        ("python", "x = [" + "'a', " * 30_000 + "]  # letters\n"),
+    ],
+    ids=["blanks", "stars", "words", "blanks of Python", "script blocks", "literals in a line"],
+)
+def test_long_lines_and_long_rows_of_marks(language: str, code: str) -> None:
+    comments = read_comments(code, language)
+    assert comments.replaced(comments.texts) == code

@@ -107,6 +107,10 @@ def test_what_parses_as_python_by_chance_is_not_python() -> None:
     assert [detected(code) for code in ("a", "a, b", "(a)", "key: value", "1 + 1", "yes or no")] == ["text"] * 6
 
 
+def test_python_that_does_not_parse_is_python() -> None:
+    assert detected("def f(x):\n    return x +\n") == "python"
+
+
 def test_nothing_is_warned_of() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -216,6 +216,7 @@ def test_findings_are_a_list_that_can_be_copied_and_written() -> None:
     assert json.loads(json.dumps([finding.as_dict() for finding in findings])) == [
         {"line": 1, "severity": "info", "text": "Name it."}
     ]
+    assert [findings[0][key] for key in ("line", "severity", "text")] == [1, "info", "Name it."]
     with pytest.raises(AttributeError):
         findings[0].line = 2  # type: ignore[misc]
 

@@ -146,6 +146,18 @@ def test_summaries(tmp_path: Path) -> None:
     said(CodeUnderstandingTool.summarize_project, tmp_path, **SENTENCE)
 
 
+def test_a_file_that_outgrows_the_context(tmp_path: Path) -> None:
+    file = tmp_path / "adders.py"
+    file.write_text("".join(f"def add_{number}(a):\n    return a + {number}\n\n\n" for number in range(22)))
+    # The first clause is a whole answer, for which there is room.
+    options = {"num_ctx": 512, "num_predict": 96, "num_thread": 1, "seed": 1, "stop": [".", ",", ":", "\n\n"]}
+    pieces: list[str] = []
+    summary = CodeUnderstandingTool.summarize_file(file, at_once=1, options=options, on_text=pieces.append)
+    # Nothing is noted below it: no piece has failed.
+    assert summary == "".join(pieces).strip()
+    assert summary
+
+
 def test_files_are_as_before_after_undo(tmp_path: Path) -> None:
     files = {"a.txt": "第一\r\nfirst\n".encode(), "b.py": CODE.encode()}
     for name, data in files.items():

@@ -24,7 +24,7 @@ from metagpt_ollama_rs.errors import (
     UnusableAnswerError,
 )
 from metagpt_ollama_rs.slc.calls import ToolOptions, aask, check_tool_options
-from metagpt_ollama_rs.slc.config import ollama_config
+from metagpt_ollama_rs.slc.config import tool_config
 from metagpt_ollama_rs.slc.files.file_answers import is_prose, new_lines
 from metagpt_ollama_rs.slc.files.file_diffs import content_diff, count_lines, rename_diff
 from metagpt_ollama_rs.slc.files.file_globs import PathGlob
@@ -437,7 +437,7 @@ class BatchFileTool:
         check_tool_options("apply_prompt", options)
         if not instruction.strip():
             raise ConfigurationError("the instruction is empty")
-        if options.get("language") is None and ollama_config.language is None:
+        if options.get("language") is None and tool_config().language is None:
             # The paths are no words of the user's.
             options["language"] = prompt_language([instruction])
         files, problems, count = self._read_all(pattern, to_write=True)

@@ -20,7 +20,7 @@ from metagpt_ollama_rs.done_reasons import AnswerHints, cut_prompt_warning, empt
 from metagpt_ollama_rs.errors import ConfigurationError, IncompleteError, OllamaError
 from metagpt_ollama_rs.payloads import generate_payload, require_text
 from metagpt_ollama_rs.replies import no_text_error, text_of, thinking_of
-from metagpt_ollama_rs.slc.config import OllamaConfig, ollama_config
+from metagpt_ollama_rs.slc.config import tool_config
 from metagpt_ollama_rs.slc.prompt_language import prompt_language
 from metagpt_ollama_rs.slc.prompts import CODE_FIELDS, render_prompt
 from metagpt_ollama_rs.spelling import unknown_argument
@@ -189,7 +189,8 @@ def blocking_client() -> Client:
     """The client of the configured server, for code without an event loop: one for each server and key."""
     from metagpt_ollama_rs.client import Client
 
-    key = (ollama_config.base_url, ollama_config.api_key)
+    config = tool_config()
+    key = (config.base_url, config.api_key)
     return _clients.get(key) or _clients.setdefault(key, Client(key[0], api_key=key[1]))
 
 
@@ -197,7 +198,8 @@ def async_client() -> AsyncClient:
     """The client of the configured server, for code with an event loop: one for each server and key."""
     from metagpt_ollama_rs.async_client import AsyncClient
 
-    key = (ollama_config.base_url, ollama_config.api_key)
+    config = tool_config()
+    key = (config.base_url, config.api_key)
     return _async_clients.get(key) or _async_clients.setdefault(key, AsyncClient(key[0], api_key=key[1]))
 
 
@@ -230,7 +232,7 @@ def _tool_request(
 
 def asked_language(fields: Mapping[str, str], options: ToolOptions) -> PromptLanguage:
     """The language of a prompt with these fields: that of the options, else the configuration's, else the fields'."""
-    language = options.get("language") or ollama_config.language
+    language = options.get("language") or tool_config().language
     if language is None:
         prose = [value for name, value in fields.items() if name not in CODE_FIELDS]
         return prompt_language(prose, [value for name, value in fields.items() if name in CODE_FIELDS])
@@ -240,7 +242,7 @@ def asked_language(fields: Mapping[str, str], options: ToolOptions) -> PromptLan
 
 
 def _request(prompt: str, options: ToolOptions, system: Optional[str], format: Format) -> _Request:
-    config: OllamaConfig = ollama_config
+    config = tool_config()
     temperature, timeout = options.get("temperature"), options.get("timeout")
     sent: dict[str, Any] = {"temperature": config.temperature if temperature is None else temperature}
     if config.context_length is not None:

@@ -11,7 +11,9 @@ several blocks one is the program. Nothing of the code is changed.
 from __future__ import annotations
 
 import ast
+import html
 import itertools
+import keyword
 import logging
 import re
 import textwrap
@@ -41,7 +43,12 @@ _DATA = frozenset({*SHELLS, "plaintext", "output", "log", "json", "yaml", "yml",
 _MARKDOWN = frozenset({"markdown", "md", ""})
 # What may be a fence, also in a quote or a list.
 _FENCE_LINE = re.compile(r"^[ \t>*+\-\d.)]*(?:```|~~~)", re.MULTILINE)
-_ONE_LINE = re.compile(r"`{3,}(?P<code>[^`\n]+)`{3,}")
+# What ends a sentence and has the first line of a fence behind it, in the same line.
+_LATE_FENCE = re.compile(r"^[^`\n]*[.:!?。：！？][ \t]*(?=(?:```|~~~)[\w+#.-]*[ \t]*$)", re.MULTILINE)
+_ONE_LINE = re.compile(r"(?P<marks>`+)(?P<code>[^`\n]+)(?P=marks)")
+# Code that is shown as HTML, in an answer that is not a page itself.
+_HTML = re.compile(r"<pre\b[^>\n]*>(?:\s*<code\b[^>\n]*>)?\n?(?P<code>[^<]*)(?:</code>\s*)?</pre>")
+_IS_HTML = re.compile(r"\s*<(?:!doctype|html|head|body|div)\b", re.IGNORECASE)
 # A line that only Python has.
 _PYTHON_LINE = re.compile(
     r"^[ \t]*(?:(?:async )?def \w+\(.*:$|class \w+.*:$|from [\w.]+ import |if __name__ ==)", re.MULTILINE
@@ -88,6 +95,9 @@ def find_code(answer: str, language: Optional[str] = None, *, _depth: int = 0) -
         for candidate in (text, textwrap.dedent(text)):
             if parses_as_python(candidate):
                 return CodeBlock(_PYTHON, candidate.strip("\n"))
+    late = _LATE_FENCE.search(text)
+    if late is not None and not _FENCE_LINE.search(text, 0, late.start()):
+        text = f"{text[: late.end()]}\n{text[late.end() :]}"
     blocks = _fenced_blocks(text)
     if blocks:
         chosen = _chosen_block(blocks, wanted)
@@ -160,11 +170,16 @@ def _code_without_fence(text: str, wanted: str) -> CodeBlock:
     if one_line is not None:
         code = one_line["code"].strip()
         first, _, rest = code.partition(" ")
-        code = rest.strip() if rest.strip() and _fence_language(first) in (_PYTHON, wanted) else code
+        has_language = len(one_line["marks"]) > 2 and _fence_language(first) in (_PYTHON, wanted)
+        code = rest.strip() if rest.strip() and has_language else code
         return CodeBlock(wanted or _guessed_language(code), code)
     found = without_prose(text) if wanted in ("", _PYTHON) else None
     if found is not None:
         return CodeBlock(_PYTHON, found.text)
+    preformatted = _HTML.search(text) if wanted != "html" and not _IS_HTML.match(text) else None
+    if preformatted is not None and preformatted["code"].strip():
+        code = html.unescape(preformatted["code"]).removesuffix("\n")
+        return CodeBlock(wanted or _guessed_language(code), code)
     indented = _indented_code(text)
     if indented is not None:
         return CodeBlock(wanted or _guessed_language(indented), indented)
@@ -279,10 +294,24 @@ def _guessed_language(text: str) -> str:
 
 
 def _indented_code(text: str) -> Optional[str]:
-    """The one block of code that is indented, as Markdown has it, in a text whose other lines are sentences."""
+    """The one block of code that is indented, as Markdown has it, in a text whose other lines are sentences; around a
+    program in Python they may be as short as ``Done.``"""
     tokens = _markdown().parse(text)
     blocks = [token for token in tokens if token.type == "code_block"]
-    prose = [token.content for token in tokens if token.type == "inline"]
-    if len(blocks) != 1 or not all(is_sentence(part.rpartition("\n")[2].strip()) for part in prose):
+    if len(blocks) != 1:
         return None
-    return str(blocks[0].content).removesuffix("\n")
+    code = str(blocks[0].content).removesuffix("\n")
+    is_prose = _is_remark if parses_as_python(code) else is_sentence
+    prose = [token.content.rpartition("\n")[2].strip() for token in tokens if token.type == "inline"]
+    return code if all(is_prose(line) for line in prose) else None
+
+
+def _is_remark(line: str) -> bool:
+    """Whether ``line`` has no sign of a program, and ends as sentences do."""
+    words = re.findall(r"\w+", line)
+    return (
+        bool(words)
+        and not keyword.iskeyword(words[0])
+        and line[-1] in ".:!?。：！？"
+        and not set("=(){}[]") & set(line)
+    )

@@ -16,6 +16,7 @@ import importlib.util
 import logging
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -29,8 +30,9 @@ from metagpt_ollama_rs.slc.config_reader import ReadFile, read_config_file
 from metagpt_ollama_rs.spelling import near_miss
 from metagpt_ollama_rs.switch.config_file import configuration_paths
 
-__all__ = ["VARIABLES", "ConfigVariable", "OllamaConfig", "ollama_config"]
+__all__ = ["VARIABLES", "ConfigVariable", "OllamaConfig", "ollama_config", "tool_config"]
 
+_PACKAGE = __name__.rpartition(".")[0]
 _logger = logging.getLogger(__name__)
 
 # Of a file of MetaGPT's name the first of these that exists is read. MetaGPT itself reads YAML only.
@@ -217,6 +219,12 @@ def _read_now(config: OllamaConfig) -> OllamaConfig:
 
 ollama_config: OllamaConfig = UnreadConfig.__new__(UnreadConfig)
 """The configuration of this process, which all tools use; read from MetaGPT's file at its first use."""
+
+
+def tool_config() -> OllamaConfig:
+    """What the tools use: `ollama_config`, unless another one was assigned to this attribute of the package, as in
+    ``slc.ollama_config = OllamaConfig("llama3.2")``."""
+    return cast(OllamaConfig, sys.modules[_PACKAGE].ollama_config)
 
 
 def _file_values(config_path: Optional[str]) -> dict[str, Any]:

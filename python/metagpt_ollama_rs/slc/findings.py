@@ -93,11 +93,16 @@ class Finding:
 
     >>> Finding(3, "error", "`total` is used before it is set.")
     Finding(line=3, severity='error', text='`total` is used before it is set.')
+    >>> Finding(3, "error", "`total` is used before it is set.")["line"]
+    3
     """
 
     line: int
     severity: str
     text: str
+
+    def __getitem__(self, key: str) -> Any:
+        return self.as_dict()[key]
 
     def as_dict(self) -> dict[str, Any]:
         """The finding as a JSON object, ``{"line": …, "severity": …, "text": …}``."""

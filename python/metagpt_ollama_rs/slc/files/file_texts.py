@@ -17,10 +17,13 @@ import io
 import re
 import tokenize
 from dataclasses import dataclass
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
 from metagpt_ollama_rs.errors import ConfigurationError
 from metagpt_ollama_rs.slc.files.file_diffs import line_opcodes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["FileText", "NotTextError", "check_encoding", "read_text"]
 
@@ -72,7 +75,7 @@ class FileText:
     @property
     def lines(self) -> str:
         """The text with ``\\n`` at the end of each line, whatever the file has there."""
-        return _LINE_END.sub("\n", self.text)
+        return self.text.replace("\r\n", "\n").replace("\r", "\n")
 
     def encode(self, lines: str) -> bytes:
         """The bytes of the file with ``lines`` in the place of its own.
@@ -123,19 +126,19 @@ def check_encoding(encoding: str) -> str:
     return encoding
 
 
-def _possible_encodings(data: bytes, name: str, encoding: Optional[str]) -> list[str]:
-    found = ["utf-8"]
+def _possible_encodings(data: bytes, name: str, encoding: Optional[str]) -> Iterator[str]:
+    yield "utf-8"
     if encoding is not None:
-        return [*found, encoding]
+        yield encoding
+        return
     if name.endswith((".py", ".pyi", ".pyw")):
         # It may say none, or one that there is not.
         with contextlib.suppress(SyntaxError):
-            found.append(tokenize.detect_encoding(io.BytesIO(data).readline)[0])
+            yield tokenize.detect_encoding(io.BytesIO(data).readline)[0]
     # Any two bytes of a text in Latin-1 or Shift-JIS may be a character of GBK, but hardly ever a common one.
     pairs = _GBK_PAIR.findall(data)
     if 2 * sum(bool(_GB2312_PAIR.fullmatch(pair)) for pair in pairs) > len(pairs):
-        found += ["gbk", "gb18030"]
-    return found
+        yield from ("gbk", "gb18030")
 
 
 def _exact_text(data: bytes, encoding: str, mark: bytes = b"") -> Optional[FileText]:

@@ -29,16 +29,17 @@ from metagpt_ollama_rs.slc.languages.comment_pragmas import is_pragma
 __all__ = ["Comments", "read_comments"]
 
 _LINE_END = re.compile("\r\n|\r|\n")
-# What begins a comment, or a line of one, and what ends it.
+# What begins a comment, or a line of one.
 _OPENER = re.compile(
     r"[ \t]*(?:<!--+|/\*[*!]*|\(\*+|\{-+\|?|--\[=*\[|#\||<#|//[/!]*|#+[!:]?|--+(?: ?[|^])?|;+|%+|\*+(?!/)|\{#|"
     r"\"|'+|!+<?|=(?:begin|end|pod|cut|head\d|over|item|back)\b|(?i:rem)\b|dnl\b)?[ \t]*"
 )
-_CLOSER = re.compile(r"[ \t]*(?:\*+/|--+>|\*+\)|-\}|\]=*\]|\|#|#>|#\})?[ \t\\]*$")
+# What ends it, read backwards, so that long rows of blanks or stars take no long time.
+_CLOSER_BACKWARDS = re.compile(r"[ \t\\]*(?:/\*+|>--+|\)\*+|\}-|\]=*\]|#\||>#|\}#)?[ \t]*")
 # What begins a comment of several lines.
 _BLOCK = re.compile(r"/\*|<!--|\(\*|\{-|--\[=*\[|#\||<#|\{#|=\w")
 # The mark of a second comment within one, such as `# What it is.  # type: ignore`.
-_MARK_WITHIN = re.compile(r"[ \t]+(?:#|//|--)[ \t]*")
+_MARK_WITHIN = re.compile(r"(?<![ \t])[ \t]+(?:#|//|--)[ \t]*")
 _COMMENT_MARK = re.compile(r"[ \t]*(?:/[/*]|#|--|;|<!--|\(\*|\{-)")
 # A line that begins something of its own: an item of a list, a tag, a heading such as `Args:`.
 _ITEM = re.compile(r"[-*+•@:\\]|\d+[.)]|\w+:\s*$|\w+\s*(?:\(.*\))?: ")
@@ -50,7 +51,8 @@ _CONTROL = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029]+")
 _HIDDEN_ENDS = re.compile(r"\?>|\\u")
 _LITERAL = re.compile(r"([rRuU]?)(\"\"\"|'''|\"|')")
 _CGO = re.compile(r'\n*import "C"')
-_SCRIPT_BLOCK = re.compile(r"^# /// [a-zA-Z0-9-]+$\n(?:^#(?:| .*)$\n)+?^# ///$", re.MULTILINE)
+_SCRIPT_BLOCK = re.compile(r"^# /// [a-zA-Z0-9-]+$\n(?:^#(?!\x20/// )(?:| .*)$\n)+?^# ///$", re.MULTILINE)
+_DOLLAR_QUOTE = re.compile(r"\$\w*\$")
 
 
 class _Line(NamedTuple):
@@ -222,7 +224,7 @@ def _text_within(text: str, is_first: bool, comment: _Comment, *, is_last: bool)
         end = len(text) - (len(comment.quotes) if is_last else 0)
     else:
         begin = _OPENER.match(text).end()  # type: ignore[union-attr]
-        end = _CLOSER.search(text).start()  # type: ignore[union-attr]
+        end = len(text) - _CLOSER_BACKWARDS.match(text[::-1]).end()  # type: ignore[union-attr]
         more = next((found for found in _MARK_WITHIN.finditer(text, begin) if is_pragma(text[found.end() :])), None)
         end = end if more is None else more.start()
     begin += len(text[begin:end]) - len(text[begin:end].lstrip())
@@ -252,12 +254,12 @@ def _python_tokens(code: str) -> list[tokenize.TokenInfo]:
     return list(tokenize.generate_tokens(io.StringIO(code).readline))
 
 
-def _docstring_starts(code: str) -> set[tuple[int, int]]:
-    """The row and the column, in bytes of UTF-8, at which each docstring of ``code`` begins."""
+def _docstring_starts(code: str) -> dict[int, set[int]]:
+    """By their rows, the columns, in bytes of UTF-8, at which the docstrings of ``code`` begin."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         tree = ast.parse(code)
-    starts = set()
+    starts: dict[int, set[int]] = {}
     for node in ast.walk(tree):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and node.body:
             first = node.body[0]
@@ -266,16 +268,17 @@ def _docstring_starts(code: str) -> set[tuple[int, int]]:
                 and isinstance(first.value, ast.Constant)
                 and isinstance(first.value.value, str)
             ):
-                starts.add((first.value.lineno, first.value.col_offset))
+                starts.setdefault(first.value.lineno, set()).add(first.value.col_offset)
     return starts
 
 
-def _is_docstring(token: tokenize.TokenInfo, starts: set[tuple[int, int]], following: tokenize.TokenInfo) -> bool:
+def _is_docstring(token: tokenize.TokenInfo, starts: dict[int, set[int]], following: tokenize.TokenInfo) -> bool:
     """Whether a token is the whole of a docstring: not if it is one of several literals side by side."""
-    if token.type != tokenize.STRING or following.type == tokenize.STRING:
+    row, column = token.start
+    if row not in starts or token.type != tokenize.STRING or following.type == tokenize.STRING:
         return False
     first_line = token.line.split("\n", 1)[0]
-    return (token.start[0], len(first_line[: token.start[1]].encode("utf-8", "surrogatepass"))) in starts
+    return len(first_line[:column].encode("utf-8", "surrogatepass")) in starts[row]
 
 
 def _python_comments(code: str) -> Iterator[_Comment]:
@@ -299,11 +302,27 @@ def _pygments_tokens(code: str, language: str) -> Iterator[tuple[int, bool, str]
     token = optional_module("pygments.token").Token
     lexer = optional_module("pygments.lexers").get_lexer_by_name(language)
     no_comments = (token.Comment.Preproc, token.Comment.PreprocFile, token.Comment.Hashbang, token.Comment.Special)
+    has_quotes = False
     # Without a line end at the end, some lexers do not know a comment there.
     for start, kind, text in lexer.get_tokens_unprocessed(code if code.endswith("\n") else f"{code}\n"):
+        if kind in (token.Comment.Preproc, token.Comment.PreprocFile):
+            has_quotes = "\n" not in text and (has_quotes or '"' in text or "'" in text)
         is_comment = kind in token.Comment and kind not in no_comments
         is_doc = kind in token.String.Doc and _COMMENT_MARK.match(text) is not None
-        yield start, is_comment or is_doc, text
+        # In a line such as `#define URL "http://a"` lexers do not know that a text has begun.
+        yield start, (is_comment or is_doc) and not has_quotes and not _has_code(code, start, text, language), text
+
+
+def _has_code(code: str, start: int, text: str, language: str) -> bool:
+    """Whether there is code in what a lexer takes for a comment: an address in the text of JSX, the end of PHP or of a
+    quoted function in SQL, a value of an INI file."""
+    if text.startswith("//") and code[start - 1 : start] == ":":
+        return True
+    if "php" in language and not text.startswith("/*"):
+        return "?>" in text
+    if "sql" in language:
+        return _DOLLAR_QUOTE.search(text) is not None
+    return language == "ini" and bool(code[code.rfind("\n", 0, start) + 1 : start].strip())
 
 
 def _comments_by_pygments(code: str, language: str) -> Iterator[_Comment]:

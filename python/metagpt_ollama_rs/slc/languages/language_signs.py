@@ -13,7 +13,7 @@ __all__ = ["BUILT_ON", "SIGNS", "WITHOUT_SEMICOLONS", "WITH_SEMICOLONS"]
 # once, however often it is there. Two signs that many languages have weigh 1, one that hardly any other has 3 and more.
 SIGNS: dict[str, tuple[tuple[float, str], ...]] = {
     "python": (
-        (3, r"^[ \t]*(async )?def \w+\(.*\)( *-> *[^:]+)?:\s*(#.*)?$"),
+        (4, r"^[ \t]*(async )?def \w+\(.*\)( *-> *[^:]+)?:\s*(#.*)?$"),
         (3, r"^[ \t]*from \.*[\w.]* import [\w(*]"),
         (2, r"^[ \t]*import \w+ as \w+[ \t]*$"),
         (1, r"^import \w[\w.]*(, *\w+)*[ \t]*$"),

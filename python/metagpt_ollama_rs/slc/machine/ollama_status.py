@@ -89,7 +89,7 @@ class OllamaStatus:
 def describe_ollama() -> OllamaStatus:
     """Asks the configured server for its version and its models. A failure is part of the answer."""
     from metagpt_ollama_rs.slc.calls import blocking_client
-    from metagpt_ollama_rs.slc.config import ollama_config
+    from metagpt_ollama_rs.slc.config import tool_config
 
     found: dict[str, Any] = {"url": "", "model": "", "version": None, "installed": (), "loaded": ()}
     deadline = time.monotonic() + _PATIENCE
@@ -100,7 +100,7 @@ def describe_ollama() -> OllamaStatus:
 
     try:
         client = blocking_client()
-        found["url"], found["model"] = client.base_url, ollama_config.model
+        found["url"], found["model"] = client.base_url, tool_config().model
         found["version"] = client.version(**limits())
         found["installed"] = tuple(map(_read_installed, client.list(**limits()).models))
         found["loaded"] = tuple(map(_read_loaded, client.ps(**limits()).models))

@@ -27,7 +27,7 @@ from metagpt_ollama_rs.context_facts import (
 )
 from metagpt_ollama_rs.errors import ConfigurationError, ContextOverflowError, OllamaError
 from metagpt_ollama_rs.slc.calls import ToolOptions, aask, async_client
-from metagpt_ollama_rs.slc.config import ollama_config
+from metagpt_ollama_rs.slc.config import tool_config
 from metagpt_ollama_rs.slc.parallel import gather_bounded, progress_bar
 from metagpt_ollama_rs.slc.projects.project_files import shown
 from metagpt_ollama_rs.slc.projects.text_pieces import Piece, cut_text
@@ -96,9 +96,9 @@ class Summarizer:
         self._title = title
         self._loud = cast("ToolOptions", {**options, "language": language})
         self._quiet = cast("ToolOptions", {**self._loud, "on_text": None})
-        self._model = options.get("model") or ollama_config.model
+        self._model = options.get("model") or tool_config().model
         sent = options.get("options") or {}
-        self._num_ctx = positive_count(sent.get("num_ctx", ollama_config.context_length))
+        self._num_ctx = positive_count(sent.get("num_ctx", tool_config().context_length))
         self._num_predict = positive_count(sent.get("num_predict"))
         self._share = 1.0
 
@@ -278,7 +278,7 @@ class Summarizer:
     @property
     def _timeout(self) -> Optional[float]:
         timeout = self._quiet.get("timeout")
-        return ollama_config.timeout if timeout is None else timeout
+        return tool_config().timeout if timeout is None else timeout
 
 
 def _document(entries: Sequence[tuple[str, str]]) -> str:
