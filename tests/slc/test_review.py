@@ -150,6 +150,12 @@ def one(line: int, severity: str = "error", text: str = "No.") -> dict[str, Any]
         (json.dumps([one(1, "严重"), one(2, "minor")]), [Finding(1, "error", "No."), Finding(2, "warning", "No.")], 0),
         (json.dumps([one(1, "purple")]), [Finding(1, "warning", "No.")], 0),
         (json.dumps([{"line": 1, "text": "No."}]), [Finding(1, "warning", "No.")], 0),
+        (
+            json.dumps([one(1), {"line": 2}, {"line": "?", "text": "No."}, {"text": "No."}]),
+            [Finding(1, "error", "No.")],
+            3,
+        ),
+        (json.dumps({"findings": [one(1), {**one(2), "text": " "}]}), [Finding(1, "error", "No.")], 1),
         (f"Here they are:\n```json\n{json.dumps([one(1)])}\n```\nGood luck!", [Finding(1, "error", "No.")], 0),
         ("[{'line': 1, 'severity': 'error', 'text': 'No.'},]", [Finding(1, "error", "No.")], 0),
     ],

@@ -78,7 +78,8 @@ _LENIENT_SCHEMA: dict[str, Any] = {
         "required": ["line", "text"],
     },
 }
-_WRAPPED_SCHEMA = {"type": "object", "properties": {"findings": _LENIENT_SCHEMA}, "required": ["findings"]}
+# Of a list in which an object is none of a finding the others count.
+_OBJECTS_SCHEMA: dict[str, Any] = {"type": "array", "items": {"type": "object"}}
 _LINE_END = re.compile("\r\n|\r|\n")
 
 
@@ -110,7 +111,8 @@ class Finding:
 
 
 class Findings(list[Finding]):
-    """A list of findings, by line. ``dropped`` is how many more the model named, of lines that do not exist.
+    """A list of findings, by line. ``dropped`` is how many more the model gave, that name no line that exists
+    or have no text.
 
     >>> findings = Findings([Finding(1, "info", "Name it.")], dropped=2)
     >>> findings[0].line, findings.dropped, findings == [Finding(1, "info", "Name it.")]
@@ -144,7 +146,8 @@ def numbered_lines(lines: Iterable[str], first: int = 1) -> Iterator[str]:
 
 def read_findings(answer: str, lines: range, prompt: str = "") -> Optional[Findings]:
     """The findings in the ``answer`` to ``prompt``, sorted by line, without what it says twice; None if it cannot be
-    read. Those of lines that are not among ``lines``, those that the model was shown, are dropped.
+    read. Those of lines that are not among ``lines``, those that the model was shown, and those without a line or a
+    text are dropped.
 
     >>> answer = '[{"line": 2, "severity": "high", "text": "No."}, {"line": 9, "severity": "info", "text": "What?"}]'
     >>> findings = read_findings(answer, range(1, 4))
@@ -152,19 +155,36 @@ def read_findings(answer: str, lines: range, prompt: str = "") -> Optional[Findi
     ([Finding(line=2, severity='error', text='No.')], 1)
     >>> read_findings("The code is fine.", range(1, 4))
     """
-    found = recover_json(answer, _LENIENT_SCHEMA, prompt=prompt)
-    if found is None:
-        wrapped = recover_json(answer, _WRAPPED_SCHEMA, prompt=prompt)
-        if wrapped is None:
-            return None
-        items = wrapped.value["findings"]
-    else:
-        items = found.value
-    named = dict.fromkeys(
-        Finding(item["line"], _severity(item.get("severity", "")), item["text"].strip()) for item in items
-    )
+    items = _items_of(answer, prompt)
+    if items is None:
+        return None
+    found = [_finding_of(item) for item in items]
+    if found and not any(found):
+        return None
+    named = dict.fromkeys(finding for finding in found if finding is not None)
     kept = [finding for finding in named if finding.line in lines]
-    return Findings(sorted(kept, key=lambda finding: finding.line), dropped=len(named) - len(kept))
+    dropped = len(named) - len(kept) + found.count(None)
+    return Findings(sorted(kept, key=lambda finding: finding.line), dropped=dropped)
+
+
+def _items_of(answer: str, prompt: str) -> Any:
+    """The list of objects in an answer, or None."""
+    for schema in (_LENIENT_SCHEMA, _OBJECTS_SCHEMA):
+        found = recover_json(answer, schema, prompt=prompt)
+        if found is not None:
+            return found.value
+        wrapping = {"type": "object", "properties": {"findings": schema}, "required": ["findings"]}
+        found = recover_json(answer, wrapping, prompt=prompt)
+        if found is not None:
+            return found.value["findings"]
+    return None
+
+
+def _finding_of(item: dict[str, Any]) -> Optional[Finding]:
+    line, severity, text = item.get("line"), item.get("severity"), item.get("text")
+    if not isinstance(line, int) or isinstance(line, bool) or not isinstance(text, str) or not text.strip():
+        return None
+    return Finding(line, _severity(severity if isinstance(severity, str) else ""), text.strip())
 
 
 def _severity(word: str) -> str:

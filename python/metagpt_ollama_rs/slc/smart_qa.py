@@ -84,7 +84,7 @@ class SmartQATool:
 
         Returns:
             The findings, sorted by line. Each has line (from 1), severity (error, warning or info) and text. What the
-            model said of lines that do not exist is left out, and counted in the list's attribute dropped.
+            model said of no line that exists is left out, and counted in the list's attribute dropped.
 
         Raises:
             UnusableAnswerError: the answer is not a list of findings.
