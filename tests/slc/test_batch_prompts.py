@@ -16,6 +16,8 @@ from metagpt_ollama_rs.slc import BatchFileTool, ollama_config
 from metagpt_ollama_rs.slc.files.file_answers import new_lines
 from metagpt_ollama_rs.testing import Reply
 
+from .tool_requests import generate_body
+
 CODE_EN = """\
 Change the file lib/a.py as the instruction says.
 
@@ -103,14 +105,7 @@ def test_the_request(tool_server, root, pattern, instruction, prompt):
     BatchFileTool(root).apply_prompt(pattern, instruction)
     (request,) = tool_server.requests
     assert request.path == "/api/generate"
-    assert request.json() == {
-        "model": "qwen2.5:7b",
-        "prompt": prompt,
-        "options": {"temperature": 0.1},
-        "truncate": False,
-        "shift": False,
-        "stream": False,
-    }
+    assert request.json() == generate_body(prompt)
 
 
 def test_the_language_is_that_of_the_instruction_unless_it_is_set(tool_server, root, monkeypatch):

@@ -11,6 +11,8 @@ from metagpt_ollama_rs import IncompleteError, ServerError
 from metagpt_ollama_rs.slc import CodeGenerationTool, SmartQATool, ollama_config
 from metagpt_ollama_rs.testing import Reply
 
+from .tool_requests import generate_body
+
 ADD = "def add(a, b):\n    return a + b"
 
 # The call, and the prompt that it sends.
@@ -115,23 +117,11 @@ Rules:
 ]
 
 
-def body_of(prompt: str, **changed) -> dict:
-    return {
-        "model": "qwen2.5:7b",
-        "prompt": prompt,
-        "options": {"temperature": 0.1},
-        "truncate": False,
-        "shift": False,
-        "stream": False,
-        **changed,
-    }
-
-
 @pytest.mark.parametrize(("call", "prompt"), PROMPTS)
 def test_a_tool_sends_this_body_and_no_other(tool_server, call, prompt):
     tool_server.answer("```python\nprint(1)\n```")
     call()
-    assert [request.json() for request in tool_server.requests] == [body_of(prompt)]
+    assert [request.json() for request in tool_server.requests] == [generate_body(prompt)]
     assert tool_server.last.path == "/api/generate"
 
 
@@ -144,7 +134,7 @@ def test_what_a_call_says_wins_over_the_configuration(tool_server, monkeypatch, 
     call(model="llama3.2", temperature=0, timeout=30, options={"seed": 1, "num_predict": 99}, on_text=texts.append)
     options = {"temperature": 0, "num_ctx": 8192, "seed": 1, "num_predict": 99}
     assert [request.json() for request in tool_server.requests] == [
-        body_of(prompt, model="llama3.2", options=options, stream=True)
+        generate_body(prompt, model="llama3.2", options=options, stream=True)
     ]
     assert "".join(texts) == "```python\nprint(1)\n```"
 
@@ -198,7 +188,7 @@ def test_python_that_does_not_parse_is_corrected_once(tool_server):
     )
     assert CodeGenerationTool.generate_code("Add.") == ADD
     _, second = (request.json() for request in tool_server.requests)
-    assert second == body_of(
+    assert second == generate_body(
         """\
 The Python code below does not parse:
 
@@ -215,7 +205,7 @@ Correct the mistake and change nothing else. Answer with one code block that hol
 def test_the_correction_is_asked_for_in_chinese(tool_server):
     tool_server.queue(Reply.generate("```python\nprint(1))\n```", stream=False), Reply.generate(ADD, stream=False))
     assert CodeGenerationTool.generate_code("求和。") == ADD
-    assert tool_server.last.json() == body_of(
+    assert tool_server.last.json() == generate_body(
         """\
 下面的 Python 代码有语法错误：
 

@@ -19,31 +19,13 @@ from metagpt_ollama_rs.slc import CodeUnderstandingTool, ollama_config
 from metagpt_ollama_rs.slc.prompts import PROMPTS
 from metagpt_ollama_rs.testing import Reply, Request, ScriptedServer
 
+from .tool_requests import generate_body, plant
+
 pytest.importorskip("pathspec")
 pytest.importorskip("markdown_it")
 
 CODE = 'def area(width, height):\n    """The area of a rectangle."""\n    return width * height\n'
 CHINESE = "def area(width, height):\n    # 计算矩形的面积\n    return width * height\n"
-
-
-def plant(root: Path, files: dict[str, str | bytes]) -> Path:
-    for name, content in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return root
-
-
-def body(prompt: str, **changed: Any) -> dict[str, Any]:
-    return {
-        "model": "qwen2.5:7b",
-        "prompt": prompt,
-        "options": {"temperature": 0.1},
-        "truncate": False,
-        "shift": False,
-        "stream": False,
-        **changed,
-    }
 
 
 def bodies(server: ScriptedServer) -> list[dict[str, Any]]:
@@ -185,7 +167,7 @@ ENTRIES_ZH = """\
 def test_the_request_for_a_snippet(tool_server: ScriptedServer, tool: Any, template: str, code: str) -> None:
     tool_server.answer("It is a function.")
     assert tool(code) == "It is a function."
-    assert [request.json() for request in tool_server.requests] == [body(template.format(code=code))]
+    assert [request.json() for request in tool_server.requests] == [generate_body(template.format(code=code))]
 
 
 @pytest.mark.parametrize(("template", "code"), [(SUMMARY, CODE), (SUMMARY_ZH, CHINESE)])
@@ -193,7 +175,9 @@ def test_the_request_for_a_file(tool_server: ScriptedServer, tmp_path: Path, tem
     tool_server.answer("It computes areas.")
     path = str(plant(tmp_path, {"area.py": code}) / "area.py")
     assert CodeUnderstandingTool.summarize_file(path) == "It computes areas."
-    assert [request.json() for request in tool_server.requests] == [body(template.format(path=path, code=code))]
+    assert [request.json() for request in tool_server.requests] == [
+        generate_body(template.format(path=path, code=code))
+    ]
 
 
 @pytest.mark.parametrize(
@@ -211,9 +195,9 @@ def test_the_requests_for_a_project(
     result = CodeUnderstandingTool.summarize_project(root, language=language, at_once=1)
     assert result == f"A text.\n\n---\n\n{counts}"
     assert [request.json() for request in tool_server.requests] == [
-        body(summary.format(path="a.py", code=CODE)),
-        body(summary.format(path="sub/b.py", code=CHINESE)),
-        body(overview.format(name="shop", document="a.py:\nA text.\n\nsub/b.py:\nA text.")),
+        generate_body(summary.format(path="a.py", code=CODE)),
+        generate_body(summary.format(path="sub/b.py", code=CHINESE)),
+        generate_body(overview.format(name="shop", document="a.py:\nA text.\n\nsub/b.py:\nA text.")),
     ]
 
 
@@ -556,7 +540,7 @@ def test_the_model_is_asked_for_entry_points_only_where_syntax_finds_none(
     assert result.endswith("\nsrc/start.lua: It prints 1.")
     (sent,) = bodies(tool_server)
     assert sent.pop("format")["type"] == "array"
-    assert sent == body(template.format(name="areas", document="README.md\nlib.lua\nsrc/start.lua"))
+    assert sent == generate_body(template.format(name="areas", document="README.md\nlib.lua\nsrc/start.lua"))
     tool_server.answer("[]")
     assert CodeUnderstandingTool.find_entry_points(root) == none
     tool_server.answer("I do not know.")

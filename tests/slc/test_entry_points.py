@@ -9,15 +9,9 @@ import pytest
 
 from metagpt_ollama_rs.slc import CodeUnderstandingTool
 
+from .tool_requests import plant
+
 pytest.importorskip("pathspec")
-
-
-def plant(root: Path, files: dict[str, str]) -> Path:
-    for name, text in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    return root
 
 
 def found(root: Path, files: dict[str, str]) -> list[str]:

@@ -11,6 +11,8 @@ import pytest
 
 from metagpt_ollama_rs.slc.files.git_ignores import GitIgnores
 
+from .tool_requests import plant
+
 pytest.importorskip("pathspec")
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="compares with git")
 
@@ -45,13 +47,6 @@ PATTERNS = [
 def git(root: Path, *arguments: str) -> str:
     command = ["git", "-c", "core.excludesFile=", "-C", str(root), *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
-
-
-def plant(root: Path, files: dict[str, str]) -> None:
-    for name, text in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
 
 
 def seen_by_us(root: Path) -> set[str]:

@@ -12,6 +12,8 @@ from metagpt_ollama_rs.errors import ConfigurationError, IncompleteError, Unusab
 from metagpt_ollama_rs.slc import MultiLanguageTool
 from metagpt_ollama_rs.testing import Reply, Request, ScriptedServer
 
+from .tool_requests import generate_body
+
 PYTHON = "def half(n):\n    return n / 2\n"
 
 CODE_EN = """\
@@ -73,18 +75,6 @@ COMMENTS_ZH = """\
 COMMENTED = "# First line,\n# second line.\nx = 1  # the number\n"
 
 
-def body(prompt: str, **more: Any) -> dict[str, Any]:
-    return {
-        "model": "qwen2.5:7b",
-        "prompt": prompt,
-        "options": {"temperature": 0.1},
-        "truncate": False,
-        "shift": False,
-        "stream": False,
-        **more,
-    }
-
-
 def asked(request: Request) -> dict[str, str]:
     """The comments that a request asks to have translated."""
     found = re.search(r"^`{3,}\n(\{.*?\n\})\n`{3,}$", request.json()["prompt"], re.MULTILINE | re.DOTALL)
@@ -109,7 +99,7 @@ def test_the_request_for_code(tool_server: ScriptedServer, language: str, prompt
     tool_server.answer("Here:\n```rust\nfn half(n: f64) -> f64 {\n    n / 2.0\n}\n```\nDone.")
     translated = MultiLanguageTool.translate_code(PYTHON, "rust", language=language)
     assert translated == "fn half(n: f64) -> f64 {\n    n / 2.0\n}"
-    assert tool_server.last.json() == body(prompt)
+    assert tool_server.last.json() == generate_body(prompt)
 
 
 def test_a_language_that_is_not_known_is_not_named(tool_server: ScriptedServer) -> None:
@@ -183,7 +173,7 @@ def test_the_request_for_comments(tool_server: ScriptedServer, language: str, pr
         "required": ["1", "2"],
         "additionalProperties": False,
     }
-    assert tool_server.last.json() == body(prompt, format=schema)
+    assert tool_server.last.json() == generate_body(prompt, format=schema)
 
 
 @pytest.mark.parametrize("target", ["zh", "Chinese", "中文", "zh-CN", "zh_Hans"])

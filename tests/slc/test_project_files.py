@@ -10,17 +10,11 @@ import pytest
 from metagpt_ollama_rs.errors import ConfigurationError
 from metagpt_ollama_rs.slc.projects.project_files import read_project, read_text_file
 
+from .tool_requests import plant
+
 pytest.importorskip("pathspec")
 
 LONG_LINE = "var a = 1;" * 600
-
-
-def plant(root: Path, files: dict[str, str | bytes]) -> Path:
-    for name, content in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return root
 
 
 def paths(root: Path, **limits: int) -> list[str]:

@@ -21,6 +21,8 @@ from metagpt_ollama_rs.slc import SmartQATool
 from metagpt_ollama_rs.slc.findings import FINDINGS_SCHEMA, Finding, Findings, code_lines
 from metagpt_ollama_rs.testing import Reply, Request, ScriptedServer
 
+from .tool_requests import generate_body
+
 CODE = "def half(n):\n    return n / 2\n"
 
 FINDINGS_EN = """\
@@ -86,31 +88,19 @@ def half(n):
 - 只写确实存在的问题。如果代码没有问题，用一句话说明即可。"""
 
 
-def body(prompt: str, **more: Any) -> dict[str, Any]:
-    return {
-        "model": "qwen2.5:7b",
-        "prompt": prompt,
-        "options": {"temperature": 0.1},
-        "truncate": False,
-        "shift": False,
-        "stream": False,
-        **more,
-    }
-
-
 @pytest.mark.parametrize(("language", "prompt"), [("en", REVIEW_EN), ("zh", REVIEW_ZH)], ids=["en", "zh"])
 def test_the_request_for_a_review(tool_server: ScriptedServer, language: str, prompt: str) -> None:
     tool_server.answer("Fine.")
     assert SmartQATool.code_review(CODE, language=language) == "Fine."
     assert tool_server.last.path == "/api/generate"
-    assert tool_server.last.json() == body(prompt)
+    assert tool_server.last.json() == generate_body(prompt)
 
 
 @pytest.mark.parametrize(("language", "prompt"), [("en", FINDINGS_EN), ("zh", FINDINGS_ZH)], ids=["en", "zh"])
 def test_the_request_for_findings(tool_server: ScriptedServer, language: str, prompt: str) -> None:
     tool_server.answer("[]")
     assert SmartQATool.code_review_findings(CODE, language=language) == []
-    assert tool_server.last.json() == body(prompt, format=FINDINGS_SCHEMA)
+    assert tool_server.last.json() == generate_body(prompt, format=FINDINGS_SCHEMA)
 
 
 def test_comments_choose_the_language_of_the_prompt(tool_server: ScriptedServer) -> None:
