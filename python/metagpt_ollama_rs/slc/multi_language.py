@@ -127,10 +127,9 @@ class MultiLanguageTool:
             return [found.value[number] for number in asked]
 
         texts: list[str] = []
-        has_own_limit = "num_predict" in (options.get("options") or {})
         try:
             for part in _batches(comments.texts):
-                for translated in in_halves(part, translate, has_own_limit=has_own_limit):
+                for translated in in_halves(part, translate, options):
                     texts += translated
         except _NoTranslations as error:
             return byte_order_mark + _translated_as_a_whole(comments, error.answer, language)

@@ -111,9 +111,8 @@ class SmartQATool:
 
 def _in_parts(lines: list[str], review: Callable[[range], Result], options: ToolOptions) -> Iterator[Result]:
     """The reviews of all ``lines``, by their numbers from 1, at once or in parts."""
-    has_own_limit = "num_predict" in (options.get("options") or {})
     whole = range(1, len(lines) + 1)
-    return in_halves(whole, review, lambda part: _between_blocks(lines, part), has_own_limit=has_own_limit)
+    return in_halves(whole, review, options, lambda part: _between_blocks(lines, part))
 
 
 def _between_blocks(lines: list[str], part: range) -> int:
