@@ -23,6 +23,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Optional
 
+from metagpt_ollama_rs.program_text import PARSE_ERRORS
 from metagpt_ollama_rs.slc.extras import optional_module
 from metagpt_ollama_rs.slc.languages.comment_pragmas import is_pragma
 
@@ -149,7 +150,7 @@ def read_comments(code: str, language: str) -> Comments:
     return Comments(texts, kept, plain, ends, pieces, language)
 
 
-_UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError)
+_UNREADABLE = (*PARSE_ERRORS, tokenize.TokenError)
 
 
 def _is_python(code: str) -> bool:

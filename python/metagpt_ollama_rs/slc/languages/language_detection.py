@@ -24,6 +24,7 @@ from fnmatch import fnmatch
 from pathlib import PurePath
 from typing import Optional
 
+from metagpt_ollama_rs.program_text import PARSE_ERRORS
 from metagpt_ollama_rs.slc.extras import optional_module
 from metagpt_ollama_rs.slc.languages.language_signs import BUILT_ON, SIGNS, WITH_SEMICOLONS, WITHOUT_SEMICOLONS
 
@@ -147,7 +148,7 @@ def _weight_of_python(code: str) -> float:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             nodes = list(ast.walk(ast.parse(textwrap.dedent(code))))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    except PARSE_ERRORS:
         return 0 if ">>> " in code else -1.5
     if any(isinstance(node, _PYTHON_ONLY) for node in nodes):
         return 5

@@ -17,6 +17,7 @@ import tokenize
 from collections.abc import Iterator
 from typing import Any
 
+from metagpt_ollama_rs.program_text import PARSE_ERRORS
 from metagpt_ollama_rs.slc.extras import optional_module
 
 __all__ = ["invented_names", "unfenced_markdown"]
@@ -49,7 +50,7 @@ def invented_names(markdown: str, code: str) -> list[str]:
     try:
         tree = ast.parse(code)
         tokens = list(tokenize.generate_tokens(io.StringIO(code).readline))
-    except (SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError):
+    except (*PARSE_ERRORS, tokenize.TokenError):
         return []
     known = {token.string for token in tokens if token.type == tokenize.NAME}
     # Keys, fields and commands may be texts.

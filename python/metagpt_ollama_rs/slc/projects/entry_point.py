@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from metagpt_ollama_rs._core import excerpt
+from metagpt_ollama_rs.slc.projects.project_files import shown
 
 __all__ = ["EntryPoint", "line_of"]
 
@@ -36,7 +36,7 @@ class EntryPoint:
 
     def __str__(self) -> str:
         text = f"{self.path}:{self.line}: {self.kind}: {self.name}" + (f" ({self.run})" if self.run else "")
-        return excerpt(text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"), _LONGEST)
+        return shown(text, _LONGEST)
 
 
 def line_of(text: str, pattern: str, behind: str = "") -> int:

@@ -244,13 +244,14 @@ def read_text_file(path: AnyPath) -> ProjectFile:
     return file
 
 
-def shown(path: str) -> str:
-    """``path`` for people and models: on one line, with escapes for bytes that are no UTF-8.
+def shown(path: str, most: int = _LONGEST_NAME) -> str:
+    """``path``, or a text with paths in it, for people and models: on one line of at ``most`` so many characters, with
+    escapes for bytes that are no UTF-8.
 
     >>> print(shown("a\\x1bb\\udcff"))
     a\\x1bb\\xff
     """
-    return excerpt(path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"), _LONGEST_NAME)
+    return excerpt(path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"), most)
 
 
 def _walk(root: Path, left_out: LeftOut) -> Iterator[str]:

@@ -5,8 +5,7 @@
 
 Python is cut before a statement of the module, else before one of a class or a function, as `ast` finds them. Other
 texts are cut before a paragraph that is not indented, else at a blank line. Where a piece that fits has no such border
-in its second half, it ends with a line; a line that does not fit by itself is cut between its words. Standard library
-only.
+in its second half, it ends with a line; a line that does not fit by itself is cut between its words. No I/O.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, NamedTuple
 
+from metagpt_ollama_rs.program_text import PARSE_ERRORS
 from metagpt_ollama_rs.text_cuts import parts
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _python_borders(text: str, lines: list[str]) -> list[set[int]]:
     and decorators belong to what stands below them. Empty if the text is no Python."""
     try:
         tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    except PARSE_ERRORS:
         return []
     levels: list[set[int]] = []
     bodies: list[ast.AST] = [tree]
