@@ -138,10 +138,7 @@ class Summarizer:
                 key = path.rstrip("/").rpartition("/")[0] + "/" if inside else path
                 folders.setdefault(key, []).append((path, summary))
             outcomes = await self._gathered(list(folders.items()), self._of_folder)
-            for outcome in outcomes:
-                if isinstance(outcome, Exception):
-                    raise outcome
-            entries = dict(zip(folders, cast("list[str]", outcomes)))
+            entries = dict(zip(folders, _texts_of(outcomes)))
         return await self._joined("summarize_project", {"path": name}, list(entries.items()), True)
 
     async def _gathered(self, work: Sequence[Item], call: Callable[[Item], Awaitable[str]]) -> list[str | Exception]:
@@ -191,11 +188,8 @@ class Summarizer:
             else:
                 groups.append([entry])
         outcomes = await self._gathered(groups, self._of_group)
-        for outcome in outcomes:
-            if isinstance(outcome, Exception):
-                raise outcome
         labels = [f"{group[0][0]} … {group[-1][0]}" if len(group) > 1 else group[0][0] for group in groups]
-        return list(zip(labels, cast("list[str]", outcomes)))
+        return list(zip(labels, _texts_of(outcomes)))
 
     async def _of_group(self, group: Sequence[tuple[str, str]]) -> str:
         if len(group) == 1:
@@ -279,6 +273,16 @@ class Summarizer:
     def _timeout(self) -> Optional[float]:
         timeout = self._quiet.get("timeout")
         return tool_config().timeout if timeout is None else timeout
+
+
+def _texts_of(outcomes: Sequence[str | Exception]) -> list[str]:
+    """The outcomes of requests all of which are needed. Raises the first exception among them."""
+    texts = []
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            raise outcome
+        texts.append(outcome)
+    return texts
 
 
 def _document(entries: Sequence[tuple[str, str]]) -> str:
